@@ -1,0 +1,43 @@
+# Every target sets up its own environment (.venv) on a fresh machine: Python 3.11 or newer is all it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check bench soak lock clean
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(READY)
+
+# the main job, on an emulated AWS on this machine
+demo: $(READY)
+	@$(BIN)/python -m tests.demo
+
+test: $(READY)
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# ratios against floors measured in the same run
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+# the property tests, at length
+soak: $(READY)
+	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties
+
+# the lock file of the development environment, after a change of pyproject.toml
+lock:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra sandbox --group dev --no-header --no-annotate pyproject.toml --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -1,0 +1,89 @@
+"""What can go wrong, as a tree, with the exit code of each class.
+
+ReconcileError (1)
+├── SpecError (3)         the spec can't be used: one or more problems, each with its place
+├── RefusedError (4)      it could be done and must not be without the user's word
+├── HeldError (5)         another run holds the stack
+├── UsageError (64)       the command line is wrong
+└── InterruptedRun (130)  the user stopped it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ExitCode(IntEnum):
+    """What every command's exit code means."""
+
+    OK = 0
+    FAILED = 1
+    CHANGES = 2
+    INVALID = 3
+    REFUSED = 4
+    HELD = 5
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake (or, as a warning, one risk) in a spec. Line and column count from 1."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    warning: bool = False
+
+    def render(self, file: str) -> str:
+        """FILE:LINE:COLUMN: path: what is wrong; what to do."""
+        kind = "warning: " if self.warning else ""
+        path = f"{self.path}: " if self.path else ""
+        return f"{file}:{self.line}:{self.column}: {kind}{path}{self.message}"
+
+
+class ReconcileError(Exception):
+    """Whatever this package raises on purpose; its text is for the user."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+
+class SpecError(ReconcileError):
+    """A spec that can't be used, with everything that is wrong with it."""
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(problem.render(file) for problem in problems))
+        self.file = file
+        self.problems = tuple(problems)
+
+
+class RefusedError(ReconcileError):
+    """Refused for safety's sake; the text says how to allow it."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class HeldError(ReconcileError):
+    """Another run holds the stack's lock."""
+
+    exit_code = ExitCode.HELD
+
+
+class UsageError(ReconcileError):
+    """The command line doesn't make sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InterruptedRun(ReconcileError):  # noqa: N818 (an interruption is no error)
+    """The user interrupted the run."""
+
+    exit_code = ExitCode.INTERRUPTED

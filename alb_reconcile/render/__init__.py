@@ -1,0 +1,1 @@
+"""What users see. Nothing outside of this folder writes to the terminal."""

@@ -1,0 +1,16 @@
+"""Checks across entries: what a JSON schema can't say. Each takes the outline and reports to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alb_reconcile.spec.checks import balancing, instances, names, network, reachability
+
+if TYPE_CHECKING:
+    from alb_reconcile.spec.outline import Outline
+
+
+def run_checks(outline: Outline) -> None:
+    """All of them, in the order in which a reader would want to mend things."""
+    for module in (names, network, instances, balancing, reachability):
+        module.check(outline)

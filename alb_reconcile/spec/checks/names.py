@@ -1,0 +1,96 @@
+"""Names and references: dangling ones, ids of the wrong kind, names that would collide."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.spec.schema import SECTIONS
+from alb_reconcile.values import is_aws_id, is_id_of
+
+if TYPE_CHECKING:
+    from alb_reconcile.spec.document import Path
+    from alb_reconcile.spec.outline import Outline
+
+_SECTION_OF = {kind: section for section, kind in SECTIONS.items()}
+_EXAMPLES = {
+    "vpc": "a VPC's id (vpc-…)",
+    "subnet": "a subnet's id (subnet-…)",
+    "internet_gateway": "an internet gateway's id (igw-…)",
+    "security_group": "a security group's id (sg-…)",
+    "instance": "an instance's id (i-…)",
+    "target_group": "a target group's ARN",
+}
+
+
+def check(outline: Outline) -> None:
+    """Report names that can't be resolved or that collide."""
+    _check_references(outline)
+    _check_entry_names(outline)
+    _check_physical_names(outline)
+    _check_tag_counts(outline)
+
+
+def _check_references(outline: Outline) -> None:
+    for path, kind, target in outline.references:
+        section = _SECTION_OF[kind]
+        if is_aws_id(target):
+            if not is_id_of(kind, target):
+                outline.error(
+                    path,
+                    f'"{target}" can\'t name this; give it {_EXAMPLES[kind]} or the name of an entry under {section}',
+                )
+        elif not isinstance(outline.data.get(section), dict) or target not in outline.data[section]:
+            names = [str(name) for name in outline.entries(section)]
+            near = get_close_matches(target, names, 1, 0.6)
+            known = f"; known: {', '.join(names[:8])}" if names else f"; there are no {section} in this file"
+            hint = f"; did you mean {near[0]}?" if near else known
+            outline.error(path, f'there is no "{target}" under {section}{hint}')
+
+
+def _check_entry_names(outline: Outline) -> None:
+    paths: list[Path] = [(section, name) for section in SECTIONS for name in outline.entries(section)]
+    paths += [listener.path for listener in outline.listeners]
+    paths += [
+        (*item.path, "rules", name) for item in outline.listeners for name in item.entry.get("rules") or ()
+    ]
+    for path in paths:
+        if is_aws_id(str(path[-1])):
+            outline.error(
+                path,
+                f'"{path[-1]}" looks like an AWS id, which a reference would take literally; choose another name',
+                at_key=True,
+            )
+
+
+def _check_physical_names(outline: Outline) -> None:
+    for section in ("load_balancers", "target_groups", "security_groups"):
+        seen: dict[tuple[Any, str], str] = {}
+        for name, entry in outline.entries(section).items():
+            physical = entry.get("name")
+            if not isinstance(physical, str):
+                continue
+            # security groups' names are unique in their VPC, ignoring case; the others' in account and region
+            scope = (
+                (outline.vpc_of(section, name), physical.lower())
+                if section == "security_groups"
+                else (None, physical)
+            )
+            if scope in seen:
+                outline.error(
+                    (section, name, "name"),
+                    f'"{physical}" is the name of {section}.{seen[scope]} too, and AWS wants it unique; choose another',
+                )
+            seen.setdefault(scope, name)
+
+
+def _check_tag_counts(outline: Outline) -> None:
+    common = outline.data.get("tags") or {}
+    for section in SECTIONS:
+        for name, entry in outline.entries(section).items():
+            tags = entry.get("tags")
+            if isinstance(tags, dict) and len(common | tags) > 40:
+                outline.error(
+                    (section, name, "tags"),
+                    f"with the stack's tags these are {len(common | tags)}; AWS allows 50 and ten are kept for the tool: remove some",
+                )

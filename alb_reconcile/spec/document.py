@@ -1,0 +1,321 @@
+"""YAML text to a tree of nodes that know their place; duplicates, traps and bombs are caught on the way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from alb_reconcile.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_BYTES: Final = 1024 * 1024
+MAX_NODES: Final = 100_000
+MAX_DEPTH: Final = 20
+
+Path = tuple["str | int", ...]
+Scalar = str | int | float | bool | None
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and where it stands (line and column from 1).
+
+    `value` is a dict of nodes, a list of nodes or a scalar. `keys` holds the places of a mapping's keys.
+    `size` counts the nodes below with aliases expanded. `substituted` marks text that a variable gave,
+    which may still become a number or a boolean where the schema wants one.
+    """
+
+    value: dict[str, Node] | list[Node] | Scalar
+    line: int
+    column: int
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+    size: int = 1
+    substituted: bool = False
+
+
+class DocumentError(Exception):
+    """The text is no usable YAML; nothing further can be said about it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems[0].message)
+        self.problems = problems
+
+
+def parse(data: bytes) -> tuple[Node, list[Problem]]:
+    """The document's root and the problems that don't hinder reading on.
+
+    Raises DocumentError where nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
+    """
+    text = _decode(data)
+    composer = _Composer()
+    try:
+        root = composer.compose(yaml.parse(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise _fatal(line, column, f"not valid YAML: {what}; correct the syntax here or just above") from None
+    except yaml.reader.ReaderError as error:
+        line, column = _place(text, text.find(chr(error.character)))
+        raise _fatal(line, column, "has a control character, which YAML forbids; remove it") from None
+    return root, composer.problems
+
+
+# libyaml where PyYAML was built with it (all its wheels are); else the same in Python
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def to_plain(node: Node) -> Any:
+    """The node as plain Python data."""
+    if isinstance(node.value, dict):
+        return {key: to_plain(child) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [to_plain(child) for child in node.value]
+    return node.value
+
+
+def find(root: Node, path: Path) -> tuple[Node, tuple[int, int]]:
+    """The node at a path, or its nearest ancestor, and the place to point at: its key's, where it has one."""
+    node, place = root, (root.line, root.column)
+    for part in path:
+        if isinstance(node.value, dict) and isinstance(part, str) and part in node.value:
+            place = node.keys[part]
+            node = node.value[part]
+        elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            place = (node.line, node.column)
+        else:
+            break
+    return node, place
+
+
+def render_path(path: Path) -> str:
+    """`security_groups.web.ingress[0].port`, and keys that no name could be in quotes."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            word = part if re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", part) else shorten(part)
+            text += f".{word}" if text else word
+    return text
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """A value as an error quotes it: on one line, and not longer than a user would read."""
+    text = value if isinstance(value, str) else repr(value)
+    text = text[: limit * 2].encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    return f'"{text[:limit]}…"' if len(text) > limit else f'"{text}"'
+
+
+def _fatal(line: int, column: int, message: str) -> DocumentError:
+    return DocumentError([Problem(line, column, "", message)])
+
+
+def _place(text: str, offset: int) -> tuple[int, int]:
+    before = text[: max(offset, 0)]
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def _decode(data: bytes) -> str:
+    if len(data) > MAX_BYTES:
+        raise _fatal(1, 1, f"is larger than {MAX_BYTES // 1024} KiB; split it into several stacks")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, column = _place(data[: error.start].decode("utf-8", "replace"), error.start)
+        raise _fatal(line, column, "is not UTF-8 text; is this a YAML file? Save it as UTF-8") from None
+    for offset, char in enumerate(text):
+        if char < " " and char not in "\n\r\t":
+            line, column = _place(text, offset)
+            raise _fatal(line, column, "has a control character, which YAML forbids; remove it")
+    return text
+
+
+# Plain scalars are read as YAML 1.2 reads them. Where YAML 1.1, which many tools still speak, reads something
+# else, the spec must not depend on who reads it: these are refused.
+_TRAPS: Final = (
+    (re.compile(r"(?i:yes|no|on|off|y|n)"), "is a boolean to some YAML readers and text to others; write true or false, or quote it"),
+    (re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?"), "is a number in base 60 to some YAML readers; quote it"),
+    (re.compile(r"[-+]?0[0-9_]+"), "begins with 0 and is octal to some YAML readers; quote it, or write the number without the 0"),
+    (re.compile(r"[-+]?0[xob][0-9a-fA-F_]+"), "is a number that YAML readers disagree about; write it in decimal, or quote it"),
+    (re.compile(r"[-+]?[1-9][0-9]*_[0-9_]*"), "is a number to some YAML readers and text to others; leave out the _, or quote it"),
+    (re.compile(r"[-+]?\.(?i:inf|nan)"), "is not a usable number; quote it if text is meant"),
+)  # fmt: skip
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: Final[dict[str, Scalar]] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_TAG: Final = "tag:yaml.org,2002:"
+
+
+@dataclass(slots=True)
+class _Frame:
+    node: Node
+    anchor: str | None
+    key: str | None = None
+    key_place: tuple[int, int] = (0, 0)
+    merges: list[tuple[Node, int, int]] = field(default_factory=list)
+
+    @property
+    def part(self) -> str | int | None:
+        """The path's part for the value that is being read."""
+        return len(self.node.value) if isinstance(self.node.value, list) else self.key
+
+
+class _Composer:
+    """Builds nodes from parser events with a stack of its own, so that depth can't exhaust Python's."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, Node] = {}
+        self.stack: list[_Frame] = []
+        self.root: Node | None = None
+        self.nodes = 0
+
+    def compose(self, events: Iterator[Any]) -> Node:
+        for event in events:
+            if isinstance(event, yaml.ScalarEvent):
+                self._scalar(event)
+            elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+                self._open(event)
+            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+                self._close()
+            elif isinstance(event, yaml.AliasEvent):
+                self._alias(event)
+            elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
+                raise _fatal(*_start(event), "a second document begins here; one file is one stack: split it")
+        if self.root is None or self.root.value is None:
+            raise _fatal(1, 1, "is empty; `alb-reconcile init` writes a spec to start from")
+        return self.root
+
+    def _problem(self, place: tuple[int, int], message: str) -> None:
+        path = tuple(part for frame in self.stack if (part := frame.part) is not None)
+        self.problems.append(Problem(*place, render_path(path), message))
+
+    def _count(self, place: tuple[int, int], size: int) -> None:
+        self.nodes += size
+        if self.nodes > MAX_NODES:
+            raise _fatal(
+                *place,
+                f"has more than {MAX_NODES:,} values (with aliases expanded); split it into several stacks",
+            )
+
+    def _scalar(self, event: Any) -> None:
+        place = _start(event)
+        frame = self.stack[-1] if self.stack else None
+        if frame and isinstance(frame.node.value, dict) and frame.key is None:
+            frame.key, frame.key_place = event.value, place
+            return
+        self._count(place, 1)
+        if event.style and event.tag is None:  # quoted or a block; a plain scalar has no style
+            value: Scalar = event.value
+        else:
+            value = self._resolve(event, place)
+        self._add(Node(value, *place), event.anchor)
+
+    def _resolve(self, event: Any, place: tuple[int, int]) -> Scalar:
+        text: str = event.value
+        tag = event.tag.removeprefix(_TAG) if event.tag else None
+        if tag in ("str", "!"):
+            return text
+        if tag is not None and tag not in ("int", "bool", "null", "float"):
+            self._problem(
+                place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it"
+            )
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        for pattern, why in _TRAPS:
+            if len(text) < 40 and pattern.fullmatch(text):
+                self._problem(place, f"{shorten(text)} {why}")
+                return text
+        if _INTEGER.fullmatch(text):
+            if len(text) <= 18:
+                return int(text)
+            self._problem(place, f"{shorten(text)} is too large a number; quote it if text is meant")
+        elif len(text) < 40 and _FLOAT.fullmatch(text):
+            return float(text)
+        return text
+
+    def _open(self, event: Any) -> None:
+        place = _start(event)
+        if len(self.stack) >= MAX_DEPTH:
+            raise _fatal(*place, f"is nested more than {MAX_DEPTH} levels deep; no spec needs that")
+        parent = self.stack[-1] if self.stack else None
+        if parent and isinstance(parent.node.value, dict) and parent.key is None:
+            raise _fatal(
+                *place,
+                "a key must be plain text; did you forget quotes around a value that begins with { or [?",
+            )
+        tag = event.tag.removeprefix(_TAG) if event.tag else None
+        if tag not in (None, "map", "seq"):
+            self._problem(
+                place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it"
+            )
+        self._count(place, 1)
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        self.stack.append(_Frame(Node({} if mapping else [], *place), event.anchor))
+
+    def _close(self) -> None:
+        frame = self.stack.pop()
+        self._merge(frame)
+        self._add(frame.node, frame.anchor)
+
+    def _alias(self, event: Any) -> None:
+        place = _start(event)
+        node = self.anchors.get(event.anchor)
+        if self.stack and isinstance(self.stack[-1].node.value, dict) and self.stack[-1].key is None:
+            raise _fatal(*place, "an alias can't be a key; write the key out")
+        if node is None:
+            raise _fatal(
+                *place, f"the alias *{event.anchor} has no anchor &{event.anchor} before it; define it first"
+            )
+        self._count(place, node.size)
+        self._add(node, None)
+
+    def _add(self, node: Node, anchor: str | None) -> None:
+        if anchor:
+            self.anchors[anchor] = node
+        if not self.stack:
+            self.root = node
+            return
+        frame = self.stack[-1]
+        parent = frame.node
+        parent.size += node.size
+        if isinstance(parent.value, list):
+            parent.value.append(node)
+        elif isinstance(parent.value, dict):
+            key = frame.key or ""
+            if key == "<<":
+                frame.merges.append((node, *frame.key_place))
+            elif key in parent.value:
+                first = parent.keys[key][0]
+                self._problem(frame.key_place, f"is given twice (first in line {first}); keep one")
+            else:
+                parent.value[key] = node
+                parent.keys[key] = frame.key_place
+            frame.key = None
+
+    def _merge(self, frame: _Frame) -> None:
+        """YAML's merge key: `<<: *defaults`. What the mapping says itself wins."""
+        values, keys = frame.node.value, frame.node.keys
+        for node, line, column in frame.merges:
+            for source in node.value if isinstance(node.value, list) else [node]:
+                if not isinstance(source.value, dict) or not isinstance(values, dict):
+                    self._problem((line, column), "<< merges mappings; give it an alias of one")
+                    continue
+                for key, child in source.value.items():
+                    if key not in values:
+                        values[key], keys[key] = child, source.keys[key]
+
+
+def _start(event: Any) -> tuple[int, int]:
+    return event.start_mark.line + 1, event.start_mark.column + 1

@@ -1,0 +1,284 @@
+"""The JSON schemas: found, bundled into one, and applied with errors that a user can act on."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from functools import cache
+from itertools import islice
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.errors import Problem
+from alb_reconcile.spec.document import Node, Path, find, render_path, shorten, to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MAX_PROBLEMS: Final = 500
+SECTIONS: Final = {
+    "vpcs": "vpc",
+    "subnets": "subnet",
+    "internet_gateways": "internet_gateway",
+    "route_tables": "route_table",
+    "security_groups": "security_group",
+    "instances": "instance",
+    "target_groups": "target_group",
+    "load_balancers": "load_balancer",
+    "listeners": "listener",
+    "rules": "rule",
+}
+_Schema = dict[str, Any]
+
+
+def schema_folder() -> FilePath:
+    """In a wheel the schemas lie inside the package, in a checkout beside it."""
+    package = FilePath(__file__).parent.parent
+    inside = package / "schemas"
+    return inside if inside.is_dir() else package.parent / "schemas"
+
+
+@cache
+def load_schemas() -> Mapping[str, _Schema]:
+    """Each schema file by its $id."""
+    files = sorted(schema_folder().glob("*.schema.json"))
+    return {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def bundle() -> _Schema:
+    """One self-contained JSON Schema 2020-12, for editors and for whoever has no folder of files."""
+    stack, *_ = (schema for name, schema in load_schemas().items() if name == "stack.schema.json")
+    definitions = {
+        name.removesuffix(".schema.json"): {k: v for k, v in schema.items() if k not in ("$schema", "$id")}
+        for name, schema in load_schemas().items()
+        if name != "stack.schema.json"
+    }
+    return {
+        **_rewrite(stack, "stack.schema.json"),
+        "$defs": {name: _rewrite(schema, f"{name}.schema.json") for name, schema in definitions.items()},
+    }
+
+
+def _rewrite(schema: Any, file: str) -> Any:
+    """References between files as references inside the bundle."""
+    if isinstance(schema, list):
+        return [_rewrite(item, file) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: _rewrite(value, file) for key, value in schema.items()}
+    if "$ref" in schema:
+        target, _, pointer = schema["$ref"].partition("#")
+        result["$ref"] = f"#/$defs/{(target or file).removesuffix('.schema.json')}{pointer}"
+    return result
+
+
+def resolved(name: str) -> _Schema:
+    """A kind's schema with all its references put in place (none is recursive). Keys beside a $ref win."""
+    return _inline(load_schemas()[f"{name}.schema.json"], f"{name}.schema.json")
+
+
+def _inline(schema: Any, file: str) -> Any:
+    if isinstance(schema, list):
+        return [_inline(item, file) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    own = {
+        key: _inline(value, file)
+        for key, value in schema.items()
+        if key not in ("$ref", "$defs", "$id", "$schema")
+    }
+    if "$ref" not in schema:
+        return own
+    target, _, pointer = schema["$ref"].partition("#")
+    found: Any = load_schemas()[target or file]
+    for part in pointer.strip("/").split("/") if pointer else ():
+        found = found[part]
+    return {**_inline(found, target or file), **own}
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator, ValidationError, validators
+
+    def unique(_: Any, wanted: bool, instance: Any, __: _Schema) -> Iterator[ValidationError]:
+        # jsonschema compares each pair, which takes minutes for a large list of mappings
+        if wanted and isinstance(instance, list):
+            texts = [json.dumps(item, sort_keys=True, default=str) for item in instance]
+            seen: set[str] = set()
+            for index, text in enumerate(texts):
+                if text in seen:
+                    yield ValidationError("given twice", path=[index])
+                seen.add(text)
+
+    return validators.extend(Draft202012Validator, {"uniqueItems": unique})(resolved("stack"))
+
+
+def validate(root: Node) -> tuple[list[Path], list[Problem]]:
+    """Everything in which the document departs from the schema, and the paths that are unusable for it.
+
+    Text that came from a variable becomes a number or a boolean where the schema wants one (in place).
+    """
+    errors = _errors(root)
+    if any([_coerce(root, error) for error in errors]):  # a list: all of them, not only the first
+        errors = _errors(root)
+    problems = islice(
+        (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path))),
+        MAX_PROBLEMS,
+    )
+    return [tuple(error.absolute_path) for error in errors if error.validator not in _PARTIAL], list(problems)
+
+
+_PARTIAL: Final = frozenset(
+    {"required", "additionalProperties", "minProperties", "maxProperties", "uniqueItems"}
+)
+"""Keywords that refuse a part of a value, or something missing in it; the rest of it is usable."""
+
+
+def _errors(root: Node) -> list[Any]:
+    return list(islice(_validator().iter_errors(to_plain(root)), MAX_PROBLEMS))
+
+
+def _types(schema: _Schema) -> list[str]:
+    wanted = schema.get("type", [])
+    return [wanted] if isinstance(wanted, str) else wanted
+
+
+def _coerce(root: Node, error: Any) -> bool:
+    node, schema = find(root, tuple(error.absolute_path))[0], error.schema
+    if error.validator != "type" or not node.substituted or not isinstance(node.value, str):
+        return False
+    if "integer" in _types(schema) and node.value.isascii() and node.value.isdigit() and len(node.value) < 18:
+        node.value = int(node.value)
+    elif "boolean" in _types(schema) and node.value in ("true", "false"):
+        node.value = node.value == "true"
+    else:
+        return False
+    return True
+
+
+def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
+    """One jsonschema error as problems: what is wrong; what to do."""
+    node, place = find(root, path)
+    value, schema, keyword = error.instance, error.schema, error.validator
+
+    def at_value(message: str) -> list[Problem]:
+        return [Problem(node.line, node.column, render_path(path), message)]
+
+    def at_key(message: str) -> list[Problem]:
+        return [Problem(*place, render_path(path), message)]
+
+    if keyword == "additionalProperties":
+        return _unknown_keys(node, path, schema)
+    if keyword == "required":
+        key = error.message.split("'")[1]
+        what = (
+            f"; it is {_describe(schema['properties'][key])}" if key in schema.get("properties", {}) else ""
+        )
+        return at_key(f"{key} is missing{what}")
+    if error.parent is not None and "propertyNames" in error.absolute_schema_path:
+        return []
+    if "propertyNames" in error.absolute_schema_path:
+        place = node.keys.get(str(value), place)
+        return [
+            Problem(
+                *place,
+                render_path((*path, str(value))),
+                f"{shorten(value)} can't be a key here; use {describe_type(schema)}",
+            )
+        ]
+    if value is None and keyword in ("type", "enum"):
+        empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
+        todo = (
+            f"write {empty}, or leave the key out"
+            if empty
+            else f"give it {describe_type(schema)}, or leave the key out"
+        )
+        return at_key(f"is empty; {todo}")
+    messages = {
+        "type": lambda: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
+        "enum": lambda: (
+            f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}"
+        ),
+        "pattern": lambda: f"is {shorten(value)}; give it {describe_type(schema)}",
+        "minimum": lambda: f"is {value}; give it {describe_type(schema)}",
+        "maximum": lambda: f"is {value}; give it {describe_type(schema)}",
+        "minLength": lambda: "is empty text; write something, or leave the key out",
+        "maxLength": lambda: f"is {len(value)} characters long; give it at most {schema['maxLength']}",
+        "minItems": lambda: f"has {len(value)} of at least {schema['minItems']}; add what is missing",
+        "maxItems": lambda: f"has {len(value)} entries; give it at most {schema['maxItems']}",
+        "minProperties": lambda: f"says nothing; give one of {', '.join(schema['properties'])}",
+        "maxProperties": lambda: (
+            f"has {len(value)} keys ({', '.join(list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
+        ),
+        "uniqueItems": lambda: (
+            f"{shorten(value)} is given twice; keep one"
+            if not isinstance(value, list)
+            else "is given twice; keep one"
+        ),
+    }
+    return at_value(messages.get(keyword, lambda: error.message)())
+
+
+def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
+    known = list(schema.get("properties", {}))
+    for key in node.value if isinstance(node.value, dict) else ():
+        if key not in known:
+            hint = _did_you_mean(key, known) or f"; known here: {', '.join(known)}"
+            yield Problem(*node.keys[key], render_path((*path, key)), f"unknown key {shorten(key)}{hint}")
+
+
+def _did_you_mean(value: object, choices: Iterable[object]) -> str:
+    words = [word for word in choices if isinstance(word, str)]
+    near = get_close_matches(str(value)[:80], words, 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {shorten(value)[1:-1]}"
+    if isinstance(value, str):
+        return f"the text {shorten(value)}"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _quote_hint(value: object, schema: _Schema) -> str:
+    if "string" in _types(schema) and isinstance(value, int | float) and not isinstance(value, bool):
+        return "; put it in quotes"
+    if isinstance(value, str) and "integer" in _types(schema) and value.isdigit():
+        return "; take it out of its quotes"
+    if isinstance(value, str) and "array" in _types(schema):
+        return f"; write [{value[:40]}]"
+    return ""
+
+
+def _choices(values: list[object]) -> str:
+    words = [str(value) for value in values]
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+_NOUNS: Final = {
+    "object": "a mapping",
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "string": "text",
+}
+
+
+def describe_type(schema: _Schema) -> str:
+    """What a property wants, in words: its form, its choices, its range or its type."""
+    if "x-expect" in schema:
+        return str(schema["x-expect"])
+    if "enum" in schema:
+        return _choices(schema["enum"])
+    if "minimum" in schema and "maximum" in schema:
+        return f"a whole number from {schema['minimum']} to {schema['maximum']}"
+    return " or ".join(_NOUNS[name] for name in _types(schema)) or "a value"
+
+
+def _describe(schema: _Schema) -> str:
+    text = str(schema.get("description", describe_type(schema)))
+    first = text.split(". ")[0].rstrip(".")
+    return first[:1].lower() + first[1:] if first[1:2].islower() else first

@@ -1,0 +1,102 @@
+"""The line from a file to a stack: read, parse, substitute, validate, check, build."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alb_reconcile.errors import Problem, SpecError
+from alb_reconcile.spec import schema
+from alb_reconcile.spec.build import build
+from alb_reconcile.spec.checks import run_checks
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse
+from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.variables import substitute
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.kind import Desired
+    from alb_reconcile.values import Address
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What one spec wants: resources by address, in the order of the file. `region` is None if nobody said."""
+
+    name: str
+    region: str | None
+    account_ids: tuple[str, ...]
+    desired: Mapping[Address, Desired]
+    warnings: tuple[Problem, ...]
+    file: str
+
+
+def load_stack(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Stack:
+    """Read and validate a spec. `variables` outrank the environment; `region` fills in what the spec leaves open.
+
+    Raises SpecError with all problems at once; asks nothing of AWS.
+    """
+    path = Path(file)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(
+            file,
+            [
+                Problem(
+                    1, 1, "", f"can't be read: {reason}; name a spec file (`alb-reconcile init` writes one)"
+                )
+            ],
+        ) from None
+    return parse_stack(data, file, path.parent, {**os.environ, **(variables or {})}, region)
+
+
+def parse_stack(
+    data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None
+) -> Stack:
+    """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
+    try:
+        root, problems = parse(data)
+    except DocumentError as error:
+        raise SpecError(file, error.problems) from None
+    problems += substitute(root, variables)
+    invalid, refused = schema.validate(root)
+    problems += refused
+    if not isinstance(root.value, dict):
+        raise SpecError(file, problems)
+    outline = Outline(root, invalid, folder, region)
+    if region and outline.data.get("region", region) != region:
+        outline.error(
+            ("region",), f"is {outline.data['region']}, but --region says {region}; leave one of them out"
+        )
+    run_checks(outline)
+    problems = _one_a_place(problems + outline.problems)
+    if any(not problem.warning for problem in problems):
+        raise SpecError(file, problems)
+    return Stack(
+        name=outline.data["stack"],
+        region=outline.region,
+        account_ids=tuple(outline.data.get("account_ids", ())),
+        desired=build(outline),
+        warnings=tuple(problems),
+        file=file,
+    )
+
+
+def _one_a_place(problems: list[Problem]) -> list[Problem]:
+    """The first problem found at each place, in the order of the file: what follows from it is noise."""
+    by_place: dict[tuple[object, ...], Problem] = {}
+    for problem in problems:
+        place = (
+            problem.line,
+            problem.column,
+            problem.path,
+            problem.message if problem.warning else problem.warning,
+        )
+        by_place.setdefault(place, problem)
+    return sorted(by_place.values())

@@ -1,0 +1,88 @@
+"""`${NAME}` and `${NAME:-default}` in scalars, from `--set` and the environment; `$${` is a literal `${`."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.errors import Problem
+from alb_reconcile.spec.document import MAX_BYTES, Node, Path, render_path, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
+_VERBATIM: Final = frozenset({"user_data"})
+
+
+def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
+    """Put variables into the tree's scalars, in place. User data is left verbatim: ${…} is the shell's there.
+
+    An empty variable counts as unset where a default is given, as in a shell.
+    """
+    return _Substitution(variables).run(root)
+
+
+class _Substitution:
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.problems: list[Problem] = []
+        self.seen: set[int] = set()
+        self.length = 0
+
+    def run(self, root: Node) -> list[Problem]:
+        self._visit(root, ())
+        return self.problems
+
+    def _visit(self, node: Node, path: Path) -> None:
+        if id(node) in self.seen:  # an alias: done already, and substituting twice would unescape twice
+            return
+        self.seen.add(id(node))
+        if isinstance(node.value, dict):
+            for key, child in node.value.items():
+                if key not in _VERBATIM:
+                    self._visit(child, (*path, key))
+        elif isinstance(node.value, list):
+            for index, child in enumerate(node.value):
+                self._visit(child, (*path, index))
+        elif isinstance(node.value, str) and "${" in node.value:
+            node.value = self._replace(node, node.value, path)
+            node.substituted = True
+
+    def _replace(self, node: Node, text: str, path: Path) -> str:
+        def value(match: re.Match[str]) -> str:
+            if match[0] == "$${":
+                return "${"
+            if match[1] is None:
+                self._problem(
+                    node,
+                    path,
+                    f"{shorten(match.string)} has a ${{ that is no variable; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{",
+                )
+                return match[0]
+            given = self.variables.get(match[1])
+            if match[2] is not None:
+                return given or match[2]
+            if given is None:
+                near = get_close_matches(
+                    match[1][:64], [name for name in self.variables if len(name) < 64], 1, 0.8
+                )
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                self._problem(
+                    node,
+                    path,
+                    f"the variable {match[1][:64]} is not defined{hint}; set it with --set {match[1][:64]}=VALUE or in the environment, or write ${{{match[1][:64]}:-default}}",
+                )
+                return match[0]
+            return given
+
+        result = _VARIABLE.sub(value, text)
+        self.length += len(result)
+        if self.length > MAX_BYTES:
+            self._problem(node, path, "the variables make the spec too large; shorten their values")
+            return ""
+        return result
+
+    def _problem(self, node: Node, path: Path, message: str) -> None:
+        self.problems.append(Problem(node.line, node.column, render_path(path), message))
