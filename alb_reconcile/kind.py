@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from alb_reconcile.values import Address
 
-    from alb_reconcile.values import Address
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 
 @dataclass(frozen=True, kw_only=True)

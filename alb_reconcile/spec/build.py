@@ -288,8 +288,9 @@ def _permissions(entries: list[Entry] | None) -> tuple[Permission, ...] | None:
 
 def _permission(entry: Entry) -> Permission:
     protocol = "-1" if entry["protocol"] == "all" else entry["protocol"]
-    first = entry.get("from_port", entry.get("port", -1))
-    last = entry.get("to_port", entry.get("port", -1))
+    port: int = entry.get("port", -1)
+    first: int = entry["from_port"] if "from_port" in entry else port
+    last: int = entry["to_port"] if "to_port" in entry else port
     source: Ref = entry.get("cidr_block") or entry.get("ipv6_cidr_block") or entry.get("prefix_list_id") or ""
     if "security_group" in entry:
         source = refer("security_group", entry["security_group"])

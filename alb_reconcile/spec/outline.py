@@ -82,13 +82,13 @@ class Outline:
         """All actions of listeners and rules, with the paths of the actions."""
         result: list[Listener] = []
         for listener in self.listeners:
-            found = [(("default_action",), listener.entry.get("default_action"))]
-            found += [
-                (("rules", key, "action"), rule.get("action"))
-                for key, rule in _mappings(listener.entry.get("rules"))
-            ]  # type: ignore[misc]  # paths of different lengths
+            found: list[tuple[Path, Any]] = [
+                ((*listener.path, "default_action"), listener.entry.get("default_action"))
+            ]
+            for key, rule in _mappings(listener.entry.get("rules")):
+                found.append(((*listener.path, "rules", key, "action"), rule.get("action")))
             result += [
-                Listener(listener.load_balancer, (*listener.path, *path), action)
+                Listener(listener.load_balancer, path, action)
                 for path, action in found
                 if isinstance(action, dict)
             ]

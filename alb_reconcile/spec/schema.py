@@ -13,7 +13,7 @@ from alb_reconcile.errors import Problem
 from alb_reconcile.spec.document import Node, Path, find, render_path, shorten, to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MAX_PROBLEMS: Final = 500
 SECTIONS: Final = {
@@ -74,7 +74,8 @@ def _rewrite(schema: Any, file: str) -> Any:
 
 def resolved(name: str) -> _Schema:
     """A kind's schema with all its references put in place (none is recursive). Keys beside a $ref win."""
-    return _inline(load_schemas()[f"{name}.schema.json"], f"{name}.schema.json")
+    result: _Schema = _inline(load_schemas()[f"{name}.schema.json"], f"{name}.schema.json")
+    return result
 
 
 def _inline(schema: Any, file: str) -> Any:
@@ -110,7 +111,8 @@ def _validator() -> Any:
                     yield ValidationError("given twice", path=[index])
                 seen.add(text)
 
-    return validators.extend(Draft202012Validator, {"uniqueItems": unique})(resolved("stack"))
+    extend: Any = validators.extend  # untyped in the stubs
+    return extend(Draft202012Validator, {"uniqueItems": unique})(resolved("stack"))
 
 
 def validate(root: Node) -> tuple[list[Path], list[Problem]]:
@@ -119,7 +121,7 @@ def validate(root: Node) -> tuple[list[Path], list[Problem]]:
     Text that came from a variable becomes a number or a boolean where the schema wants one (in place).
     """
     errors = _errors(root)
-    if any([_coerce(root, error) for error in errors]):  # a list: all of them, not only the first
+    if any(_coerce(root, error) for error in errors):  # a list: all of them, not only the first
         errors = _errors(root)
     problems = islice(
         (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path))),
@@ -194,7 +196,7 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
             else f"give it {describe_type(schema)}, or leave the key out"
         )
         return at_key(f"is empty; {todo}")
-    messages = {
+    messages: dict[str, Callable[[], str]] = {
         "type": lambda: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
         "enum": lambda: (
             f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}"

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alb_reconcile.errors import Problem, SpecError
+from alb_reconcile.kind import Desired
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
 from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.variables import substitute
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.kind import Desired
-    from alb_reconcile.values import Address
+from alb_reconcile.values import Address
 
 
 @dataclass(frozen=True)

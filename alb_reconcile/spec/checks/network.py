@@ -136,7 +136,7 @@ def _check_route_tables(outline: Outline) -> None:
                     (*path, "destination_cidr_block"),
                     f"{destination} has a route in this table already; keep one",
                 )
-            destinations.add(destination)
+            destinations.add(str(destination))
             gateway = route.get("internet_gateway")
             if gateway:
                 _same_vpc(outline, (*path, "internet_gateway"), "internet_gateways", gateway, vpc)
