@@ -1,6 +1,9 @@
 """What can go wrong, as a tree, with the exit code of each class.
 
 ReconcileError (1)
+├── AwsError (1)          AWS refused a call, or didn't answer
+│   └── UnreachableError (1)  AWS can't be used at all: credentials, settings
+├── PlanError (1)         no order of steps leads from here to there
 ├── SpecError (3)         the spec can't be used: one or more problems, each with its place
 ├── RefusedError (4)      it could be done and must not be without the user's word
 ├── HeldError (5)         another run holds the stack
@@ -63,6 +66,44 @@ class SpecError(ReconcileError):
         super().__init__("\n".join(problem.render(file) for problem in problems))
         self.file = file
         self.problems = tuple(problems)
+
+
+class AwsError(ReconcileError):
+    """A call that failed. `ambiguous` ones may have taken effect."""
+
+    def __init__(
+        self,
+        service: str,
+        operation: str,
+        code: str,
+        message: str,
+        request_id: str,
+        *,
+        hint: str = "",
+        ambiguous: bool = False,
+    ) -> None:
+        self.service, self.operation, self.code, self.message = service, operation, code, message
+        self.request_id, self.hint, self.ambiguous = request_id, hint, ambiguous
+        name = "".join(word.capitalize() for word in operation.split("_"))
+        request = f" (request {request_id})" if request_id else ""
+        super().__init__(f"{name}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else ""))
+
+    def matches(self, key: str) -> bool:
+        """Whether a key of a retry table means this error: a code, or a code and a part of the message, `code~part`."""
+        code, _, part = key.partition("~")
+        return code == self.code and part in self.message
+
+
+class UnreachableError(AwsError):
+    """AWS can't be used at all."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("", "", "", message, "")
+        self.args = (message,)
+
+
+class PlanError(ReconcileError):
+    """No order of steps leads from what is to what is wanted; the text says how to get there."""
 
 
 class RefusedError(ReconcileError):

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from alb_reconcile.kind import Kind
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError
+from alb_reconcile.kind import Desired, Facts, Kind, Observed
+from alb_reconcile.run import NOT_YET, WaitError
 from alb_reconcile.values import Ref, digest
+
+if TYPE_CHECKING:
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_UNKNOWN: Final = {"InvalidInstanceID.NotFound": NOT_YET}
+_LAUNCH: Final = {
+    "InvalidSubnetID.NotFound": NOT_YET,
+    "InvalidGroup.NotFound": NOT_YET,
+    "InvalidParameterValue~Invalid IAM Instance Profile": 120.0,  # IAM is slow to tell EC2 of a new profile
+}
+_BUSY: Final = {"IncorrectInstanceState": 300.0, **_UNKNOWN}
+_STATE_TIMEOUT: Final = 600.0
+_ROOT_VOLUME: Final = {"volume_size": "VolumeSize", "volume_type": "VolumeType", "encrypted": "Encrypted"}
+_METADATA: Final = {
+    "http_tokens": "HttpTokens",
+    "http_put_response_hop_limit": "HttpPutResponseHopLimit",
+    "http_endpoint": "HttpEndpoint",
+    "instance_metadata_tags": "InstanceMetadataTags",
+}
+RESOLVE: Final = "resolve:ssm:"
 
 
 @dataclass(frozen=True)
@@ -31,9 +56,15 @@ class Instance(Kind):
     """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
 
     kind: ClassVar[str] = "instance"
+    service: ClassVar[str] = "ec2"
     replaced_on: ClassVar[frozenset[str]] = frozenset(
         {"image_id", "instance_type", "subnets", "key_name", "root_volume", "user_data"}
     )
+    follows: ClassVar[tuple[str, ...]] = (
+        "internet_gateway",
+        "route_table",
+        "security_group_rules",
+    )  # user data runs once
 
     image_id: str
     instance_type: str
@@ -45,3 +76,301 @@ class Instance(Kind):
     metadata_options: Mapping[str, Any] | None = None
     user_data: UserData | None = None
     state: str | None = None
+
+    def settle(self, observed: Observed | None, facts: Facts) -> Self:
+        image, subnets, user_data = (
+            facts.images.get(self.image_id, self.image_id),
+            self.subnets,
+            self.user_data,
+        )
+        if observed and isinstance(observed.state, Instance):
+            wish = facts.desired.get(observed.address)
+            keep = wish is None or wish.lifecycle.image_update == "keep"
+            if self.image_id.startswith(RESOLVE) and keep and observed.tags.get(tags.IMAGE) == self.image_id:
+                image = observed.state.image_id
+            if set(observed.state.subnets) <= set(self.subnets):
+                subnets = observed.state.subnets
+            if tags.ADOPTED in observed.tags and tags.USER_DATA not in observed.tags:
+                user_data = None  # only the digest of what we launched is known
+        return replace(self, image_id=image, subnets=subnets, user_data=user_data)
+
+    def extra_tags(self) -> dict[str, str]:
+        found = {tags.IMAGE: self.image_id}
+        if self.user_data is not None:
+            found[tags.USER_DATA] = self.user_data.digest
+        return found
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        reservations = await reader.tagged("describe_instances", "Reservations")
+        instances = [item for reservation in reservations for item in reservation["Instances"]]
+        volumes: dict[str, dict[str, Any]] = {}
+        if any(getattr(item.state, "root_volume", None) for item in reader.desired.values()):
+            volumes = {item["VolumeId"]: item for item in await reader.tagged("describe_volumes", "Volumes")}
+        found = [cls._observe(reader, item, volumes) for item in instances]
+        return [item for item in found if _is_own(reader.stack, item)]
+
+    @classmethod
+    def _observe(
+        cls, reader: Reader, item: dict[str, Any], volumes: Mapping[str, dict[str, Any]]
+    ) -> Observed:
+        found = tags.from_list(item.get("Tags"))
+        address = tags.address_of(found, "instance") or tags.unnamed("instance", item["InstanceId"])
+        devices = {
+            device["DeviceName"]: (device.get("Ebs") or {}).get("VolumeId")
+            for device in item.get("BlockDeviceMappings", ())
+        }
+        volume = volumes.get(str(devices.get(item.get("RootDeviceName", ""))))
+        status = item["State"]["Name"]
+        options = item.get("MetadataOptions") or {}
+        state = cls(
+            image_id=item.get("ImageId", ""),
+            instance_type=item.get("InstanceType", ""),
+            subnets=(item["SubnetId"],) if item.get("SubnetId") else (),
+            security_groups=tuple(sorted(group["GroupId"] for group in item.get("SecurityGroups", ()))),
+            key_name=item.get("KeyName") or None,
+            iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn", "").rpartition("/")[2]
+            or None,
+            root_volume={name: volume.get(_VOLUME_KEYS[name]) for name in _ROOT_VOLUME} if volume else None,
+            metadata_options={name: options.get(key) for name, key in _METADATA.items()},
+            user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
+            state={"pending": "running", "stopping": "stopped"}.get(status, status),
+        )
+        facts = {
+            "client_token": item.get("ClientToken", ""),
+            "zone": (item.get("Placement") or {}).get("AvailabilityZone", ""),
+        }
+        return Observed(
+            address,
+            item["InstanceId"],
+            state,
+            found,
+            reader.stack,
+            status,
+            str(item.get("LaunchTime", "")),
+            facts,
+        )
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        params = await self._launch_parameters(run)
+        launched = run.tag_list(desired)
+        specifications = [{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")]
+        generation = str(run.notes.get("generation", ""))
+        for attempt in range(10):
+            token = f"{_token_stem(run.stack, str(desired.address))}-{digest([generation, attempt], 12)}"
+            try:
+                answer = await run.aws.call(
+                    "ec2",
+                    "run_instances",
+                    retry=_LAUNCH,
+                    ClientToken=token,
+                    MinCount=1,
+                    MaxCount=1,
+                    TagSpecifications=specifications,
+                    **params,
+                )
+            except AwsError as error:
+                # the token's instance was terminated: only another token makes a new one
+                if error.code != "IdempotentInstanceTerminated" or attempt == 9:
+                    raise
+                continue
+            instance = answer["Instances"][0]
+            if instance["State"]["Name"] not in ("shutting-down", "terminated"):
+                break
+        await _wait_for(run, instance["InstanceId"], "running")
+        if self.state == "stopped":
+            await self._stop(run, instance["InstanceId"])
+        return str(instance["InstanceId"])
+
+    async def _launch_parameters(self, run: Run) -> dict[str, Any]:
+        params: dict[str, Any] = {
+            "ImageId": self.image_id,
+            "InstanceType": self.instance_type,
+            "SubnetId": self.subnets[0],
+        }
+        if self.security_groups is not None:
+            params["SecurityGroupIds"] = list(self.security_groups)
+        if self.key_name is not None:
+            params["KeyName"] = self.key_name
+        if self.iam_instance_profile is not None:
+            params["IamInstanceProfile"] = {"Name": self.iam_instance_profile}
+        if self.root_volume:
+            device = await _root_device(run, self.image_id)
+            params["BlockDeviceMappings"] = [
+                {
+                    "DeviceName": device,
+                    "Ebs": {_ROOT_VOLUME[key]: value for key, value in self.root_volume.items()},
+                }
+            ]
+        if self.metadata_options:
+            params["MetadataOptions"] = self._metadata_options()
+        if self.user_data is not None and self.user_data.content is not None:
+            params["UserData"] = self.user_data.content  # botocore encodes it
+        return params
+
+    def _metadata_options(self) -> dict[str, Any]:
+        return {_METADATA[key]: value for key, value in (self.metadata_options or {}).items()}
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        instance = observed.id
+        if "security_groups" in fields:
+            await run.aws.call(
+                "ec2",
+                "modify_instance_attribute",
+                retry=_UNKNOWN,
+                InstanceId=instance,
+                Groups=list(self.security_groups or ()),
+            )
+        if any(name.startswith("metadata_options.") for name in fields):
+            await run.aws.call(
+                "ec2",
+                "modify_instance_metadata_options",
+                retry=_BUSY,
+                InstanceId=instance,
+                **self._metadata_options(),
+            )
+        if "iam_instance_profile" in fields:
+            await self._set_profile(run, instance)
+        if "instance_type" in fields:
+            await self._stop(run, instance)
+            await run.aws.call(
+                "ec2",
+                "modify_instance_attribute",
+                retry=_BUSY,
+                InstanceId=instance,
+                InstanceType={"Value": self.instance_type},
+            )
+        if self.state == "stopped" and "state" in fields:
+            await self._stop(run, instance)
+        elif self.state != "stopped" and fields & {"state", "instance_type"}:
+            await _wait_for(run, instance, "stopped", "running")  # one that is stopping can't be started
+            await run.aws.call("ec2", "start_instances", retry=_BUSY, InstanceIds=[instance])
+            await _wait_for(run, instance, "running")
+
+    @staticmethod
+    async def _stop(run: Run, instance: str) -> None:
+        await run.aws.call("ec2", "stop_instances", retry=_BUSY, InstanceIds=[instance])
+        await _wait_for(run, instance, "stopped")
+
+    async def _set_profile(self, run: Run, instance: str) -> None:
+        filters = [
+            {"Name": "instance-id", "Values": [instance]},
+            {"Name": "state", "Values": ["associating", "associated"]},
+        ]
+        found = await run.aws.pages(
+            "ec2",
+            "describe_iam_instance_profile_associations",
+            "IamInstanceProfileAssociations",
+            Filters=filters,
+        )
+        profile = {"Name": self.iam_instance_profile}
+        retry = {**_BUSY, **_LAUNCH}
+        if found:
+            await run.aws.call(
+                "ec2",
+                "replace_iam_instance_profile_association",
+                retry=retry,
+                AssociationId=found[0]["AssociationId"],
+                IamInstanceProfile=profile,
+            )
+        else:
+            await run.aws.call(
+                "ec2",
+                "associate_iam_instance_profile",
+                retry=retry,
+                InstanceId=instance,
+                IamInstanceProfile=profile,
+            )
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        if not observed.is_leaving:
+            settle = float(run.notes.get("settle", 0))
+            if settle:
+                run.say(f"{settle:.0f} s to let the last requests settle")
+                await run.aws.sleep(settle)
+            await run.gone(
+                "ec2",
+                "terminate_instances",
+                missing=("InvalidInstanceID.NotFound",),
+                InstanceIds=[observed.id],
+            )
+        await _wait_for(run, observed.id, "terminated")
+
+
+_VOLUME_KEYS: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
+
+
+def _token_stem(stack: str, address: str) -> str:
+    """How the client tokens begin with which instances are made at an address."""
+    return digest([stack, address], 24)
+
+
+def _is_own(stack: str, observed: Observed) -> bool:
+    """Whether we launched it. "Launch more like this" and backups copy tags, but not the client token."""
+    if observed.tags.get(tags.ADOPTED) == observed.id:
+        return True
+    return str(observed.facts["client_token"]).startswith(_token_stem(stack, str(observed.address)))
+
+
+async def _root_device(run: Run, image: str) -> str:
+    answer = await run.aws.call("ec2", "describe_images", ImageIds=[image])
+    images = answer.get("Images", ())
+    if not images:
+        raise AwsError(
+            "ec2",
+            "describe_images",
+            "InvalidAMIID.NotFound",
+            f"The image id '[{image}]' does not exist",
+            "",
+            hint="check image_id: AMIs differ by region",
+        )
+    return str(images[0].get("RootDeviceName") or "/dev/xvda")
+
+
+async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:
+    """Instances by id, 200 a read. By filter, since one unknown id among explicit ones fails the whole call."""
+    ordered = sorted(ids)
+    batches = [ordered[start : start + 200] for start in range(0, len(ordered), 200)]
+    parts = await asyncio.gather(
+        *(
+            run.aws.pages(
+                "ec2",
+                "describe_instances",
+                "Reservations",
+                Filters=[{"Name": "instance-id", "Values": batch}],
+            )
+            for batch in batches
+        )
+    )
+    return {
+        item["InstanceId"]: item
+        for part in parts
+        for reservation in part
+        for item in reservation["Instances"]
+    }
+
+
+async def _wait_for(run: Run, instance: str, *states: str) -> None:
+    """Wait until an instance is in one of the states. Raises WaitError if it ends instead of getting there."""
+    misses = 0
+
+    def check(item: Any) -> str:
+        nonlocal misses
+        if item is None:
+            # absence counts after several looks only
+            misses += 1
+            return (
+                ""
+                if "terminated" in states and misses >= 4
+                else f"{instance} to be {states[-1]} (not visible yet)"
+            )
+        name = item["State"]["Name"]
+        if name in states:
+            return ""
+        if name in ("terminated", "shutting-down") and "terminated" not in states:
+            reason = (item.get("StateReason") or {}).get("Message", "no reason given")
+            raise WaitError(f"{instance} is {name} instead of {states[-1]}: {reason}")
+        return f"{instance} to be {states[-1]} (now {name})"
+
+    await run.watch("instances", lambda ids: _fetch(run, ids)).until(instance, check, _STATE_TIMEOUT, run.say)

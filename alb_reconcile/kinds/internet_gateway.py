@@ -3,17 +3,107 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from alb_reconcile.kind import Kind
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError, RefusedError
+from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.run import NOT_YET
 from alb_reconcile.values import Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_UNKNOWN: Final = {"InvalidInternetGatewayID.NotFound": NOT_YET, "InvalidVpcID.NotFound": NOT_YET}
 
 
 @dataclass(frozen=True, kw_only=True)
 class InternetGateway(Kind):
-    """A VPC's way to the internet; attached to it."""
+    """A VPC's way to the internet. `vpc` is the one that it is attached to; observed, None if it is attached nowhere."""
 
     kind: ClassVar[str] = "internet_gateway"
-    replaced_on: ClassVar[frozenset[str]] = frozenset()
+    service: ClassVar[str] = "ec2"
 
     vpc: Ref | None
+
+    def slots(self) -> Iterable[Hashable]:
+        return (("gateway", str(self.vpc)),) if self.vpc else ()
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        result = []
+        for gateway in await reader.tagged("describe_internet_gateways", "InternetGateways"):
+            found = tags.from_list(gateway["Tags"])
+            gateway_id = gateway["InternetGatewayId"]
+            address = tags.address_of(found, "internet_gateway") or tags.unnamed(
+                "internet_gateway", gateway_id
+            )
+            vpcs = [item["VpcId"] for item in gateway.get("Attachments", ())]
+            status = "attached" if vpcs else "detached"
+            result.append(
+                Observed(address, gateway_id, cls(vpc=vpcs[0] if vpcs else None), found, reader.stack, status)
+            )
+        return result
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        async def find() -> str | None:
+            filters = [
+                {"Name": f"tag:{key}", "Values": [value]}
+                for key, value in tags.identity(desired, run.stack).items()
+            ]
+            found = await run.aws.pages(
+                "ec2", "describe_internet_gateways", "InternetGateways", Filters=filters
+            )
+            return found[0]["InternetGatewayId"] if found else None
+
+        answer = await run.aws.create_once(
+            "ec2",
+            "create_internet_gateway",
+            find,
+            TagSpecifications=run.tag_specification("internet-gateway", desired),
+        )
+        gateway = answer if isinstance(answer, str) else str(answer["InternetGateway"]["InternetGatewayId"])
+        await self._attach(run, gateway)
+        return gateway
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        if "vpc" in fields:
+            await self._detach(run, observed)
+            await self._attach(run, observed.id)
+
+    async def _attach(self, run: Run, gateway: str) -> None:
+        try:
+            await run.aws.call(
+                "ec2", "attach_internet_gateway", retry=_UNKNOWN, InternetGatewayId=gateway, VpcId=self.vpc
+            )
+        except AwsError as error:
+            if error.code != "Resource.AlreadyAssociated":
+                raise
+            answer = await run.aws.call(
+                "ec2", "describe_internet_gateways", retry=_UNKNOWN, InternetGatewayIds=[gateway]
+            )
+            attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
+            if self.vpc not in attached:
+                raise RefusedError(
+                    f"{self.vpc} has an internet gateway that isn't this stack's; name it by its id, or detach it ({error.code})"
+                ) from None
+
+    @classmethod
+    async def _detach(cls, run: Run, observed: Observed) -> None:
+        if isinstance(observed.state, cls) and observed.state.vpc:
+            # refused until no interface with a public address is left, which load balancers release late
+            await run.gone(
+                "ec2", "detach_internet_gateway", retry={"DependencyViolation": 1200},
+                missing=("Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"), InternetGatewayId=observed.id, VpcId=observed.state.vpc,
+            )  # fmt: skip
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        await cls._detach(run, observed)
+        await run.gone(
+            "ec2", "delete_internet_gateway", retry={"DependencyViolation": 1200},
+            missing=("InvalidInternetGatewayID.NotFound",), InternetGatewayId=observed.id,
+        )  # fmt: skip

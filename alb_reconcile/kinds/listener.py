@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from alb_reconcile import tags
 from alb_reconcile.actions import Action
-from alb_reconcile.kind import Kind
-from alb_reconcile.values import Ref
+from alb_reconcile.elb import action_from_aws, action_to_aws
+from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.run import NOT_YET
+from alb_reconcile.values import Address, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_UNKNOWN: Final = {
+    "LoadBalancerNotFound": NOT_YET,
+    "TargetGroupNotFound": NOT_YET,
+    "CertificateNotFound": 60.0,
+    "ListenerNotFound": 20.0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +32,9 @@ class Listener(Kind):
     """One port of a load balancer."""
 
     kind: ClassVar[str] = "listener"
+    service: ClassVar[str] = "elbv2"
     replaced_on: ClassVar[frozenset[str]] = frozenset({"load_balancer"})
+    parent: ClassVar[str | None] = "load_balancer"
 
     load_balancer: Ref
     protocol: str
@@ -23,3 +42,68 @@ class Listener(Kind):
     ssl_policy: str | None = None
     certificate_arn: str | None = None
     default_action: Action
+
+    def slots(self) -> Iterable[Hashable]:
+        return (("port", str(self.load_balancer), self.port),)
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
+        found = await asyncio.gather(*(cls._observe(reader, item) for item in ours))
+        return [observed for part in found for observed in part]
+
+    @classmethod
+    async def _observe(cls, reader: Reader, balancer: dict[str, Any]) -> list[Observed]:
+        parent = tags.address_of(balancer["Tags"], "load_balancer") or tags.unnamed(
+            "load_balancer", balancer["LoadBalancerArn"]
+        )
+        result = []
+        for item in await reader.listeners(balancer["LoadBalancerArn"]):
+            # a stranger gets an address that no spec can name
+            own = tags.address_of(item["Tags"], "listener") if reader.ours(item["Tags"]) else None
+            address = own or Address("listener", f"{parent.name}/:{item['Port']}")
+            certificates = item.get("Certificates") or ()
+            state = cls(
+                load_balancer=item["LoadBalancerArn"],
+                protocol=item["Protocol"],
+                port=item["Port"],
+                ssl_policy=item.get("SslPolicy") or None,
+                certificate_arn=certificates[0]["CertificateArn"] if certificates else None,
+                default_action=action_from_aws(item["DefaultActions"]),
+            )
+            result.append(
+                Observed(address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK))
+            )
+        return result
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        answer = await run.aws.call(
+            "elbv2",
+            "create_listener",
+            retry=_UNKNOWN,
+            LoadBalancerArn=self.load_balancer,
+            Tags=run.tag_list(desired),
+            **self._params(),
+        )
+        return str(answer["Listeners"][0]["ListenerArn"])
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        await run.aws.call(
+            "elbv2", "modify_listener", retry=_UNKNOWN, ListenerArn=observed.id, **self._params()
+        )
+
+    def _params(self) -> dict[str, Any]:
+        params: dict[str, Any] = {
+            "Protocol": self.protocol,
+            "Port": self.port,
+            "DefaultActions": action_to_aws(self.default_action),
+        }
+        if self.protocol == "HTTPS":
+            if self.ssl_policy:
+                params["SslPolicy"] = self.ssl_policy
+            params["Certificates"] = [{"CertificateArn": self.certificate_arn}]
+        return params
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        await run.gone("elbv2", "delete_listener", missing=("ListenerNotFound",), ListenerArn=observed.id)

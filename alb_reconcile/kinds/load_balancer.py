@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from alb_reconcile.kind import Kind
+from alb_reconcile import elb, tags
+from alb_reconcile.errors import AwsError
+from alb_reconcile.interfaces import is_load_balancers
+from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.run import NOT_YET, WaitError
 from alb_reconcile.values import Ref
+
+if TYPE_CHECKING:
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_UNKNOWN: Final = {
+    "InvalidSubnet": 60.0,  # right after the gateway's attachment; else it is the user's mistake, and told after a minute
+    "SubnetNotFound": NOT_YET,
+    "InvalidSecurityGroup": NOT_YET,
+    "SecurityGroupNotFound": NOT_YET,
+    "LoadBalancerNotFound": NOT_YET,
+}
+_RELEASE_TIMEOUT: Final = 35 * 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,10 +33,122 @@ class LoadBalancer(Kind):
     """A load balancer without its listeners."""
 
     kind: ClassVar[str] = "load_balancer"
+    service: ClassVar[str] = "elbv2"
     replaced_on: ClassVar[frozenset[str]] = frozenset({"scheme", "name"})
+    follows: ClassVar[tuple[str, ...]] = ("internet_gateway",)
 
     subnets: tuple[Ref, ...]
     scheme: str | None = None
     security_groups: tuple[Ref, ...] | None = None
     attributes: Mapping[str, str] | None = None
     name: str | None = None
+
+    def slots(self) -> Iterable[Hashable]:
+        return (("load balancer name", self.name),) if self.name else ()
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
+        return list(await asyncio.gather(*(cls._observe(reader, item) for item in ours)))
+
+    @classmethod
+    async def _observe(cls, reader: Reader, item: dict[str, Any]) -> Observed:
+        arn, found = item["LoadBalancerArn"], item["Tags"]
+        address = tags.address_of(found, "load_balancer") or tags.unnamed("load_balancer", arn)
+        wanted = reader.desired.get(address)
+        attributes = None
+        if reader.everything or (wanted and getattr(wanted.state, "attributes", None)):
+            attributes = await elb.read_attributes(reader.aws, "load_balancer", arn)
+        state = cls(
+            subnets=tuple(sorted(zone["SubnetId"] for zone in item["AvailabilityZones"])),
+            scheme=item["Scheme"],
+            security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
+            attributes=attributes,
+            name=item["LoadBalancerName"],
+        )
+        facts = {
+            "dns_name": item.get("DNSName", ""),
+            "vpc": item.get("VpcId"),
+            "zones": sorted(zone["ZoneName"] for zone in item["AvailabilityZones"]),
+        }
+        return Observed(
+            address,
+            arn,
+            state,
+            found,
+            reader.stack,
+            item["State"]["Code"],
+            str(item.get("CreatedTime", "")),
+            facts,
+        )
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        settings = [run.notes.get("vpc", ""), self.scheme]
+        params: dict[str, Any] = (
+            {"SecurityGroups": list(self.security_groups)} if self.security_groups is not None else {}
+        )
+        arn = await elb.create_named(
+            run, desired, "load_balancer", self.name or run.physical_name(desired, settings, salt, 32), _UNKNOWN,
+            Subnets=list(self.subnets), Scheme=self.scheme, Type="application", **params,
+        )  # fmt: skip
+        await elb.write_attributes(run.aws, "load_balancer", arn, self.attributes or {})
+        return arn
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        arn, calls = observed.id, []
+        if "subnets" in fields:
+            calls.append(
+                run.aws.call(
+                    "elbv2", "set_subnets", retry=_UNKNOWN, LoadBalancerArn=arn, Subnets=list(self.subnets)
+                )
+            )
+        if "security_groups" in fields:
+            calls.append(
+                run.aws.call(
+                    "elbv2",
+                    "set_security_groups",
+                    retry=_UNKNOWN,
+                    LoadBalancerArn=arn,
+                    SecurityGroups=list(self.security_groups or ()),
+                )
+            )
+        await asyncio.gather(*calls)
+        changed = {
+            key: value for key, value in (self.attributes or {}).items() if f"attributes.{key}" in fields
+        }
+        await elb.write_attributes(run.aws, "load_balancer", arn, changed)
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        await run.gone(
+            "elbv2", "delete_load_balancer", missing=("LoadBalancerNotFound",), LoadBalancerArn=observed.id
+        )
+        await cls._wait_for_interfaces(run, observed.id)
+
+    @staticmethod
+    async def _wait_for_interfaces(run: Run, arn: str) -> None:
+        """Its network interfaces go minutes later, and hold subnets, groups and the gateway until then."""
+
+        async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
+            filters = [{"Name": "description", "Values": sorted(descriptions)}]
+            found = await run.aws.pages(
+                "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters
+            )
+            return {
+                text: sum(item.get("Description") == text and is_load_balancers(item) for item in found)
+                for text in descriptions
+            }
+
+        def check(count: Any) -> str:
+            return f"{count} network interfaces of the load balancer to go" if count else ""
+
+        description = "ELB " + arn.partition(":loadbalancer/")[2]
+        try:
+            await run.watch("load balancer interfaces", fetch, slowest=15).until(
+                description, check, _RELEASE_TIMEOUT, run.say
+            )
+        except AwsError as error:
+            if error.code != "UnauthorizedOperation":
+                raise  # without the right to look, the deletes that follow find out by trying
+        except WaitError as error:
+            raise WaitError(f"{error}; AWS releases them by itself: run destroy again later") from None

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from alb_reconcile.kind import Kind
-from alb_reconcile.values import Ref
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError
+from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.run import NOT_YET, WaitError, Watch
+from alb_reconcile.values import Address, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_UNKNOWN: Final = {"TargetGroupNotFound": NOT_YET, "InvalidTarget": NOT_YET}
+_DRAIN_TIMEOUT: Final = 3600 + 120.0
+"""AWS's longest deregistration delay, and some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,8 +28,141 @@ class Registration(Kind):
     """One target in one group on one port."""
 
     kind: ClassVar[str] = "registration"
+    service: ClassVar[str] = ""
     replaced_on: ClassVar[frozenset[str]] = frozenset({"target_group", "target", "port"})
+    parent: ClassVar[str | None] = "target_group"
 
     target_group: Ref
     target: Ref
     port: int
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
+        names: dict[str, str] = {}
+        for reservation in await reader.tagged("describe_instances", "Reservations"):
+            for instance in reservation["Instances"]:
+                address = tags.address_of(tags.from_list(instance.get("Tags")), "instance")
+                if address:
+                    names[instance["InstanceId"]] = address.name
+        found = await asyncio.gather(*(reader.health(item["TargetGroupArn"]) for item in ours))
+        return [
+            cls._observe(reader, group, names, item)
+            for group, part in zip(ours, found, strict=True)
+            for item in part
+        ]
+
+    @classmethod
+    def _observe(
+        cls, reader: Reader, group: dict[str, Any], names: dict[str, str], item: dict[str, Any]
+    ) -> Observed:
+        parent = tags.address_of(group["Tags"], "target_group") or tags.unnamed(
+            "target_group", group["TargetGroupArn"]
+        )
+        target, port = item["Target"]["Id"], int(item["Target"].get("Port") or group["Port"])
+        address = Address("registration", f"{parent.name}/{names.get(target, target)}:{port}")
+        state = cls(target_group=group["TargetGroupArn"], target=target, port=port)
+        health = item["TargetHealth"]
+        facts = {"reason": health.get("Reason", ""), "description": health.get("Description", "")}
+        return Observed(
+            address,
+            target_key(group["TargetGroupArn"], target, port),
+            state,
+            {},
+            reader.stack,
+            health["State"],
+            facts=facts,
+        )
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        group, target = str(self.target_group), str(self.target)
+        await run.aws.call(
+            "elbv2",
+            "register_targets",
+            retry=_UNKNOWN,
+            TargetGroupArn=group,
+            Targets=[{"Id": target, "Port": self.port}],
+        )
+        if run.notes.get("checked"):
+            await self.wait_until_healthy(run, float(run.notes.get("health_timeout", 600)))
+        return target_key(group, target, self.port)
+
+    async def wait_until_healthy(self, run: Run, timeout: float) -> None:
+        """Wait for the group's own health check to pass. Raises WaitError with what the target says."""
+
+        def check(health: Any) -> str:
+            if health and health["State"] == "healthy":
+                return ""
+            said = (
+                " ".join(filter(None, (health["State"], health.get("Reason"), health.get("Description"))))
+                if health
+                else "unknown"
+            )
+            return f"target {self.target}:{self.port} to be healthy (now {said})"
+
+        watch = _watch(run, str(self.target_group))
+        await watch.until(f"{self.target}:{self.port}", check, timeout, run.say)
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        """A registration has nothing that could be changed."""
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        state = observed.state
+        assert isinstance(state, cls)  # noqa: S101 (for mypy: a kind only ever deletes its own)
+        group, target = str(state.target_group), str(state.target)
+        if observed.status != "draining":
+            try:
+                await run.aws.call(
+                    "elbv2",
+                    "deregister_targets",
+                    TargetGroupArn=group,
+                    Targets=[{"Id": target, "Port": state.port}],
+                )
+            except AwsError as error:
+                if error.code not in ("TargetGroupNotFound", "InvalidTarget"):
+                    raise
+                return
+        seen = asyncio.get_running_loop().time()
+
+        def check(health: Any) -> str:
+            if health is None or health["State"] == "unused":
+                return ""
+            if health["State"] != "draining" and asyncio.get_running_loop().time() - seen > _LAG:
+                raise WaitError(
+                    f"target {target}:{state.port} was registered again by somebody else; run again"
+                )
+            return f"target {target}:{state.port} to drain"
+
+        await _watch(run, group).until(f"{target}:{state.port}", check, _DRAIN_TIMEOUT, run.say)
+
+
+_LAG: Final = 120.0
+"""Seconds for which a read may still show what was before."""
+
+
+def target_key(group: str, target: str, port: int) -> str:
+    """The id of a registration, which AWS gives none."""
+    return f"{group}|{target}:{port}"
+
+
+def _watch(run: Run, group: str) -> Watch:
+    """The one poll of a target group's health."""
+
+    async def fetch(_: set[str]) -> Mapping[str, Any]:
+        return await read_health(run, group)
+
+    return run.watch(f"health {group}", fetch)
+
+
+async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
+    """The health of a group's targets by `target:port`."""
+    try:
+        found = await run.aws.pages(
+            "elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group
+        )
+    except AwsError as error:
+        if error.code != "TargetGroupNotFound":
+            raise
+        return {}
+    return {f"{item['Target']['Id']}:{item['Target'].get('Port')}": item["TargetHealth"] for item in found}

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
-from alb_reconcile.kind import Kind
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError
+from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.run import NOT_YET
 from alb_reconcile.values import Ref
+
+if TYPE_CHECKING:
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_UNKNOWN: Final = {
+    "InvalidRouteTableID.NotFound": NOT_YET,
+    "InvalidSubnetID.NotFound": NOT_YET,
+    "InvalidInternetGatewayID.NotFound": NOT_YET,
+    "InvalidGatewayID.NotFound": NOT_YET,
+    "InvalidVpcID.NotFound": NOT_YET,
+}
 
 
 class Route(NamedTuple):
@@ -21,8 +37,198 @@ class RouteTable(Kind):
     """Routes, and the subnets that follow them."""
 
     kind: ClassVar[str] = "route_table"
+    service: ClassVar[str] = "ec2"
     replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc"})
 
     vpc: Ref
     routes: tuple[Route, ...] | None = None
     subnets: tuple[Ref, ...] | None = None
+
+    def with_others(self, observed: Self) -> Self:
+        routes, subnets = self.routes, self.subnets
+        if routes is not None:
+            known = {route.destination_cidr_block for route in routes}
+            routes = tuple(
+                sorted(
+                    (
+                        *routes,
+                        *(
+                            route
+                            for route in observed.routes or ()
+                            if route.destination_cidr_block not in known
+                        ),
+                    ),
+                    key=str,
+                )
+            )
+        if subnets is not None:
+            subnets = tuple(sorted({*subnets, *(observed.subnets or ())}, key=str))
+        return replace(self, routes=routes, subnets=subnets)
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        tables, subnets = await asyncio.gather(
+            reader.tagged("describe_route_tables", "RouteTables"),
+            reader.tagged("describe_subnets", "Subnets"),
+        )
+        known = {subnet["SubnetId"] for subnet in subnets}.union(reader.literal_ids("subnet-"))
+        return [cls._observe(table, known, reader.stack) for table in tables]
+
+    @classmethod
+    def _observe(cls, table: dict[str, Any], known: set[str], stack: str) -> Observed:
+        found = tags.from_list(table["Tags"])
+        address = tags.address_of(found, "route_table") or tags.unnamed("route_table", table["RouteTableId"])
+        # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
+        routes = [
+            Route(
+                route.get("DestinationCidrBlock") or route.get("DestinationIpv6CidrBlock") or "",
+                _target(route),
+            )
+            for route in table["Routes"]
+            if route.get("Origin") == "CreateRoute"
+            and not str(route.get("GatewayId", "")).startswith("vpce-")
+        ]
+        associations = {
+            item["SubnetId"]: item["RouteTableAssociationId"]
+            for item in table.get("Associations", ())
+            if item.get("SubnetId")
+        }
+        state = cls(
+            vpc=table["VpcId"],
+            routes=tuple(sorted(routes, key=str)),
+            subnets=tuple(
+                sorted(known.intersection(associations))
+            ),  # the association of a subnet that isn't ours stays
+        )
+        return Observed(
+            address, table["RouteTableId"], state, found, stack, facts={"associations": associations}
+        )
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        answer = await run.aws.call(
+            "ec2",
+            "create_route_table",
+            retry=_UNKNOWN,
+            VpcId=self.vpc,
+            TagSpecifications=run.tag_specification("route-table", desired),
+        )
+        table = str(answer["RouteTable"]["RouteTableId"])
+        await asyncio.gather(
+            *(self._create_route(run, table, route) for route in self.routes or ()),
+            *(self._associate(run, table, str(subnet)) for subnet in self.subnets or ()),
+        )
+        return table
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        before = observed.state
+        assert isinstance(before, RouteTable)  # noqa: S101 (for mypy: a kind is only ever updated from its own)
+        calls = []
+        if "routes" in fields:
+            have = {route.destination_cidr_block: route for route in before.routes or ()}
+            want = {route.destination_cidr_block: route for route in self.routes or ()}
+            for destination, route in want.items():
+                if destination not in have:
+                    calls.append(self._create_route(run, observed.id, route))
+                elif have[destination] != route:
+                    calls.append(self._route(run, "replace_route", observed.id, route))
+            calls += [
+                self._delete_route(run, observed.id, destination) for destination in have.keys() - want.keys()
+            ]
+        if "subnets" in fields:
+            calls += [
+                self._associate(run, observed.id, str(subnet))
+                for subnet in set(self.subnets or ()).difference(before.subnets or ())
+            ]
+            leaving = set(before.subnets or ()).difference(self.subnets or ())
+            # a subnet that another table of ours takes is moved by that one, so that it never falls onto the main table
+            for subnet in leaving.difference(run.notes.get("moving", ())):
+                calls.append(self._disassociate(run, observed.facts["associations"][subnet]))
+        await asyncio.gather(*calls)
+
+    async def _create_route(self, run: Run, table: str, route: Route) -> None:
+        try:
+            await self._route(run, "create_route", table, route)
+        except AwsError as error:
+            if error.code != "RouteAlreadyExists":
+                raise
+            await self._route(run, "replace_route", table, route)
+
+    @staticmethod
+    async def _route(run: Run, operation: str, table: str, route: Route) -> None:
+        await run.aws.call(
+            "ec2",
+            operation,
+            retry=_UNKNOWN,
+            RouteTableId=table,
+            DestinationCidrBlock=route.destination_cidr_block,
+            GatewayId=route.target,
+        )
+
+    @staticmethod
+    async def _delete_route(run: Run, table: str, destination: str) -> None:
+        params: dict[str, Any] = {
+            "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock": destination
+        }
+        await run.gone(
+            "ec2", "delete_route", missing=("InvalidRoute.NotFound",), RouteTableId=table, **params
+        )
+
+    @staticmethod
+    async def _associate(run: Run, table: str, subnet: str) -> None:
+        association = run.notes.get("associations", {}).get(subnet)
+        if association and await run.gone(
+            "ec2", "replace_route_table_association", retry=_UNKNOWN, missing=("InvalidAssociationID.NotFound",),
+            AssociationId=association, RouteTableId=table,
+        ):  # fmt: skip
+            return
+        try:
+            await run.aws.call(
+                "ec2", "associate_route_table", retry=_UNKNOWN, RouteTableId=table, SubnetId=subnet
+            )
+        except AwsError as error:
+            if error.code != "Resource.AlreadyAssociated":
+                raise
+            filters = [{"Name": "association.subnet-id", "Values": [subnet]}]
+            for other in await run.aws.pages("ec2", "describe_route_tables", "RouteTables", Filters=filters):
+                for item in other["Associations"]:
+                    if item.get("SubnetId") == subnet and other["RouteTableId"] != table:
+                        await run.aws.call(
+                            "ec2",
+                            "replace_route_table_association",
+                            AssociationId=item["RouteTableAssociationId"],
+                            RouteTableId=table,
+                        )
+
+    @staticmethod
+    async def _disassociate(run: Run, association: str) -> None:
+        await run.gone(
+            "ec2",
+            "disassociate_route_table",
+            missing=("InvalidAssociationID.NotFound",),
+            AssociationId=association,
+        )
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        moving = run.notes.get("moving", ())
+        associations = [
+            item for subnet, item in observed.facts["associations"].items() if subnet not in moving
+        ]
+        await asyncio.gather(*(cls._disassociate(run, item) for item in associations))
+        await run.gone(
+            "ec2",
+            "delete_route_table",
+            retry={"DependencyViolation": 300},
+            missing=("InvalidRouteTableID.NotFound",),
+            RouteTableId=observed.id,
+        )
+
+
+_TARGETS: Final = (
+    "GatewayId", "NatGatewayId", "TransitGatewayId", "VpcPeeringConnectionId", "NetworkInterfaceId", "InstanceId",
+    "EgressOnlyInternetGatewayId", "LocalGatewayId", "CarrierGatewayId",
+)  # fmt: skip
+
+
+def _target(route: dict[str, Any]) -> Ref:
+    return next((str(route[key]) for key in _TARGETS if route.get(key)), "")

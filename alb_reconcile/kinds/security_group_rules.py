@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
-from alb_reconcile.kind import Kind
-from alb_reconcile.values import Ref
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError
+from alb_reconcile.kind import Desired, Facts, Kind, Observed
+from alb_reconcile.run import NOT_YET
+from alb_reconcile.values import Address, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_UNKNOWN: Final = {"InvalidGroup.NotFound": NOT_YET, "InvalidGroupId.NotFound": NOT_YET}
+_PREFIXES: Final = {"ingress": "security_group_ingress", "egress": "security_group_egress"}
 
 
 class Permission(NamedTuple):
-    """One rule. `source` is a CIDR range, a prefix list's id, a security group's id or its address."""
+    """One rule. `source` is a CIDR range, a prefix list's id, a security group's id or its address.
+
+    A description of None is not managed.
+    """
 
     protocol: str
     from_port: int
     to_port: int
     source: Ref
-    description: str = ""
+    description: str | None = None
+
+    @property
+    def match(self) -> tuple[object, ...]:
+        """What AWS tells rules apart by."""
+        return self[:4]
+
+
+EVERYTHING: Final = Permission("-1", -1, -1, "0.0.0.0/0", "")
+"""The egress rule of every new group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +48,198 @@ class SecurityGroupRules(Kind):
     """Everything that a group lets in and out."""
 
     kind: ClassVar[str] = "security_group_rules"
+    service: ClassVar[str] = ""
     replaced_on: ClassVar[frozenset[str]] = frozenset({"security_group"})
+    parent: ClassVar[str | None] = "security_group"
 
     security_group: Ref
     ingress: tuple[Permission, ...] | None = None
     egress: tuple[Permission, ...] | None = None
+
+    def settle(self, observed: Observed | None, facts: Facts) -> Self:
+        state = observed.state if observed else None
+        found = state if isinstance(state, SecurityGroupRules) else None
+        return replace(
+            self,
+            ingress=_describe(self.ingress, found.ingress if found else None),
+            egress=_describe(self.egress, found.egress if found else None),
+        )
+
+    def with_others(self, observed: Self) -> Self:
+        return replace(
+            self, ingress=_union(self.ingress, observed.ingress), egress=_union(self.egress, observed.egress)
+        )
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        result = []
+        for group in await reader.tagged("describe_security_groups", "SecurityGroups"):
+            owner = tags.address_of(tags.from_list(group["Tags"]), "security_group") or tags.unnamed(
+                "security_group", group["GroupId"]
+            )
+            state = cls(
+                security_group=group["GroupId"],
+                ingress=tuple(sorted(_flatten(group.get("IpPermissions", ())), key=str)),
+                egress=tuple(sorted(_flatten(group.get("IpPermissionsEgress", ())), key=str)),
+            )
+            result.append(
+                Observed(
+                    Address("security_group_rules", owner.name),
+                    f"{group['GroupId']}/rules",
+                    state,
+                    {},
+                    reader.stack,
+                )
+            )
+        return result
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        group = str(self.security_group)
+        await self._authorize(run, group, "ingress", self.ingress or ())
+        if self.egress is not None:
+            wanted = {item.match for item in self.egress}
+            await self._authorize(
+                run, group, "egress", [item for item in self.egress if item.match != EVERYTHING.match]
+            )
+            if EVERYTHING.match not in wanted:
+                await self._revoke(run, group, "egress", [EVERYTHING])
+        return f"{group}/rules"
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        group = str(self.security_group)
+        for direction in _PREFIXES:
+            wanted: tuple[Permission, ...] | None = getattr(self, direction)
+            if direction not in fields or wanted is None:
+                continue
+            have = {item.match: item for item in getattr(observed.state, direction) or ()}
+            want = {item.match: item for item in wanted}
+            # first what is to be allowed, then what no longer is: nothing that stays is cut off
+            added = [want[key] for key in want.keys() - have.keys()]
+            removed = [have[key] for key in have.keys() - want.keys()]
+            try:
+                await self._authorize(run, group, direction, added)
+            except AwsError as error:
+                if error.code != "RulesPerSecurityGroupLimitExceeded" or not removed:
+                    raise
+                await self._revoke(run, group, direction, removed)
+                removed = []
+                await self._authorize(run, group, direction, added)
+            await self._revoke(run, group, direction, removed)
+            described = [
+                want[key]
+                for key in want.keys() & have.keys()
+                if want[key].description != have[key].description
+            ]
+            if described:
+                operation = f"update_security_group_rule_descriptions_{direction}"
+                await run.aws.call(
+                    "ec2", operation, retry=_UNKNOWN, GroupId=group, IpPermissions=_to_aws(described)
+                )
+
+    @classmethod
+    async def _authorize(
+        cls, run: Run, group: str, direction: str, permissions: tuple[Permission, ...] | list[Permission]
+    ) -> None:
+        await cls._change(
+            run, "authorize", group, direction, list(permissions), "InvalidPermission.Duplicate"
+        )
+
+    @classmethod
+    async def _revoke(cls, run: Run, group: str, direction: str, permissions: list[Permission]) -> None:
+        await cls._change(run, "revoke", group, direction, permissions, "InvalidPermission.NotFound")
+
+    @classmethod
+    async def _change(
+        cls, run: Run, verb: str, group: str, direction: str, permissions: list[Permission], done: str
+    ) -> None:
+        """One call for all; where AWS says that some of it is done already, one call for each."""
+        if not permissions:
+            return
+        operation = f"{verb}_{_PREFIXES[direction]}"
+        try:
+            await run.aws.call(
+                "ec2", operation, retry=_UNKNOWN, GroupId=group, IpPermissions=_to_aws(permissions)
+            )
+        except AwsError as error:
+            if error.code != done:
+                raise
+            if len(permissions) > 1:
+                for permission in permissions:
+                    await cls._change(run, verb, group, direction, [permission], done)
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        state = observed.state
+        assert isinstance(state, cls)  # noqa: S101 (for mypy: a kind only ever deletes its own)
+        try:
+            for direction in _PREFIXES:
+                await cls._revoke(
+                    run, str(state.security_group), direction, list(getattr(state, direction) or ())
+                )
+        except AwsError as error:
+            if error.code not in _UNKNOWN:
+                raise
+
+
+def _describe(
+    wanted: tuple[Permission, ...] | None, found: tuple[Permission, ...] | None
+) -> tuple[Permission, ...] | None:
+    """Descriptions that the spec leaves out are those that there are."""
+    if wanted is None:
+        return None
+    known = {item.match: item.description for item in found or ()}
+    return tuple(
+        sorted(
+            (
+                item
+                if item.description is not None
+                else item._replace(description=known.get(item.match) or "")
+                for item in wanted
+            ),
+            key=str,
+        )
+    )
+
+
+def _union(
+    wanted: tuple[Permission, ...] | None, found: tuple[Permission, ...] | None
+) -> tuple[Permission, ...] | None:
+    if wanted is None:
+        return None
+    matches = {item.match for item in wanted}
+    return tuple(sorted((*wanted, *(item for item in found or () if item.match not in matches)), key=str))
+
+
+def _flatten(permissions: Any) -> Iterator[Permission]:
+    """AWS's permissions, which group several sources, as one each."""
+    for item in permissions:
+        protocol = item["IpProtocol"]
+        ports = (-1, -1) if protocol == "-1" else (item.get("FromPort", -1), item.get("ToPort", -1))
+        sources = [
+            *((source["CidrIp"], source) for source in item.get("IpRanges", ())),
+            *((source["CidrIpv6"], source) for source in item.get("Ipv6Ranges", ())),
+            *((source["PrefixListId"], source) for source in item.get("PrefixListIds", ())),
+            *((source["GroupId"], source) for source in item.get("UserIdGroupPairs", ())),
+        ]
+        for name, source in sources:
+            yield Permission(protocol, ports[0], ports[1], name, source.get("Description") or "")
+
+
+def _to_aws(permissions: list[Permission]) -> list[dict[str, Any]]:
+    result = []
+    for item in permissions:
+        source = str(item.source)
+        note = {"Description": item.description} if item.description else {}
+        entry: dict[str, Any] = {"IpProtocol": item.protocol}
+        if item.protocol != "-1":
+            entry |= {"FromPort": item.from_port, "ToPort": item.to_port}
+        if source.startswith("sg-"):
+            entry["UserIdGroupPairs"] = [{"GroupId": source, **note}]
+        elif source.startswith("pl-"):
+            entry["PrefixListIds"] = [{"PrefixListId": source, **note}]
+        elif ":" in source:
+            entry["Ipv6Ranges"] = [{"CidrIpv6": source, **note}]
+        else:
+            entry["IpRanges"] = [{"CidrIp": source, **note}]
+        result.append(entry)
+    return sorted(result, key=str)

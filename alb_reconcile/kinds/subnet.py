@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from alb_reconcile.kind import Kind
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError, RefusedError
+from alb_reconcile.interfaces import refuse_foreign_interfaces
+from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.run import NOT_YET
 from alb_reconcile.values import Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +25,101 @@ class Subnet(Kind):
     """A part of a VPC in one availability zone."""
 
     kind: ClassVar[str] = "subnet"
+    service: ClassVar[str] = "ec2"
     replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc", "cidr_block", "availability_zone"})
 
     vpc: Ref
     cidr_block: str
     availability_zone: str
     map_public_ip_on_launch: bool | None = None
+
+    def slots(self) -> Iterable[Hashable]:
+        return (("cidr", str(self.vpc)),)
+
+    def conflicts(self, other: Kind) -> bool:
+        mine = ipaddress.ip_network(self.cidr_block)
+        return isinstance(other, Subnet) and mine.overlaps(ipaddress.ip_network(other.cidr_block))
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        result = []
+        for subnet in await reader.tagged("describe_subnets", "Subnets"):
+            found = tags.from_list(subnet["Tags"])
+            address = tags.address_of(found, "subnet") or tags.unnamed("subnet", subnet["SubnetId"])
+            state = cls(
+                vpc=subnet["VpcId"],
+                cidr_block=subnet["CidrBlock"],
+                availability_zone=subnet["AvailabilityZone"],
+                map_public_ip_on_launch=subnet["MapPublicIpOnLaunch"],
+            )
+            result.append(
+                Observed(address, subnet["SubnetId"], state, found, reader.stack, subnet.get("State", ""))
+            )
+        return result
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        try:
+            answer = await run.aws.call(
+                "ec2", "create_subnet", retry={"InvalidVpcID.NotFound": NOT_YET},
+                VpcId=self.vpc, CidrBlock=self.cidr_block, AvailabilityZone=self.availability_zone,
+                TagSpecifications=run.tag_specification("subnet", desired),
+            )  # fmt: skip
+            subnet = str(answer["Subnet"]["SubnetId"])
+        except AwsError as error:
+            if error.code != "InvalidSubnet.Conflict":
+                raise
+            subnet = await self._find(run, desired, error)
+        if self.map_public_ip_on_launch is not None:
+            await self._map_public_ip(run, subnet)
+        return subnet
+
+    async def _find(self, run: Run, desired: Desired, error: AwsError) -> str:
+        """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
+        filters = [
+            {"Name": "vpc-id", "Values": [self.vpc]},
+            *(
+                {"Name": f"tag:{key}", "Values": [value]}
+                for key, value in tags.identity(desired, run.stack).items()
+            ),
+        ]
+        found = await run.aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
+        for subnet in found:
+            if subnet["CidrBlock"] == self.cidr_block:
+                return str(subnet["SubnetId"])
+        raise RefusedError(
+            f"{desired.address}: {self.cidr_block} overlaps a subnet in {self.vpc} that isn't this stack's; choose a free range ({error.code})"
+        )
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        if "map_public_ip_on_launch" in fields:
+            await self._map_public_ip(run, observed.id)
+
+    async def _map_public_ip(self, run: Run, subnet: str) -> None:
+        await run.aws.call(
+            "ec2",
+            "modify_subnet_attribute",
+            retry=_UNKNOWN,
+            SubnetId=subnet,
+            MapPublicIpOnLaunch={"Value": self.map_public_ip_on_launch},
+        )
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        try:
+            await run.gone(
+                "ec2", "delete_subnet", missing=("InvalidSubnetID.NotFound",), SubnetId=observed.id
+            )
+        except AwsError as error:
+            if error.code != "DependencyViolation":
+                raise
+            await refuse_foreign_interfaces(run, "subnet-id", observed.id)
+            await run.gone(
+                "ec2",
+                "delete_subnet",
+                retry={"DependencyViolation": 1200},
+                missing=("InvalidSubnetID.NotFound",),
+                SubnetId=observed.id,
+            )
+
+
+_UNKNOWN: Final = {"InvalidSubnetID.NotFound": NOT_YET}

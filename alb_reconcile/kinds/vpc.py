@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from alb_reconcile.kind import Kind
+from alb_reconcile import tags
+from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.run import NOT_YET
+
+if TYPE_CHECKING:
+    from alb_reconcile.reader import Reader
+    from alb_reconcile.run import Run
+
+_ATTRIBUTES: Final = {"enable_dns_support": "enableDnsSupport", "enable_dns_hostnames": "enableDnsHostnames"}
+
+
+def _parameter(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +26,93 @@ class Vpc(Kind):
     """A virtual network."""
 
     kind: ClassVar[str] = "vpc"
+    service: ClassVar[str] = "ec2"
     replaced_on: ClassVar[frozenset[str]] = frozenset({"cidr_block"})
 
     cidr_block: str
     enable_dns_support: bool | None = None
     enable_dns_hostnames: bool | None = None
+
+    @classmethod
+    async def discover(cls, reader: Reader) -> list[Observed]:
+        return list(
+            await asyncio.gather(
+                *(cls._observe(reader, vpc) for vpc in await reader.tagged("describe_vpcs", "Vpcs"))
+            )
+        )
+
+    @classmethod
+    async def _observe(cls, reader: Reader, vpc: dict[str, Any]) -> Observed:
+        found = tags.from_list(vpc["Tags"])
+        address = tags.address_of(found, "vpc") or tags.unnamed("vpc", vpc["VpcId"])
+        wanted = reader.desired.get(address)
+        declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
+        answers = await asyncio.gather(
+            *(
+                reader.aws.call(
+                    "ec2",
+                    "describe_vpc_attribute",
+                    retry=_UNKNOWN,
+                    VpcId=vpc["VpcId"],
+                    Attribute=_ATTRIBUTES[name],
+                )
+                for name in declared
+            )
+        )
+        values = {
+            name: answer[_parameter(name)]["Value"] for name, answer in zip(declared, answers, strict=True)
+        }
+        return Observed(
+            address,
+            vpc["VpcId"],
+            cls(cidr_block=vpc["CidrBlock"], **values),
+            found,
+            reader.stack,
+            vpc.get("State", ""),
+        )
+
+    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+        async def find() -> str | None:
+            filters = [
+                {"Name": f"tag:{key}", "Values": [value]}
+                for key, value in tags.identity(desired, run.stack).items()
+            ]
+            found = await run.aws.pages("ec2", "describe_vpcs", "Vpcs", Filters=filters)
+            return found[0]["VpcId"] if found else None
+
+        answer = await run.aws.create_once(
+            "ec2",
+            "create_vpc",
+            find,
+            CidrBlock=self.cidr_block,
+            TagSpecifications=run.tag_specification("vpc", desired),
+        )
+        vpc = answer if isinstance(answer, str) else str(answer["Vpc"]["VpcId"])
+        await self._modify(run, vpc, [name for name in _ATTRIBUTES if getattr(self, name) is not None])
+        return vpc
+
+    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+        await self._modify(run, observed.id, [name for name in _ATTRIBUTES if name in fields])
+
+    async def _modify(self, run: Run, vpc: str, names: list[str]) -> None:
+        for name in names:  # one attribute a call
+            await run.aws.call(
+                "ec2",
+                "modify_vpc_attribute",
+                retry=_UNKNOWN,
+                VpcId=vpc,
+                **{_parameter(name): {"Value": getattr(self, name)}},
+            )
+
+    @classmethod
+    async def delete(cls, run: Run, observed: Observed) -> None:
+        await run.gone(
+            "ec2",
+            "delete_vpc",
+            retry={"DependencyViolation": 300},
+            missing=("InvalidVpcID.NotFound",),
+            VpcId=observed.id,
+        )
+
+
+_UNKNOWN: Final = {"InvalidVpcID.NotFound": NOT_YET}

@@ -104,7 +104,7 @@ class _Builder:
                 ingress=_permissions(entry.get("ingress")),
                 egress=_permissions(entry.get("egress")),
             )
-            self._add_member(Address("security_group_rules", name), entry, rules)
+            self._add_member(Address("security_group_rules", name), address, entry, rules)
 
     def add_instance(self, name: str, entry: Entry) -> None:
         fields = _pick(Instance, entry)
@@ -146,12 +146,16 @@ class _Builder:
             for member in self._members(target):
                 label = member if isinstance(member, str) else member.name
                 state = Registration(target_group=address, target=member, port=entry["port"])
-                self._add_member(Address("registration", f"{name}/{label}:{entry['port']}"), entry, state)
+                self._add_member(
+                    Address("registration", f"{name}/{label}:{entry['port']}"), address, entry, state
+                )
 
     def _members(self, target: str) -> list[Ref]:
         if is_aws_id(target):
             return [target]
-        count = self.outline.entries("instances")[target].get("count", 1)
+        instances = self.outline.entries("instances")[target]
+        # one that the spec stops can't be registered
+        count = 0 if instances.get("state") == "stopped" else instances.get("count", 1)
         return [Address("instance", f"{target}-{number}") for number in range(1, count + 1)]
 
     def add_load_balancer(self, name: str, entry: Entry) -> None:
@@ -211,14 +215,30 @@ class _Builder:
             tags={**self.tags, **entry.get("tags", {}), "Name": name},
             lifecycle=_lifecycle(entry, group),
             spec_digest=spec_digest or digest(own),
+            declared=_paths({key: value for key, value in own.items() if value is not None}),
         )
 
-    def _add_member(self, address: Address, entry: Entry, state: Kind) -> None:
-        """A resource without tags: a collection of an entry."""
+    def _add_member(self, address: Address, carrier: Address, entry: Entry, state: Kind) -> None:
+        """A resource without tags: a collection of an entry, or a member of one."""
         lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
         self.resources[address] = Desired(
-            address=address, state=state, creation=state, tags={}, lifecycle=lifecycle, spec_digest=""
+            address=address,
+            state=state,
+            creation=state,
+            tags={},
+            lifecycle=lifecycle,
+            spec_digest="",
+            carrier=carrier,
         )
+
+
+def _paths(entry: Entry) -> tuple[str, ...]:
+    """The paths of an entry's declared properties: its keys, and the keys of its mappings."""
+    paths = [
+        [f"{key}.{item}" for item in value] if isinstance(value, dict) else [key]
+        for key, value in entry.items()
+    ]
+    return tuple(sorted(path for part in paths for path in part))
 
 
 def _pick(kind: type[Kind], entry: Entry) -> dict[str, Any]:
@@ -233,6 +253,7 @@ def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
     return Lifecycle(
         prevent_destroy=entry.get("prevent_destroy"),
         keep_others=entry.get("others") == "keep",
+        members="targets" in entry,
         rollout=rollout,
         image_update=entry.get("image_update", "keep"),
         type_change=entry.get("type_change", "replace"),
@@ -288,13 +309,12 @@ def _permissions(entries: list[Entry] | None) -> tuple[Permission, ...] | None:
 
 def _permission(entry: Entry) -> Permission:
     protocol = "-1" if entry["protocol"] == "all" else entry["protocol"]
-    port: int = entry.get("port", -1)
-    first: int = entry["from_port"] if "from_port" in entry else port
-    last: int = entry["to_port"] if "to_port" in entry else port
+    first: Any = entry.get("from_port", entry.get("port", -1))
+    last: Any = entry.get("to_port", entry.get("port", -1))
     source: Ref = entry.get("cidr_block") or entry.get("ipv6_cidr_block") or entry.get("prefix_list_id") or ""
     if "security_group" in entry:
         source = refer("security_group", entry["security_group"])
-    return Permission(protocol, first, last, source, entry.get("description", ""))
+    return Permission(protocol, first, last, source, entry.get("description"))
 
 
 def _values(values: str | list[str]) -> tuple[str, ...]:

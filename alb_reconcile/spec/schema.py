@@ -218,7 +218,7 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
             else "is given twice; keep one"
         ),
     }
-    return at_value(messages.get(keyword, lambda: error.message)())
+    return at_value(messages[keyword]() if keyword in messages else str(error.message))
 
 
 def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:

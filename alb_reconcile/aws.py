@@ -1,0 +1,277 @@
+"""AWS's API: the only module that knows boto3. Calls are paced, paged, retried and explained here."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from alb_reconcile.errors import AwsError, InterruptedRun, UnreachableError
+from alb_reconcile.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+Response = dict[str, Any]
+
+READS: Final = ("describe_", "get_", "list_")
+UNGUARDED: Final = frozenset({"create_vpc", "create_internet_gateway"})
+"""Creates without a client token and without a unique name: botocore must not repeat them after a lost reply."""
+
+
+class Transport(Protocol):
+    """One API call as AWS answers it. Raises AwsError. Called from several threads at once."""
+
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /) -> Response: ...
+
+
+class Aws:
+    """One account and region, from inside an event loop.
+
+    `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of
+    their own). `interrupted` is asked before each call that changes something.
+    """
+
+    def __init__(self, transport: Transport, *, max_workers: int = 8) -> None:
+        self._transport = transport
+        self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
+        self._pace = Pace()
+        self.stopping = asyncio.Event()
+        self.calls: dict[str, int] = {}
+
+    async def call(
+        self, service: str, operation: str, *, retry: Mapping[str, float] | None = None, **params: Any
+    ) -> Response:
+        """One call. The codes in `retry` mean "not yet": such a call is repeated for so many seconds.
+
+        Throttling and transport are botocore's to retry. Raises AwsError; InterruptedRun before a change once the
+        run is being stopped.
+        """
+        if not retry:
+            return await self._once(service, operation, params)
+        from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
+
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        limits: Mapping[str, float] = retry
+
+        def not_yet(error: BaseException) -> bool:
+            limit = next(
+                (limits[key] for key in limits if isinstance(error, AwsError) and error.matches(key)), -1.0
+            )
+            return loop.time() - started < limit
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(not_yet),
+            wait=wait_random_exponential(1, 15, min=1),
+            sleep=self.sleep,
+            reraise=True,
+        )
+        result: Response = await retrying(self._once, service, operation, params)
+        return result
+
+    async def _once(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        if self.stopping.is_set() and not operation.startswith(READS):
+            raise InterruptedRun("interrupted")
+        delay = self._pace.reserve(service, operation, asyncio.get_running_loop().time())
+        if delay > 0:
+            await self.sleep(delay)
+        self.calls[operation] = self.calls.get(operation, 0) + 1
+        if self._pool is None:
+            return self._transport(service, operation, params)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._transport, service, operation, params
+        )
+
+    async def pages(self, service: str, operation: str, key: str, **params: Any) -> list[Any]:
+        """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker)."""
+        found: list[Any] = []
+        token: dict[str, Any] = {}
+        while True:
+            answer = await self.call(service, operation, **params, **token)
+            found += answer.get(key, [])
+            if answer.get("NextMarker"):
+                token = {"Marker": answer["NextMarker"]}
+            elif answer.get("NextToken"):
+                token = {"NextToken": answer["NextToken"]}
+                # EC2 takes no paging parameters beside explicit ids, and answers none either
+            else:
+                return found
+
+    async def create_once(
+        self, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any
+    ) -> Response | str:
+        """An unguarded create: after an ambiguous failure its tag is looked up, with patience, before it is repeated.
+
+        Returns AWS's answer, or the id that `find` found.
+        """
+        for attempt in range(3):
+            try:
+                return await self.call(service, operation, **params)
+            except AwsError as error:
+                if not error.ambiguous or attempt == 2:
+                    raise
+                for pause in (1, 2, 4, 8, 15):
+                    await self.sleep(pause)
+                    found = await find()
+                    if found:
+                        return found
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. Raises InterruptedRun as soon as the run is being stopped."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            return
+        raise InterruptedRun("interrupted")
+
+    def close(self) -> None:
+        """Let the threads go; calls that are under way finish."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+_HINTS: Final = {
+    "UnauthorizedOperation": "allow the IAM action {action} to this identity",
+    "AccessDenied": "allow the IAM action {action} to this identity",
+    "AccessDeniedException": "allow the IAM action {action} to this identity",
+    "ExpiredToken": "log in again",
+    "ExpiredTokenException": "log in again",
+    "RequestExpired": "log in again, and check this machine's clock",
+    "AuthFailure": "check the credentials, and that the region is enabled in the account",
+    "InvalidClientTokenId": "check the credentials",
+    "UnrecognizedClientException": "check the credentials",
+    "SignatureDoesNotMatch": "check the credentials",
+    "InsufficientInstanceCapacity": "AWS has none of this type there now: try later, another type or another zone",
+    "DependencyViolation": "something still uses it; find it in the console and run again",
+    "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
+    "Unsupported": "this type isn't offered in this zone; choose another",
+    "IdempotentParameterMismatch": "an earlier run's request is still remembered; run again in some minutes",
+    "InvalidKeyPair.NotFound": "create the key pair, or correct key_name",
+    "CertificateNotFound": "check certificate_arn: its region and account must be the stack's",
+    "InvalidAMIID.NotFound": "check image_id: AMIs differ by region",
+    "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
+}
+
+
+def explain_code(service: str, operation: str, code: str) -> str:
+    """What a user can do about an error code; empty if nothing can be said."""
+    if code.endswith("LimitExceeded") or code.startswith("TooMany"):
+        return "a quota of the account is reached: raise it in Service Quotas, or remove what isn't needed"
+    prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
+    action = "".join(word.capitalize() for word in operation.split("_"))
+    return _HINTS.get(code, "").format(action=f"{prefix}:{action}")
+
+
+class BotoTransport:
+    """Calls through boto3, with its standard settings: profile, environment, shared config, SSO, instance roles."""
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        max_workers: int = 8,
+    ) -> None:
+        self.region = region
+        self._profile = profile
+        self._endpoint_url = endpoint_url
+        self._workers = max(max_workers, 1)
+        self._clients: dict[tuple[str, bool], Any] = {}
+        self._session: Any = None
+
+    def prepare(self) -> None:
+        """Find the credentials and make the clients; from one thread, since sessions aren't thread-safe.
+
+        Raises UnreachableError where there are no usable settings.
+        """
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        retries = {
+            "standard": {"mode": "standard", "total_max_attempts": 6},
+            "once": {"mode": "standard", "total_max_attempts": 1},
+        }
+        try:
+            self._session = boto3.Session(profile_name=self._profile, region_name=self.region)
+            for service, once in (("sts", False), ("ec2", False), ("ec2", True), ("elbv2", False)):
+                config = Config(
+                    retries=retries["once" if once else "standard"],
+                    max_pool_connections=self._workers,
+                    connect_timeout=4,
+                    read_timeout=10 if service == "sts" else 60,
+                    user_agent_extra="alb-reconcile",
+                )
+                self._clients[service, once] = self._session.client(
+                    service, config=config, endpoint_url=self._endpoint_url
+                )
+        except (BotoCoreError, ValueError) as error:
+            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = self._client(service, operation in UNGUARDED)
+        try:
+            answer: Response = getattr(client, operation)(**params)
+        except ClientError as error:
+            details = error.response.get("Error", {})
+            meta = error.response.get("ResponseMetadata", {})
+            code = str(details.get("Code", "Unknown"))
+            status = int(meta.get("HTTPStatusCode", 0))
+            raise AwsError(
+                service, operation, code, str(details.get("Message", "")), str(meta.get("RequestId", "")),
+                hint=explain_code(service, operation, code), ambiguous=status >= 500,
+            ) from None  # fmt: skip
+        except BotoCoreError as error:
+            raise _transport_error(service, operation, error) from None
+        return answer
+
+    def _client(self, service: str, once: bool) -> Any:
+        key = (service, once) if (service, once) in self._clients else (service, False)
+        if key not in self._clients:  # a service that few runs need (SSM)
+            self._clients[key] = self._session.client(service, endpoint_url=self._endpoint_url)
+        return self._clients[key]
+
+
+def _transport_error(service: str, operation: str, error: Exception) -> AwsError:
+    name = type(error).__name__
+    if name in (
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "TokenRetrievalError",
+        "SSOTokenLoadError",
+        "UnauthorizedSSOTokenError",
+    ):
+        return UnreachableError(
+            f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in"
+        )
+    if name in (
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "ReadTimeoutError",
+        "ConnectionClosedError",
+        "ProxyConnectionError",
+        "SSLError",
+        "HTTPClientError",
+    ):
+        return AwsError(
+            service,
+            operation,
+            name,
+            _one_line(error),
+            "",
+            hint="check the network, the region and the endpoint",
+            ambiguous=True,
+        )
+    return AwsError(service, operation, name, _one_line(error), "")
+
+
+def _one_line(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")

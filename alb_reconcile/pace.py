@@ -1,0 +1,64 @@
+"""A pace below AWS's limits, so that the account's other tools are not throttled because of this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+
+class Bucket(NamedTuple):
+    """AWS's documented token bucket: how many calls at once, and how many more a second."""
+
+    burst: float
+    refill: float
+
+
+# EC2 API throttling, "Request token bucket sizes and refill rates"; ELB API throttling, the same heading.
+# Of both numbers half is taken.
+BUCKETS: Final = {
+    "ec2 read": Bucket(100, 20),
+    "ec2 change": Bucket(50, 5),
+    "ec2 run": Bucket(5, 2),
+    "ec2 terminate": Bucket(100, 5),
+    "ec2 tag": Bucket(100, 10),
+    "elbv2 read": Bucket(40, 10),
+    "elbv2 change": Bucket(20, 3),
+    "elbv2 register": Bucket(20, 4),
+    "elbv2 place": Bucket(10, 0.2),
+}
+_SPECIAL: Final = {
+    "run_instances": "ec2 run",
+    "start_instances": "ec2 run",
+    "terminate_instances": "ec2 terminate",
+    "create_tags": "ec2 tag",
+    "register_targets": "elbv2 register",
+    "deregister_targets": "elbv2 register",
+    "create_load_balancer": "elbv2 place",
+    "set_subnets": "elbv2 place",
+}
+
+
+@dataclass
+class _Level:
+    tokens: float
+    since: float
+
+
+class Pace:
+    """Token buckets by class of call."""
+
+    def __init__(self) -> None:
+        self._levels: dict[str, _Level] = {}
+
+    def reserve(self, service: str, operation: str, now: float) -> float:
+        """Take a place in the queue for a call. Returns the seconds to wait for it."""
+        verb = "read" if operation.startswith(("describe_", "get_")) else "change"
+        name = _SPECIAL.get(operation, f"{service} {verb}")
+        if name not in BUCKETS:
+            return 0.0
+        burst, refill = BUCKETS[name].burst / 2, BUCKETS[name].refill / 2
+        level = self._levels.setdefault(name, _Level(burst, now))
+        level.tokens = min(burst, level.tokens + (now - level.since) * refill)
+        level.since = now
+        level.tokens -= 1
+        return max(0.0, -level.tokens / refill)
