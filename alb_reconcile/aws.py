@@ -213,6 +213,18 @@ class BotoTransport:
         except (BotoCoreError, ValueError) as error:
             raise UnreachableError(f"the AWS settings can't be used: {error}") from None
 
+    @staticmethod
+    def default_region(profile: str | None) -> str | None:
+        """The region of the environment or the shared config. Raises UnreachableError for an unknown profile."""
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            region: str | None = boto3.Session(profile_name=profile).region_name
+        except BotoCoreError as error:
+            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+        return region
+
     def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         from botocore.exceptions import BotoCoreError, ClientError
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from alb_reconcile import __version__
 from alb_reconcile.errors import ExitCode, ReconcileError
 from alb_reconcile.render.console import complain
+from alb_reconcile.values import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,75 @@ def make_parser() -> argparse.ArgumentParser:
     )
     command = add("explain", "authoring.explain", "say what a kind or one of its keys means")
     command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
+
+    command = add("plan", "reconcile.plan", "show what would be done; changes nothing")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--destroy", action="store_true", help="plan the stack's end")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
+    command.add_argument(
+        "--detailed-exitcode", action="store_true", help="exit with 2 when something is to be done"
+    )
+    _add_allow(command)
+
+    command = add("apply", "reconcile.apply", "do what the spec wants")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--yes", action="store_true", help="don't ask")
+    command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
+    command.add_argument(
+        "--timeout",
+        type=_duration,
+        default=900,
+        metavar="15m",
+        help="how long to wait until everything serves",
+    )
+    _add_allow(command)
+
+    command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
+    command.add_argument("specs", nargs="*", metavar="SPEC")
+    command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost; wants --region")
+    command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
+
+    command = add("status", "reconcile.status", "show each resource, the health of the targets and the URLs")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+
+    add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
     return parser
+
+
+def _add_allow(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow", action=_Allowance, default={}, metavar="ACTION=N",
+        help="allow so much damage: delete=N, replace=N, replace-load-balancer=N",
+    )  # fmt: skip
+
+
+class _Allowance(argparse.Action):
+    """`--allow ACTION=N`, as often as wanted, into a dict."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _: str | None = None,
+    ) -> None:
+        name, _, number = str(values).partition("=")
+        if (
+            name not in ("delete", "replace", "replace-load-balancer")
+            or not number.isdigit()
+            or len(number) > 6
+        ):
+            parser.error(f"--allow wants delete=N, replace=N or replace-load-balancer=N, not {values!r}")
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: int(number)})
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

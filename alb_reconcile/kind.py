@@ -155,9 +155,14 @@ class Facts:
     desired: Mapping[Address, Desired] = field(default_factory=dict)
 
 
-def field_names(kind: type[Kind]) -> tuple[str, ...]:
-    """The names of a kind's properties."""
-    return tuple(item.name for item in dataclasses.fields(kind))
+_NAMES: dict[type, tuple[str, ...]] = {}
+
+
+def field_names(kind: type[Any]) -> tuple[str, ...]:
+    """The names of a kind's properties, or of another dataclass's fields (looked up once a class: plans ask often)."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(item.name for item in dataclasses.fields(kind))
+    return _NAMES[kind]
 
 
 def references(value: object) -> Iterator[Address]:
@@ -167,7 +172,7 @@ def references(value: object) -> Iterator[Address]:
     elif isinstance(value, str | int | None):
         return
     elif dataclasses.is_dataclass(value):
-        for name in value.__dataclass_fields__:
+        for name in field_names(type(value)):
             yield from references(getattr(value, name))
     elif isinstance(value, tuple | list | frozenset):
         for member in value:
@@ -188,7 +193,7 @@ def bind(value: _T, ids: Mapping[Address, str]) -> _T:
         else:
             bound = tuple(sorted(members, key=str)) if any(references(value)) else tuple(members)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = value.__dataclass_fields__
+        names = field_names(type(value))
         changed = {name: new for name in names if (new := bind(old := getattr(value, name), ids)) is not old}
         bound = dataclasses.replace(value, **changed) if changed else value
     return bound  # type: ignore[no-any-return]  # of the same type as the value, but for the addresses in it

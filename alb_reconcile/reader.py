@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile import tags
 from alb_reconcile.errors import AwsError
-from alb_reconcile.kind import references
+from alb_reconcile.kind import field_names, references
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -232,5 +232,5 @@ def _strings(value: object) -> list[str]:
     if isinstance(value, tuple):
         return [text for member in value for text in _strings(member)]
     if hasattr(value, "__dataclass_fields__"):
-        return [text for name in value.__dataclass_fields__ for text in _strings(getattr(value, name))]
+        return [text for name in field_names(type(value)) for text in _strings(getattr(value, name))]
     return []

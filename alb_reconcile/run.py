@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ from alb_reconcile.errors import AwsError, ReconcileError
 from alb_reconcile.values import Address, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
+    from collections.abc import Awaitable, Iterable
 
     from alb_reconcile.kind import Desired
 
@@ -114,7 +114,12 @@ class Run:
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
     watches: dict[str, Watch] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What was read in this run and doesn't change."""
+    departed: set[str] = field(default_factory=set)
+    """Registrations that this run has ended; a read may not show it yet."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
     """What the step at hand was planned with beyond its properties."""
 
     def tag_list(self, desired: Desired) -> list[dict[str, str]]:
@@ -138,6 +143,10 @@ class Run:
         if name not in self.watches:
             self.watches[name] = Watch(self.aws, fetch, slowest=slowest)
         return self.watches[name]
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """The one lock of that name."""
+        return self.locks.setdefault(name, asyncio.Lock())
 
     async def gone(
         self,

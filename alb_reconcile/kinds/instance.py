@@ -314,14 +314,17 @@ def _is_own(stack: str, observed: Observed) -> bool:
 
 
 async def _root_device(run: Run, image: str) -> str:
-    answer = await run.aws.call("ec2", "describe_images", ImageIds=[image])
-    images = answer.get("Images", ())
+    """The device name of an image's root disk, read once a run."""
+    if image not in run.memory:
+        run.memory[image] = asyncio.ensure_future(run.aws.call("ec2", "describe_images", ImageIds=[image]))
+    images = (await run.memory[image]).get("Images", ())
     if not images:
+        message = f"The image id '[{image}]' does not exist"
         raise AwsError(
             "ec2",
             "describe_images",
             "InvalidAMIID.NotFound",
-            f"The image id '[{image}]' does not exist",
+            message,
             "",
             hint="check image_id: AMIs differ by region",
         )

@@ -152,3 +152,24 @@ class LoadBalancer(Kind):
                 raise  # without the right to look, the deletes that follow find out by trying
         except WaitError as error:
             raise WaitError(f"{error}; AWS releases them by itself: run destroy again later") from None
+
+
+async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
+    """Wait until a load balancer answers. Raises WaitError if it fails, or isn't active in time."""
+
+    async def fetch(arns: set[str]) -> Mapping[str, Any]:
+        found = await run.aws.pages(
+            "elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=sorted(arns)
+        )
+        return {item["LoadBalancerArn"]: item["State"] for item in found}
+
+    def check(state: Any) -> str:
+        code = state["Code"] if state else "unknown"
+        if code == "failed":
+            raise WaitError(
+                f"AWS couldn't set the load balancer up: {state.get('Reason', 'no reason given')}"
+            )
+        # active_impaired answers, but hasn't the capacity that it should have
+        return "" if code.startswith("active") else f"the load balancer to be active (now {code})"
+
+    await run.watch("load balancers", fetch).until(arn, check, timeout, run.say)

@@ -111,17 +111,15 @@ class Registration(Kind):
         state = observed.state
         assert isinstance(state, cls)  # noqa: S101 (for mypy: a kind only ever deletes its own)
         group, target = str(state.target_group), str(state.target)
-        if observed.status != "draining":
-            try:
-                await run.aws.call(
-                    "elbv2",
-                    "deregister_targets",
-                    TargetGroupArn=group,
-                    Targets=[{"Id": target, "Port": state.port}],
-                )
-            except AwsError as error:
-                if error.code not in ("TargetGroupNotFound", "InvalidTarget"):
-                    raise
+        if not observed.is_leaving:
+            async with run.lock(group):
+                await state._keep_capacity(run)
+                there = await run.gone(
+                    "elbv2", "deregister_targets", missing=("TargetGroupNotFound", "InvalidTarget"),
+                    TargetGroupArn=group, Targets=[{"Id": target, "Port": state.port}],
+                )  # fmt: skip
+                run.departed.add(observed.id)
+            if not there:
                 return
         seen = asyncio.get_running_loop().time()
 
@@ -135,6 +133,36 @@ class Registration(Kind):
             return f"target {target}:{state.port} to drain"
 
         await _watch(run, group).until(f"{target}:{state.port}", check, _DRAIN_TIMEOUT, run.say)
+
+    async def _keep_capacity(self, run: Run) -> None:
+        """Let a healthy target leave only while enough others are healthy. Raises WaitError if they never are.
+
+        What the plan saw is past: an earlier run may have been killed, a target may have fallen ill.
+        """
+        least = int(run.notes.get("least", 0))
+        if not least:
+            return
+        group, own = str(self.target_group), f"{self.target}:{self.port}"
+
+        def check(health: Any) -> str:
+            targets: dict[str, dict[str, Any]] = health or {}
+            if targets.get(own, {}).get("State") != "healthy":
+                return ""
+            others = [
+                key
+                for key, item in targets.items()
+                if item["State"] == "healthy" and key != own and f"{group}|{key}" not in run.departed
+            ]
+            return (
+                ""
+                if len(others) >= least
+                else f"{least} other healthy targets before {own} may leave (now {len(others)})"
+            )
+
+        async def fetch(_: set[str]) -> Mapping[str, Any]:
+            return {own: await read_health(run, group)}
+
+        await Watch(run.aws, fetch).until(own, check, float(run.notes.get("health_timeout", 600)), run.say)
 
 
 _LAG: Final = 120.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1024 * 1024
 MAX_NODES: Final = 100_000
 MAX_DEPTH: Final = 20
+TEXT_UNIT: Final = 256
+MAX_PROBLEMS: Final = 500
 
 Path = tuple["str | int", ...]
 Scalar = str | int | float | bool | None
@@ -26,7 +28,7 @@ class Node:
     """A value and where it stands (line and column from 1).
 
     `value` is a dict of nodes, a list of nodes or a scalar. `keys` holds the places of a mapping's keys.
-    `size` counts the nodes below with aliases expanded. `substituted` marks text that a variable gave,
+    `size` counts the nodes below with aliases expanded (a long text for several), `depth` their levels. `substituted` marks text that a variable gave,
     which may still become a number or a boolean where the schema wants one.
     """
 
@@ -35,6 +37,7 @@ class Node:
     column: int
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     size: int = 1
+    depth: int = 0
     substituted: bool = False
 
 
@@ -108,8 +111,8 @@ def render_path(path: Path) -> str:
 
 def shorten(value: object, limit: int = 60) -> str:
     """A value as an error quotes it: on one line, and not longer than a user would read."""
-    text = value if isinstance(value, str) else repr(value)
-    text = text[: limit * 2].encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    text = (value if isinstance(value, str) else repr(value))[: limit * 2]
+    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
     return f'"{text[:limit]}…"' if len(text) > limit else f'"{text}"'
 
 
@@ -197,6 +200,8 @@ class _Composer:
         return self.root
 
     def _problem(self, place: tuple[int, int], message: str) -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
         path = tuple(part for frame in self.stack if (part := frame.part) is not None)
         self.problems.append(Problem(*place, render_path(path), message))
 
@@ -213,13 +218,17 @@ class _Composer:
         frame = self.stack[-1] if self.stack else None
         if frame and isinstance(frame.node.value, dict) and frame.key is None:
             frame.key, frame.key_place = event.value, place
+            frame.node.size += len(event.value) // TEXT_UNIT
+            if not event.style:
+                self._refuse_traps(event.value, place)
             return
-        self._count(place, 1)
+        size = 1 + len(event.value) // TEXT_UNIT
+        self._count(place, size)
         if event.style and event.tag is None:  # quoted or a block; a plain scalar has no style
             value: Scalar = event.value
         else:
             value = self._resolve(event, place)
-        self._add(Node(value, *place), event.anchor)
+        self._add(Node(value, *place, size=size), event.anchor)
 
     def _resolve(self, event: Any, place: tuple[int, int]) -> Scalar:
         text: str = event.value
@@ -233,10 +242,8 @@ class _Composer:
             return text
         if text in _WORDS:
             return _WORDS[text]
-        for pattern, why in _TRAPS:
-            if len(text) < 40 and pattern.fullmatch(text):
-                self._problem(place, f"{shorten(text)} {why}")
-                return text
+        if self._refuse_traps(text, place):
+            return text
         if _INTEGER.fullmatch(text):
             if len(text) <= 18:
                 return int(text)
@@ -244,6 +251,12 @@ class _Composer:
         elif len(text) < 40 and _FLOAT.fullmatch(text):
             return float(text)
         return text
+
+    def _refuse_traps(self, text: str, place: tuple[int, int]) -> bool:
+        why = next((why for pattern, why in _TRAPS if len(text) < 40 and pattern.fullmatch(text)), None)
+        if why:
+            self._problem(place, f"{shorten(text)} {why}")
+        return why is not None
 
     def _open(self, event: Any) -> None:
         place = _start(event)
@@ -279,6 +292,10 @@ class _Composer:
                 *place, f"the alias *{event.anchor} has no anchor &{event.anchor} before it; define it first"
             )
         self._count(place, node.size)
+        if len(self.stack) + node.depth > MAX_DEPTH:
+            raise _fatal(*place, f"is nested more than {MAX_DEPTH} levels deep; no spec needs that")
+        if not isinstance(node.value, dict | list):  # its new place may want another type, or keep variables
+            node = replace(node)
         self._add(node, None)
 
     def _add(self, node: Node, anchor: str | None) -> None:
@@ -290,6 +307,7 @@ class _Composer:
         frame = self.stack[-1]
         parent = frame.node
         parent.size += node.size
+        parent.depth = max(parent.depth, node.depth + 1)
         if isinstance(parent.value, list):
             parent.value.append(node)
         elif isinstance(parent.value, dict):

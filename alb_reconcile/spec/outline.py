@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from alb_reconcile.errors import Problem
-from alb_reconcile.spec.document import Node, Path, find, render_path, to_plain
+from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
 from alb_reconcile.values import is_aws_id
 
@@ -45,6 +45,8 @@ class Outline:
         for path in invalid:
             _prune(self.data, path)
         self.region: str | None = self.data.get("region") or region
+        self._entries: dict[str, dict[str, Entry]] = {}
+        self._reported = {True: 0, False: 0}
 
     def error(self, path: Path, message: str, *, at_key: bool = False) -> None:
         """Report a mistake at a path's value, or at its key."""
@@ -55,18 +57,18 @@ class Outline:
         self._report(path, message, at_key, warning=True)
 
     def _report(self, path: Path, message: str, at_key: bool, *, warning: bool) -> None:
+        self._reported[warning] += 1
+        if self._reported[warning] > MAX_PROBLEMS:
+            return
         node, place = find(self.root, path)
         line, column = place if at_key else (node.line, node.column)
         self.problems.append(Problem(line, column, render_path(path), message, warning))
 
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""
-        found = self.data.get(section)
-        return (
-            {name: entry for name, entry in found.items() if isinstance(entry, dict)}
-            if isinstance(found, dict)
-            else {}
-        )
+        if section not in self._entries:
+            self._entries[section] = dict(_mappings(self.data.get(section)))
+        return self._entries[section]
 
     @cached_property
     def listeners(self) -> list[Listener]:
@@ -126,10 +128,11 @@ class Outline:
         if isinstance(entry.get("vpc"), str):
             return str(entry["vpc"])
         vpcs = set(self.entries("vpcs"))
-        return vpcs.pop() if len(vpcs) == 1 and "vpc" not in self._given(section, name) else None
+        return vpcs.pop() if len(vpcs) == 1 and "vpc" not in self.given((section, name)) else None
 
-    def _given(self, section: str, name: str) -> dict[str, Node]:
-        node, _ = find(self.root, (section, name))
+    def given(self, path: Path) -> dict[str, Node]:
+        """The keys of a mapping as it is written, those that the schema refused included."""
+        node, _ = find(self.root, path)
         return node.value if isinstance(node.value, dict) else {}
 
     def zone_of(self, subnet: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
@@ -10,12 +11,11 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.errors import Problem
-from alb_reconcile.spec.document import Node, Path, find, render_path, shorten, to_plain
+from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, render_path, shorten, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-MAX_PROBLEMS: Final = 500
 SECTIONS: Final = {
     "vpcs": "vpc",
     "subnets": "subnet",
@@ -111,8 +111,18 @@ def _validator() -> Any:
                     yield ValidationError("given twice", path=[index])
                 seen.add(text)
 
+    def pattern(_: Any, wanted: str, instance: Any, __: _Schema) -> Iterator[ValidationError]:
+        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't
+        if isinstance(instance, str) and not re.fullmatch(wanted, instance):
+            yield ValidationError("has another form")
+
+    # 2.0 counts as an integer in JSON Schema, and is none to AWS
+    types = Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
     extend: Any = validators.extend  # untyped in the stubs
-    return extend(Draft202012Validator, {"uniqueItems": unique})(resolved("stack"))
+    keywords = {"uniqueItems": unique, "pattern": pattern}
+    return extend(Draft202012Validator, keywords, type_checker=types)(resolved("stack"))
 
 
 def validate(root: Node) -> tuple[list[Path], list[Problem]]:
@@ -120,14 +130,19 @@ def validate(root: Node) -> tuple[list[Path], list[Problem]]:
 
     Text that came from a variable becomes a number or a boolean where the schema wants one (in place).
     """
-    errors = _errors(root)
-    if any(_coerce(root, error) for error in errors):  # a list: all of them, not only the first
-        errors = _errors(root)
+    errors, coerced = _errors(root)
+    if coerced:
+        errors, _ = _errors(root)
     problems = islice(
         (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path))),
         MAX_PROBLEMS,
     )
-    return [tuple(error.absolute_path) for error in errors if error.validator not in _PARTIAL], list(problems)
+    unusable = [
+        tuple(error.absolute_path)
+        for error in errors
+        if error.validator not in _PARTIAL and "propertyNames" not in error.absolute_schema_path
+    ]
+    return unusable, list(problems)
 
 
 _PARTIAL: Final = frozenset(
@@ -136,8 +151,17 @@ _PARTIAL: Final = frozenset(
 """Keywords that refuse a part of a value, or something missing in it; the rest of it is usable."""
 
 
-def _errors(root: Node) -> list[Any]:
-    return list(islice(_validator().iter_errors(to_plain(root)), MAX_PROBLEMS))
+def _errors(root: Node) -> tuple[list[Any], bool]:
+    """The errors that remain, as many as are worth telling, and whether others could be mended."""
+    errors, coerced = [], False
+    for error in _validator().iter_errors(to_plain(root)):
+        if _coerce(root, error):
+            coerced = True
+        else:
+            errors.append(error)
+        if len(errors) == MAX_PROBLEMS:
+            break
+    return errors, coerced
 
 
 def _types(schema: _Schema) -> list[str]:
@@ -149,7 +173,7 @@ def _coerce(root: Node, error: Any) -> bool:
     node, schema = find(root, tuple(error.absolute_path))[0], error.schema
     if error.validator != "type" or not node.substituted or not isinstance(node.value, str):
         return False
-    if "integer" in _types(schema) and node.value.isascii() and node.value.isdigit() and len(node.value) < 18:
+    if "integer" in _types(schema) and re.fullmatch(r"0|-?[1-9][0-9]{0,16}", node.value):
         node.value = int(node.value)
     elif "boolean" in _types(schema) and node.value in ("true", "false"):
         node.value = node.value == "true"

@@ -7,12 +7,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.errors import Problem
-from alb_reconcile.spec.document import MAX_BYTES, Node, Path, render_path, shorten
+from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, render_path, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
+_VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})
 
 
@@ -54,6 +54,8 @@ class _Substitution:
         def value(match: re.Match[str]) -> str:
             if match[0] == "$${":
                 return "${"
+            if len(self.problems) >= MAX_PROBLEMS:
+                return match[0]
             if match[1] is None:
                 self._problem(
                     node,

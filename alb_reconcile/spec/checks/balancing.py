@@ -65,7 +65,7 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
 
 def _check_listener(outline: Outline, listener: Listener) -> None:
     entry = listener.entry
-    if entry.get("protocol") == "HTTPS" and "certificate_arn" not in entry:
+    if entry.get("protocol") == "HTTPS" and "certificate_arn" not in outline.given(listener.path):
         outline.error(
             listener.path,
             "certificate_arn is missing, which HTTPS needs; give it the ARN of a certificate in ACM",
@@ -134,13 +134,15 @@ def _check_action(outline: Outline, path: Path, action: dict[str, Any]) -> None:
                     f"{name} is given twice; add the weights up in one",
                 )
         stickiness = forward.get("stickiness") or {}
-        if stickiness.get("enabled") and "duration_seconds" not in stickiness:
+        place = (*path, "forward", "stickiness")
+        if stickiness.get("enabled") and "duration_seconds" not in outline.given(place):
             outline.error(
-                (*path, "forward", "stickiness"),
+                place,
                 "duration_seconds is missing, which stickiness needs; give it 1 to 604800",
             )
     redirect = action.get("redirect")
-    if isinstance(redirect, dict) and redirect.keys().isdisjoint({"protocol", "port", "host", "path"}):
+    changed = {"protocol", "port", "host", "path"}
+    if isinstance(redirect, dict) and outline.given((*path, "redirect")).keys().isdisjoint(changed):
         outline.error(
             (*path, "redirect"),
             "would send the client to where it is, again and again; change protocol, port, host or path",

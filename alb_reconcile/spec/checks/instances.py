@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from alb_reconcile.spec.outline import Outline
 
+MAX_RESOURCES: Final = 10_000
 MAX_USER_DATA: Final = 16_384
 """Bytes before base64 (EC2 user guide, "Run commands at launch": 16 KB)."""
 
@@ -17,6 +18,19 @@ def check(outline: Outline) -> None:
         _check_placement(outline, name, entry)
         _check_user_data(outline, name, entry)
         _check_rollout(outline, name, entry)
+    _check_size(outline)
+
+
+def _check_size(outline: Outline) -> None:
+    counts = {name: entry.get("count", 1) for name, entry in outline.entries("instances").items()}
+    targets = [entry.get("targets") or () for entry in outline.entries("target_groups").values()]
+    total = sum(counts.values()) + sum(counts.get(target, 1) for group in targets for target in group)
+    if total > MAX_RESOURCES:
+        outline.error(
+            ("instances",),
+            f"these are {total:,} instances and registrations, more than {MAX_RESOURCES:,}; split them into several stacks",
+            at_key=True,
+        )
 
 
 def _check_placement(outline: Outline, name: str, entry: dict[str, Any]) -> None:
@@ -65,7 +79,7 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
             )
         else:
             file.read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of symlinks, before 3.13
         outline.error(
             path, f"can't be read: {getattr(error, 'strerror', None) or error}; give it a file that can"
         )
@@ -73,7 +87,8 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
 
 def _check_rollout(outline: Outline, name: str, entry: dict[str, Any]) -> None:
     rollout = entry.get("rollout") or {}
-    unavailable = rollout.get("max_unavailable", 0)
+    written = outline.given(("instances", name, "rollout"))
+    unavailable = rollout.get("max_unavailable", 1 if "max_unavailable" in written else 0)
     if rollout.get("max_surge") == 0 and unavailable == 0:
         outline.error(
             ("instances", name, "rollout"),

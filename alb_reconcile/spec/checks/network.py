@@ -27,9 +27,11 @@ def _check_implied_vpcs(outline: Outline) -> None:
     vpcs = list(outline.entries("vpcs"))
     for section in ("subnets", "internet_gateways", "route_tables", "security_groups", "target_groups"):
         for name, entry in outline.entries(section).items():
-            if "vpc" in entry or len(vpcs) == 1 or outline.vpc_of(section, name):
+            if "vpc" in outline.given((section, name)) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
-            choice = f"say which: {', '.join(vpcs)}" if vpcs else "give a VPC's id, or declare one under vpcs"
+            choice = (
+                f"say which: {', '.join(vpcs[:8])}" if vpcs else "give a VPC's id, or declare one under vpcs"
+            )
             outline.error(
                 (section, name),
                 f"vpc is missing, and the file has {len(vpcs) or 'no'} VPCs; {choice}",
@@ -171,7 +173,8 @@ def _check_security_groups(outline: Outline) -> None:
 
 
 def _check_ports(outline: Outline, path: Path, permission: dict[str, Any]) -> None:
-    given = [key for key in ("port", "from_port", "to_port") if key in permission]
+    written = outline.given(path)
+    given = [key for key in ("port", "from_port", "to_port") if key in written]
     protocol = permission.get("protocol")
     if protocol == "all":
         if given:
@@ -204,21 +207,13 @@ _SOURCES = ("cidr_block", "ipv6_cidr_block", "security_group", "prefix_list_id")
 
 def _check_source(outline: Outline, path: Path, permission: dict[str, Any], vpc: str | None) -> None:
     given = [key for key in _SOURCES if key in permission]
-    node_keys = _given_keys(outline, path)
     if len(given) > 1:
         outline.error(
             (*path, given[1]), f"{given[1]} stands beside {given[0]}; make a rule of its own for each"
         )
-    elif not given and not node_keys.intersection(_SOURCES):
+    elif not given and outline.given(path).keys().isdisjoint(_SOURCES):
         outline.error(path, f"the other side is missing; give one of {', '.join(_SOURCES)}")
     for key in ("cidr_block", "ipv6_cidr_block"):
         _range(outline, (*path, key), permission.get(key))
     if "security_group" in permission:
         _same_vpc(outline, (*path, "security_group"), "security_groups", permission["security_group"], vpc)
-
-
-def _given_keys(outline: Outline, path: Path) -> set[str]:
-    from alb_reconcile.spec.document import find
-
-    node, _ = find(outline.root, path)
-    return set(node.value) if isinstance(node.value, dict) else set()

@@ -1,0 +1,329 @@
+"""`plan`, `apply`, `destroy`, `status` and `stacks`: the straight line from a spec to what AWS has."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import tags
+from alb_reconcile.apply import Outcome, apply_plan
+from alb_reconcile.aws import Aws, BotoTransport
+from alb_reconcile.blockers import find_blockers
+from alb_reconcile.commands.authoring import refuse_twins
+from alb_reconcile.converge import Target, look, verify, wait_until_serving
+from alb_reconcile.discover import discover
+from alb_reconcile.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.plan.planner import Options
+from alb_reconcile.reader import Reader
+from alb_reconcile.render.console import complain, emit
+from alb_reconcile.render.plan import render_plan, summarize
+from alb_reconcile.render.progress import Progress, render_outcomes
+from alb_reconcile.render.status import status_json, status_text, urls
+from alb_reconcile.render.style import Style
+from alb_reconcile.run import Run
+from alb_reconcile.spec.stack import Stack, load_stack
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
+
+    from alb_reconcile.plan.model import Plan
+
+
+def plan(args: argparse.Namespace) -> ExitCode:
+    """Show what would be done."""
+    if args.out and len(args.specs) > 1:
+        raise UsageError("--out takes one plan: name one SPEC")
+    pending = False
+    for stack in _load(args):
+        target = _target(stack, destroy=args.destroy)
+        made = _with_aws(args, target.region, lambda aws, target=target: _plan(aws, target, args))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+        pending = pending or not made.is_empty
+        emit(
+            made.to_json()
+            if args.format == "json"
+            else render_plan(made, Style.detect(no_color=args.no_color))
+        )
+        if args.out:
+            _save(args.out, made)
+    return ExitCode.CHANGES if pending and args.detailed_exitcode else ExitCode.OK
+
+
+async def _plan(aws: Aws, target: Target, args: argparse.Namespace) -> Plan:
+    _, made = await look(
+        aws,
+        load_kinds(),
+        target,
+        Options(allow=getattr(args, "allow", {}), check=not getattr(args, "destroy", False)),
+    )
+    return made
+
+
+def apply(args: argparse.Namespace) -> ExitCode:
+    """Do what the spec wants."""
+    if args.plan and len(args.specs) > 1:
+        raise UsageError("--plan holds the plan of one spec: name one SPEC")
+    return _each(args, lambda aws, target: _apply(aws, target, args), destroy=False)
+
+
+async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+    style, kinds = Style.detect(no_color=args.no_color), load_kinds()
+    discovery, made = await look(aws, kinds, target, Options(allow=args.allow))
+    if args.plan:
+        _compare(args.plan, made)
+    emit(render_plan(made, style, notice=""))
+    run = Run(aws, target.stack)
+    if not made.is_empty:
+        _confirm(args, "Apply these changes? Type yes: ", "yes")
+        outcomes = await _carry_out(made, run, style)
+        if any(item.how != "done" for item in outcomes):
+            return _report(aws, outcomes)
+        discovery, rest = await verify(aws, kinds, target)
+        if not rest.is_empty:
+            complain(
+                render_plan(
+                    rest,
+                    style,
+                    notice="These remain though everything was done; somebody else may be at work. Run again.",
+                )
+            )
+            return ExitCode.FAILED
+    progress = Progress(style)
+    problems = await wait_until_serving(run, discovery, args.timeout, progress.waiting)
+    for problem in problems:
+        complain(f"not serving: {problem}")
+    emit("Converged." if not problems else "Converged, but not everything serves.")
+    for url in urls(discovery):
+        emit(url)
+    return ExitCode.FAILED if problems else ExitCode.OK
+
+
+def destroy(args: argparse.Namespace) -> ExitCode:
+    """Delete a whole stack."""
+    if bool(args.stack) == bool(args.specs):
+        raise UsageError("destroy wants SPEC, or --stack NAME with --region")
+    if not args.stack:
+        return _each(args, lambda aws, target: _destroy(aws, target, args), destroy=True)
+    if not args.region:
+        raise UsageError("--stack wants --region too")
+    target = Target(args.stack, args.region, {}, destroy=True)
+    return ExitCode(_with_aws(args, args.region, lambda aws: _destroy(aws, target, args)))
+
+
+async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+    style, kinds = Style.detect(no_color=args.no_color), load_kinds()
+    discovery, made = await look(aws, kinds, target, Options())
+    if made.is_empty:
+        emit(render_plan(made, style))
+        return ExitCode.OK
+    blockers = await find_blockers(aws, discovery)
+    if blockers:
+        raise RefusedError(
+            "\n".join(
+                [
+                    f"{target.stack} can't be destroyed, and nothing was changed:",
+                    *(f"  {item}" for item in blockers),
+                ]
+            )
+        )
+    emit(render_plan(made, style, notice=""))
+    _confirm(args, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
+    outcomes = await _carry_out(made, Run(aws, target.stack), style)
+    if any(item.how != "done" for item in outcomes):
+        return _report(aws, outcomes)
+    _, rest = await verify(aws, kinds, target)
+    if not rest.is_empty:
+        complain(render_plan(rest, style, notice="These remain; run destroy again."))
+        return ExitCode.FAILED
+    emit(f"Destroyed: nothing of {target.stack} is left.")
+    return ExitCode.OK
+
+
+def status(args: argparse.Namespace) -> ExitCode:
+    """Show each resource, the health of the targets, and the URLs."""
+    for stack in _load(args):
+        target = _target(stack)
+
+        async def read(aws: Aws, target: Target = target) -> Any:
+            return await discover(
+                aws, load_kinds(), target.stack, target.desired, account_ids=target.account_ids
+            )
+
+        found = _with_aws(args, target.region, read)
+        if args.format == "json":
+            emit(status_json(target.stack, target.region, found))
+        else:
+            emit(status_text(target.stack, target.region, found, Style.detect(no_color=args.no_color)))
+    return ExitCode.OK
+
+
+def stacks(args: argparse.Namespace) -> ExitCode:
+    """List the stacks that own something in a region."""
+    region = args.region or _default_region(args)
+    if region is None:
+        raise UsageError("no region: give --region, or set AWS_REGION")
+    counts = _with_aws(args, region, _count_by_stack)
+    for name, count in sorted(counts.items()):
+        emit(f"{name}  {count} resources")
+    if not counts:
+        emit(f"No stack owns anything in {region}.")
+    return ExitCode.OK
+
+
+async def _count_by_stack(aws: Aws) -> dict[str, int]:
+    reader = Reader(aws, "", {}, everything=True)
+    filters = [{"Name": "key", "Values": [tags.STACK]}]
+    ec2, balancers, groups = await asyncio.gather(
+        aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
+        reader.load_balancers(),
+        reader.target_groups(),
+    )
+    names = [item["Value"] for item in ec2 if item.get("ResourceType") != "volume"]
+    names += [item["Tags"][tags.STACK] for item in [*balancers, *groups] if tags.STACK in item["Tags"]]
+    return {name: names.count(name) for name in set(names)}
+
+
+def _load(args: argparse.Namespace) -> list[Stack]:
+    """All specs, before AWS is asked anything."""
+    loaded: list[Stack] = []
+    seen: dict[tuple[str, str | None], str] = {}
+    for file in args.specs:
+        stack = load_stack(file, args.set, args.region)
+        if stack.region is None:
+            region = _default_region(args)
+            if region is None:
+                raise UsageError(
+                    f"{file} names no region: add region: to it, give --region, or set AWS_REGION"
+                )
+            stack = load_stack(file, args.set, region)
+        refuse_twins(stack, seen)
+        for warning in stack.warnings:
+            complain(warning.render(file))
+        loaded.append(stack)
+    return loaded
+
+
+def _default_region(args: argparse.Namespace) -> str | None:
+    return BotoTransport.default_region(args.profile)
+
+
+def _target(stack: Stack, *, destroy: bool = False) -> Target:
+    if stack.region is None:
+        raise AssertionError("a stack without a region was let through")
+    return Target(
+        stack.name, stack.region, {} if destroy else stack.desired, stack.account_ids, destroy=destroy
+    )
+
+
+def _each(
+    args: argparse.Namespace, run: Callable[[Aws, Target], Awaitable[ExitCode]], *, destroy: bool
+) -> ExitCode:
+    """One stack after the other; the first that doesn't end well ends the command."""
+    for stack in _load(args):
+        target = _target(stack, destroy=destroy)
+        code = _with_aws(args, target.region, lambda aws, target=target: run(aws, target))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+        if code is not ExitCode.OK:
+            return ExitCode(code)
+    return ExitCode.OK
+
+
+def _with_aws(args: argparse.Namespace, region: str, main: Callable[[Aws], Awaitable[Any]]) -> Any:
+    transport = BotoTransport(
+        region=region, profile=args.profile, endpoint_url=args.endpoint_url, max_workers=args.max_workers
+    )
+    transport.prepare()
+
+    async def session() -> Any:
+        aws = Aws(transport, max_workers=args.max_workers)
+        _stop_on_signals(aws)
+        try:
+            return await main(aws)
+        finally:
+            aws.close()
+
+    return asyncio.run(session())
+
+
+def _stop_on_signals(aws: Aws) -> None:
+    """The first Ctrl-C (or SIGTERM) starts nothing new and drops waits; the second stops at once."""
+
+    def stop() -> None:
+        if aws.stopping.is_set():
+            complain("\nstopped at once; calls under way may still take effect")
+            os._exit(int(ExitCode.INTERRUPTED))
+        complain("\nstopping: nothing new is started, calls under way end first (again to stop at once)")
+        aws.stopping.set()
+
+    with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def _confirm(args: argparse.Namespace, question: str, wanted: str) -> None:
+    if args.yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
+        )
+    emit("")
+    try:
+        answer = input(question)
+    except EOFError:
+        answer = ""
+    if answer.strip() != wanted:
+        raise RefusedError("not confirmed; nothing was changed")
+
+
+async def _carry_out(made: Plan, run: Run, style: Style) -> tuple[Outcome, ...]:
+    progress = Progress(style)
+    emit("")
+
+    async def tick() -> None:
+        while progress.live:
+            await asyncio.sleep(1)
+            progress.tick()
+
+    ticking = asyncio.ensure_future(tick())
+    try:
+        return await apply_plan(made, run, progress)
+    finally:
+        ticking.cancel()
+        progress.close()
+
+
+def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
+    complain(render_outcomes(outcomes))
+    if aws.stopping.is_set():
+        return ExitCode.INTERRUPTED
+    failed = [item.error for item in outcomes if item.error is not None]
+    refused = failed and all(isinstance(error, RefusedError) for error in failed)
+    return ExitCode.REFUSED if refused else ExitCode.FAILED
+
+
+def _save(file: str, made: Plan) -> None:
+    try:
+        Path(file).write_text(made.to_json() + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ReconcileError(
+            f"the plan can't be written to {file}: {error.strerror}; nothing was changed"
+        ) from None
+
+
+def _compare(file: str, made: Plan) -> None:
+    try:
+        saved = Path(file).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    if saved != made.to_json():
+        raise RefusedError(
+            f"the plan in {file} is stale: the spec or the account has moved since; nothing was changed. Plan again ({summarize(made)})"
+        )

@@ -1,0 +1,92 @@
+"""After a run: has everything become as wanted, and does it serve?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.discover import Discovery, discover
+from alb_reconcile.errors import ReconcileError
+from alb_reconcile.kind import Desired
+from alb_reconcile.kinds.load_balancer import wait_until_active
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.plan.planner import Options, make_plan
+from alb_reconcile.plan.traffic import action_of
+from alb_reconcile.values import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alb_reconcile.aws import Aws
+    from alb_reconcile.kind import Kind
+    from alb_reconcile.plan.model import Plan
+    from alb_reconcile.run import Run
+
+PATIENCE: Final = 180.0
+"""Seconds for which AWS's reads may lag behind its writes."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run is to reach: everything that the commands know of one stack."""
+
+    stack: str
+    region: str
+    desired: Mapping[Address, Desired]
+    account_ids: tuple[str, ...] = ()
+    destroy: bool = False
+
+
+async def look(
+    aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, options: Options
+) -> tuple[Discovery, Plan]:
+    """Read the stack and plan. Raises what `discover` and `make_plan` raise."""
+    discovery = await discover(
+        aws, kinds, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy
+    )
+    return discovery, make_plan(
+        target.stack, target.region, target.desired, discovery, replace(options, destroy=target.destroy)
+    )
+
+
+async def verify(aws: Aws, kinds: Mapping[str, type[Kind]], target: Target) -> tuple[Discovery, Plan]:
+    """Read everything again until nothing is left to do, for as long as reads may lag. Returns the last look."""
+    loop = asyncio.get_running_loop()
+    started, pause = loop.time(), 1.0
+    while True:
+        discovery, plan = await look(aws, kinds, target, Options(check=False))
+        if plan.is_empty or loop.time() - started > PATIENCE:
+            return discovery, plan
+        await aws.sleep(pause)
+        pause = min(pause * 2, 15)
+
+
+async def wait_until_serving(
+    run: Run, discovery: Discovery, timeout: float, say: Callable[[str], None]
+) -> list[str]:
+    """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
+
+    Returns what isn't by then, in words.
+    """
+    run = replace(run, say=say)
+    serving = {item.target_group for found in discovery.resources for item in action_of(found.state).forward}
+    waits = [
+        wait_until_active(run, item.id, timeout)
+        for item in discovery.resources
+        if item.address.kind == "load_balancer"
+    ]
+    waits += [
+        item.state.wait_until_healthy(run, timeout)
+        for item in discovery.resources
+        if isinstance(item.state, Registration) and item.state.target_group in serving and not item.is_leaving
+    ]
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    problems = []
+    for result in results:
+        if isinstance(result, ReconcileError):
+            problems.append(str(result))
+        elif result is not None:
+            raise result
+    return problems

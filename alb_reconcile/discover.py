@@ -1,0 +1,177 @@
+"""Discovery: what of a stack exists, found by its tags, and what a plan needs to know beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError, RefusedError
+from alb_reconcile.kind import Observed
+from alb_reconcile.kinds.instance import RESOLVE, Instance
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alb_reconcile.aws import Aws
+    from alb_reconcile.kind import Desired, Kind
+    from alb_reconcile.values import Address
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What was read of one stack."""
+
+    account: str
+    resources: tuple[Observed, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    """AMI ids by `resolve:ssm:…`, as far as the plan may need them."""
+    taken: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Names of load balancers and target groups that aren't the stack's, by (kind, name), with their ARNs."""
+    zones: tuple[str, ...] = ()
+    """The region's zones, if a subnet is to be made."""
+    foreign: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What AWS says of the foreign ids that the spec names."""
+
+
+async def discover(
+    aws: Aws,
+    kinds: Mapping[str, type[Kind]],
+    stack: str,
+    desired: Mapping[Address, Desired],
+    *,
+    account_ids: Collection[str] = (),
+    everything: bool = False,
+) -> Discovery:
+    """Read the stack. `everything` looks at all target groups of the account, as destroy must.
+
+    Raises RefusedError in an account other than `account_ids`, if there are any.
+    """
+    reader = Reader(aws, stack, desired, everything=everything)
+    identity, elsewhere = (
+        asyncio.ensure_future(_account(aws, account_ids)),
+        asyncio.ensure_future(_foreign(reader)),
+    )
+    own = [asyncio.ensure_future(kind.discover(reader)) for kind in kinds.values()]
+    tasks: list[asyncio.Future[Any]] = [identity, elsewhere, *own]
+    try:
+        await asyncio.gather(*tasks)
+        resources = tuple(item for task in own for item in task.result())
+        images, zones = await asyncio.gather(
+            _images(aws, desired.values(), resources), _zones(aws, desired, resources)
+        )
+        taken = {
+            ("load_balancer", item["LoadBalancerName"]): item["LoadBalancerArn"]
+            for item in await reader.load_balancers()
+            if not reader.ours(item["Tags"])
+        }
+        taken |= {
+            ("target_group", item["TargetGroupName"]): item["TargetGroupArn"]
+            for item in await reader.target_groups()
+            if not reader.ours(item["Tags"])
+        }
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await reader.cancel()
+        raise
+    return Discovery(identity.result(), resources, images, taken, zones, elsewhere.result())
+
+
+async def _account(aws: Aws, allowed: Collection[str]) -> str:
+    account = str((await aws.call("sts", "get_caller_identity"))["Account"])
+    if allowed and account not in allowed:
+        raise RefusedError(
+            f"these are the credentials of account {account}, but the spec's account_ids allow {', '.join(allowed)} only"
+        )
+    return account
+
+
+_FOREIGN: Final = (
+    ("vpc-", "describe_vpcs", "Vpcs", "vpc-id", "VpcId"),
+    ("subnet-", "describe_subnets", "Subnets", "subnet-id", "SubnetId"),
+    ("sg-", "describe_security_groups", "SecurityGroups", "group-id", "GroupId"),
+    ("igw-", "describe_internet_gateways", "InternetGateways", "internet-gateway-id", "InternetGatewayId"),
+)
+
+
+async def _foreign(reader: Reader) -> dict[str, Mapping[str, Any]]:
+    """Look at what the spec names by id. Raises RefusedError for what doesn't exist."""
+    found: dict[str, Mapping[str, Any]] = {}
+
+    async def read(prefix: str, operation: str, key: str, name: str, id_key: str) -> None:
+        ids = reader.literal_ids(prefix)
+        if not ids:
+            return
+        for item in await reader.aws.pages("ec2", operation, key, Filters=[{"Name": name, "Values": ids}]):
+            found[item[id_key]] = item
+        missing = [item for item in ids if item not in found]
+        if missing:
+            raise RefusedError(
+                f"the spec names {', '.join(missing)}, which don't exist in this account and region; correct the ids"
+            )
+
+    await asyncio.gather(*(read(*row) for row in _FOREIGN))
+    return found
+
+
+async def _images(aws: Aws, desired: Iterable[Desired], resources: Iterable[Observed]) -> dict[str, str]:
+    """Resolve the image references of what may be made anew."""
+    settled = {item.address: item.tags.get(tags.IMAGE) for item in resources if not item.is_gone}
+    wanted = {
+        item.state.image_id
+        for item in desired
+        if isinstance(item.state, Instance)
+        and item.state.image_id.startswith(RESOLVE)
+        and (settled.get(item.address) != item.state.image_id or item.lifecycle.image_update == "replace")
+    }
+    return await resolve_images(aws, sorted(wanted))
+
+
+async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
+    """The AMI ids behind `resolve:ssm:…` (SSM GetParameters, ten a call). Raises RefusedError for unknown ones."""
+    found: dict[str, str] = {}
+    for start in range(0, len(references), 10):
+        names = {reference.removeprefix(RESOLVE): reference for reference in references[start : start + 10]}
+        answer = await aws.call("ssm", "get_parameters", Names=list(names))
+        for item in answer["Parameters"]:
+            name = item["Name"] + (item.get("Selector") or "")
+            found[names.get(name, RESOLVE + name)] = item["Value"]
+        if answer.get("InvalidParameters"):
+            raise RefusedError(
+                f"the SSM parameters {', '.join(answer['InvalidParameters'])} don't exist in this region; correct image_id"
+            )
+    return found
+
+
+async def _zones(
+    aws: Aws, desired: Mapping[Address, Desired], resources: Iterable[Observed]
+) -> tuple[str, ...]:
+    """The region's zones where a subnet is going to be made, for the plan to check against."""
+    there = {
+        (item.address, item.state.availability_zone) for item in resources if isinstance(item.state, Subnet)
+    }
+    if all(
+        (address, item.state.availability_zone) in there
+        for address, item in desired.items()
+        if isinstance(item.state, Subnet)
+    ):
+        return ()
+    try:
+        answer = await aws.call("ec2", "describe_availability_zones")
+    except AwsError as error:
+        if error.code == "UnauthorizedOperation":
+            return ()  # AWS itself refuses a wrong zone later
+        raise
+    return tuple(
+        sorted(
+            zone["ZoneName"]
+            for zone in answer["AvailabilityZones"]
+            if zone.get("State", "available") == "available"
+        )
+    )

@@ -1,0 +1,171 @@
+"""What a plan must not do: facts that AWS would refuse later, and damage that needs the user's word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import tags
+from alb_reconcile.errors import RefusedError
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.plan.decide import Decisions, named_ids
+from alb_reconcile.values import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.discover import Discovery
+    from alb_reconcile.plan.model import Plan
+
+_SMALL_STACK = 5
+
+
+def check_facts(decisions: Decisions, discovery: Discovery) -> None:
+    """Refuse what `validate` couldn't know. Raises RefusedError with everything found."""
+    problems = [
+        *_zones(decisions, discovery),
+        *_names(decisions, discovery),
+        *_places(decisions, discovery),
+        *_duplicates(decisions),
+    ]
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+def _zones(decisions: Decisions, discovery: Discovery) -> list[str]:
+    if not discovery.zones:
+        return []
+    return [
+        f"{address}: there is no zone {item.state.availability_zone} here; choose one of {', '.join(discovery.zones)}"
+        for address, item in decisions.wishes.items()
+        if isinstance(item.state, Subnet) and item.state.availability_zone not in discovery.zones
+    ]
+
+
+def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
+    problems = []
+    for address, item in decisions.wishes.items():
+        name = getattr(item.wish.state, "name", None)
+        holder = discovery.taken.get((address.kind, str(name)))
+        if name and holder and (item.found is None or item.forces):
+            problems.append(
+                f"{address}: the name \"{name}\" belongs to {holder}, which isn't this stack's; choose another, or remove that one"
+            )
+    return problems
+
+
+def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
+    """Load balancers over foreign subnets, of which only AWS knows the zone and the VPC."""
+    problems = []
+    for address, item in decisions.wishes.items():
+        if not isinstance(item.wish.state, LoadBalancer):
+            continue
+        spots = [_spot(subnet, decisions, discovery) for subnet in item.wish.state.subnets]
+        zones, vpcs = [zone for zone, _ in spots if zone], {vpc for _, vpc in spots if vpc}
+        if len(vpcs) > 1:
+            problems.append(
+                f"{address}: its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
+            )
+        if len(set(zones)) < len(zones):
+            problems.append(
+                f"{address}: two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS takes one a zone"
+            )
+    return problems
+
+
+def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str | None, Any]:
+    if isinstance(subnet, Address):
+        state = decisions.wishes[subnet].wish.state
+        return (state.availability_zone, state.vpc) if isinstance(state, Subnet) else (None, None)
+    found: Mapping[str, Any] = discovery.foreign.get(subnet, {})
+    return found.get("AvailabilityZone"), found.get("VpcId")
+
+
+def _duplicates(decisions: Decisions) -> list[str]:
+    """One of two at an address goes only if nothing that stays refers to it."""
+    doubles = {
+        found.id: found for found, reason in decisions.leavers.values() if reason.startswith("a duplicate")
+    }
+    goes = decisions.leavers.keys() | {
+        item.found.id for item in decisions.wishes.values() if item.found and item.forces
+    }
+    if not doubles:
+        return []
+    stays = [item for item in decisions.live if item.id not in goes and not item.is_leaving]
+    return [
+        f"{doubles[text].address} exists twice, and {item.address} still uses {text}; move or delete one of them by hand"
+        for item in stays
+        for text in doubles.keys() & set(named_ids(item.state))
+        if not _is_changed_away(item.id, text, decisions)
+    ]
+
+
+def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
+    """Whether the user of a duplicate is going to name something else."""
+    for item in decisions.wishes.values():
+        if item.found and item.found.id == user and item.changes:
+            return used not in named_ids(item.state)
+    parents = {found.id for found, _ in decisions.leavers.values()}
+    state = next((item.state for item in decisions.live if item.id == user), None)
+    return state is not None and bool(state.parent) and str(getattr(state, str(state.parent))) in parents
+
+
+def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, destroy: bool) -> None:
+    """Refuse damage that the user hasn't allowed. Raises RefusedError."""
+    _check_protection(plan, decisions)
+    _check_strangers(plan, decisions)
+    if destroy:
+        return
+    counts = plan.count()
+    balancers = sum(step.action == "replace" and step.address.kind == "load_balancer" for step in plan.steps)
+    if balancers > allow.get("replace-load-balancer", 0):
+        raise RefusedError(
+            f"{balancers} load balancer would be replaced, with another DNS name and a gap until clients follow it; "
+            f"allow it with --allow replace-load-balancer={balancers}"
+        )
+    touched = {
+        action: sum(
+            step.action == action and step.part_of is None and step.id is not None for step in plan.steps
+        )
+        for action in ("delete", "replace")
+    }
+    exceeded = [action for action, count in touched.items() if count > allow.get(action, 0)]
+    if plan.total >= _SMALL_STACK and sum(touched.values()) * 2 > plan.total and exceeded:
+        words = " ".join(f"--allow {action}={touched[action]}" for action in exceeded)
+        raise RefusedError(
+            f"{counts['delete']} deletions and {counts['replace']} replacements are more than half of the stack's {plan.total} resources; "
+            f"if that is meant, allow it with {words}"
+        )
+
+
+def _check_protection(plan: Plan, decisions: Decisions) -> None:
+    problems = []
+    for step in plan.steps:
+        if step.action not in ("delete", "replace") or step.observed is None or step.part_of is not None:
+            continue
+        decision = decisions.wishes.get(step.address)
+        declared = decision is not None and decision.wish.lifecycle.prevent_destroy is True
+        if declared or step.observed.tags.get(tags.PREVENT_DESTROY) == "true":
+            problems.append(
+                f"{step.address} ({step.id}) is protected by prevent_destroy; apply prevent_destroy: false first"
+            )
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+def _check_strangers(plan: Plan, decisions: Decisions) -> None:
+    """What belongs to another stack must not go down with its parent."""
+    gone = {step.id for step in plan.steps if step.action == "delete"}
+    listeners = {item.id: item for item in decisions.live if item.state.kind == "listener"}
+    problems = []
+    for item in decisions.live:
+        if item.owner in (None, plan.stack) or item.state.parent is None:
+            continue
+        parent = str(getattr(item.state, item.state.parent))
+        above = listeners[parent].state if parent in listeners else None
+        if gone.intersection({parent, str(getattr(above, "load_balancer", parent))}):
+            problems.append(
+                f"{item.address} ({item.id}) belongs to the stack {item.owner} and would be deleted with its parent; remove it there first"
+            )
+    if problems:
+        raise RefusedError("\n".join(problems))

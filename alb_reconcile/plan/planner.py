@@ -1,0 +1,191 @@
+"""`make_plan`: decisions as steps, in an order that is read off the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from alb_reconcile import tags
+from alb_reconcile.kind import Desired, Facts, Kind, bind, field_names
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.plan import limits
+from alb_reconcile.plan.decide import Decision, Decisions, decide
+from alb_reconcile.plan.draft import Draft
+from alb_reconcile.plan.model import Plan, Step
+from alb_reconcile.plan.order import add_edges, sort_steps
+from alb_reconcile.plan.rollout import add_rollout
+from alb_reconcile.plan.traffic import add_traffic
+from alb_reconcile.values import Address, digest
+
+if TYPE_CHECKING:
+    from alb_reconcile.discover import Discovery
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a plan may do. `allow` holds the user's word: how many deletions, replacements, replaced load balancers."""
+
+    allow: Mapping[str, int] = field(default_factory=dict)
+    destroy: bool = False
+    check: bool = True
+    """Whether damage is refused; a plan that is only looked at needs nobody's word."""
+
+
+def make_plan(
+    stack: str,
+    region: str,
+    desired: Mapping[Address, Desired],
+    discovery: Discovery,
+    options: Options | None = None,
+) -> Plan:
+    """The steps from what there is to what is wanted.
+
+    Raises PlanError if no order of steps leads there, RefusedError if the way is forbidden or needs the user's word.
+    """
+    options = options or Options()
+    decisions = decide(stack, desired, discovery, {})
+    forced = _cascades(decisions)
+    if forced:
+        decisions = decide(stack, desired, discovery, forced)
+    limits.check_facts(decisions, discovery)
+    draft = Draft(decisions, discovery, destroy=options.destroy)
+    _add_steps(draft, Facts(images=discovery.images, desired=desired))
+    draft.drop_implied()
+    add_traffic(draft)
+    add_edges(draft)
+    add_rollout(draft)
+    plan = Plan(
+        stack=stack,
+        region=region,
+        account=discovery.account,
+        steps=sort_steps(draft),
+        warnings=tuple(_warnings(decisions)),
+        kept=(*_no_longer_managed(decisions), *decisions.kept),
+        ids=decisions.ids,
+        names={item.id: item.address for item in decisions.live},
+        total=sum(bool(item.state.service) for item in decisions.live),
+    )
+    if options.check:
+        limits.check_plan(plan, decisions, options.allow, destroy=options.destroy)
+    return plan
+
+
+def _cascades(decisions: Decisions) -> dict[Address, str]:
+    """A target group serves one load balancer only, so with its load balancer it is replaced too."""
+    replaced = {
+        item.found.id
+        for item in decisions.wishes.values()
+        if item.found and item.forces and isinstance(item.state, LoadBalancer)
+    }
+    return {
+        address: "its load balancer is replaced"
+        for address, item in decisions.wishes.items()
+        if isinstance(item.state, TargetGroup)
+        and item.found
+        and replaced.intersection(item.found.facts["load_balancers"])
+    }
+
+
+def _add_steps(draft: Draft, facts: Facts) -> None:
+    for item in draft.decisions.wishes.values():
+        if item.found is None:
+            draft.add(_creation(item, draft, facts, f"create:{item.wish.address}", "create"))
+        elif item.forces:
+            key = f"replace:{item.wish.address}@{item.found.id}"
+            reason = item.reason or f"{', '.join(item.forces)} can't be changed in place"
+            draft.add(
+                replace(
+                    _creation(item, draft, facts, key, "replace"),
+                    id=item.found.id,
+                    reason=reason,
+                    changes=item.changes,
+                    observed=item.found,
+                )
+            )
+            draft.add(
+                Step(
+                    key=f"delete:{item.wish.address}@{item.found.id}", action="delete", address=item.wish.address, id=item.found.id,
+                    reason="replaced", part_of=key, observed=item.found,
+                )
+            )  # fmt: skip
+        elif item.changes:
+            draft.add(
+                Step(
+                    key=f"update:{item.wish.address}@{item.found.id}", action="update", address=item.wish.address, id=item.found.id,
+                    changes=item.changes, desired=item.wish, state=item.state, observed=item.found,
+                )
+            )  # fmt: skip
+    for found, reason in draft.decisions.leavers.values():
+        draft.add(
+            Step(
+                key=f"delete:{found.address}@{found.id}",
+                action="delete",
+                address=found.address,
+                id=found.id,
+                reason=reason,
+                observed=found,
+            )
+        )
+    _add_refreshes(draft)
+
+
+def _creation(item: Decision, draft: Draft, facts: Facts, key: str, action: str) -> Step:
+    ids = draft.decisions.ids
+    state: Kind = bind(item.wish.creation, ids).settle(None, facts)
+    notes: dict[str, object] = {}
+    if isinstance(state, Instance) and isinstance(item.state, Instance):
+        state = replace(state, subnets=item.state.subnets)
+        notes["generation"] = digest(sorted(draft.decisions.graves.get(item.wish.address, ())))
+    if item.found and item.reason:
+        notes["salt"] = item.found.id  # the same settings beside what is replaced need another name
+    return Step(
+        key=key, action=action, address=item.wish.address, desired=item.wish, state=state, notes=notes
+    )
+
+
+def _add_refreshes(draft: Draft) -> None:
+    """With the first step of each entry whose spec has moved, its digest is written anew."""
+    by_entry: dict[Address, str] = {}
+    for step in draft.steps.values():
+        wish = step.desired
+        if wish is not None and step.action in ("update", "create", "replace"):
+            entry = wish.carrier or (wish.address if step.action == "update" else None)
+            if entry is not None:
+                by_entry.setdefault(entry, step.key)
+    for entry, key in by_entry.items():
+        decision = draft.decisions.wishes.get(entry)
+        if (
+            decision
+            and decision.found
+            and not decision.forces
+            and decision.found.tags.get(tags.SPEC) != tags.spec_tag(decision.wish)
+        ):
+            draft.steps[key] = replace(draft.steps[key], refresh=(decision.wish, decision.found))
+
+
+def _warnings(decisions: Decisions) -> list[str]:
+    return [
+        f"{address} is replaced: it gets another DNS name, and its target groups are replaced with it"
+        for address, item in decisions.wishes.items()
+        if isinstance(item.state, LoadBalancer) and item.forces
+    ]
+
+
+def _no_longer_managed(decisions: Decisions) -> list[str]:
+    notes = []
+    for address, item in decisions.wishes.items():
+        if not item.found or item.forces or not item.wish.spec_digest:
+            continue
+        candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets"}
+        for name in field_names(type(item.state)):
+            value = getattr(item.found.state, name)
+            if isinstance(value, Mapping):
+                candidates |= {f"{name}.{key}" for key in value}
+        candidates |= {f"tags.{key}" for key in item.found.tags}
+        gone = tags.no_longer_declared(item.wish, item.found.tags.get(tags.SPEC, ""), candidates)
+        if gone:
+            notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")
+    return notes

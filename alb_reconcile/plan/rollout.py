@@ -1,0 +1,196 @@
+"""Instance groups: how many members change at a time, and how many must stay healthy meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from alb_reconcile.kind import Rollout
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.plan.model import Step
+from alb_reconcile.plan.traffic import action_of
+from alb_reconcile.values import Address
+
+if TYPE_CHECKING:
+    from alb_reconcile.plan.draft import Draft
+
+
+def add_rollout(draft: Draft) -> None:
+    """Pace replacements and restarts, and tell each departure how many targets it must leave behind."""
+    _leave_for_restarts(draft)
+    _pace(draft)
+    _guard_capacity(draft)
+    _settle(draft)
+
+
+def _rollout(draft: Draft, address: Address) -> Rollout:
+    decision = draft.decisions.wishes.get(address)
+    return decision.wish.lifecycle.rollout if decision else Rollout()
+
+
+def _leave_for_restarts(draft: Draft) -> None:
+    """An instance that is stopped for a change leaves its target groups before and returns after."""
+    registered = draft.registered
+    for step in draft.of_kind("instance", "update"):
+        stops = any(
+            change.path == "instance_type" or (change.path == "state" and change.after == "stopped")
+            for change in step.changes
+        )
+        if not stops or step.id is None:
+            continue
+        draft.say(step.key, effects="stops the instance")
+        for item in registered[step.id]:
+            gone = draft.removers.get(item.id)
+            if gone is None:
+                gone = f"delete:{item.address}@{item.id}"
+                back = f"replace:{item.address}@{item.id}"
+                wish = draft.decisions.wishes[item.address].wish
+                draft.add(
+                    Step(
+                        key=back,
+                        action="replace",
+                        address=item.address,
+                        id=item.id,
+                        reason="its instance is restarted",
+                        desired=wish,
+                        state=item.state,
+                        observed=item,
+                        notes={"checked": True},
+                    )
+                )
+                draft.add(
+                    Step(
+                        key=gone,
+                        action="delete",
+                        address=item.address,
+                        id=item.id,
+                        reason="its instance is restarted",
+                        part_of=back,
+                        observed=item,
+                    )
+                )
+                draft.say(gone, waits="drained")
+                draft.say(back, waits="healthy")
+                draft.after(back, step.key)
+            draft.after(step.key, gone)
+
+
+def _pace(draft: Draft) -> None:
+    groups: dict[str, list[Step]] = defaultdict(list)
+    for step in [*draft.of_kind("instance", "replace"), *draft.of_kind("instance", "update")]:
+        group = step.desired.lifecycle.group if step.desired else None
+        if group and (step.action == "replace" or "stops the instance" in step.effects):
+            groups[group].append(step)
+    for steps in groups.values():
+        rollout = _rollout(draft, steps[0].address)
+        replaced = [step for step in steps if step.action == "replace"]
+        if rollout.max_surge > 0:
+            _replace_with_surge(draft, replaced, rollout.max_surge)
+        else:
+            _replace_in_gaps(draft, replaced, max(rollout.max_unavailable, 1))
+        restarted = [step for step in steps if step.action == "update"]
+        _one_after_another(draft, restarted, max(rollout.max_unavailable, 1))
+
+
+def _replace_with_surge(draft: Draft, steps: list[Step], surge: int) -> None:
+    """A member is made when the one `surge` places before it has gone.
+
+    Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
+    capacity comes first.
+    """
+    if any(_group_is_replaced(draft, step) for step in steps):
+        return
+    for earlier, later in zip(steps, steps[surge:], strict=False):
+        draft.after(later.key, draft.removers.get(str(earlier.id)))
+
+
+def _replace_in_gaps(draft: Draft, steps: list[Step], unavailable: int) -> None:
+    """Without surge the old member goes first, as many at a time as may be missing."""
+    for step in steps:
+        gone = draft.removers.get(str(step.id))
+        if gone is not None:
+            draft.edges[gone].discard(step.key)
+            draft.soft.discard((gone, step.key))
+            draft.after(step.key, gone)
+    _one_after_another(draft, steps, unavailable)
+
+
+def _one_after_another(draft: Draft, steps: list[Step], width: int) -> None:
+    """A member leaves its target groups when the one `width` places before it has returned to them."""
+    for earlier, later in zip(steps, steps[width:], strict=False):
+        returned = [
+            key for address, key in draft.makers.items() if _is_registration_of(draft, key, earlier.address)
+        ]
+        returned += [
+            step.key
+            for step in draft.of_kind("registration", "replace")
+            if _is_registration_of(draft, step.key, earlier.address)
+        ]
+        leaving = [draft.removers.get(item.id) for item in draft.registered[str(later.id)]]
+        for key in leaving or [draft.removers.get(str(later.id), later.key)]:
+            for before in returned or [earlier.key]:
+                draft.after(key, before)
+
+
+def _is_registration_of(draft: Draft, key: str, instance: Address) -> bool:
+    step = draft.steps.get(key)
+    if step is None or step.desired is None or not isinstance(step.desired.state, Registration):
+        return False
+    return step.desired.state.target == instance
+
+
+def _group_is_replaced(draft: Draft, step: Step) -> bool:
+    return any(
+        isinstance(item.state, Registration) and item.state.target_group in draft.deleted
+        for item in draft.registered[str(step.id)]
+    )
+
+
+def _guard_capacity(draft: Draft) -> None:
+    """Tell each departure from a group that serves how many healthy targets it must leave behind."""
+    serving: set[str] = set()
+    for found in draft.decisions.live:
+        forward = action_of(found.state).forward if found.id not in draft.deleted else ()
+        serving.update(str(item.target_group) for item in forward if item.weight > 0 or len(forward) == 1)
+    wanted: Counter[str] = Counter()
+    slack: dict[str, int] = defaultdict(int)
+    timeout: dict[str, int] = defaultdict(lambda: Rollout().health_timeout)
+    for decision in draft.decisions.wishes.values():
+        state = decision.wish.state
+        if not isinstance(state, Registration):
+            continue
+        group = (
+            draft.decisions.ids.get(state.target_group, "")
+            if isinstance(state.target_group, Address)
+            else state.target_group
+        )
+        wanted[group] += 1
+        if isinstance(state.target, Address):
+            rollout = _rollout(draft, state.target)
+            slack[group] = max(slack[group], rollout.max_unavailable)
+            timeout[group] = max(timeout[group], rollout.health_timeout)
+            maker = draft.makers.get(decision.wish.address)
+            if maker:
+                draft.note(maker, health_timeout=rollout.health_timeout)
+    for step in draft.of_kind("registration", "delete"):
+        going = step.observed.state if step.observed else None
+        if (
+            isinstance(going, Registration)
+            and going.target_group in serving - draft.deleted
+            and not draft.destroy
+        ):
+            group = str(going.target_group)
+            least = max(wanted[group] - slack[group], 0)
+            draft.note(step.key, least=least, health_timeout=timeout[group])
+            if least:
+                draft.say(step.key, effects=f"leaves {least} healthy")
+
+
+def _settle(draft: Draft) -> None:
+    """Between an old instance's draining and its end lies the pause that the spec asks for."""
+    registered = draft.registered
+    for step in draft.of_kind("instance", "delete"):
+        if step.id and registered[step.id] and not draft.destroy:
+            pause = _rollout(draft, step.address).settle
+            draft.steps[step.key] = replace(step, notes={**step.notes, "settle": pause})
