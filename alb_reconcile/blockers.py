@@ -9,7 +9,6 @@ from alb_reconcile.errors import AwsError
 from alb_reconcile.interfaces import describe_interface
 
 if TYPE_CHECKING:
-
     from alb_reconcile.aws import Aws
     from alb_reconcile.discover import Discovery
 

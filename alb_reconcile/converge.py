@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.discover import Discovery, discover
+from alb_reconcile.discover import Discovery, discover, resolve_images
 from alb_reconcile.errors import ReconcileError
 from alb_reconcile.kind import Desired
+from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.load_balancer import wait_until_active
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.plan.planner import Options, make_plan
@@ -46,9 +47,17 @@ async def look(
     discovery = await discover(
         aws, kinds, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy
     )
-    return discovery, make_plan(
-        target.stack, target.region, target.desired, discovery, replace(options, destroy=target.destroy)
+    options = replace(options, destroy=target.destroy)
+    plan = make_plan(target.stack, target.region, target.desired, discovery, options)
+    missing = sorted(
+        {step.state.image_id for step in plan.steps if isinstance(step.state, Instance)}
+        - set(discovery.images.values())
     )
+    images = await resolve_images(aws, [image for image in missing if image.startswith(RESOLVE)])
+    if images:  # of instances that turned out to be replaced
+        discovery = replace(discovery, images={**discovery.images, **images})
+        plan = make_plan(target.stack, target.region, target.desired, discovery, options)
+    return discovery, plan
 
 
 async def verify(aws: Aws, kinds: Mapping[str, type[Kind]], target: Target) -> tuple[Discovery, Plan]:

@@ -45,6 +45,10 @@ class Kind:
         """The same wish, with what strangers put into the collections (`others: keep`)."""
         return self
 
+    def fixed(self, found: Self) -> frozenset[str]:
+        """The fields that can't be changed in place, given what there is."""
+        return self.replaced_on
+
     def slots(self) -> Iterable[Hashable]:
         """What only one resource can hold at a time: a port of a load balancer, an explicit name."""
         return ()

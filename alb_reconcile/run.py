@@ -78,9 +78,13 @@ class Watch:
     async def _poll(self) -> None:
         try:
             while self._waiters:
-                found = await self._fetch({waiter.key for waiter in self._waiters})
-                for waiter in [waiter for waiter in self._waiters if not waiter.done.done()]:
-                    self._settle(waiter, found.get(waiter.key))
+                asked = list(self._waiters)  # who joins meanwhile was not asked for
+                found = await self._fetch({waiter.key for waiter in asked})
+                for waiter in asked:
+                    if not waiter.done.done():
+                        self._settle(waiter, found.get(waiter.key))
+                if any(waiter not in asked for waiter in self._waiters):
+                    continue
                 if all(waiter.done.done() for waiter in self._waiters):
                     await asyncio.sleep(0)  # those who waited go on and leave
                     continue

@@ -115,7 +115,7 @@ def _parent(name: str, keys: list[str]) -> dict[str, Any]:
     found = schema.resolved(name)
     for key in keys[:-1]:
         found = _properties(found)[key]
-    return found if keys else {}
+    return found.get("items", found) if keys else {}
 
 
 def _explanation(title: str, found: dict[str, Any], found_in: dict[str, Any]) -> Iterator[str]:

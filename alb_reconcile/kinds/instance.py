@@ -195,13 +195,10 @@ class Instance(Kind):
         if self.iam_instance_profile is not None:
             params["IamInstanceProfile"] = {"Name": self.iam_instance_profile}
         if self.root_volume:
-            device = await _root_device(run, self.image_id)
-            params["BlockDeviceMappings"] = [
-                {
-                    "DeviceName": device,
-                    "Ebs": {_ROOT_VOLUME[key]: value for key, value in self.root_volume.items()},
-                }
-            ]
+            device, disk = await _root_disk(run, self.image_id)
+            size = {"VolumeSize": disk["VolumeSize"]} if "VolumeSize" in disk else {}
+            wanted = {_ROOT_VOLUME[key]: value for key, value in self.root_volume.items()}
+            params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": {**size, **wanted}}]
         if self.metadata_options:
             params["MetadataOptions"] = self._metadata_options()
         if self.user_data is not None and self.user_data.content is not None:
@@ -313,8 +310,8 @@ def _is_own(stack: str, observed: Observed) -> bool:
     return str(observed.facts["client_token"]).startswith(_token_stem(stack, str(observed.address)))
 
 
-async def _root_device(run: Run, image: str) -> str:
-    """The device name of an image's root disk, read once a run."""
+async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
+    """The device name of an image's root disk, and what the image says of it; read once a run."""
     if image not in run.memory:
         run.memory[image] = asyncio.ensure_future(run.aws.call("ec2", "describe_images", ImageIds=[image]))
     images = (await run.memory[image]).get("Images", ())
@@ -328,7 +325,11 @@ async def _root_device(run: Run, image: str) -> str:
             "",
             hint="check image_id: AMIs differ by region",
         )
-    return str(images[0].get("RootDeviceName") or "/dev/xvda")
+    device = str(images[0].get("RootDeviceName") or "/dev/xvda")
+    disks = {
+        item.get("DeviceName"): item.get("Ebs") or {} for item in images[0].get("BlockDeviceMappings", ())
+    }
+    return device, dict(disks.get(device, {}))
 
 
 async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:

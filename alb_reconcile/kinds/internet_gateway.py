@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from alb_reconcile import tags
 from alb_reconcile.errors import AwsError, RefusedError
@@ -26,8 +26,13 @@ class InternetGateway(Kind):
 
     kind: ClassVar[str] = "internet_gateway"
     service: ClassVar[str] = "ec2"
+    replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc"})
 
     vpc: Ref | None
+
+    def fixed(self, found: Self) -> frozenset[str]:
+        # one that was detached is attached again; from another VPC it can't be taken while addresses are mapped there
+        return self.replaced_on if found.vpc else frozenset()
 
     def slots(self) -> Iterable[Hashable]:
         return (("gateway", str(self.vpc)),) if self.vpc else ()
@@ -71,7 +76,6 @@ class InternetGateway(Kind):
 
     async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
         if "vpc" in fields:
-            await self._detach(run, observed)
             await self._attach(run, observed.id)
 
     async def _attach(self, run: Run, gateway: str) -> None:

@@ -75,7 +75,7 @@ def decide(
             continue
         result.wishes[address] = best
         if address in forced and not best.forces:
-            best.forces, best.reason = ("load_balancer",), forced[address]
+            best.forces, best.reason = ("vpc",), forced[address]
         if not best.forces and best.found:
             result.ids[address] = best.found.id
     _choose_places(result)
@@ -96,7 +96,7 @@ def _compare(wish: Desired, found: Observed, ids: Mapping[Address, str], facts: 
         state = state.with_others(found.state)
     changes = diff(state, found.state)
     in_place = {"instance_type"} if wish.lifecycle.type_change == "in-place" else set()
-    fixed = state.replaced_on - in_place
+    fixed = state.fixed(found.state) - in_place
     forces = tuple(change.path for change in changes if change.path.partition(".")[0] in fixed)
     if wish.spec_digest:
         changes += _tag_changes(wish, found)

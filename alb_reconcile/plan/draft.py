@@ -83,7 +83,10 @@ class Draft:
             self._index["makers"] = {
                 step.address: key
                 for key, step in self.steps.items()
-                if step.action in MAKING and step.desired is not None and not step.notes.get("attach")
+                if step.action in MAKING
+                and step.desired is not None
+                and not step.notes.get("attach")
+                and not step.notes.get("late")
             }
         makers: dict[Address, str] = self._index["makers"]
         return makers

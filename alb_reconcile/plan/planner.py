@@ -10,6 +10,7 @@ from alb_reconcile import tags
 from alb_reconcile.kind import Desired, Facts, Kind, bind, field_names
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.plan import limits
 from alb_reconcile.plan.decide import Decision, Decisions, decide
@@ -18,7 +19,7 @@ from alb_reconcile.plan.model import Plan, Step
 from alb_reconcile.plan.order import add_edges, sort_steps
 from alb_reconcile.plan.rollout import add_rollout
 from alb_reconcile.plan.traffic import add_traffic
-from alb_reconcile.values import Address, digest
+from alb_reconcile.values import Address, Ref, digest
 
 if TYPE_CHECKING:
     from alb_reconcile.discover import Discovery
@@ -47,8 +48,13 @@ def make_plan(
     """
     options = options or Options()
     decisions = decide(stack, desired, discovery, {})
-    forced = _cascades(decisions)
-    if forced:
+    forced: dict[Address, str] = {}
+    while more := {
+        address: reason
+        for address, reason in _cascades(decisions, discovery).items()
+        if address not in forced
+    }:
+        forced |= more
         decisions = decide(stack, desired, discovery, forced)
     limits.check_facts(decisions, discovery)
     draft = Draft(decisions, discovery, destroy=options.destroy)
@@ -73,20 +79,43 @@ def make_plan(
     return plan
 
 
-def _cascades(decisions: Decisions) -> dict[Address, str]:
-    """A target group serves one load balancer only, so with its load balancer it is replaced too."""
+def _cascades(decisions: Decisions, discovery: Discovery) -> dict[Address, str]:
+    """What is replaced because something else is, though none of its own properties forces it.
+
+    A load balancer can't leave its VPC. A target group serves one load balancer only, so it goes with it.
+    """
+    forced = {}
+    for address, item in decisions.wishes.items():
+        if isinstance(item.state, LoadBalancer) and item.found and not item.forces:
+            vpcs = (
+                {_vpc_of(subnet, decisions, discovery) for subnet in item.wish.state.subnets}
+                if isinstance(item.wish.state, LoadBalancer)
+                else set()
+            )
+            if vpcs.isdisjoint({item.found.facts["vpc"], None}):
+                forced[address] = "a load balancer can't leave its VPC"
     replaced = {
         item.found.id
         for item in decisions.wishes.values()
         if item.found and item.forces and isinstance(item.state, LoadBalancer)
     }
-    return {
-        address: "its load balancer is replaced"
-        for address, item in decisions.wishes.items()
-        if isinstance(item.state, TargetGroup)
-        and item.found
-        and replaced.intersection(item.found.facts["load_balancers"])
-    }
+    for address, item in decisions.wishes.items():
+        if (
+            isinstance(item.state, TargetGroup)
+            and item.found
+            and not item.forces
+            and replaced.intersection(item.found.facts["load_balancers"])
+        ):
+            forced[address] = "its load balancer is replaced"
+    return forced
+
+
+def _vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | None:
+    if isinstance(subnet, Address):
+        state = decisions.wishes[subnet].state
+        return state.vpc if isinstance(state, Subnet) else None
+    vpc: str | None = discovery.foreign.get(subnet, {}).get("VpcId")
+    return vpc
 
 
 def _add_steps(draft: Draft, facts: Facts) -> None:
@@ -125,7 +154,7 @@ def _add_steps(draft: Draft, facts: Facts) -> None:
                 action="delete",
                 address=found.address,
                 id=found.id,
-                reason=reason,
+                reason="" if draft.destroy else reason,
                 observed=found,
             )
         )

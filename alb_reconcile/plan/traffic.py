@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from alb_reconcile.actions import Action, Forward
 from alb_reconcile.errors import RefusedError
-from alb_reconcile.kind import Observed, bind
+from alb_reconcile.kind import Observed, bind, diff
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.plan.draft import MAKING, Draft
 from alb_reconcile.plan.model import Step
 from alb_reconcile.values import Address, Change, Ref
@@ -31,6 +32,8 @@ def add_traffic(draft: Draft) -> None:
     _order_rules(draft)
     _attach_new_groups(draft)
     _wait_for_capacity(draft)
+    _revoke_late(draft)
+    _keep_old_entrance(draft)
 
 
 def action_of(state: Kind | None) -> Action:
@@ -239,6 +242,50 @@ def _wait_for_capacity(draft: Draft) -> None:
                 and not step.notes.get("attach")
             ):
                 draft.after(gone.key, step.key)
+
+
+def _revoke_late(draft: Draft) -> None:
+    """What a security group no longer allows is cut off only after the traffic that needs it has moved."""
+    moves = [
+        *draft.of_kind("registration", "delete"),
+        *draft.of_kind("listener", "update", "delete"),
+        *draft.of_kind("load_balancer", "delete"),
+    ]
+    for step in draft.of_kind("security_group_rules", "update") if moves else ():
+        wish, found = step.state, step.observed
+        if (
+            not isinstance(wish, SecurityGroupRules)
+            or found is None
+            or not isinstance(found.state, SecurityGroupRules)
+        ):
+            continue
+        both = wish.with_others(found.state)
+        added, removed = diff(both, found.state), diff(wish, both)
+        if not added or not removed:
+            late = step.key if removed else None
+        else:
+            late = step.key.replace("update:", "revoke:", 1)
+            draft.add(
+                replace(
+                    step,
+                    key=late,
+                    changes=removed,
+                    reason="after the traffic has moved",
+                    notes={"late": True},
+                )
+            )
+            draft.add(replace(step, changes=added, state=both, refresh=None))
+            draft.after(late, step.key)
+        for move in moves:
+            draft.after(late, move.key, soft=True)
+
+
+def _keep_old_entrance(draft: Draft) -> None:
+    """A load balancer that is replaced goes when the new one answers."""
+    for gone in draft.of_kind("load_balancer", "delete"):
+        for step in draft.of_kind("listener", "create", "replace"):
+            if step.desired and isinstance(step.desired.state, Listener) and step.desired.state.load_balancer == gone.address:
+                draft.after(gone.key, step.key, soft=True)
 
 
 def _serving_groups(draft: Draft) -> set[str]:

@@ -117,7 +117,7 @@ class _Builder:
             fields["user_data"] = UserData.of(entry["user_data"].encode())
         if fields["state"] == "any":
             del fields["state"]
-        own_digest = digest([*({**entry, "count": None}).items(), str(fields.get("user_data"))])
+        own_digest = digest([{**entry, "count": None}, str(fields.get("user_data"))])
         for number in range(1, entry.get("count", 1) + 1):
             name_tag = (
                 f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")

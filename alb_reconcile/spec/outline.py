@@ -80,6 +80,15 @@ class Outline:
         ]
 
     @cached_property
+    def rules(self) -> list[Listener]:
+        """All rules, with their paths."""
+        return [
+            Listener(item.load_balancer, (*item.path, "rules", key), rule)
+            for item in self.listeners
+            for key, rule in _mappings(item.entry.get("rules"))
+        ]
+
+    @cached_property
     def actions(self) -> list[Listener]:
         """All actions of listeners and rules, with the paths of the actions."""
         result: list[Listener] = []
@@ -127,8 +136,8 @@ class Outline:
             return vpcs.pop() if len(vpcs) == 1 else None
         if isinstance(entry.get("vpc"), str):
             return str(entry["vpc"])
-        vpcs = set(self.entries("vpcs"))
-        return vpcs.pop() if len(vpcs) == 1 and "vpc" not in self.given((section, name)) else None
+        own = self.entries("vpcs")
+        return next(iter(own)) if len(own) == 1 and "vpc" not in self.given((section, name)) else None
 
     def given(self, path: Path) -> dict[str, Node]:
         """The keys of a mapping as it is written, those that the schema refused included."""

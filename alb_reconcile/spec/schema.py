@@ -249,7 +249,10 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
     known = list(schema.get("properties", {}))
     for key in node.value if isinstance(node.value, dict) else ():
         if key not in known:
-            hint = _did_you_mean(key, known) or f"; known here: {', '.join(known)}"
+            if key in SECTIONS and not path:
+                hint = f"; write {key} inside their entry under load_balancers"
+            else:
+                hint = _did_you_mean(key, known) or f"; known here: {', '.join(known)}"
             yield Problem(*node.keys[key], render_path((*path, key)), f"unknown key {shorten(key)}{hint}")
 
 

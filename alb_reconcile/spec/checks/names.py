@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.spec.schema import SECTIONS
@@ -32,6 +33,7 @@ def check(outline: Outline) -> None:
 
 
 def _check_references(outline: Outline) -> None:
+    comparisons = 20_000  # a large file with many mistakes gets its suggestions for the first of them
     for path, kind, target in outline.references:
         section = _SECTION_OF[kind]
         if is_aws_id(target):
@@ -41,9 +43,14 @@ def _check_references(outline: Outline) -> None:
                     f'"{target}" can\'t name this; give it {_EXAMPLES[kind]} or the name of an entry under {section}',
                 )
         elif not isinstance(outline.data.get(section), dict) or target not in outline.data[section]:
-            names = [str(name) for name in outline.entries(section)]
-            near = get_close_matches(target, names, 1, 0.6)
-            known = f"; known: {', '.join(names[:8])}" if names else f"; there are no {section} in this file"
+            names = outline.entries(section)
+            near = get_close_matches(target, names, 1, 0.6) if comparisons > 0 else []
+            comparisons -= len(names)
+            known = (
+                f"; known: {', '.join(islice(names, 8))}"
+                if names
+                else f"; there are no {section} in this file"
+            )
             hint = f"; did you mean {near[0]}?" if near else known
             outline.error(path, f'there is no "{target}" under {section}{hint}')
 
@@ -86,11 +93,14 @@ def _check_physical_names(outline: Outline) -> None:
 
 def _check_tag_counts(outline: Outline) -> None:
     common = outline.data.get("tags") or {}
-    for section in SECTIONS:
-        for name, entry in outline.entries(section).items():
-            tags = entry.get("tags")
-            if isinstance(tags, dict) and len(common | tags) > 40:
-                outline.error(
-                    (section, name, "tags"),
-                    f"with the stack's tags these are {len(common | tags)}; AWS allows 50 and ten are kept for the tool: remove some",
-                )
+    entries: list[tuple[Path, Any]] = [
+        ((section, name), entry) for section in SECTIONS for name, entry in outline.entries(section).items()
+    ]
+    entries += [(item.path, item.entry) for item in (*outline.listeners, *outline.rules)]
+    for path, entry in entries:
+        tags = entry.get("tags")
+        if isinstance(tags, dict) and len(common | tags) > 40:
+            outline.error(
+                (*path, "tags"),
+                f"with the stack's tags these are {len(common | tags)}; AWS allows 50 and ten are kept for the tool: remove some",
+            )

@@ -26,7 +26,7 @@ def check(outline: Outline) -> None:
 def _check_implied_vpcs(outline: Outline) -> None:
     vpcs = list(outline.entries("vpcs"))
     for section in ("subnets", "internet_gateways", "route_tables", "security_groups", "target_groups"):
-        for name, entry in outline.entries(section).items():
+        for name in outline.entries(section):
             if "vpc" in outline.given((section, name)) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
             choice = (

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.spec.outline import Outline
 
+_SIDE = ("security_groups", "subnets")
 _ANYWHERE = ("0.0.0.0/0", "::/0")
 
 
@@ -19,11 +20,12 @@ def check(outline: Outline) -> None:
     _check_default_routes(outline)
     _check_ssh(outline)
     used: dict[str, str] = {}
+    known: dict[object, bool] = {}
     for load_balancer, _, group in outline.forwards():
         used.setdefault(group, load_balancer)
     for group, load_balancer in used.items():
         if group in outline.entries("target_groups"):
-            _check_target_group(outline, group, load_balancer)
+            _check_target_group(outline, group, load_balancer, known)
 
 
 def _check_default_routes(outline: Outline) -> None:
@@ -66,7 +68,7 @@ def _covers(rule: dict[str, Any], port: int) -> bool:
     return protocol == "all" or (protocol == "tcp" and first <= port <= last)
 
 
-def _check_target_group(outline: Outline, group: str, load_balancer: str) -> None:
+def _check_target_group(outline: Outline, group: str, load_balancer: str, known: dict[object, bool]) -> None:
     entry = outline.entries("target_groups")[group]
     balancer = outline.entries("load_balancers").get(load_balancer, {})
     health_check_port = (entry.get("health_check") or {}).get("port", "traffic-port")
@@ -77,12 +79,18 @@ def _check_target_group(outline: Outline, group: str, load_balancer: str) -> Non
         instances = outline.entries("instances").get(target) if isinstance(target, str) else None
         path = ("target_groups", group, "targets", index)
         for port, what in ports.items() if instances else ():
-            if not _allowed(outline, instances or {}, "ingress", port, balancer):
+            # many instances in the same groups and subnets, and groups of many rules: answered once
+            sides = [str((side or {}).get(key)) for side in (instances, balancer) for key in _SIDE]
+            incoming, outgoing = ("ingress", port, *sides), ("egress", port, *sides)
+            if incoming not in known:
+                known[incoming] = _allowed(outline, instances or {}, "ingress", port, balancer)
+                known[outgoing] = _allowed(outline, balancer, "egress", port, instances or {})
+            if not known[incoming]:
                 outline.warn(
                     path,
                     f"no security group of {target} lets load_balancer.{load_balancer} in on {what}, {port}; add an ingress rule for it",
                 )
-            if not _allowed(outline, balancer, "egress", port, instances or {}):
+            if not known[outgoing]:
                 outline.warn(
                     path,
                     f"no security group of load_balancer.{load_balancer} lets it out to {target} on {what}, {port}; add an egress rule for it",

@@ -1,0 +1,217 @@
+"""A world to test in: the strict AWS in process, on a virtual clock, and the product's own line through it."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+
+from alb_reconcile.apply import Event, Outcome, apply_plan
+from alb_reconcile.aws import Aws, BotoTransport, Response
+from alb_reconcile.converge import Target, look, verify, wait_until_serving
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.plan.model import Plan
+from alb_reconcile.plan.planner import Options
+from alb_reconcile.run import Run
+from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from alb_reconcile.spec.stack import Stack, parse_stack
+from tests.virtual import run_virtually
+
+REGION = "us-east-1"
+SPECS = Path(__file__).parent.parent / "specs"
+Spec = dict[str, Any]
+FAKE_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+_READS = ("describe_", "get_", "list_")
+
+
+class Killed(BaseException):
+    """What SIGKILL is to a process: no handler, no clean-up."""
+
+
+@cache
+def _transport() -> BotoTransport:
+    os.environ.update(FAKE_ENVIRONMENT)
+    transport = BotoTransport(region=REGION)
+    transport.prepare()
+    return transport
+
+
+@cache
+def _demo() -> Spec:
+    text = (
+        (SPECS / "demo.yaml")
+        .read_text()
+        .replace("${REGION:-us-east-1}", REGION)
+        .replace("${ZONE_1:-a}", "a")
+        .replace("${ZONE_2:-b}", "b")
+    )
+    spec: Spec = yaml.safe_load(text)
+    del spec["instances"]["web"]["user_data_file"]
+    spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api\n"
+    return spec
+
+
+def demo() -> Spec:
+    """The demo's spec as plain data, to be changed at will."""
+    return copy.deepcopy(_demo())
+
+
+def load(spec: Spec) -> Stack:
+    """A spec as the loader makes it. Raises SpecError."""
+    return parse_stack(yaml.safe_dump(spec, sort_keys=False).encode(), "spec.yaml", SPECS, {}, None)
+
+
+@dataclass
+class Result:
+    """How a run went. `rest` is the plan after it; `problems` is what didn't serve in the end."""
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...] = ()
+    rest: Plan | None = None
+    problems: list[str] = field(default_factory=list)
+    calls: Mapping[str, int] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def writes(self) -> dict[str, int]:
+        """Mutating calls."""
+        return {name: count for name, count in self.calls.items() if not name.startswith(_READS)}
+
+    @property
+    def failures(self) -> list[str]:
+        """Steps that weren't done, with their errors."""
+        return [
+            f"{item.step.key}: {item.how}: {item.error or ''}" for item in self.outcomes if item.how != "done"
+        ]
+
+
+class World:
+    """One account in one region."""
+
+    def __init__(self, strict: StrictAws, clock: VirtualClock) -> None:
+        self.strict = strict
+        self.clock = clock
+        self.kill_at: tuple[int, str] | None = None
+        """Kill the run before or after its n-th mutating call (counted from 1)."""
+        self.log: list[tuple[str, Mapping[str, Any]]] = []
+        self._mutations = 0
+        self._dead = False
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, for what somebody else does by hand."""
+        return boto3.client(service, region_name=REGION)
+
+    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        if self._dead:
+            raise Killed
+        mutating = not operation.startswith(_READS)
+        self._mutations += mutating
+        self.log.append((operation, params))
+        if mutating and self.kill_at == (self._mutations, "before"):
+            self._dead = True
+            raise Killed
+        answer = _transport()(service, operation, params)
+        if mutating and self.kill_at == (self._mutations, "after"):
+            self._dead = True
+            raise Killed
+        return answer
+
+    def _run(self, main: Any) -> Any:
+        self._mutations, self._dead, self.log = 0, False, []
+
+        async def session() -> Any:
+            return await main(Aws(self._call, max_workers=0))
+
+        return run_virtually(self.clock, session())
+
+    def plan(self, spec: Spec, *, allow: Mapping[str, int] | None = None, destroy: bool = False) -> Plan:
+        """Plan, and nothing else."""
+        target = _target(spec, destroy=destroy)
+
+        async def main(aws: Aws) -> Plan:
+            _, plan = await look(aws, load_kinds(), target, Options(allow=allow or {}))
+            return plan
+
+        plan: Plan = self._run(main)
+        assert not [name for name, _ in self.log if not name.startswith(_READS)], (
+            "plan must not change anything"
+        )
+        return plan
+
+    def apply(
+        self,
+        spec: Spec,
+        *,
+        allow: Mapping[str, int] | None = None,
+        destroy: bool = False,
+        check: bool = True,
+        timeout: float = 900,
+    ) -> Result:
+        """Plan, apply, verify and wait until everything serves. Raises Killed if `kill_at` says so."""
+        target = _target(spec, destroy=destroy)
+
+        async def main(aws: Aws) -> Result:
+            discovery, plan = await look(aws, load_kinds(), target, Options(allow=allow or {}, check=check))
+            result = Result(plan)
+            run = Run(aws, target.stack)
+            result.outcomes = await apply_plan(plan, run, result.events.append)
+            result.calls = dict(aws.calls)
+            if not result.failures:
+                discovery, result.rest = await verify(aws, load_kinds(), target)
+                if not destroy:
+                    result.problems = await wait_until_serving(run, discovery, timeout, lambda _: None)
+            return result
+
+        result: Result = self._run(main)
+        return result
+
+    def converge(self, spec: Spec, **options: Any) -> Result:
+        """`apply` that must succeed, in one run, with an empty plan after it and everything serving."""
+        result = self.apply(spec, **options)
+        assert not result.failures, "\n".join(result.failures)
+        assert result.rest is not None
+        assert result.rest.is_empty, [(step.key, step.changes) for step in result.rest.steps]
+        assert not result.problems, result.problems
+        return result
+
+    def destroy(self, spec: Spec) -> Result:
+        """Destroy the stack; nothing may be left to do."""
+        return self.converge(spec, destroy=True)
+
+    def killed_apply(self, spec: Spec, number: int, when: str, **options: Any) -> bool:
+        """An apply that is killed at its n-th mutating call. Returns False if it made fewer."""
+        self.kill_at = (number, when)
+        try:
+            self.apply(spec, **options)
+        except Killed:
+            return True
+        finally:
+            self.kill_at = None
+        return False
+
+
+def _target(spec: Spec, *, destroy: bool) -> Target:
+    stack = load(spec)
+    return Target(stack.name, REGION, {} if destroy else stack.desired, stack.account_ids, destroy=destroy)
+
+
+@contextmanager
+def world(timing: Timing | None = None, lag: float = 0.0) -> Iterator[World]:
+    """A fresh account."""
+    os.environ.update(FAKE_ENVIRONMENT)
+    clock = VirtualClock()
+    with StrictAws(clock=clock.now, timing=timing or Timing(), lag=lag) as strict:
+        yield World(strict, clock)
