@@ -1,0 +1,1 @@
+"""A local AWS: the strict emulator, for tests and for trying things out without an account."""

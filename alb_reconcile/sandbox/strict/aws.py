@@ -1,0 +1,284 @@
+"""The strict AWS: moto with the rules of this package around every EC2 and ELBv2 request."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import moto
+import moto.settings
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.responses import ActionResult
+from moto.core.utils import camelcase_to_underscores
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import AmiBackend
+from moto.ec2.models.subnets import Subnet
+from moto.ec2.responses import EC2Response
+from moto.elbv2.exceptions import ELBClientError
+from moto.elbv2.models import elbv2_backends
+from moto.elbv2.responses import ELBV2Response
+
+from . import corrections, filters, references
+from .catalogue import shared_images
+from .clock import Timing
+from .health import Health, HealthHook
+from .history import History
+from .inventory import parse, take_inventory
+from .paging import EVERYTHING, Pager, plan_of
+from .passage import settle, show_states
+from .rule import Call, RefusedError, refuse
+from .rulebook import book_of_rules
+from .world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+READING = ("Describe", "Get", "List")
+VALIDATIONS = {
+    "EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION",
+    "ENABLE_AMI_VALIDATION": "MOTO_ENABLE_AMI_VALIDATION",
+    "ENABLE_KEYPAIR_VALIDATION": "MOTO_ENABLE_KEYPAIR_VALIDATION",
+}
+WIRE_ERRORS = {"ec2": EC2ClientError, "elbv2": ELBClientError}
+_ABSENT = object()
+
+
+class StrictAws(AbstractContextManager["StrictAws"]):
+    """Installs the strict rules for as long as it is entered, and by default moto's `mock_aws` with them."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        timing: Timing | None = None,
+        lag: float = 0.0,
+        *,
+        mock: bool = True,
+    ) -> None:
+        self.clock = clock
+        self.timing = timing or Timing()
+        self.lag = lag  # seconds by which describes are behind
+        self.reference_lag = 0.0  # seconds until a new id can be referred to
+        self.page_size: int | None = None  # pages are no longer than this, whatever was asked for
+        self._mock = moto.mock_aws() if mock else None
+        self._lock = threading.RLock()
+        self._undo: ExitStack | None = None
+        self._health = Health()
+        self._history = History()
+        self._pager = Pager()
+        self._rules = book_of_rules()
+        self._origin, self._started = datetime.now(UTC), clock()
+
+    @property
+    def health(self) -> HealthHook | None:
+        """What a health check of a target would answer now; None for the default, healthy."""
+        return self._health.hook
+
+    @health.setter
+    def health(self, hook: HealthHook | None) -> None:
+        self._health.hook = hook
+
+    def __enter__(self) -> StrictAws:
+        self.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.uninstall()
+
+    def install(self) -> None:
+        with ExitStack() as stack:
+            if self._mock:
+                self._mock.start()
+                stack.callback(self._mock.stop)
+                stack.callback(forget_backends)  # else stopping would build them all anew
+            for setting, variable in VALIDATIONS.items():
+                replace(stack, moto.settings, setting, True)
+                stack.callback(restore_variable, variable, os.environ.get(variable))
+                os.environ[variable] = "true"
+            for target, attribute, wrapper in self._patches():
+                replace(stack, target, attribute, wrapper)
+            if self._mock:
+                # moto remembers every subnet here for ever, and through it every backend there has been
+                stack.callback(Subnet._base_avail_ip_iterator.cache_clear)
+            self._undo = stack.pop_all()
+
+    def uninstall(self) -> None:
+        if self._undo:
+            self._undo.close()
+            self._undo = None
+        self._history = History()
+
+    def _patches(self) -> list[tuple[Any, str, Any]]:
+        return [
+            (EC2Response, "call_action", self._wrapped(EC2Response.call_action, "ec2")),
+            (ELBV2Response, "call_action", self._wrapped(ELBV2Response.call_action, "elbv2")),
+            (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
+            *corrections.patches(),
+        ]
+
+    def _wrapped(self, original: Callable[[Any], Any], service: str) -> Callable[[Any], Any]:
+        @functools.wraps(original)
+        def call_action(response: Any) -> Any:
+            action = response._get_action() or ""
+            method = camelcase_to_underscores(action)
+            proceed = getattr(response, method, None)
+            if proceed is None:
+                return original(response)
+            world = World(response.current_account, response.region)
+            with self._lock, self._view(world, action):
+                # Inside original, so that moto turns refusals into responses of the right protocol.
+                answer = functools.partial(self._answer, response, world, service, action, proceed)
+                setattr(response, method, functools.partial(told_to_moto, service, answer))
+                return original(response)
+
+        return call_action
+
+    def _view(self, world: World, action: str) -> AbstractContextManager[None]:
+        now = self.clock()
+        self._settle(world, now)
+        if self.lag <= 0 or not action.startswith(READING):
+            return nullcontext()
+        return self._history.shown(world, now - self.lag)
+
+    def _settle(self, world: World, now: float) -> None:
+        settle(world, now, self.timing, self._health, self._keep)
+
+    def _keep(self, world: World, until: float) -> None:
+        if self.lag > 0:
+            self._history.keep(world, until, self.clock() - self.lag)
+
+    def _call(self, action: str, params: MutableMapping[str, Any], world: World, now: float) -> Call:
+        moment = self._origin + timedelta(seconds=now - self._started)
+        return Call(action, params, world, self.timing, now, moment)
+
+    def _answer(
+        self, response: Any, world: World, service: str, action: str, proceed: Callable[[], Any]
+    ) -> ActionResult:
+        now = self.clock()
+        reading = action.startswith(READING)
+        seen = now - self.lag if reading and self.lag > 0 else now
+        call = self._call(action, response.params, world, seen)
+        if reading:
+            show_states(world, seen)
+            return ActionResult(self._read(service, call, proceed))
+        references.check(call, self.reference_lag)
+        self._keep(world, now)
+        known = world.ids()
+        result = self._perform(service, call, proceed)
+        world.ledger.created.update(dict.fromkeys(world.ids() - known, now))
+        self._settle(world, now)
+        return ActionResult(result)
+
+    def _read(self, service: str, call: Call, proceed: Callable[[], Any]) -> Any:
+        filters.check_names(service, call)
+        asked = self._pager.asked(service, call)
+        with filters.clear_refusal(call):
+            result = self._perform(service, call, proceed)
+        show_states(call.world, call.now)
+        return self._pager.page(service, call, asked, result, self.page_size) if asked else result
+
+    def _perform(self, service: str, call: Call, proceed: Callable[[], Any]) -> Any:
+        rules = self._rules.get((service, call.action), ())
+        for rule in rules:
+            if rule.phase == "before":
+                rule.apply(call)
+        if call.given("DryRun"):
+            refuse("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+
+        def ask_moto() -> Any:
+            return proceed().result
+
+        answer: Callable[[], Any] = ask_moto
+        for rule in rules:
+            if rule.phase == "around":
+                answer = functools.partial(rule.apply, call, answer)
+        result = answer()
+        for rule in rules:
+            if rule.phase == "after":
+                result = rule.apply(call, result)
+        return result
+
+    def set_target_unhealthy(
+        self, target_group_arn: str, instance_id: str, reason: str = "Target.ResponseCodeMismatch"
+    ) -> None:
+        """From now on the target fails its health checks; it reads `unhealthy` after the group's threshold."""
+        self._set_health(target_group_arn, instance_id, reason)
+
+    def set_target_healthy(self, target_group_arn: str, instance_id: str) -> None:
+        """Undo `set_target_unhealthy`."""
+        self._set_health(target_group_arn, instance_id, None)
+
+    def _set_health(self, arn: str, instance_id: str, reason: str | None) -> None:
+        _, _, _, region, account, _ = arn.split(":", 5)
+        world = World(account, region)
+        with self._lock:
+            now = self.clock()
+            self._settle(world, now)
+            world.ledger.unhealthy.pop((arn, instance_id), None)
+            if reason:
+                world.ledger.unhealthy[(arn, instance_id)] = reason
+            self._settle(world, now)
+
+    def inventory(
+        self, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID
+    ) -> dict[str, dict[str, Any]]:
+        """Everything a user could see of the account in a region, by physical id, as it is at this moment."""
+        world = World(account, region)
+        with self._lock:
+            self._settle(world, self.clock())
+
+            def ask(service: str, action: str, **params: Any) -> dict[str, Any]:
+                return self._ask(world, service, action, params)
+
+            return take_inventory(world, ask)
+
+    def _ask(self, world: World, service: str, action: str, params: dict[str, Any]) -> dict[str, Any]:
+        """A request that comes from within: no lag, no paging, no HTTP."""
+        response = EC2Response() if service == "ec2" else ELBV2Response()
+        response.params, response.region, response.current_account = params, world.region, world.account
+        response.querystring, response.headers = {"Action": [action]}, {}
+        response.data, response.uri_match, response.response_headers = {}, {}, {}
+        if service == "elbv2" and plan_of(service, action):
+            params["PageSize"] = EVERYTHING
+        call = self._call(action, params, world, self.clock())
+        result = self._perform(service, call, getattr(response, camelcase_to_underscores(action)))
+        return parse(service, action, *response.serialized(ActionResult(result)))
+
+
+def told_to_moto(service: str, answer: Callable[[], Any]) -> Any:
+    """A refusal becomes the exception that moto knows how to put on the wire."""
+    try:
+        return answer()
+    except RefusedError as refusal:
+        raise WIRE_ERRORS[service](refusal.code, refusal.message) from refusal
+
+
+@functools.cache
+def _load_images(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    return shared_images(original)
+
+
+def replace(stack: ExitStack, target: Any, attribute: str, value: Any) -> None:
+    """Set an attribute until the stack unwinds."""
+    previous = vars(target).get(attribute, _ABSENT)
+    setattr(target, attribute, value)
+    if previous is _ABSENT:
+        stack.callback(delattr, target, attribute)
+    else:
+        stack.callback(setattr, target, attribute, previous)
+
+
+def restore_variable(variable: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(variable, None)
+    else:
+        os.environ[variable] = value
+
+
+def forget_backends() -> None:
+    for backends in (ec2_backends, elbv2_backends):
+        backends.clear()

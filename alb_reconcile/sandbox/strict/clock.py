@@ -1,0 +1,40 @@
+"""The two clocks' AWS side: a clock that only moves when told to, and how long AWS takes for what it does."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+class VirtualClock:
+    """A clock for tests: it stands still until somebody advances it."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._now = start
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        with self._lock:
+            return self._now
+
+    def advance(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("a clock only moves forward")
+        with self._lock:
+            self._now += seconds
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that AWS takes. 0 makes a change immediate; None derives it from the target group's settings."""
+
+    pending: float = 10.0
+    stopping: float = 15.0
+    shutting_down: float = 15.0
+    terminated_visible: float = 3600.0
+    provisioning: float = 60.0
+    interfaces_linger: float = 60.0
+    initial: float | None = None  # one interval of the health check
+    recovering: float | None = None  # healthy threshold × interval
+    failing: float | None = None  # unhealthy threshold × interval
+    draining: float | None = None  # deregistration_delay.timeout_seconds

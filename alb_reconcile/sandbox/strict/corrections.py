@@ -1,0 +1,82 @@
+"""Corrections of moto's objects where the fault is in the object, not in the answer to a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2 import utils
+from moto.ec2.models import security_groups
+from moto.ec2.models.core import TaggedEC2Resource
+from moto.ec2.models.route_tables import Route
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
+from moto.elbv2.models import FakeLoadBalancer
+
+from .ec2_groups import key_of
+from .matching import matches
+
+INSTANCE_FILTERS = {**utils.filter_dict_attribute_mapping, "client-token": "client_token"}
+
+
+def same_rule(self: Any, other: object) -> bool:
+    """Two security group rules are the same whatever their descriptions."""
+    return isinstance(other, SecurityGroupRule) and key_of(self) == key_of(other)
+
+
+def rule_description(self: Any) -> str | None:
+    """The description of a rule that names a group, too."""
+    text: str | None = (self.source_group or self.ip_range).get("Description")
+    return text
+
+
+def route_state(self: Any) -> str:
+    """DescribeRouteTables: a route is a `blackhole` when its target is gone or detached."""
+    gateway = self.gateway
+    if gateway is None:
+        return "active"
+    known = self.route_table.ec2_backend.internet_gateways
+    attached = gateway.id not in known or (gateway.vpc and gateway.vpc.id == self.route_table.vpc_id)
+    gone = gateway.id.startswith("igw-") and gateway.id not in known
+    return "active" if attached and not gone else "blackhole"
+
+
+def activate(self: Any) -> None:
+    """A load balancer becomes active when its time has come, not when somebody looks."""
+
+
+def filter_matches(resource: Any, name: str, wanted: Any) -> bool:
+    """Several values of a filter are alternatives, and brackets are no wildcards (moto: neither)."""
+    given = [wanted] if isinstance(wanted, str) else wanted
+    return given is not None and matches(resource.get_filter_value(name), given)
+
+
+def tag_matches(resource: Any, name: str, wanted: list[str]) -> bool:
+    """The same for the filters on tags."""
+    tags = resource.ec2_backend.tags.get(resource.id, {})
+    if name.startswith("tag:"):
+        return matches(tags.get(name[4:]), wanted)
+    return matches(list(tags) if name == "tag-key" else list(tags.values()), wanted)
+
+
+def own_tags(self: Any) -> list[dict[str, str]]:
+    """A resource's tags, looked up (moto searches those of all resources)."""
+    held = self.ec2_backend.tags.get(self.id, {}) if self.id else {}
+    kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(self.id), "") if held else ""
+    return [
+        {"resource_id": self.id, "key": key, "value": value, "resource_type": kind}
+        for key, value in held.items()
+    ]
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    return [
+        (SecurityGroupRule, "__eq__", same_rule),
+        (SecurityGroupRule, "description", property(rule_description)),
+        (Route, "state", property(route_state)),
+        (TaggedEC2Resource, "get_tags", own_tags),
+        (utils, "is_filter_matching", filter_matches),
+        (utils, "tag_filter_matches", tag_matches),
+        (security_groups, "tag_filter_matches", tag_matches),
+        (utils, "filter_dict_attribute_mapping", INSTANCE_FILTERS),
+        (FakeLoadBalancer, "activate", activate),
+    ]

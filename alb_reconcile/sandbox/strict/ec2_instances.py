@@ -1,0 +1,211 @@
+"""Rules of an instance's life: states that take time, and what may be done in which state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .passage import STATE_CODES
+from .references import not_found
+from .rule import Call, around, before, refuse
+from .world import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NEEDS_STOPPED = (
+    "InstanceType",
+    "Kernel",
+    "Ramdisk",
+    "UserData",
+    "EbsOptimized",
+    "SriovNetSupport",
+    "EnaSupport",
+)
+METADATA = {
+    "HttpTokens": "http_tokens",
+    "HttpPutResponseHopLimit": "http_put_response_hop_limit",
+    "HttpEndpoint": "http_endpoint",
+    "HttpProtocolIpv6": "http_protocol_ipv6",
+    "InstanceMetadataTags": "instance_metadata_tags",
+}
+
+
+def named(call: Call) -> list[Any]:
+    """The instances that a request names, all of which must exist."""
+    found = []
+    for instance_id in call.given("InstanceIds", []):
+        instance = call.world.instance(instance_id)
+        if instance is None:
+            refuse(*not_found(instance_id))
+        found.append(instance)
+    return found
+
+
+def state_of(name: str) -> dict[str, Any]:
+    return {"Code": STATE_CODES[name], "Name": name}
+
+
+def timeline_of(call: Call, instance: Any) -> Timeline:
+    timeline = call.world.ledger.instances.get(instance.id)
+    if timeline is None:
+        timeline = call.world.ledger.instances[instance.id] = Timeline()
+        timeline.add(call.now, instance.state)
+    return timeline
+
+
+def move(call: Call, instance: Any, through: str, to: str, seconds: float) -> None:
+    timeline = timeline_of(call, instance)
+    timeline.add(call.now, through)
+    timeline.then(call.now + seconds, to)
+    kind = "terminated" if to == "terminated" else "state"
+    call.world.ledger.schedule(call.now + seconds, kind, instance.id)
+
+
+def change(instance: Any, previous: str, current: str) -> dict[str, Any]:
+    return {
+        "InstanceId": instance.id,
+        "CurrentState": state_of(current),
+        "PreviousState": state_of(previous),
+    }
+
+
+@around("StartInstances")
+def starting_takes_time(call: Call, _: Callable[[], Any]) -> Any:
+    """StartInstances: stopped → pending → running; IncorrectInstanceState while stopping or terminating."""
+    instances, changes = named(call), []
+    for instance in instances:
+        if instance.state not in ("stopped", "running", "pending"):
+            refuse(
+                "IncorrectInstanceState",
+                f"The instance '{instance.id}' is not in a state from which it can be started.",
+            )
+    for instance in instances:
+        previous = instance.state
+        if previous == "stopped":
+            instance.start()
+            instance.launch_time = call.moment
+            move(call, instance, "pending", "running", call.timing.pending)
+        changes.append(change(instance, previous, "pending" if previous == "stopped" else previous))
+    return {"StartingInstances": changes}
+
+
+@around("StopInstances")
+def stopping_takes_time(call: Call, _: Callable[[], Any]) -> Any:
+    """StopInstances: running → stopping → stopped; IncorrectInstanceState while pending or terminating."""
+    instances, changes = named(call), []
+    for instance in instances:
+        if instance.state not in ("running", "stopping", "stopped"):
+            refuse(
+                "IncorrectInstanceState",
+                f"The instance '{instance.id}' is not in a state from which it can be stopped.",
+            )
+        if instance.disable_api_stop is True:
+            refuse(
+                "OperationNotPermitted",
+                f"The instance '{instance.id}' may not be stopped. "
+                "Modify its 'disableApiStop' instance attribute and try again.",
+            )
+    for instance in instances:
+        previous = instance.state
+        if previous == "running":
+            instance.stop()
+            move(call, instance, "stopping", "stopped", call.timing.stopping)
+        changes.append(change(instance, previous, "stopping" if previous == "running" else previous))
+    return {"StoppingInstances": changes}
+
+
+@around("TerminateInstances")
+def terminating_takes_time(call: Call, _: Callable[[], Any]) -> Any:
+    """TerminateInstances: shutting-down → terminated, shown for an hour; OperationNotPermitted for all of them
+    if one has termination protection."""
+    instances, changes = named(call), []
+    if not instances:
+        refuse("InvalidParameterCombination", "No instances specified")
+    for instance in instances:
+        if instance.disable_api_termination is True:
+            refuse(
+                "OperationNotPermitted",
+                f"The instance '{instance.id}' may not be terminated. "
+                "Modify its 'disableApiTermination' instance attribute and try again.",
+            )
+    for instance in instances:
+        previous = instance.state
+        current = previous
+        if previous not in ("shutting-down", "terminated"):
+            current = "shutting-down"
+            for nic in instance.nics.values():
+                nic.stop()
+            move(call, instance, "shutting-down", "terminated", call.timing.shutting_down)
+        changes.append(change(instance, previous, current))
+    return {"TerminatingInstances": changes}
+
+
+@before("RebootInstances")
+def reboot_needs_running(call: Call) -> None:
+    """RebootInstances: IncorrectInstanceState unless running (moto would start it)."""
+    for instance in named(call):
+        if instance.state != "running":
+            refuse("IncorrectInstanceState", f"The instance '{instance.id}' is not running.")
+
+
+@before("ModifyInstanceAttribute")
+def some_attributes_need_stopped(call: Call) -> None:
+    """ModifyInstanceAttribute: the instance type and user data change on a stopped instance only."""
+    instance = call.world.instance(call.given("InstanceId"))
+    if instance is None:
+        refuse(*not_found(call.given("InstanceId")))
+    attribute = str(call.given("Attribute", ""))
+    wanted = [n for n in NEEDS_STOPPED if n in call.params or n.lower() == attribute.lower()]
+    if wanted and instance.state != "stopped":
+        refuse("IncorrectInstanceState", f"The instance '{instance.id}' is not in the 'stopped' state.")
+
+
+@before("ModifyInstanceAttribute")
+def instance_type_must_exist(call: Call) -> None:
+    """ModifyInstanceAttribute: InvalidInstanceAttributeValue for a type that there isn't."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+    wanted = (call.given("InstanceType") or {}).get("Value")
+    if wanted is not None and wanted not in INSTANCE_TYPES:
+        refuse("InvalidInstanceAttributeValue", f"Invalid value '{wanted}' for instance type.")
+
+
+@around("ModifyInstanceAttribute")
+def groups_reach_the_interface(call: Call, proceed: Callable[[], Any]) -> Any:
+    """ModifyInstanceAttribute Groups: replaces the primary interface's groups (moto only adds to them)."""
+    wanted = call.given("Groups")
+    if wanted is None:
+        return proceed()
+    instance = call.world.instance(call.given("InstanceId"))
+    groups = {group.id: group for group in call.world.groups()}
+    if instance is None or not wanted:
+        refuse("InvalidParameterValue", "You must specify at least one security group")
+    for group_id in wanted:
+        if group_id not in groups:
+            refuse(*not_found(group_id))
+        if groups[group_id].vpc_id != instance.vpc_id:
+            refuse("InvalidParameter", "You have specified two resources that belong to different networks.")
+    instance.security_groups = [groups[group_id] for group_id in wanted]
+    if 0 in instance.nics:
+        instance.nics[0]._group_set = list(instance.security_groups)
+    return None
+
+
+@around("ModifyInstanceMetadataOptions")
+def metadata_options_change_one_by_one(call: Call, _: Callable[[], Any]) -> Any:
+    """ModifyInstanceMetadataOptions: 'existing preferences are maintained' for what isn't given (moto: lost)."""
+    instance = call.world.instance(call.given("InstanceId"))
+    if instance is None:
+        refuse(*not_found(call.given("InstanceId")))
+    for name, attribute in METADATA.items():
+        if call.given(name) is not None:
+            setattr(instance.metadata_options, attribute, call.given(name))
+    return {"InstanceId": instance.id, "InstanceMetadataOptions": instance.metadata_options}
+
+
+@before("DescribeInstances")
+def instances_named_exist(call: Call) -> None:
+    """DescribeInstances: InvalidInstanceID.NotFound (moto trips over an id asked for twice)."""
+    if call.given("InstanceIds"):
+        call.params["InstanceIds"] = list(dict.fromkeys(call.given("InstanceIds")))
+        named(call)

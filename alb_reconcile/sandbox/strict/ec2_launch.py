@@ -1,0 +1,222 @@
+"""Rules of RunInstances: tokens, profiles, disks, groups and what an instance shows afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from .references import not_found
+from .rule import Call, after, around, before, refuse
+from .world import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT_SIZE, ROOT_TYPE = 8, "gp3"
+GP3_IOPS, GP3_THROUGHPUT = 3000, 125
+
+
+@before("RunInstances", "AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation")
+def profile_must_exist(call: Call) -> None:
+    """RunInstances: InvalidParameterValue, 'Invalid IAM Instance Profile name', for some time after its create."""
+    from moto.iam.models import iam_backends
+
+    wanted = call.given("IamInstanceProfile", {})
+    if not wanted:
+        return
+    profiles = iam_backends[call.world.account][call.world.ec2.partition].instance_profiles.values()
+    name, arn = wanted.get("Name"), wanted.get("Arn")
+    if name is not None and not any(profile.name == name for profile in profiles):
+        refuse(
+            "InvalidParameterValue",
+            f"Value ({name}) for parameter iamInstanceProfile.name is invalid. "
+            "Invalid IAM Instance Profile name",
+        )
+    if arn is not None and not any(profile.arn == arn for profile in profiles):
+        refuse(
+            "InvalidParameterValue",
+            f"Value ({arn}) for parameter iamInstanceProfile.arn is invalid. Invalid IAM Instance Profile ARN",
+        )
+
+
+@before("RunInstances")
+def groups_are_of_the_subnets_vpc(call: Call) -> None:
+    """RunInstances: InvalidParameter when a security group and the subnet belong to different networks."""
+    for interface in (call.params, *call.given("NetworkInterfaces", [])):
+        subnet_id = interface.get("SubnetId")
+        groups = [*interface.get("SecurityGroupIds", []), *interface.get("Groups", [])]
+        subnet = call.world.subnet(subnet_id) if subnet_id else None
+        if subnet_id and subnet is None:
+            refuse(*not_found(subnet_id))
+        for group in groups:
+            known = next((g for g in call.world.groups() if g.id == group), None)
+            if known is None:
+                refuse(*not_found(group))
+            if subnet and known.vpc_id != subnet.vpc_id:
+                refuse(
+                    "InvalidParameter",
+                    f"Security group {group} and subnet {subnet_id} belong to different networks.",
+                )
+
+
+@before("RunInstances")
+def subnet_has_room(call: Call) -> None:
+    """RunInstances: InsufficientFreeAddressesInSubnet."""
+    subnet = call.world.subnet(call.given("SubnetId", ""))
+    if subnet and subnet.available_ip_address_count < int(call.given("MaxCount", 1)):
+        refuse(
+            "InsufficientFreeAddressesInSubnet",
+            "The specified subnet does not have enough free addresses to satisfy the request.",
+        )
+
+
+@around("RunInstances")
+def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
+    """AWS EC2, 'Ensuring idempotency': the same token and parameters give the same instance; other parameters
+    IdempotentParameterMismatch; a token whose instance is terminated IdempotentInstanceTerminated (boto3#4406).
+    With a subnet given a token holds for the subnet's zone only."""
+    token = call.given("ClientToken")
+    if token is None:
+        return _launch(call, proceed)
+    ledger = call.world.ledger
+    subnet = call.world.subnet(call.given("SubnetId", ""))
+    key = (token, subnet.availability_zone if subnet else "")
+    digest = fingerprint(call.params)
+    if key not in ledger.tokens:
+        result = _launch(call, proceed)
+        ledger.tokens[key] = (digest, result.id)
+        ledger.reservations[result.id] = [instance.id for instance in result.instances]
+        return result
+    known_digest, reservation_id = ledger.tokens[key]
+    if digest != known_digest:
+        refuse_mismatch()
+    for instance_id in ledger.reservations[reservation_id]:
+        instance = call.world.instance(instance_id)
+        if instance is None or instance.state in ("shutting-down", "terminated"):
+            refuse("IdempotentInstanceTerminated", "The instance of this idempotent request is terminated.")
+    return call.world.ec2.reservations[reservation_id]
+
+
+@around("CreateRouteTable")
+def token_makes_one_route_table(call: Call, proceed: Callable[[], Any]) -> Any:
+    """CreateRouteTable takes a token, too (moto ignores it)."""
+    token = call.given("ClientToken")
+    if token is None:
+        return proceed()
+    key, digest = (token, "CreateRouteTable"), fingerprint(call.params)
+    known_digest, table_id = call.world.ledger.tokens.get(key, (digest, ""))
+    if digest != known_digest:
+        refuse_mismatch()
+    if table_id in call.world.ec2.route_tables:
+        return {"RouteTable": call.world.ec2.route_tables[table_id]}
+    result = proceed()
+    call.world.ledger.tokens[key] = (digest, result["RouteTable"].id)
+    return result
+
+
+def refuse_mismatch() -> None:
+    refuse(
+        "IdempotentParameterMismatch",
+        "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+    )
+
+
+def fingerprint(params: Any) -> str:
+    plain = {key: value for key, value in params.items() if key not in ("ClientToken", "DryRun")}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
+    mappings = complete_mappings(call)
+    call.params["BlockDeviceMappings"] = [plain_disk(mapping) for mapping in mappings]
+    call.params["MinCount"] = call.given("MaxCount", 1)  # moto launches no more than the least
+    reservation = proceed()
+    for instance in reservation.instances:
+        finish_disks(call, instance, mappings)
+        finish_interfaces(call, instance)
+        finish_profile(call, instance)
+        instance.disable_api_termination = bool(call.given("DisableApiTermination"))
+        instance.launch_time = call.moment
+        timeline = Timeline()
+        timeline.add(call.now, "pending")
+        timeline.then(call.now + call.timing.pending, "running")
+        call.world.ledger.instances[instance.id] = timeline
+        call.world.ledger.schedule(call.now + call.timing.pending, "state", instance.id)
+    return reservation
+
+
+def complete_mappings(call: Call) -> list[dict[str, Any]]:
+    """The image's root disk with what the request overrides, then the request's other disks."""
+    asked = [dict(mapping) for mapping in call.given("BlockDeviceMappings", []) if "NoDevice" not in mapping]
+    image = call.world.ec2.amis.get(call.given("ImageId"))
+    root_name = image.root_device_name if image else "/dev/sda1"
+    root = next((mapping for mapping in asked if mapping.get("DeviceName") == root_name), None)
+    others = [mapping for mapping in asked if mapping is not root]
+    root_disk = {"VolumeSize": ROOT_SIZE, "VolumeType": ROOT_TYPE, "DeleteOnTermination": True}
+    root_disk |= (root or {}).get("Ebs", {})
+    return [{"DeviceName": root_name, "Ebs": root_disk}, *others]
+
+
+def plain_disk(mapping: dict[str, Any]) -> dict[str, Any]:
+    """What moto's RunInstances can take; it forgets IOPS, and then refuses the types that need them."""
+    if "Ebs" not in mapping:
+        return mapping
+    kept = ("SnapshotId", "VolumeSize", "DeleteOnTermination", "Encrypted", "KmsKeyId")
+    return {**mapping, "Ebs": {key: mapping["Ebs"][key] for key in kept if key in mapping["Ebs"]}}
+
+
+def finish_disks(call: Call, instance: Any, mappings: list[dict[str, Any]]) -> None:
+    """DescribeVolumes shows the disk as it was asked for."""
+    for mapping in mappings:
+        device = instance.block_device_mapping.get(mapping["DeviceName"])
+        disk = mapping.get("Ebs", {})
+        if device is None:
+            continue
+        volume = call.world.ec2.volumes[device.volume_id]
+        volume.volume_type = disk.get("VolumeType", "gp2")
+        if volume.volume_type == "gp3":
+            volume.iops = disk.get("Iops", GP3_IOPS)
+            volume.throughput = disk.get("Throughput", GP3_THROUGHPUT)
+        else:
+            volume.iops = disk.get("Iops")
+
+
+def finish_interfaces(call: Call, instance: Any) -> None:
+    """The primary interface goes with its instance, and its groups are the instance's (moto: neither)."""
+    keeps = {
+        int(item.get("DeviceIndex", 0))
+        for item in call.given("NetworkInterfaces", [])
+        if item.get("NetworkInterfaceId") or item.get("DeleteOnTermination") is False
+    }
+    for index, nic in instance.nics.items():
+        nic.delete_on_termination = index not in keeps
+        unique = {group.id: group for group in nic._group_set}
+        nic._group_set = list(unique.values())
+    if not instance.security_groups and 0 in instance.nics:
+        instance.security_groups = list(instance.nics[0]._group_set)
+
+
+def finish_profile(call: Call, instance: Any) -> None:
+    """Every instance of a launch has the profile (moto: the first one)."""
+    wanted = call.given("IamInstanceProfile", {})
+    associations = call.world.ec2.iam_instance_profile_associations
+    if wanted and instance.id not in associations:
+        call.world.ec2.associate_iam_instance_profile(instance.id, wanted.get("Name"), wanted.get("Arn"))
+    if instance.id in associations:
+        show_profile(instance, associations[instance.id])
+
+
+def show_profile(instance: Any, association: Any) -> None:
+    """DescribeInstances: IamInstanceProfile.Id is the profile's (moto: the association's)."""
+    profile = association.iam_instance_profile
+    instance.iam_instance_profile = {"Arn": profile.arn, "Id": profile.id}
+
+
+@after("CreateVolume")
+def volumes_have_gp3_defaults(call: Call, result: Any) -> Any:
+    """CreateVolume: gp3 has 3,000 IOPS and 125 MiB/s unless told otherwise."""
+    if result.volume_type == "gp3":
+        result.iops = result.iops or GP3_IOPS
+        result.throughput = result.throughput or GP3_THROUGHPUT
+    return result

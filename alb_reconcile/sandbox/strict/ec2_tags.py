@@ -1,0 +1,81 @@
+"""Rules of EC2 tags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .matching import matches
+from .references import not_found
+from .rule import Call, around, before, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DELETED = {
+    "DeleteVpc": "VpcId",
+    "DeleteSubnet": "SubnetId",
+    "DeleteRouteTable": "RouteTableId",
+    "DeleteSecurityGroup": "GroupId",
+    "DeleteInternetGateway": "InternetGatewayId",
+    "DeleteVolume": "VolumeId",
+    "DeleteNetworkInterface": "NetworkInterfaceId",
+}
+CREATES = {
+    "CreateVpc": "vpc",
+    "CreateSubnet": "subnet",
+    "CreateRouteTable": "route-table",
+    "CreateSecurityGroup": "security-group",
+    "CreateInternetGateway": "internet-gateway",
+}
+
+
+@before("CreateTags", "DeleteTags")
+def tagged_resources_exist(call: Call) -> None:
+    """CreateTags: Invalid…ID.NotFound, for instances and all else (moto tags missing instances)."""
+    known = call.world.ids()
+    for resource in call.given("Resources", []):
+        if resource.split("-")[0] in ("i", "vpc", "subnet", "rtb", "sg", "igw") and resource not in known:
+            refuse(*not_found(resource))
+
+
+@before("CreateTags", "DeleteTags")
+def aws_tags_are_reserved(call: Call) -> None:
+    """CreateTags: keys 'may not begin with aws:'."""
+    for tag in call.given("Tags", []):
+        if str(tag.get("Key", "")).lower().startswith("aws:"):
+            refuse("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+
+
+@before(*CREATES)
+def tags_at_creation_are_for_the_created(call: Call) -> None:
+    """Tag specifications: the resource type must be one that the action creates."""
+    for specification in call.given("TagSpecifications", []):
+        kind = specification.get("ResourceType")
+        if kind != CREATES[call.action]:
+            refuse(
+                "InvalidParameterValue",
+                f"'{kind}' is not a valid taggable resource type for this operation.",
+            )
+        for tag in specification.get("Tags", []):
+            if str(tag.get("Key", "")).lower().startswith("aws:"):
+                refuse("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+
+
+@around(*DELETED)
+def tags_go_with_their_resource(call: Call, proceed: Callable[[], Any]) -> Any:
+    """DescribeTags: a deleted resource has no tags left (moto keeps them)."""
+    result = proceed()
+    call.world.ec2.tags.pop(call.given(DELETED[call.action]), None)
+    return result
+
+
+@around("DescribeTags")
+def tags_are_filtered_by_key_and_value(call: Call, proceed: Callable[[], Any]) -> Any:
+    """DescribeTags: the filter `tag:<key>` (moto ignores it)."""
+    filters = call.given("Filters", [])
+    wanted = {f["Name"][4:]: f.get("Values", []) for f in filters if f["Name"].startswith("tag:")}
+    call.params["Filters"] = [f for f in filters if not f["Name"].startswith("tag:")]
+    tags = proceed()["Tags"]
+    for key, values in wanted.items():
+        tags = [tag for tag in tags if tag["key"] == key and matches(tag["value"], values)]
+    return {"Tags": tags}

@@ -1,0 +1,113 @@
+"""Rules of target groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .elb_attributes import group_defaults
+from .elb_balancers import MOST_DESCRIBED
+from .health import balancer_of
+from .rule import Call, around, before, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .world import World
+
+CHECKS = {
+    "HealthCheckProtocol": ("health_check_protocol", "HTTP"),
+    "HealthCheckPort": ("health_check_port", "traffic-port"),
+    "HealthCheckPath": ("health_check_path", "/"),
+    "HealthCheckEnabled": ("health_check_enabled", True),
+    "HealthCheckIntervalSeconds": ("health_check_interval_seconds", 30),
+    "HealthCheckTimeoutSeconds": ("health_check_timeout_seconds", 5),
+    "HealthyThresholdCount": ("healthy_threshold_count", 5),
+    "UnhealthyThresholdCount": ("unhealthy_threshold_count", 2),
+    "Matcher": ("matcher", {"HttpCode": "200"}),
+}
+IDENTITY = {
+    "Protocol": ("protocol", None),
+    "Port": ("port", None),
+    "VpcId": ("vpc_id", None),
+    "TargetType": ("target_type", "instance"),
+    "ProtocolVersion": ("protocol_version", "HTTP1"),
+    "IpAddressType": ("ip_address_type", "ipv4"),
+}
+
+
+@around("CreateTargetGroup")
+def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
+    """CreateTargetGroup: 'If you attempt to create multiple target groups with the same settings, each call
+    succeeds'; with other settings DuplicateTargetGroupName. It has the real default attributes."""
+    for other in call.world.elb.target_groups.values():
+        if other.name == call.given("Name"):
+            if not same_settings(call, other):
+                refuse(
+                    "DuplicateTargetGroupName",
+                    f"A target group with the same name '{other.name}' exists, but with different settings",
+                )
+            return {"TargetGroups": [other]}
+    result = proceed()
+    for group in result["TargetGroups"]:
+        if group.protocol in ("HTTP", "HTTPS"):
+            group.attributes = group_defaults()
+    return result
+
+
+def same_settings(call: Call, group: Any) -> bool:
+    for name, (attribute, default) in (IDENTITY | CHECKS).items():
+        wanted = call.given(name, group.protocol if name == "HealthCheckProtocol" else default)
+        if str(wanted) != str(getattr(group, attribute)):
+            return False
+    return True
+
+
+@around("DeleteTargetGroup")
+def group_in_use_stays(call: Call, proceed: Callable[[], Any]) -> Any:
+    """DeleteTargetGroup: ResourceInUse while a listener or rule forwards to it; one that's gone is no error."""
+    arn = call.given("TargetGroupArn")
+    if arn not in call.world.elb.target_groups:
+        return None
+    if balancer_of(call.world, arn):
+        refuse("ResourceInUse", f"Target group '{arn}' is currently in use by a listener or a rule")
+    result = proceed()
+    call.world.ledger.targets.pop(arn, None)
+    call.world.elb.tagging_service.delete_all_tags_for_resource(arn)
+    return result
+
+
+@before("ModifyTargetGroup")
+def timeout_is_below_the_interval(call: Call) -> None:
+    """ModifyTargetGroup: the health check's time-out is below its interval (moto checks at creation only)."""
+    group = call.world.elb.target_groups.get(call.given("TargetGroupArn"))
+    if group is None:
+        refuse("TargetGroupNotFound", f"Target groups '{call.given('TargetGroupArn')}' not found")
+    interval = int(call.given("HealthCheckIntervalSeconds", group.health_check_interval_seconds))
+    timeout = int(call.given("HealthCheckTimeoutSeconds", group.health_check_timeout_seconds))
+    if timeout >= interval:
+        refuse(
+            "ValidationError",
+            f"Health check timeout '{timeout}' must be smaller than the interval '{interval}'",
+        )
+
+
+@around("DescribeTargetGroups")
+def groups_show_their_balancer(call: Call, proceed: Callable[[], Any]) -> Any:
+    """DescribeTargetGroups: LoadBalancerArns is the load balancer that forwards to the group now (moto only ever
+    adds to it); a load balancer without groups gives an empty list."""
+    if len(call.given("TargetGroupArns", [])) > MOST_DESCRIBED:
+        refuse("ValidationError", f"You cannot describe more than '{MOST_DESCRIBED}' target groups at a time")
+    link_groups(call.world)
+    arn = call.given("LoadBalancerArn")
+    if arn is None:
+        return proceed()
+    if arn not in call.world.elb.load_balancers:
+        refuse("LoadBalancerNotFound", f"Load balancer '{arn}' not found")
+    groups = [g for g in call.world.elb.target_groups.values() if arn in g.load_balancer_arns]
+    return {"TargetGroups": sorted(groups, key=lambda group: str(group.name))}
+
+
+def link_groups(world: World) -> None:
+    for arn, group in world.elb.target_groups.items():
+        balancer = balancer_of(world, arn)
+        group.load_balancer_arns = [balancer.arn] if balancer else []

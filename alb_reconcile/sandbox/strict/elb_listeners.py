@@ -1,0 +1,187 @@
+"""Rules of listeners, and of the actions and conditions that listeners and rules share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moto.elbv2.models import FakeAction
+from moto.elbv2.ssl_policies import SSL_POLICIES
+
+from .health import balancer_of, forwarded
+from .rule import Call, around, before, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
+MOST_GROUPS = 5
+REDIRECT = {
+    "Protocol": "#{protocol}",
+    "Port": "#{port}",
+    "Host": "#{host}",
+    "Path": "/#{path}",
+    "Query": "#{query}",
+}
+
+
+def listener_of(call: Call) -> Any:
+    arn = call.given("ListenerArn")
+    found = next((listener for listener in call.world.listeners() if listener.arn == arn), None)
+    if found is None:
+        refuse("ListenerNotFound", f"Listeners '{arn}' not found")
+    return found
+
+
+def complete_action(action: dict[str, Any], order: int) -> dict[str, Any]:
+    """An action as DescribeListeners and DescribeRules show it, with AWS's defaults filled in."""
+    whole: dict[str, Any] = {**action, "Order": action.get("Order", order)}
+    if action.get("Type") == "redirect":
+        whole["RedirectConfig"] = REDIRECT | (action.get("RedirectConfig") or {})
+    if action.get("Type") != "forward":
+        return whole
+    config = dict(action.get("ForwardConfig") or {})
+    groups = config.get("TargetGroups") or [{"TargetGroupArn": action.get("TargetGroupArn")}]
+    config["TargetGroups"] = [{"Weight": 1, **group} for group in groups]
+    sticky = {"Enabled": False, **(config.get("TargetGroupStickinessConfig") or {})}
+    config["TargetGroupStickinessConfig"] = sticky
+    whole["ForwardConfig"] = config
+    whole.pop("TargetGroupArn", None)
+    if len(groups) == 1:
+        whole["TargetGroupArn"] = groups[0]["TargetGroupArn"]
+    return whole
+
+
+def complete_actions(actions: list[Any]) -> list[dict[str, Any]]:
+    return [complete_action(dict(action), order) for order, action in enumerate(actions, 1)]
+
+
+def check_forwards(call: Call, actions: list[Any], balancer: Any) -> None:
+    """CreateListener, CreateRule: five groups a forward at most (TooManyTargetGroups), each there
+    (TargetGroupNotFound), of the load balancer's VPC, and of no other load balancer
+    (TargetGroupAssociationLimit)."""
+    for action in actions:
+        arns = forwarded([action])
+        if len(arns) > MOST_GROUPS:
+            refuse("TooManyTargetGroups", f"A forward action can have at most {MOST_GROUPS} target groups")
+        sticky = (action.get("ForwardConfig") or {}).get("TargetGroupStickinessConfig") or {}
+        if sticky.get("Enabled") and not sticky.get("DurationSeconds"):
+            refuse("ValidationError", "Target group stickiness duration must be specified")
+        for arn in arns:
+            group = call.world.elb.target_groups.get(arn)
+            if group is None:
+                refuse("TargetGroupNotFound", f"Target groups '{arn}' not found")
+            if group.vpc_id != balancer.vpc_id:
+                refuse(
+                    "InvalidConfigurationRequest",
+                    f"The target group '{arn}' is not in the VPC of the load balancer",
+                )
+            user = balancer_of(call.world, arn)
+            if user is not None and user.arn != balancer.arn:
+                refuse(
+                    "TargetGroupAssociationLimit",
+                    "The following target groups cannot be associated with more than one load balancer: "
+                    f"{arn}",
+                )
+
+
+def check_tls(call: Call, protocol: str, certificates: list[Any], policy: str | None) -> None:
+    """CreateListener, ModifyListener: an HTTPS listener has one certificate that exists, and a known policy."""
+    if policy is not None and policy not in SSL_POLICIES:
+        refuse("SSLPolicyNotFound", f"SSL policy '{policy}' not found")
+    for certificate in certificates:
+        arn = certificate.get("CertificateArn")
+        if not call.world.elb._certificate_exists(certificate_arn=arn):
+            refuse("CertificateNotFound", f"Certificate ARN '{arn}' is not valid")
+    if protocol == "HTTPS" and not certificates:
+        refuse("ValidationError", "A certificate must be specified for HTTPS listeners")
+    if protocol != "HTTPS" and (certificates or policy):
+        refuse("InvalidConfigurationRequest", f"A certificate cannot be specified for {protocol} listeners")
+    if len(certificates) > 1:
+        refuse("TooManyCertificates", "You must specify exactly one default certificate")
+
+
+@around("CreateListener")
+def listener_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
+    """CreateListener: 'If you attempt to create multiple listeners with the same settings, each call succeeds';
+    a port that is taken with other settings is a DuplicateListener."""
+    balancer = call.world.elb.load_balancers.get(call.given("LoadBalancerArn"))
+    if balancer is None:
+        refuse("LoadBalancerNotFound", f"Load balancer '{call.given('LoadBalancerArn')}' not found")
+    protocol, certificates = call.given("Protocol", ""), call.given("Certificates", [])
+    check_tls(call, protocol, certificates, call.given("SslPolicy"))
+    actions = complete_actions(call.given("DefaultActions", []))
+    check_forwards(call, actions, balancer)
+    policy = call.given("SslPolicy", DEFAULT_POLICY) if protocol == "HTTPS" else None
+    settings = (protocol, policy, [c["CertificateArn"] for c in certificates], actions)
+    for other in balancer.listeners.values():
+        if int(other.port) == int(call.given("Port", 0)):
+            if settings != settings_of(other):
+                refuse("DuplicateListener", "A listener already exists on this port for this load balancer")
+            return {"Listeners": [other]}
+    call.params["DefaultActions"] = actions
+    result = proceed()
+    result["Listeners"][0].ssl_policy = policy
+    return result
+
+
+def settings_of(listener: Any) -> tuple[Any, ...]:
+    actions = [action.data for action in listener.default_actions]
+    default = [listener.certificate] if listener.certificate else []
+    return (listener.protocol, listener.ssl_policy, default, actions)
+
+
+@around("ModifyListener")
+def listener_keeps_what_is_not_given(call: Call, _: Callable[[], Any]) -> Any:
+    """ModifyListener: 'Any properties that you do not specify remain unchanged'; changing HTTPS to HTTP removes
+    the policy and certificates."""
+    listener = listener_of(call)
+    balancer = call.world.elb.load_balancers[listener.load_balancer_arn]
+    protocol = call.given("Protocol", listener.protocol)
+    if protocol not in ("HTTP", "HTTPS"):
+        refuse("UnsupportedProtocol", f"Protocol '{protocol}' is not supported")
+    port = int(call.given("Port", listener.port))
+    if any(int(other.port) == port for other in balancer.listeners.values() if other.arn != listener.arn):
+        refuse("DuplicateListener", "A listener already exists on this port for this load balancer")
+    held = [{"CertificateArn": listener.certificate}] if listener.certificate and protocol == "HTTPS" else []
+    certificates = call.given("Certificates") or held
+    check_tls(call, protocol, certificates, call.given("SslPolicy"))
+    actions = complete_actions(call.given("DefaultActions", []))
+    check_forwards(call, actions, balancer)
+    policy = call.given("SslPolicy") or listener.ssl_policy or DEFAULT_POLICY
+    listener.port, listener.protocol = port, protocol
+    listener.ssl_policy = policy if protocol == "HTTPS" else None
+    new = certificates[0]["CertificateArn"] if certificates else None
+    listener.certificates = [new, *[c for c in listener.certificates[1:] if c != new]] if new else []
+    listener.certificate = new
+    if actions:
+        listener.default_actions = [FakeAction(action) for action in actions]
+        listener._default_rule[0].actions = listener.default_actions
+    return {"Listeners": [listener]}
+
+
+@before("DescribeListeners")
+def listeners_named_exist(call: Call) -> None:
+    """DescribeListeners: ListenerNotFound when any is missing (moto: all)."""
+    known = {listener.arn for listener in call.world.listeners()}
+    for arn in call.given("ListenerArns", []):
+        if arn not in known:
+            refuse("ListenerNotFound", f"Listeners '{arn}' not found")
+
+
+@around("DescribeListeners")
+def listeners_show_their_default_certificate(call: Call, proceed: Callable[[], Any]) -> Any:
+    """DescribeListeners: Certificates is the default certificate only, not those added for SNI."""
+    result = proceed()
+    return {"Listeners": [show_listener(listener) for listener in result["Listeners"]]}
+
+
+def show_listener(listener: Any) -> dict[str, Any]:
+    return {
+        "ListenerArn": listener.arn,
+        "LoadBalancerArn": listener.load_balancer_arn,
+        "Port": listener.port,
+        "Protocol": listener.protocol,
+        "DefaultActions": [action.data for action in listener.default_actions],
+        "SslPolicy": listener.ssl_policy,
+        "Certificates": listener.certificates[:1],
+    }

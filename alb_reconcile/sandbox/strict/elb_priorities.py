@@ -1,0 +1,144 @@
+"""Rules of listener rules: priorities, conditions and their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .elb_listeners import check_forwards, complete_actions
+from .rule import Call, after, around, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONFIGS = {"host-header": "HostHeaderConfig", "path-pattern": "PathPatternConfig"}
+MOST_VALUES = 5
+
+
+def rule_of(call: Call, arn: str | None = None) -> Any:
+    arn = arn or call.given("RuleArn")
+    found = next((rule for rule in call.world.rules() if rule.arn == arn), None)
+    if found is None:
+        refuse("RuleNotFound", f"Rules '{arn}' not found")
+    return found
+
+
+def listener_with(call: Call, rule: Any) -> Any:
+    return next(listener for listener in call.world.listeners() if listener.arn == rule.listener_arn)
+
+
+def refuse_default(rule: Any) -> None:
+    if rule.is_default:
+        refuse("OperationNotPermitted", f"Default rule '{rule.arn}' cannot be modified or deleted")
+
+
+def complete_condition(condition: Any) -> dict[str, Any]:
+    """A condition as DescribeRules shows it: host and path patterns in both of their forms."""
+    whole = dict(condition)
+    config = CONFIGS.get(whole.get("Field", ""))
+    if config:
+        values = (whole.get(config) or {}).get("Values") or whole.get("Values") or []
+        whole |= {"Values": values, config: {"Values": values}}
+    return whole
+
+
+def only_config(condition: Any) -> dict[str, Any]:
+    """The form that moto takes: it limits `Values` to one and refuses both forms together."""
+    whole = complete_condition(condition)
+    if whole.get("Field") in CONFIGS:
+        del whole["Values"]
+    return whole
+
+
+def check_values(conditions: list[Any]) -> None:
+    """CreateRule: ValidationError for more than five condition values a rule."""
+    count = 0
+    for condition in conditions:
+        whole = complete_condition(condition)
+        lists = [value.get("Values", []) for value in whole.values() if isinstance(value, dict)]
+        count += sum(len(values) for values in lists) or len(whole.get("Values", []))
+    if count > MOST_VALUES:
+        refuse("ValidationError", "Rules can have a maximum of 5 condition values")
+
+
+@around("CreateRule")
+def priority_is_free(call: Call, proceed: Callable[[], Any]) -> Any:
+    """CreateRule: PriorityInUse; ListenerNotFound; the answer shows conditions and actions completed."""
+    listener = next((li for li in call.world.listeners() if li.arn == call.given("ListenerArn")), None)
+    if listener is None:
+        refuse("ListenerNotFound", f"Listeners '{call.given('ListenerArn')}' not found")
+    priority = int(call.given("Priority", 0))
+    if any(rule.priority == priority for rule in listener.rules.values()):
+        refuse("PriorityInUse", f"Priority '{priority}' is currently in use")
+    prepare(call, call.world.elb.load_balancers[listener.load_balancer_arn])
+    return complete(proceed())
+
+
+@around("ModifyRule")
+def rule_keeps_what_is_not_given(call: Call, proceed: Callable[[], Any]) -> Any:
+    """ModifyRule: 'Any existing properties that you do not modify retain their current values'; never the
+    default rule (OperationNotPermitted)."""
+    rule = rule_of(call)
+    refuse_default(rule)
+    listener = listener_with(call, rule)
+    prepare(call, call.world.elb.load_balancers[listener.load_balancer_arn])
+    return complete(proceed())
+
+
+def prepare(call: Call, balancer: Any) -> None:
+    conditions, actions = call.given("Conditions", []), complete_actions(call.given("Actions", []))
+    check_values(conditions)
+    check_forwards(call, actions, balancer)
+    if actions:
+        call.params["Actions"] = actions
+    if conditions:
+        call.params["Conditions"] = [only_config(condition) for condition in conditions]
+
+
+def complete(result: Any) -> Any:
+    for rule in result["Rules"]:
+        rule.conditions = [complete_condition(condition) for condition in rule.conditions]
+    return result
+
+
+@around("DeleteRule")
+def rule_must_exist(call: Call, proceed: Callable[[], Any]) -> Any:
+    """DeleteRule: RuleNotFound; OperationNotPermitted for the default rule (moto ignores both)."""
+    rule = rule_of(call)
+    refuse_default(rule)
+    result = proceed()
+    call.world.elb.tagging_service.delete_all_tags_for_resource(rule.arn)
+    return result
+
+
+@around("SetRulePriorities")
+def priorities_may_be_swapped(call: Call, _: Callable[[], Any]) -> Any:
+    """SetRulePriorities: all at once, so rules may swap; PriorityInUse for what is taken afterwards."""
+    wanted = [
+        (rule_of(call, item["RuleArn"]), int(item["Priority"])) for item in call.given("RulePriorities", [])
+    ]
+    for rule, _priority in wanted:
+        refuse_default(rule)
+    moved = {rule.arn for rule, _priority in wanted}
+    if len(moved) < len(wanted):
+        refuse("ValidationError", "A rule cannot be specified more than once")
+    taken: dict[str, set[int]] = {}
+    for rule, priority in wanted:
+        others = listener_with(call, rule).rules.values()
+        kept = {o.priority for o in others if o.arn not in moved and not o.is_default}
+        used = taken.setdefault(rule.listener_arn, kept)
+        if priority in used:
+            refuse("PriorityInUse", f"Priority '{priority}' is currently in use")
+        used.add(priority)
+    for rule, priority in wanted:
+        rule.priority = priority
+    return {"Rules": [rule for rule, _priority in wanted]}
+
+
+@after("DescribeRules")
+def rules_are_in_order(call: Call, result: Any) -> Any:
+    """DescribeRules: by priority, the default rule last (moto: as they were made)."""
+
+    def place(rule: Any) -> tuple[str, bool, int]:
+        return rule.listener_arn, rule.is_default, 0 if rule.is_default else int(rule.priority)
+
+    return {**result, "Rules": sorted(result["Rules"], key=place)}

@@ -1,0 +1,57 @@
+"""Rules of ELBv2 tags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .references import not_found
+from .rule import Call, around, before, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_ARNS, MOST_TAGS = 20, 50
+
+
+def taggable(call: Call) -> set[str]:
+    world = call.world
+    parts = [*world.listeners(), *world.rules()]
+    return {*world.elb.load_balancers, *world.elb.target_groups, *(part.arn for part in parts)}
+
+
+@before("DescribeTags", "AddTags", "RemoveTags")
+def tagged_things_exist(call: Call) -> None:
+    """DescribeTags: 20 ARNs at most, and it fails whole when one is gone (LoadBalancerNotFound, …)."""
+    arns = call.given("ResourceArns", [])
+    if len(arns) > MOST_ARNS:
+        refuse("ValidationError", f"You cannot specify more than {MOST_ARNS} resource ARNs")
+    known = taggable(call)
+    for arn in arns:
+        if arn not in known:
+            refuse(*not_found(arn))
+
+
+@around("AddTags")
+def fifty_tags_a_resource(call: Call, _: Callable[[], Any]) -> Any:
+    """AddTags: TooManyTags beyond 50 (moto: 10)."""
+    service = call.world.elb.tagging_service
+    tags = call.given("Tags", [])
+    for arn in call.given("ResourceArns", []):
+        held = service.get_tag_dict_for_resource(arn)
+        if len(held | {tag["Key"]: "" for tag in tags}) > MOST_TAGS:
+            refuse("TooManyTags", "The quota for the number of tags of a resource has been reached")
+    for arn in call.given("ResourceArns", []):
+        service.tag_resource(arn, tags)
+    return None
+
+
+@before("CreateLoadBalancer", "CreateTargetGroup", "CreateListener", "CreateRule")
+def tags_at_creation_are_well_formed(call: Call) -> None:
+    """CreateLoadBalancer: DuplicateTagKeys; TooManyTags; keys may not begin with aws:."""
+    names = [tag.get("Key", "") for tag in call.given("Tags", [])]
+    if len(set(names)) < len(names):
+        refuse("DuplicateTagKeys", "Tag keys cannot be specified more than once")
+    if len(names) > MOST_TAGS:
+        refuse("TooManyTags", "The quota for the number of tags of a resource has been reached")
+    if any(name.lower().startswith("aws:") for name in names):
+        refuse("ValidationError", "Tag keys starting with 'aws:' are reserved for internal use")

@@ -1,0 +1,54 @@
+"""Filters that AWS or the emulator doesn't know fail clearly, instead of with a stack trace or not at all."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn
+
+from .rule import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .rule import Call
+
+
+@cache
+def documented(service: str, action: str) -> frozenset[str]:
+    """The filters that AWS documents for an action, read from botocore's copy of the documentation."""
+    from moto.core.utils import get_service_model
+
+    shape = get_service_model(service).operation_model(action).input_shape
+    members = shape.members if shape is not None else {}
+    member = members.get("Filters") or members.get("Filter")
+    return frozenset(re.findall(r"<code>([^<]+)</code>", member.documentation)) if member else frozenset()
+
+
+def check_names(service: str, call: Call) -> None:
+    """EC2 InvalidParameterValue: The filter 'x' is invalid."""
+    for item in call.given("Filters", []):
+        name = str(item.get("Name"))
+        known = documented(service, call.action)
+        if not (name in known or name.startswith("tag:") or name == "tag-key"):
+            refuse("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+@contextmanager
+def clear_refusal(call: Call) -> Iterator[None]:
+    """What moto leaves out is told to the client as an error, naming the filters."""
+    try:
+        yield
+    except (NotImplementedError, KeyError) as error:
+        if not call.given("Filters"):
+            raise
+        _refuse_unsupported(call, error)
+
+
+def _refuse_unsupported(call: Call, error: Exception) -> NoReturn:
+    names = ", ".join(sorted(str(item.get("Name")) for item in call.given("Filters")))
+    refuse(
+        "InvalidParameterValue",
+        f"The sandbox doesn't support a filter of {call.action} among: {names} ({error})",
+    )

@@ -1,0 +1,150 @@
+"""Target health: what the load balancer's checks would say of each registered target, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .clock import Timing
+    from .world import Target, World
+
+Verdict = Literal["healthy", "unhealthy"]
+HealthHook = Callable[[str, str, int], "Verdict | None"]
+
+DESCRIPTIONS = {
+    "Elb.InitialHealthChecking": "Initial health checks in progress",
+    "Elb.RegistrationInProgress": "Target registration is in progress",
+    "Target.DeregistrationInProgress": "Target deregistration is in progress",
+    "Target.FailedHealthChecks": "Health checks failed",
+    "Target.IpUnusable": "Target IP is unusable",
+    "Target.NotRegistered": "Target is not registered to the target group",
+    "Target.ResponseCodeMismatch": "Health checks failed with these codes: [502]",
+    "Target.Timeout": "Request timed out",
+}
+NOT_CONFIGURED = "Target group is not configured to receive traffic from the load balancer"
+ZONE_NOT_ENABLED = "Target is in an Availability Zone that is not enabled for the load balancer"
+
+
+class Health:
+    """AWS ELB, 'Target health status': unused, initial, healthy, unhealthy, draining."""
+
+    def __init__(self) -> None:
+        self.hook: HealthHook | None = None
+
+    def evaluate(self, world: World, now: float, timing: Timing) -> None:
+        for arn, targets in world.ledger.targets.items():
+            group = world.elb.target_groups.get(arn)
+            if group is None:
+                continue
+            balancer = balancer_of(world, arn)
+            for target in targets.values():
+                if target.gone_at is None:
+                    self._step(world, group, balancer, target, now, timing)
+
+    def _step(
+        self, world: World, group: Any, balancer: Any, target: Target, now: float, timing: Timing
+    ) -> None:
+        unused = why_unused(world, balancer, target)
+        if unused:
+            if target.timeline.at(now) != ("unused", unused):
+                target.timeline.add(now, "unused", unused)
+            return
+        if target.phase == "unused":
+            active = world.ledger.balancers.get(balancer.arn)
+            target.since = max(now, active.entries[-1][0] if active else now)
+            target.verdict_since = target.since
+            target.timeline.add(now, "initial", "Elb.RegistrationInProgress")
+            if target.since > now:
+                world.ledger.schedule(target.since, "state", target.id)
+        if now < target.since:
+            return
+        if target.timeline.at(now)[1] == "Elb.RegistrationInProgress":
+            target.timeline.add(target.since, "initial", "Elb.InitialHealthChecking")
+        verdict, reason = self._verdict(world, group.arn, target)
+        if verdict != target.verdict:
+            target.verdict, target.verdict_since = verdict, max(now, target.since)
+        self._turn(group, target, now, timing, reason)
+
+    def _turn(self, group: Any, target: Target, now: float, timing: Timing, reason: str) -> None:
+        """Healthy or not, once enough checks in a row have said so."""
+        phase, verdict = target.phase, target.verdict
+        if phase == verdict:
+            return
+        interval = float(group.health_check_interval_seconds)
+        if verdict == "unhealthy":
+            delay = _or(timing.failing, int(group.unhealthy_threshold_count) * interval)
+        elif phase == "initial":
+            delay = _or(timing.initial, interval)
+        else:
+            delay = _or(timing.recovering, int(group.healthy_threshold_count) * interval)
+        turned = target.verdict_since + delay
+        if now >= turned:
+            target.timeline.add(turned, verdict, reason)
+
+    def _verdict(self, world: World, arn: str, target: Target) -> tuple[str, str]:
+        forced = world.ledger.unhealthy.get((arn, target.id))
+        if forced:
+            return "unhealthy", forced
+        told = self.hook(arn, target.id, target.port) if self.hook else None
+        if told == "unhealthy":
+            return "unhealthy", "Target.FailedHealthChecks"
+        return "healthy", ""
+
+
+def _or(given: float | None, derived: float) -> float:
+    return derived if given is None else given
+
+
+def forwarded(actions: list[Any]) -> list[str]:
+    """The target groups that actions forward to, at whatever weight."""
+    arns: list[str] = []
+    for action in actions:
+        data = action.data if hasattr(action, "data") else action
+        if data.get("Type") != "forward":
+            continue
+        entries = (data.get("ForwardConfig") or {}).get("TargetGroups") or []
+        arns += [entry["TargetGroupArn"] for entry in entries]
+        if data.get("TargetGroupArn"):
+            arns.append(data["TargetGroupArn"])
+    return list(dict.fromkeys(arns))
+
+
+def balancer_of(world: World, group_arn: str) -> Any | None:
+    """The load balancer with a listener or rule that forwards to the group."""
+    for balancer in world.elb.load_balancers.values():
+        for listener in balancer.listeners.values():
+            for rule in listener.rules.values():
+                if group_arn in forwarded(rule.actions):
+                    return balancer
+    return None
+
+
+def why_unused(world: World, balancer: Any | None, target: Target) -> str:
+    """The reason, with its description after a bar, or nothing."""
+    if balancer is None:
+        return f"Target.NotInUse|{NOT_CONFIGURED}"
+    if not target.id.startswith("i-"):
+        return ""
+    instance = world.instance(target.id)
+    state = instance.state if instance else "terminated"
+    if instance is None or state != "running":
+        return f"Target.InvalidState|Target is in the {state} state"
+    if instance.placement.zone not in {subnet.availability_zone for subnet in balancer.subnets}:
+        return f"Target.NotInUse|{ZONE_NOT_ENABLED}"
+    return ""
+
+
+def as_health(target: Target, group: Any, now: float) -> dict[str, Any]:
+    """One entry of DescribeTargetHealth."""
+    state, reason = target.timeline.at(now)
+    reason, _, description = reason.partition("|")
+    health: dict[str, Any] = {"State": state}
+    if reason:
+        health |= {"Reason": reason, "Description": description or DESCRIPTIONS.get(reason, reason)}
+    check_port = group.health_check_port
+    return {
+        "Target": {"Id": target.id, "Port": target.port},
+        "HealthCheckPort": str(target.port) if check_port in (None, "traffic-port") else str(check_port),
+        "TargetHealth": health,
+    }

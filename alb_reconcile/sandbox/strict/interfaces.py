@@ -1,0 +1,51 @@
+"""The network interfaces of load balancers: one in each subnet, outliving the load balancer for a while."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moto.ec2.utils import random_public_ip
+
+if TYPE_CHECKING:
+    from .rule import Call
+
+
+def place_interfaces(call: Call, balancer: Any) -> None:
+    """Give the load balancer an interface in each of its subnets, and let go of those elsewhere."""
+    held = call.world.ledger.balancer_interfaces.setdefault(balancer.arn, {})
+    wanted = {subnet.id: subnet for subnet in balancer.subnets}
+    for subnet_id in [subnet_id for subnet_id in held if subnet_id not in wanted]:
+        let_go(call, held.pop(subnet_id))
+    for subnet_id, subnet in wanted.items():
+        if subnet_id not in held:
+            held[subnet_id] = make_interface(call, balancer, subnet).id
+
+
+def make_interface(call: Call, balancer: Any, subnet: Any) -> Any:
+    ec2 = call.world.ec2
+    eni = ec2.create_network_interface(
+        subnet, subnet.get_available_subnet_ip(balancer), group_ids=list(balancer.security_groups)
+    )
+    eni.description = f"ELB {balancer.arn.split(':loadbalancer/')[1]}"
+    eni.requester_id = "amazon-elb"
+    eni.requester_managed = True
+    eni.status = "in-use"
+    if balancer.scheme == "internet-facing":
+        eni.public_ip = random_public_ip()
+    return eni
+
+
+def dress_interfaces(call: Call, balancer: Any) -> None:
+    """The interfaces wear the load balancer's security groups."""
+    groups = [group for group in call.world.groups() if group.id in balancer.security_groups]
+    for interface_id in call.world.ledger.balancer_interfaces.get(balancer.arn, {}).values():
+        call.world.ec2.enis[interface_id]._group_set = groups
+
+
+def release_interfaces(call: Call, arn: str) -> None:
+    for interface_id in call.world.ledger.balancer_interfaces.pop(arn, {}).values():
+        let_go(call, interface_id)
+
+
+def let_go(call: Call, interface_id: str) -> None:
+    call.world.ledger.schedule(call.now + call.timing.interfaces_linger, "release", interface_id)

@@ -1,0 +1,128 @@
+"""The inventory: everything a user could see, asked of the API itself and parsed as boto3 would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.parsers import create_parser
+from moto.core.utils import get_service_model
+
+if TYPE_CHECKING:
+    from .world import World
+
+Ask = Callable[..., dict[str, Any]]
+
+# action → (the list in its answer, the id of an entry)
+EC2_LISTS = {
+    "DescribeVpcs": ("Vpcs", "VpcId"),
+    "DescribeSubnets": ("Subnets", "SubnetId"),
+    "DescribeRouteTables": ("RouteTables", "RouteTableId"),
+    "DescribeInternetGateways": ("InternetGateways", "InternetGatewayId"),
+    "DescribeSecurityGroups": ("SecurityGroups", "GroupId"),
+    "DescribeNetworkInterfaces": ("NetworkInterfaces", "NetworkInterfaceId"),
+    "DescribeVolumes": ("Volumes", "VolumeId"),
+    "DescribeAddresses": ("Addresses", "AllocationId"),
+    "DescribeIamInstanceProfileAssociations": ("IamInstanceProfileAssociations", "AssociationId"),
+}
+VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames")
+INSTANCE_ATTRIBUTES = (
+    "disableApiTermination",
+    "disableApiStop",
+    "instanceInitiatedShutdownBehavior",
+    "userData",
+)
+
+
+def parse(service: str, action: str, status: int, headers: Any, body: Any) -> dict[str, Any]:
+    """An answer as boto3 hands it out."""
+    model = get_service_model(service)
+    shape = model.operation_model(action).output_shape
+    raw = {"status_code": status, "headers": headers, "body": str(body).encode()}
+    parsed: dict[str, Any] = parser(model.metadata["protocol"]).parse(raw, shape)
+    parsed.pop("ResponseMetadata", None)
+    return parsed
+
+
+@cache
+def parser(protocol: str) -> Any:
+    return create_parser(protocol)
+
+
+def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
+    """By physical id, in order of id, as plain JSON values."""
+    found: dict[str, dict[str, Any]] = {}
+    for action, (name, key) in EC2_LISTS.items():
+        for entry in ask("ec2", action).get(name, []):
+            found[entry[key]] = entry
+    for vpc_id in world.ec2.vpcs:
+        for attribute in VPC_ATTRIBUTES:
+            answer = ask("ec2", "DescribeVpcAttribute", VpcId=vpc_id, Attribute=attribute)
+            found[vpc_id]["Attributes"] = found[vpc_id].get("Attributes", {}) | {
+                attribute: next(value["Value"] for value in answer.values() if isinstance(value, dict))
+            }
+    for reservation in ask("ec2", "DescribeInstances").get("Reservations", []):
+        for instance in reservation.get("Instances", []):
+            if instance["State"]["Name"] != "terminated":
+                found[instance["InstanceId"]] = instance | {"Attributes": instance_attributes(instance, ask)}
+    add_balancers(ask, found)
+    add_groups(world, ask, found)
+    ordered = json.loads(
+        json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str)
+    )
+    return dict(ordered)
+
+
+def instance_attributes(instance: dict[str, Any], ask: Ask) -> dict[str, Any]:
+    attributes = {}
+    for name in INSTANCE_ATTRIBUTES:
+        answer = ask("ec2", "DescribeInstanceAttribute", InstanceId=instance["InstanceId"], Attribute=name)
+        key = name[0].upper() + name[1:]
+        attributes[name] = (answer.get(key) or {}).get("Value")
+    return attributes
+
+
+def add_balancers(ask: Ask, found: dict[str, dict[str, Any]]) -> None:
+    for balancer in ask("elbv2", "DescribeLoadBalancers").get("LoadBalancers", []):
+        arn = balancer["LoadBalancerArn"]
+        attributes = ask("elbv2", "DescribeLoadBalancerAttributes", LoadBalancerArn=arn)["Attributes"]
+        found[arn] = balancer | {"Attributes": attributes, "Tags": tags(ask, arn)}
+        for listener in ask("elbv2", "DescribeListeners", LoadBalancerArn=arn).get("Listeners", []):
+            listener_arn = listener["ListenerArn"]
+            attributes = ask("elbv2", "DescribeListenerAttributes", ListenerArn=listener_arn)["Attributes"]
+            certificates = ask("elbv2", "DescribeListenerCertificates", ListenerArn=listener_arn)
+            found[listener_arn] = listener | {
+                "Attributes": attributes,
+                "AllCertificates": certificates.get("Certificates", []),
+                "Tags": tags(ask, listener_arn),
+            }
+            for rule in ask("elbv2", "DescribeRules", ListenerArn=listener_arn).get("Rules", []):
+                found[rule["RuleArn"]] = rule | {"Tags": tags(ask, rule["RuleArn"])}
+
+
+def add_groups(world: World, ask: Ask, found: dict[str, dict[str, Any]]) -> None:
+    for group in ask("elbv2", "DescribeTargetGroups").get("TargetGroups", []):
+        arn = group["TargetGroupArn"]
+        attributes = ask("elbv2", "DescribeTargetGroupAttributes", TargetGroupArn=arn)["Attributes"]
+        registered = [
+            {"Id": target.id, "Port": target.port}
+            for target in world.ledger.targets.get(arn, {}).values()
+            if target.gone_at is None
+        ]
+        found[arn] = group | {"Attributes": attributes, "Targets": registered, "Tags": tags(ask, arn)}
+
+
+def tags(ask: Ask, arn: str) -> Any:
+    descriptions = ask("elbv2", "DescribeTags", ResourceArns=[arn])["TagDescriptions"]
+    return descriptions[0].get("Tags", [])
+
+
+def in_order(value: Any) -> Any:
+    """Lists without an order of their own, sorted."""
+    if isinstance(value, dict):
+        return {key: in_order(item) for key, item in sorted(value.items())}
+    if isinstance(value, list):
+        return sorted((in_order(item) for item in value), key=lambda item: json.dumps(item, default=str))
+    return value

@@ -1,0 +1,122 @@
+"""The passage of time: what has fallen due since the last request happens now, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .clock import Timing
+    from .health import Health
+    from .world import World
+
+STATE_CODES = {
+    "pending": 0,
+    "running": 16,
+    "shutting-down": 32,
+    "terminated": 48,
+    "stopping": 64,
+    "stopped": 80,
+}
+
+
+def settle(
+    world: World, now: float, timing: Timing, health: Health, before_change: Callable[[World, float], None]
+) -> None:
+    """Bring the world to the present. `before_change` is told of each thing that disappears on the way."""
+    for when, kind, subject in world.ledger.due(now):
+        if kind != "state":
+            before_change(world, when)
+        show_states(world, when)
+        happen(world, when, kind, subject, timing)
+        health.evaluate(world, when, timing)
+    show_states(world, now)
+    health.evaluate(world, now, timing)
+
+
+def show_states(world: World, now: float) -> None:
+    """Write the states that hold at that time into moto's objects. It changes nothing else."""
+    from moto.ec2.models.instances import InstanceState
+
+    ledger = world.ledger
+    for instance in world.instances():
+        if instance.id in ledger.instances:
+            state = ledger.instances[instance.id].state(now)
+            if instance._state.name != state:
+                instance._state = InstanceState(state, STATE_CODES[state])
+    for arn, balancer in world.elb.load_balancers.items():
+        balancer.state = ledger.balancers[arn].state(now) if arn in ledger.balancers else "active"
+
+
+def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -> None:
+    if kind == "release":
+        remove_interface(world, subject)
+    elif kind == "terminated":
+        end_instance(world, subject)
+        world.ledger.schedule(when + timing.terminated_visible, "vanish", subject)
+    elif kind == "vanish":
+        forget_instance(world, subject)
+    elif kind == "drained":
+        group, instance_id, port = subject.split(" ")
+        targets = world.ledger.targets.get(group, {})
+        target = targets.get((instance_id, int(port)))
+        if target and target.gone_at == when:
+            del targets[(instance_id, int(port))]
+
+
+def remove_interface(world: World, interface_id: str) -> None:
+    eni = world.ec2.enis.pop(interface_id, None)
+    if eni:
+        for address in eni.private_ip_addresses:
+            eni.subnet.del_subnet_ip(address["PrivateIpAddress"])
+        world.ec2.tags.pop(interface_id, None)
+
+
+class NoInterfaces(dict[int, Any]):
+    """The interfaces of a terminated instance: none, though moto asks for the first one's address."""
+
+    def __missing__(self, key: int) -> Any:
+        return _NoAddress()
+
+
+class _NoAddress:
+    private_ip_address: str | None = None
+    public_ip: str | None = None
+
+
+def end_instance(world: World, instance_id: str) -> None:
+    """A terminated instance has given up its interfaces, volumes, groups and profile."""
+    instance = world.instance(instance_id)
+    if instance is None:
+        return
+    volumes = [d.volume_id for d in instance.block_device_mapping.values() if d.delete_on_termination]
+    nics = list(instance.nics.values())
+    instance.nics = NoInterfaces()  # moto would delete them half-way
+    state, reason = instance._state, instance._reason
+    instance.terminate()
+    instance._state, instance._reason = state, reason or instance._reason
+    for nic in nics:
+        if nic.delete_on_termination:
+            remove_interface(world, nic.id)
+        else:
+            nic.instance = nic.attachment_id = nic.attach_time = nic.device_index = None
+            nic.status = "available"
+    for volume_id in volumes:
+        world.ec2.tags.pop(volume_id, None)
+    instance._subnet_id = None
+    instance.security_groups = []
+    instance._private_ips = set()
+    for targets in world.ledger.targets.values():
+        for key in [key for key in targets if key[0] == instance_id]:
+            del targets[key]
+
+
+def forget_instance(world: World, instance_id: str) -> None:
+    for reservation in list(world.ec2.reservations.values()):
+        kept = [i for i in reservation.instances if i.id != instance_id]
+        if len(kept) != len(reservation.instances):
+            reservation.instances = kept
+        if not kept:
+            del world.ec2.reservations[reservation.id]
+    world.ec2.tags.pop(instance_id, None)

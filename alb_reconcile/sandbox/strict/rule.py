@@ -1,0 +1,77 @@
+"""What a rule is: a function that stands before, around or after one or more API actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from .clock import Timing
+from .world import World
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+class RefusedError(Exception):
+    """The error that the client is to get."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
+@dataclass
+class Call:
+    """One API request on its way to moto."""
+
+    action: str
+    params: MutableMapping[str, Any]
+    world: World
+    timing: Timing
+    now: float
+    moment: datetime  # the same on the calendar, for what users see
+
+    def given(self, name: str, default: Any = None) -> Any:
+        value = self.params.get(name)
+        return default if value is None else value
+
+
+Before = Callable[[Call], None]
+Around = Callable[[Call, Callable[[], Any]], Any]
+After = Callable[[Call, Any], Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A function, the actions it applies to, and where it stands."""
+
+    name: str
+    actions: tuple[str, ...]
+    phase: Literal["before", "around", "after"]
+    apply: Callable[..., Any]
+
+
+def before(*actions: str) -> Callable[[Before], Rule]:
+    """The rule looks at the request; it may refuse it or complete its parameters."""
+    return lambda function: Rule(function.__name__, actions, "before", function)
+
+
+def around(*actions: str) -> Callable[[Around], Rule]:
+    """The rule answers the request, with or without moto's own answer."""
+    return lambda function: Rule(function.__name__, actions, "around", function)
+
+
+def after(*actions: str) -> Callable[[After], Rule]:
+    """The rule completes moto's answer."""
+    return lambda function: Rule(function.__name__, actions, "after", function)
+
+
+def rules_in(modules: Iterable[ModuleType]) -> list[Rule]:
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Rule)]
+
+
+def refuse(code: str, message: str) -> NoReturn:
+    """Answer the request with an AWS error."""
+    raise RefusedError(code, message)

@@ -1,0 +1,43 @@
+"""Every rule of the strict AWS, by the action it applies to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from . import (
+    ec2_gateways,
+    ec2_groups,
+    ec2_instances,
+    ec2_launch,
+    ec2_network,
+    ec2_profiles,
+    ec2_tags,
+    elb_attributes,
+    elb_balancers,
+    elb_groups,
+    elb_listeners,
+    elb_priorities,
+    elb_tags,
+    elb_targets,
+)
+from .rule import Rule, rules_in
+
+EC2 = (ec2_network, ec2_gateways, ec2_groups, ec2_launch, ec2_instances, ec2_profiles, ec2_tags)
+ELB = (
+    elb_balancers,
+    elb_attributes,
+    elb_groups,
+    elb_targets,
+    elb_listeners,
+    elb_priorities,
+    elb_tags,
+)
+
+
+def book_of_rules() -> dict[tuple[str, str], list[Rule]]:
+    book: dict[tuple[str, str], list[Rule]] = defaultdict(list)
+    for service, modules in (("ec2", EC2), ("elbv2", ELB)):
+        for rule in rules_in(modules):
+            for action in rule.actions:
+                book[service, action].append(rule)
+    return dict(book)

@@ -1,0 +1,144 @@
+"""The state of one account and region: moto's backends and what the strict rules remember beside them."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class Timeline:
+    """States and when they begin. Reading it at an earlier time gives the earlier state, as lag needs."""
+
+    entries: list[tuple[float, str, str]] = field(default_factory=list)
+
+    def add(self, when: float, state: str, reason: str = "") -> None:
+        """From then on it is that state; what was planned for later is off."""
+        self.entries = [entry for entry in self.entries if entry[0] <= when]
+        self.entries.append((when, state, reason))
+
+    def then(self, when: float, state: str) -> None:
+        self.entries.append((when, state, ""))
+
+    def at(self, now: float) -> tuple[str, str]:
+        current = self.entries[0]
+        for entry in self.entries:
+            if entry[0] <= now:
+                current = entry
+        return current[1], current[2]
+
+    def state(self, now: float) -> str:
+        return self.at(now)[0]
+
+
+@dataclass
+class Target:
+    """A registration: one target on one port of one target group."""
+
+    id: str
+    port: int
+    since: float
+    verdict: str = "healthy"
+    verdict_since: float = 0.0
+    gone_at: float | None = None
+    timeline: Timeline = field(default_factory=Timeline)
+
+    @property
+    def phase(self) -> str:
+        return self.timeline.entries[-1][1]
+
+
+@dataclass
+class Ledger:
+    """What the rules remember beside moto's own objects."""
+
+    instances: dict[str, Timeline] = field(default_factory=dict)
+    balancers: dict[str, Timeline] = field(default_factory=dict)
+    balancer_interfaces: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → subnet → interface
+    targets: dict[str, dict[tuple[str, int], Target]] = field(default_factory=dict)
+    unhealthy: dict[tuple[str, str], str] = field(default_factory=dict)  # (group, instance) → reason
+    tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
+    reservations: dict[str, list[str]] = field(default_factory=dict)
+    created: dict[str, float] = field(default_factory=dict)
+    events: list[tuple[float, str, str]] = field(default_factory=list)
+
+    def schedule(self, when: float, kind: str, subject: str) -> None:
+        heapq.heappush(self.events, (when, kind, subject))
+
+    def due(self, now: float) -> Iterator[tuple[float, str, str]]:
+        while self.events and self.events[0][0] <= now:
+            yield heapq.heappop(self.events)
+
+
+@dataclass(frozen=True)
+class World:
+    """One account and region. The backends are looked up each time, since lag puts older ones in their place."""
+
+    account: str
+    region: str
+
+    @property
+    def ec2(self) -> Any:
+        from moto.ec2.models import ec2_backends
+
+        return ec2_backends[self.account][self.region]
+
+    @property
+    def elb(self) -> Any:
+        from moto.elbv2.models import elbv2_backends
+
+        return elbv2_backends[self.account][self.region]
+
+    @property
+    def ledger(self) -> Ledger:
+        # Kept on the backend, so that moto's reset and a deep copy take it along.
+        memory: Ledger = self.ec2.__dict__.setdefault("strict_ledger", Ledger())
+        return memory
+
+    def instances(self) -> list[Any]:
+        return [i for r in self.ec2.reservations.values() for i in r.instances]
+
+    def instance(self, instance_id: str) -> Any | None:
+        return next((i for i in self.instances() if i.id == instance_id), None)
+
+    def subnets(self, vpc_id: str | None = None) -> list[Any]:
+        every = [s for zone in self.ec2.subnets.values() for s in zone.values()]
+        return [s for s in every if vpc_id is None or s.vpc_id == vpc_id]
+
+    def subnet(self, subnet_id: str) -> Any | None:
+        return next((s for s in self.subnets() if s.id == subnet_id), None)
+
+    def groups(self) -> list[Any]:
+        return [g for vpc in self.ec2.groups.values() for g in vpc.values()]
+
+    def gateway_of(self, vpc_id: str) -> Any | None:
+        gateways = self.ec2.internet_gateways.values()
+        return next((g for g in gateways if g.vpc and g.vpc.id == vpc_id), None)
+
+    def interfaces(self, *, subnet_id: str | None = None, vpc_id: str | None = None) -> list[Any]:
+        every = self.ec2.enis.values()
+        return [
+            eni
+            for eni in every
+            if (subnet_id is None or eni.subnet.id == subnet_id)
+            and (vpc_id is None or eni.subnet.vpc_id == vpc_id)
+        ]
+
+    def listeners(self) -> list[Any]:
+        return [li for lb in self.elb.load_balancers.values() for li in lb.listeners.values()]
+
+    def rules(self) -> list[Any]:
+        return [rule for listener in self.listeners() for rule in listener.rules.values()]
+
+    def ids(self) -> set[str]:
+        """The physical ids of everything a user can refer to."""
+        ec2, elb = self.ec2, self.elb
+        named = [*ec2.vpcs, *ec2.route_tables, *ec2.internet_gateways, *ec2.enis, *ec2.volumes]
+        listed = [*self.subnets(), *self.groups(), *self.instances()]
+        arns = [*elb.load_balancers, *elb.target_groups]
+        elbs = [*self.listeners(), *self.rules()]
+        return {*named, *(o.id for o in listed), *arns, *(o.arn for o in elbs)}

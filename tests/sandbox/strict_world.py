@@ -1,0 +1,135 @@
+"""What the tests of the strict AWS share: clients, a small network, and how a refusal is expected."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REGION = "us-east-1"
+IMAGE = "ami-04681a1dbd79675a5"
+NO_RETRIES = Config(retries={"total_max_attempts": 1})
+
+
+@functools.cache
+def client(service: str, region: str = REGION) -> Any:
+    """Clients take a quarter of a second to make, and outlive the AWS that they talk to."""
+    return boto3.client(service, region_name=region, config=NO_RETRIES)
+
+
+@contextmanager
+def refused(code: str, match: str | None = None) -> Iterator[None]:
+    with pytest.raises(ClientError, match=match) as caught:
+        yield
+    assert caught.value.response["Error"]["Code"] == code
+
+
+@dataclass
+class Network:
+    """A VPC with an attached gateway, two subnets in two zones, and a security group."""
+
+    ec2: Any
+    elb: Any
+    clock: Any
+    vpc: str = ""
+    gateway: str = ""
+    subnets: tuple[str, ...] = ()
+    group: str = ""
+
+    @classmethod
+    def make(cls, ec2: Any, elb: Any, clock: Any, cidr: str = "10.0.0.0/16") -> Network:
+        network = cls(ec2, elb, clock)
+        network.vpc = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+        network.gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
+        prefix = cidr.rsplit(".", 2)[0]
+        network.subnets = tuple(
+            network.subnet(f"{prefix}.{number}.0/24", f"{REGION}{zone}")
+            for number, zone in ((0, "a"), (1, "b"))
+        )
+        network.group = network.security_group("web")
+        return network
+
+    def subnet(self, cidr: str, zone: str) -> str:
+        made = self.ec2.create_subnet(VpcId=self.vpc, CidrBlock=cidr, AvailabilityZone=zone)
+        return str(made["Subnet"]["SubnetId"])
+
+    def security_group(self, name: str) -> str:
+        made = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
+        return str(made["GroupId"])
+
+    def launch(self, **overrides: Any) -> str:
+        params = {
+            "ImageId": IMAGE,
+            "InstanceType": "t3.micro",
+            "MinCount": 1,
+            "MaxCount": 1,
+            "SubnetId": self.subnets[0],
+            "SecurityGroupIds": [self.group],
+        }
+        return str(self.ec2.run_instances(**params | overrides)["Instances"][0]["InstanceId"])
+
+    def running(self, **overrides: Any) -> str:
+        instance = self.launch(**overrides)
+        self.clock.advance(10)
+        return instance
+
+    def state(self, instance: str) -> str:
+        return str(self.show(instance)["State"]["Name"])
+
+    def show(self, instance: str) -> dict[str, Any]:
+        answer = self.ec2.describe_instances(InstanceIds=[instance])
+        return dict(answer["Reservations"][0]["Instances"][0])
+
+    def balancer(self, name: str = "lb", **overrides: Any) -> str:
+        params = {"Name": name, "Subnets": list(self.subnets), "SecurityGroups": [self.group]}
+        return str(self.elb.create_load_balancer(**params | overrides)["LoadBalancers"][0]["LoadBalancerArn"])
+
+    def target_group(self, name: str = "tg", **overrides: Any) -> str:
+        params = {"Name": name, "Protocol": "HTTP", "Port": 80, "VpcId": self.vpc}
+        return str(self.elb.create_target_group(**params | overrides)["TargetGroups"][0]["TargetGroupArn"])
+
+    def listener(self, balancer: str, group: str, port: int = 80, **overrides: Any) -> str:
+        params = {
+            "LoadBalancerArn": balancer,
+            "Protocol": "HTTP",
+            "Port": port,
+            "DefaultActions": [{"Type": "forward", "TargetGroupArn": group}],
+        }
+        return str(self.elb.create_listener(**params | overrides)["Listeners"][0]["ListenerArn"])
+
+    def rule(self, listener: str, priority: int, group: str | None = None) -> str:
+        fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+        made = self.elb.create_rule(
+            ListenerArn=listener,
+            Priority=priority,
+            Conditions=[{"Field": "path-pattern", "Values": [f"/{priority}"]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": group} if group else fixed],
+        )
+        return str(made["Rules"][0]["RuleArn"])
+
+    def health(self, group: str) -> dict[tuple[str, int], tuple[str, str]]:
+        answer = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return {
+            (entry["Target"]["Id"], entry["Target"]["Port"]): (
+                entry["TargetHealth"]["State"],
+                entry["TargetHealth"].get("Reason", ""),
+            )
+            for entry in answer
+        }
+
+    def health_of(self, group: str, instance: str, port: int = 80) -> tuple[str, str] | None:
+        return self.health(group).get((instance, port))
+
+    def interfaces(self) -> list[dict[str, Any]]:
+        answer = self.ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [self.vpc]}])
+        return list(answer["NetworkInterfaces"])

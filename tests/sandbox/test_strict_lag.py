@@ -1,0 +1,264 @@
+"""Eventual consistency, paging and filters: how describes may disappoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from strict_world import Network, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+
+
+@pytest.fixture
+def lagging(aws: StrictAws, network: Network, clock: VirtualClock) -> Iterator[Network]:
+    """The network is well known; what comes now is seen thirty seconds later."""
+    clock.advance(100)
+    aws.lag = 30.0
+    yield network
+    aws.lag = 0.0
+
+
+def tagged(ec2: Any, value: str) -> list[str]:
+    found = ec2.describe_vpcs(Filters=[{"Name": "tag:owner", "Values": [value]}])["Vpcs"]
+    return [vpc["VpcId"] for vpc in found]
+
+
+def test_what_is_new_is_not_seen_yet(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
+    tags = [{"ResourceType": "vpc", "Tags": [{"Key": "owner", "Value": "me"}]}]
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=tags)["Vpc"]["VpcId"]
+    assert tagged(ec2, "me") == []
+    with refused("InvalidVpcID.NotFound"):
+        ec2.describe_vpcs(VpcIds=[vpc])
+    ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")
+    clock.advance(29.9)
+    assert tagged(ec2, "me") == []
+    clock.advance(0.1)
+    assert tagged(ec2, "me") == [vpc]
+
+
+def test_new_tags_are_not_seen_yet(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
+    ec2.create_tags(Resources=[lagging.vpc], Tags=[{"Key": "owner", "Value": "me"}])
+    assert tagged(ec2, "me") == []
+    clock.advance(20)
+    ec2.create_tags(Resources=[lagging.vpc], Tags=[{"Key": "owner", "Value": "you"}])
+    clock.advance(10)
+    assert tagged(ec2, "me") == [lagging.vpc]
+    clock.advance(20)
+    assert tagged(ec2, "you") == [lagging.vpc]
+
+
+def test_what_is_deleted_is_still_seen(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
+    ec2.delete_security_group(GroupId=lagging.group)
+    assert ec2.describe_security_groups(GroupIds=[lagging.group])["SecurityGroups"]
+    with refused("InvalidGroup.NotFound"):
+        ec2.delete_security_group(GroupId=lagging.group)
+    clock.advance(30)
+    with refused("InvalidGroup.NotFound"):
+        ec2.describe_security_groups(GroupIds=[lagging.group])
+
+
+def test_changes_are_not_seen_yet(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
+    subnet = lagging.subnets[0]
+
+    def public() -> bool:
+        return bool(ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["MapPublicIpOnLaunch"])
+
+    ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
+    assert public() is False
+    clock.advance(30)
+    assert public() is True
+
+
+def test_states_are_seen_late(lagging: Network, ec2: Any, clock: VirtualClock) -> None:
+    instance = lagging.launch()
+    clock.advance(30)
+    assert lagging.state(instance) == "pending"
+    clock.advance(9)
+    assert lagging.state(instance) == "pending"
+    clock.advance(1)
+    assert lagging.state(instance) == "running"
+    ec2.terminate_instances(InstanceIds=[instance])
+    clock.advance(15)
+    assert lagging.state(instance) == "running"
+    assert len(lagging.interfaces()) == 1
+    clock.advance(29)
+    assert lagging.state(instance) == "shutting-down"
+    assert len(lagging.interfaces()) == 1
+    clock.advance(1)
+    assert lagging.state(instance) == "terminated"
+    assert lagging.interfaces() == []
+
+
+def test_balancers_lag_too(lagging: Network, elb: Any, clock: VirtualClock) -> None:
+    arn = lagging.balancer(Tags=[{"Key": "owner", "Value": "me"}])
+    with refused("LoadBalancerNotFound"):
+        elb.describe_load_balancers(Names=["lb"])
+    with refused("LoadBalancerNotFound"):
+        elb.describe_tags(ResourceArns=[arn])
+    group = lagging.target_group()
+    listener = lagging.listener(arn, group)
+    clock.advance(30)
+    assert elb.describe_load_balancers(Names=["lb"])["LoadBalancers"][0]["State"]["Code"] == "provisioning"
+    assert elb.describe_listeners(LoadBalancerArn=arn)["Listeners"][0]["ListenerArn"] == listener
+    elb.modify_listener(ListenerArn=listener, Port=81)
+    elb.modify_load_balancer_attributes(
+        LoadBalancerArn=arn, Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "9"}]
+    )
+    assert elb.describe_listeners(LoadBalancerArn=arn)["Listeners"][0]["Port"] == 80
+    attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+    assert {"Key": "idle_timeout.timeout_seconds", "Value": "60"} in attributes
+    clock.advance(30)
+    assert elb.describe_listeners(LoadBalancerArn=arn)["Listeners"][0]["Port"] == 81
+
+
+def test_health_is_seen_late(lagging: Network, elb: Any, clock: VirtualClock) -> None:
+    instance, arn, group = lagging.running(), lagging.balancer(), lagging.target_group()
+    lagging.listener(arn, group)
+    clock.advance(60)
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
+    assert lagging.health(group) == {}
+    clock.advance(30)
+    assert lagging.health_of(group, instance) == ("initial", "Elb.InitialHealthChecking")
+    clock.advance(29)
+    assert lagging.health_of(group, instance) == ("initial", "Elb.InitialHealthChecking")
+    clock.advance(1)
+    assert lagging.health_of(group, instance) == ("healthy", "")
+
+
+def test_the_inventory_does_not_lag(lagging: Network, aws: StrictAws, ec2: Any) -> None:
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    assert vpc in aws.inventory()
+
+
+def test_without_lag_all_is_seen_at_once(lagging: Network, aws: StrictAws, ec2: Any) -> None:
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    aws.lag = 0.0
+    assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+
+
+def test_a_new_id_may_be_unknown_to_other_actions(
+    network: Network, aws: StrictAws, ec2: Any, elb: Any, clock: VirtualClock
+) -> None:
+    aws.reference_lag = 5.0
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    with refused("InvalidVpcID.NotFound"):
+        ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")
+    ec2.describe_vpcs(VpcIds=[vpc])
+    group = network.target_group() if clock.advance(5) is None else ""
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    with refused("InvalidSubnetID.NotFound"):
+        ec2.create_tags(Resources=[subnet], Tags=[{"Key": "a", "Value": "b"}])
+    with refused("TargetGroupNotFound"):
+        elb.delete_target_group(TargetGroupArn=group)
+    clock.advance(5)
+    elb.delete_target_group(TargetGroupArn=group)
+
+
+@pytest.fixture
+def many(network: Network) -> Network:
+    for number in range(10, 17):
+        network.subnet(f"10.0.{number}.0/24", "us-east-1a")
+    return network
+
+
+def in_vpc(network: Network) -> dict[str, Any]:
+    return {"Filters": [{"Name": "vpc-id", "Values": [network.vpc]}]}
+
+
+def test_pages_are_as_long_as_asked_for(many: Network, ec2: Any) -> None:
+    first = ec2.describe_subnets(**in_vpc(many), MaxResults=5)
+    assert len(first["Subnets"]) == 5
+    second = ec2.describe_subnets(**in_vpc(many), MaxResults=5, NextToken=first["NextToken"])
+    assert len(second["Subnets"]) == 4
+    assert "NextToken" not in second
+    ids = {subnet["SubnetId"] for page in (first, second) for subnet in page["Subnets"]}
+    assert len(ids) == 9
+    with refused("InvalidNextToken"):
+        ec2.describe_subnets(NextToken="nonsense")
+    with refused("InvalidNextToken"):
+        ec2.describe_vpcs(NextToken=first["NextToken"])
+
+
+def test_a_deletion_between_pages_hides_nothing(many: Network, ec2: Any) -> None:
+    first = ec2.describe_subnets(**in_vpc(many), MaxResults=5)
+    for subnet in first["Subnets"]:
+        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    rest = ec2.describe_subnets(**in_vpc(many), NextToken=first["NextToken"])["Subnets"]
+    assert len(rest) == 4
+
+
+@pytest.mark.parametrize(("operation", "most"), [("describe_vpcs", 1000), ("describe_route_tables", 100)])
+def test_page_lengths_have_limits(network: Network, operation: str, most: int) -> None:
+    unchecked = Config(parameter_validation=False)
+    describe = getattr(boto3.client("ec2", region_name="us-east-1", config=unchecked), operation)
+    with refused("InvalidParameterValue", "greater than 5"):
+        describe(MaxResults=4)
+    with refused("InvalidParameterValue", f"less than {most}"):
+        describe(MaxResults=most + 1)
+    describe(MaxResults=5)
+
+
+def test_ids_and_page_lengths_exclude_each_other(network: Network, ec2: Any) -> None:
+    with refused("InvalidParameterCombination"):
+        ec2.describe_instances(InstanceIds=[network.running()], MaxResults=5)
+
+
+def test_pages_may_be_short_at_any_time(many: Network, aws: StrictAws, ec2: Any, elb: Any) -> None:
+    aws.page_size = 2
+    assert len(ec2.describe_subnets(**in_vpc(many))["Subnets"]) == 2
+    pages = list(ec2.get_paginator("describe_subnets").paginate(**in_vpc(many)))
+    assert [len(page["Subnets"]) for page in pages] == [2, 2, 2, 2, 1]
+    groups = [many.target_group(f"tg{number}") for number in range(5)]
+    assert len(elb.describe_target_groups(TargetGroupArns=groups)["TargetGroups"]) == 5
+    found = elb.get_paginator("describe_target_groups").paginate().build_full_result()["TargetGroups"]
+    assert len(found) == 5
+    listener = many.listener(many.balancer(), groups[0])
+    for priority in range(1, 6):
+        many.rule(listener, priority)
+    rules = elb.get_paginator("describe_rules").paginate(ListenerArn=listener).build_full_result()["Rules"]
+    assert [rule["Priority"] for rule in rules] == ["1", "2", "3", "4", "5", "default"]
+    with refused("ValidationError"):
+        elb.describe_rules(ListenerArn=listener, Marker="nonsense")
+
+
+def test_balancer_pages(network: Network, elb: Any) -> None:
+    for number in range(3):
+        network.balancer(f"lb{number}")
+    first = elb.describe_load_balancers(PageSize=2)
+    assert [lb["LoadBalancerName"] for lb in first["LoadBalancers"]] == ["lb0", "lb1"]
+    second = elb.describe_load_balancers(Marker=first["NextMarker"])
+    assert [lb["LoadBalancerName"] for lb in second["LoadBalancers"]] == ["lb2"]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "describe_vpcs",
+        "describe_subnets",
+        "describe_route_tables",
+        "describe_internet_gateways",
+        "describe_security_groups",
+        "describe_network_interfaces",
+        "describe_instances",
+        "describe_volumes",
+        "describe_tags",
+        "describe_iam_instance_profile_associations",
+    ],
+)
+def test_unknown_filters_fail(network: Network, ec2: Any, operation: str) -> None:
+    with refused("InvalidParameterValue", "The filter 'nonsense' is invalid"):
+        getattr(ec2, operation)(Filters=[{"Name": "nonsense", "Values": ["x"]}])
+
+
+def test_filters_that_the_emulator_lacks_fail_clearly(network: Network, ec2: Any) -> None:
+    network.launch()
+    with refused("InvalidParameterValue", "sandbox doesn't support"):
+        ec2.describe_instances(Filters=[{"Name": "host-id", "Values": ["x"]}])
+    with refused("InvalidParameterValue", "sandbox doesn't support"):
+        ec2.describe_security_groups(Filters=[{"Name": "ip-permission.ipv6-cidr", "Values": ["::/0"]}])

@@ -1,0 +1,357 @@
+"""Target groups, registrations and their health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from strict_world import Network, client, refused
+
+from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+
+CHECKS = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3, "UnhealthyThresholdCount": 2}
+NOT_IN_USE = ("unused", "Target.NotInUse")
+INVALID_STATE = ("unused", "Target.InvalidState")
+STARTING = ("initial", "Elb.RegistrationInProgress")
+CHECKING = ("initial", "Elb.InitialHealthChecking")
+HEALTHY = ("healthy", "")
+DRAINING = ("draining", "Target.DeregistrationInProgress")
+
+
+@dataclass
+class Service:
+    """A load balancer that is active, with a listener, a group and a running instance."""
+
+    network: Network
+    balancer: str
+    group: str
+    listener: str
+    instance: str
+
+    def register(self, *ports: int) -> None:
+        targets = [{"Id": self.instance, "Port": port} for port in ports] or [{"Id": self.instance}]
+        self.network.elb.register_targets(TargetGroupArn=self.group, Targets=targets)
+
+    def deregister(self) -> None:
+        self.network.elb.deregister_targets(TargetGroupArn=self.group, Targets=[{"Id": self.instance}])
+
+    def health(self) -> tuple[str, str] | None:
+        return self.network.health_of(self.group, self.instance)
+
+    def healthy(self) -> None:
+        self.register()
+        self.network.clock.advance(10)
+        assert self.health() == HEALTHY
+
+
+def serve(network: Network) -> Service:
+    balancer, group = network.balancer(), network.target_group(**CHECKS)
+    listener = network.listener(balancer, group)
+    network.clock.advance(60)
+    return Service(network, balancer, group, listener, network.running())
+
+
+@pytest.fixture
+def service(network: Network) -> Service:
+    return serve(network)
+
+
+def test_one_passed_check_makes_a_target_healthy(service: Service, clock: VirtualClock) -> None:
+    service.register()
+    assert service.health() == CHECKING
+    clock.advance(9)
+    assert service.health() == CHECKING
+    clock.advance(1)
+    assert service.health() == HEALTHY
+
+
+def test_checks_begin_when_the_balancer_is_active(network: Network, clock: VirtualClock) -> None:
+    instance = network.running()
+    balancer, group = network.balancer(), network.target_group(**CHECKS)
+    network.listener(balancer, group)
+    network.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
+    assert network.health_of(group, instance) == STARTING
+    clock.advance(60)
+    assert network.health_of(group, instance) == CHECKING
+    clock.advance(10)
+    assert network.health_of(group, instance) == HEALTHY
+
+
+def test_a_target_is_unused_until_something_forwards_to_its_group(
+    network: Network, clock: VirtualClock
+) -> None:
+    instance, group, other = network.running(), network.target_group(**CHECKS), network.target_group("other")
+    network.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
+    clock.advance(1000)
+    assert network.health_of(group, instance) == NOT_IN_USE
+    balancer = network.balancer()
+    clock.advance(60)
+    weights = [{"TargetGroupArn": other, "Weight": 1}, {"TargetGroupArn": group, "Weight": 0}]
+    listener = network.listener(
+        balancer, group, DefaultActions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}]
+    )
+    assert network.health_of(group, instance) == CHECKING
+    clock.advance(10)
+    assert network.health_of(group, instance) == HEALTHY
+    network.elb.modify_listener(
+        ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": other}]
+    )
+    assert network.health_of(group, instance) == NOT_IN_USE
+    network.rule(listener, 1, group)
+    assert network.health_of(group, instance) == CHECKING
+
+
+def test_a_stopped_instance_is_no_target(service: Service, clock: VirtualClock) -> None:
+    service.healthy()
+    service.network.ec2.stop_instances(InstanceIds=[service.instance])
+    assert service.health() == INVALID_STATE
+    clock.advance(15)
+    service.network.ec2.start_instances(InstanceIds=[service.instance])
+    clock.advance(10)
+    assert service.health() == CHECKING
+    clock.advance(10)
+    assert service.health() == HEALTHY
+
+
+def test_checks_begin_when_the_instance_runs_again_whether_or_not_anyone_looks(
+    service: Service, clock: VirtualClock
+) -> None:
+    service.healthy()
+    service.network.ec2.stop_instances(InstanceIds=[service.instance])
+    clock.advance(15)
+    service.network.ec2.start_instances(InstanceIds=[service.instance])
+    clock.advance(20)
+    assert service.health() == HEALTHY
+
+
+def test_a_zone_that_is_not_enabled(service: Service, network: Network) -> None:
+    third = network.subnet("10.0.3.0/24", "us-east-1c")
+    instance = network.running(SubnetId=third)
+    network.elb.register_targets(TargetGroupArn=service.group, Targets=[{"Id": instance}])
+    assert network.health_of(service.group, instance) == NOT_IN_USE
+    network.elb.set_subnets(LoadBalancerArn=service.balancer, Subnets=[*network.subnets, third])
+    assert network.health_of(service.group, instance) == CHECKING
+
+
+def test_thresholds(service: Service, aws: StrictAws, clock: VirtualClock) -> None:
+    service.healthy()
+    aws.set_target_unhealthy(service.group, service.instance, "Target.Timeout")
+    clock.advance(19)
+    assert service.health() == HEALTHY
+    clock.advance(1)
+    assert service.health() == ("unhealthy", "Target.Timeout")
+    aws.set_target_healthy(service.group, service.instance)
+    clock.advance(29)
+    assert service.health() == ("unhealthy", "Target.Timeout")
+    clock.advance(1)
+    assert service.health() == HEALTHY
+
+
+def test_a_target_that_never_was_healthy(service: Service, aws: StrictAws, clock: VirtualClock) -> None:
+    aws.set_target_unhealthy(service.group, service.instance)
+    service.register()
+    clock.advance(19)
+    assert service.health() == CHECKING
+    clock.advance(1)
+    assert service.health() == ("unhealthy", "Target.ResponseCodeMismatch")
+
+
+def test_health_can_come_from_a_hook(service: Service, aws: StrictAws, clock: VirtualClock) -> None:
+    asked: list[tuple[str, str, int]] = []
+
+    def sick(group: str, instance: str, port: int) -> str:
+        asked.append((group, instance, port))
+        return "unhealthy"
+
+    service.healthy()
+    aws.health = sick  # type: ignore[assignment]  # a plain str will do in a test
+    assert service.health() == HEALTHY
+    clock.advance(20)
+    assert service.health() == ("unhealthy", "Target.FailedHealthChecks")
+    assert set(asked) == {(service.group, service.instance, 80)}
+    aws.health = None
+    assert service.health() == ("unhealthy", "Target.FailedHealthChecks")
+    clock.advance(30)
+    assert service.health() == HEALTHY
+
+
+def test_a_deregistered_target_drains(service: Service, clock: VirtualClock) -> None:
+    service.healthy()
+    service.deregister()
+    assert service.health() == DRAINING
+    clock.advance(299)
+    assert service.health() == DRAINING
+    service.deregister()
+    clock.advance(1)
+    assert service.network.health(service.group) == {}
+    service.deregister()
+
+
+def test_the_delay_is_the_groups(service: Service, clock: VirtualClock) -> None:
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "20"}
+    service.network.elb.modify_target_group_attributes(TargetGroupArn=service.group, Attributes=[delay])
+    service.healthy()
+    service.deregister()
+    clock.advance(20)
+    assert service.network.health(service.group) == {}
+
+
+def test_registering_again_cancels_draining(service: Service, clock: VirtualClock) -> None:
+    service.healthy()
+    service.deregister()
+    clock.advance(100)
+    service.register()
+    assert service.health() == CHECKING
+    clock.advance(250)
+    assert service.health() == HEALTHY
+
+
+@pytest.mark.parametrize("how", ["unused", "stopped"])
+def test_what_gets_no_traffic_goes_at_once(service: Service, how: str) -> None:
+    service.healthy()
+    if how == "unused":
+        service.network.elb.delete_load_balancer(LoadBalancerArn=service.balancer)
+        assert service.health() == NOT_IN_USE
+    else:
+        service.network.ec2.stop_instances(InstanceIds=[service.instance])
+    service.deregister()
+    assert service.network.health(service.group) == {}
+
+
+def test_one_instance_on_two_ports(service: Service) -> None:
+    service.register(80, 8080)
+    assert set(service.network.health(service.group)) == {(service.instance, 80), (service.instance, 8080)}
+    service.deregister()
+    health = service.network.health(service.group)
+    assert health[service.instance, 80] == DRAINING
+    assert health[service.instance, 8080] == CHECKING
+
+
+def test_a_target_that_is_not_registered(service: Service) -> None:
+    answer = service.network.elb.describe_target_health(
+        TargetGroupArn=service.group, Targets=[{"Id": service.instance}]
+    )["TargetHealthDescriptions"]
+    assert answer[0]["TargetHealth"]["Reason"] == "Target.NotRegistered"
+
+
+def test_a_terminated_instance_leaves_its_groups(service: Service, clock: VirtualClock) -> None:
+    service.healthy()
+    service.network.ec2.terminate_instances(InstanceIds=[service.instance])
+    assert service.health() == INVALID_STATE
+    clock.advance(15)
+    assert service.network.health(service.group) == {}
+
+
+def test_only_running_instances_of_the_vpc_are_registered(
+    service: Service, ec2: Any, elb: Any, clock: VirtualClock
+) -> None:
+    other = Network.make(ec2, elb, clock, "10.1.0.0/16")
+    for instance in (other.running(), service.network.launch(), "i-00000000000000000"):
+        with refused("InvalidTarget"):
+            elb.register_targets(TargetGroupArn=service.group, Targets=[{"Id": instance}])
+    assert service.network.health(service.group) == {}
+
+
+def test_zero_makes_health_immediate() -> None:
+    clock = VirtualClock()
+    with StrictAws(clock=clock.now, timing=Timing(initial=0, failing=0, recovering=0, draining=0)) as aws:
+        service = serve(Network.make(client("ec2"), client("elbv2"), clock))
+        service.register()
+        assert service.health() == HEALTHY
+        aws.set_target_unhealthy(service.group, service.instance)
+        assert service.health() == ("unhealthy", "Target.ResponseCodeMismatch")
+        aws.set_target_healthy(service.group, service.instance)
+        assert service.health() == HEALTHY
+        service.deregister()
+        assert service.network.health(service.group) == {}
+
+
+def test_a_group_serves_one_balancer(service: Service, network: Network, elb: Any) -> None:
+    second = network.balancer("second")
+    with refused("TargetGroupAssociationLimit"):
+        network.listener(second, service.group)
+    listener = network.listener(second, network.target_group("other"))
+    with refused("TargetGroupAssociationLimit"):
+        network.rule(listener, 1, service.group)
+    with refused("TargetGroupAssociationLimit"):
+        elb.modify_listener(
+            ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": service.group}]
+        )
+    elb.delete_listener(ListenerArn=service.listener)
+    network.rule(listener, 1, service.group)
+    (shown,) = elb.describe_target_groups(TargetGroupArns=[service.group])["TargetGroups"]
+    assert shown["LoadBalancerArns"] == [second]
+    names = [g["TargetGroupName"] for g in elb.describe_target_groups(LoadBalancerArn=second)["TargetGroups"]]
+    assert names == ["other", "tg"]
+    assert elb.describe_target_groups(LoadBalancerArn=service.balancer)["TargetGroups"] == []
+
+
+def test_a_group_of_another_vpc_gets_no_traffic(
+    service: Service, ec2: Any, elb: Any, clock: VirtualClock
+) -> None:
+    other = Network.make(ec2, elb, clock, "10.1.0.0/16")
+    with refused("InvalidConfigurationRequest"):
+        service.network.listener(service.balancer, other.target_group("other"), 81)
+
+
+CHANGES: dict[str, Any] = {
+    "Port": 81,
+    "Protocol": "HTTPS",
+    "HealthCheckPath": "/up",
+    "HealthyThresholdCount": 4,
+    "Matcher": {"HttpCode": "204"},
+    "ProtocolVersion": "HTTP2",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_same_group_again_is_the_same(network: Network, name: str) -> None:
+    arn = network.target_group(**CHECKS)
+    assert network.target_group(**CHECKS, HealthCheckPath="/", HealthCheckTimeoutSeconds=5) == arn
+    with refused("DuplicateTargetGroupName"):
+        network.target_group(**CHECKS | {name: CHANGES[name]})
+
+
+def test_bad_group_names_are_refused(network: Network) -> None:
+    for name in ("x" * 33, "-x", "x-", "x_y"):
+        with refused("ValidationError"):
+            network.target_group(name)
+
+
+def test_group_attributes(network: Network, elb: Any) -> None:
+    arn = network.target_group()
+    described = elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
+    held = {item["Key"]: item["Value"] for item in described}
+    assert held["deregistration_delay.timeout_seconds"] == "300"
+    assert held["stickiness.lb_cookie.duration_seconds"] == "86400"
+
+    def change(key: str, value: str) -> Any:
+        changes = [{"Key": key, "Value": value}]
+        return elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=changes)["Attributes"]
+
+    answer = change("deregistration_delay.timeout_seconds", "3600")
+    assert {item["Key"]: item["Value"] for item in answer} == held | {
+        "deregistration_delay.timeout_seconds": "3600"
+    }
+    for key, value in (
+        ("deregistration_delay.timeout_seconds", "3601"),
+        ("deregistration_delay.seconds", "1"),
+        ("stickiness.enabled", "on"),
+    ):
+        with refused("ValidationError"):
+            change(key, value)
+
+
+def test_a_time_out_is_below_its_interval(network: Network, elb: Any) -> None:
+    arn = network.target_group(**CHECKS)
+    with refused("ValidationError"):
+        elb.modify_target_group(TargetGroupArn=arn, HealthCheckTimeoutSeconds=10)
+    elb.modify_target_group(TargetGroupArn=arn, HealthCheckTimeoutSeconds=9)
+    with refused("TargetGroupNotFound"):
+        elb.modify_target_group(TargetGroupArn=arn + "0", HealthCheckTimeoutSeconds=9)
+
+
+def test_twenty_groups_a_call(network: Network, elb: Any) -> None:
+    with refused("ValidationError"):
+        elb.describe_target_groups(TargetGroupArns=[network.target_group()] * 21)
