@@ -82,18 +82,18 @@ class _Application:
         if self.run.aws.stopping.is_set():
             self._end(Outcome(step, "interrupted"), 0.0, "not started")
             return False
-        started = asyncio.get_running_loop().time()
+        started = self.run.aws.now()
         self.on_event(Event("started", step))
         own = replace(self.run, notes=step.notes, say=lambda text: self._say(step, started, text))
         self.running[asyncio.ensure_future(perform(step, own))] = (step, started)
         return True
 
     def _say(self, step: Step, started: float, text: str) -> None:
-        self.on_event(Event("waiting", step, asyncio.get_running_loop().time() - started, text))
+        self.on_event(Event("waiting", step, self.run.aws.now() - started, text))
 
     def _finish(self, task: asyncio.Task[str]) -> str:
         step, started = self.running.pop(task)
-        elapsed = asyncio.get_running_loop().time() - started
+        elapsed = self.run.aws.now() - started
         try:
             self._end(Outcome(step, "done"), elapsed, task.result())
         except InterruptedRun:

@@ -30,11 +30,21 @@ class Aws:
     """One account and region, from inside an event loop.
 
     `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of
-    their own). `interrupted` is asked before each call that changes something.
+    their own). `speed` is how much faster than AWS's the other side's time runs: all waits are divided by it.
+    Once `stopping` is set, waits end and nothing is changed any more.
     """
 
-    def __init__(self, transport: Transport, *, max_workers: int = 8) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        max_workers: int = 8,
+        speed: float = 1.0,
+        on_call: Callable[[str], None] | None = None,
+    ) -> None:
         self._transport = transport
+        self._speed = speed
+        self._on_call = on_call
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
         self._pace = Pace()
         self.stopping = asyncio.Event()
@@ -52,15 +62,14 @@ class Aws:
             return await self._once(service, operation, params)
         from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = self.now()
         limits: Mapping[str, float] = retry
 
         def not_yet(error: BaseException) -> bool:
             limit = next(
                 (limits[key] for key in limits if isinstance(error, AwsError) and error.matches(key)), -1.0
             )
-            return loop.time() - started < limit
+            return self.now() - started < limit
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(not_yet),
@@ -74,10 +83,12 @@ class Aws:
     async def _once(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         if self.stopping.is_set() and not operation.startswith(READS):
             raise InterruptedRun("interrupted")
-        delay = self._pace.reserve(service, operation, asyncio.get_running_loop().time())
+        delay = self._pace.reserve(service, operation, self.now())
         if delay > 0:
             await self.sleep(delay)
         self.calls[operation] = self.calls.get(operation, 0) + 1
+        if self._on_call:
+            self._on_call(f"{service} {operation}")
         if self._pool is None:
             return self._transport(service, operation, params)
         return await asyncio.get_running_loop().run_in_executor(
@@ -119,10 +130,18 @@ class Aws:
                         return found
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def now(self) -> float:
+        """Seconds on AWS's clock, from any start."""
+        return asyncio.get_running_loop().time() * self._speed
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        """`asyncio.timeout` on AWS's clock."""
+        return asyncio.timeout(seconds / self._speed)
+
     async def sleep(self, seconds: float) -> None:
         """Wait. Raises InterruptedRun as soon as the run is being stopped."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds / self._speed):
                 await self.stopping.wait()
         except TimeoutError:
             return
@@ -194,7 +213,7 @@ class BotoTransport:
         from botocore.exceptions import BotoCoreError
 
         retries = {
-            "standard": {"mode": "standard", "total_max_attempts": 6},
+            "standard": {"mode": "standard", "total_max_attempts": 4},
             "once": {"mode": "standard", "total_max_attempts": 1},
         }
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.discover import Discovery, discover, resolve_images
-from alb_reconcile.errors import ReconcileError
+from alb_reconcile.errors import InterruptedRun, ReconcileError
 from alb_reconcile.kind import Desired
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.load_balancer import wait_until_active
@@ -62,11 +62,10 @@ async def look(
 
 async def verify(aws: Aws, kinds: Mapping[str, type[Kind]], target: Target) -> tuple[Discovery, Plan]:
     """Read everything again until nothing is left to do, for as long as reads may lag. Returns the last look."""
-    loop = asyncio.get_running_loop()
-    started, pause = loop.time(), 1.0
+    started, pause = aws.now(), 1.0
     while True:
         discovery, plan = await look(aws, kinds, target, Options(check=False))
-        if plan.is_empty or loop.time() - started > PATIENCE:
+        if plan.is_empty or aws.now() - started > PATIENCE:
             return discovery, plan
         await aws.sleep(pause)
         pause = min(pause * 2, 15)
@@ -94,7 +93,7 @@ async def wait_until_serving(
     results = await asyncio.gather(*waits, return_exceptions=True)
     problems = []
     for result in results:
-        if isinstance(result, ReconcileError):
+        if isinstance(result, ReconcileError) and not isinstance(result, InterruptedRun):
             problems.append(str(result))
         elif result is not None:
             raise result

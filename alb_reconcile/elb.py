@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile import tags
-from alb_reconcile.actions import Action, Forward
+from alb_reconcile.actions import Action, Forward, canonical
 from alb_reconcile.errors import AwsError, RefusedError
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ async def create_named(
 
 async def _is_ours(run: Run, desired: Desired, arn: str) -> bool:
     """Whether the tags are ours. Right after a create a read may not show them, nor the resource, yet."""
-    loop = asyncio.get_running_loop()
-    started, pause = loop.time(), 1.0
+    started, pause = run.aws.now(), 1.0
     while True:
         found: dict[str, str] = {}
         try:
@@ -62,7 +60,7 @@ async def _is_ours(run: Run, desired: Desired, arn: str) -> bool:
                 raise
         if tags.identity(desired, run.stack).items() <= found.items():
             return True
-        if tags.STACK in found or loop.time() - started > _TAG_PATIENCE:
+        if tags.STACK in found or run.aws.now() - started > _TAG_PATIENCE:
             return False
         await run.aws.sleep(pause)
         pause = min(pause * 2, 15)
@@ -129,26 +127,13 @@ def action_from_aws(actions: list[dict[str, Any]]) -> Action:
     action = max(actions, key=lambda item: item.get("Order", 0)) if actions else {}
     extra = tuple((("other actions", str(len(actions) - 1)),) if len(actions) > 1 else ())
     if action.get("Type") == "redirect":
-        # parts that AWS fills in say: as the client asked
-        as_asked = {
-            "Protocol": "#{protocol}",
-            "Port": "#{port}",
-            "Host": "#{host}",
-            "Path": "/#{path}",
-            "Query": "#{query}",
-        }
-        config = {key: value for key, value in action["RedirectConfig"].items() if as_asked.get(key) != value}
         return Action(
-            redirect=tuple(sorted((_snake(key), str(value)) for key, value in config.items())) + extra
-        )
-    if action.get("Type") == "fixed-response":
-        config = action["FixedResponseConfig"]
-        return Action(
-            fixed_response=tuple(
-                sorted((_snake(key), str(value)) for key, value in config.items() if value not in (None, ""))
-            )
+            redirect=canonical({_snake(key): value for key, value in action["RedirectConfig"].items()})
             + extra
         )
+    if action.get("Type") == "fixed-response":
+        config = {_snake(key): value for key, value in action["FixedResponseConfig"].items()}
+        return Action(fixed_response=canonical(config) + extra)
     config = action.get("ForwardConfig") or {
         "TargetGroups": [{"TargetGroupArn": action.get("TargetGroupArn", ""), "Weight": 1}]
     }

@@ -68,7 +68,7 @@ class Watch:
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._poll())
         try:
-            async with asyncio.timeout(timeout):
+            async with self._aws.timeout(timeout):
                 return await waiter.done
         except TimeoutError:
             raise WaitError(f"waited {timeout:.0f} s for: {last[0]}") from None

@@ -121,12 +121,12 @@ class Registration(Kind):
                 run.departed.add(observed.id)
             if not there:
                 return
-        seen = asyncio.get_running_loop().time()
+        seen = run.aws.now()
 
         def check(health: Any) -> str:
             if health is None or health["State"] == "unused":
                 return ""
-            if health["State"] != "draining" and asyncio.get_running_loop().time() - seen > _LAG:
+            if health["State"] != "draining" and run.aws.now() - seen > _LAG:
                 raise WaitError(
                     f"target {target}:{state.port} was registered again by somebody else; run again"
                 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from alb_reconcile import tags
+from alb_reconcile.errors import AwsError
 from alb_reconcile.kind import Desired, Kind, Observed
 from alb_reconcile.run import NOT_YET
 
@@ -19,6 +20,19 @@ _ATTRIBUTES: Final = {"enable_dns_support": "enableDnsSupport", "enable_dns_host
 
 def _parameter(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
+
+
+async def _read(reader: Reader, vpc: str, name: str) -> bool | None:
+    """One attribute; None if the VPC is gone meanwhile."""
+    try:
+        answer = await reader.aws.call(
+            "ec2", "describe_vpc_attribute", VpcId=vpc, Attribute=_ATTRIBUTES[name]
+        )
+    except AwsError as error:
+        if error.code != "InvalidVpcID.NotFound":
+            raise
+        return None
+    return bool(answer[_parameter(name)]["Value"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,29 +61,9 @@ class Vpc(Kind):
         address = tags.address_of(found, "vpc") or tags.unnamed("vpc", vpc["VpcId"])
         wanted = reader.desired.get(address)
         declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
-        answers = await asyncio.gather(
-            *(
-                reader.aws.call(
-                    "ec2",
-                    "describe_vpc_attribute",
-                    retry=_UNKNOWN,
-                    VpcId=vpc["VpcId"],
-                    Attribute=_ATTRIBUTES[name],
-                )
-                for name in declared
-            )
-        )
-        values = {
-            name: answer[_parameter(name)]["Value"] for name, answer in zip(declared, answers, strict=True)
-        }
-        return Observed(
-            address,
-            vpc["VpcId"],
-            cls(cidr_block=vpc["CidrBlock"], **values),
-            found,
-            reader.stack,
-            vpc.get("State", ""),
-        )
+        values = await asyncio.gather(*(_read(reader, vpc["VpcId"], name) for name in declared))
+        state = cls(cidr_block=vpc["CidrBlock"], **dict(zip(declared, values, strict=True)))
+        return Observed(address, vpc["VpcId"], state, found, reader.stack, vpc.get("State", ""))
 
     async def create(self, run: Run, desired: Desired, salt: str) -> str:
         async def find() -> str | None:

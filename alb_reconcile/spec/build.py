@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.actions import Action, Forward
+from alb_reconcile.actions import Action, Forward, canonical
 from alb_reconcile.kind import Desired, Kind, Lifecycle, Rollout, field_names
 from alb_reconcile.kinds.instance import Instance, UserData
 from alb_reconcile.kinds.internet_gateway import InternetGateway
@@ -311,10 +312,17 @@ def _permission(entry: Entry) -> Permission:
     protocol = "-1" if entry["protocol"] == "all" else entry["protocol"]
     first: Any = entry.get("from_port", entry.get("port", -1))
     last: Any = entry.get("to_port", entry.get("port", -1))
-    source: Ref = entry.get("cidr_block") or entry.get("ipv6_cidr_block") or entry.get("prefix_list_id") or ""
+    source: Ref = (
+        entry.get("cidr_block") or _ipv6(entry.get("ipv6_cidr_block")) or entry.get("prefix_list_id") or ""
+    )
     if "security_group" in entry:
         source = refer("security_group", entry["security_group"])
     return Permission(protocol, first, last, source, entry.get("description"))
+
+
+def _ipv6(text: str | None) -> str | None:
+    """A range as AWS writes it."""
+    return text and str(ipaddress.ip_network(text))
 
 
 def _values(values: str | list[str]) -> tuple[str, ...]:
@@ -323,11 +331,9 @@ def _values(values: str | list[str]) -> tuple[str, ...]:
 
 def _action(entry: Entry) -> Action:
     if "redirect" in entry:
-        return Action(redirect=tuple(sorted((key, str(value)) for key, value in entry["redirect"].items())))
+        return Action(redirect=canonical(entry["redirect"]))
     if "fixed_response" in entry:
-        return Action(
-            fixed_response=tuple(sorted((key, str(value)) for key, value in entry["fixed_response"].items()))
-        )
+        return Action(fixed_response=canonical(entry["fixed_response"]))
     forward = entry["forward"]
     if isinstance(forward, str):
         return Action(forward=(Forward(refer("target_group", forward)),))
