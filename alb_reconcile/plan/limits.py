@@ -116,7 +116,6 @@ def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, de
     _check_strangers(plan, decisions)
     if destroy:
         return
-    counts = plan.count()
     balancers = sum(step.action == "replace" and step.address.kind == "load_balancer" for step in plan.steps)
     if balancers > allow.get("replace-load-balancer", 0):
         raise RefusedError(
@@ -125,7 +124,11 @@ def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, de
         )
     touched = {
         action: sum(
-            step.action == action and step.part_of is None and step.id is not None for step in plan.steps
+            step.action == action
+            and step.part_of is None
+            and step.observed is not None
+            and bool(step.observed.state.service)
+            for step in plan.steps
         )
         for action in ("delete", "replace")
     }
@@ -133,7 +136,7 @@ def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, de
     if plan.total >= _SMALL_STACK and sum(touched.values()) * 2 > plan.total and exceeded:
         words = " ".join(f"--allow {action}={touched[action]}" for action in exceeded)
         raise RefusedError(
-            f"{counts['delete']} deletions and {counts['replace']} replacements are more than half of the stack's {plan.total} resources; "
+            f"{touched['delete']} deletions and {touched['replace']} replacements are more than half of the stack's {plan.total} resources; "
             f"if that is meant, allow it with {words}"
         )
 

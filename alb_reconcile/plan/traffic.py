@@ -284,7 +284,11 @@ def _keep_old_entrance(draft: Draft) -> None:
     """A load balancer that is replaced goes when the new one answers."""
     for gone in draft.of_kind("load_balancer", "delete"):
         for step in draft.of_kind("listener", "create", "replace"):
-            if step.desired and isinstance(step.desired.state, Listener) and step.desired.state.load_balancer == gone.address:
+            if (
+                step.desired
+                and isinstance(step.desired.state, Listener)
+                and step.desired.state.load_balancer == gone.address
+            ):
                 draft.after(gone.key, step.key, soft=True)
 
 
