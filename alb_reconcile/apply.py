@@ -60,6 +60,15 @@ class _Application:
         run.ids.update(plan.ids)
 
     async def carry_out(self) -> tuple[Outcome, ...]:
+        try:
+            await self._run_all()
+        finally:
+            for task in self.running:  # only where something unforeseen has ended this
+                task.cancel()
+            await asyncio.gather(*self.running, return_exceptions=True)
+        return tuple(self.outcomes[key] for key in self.steps)
+
+    async def _run_all(self) -> None:
         sorter = TopologicalSorter({key: step.needs for key, step in self.steps.items()})
         sorter.prepare()
         while sorter.is_active():
@@ -70,7 +79,6 @@ class _Application:
                 done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     sorter.done(self._finish(task))
-        return tuple(self.outcomes[key] for key in self.steps)
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
