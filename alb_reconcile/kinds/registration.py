@@ -83,6 +83,7 @@ class Registration(Kind):
             TargetGroupArn=group,
             Targets=[{"Id": target, "Port": self.port}],
         )
+        run.departed.discard(target_key(group, target, self.port))
         if run.notes.get("checked"):
             await self.wait_until_healthy(run, float(run.notes.get("health_timeout", 600)))
         return target_key(group, target, self.port)

@@ -83,8 +83,9 @@ def _after_whoever_leaves_the_slot(draft: Draft) -> None:
         for slot in set(wanted.slots()) - held:
             for other, found in leaving[slot]:
                 if wanted.conflicts(found.state):
-                    draft.edges[other].discard(key)  # whatever would rather have it the other way round
-                    draft.soft.discard((other, key))
+                    if (other, key) in draft.soft:  # it would rather have it the other way round
+                        draft.edges[other].discard(key)
+                        draft.soft.discard((other, key))
                     draft.after(key, other)
 
 
