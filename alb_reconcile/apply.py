@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from alb_reconcile import tags
 from alb_reconcile.errors import InterruptedRun, ReconcileError
 from alb_reconcile.kind import bind
+from alb_reconcile.kinds.registration import wait_for_groups
 from alb_reconcile.kinds.rule import set_priorities
 from alb_reconcile.plan.model import Step
+from alb_reconcile.plan.traffic import action_of
 
 if TYPE_CHECKING:
     from alb_reconcile.kind import Kind
@@ -129,6 +131,9 @@ async def perform(step: Step, run: Run) -> str:
     state: Kind = bind(step.state, run.ids)
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}
+        if any(least for _, least in step.notes.get("awaits", ())):
+            awaited = {bind(group, run.ids): least for group, least in step.notes["awaits"]}
+            await wait_for_groups(run, awaited, {str(item.target_group) for item in action_of(step.observed.state).forward})
         await state.update(
             run, step.observed, frozenset(fields | {path.partition(".")[0] for path in fields})
         )

@@ -40,14 +40,14 @@ async def create_named(
             raise
         answer = await run.aws.call("elbv2", f"describe_{kind}s", Names=[name])
         arn = str(answer[_LIST[kind]][0][_ARN[kind]])
-    if not await _is_ours(run, desired, arn):
+    if not await is_ours(run, desired, arn):
         raise RefusedError(
             f"{desired.address}: the {kind.replace('_', ' ')} \"{name}\" exists and isn't this stack's; choose another name"
         )
     return arn
 
 
-async def _is_ours(run: Run, desired: Desired, arn: str) -> bool:
+async def is_ours(run: Run, desired: Desired, arn: str) -> bool:
     """Whether the tags are ours. Right after a create a read may not show them, nor the resource, yet."""
     started, pause = run.aws.now(), 1.0
     while True:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from alb_reconcile import tags
 from alb_reconcile.actions import Action
-from alb_reconcile.elb import action_from_aws, action_to_aws
-from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.elb import action_from_aws, action_to_aws, is_ours
+from alb_reconcile.errors import RefusedError
+from alb_reconcile.kind import Desired, Kind, Observed, field_names
 from alb_reconcile.run import NOT_YET
 from alb_reconcile.values import Address, Ref
 
@@ -85,12 +86,18 @@ class Listener(Kind):
             Tags=run.tag_list(desired),
             **self._params(),
         )
-        return str(answer["Listeners"][0]["ListenerArn"])
+        arn = str(answer["Listeners"][0]["ListenerArn"])
+        if not await is_ours(run, desired, arn):
+            raise RefusedError(
+                f"{desired.address}: port {self.port} has a listener that isn't this stack's; choose another port, or remove it"
+            )
+        return arn
 
     async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
-        await run.aws.call(
-            "elbv2", "modify_listener", retry=_UNKNOWN, ListenerArn=observed.id, **self._params()
-        )
+        if fields.intersection(field_names(Listener)):
+            await run.aws.call(
+                "elbv2", "modify_listener", retry=_UNKNOWN, ListenerArn=observed.id, **self._params()
+            )
 
     def _params(self) -> dict[str, Any]:
         params: dict[str, Any] = {

@@ -13,7 +13,7 @@ from alb_reconcile.run import NOT_YET, WaitError, Watch
 from alb_reconcile.values import Address, Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from alb_reconcile.reader import Reader
     from alb_reconcile.run import Run
@@ -164,6 +164,33 @@ class Registration(Kind):
             return {own: await read_health(run, group)}
 
         await Watch(run.aws, fetch).until(own, check, float(run.notes.get("health_timeout", 600)), run.say)
+
+
+async def wait_for_groups(run: Run, awaited: Mapping[str, int], leaving: Iterable[str]) -> None:
+    """Wait until groups (by ARN) have so many healthy targets each, before requests are given to them.
+
+    Where no group that serves now has a healthy target there is nothing to lose, and nothing is waited for. Raises
+    WaitError if they don't get there in `health_timeout`.
+    """
+    now = await asyncio.gather(*(read_health(run, group) for group in leaving))
+    if not any(item["State"] == "healthy" for part in now for item in part.values()):
+        return
+    for group, least in awaited.items():
+
+        def check(health: Any, least: int = least) -> str:
+            count = sum(item["State"] == "healthy" for item in (health or {}).values())
+            return (
+                ""
+                if count >= least
+                else f"{least} healthy targets in the group that takes over (now {count})"
+            )
+
+        async def fetch(_: set[str], group: str = group) -> Mapping[str, Any]:
+            return {group: await read_health(run, group)}
+
+        await Watch(run.aws, fetch).until(
+            group, check, float(run.notes.get("health_timeout") or 600), run.say
+        )
 
 
 _LAG: Final = 120.0

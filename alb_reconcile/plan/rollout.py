@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alb_reconcile.kind import Rollout
+from alb_reconcile.kind import Rollout, bind
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.plan.model import Step
-from alb_reconcile.plan.traffic import action_of
-from alb_reconcile.values import Address
+from alb_reconcile.plan.traffic import action_of, taken_up
+from alb_reconcile.values import Address, Ref
 
 if TYPE_CHECKING:
     from alb_reconcile.plan.draft import Draft
@@ -153,18 +153,14 @@ def _guard_capacity(draft: Draft) -> None:
     for found in draft.decisions.live:
         forward = action_of(found.state).forward if found.id not in draft.deleted else ()
         serving.update(str(item.target_group) for item in forward if item.weight > 0 or len(forward) == 1)
-    wanted: Counter[str] = Counter()
-    slack: dict[str, int] = defaultdict(int)
-    timeout: dict[str, int] = defaultdict(lambda: Rollout().health_timeout)
+    wanted: Counter[Ref] = Counter()
+    slack: dict[Ref, int] = defaultdict(int)
+    timeout: dict[Ref, int] = defaultdict(lambda: Rollout().health_timeout)
     for decision in draft.decisions.wishes.values():
         state = decision.wish.state
         if not isinstance(state, Registration):
             continue
-        group = (
-            draft.decisions.ids.get(state.target_group, "")
-            if isinstance(state.target_group, Address)
-            else state.target_group
-        )
+        group = bind(state.target_group, draft.decisions.ids)
         wanted[group] += 1
         if isinstance(state.target, Address):
             rollout = _rollout(draft, state.target)
@@ -185,6 +181,16 @@ def _guard_capacity(draft: Draft) -> None:
             draft.note(step.key, least=least, health_timeout=timeout[group])
             if least:
                 draft.say(step.key, effects=f"leaves {least} healthy")
+
+    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+        if not step.notes.get("attach"):
+            groups = [(group, bind(group, draft.decisions.ids)) for group in taken_up(draft, step)]
+            awaits = tuple((group, max(wanted[known] - slack[known], 0)) for group, known in groups)
+            draft.note(
+                step.key,
+                awaits=awaits,
+                health_timeout=max((timeout[known] for _, known in groups), default=0),
+            )
 
 
 def _settle(draft: Draft) -> None:

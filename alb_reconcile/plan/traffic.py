@@ -18,7 +18,7 @@ from alb_reconcile.plan.model import Step
 from alb_reconcile.values import Address, Change, Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from alb_reconcile.kind import Kind
     from alb_reconcile.plan.decide import Decision
@@ -146,13 +146,14 @@ def _attach_new_groups(draft: Draft) -> None:
         ):
             joining[step.desired.state.target_group].append(step.key)
     attached: set[Address] = set()
+    serving = _serving_groups(draft)
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
         before = action_of(step.observed.state if step.observed else None).forward
         after = action_of(step.desired.state if step.desired else None).forward
         new = [
             item.target_group
             for item in after
-            if _is_new(draft, item.target_group) and item.target_group not in attached
+            if _joins(draft, item.target_group, serving, joining) and item.target_group not in attached
         ]
         if not before or not new or step.observed is None or step.desired is None or step.state is None:
             continue
@@ -180,8 +181,27 @@ def _attach_new_groups(draft: Draft) -> None:
         draft.after(step.key, key)
 
 
-def _is_new(draft: Draft, group: Ref) -> bool:
-    return isinstance(group, Address) and group in draft.decisions.wishes and group not in draft.decisions.ids
+def _joins(draft: Draft, group: Ref, serving: set[str], joining: Mapping[Address, list[str]]) -> bool:
+    """Whether a group of ours has targets, or gets them, that nobody checks because nothing forwards to it yet."""
+    if not isinstance(group, Address) or group not in draft.decisions.wishes:
+        return False
+    known = draft.decisions.ids.get(group)
+    if known is None or group in joining:
+        return known not in serving
+    registered = any(
+        isinstance(item.state, Registration) and item.state.target_group == known
+        for item in draft.decisions.live
+    )
+    return registered and known not in serving
+
+
+def taken_up(draft: Draft, step: Step) -> list[Ref]:
+    """The groups to which a step of a listener or rule gives requests that they didn't get before."""
+    before = action_of(step.observed.state).forward if step.observed and step.action == "update" else ()
+    had = {item.target_group for item in before if item.weight > 0 or len(before) == 1}
+    after = action_of(step.desired.state if step.desired else None).forward
+    weighted = [item for item in after if item.weight > 0 or len(after) == 1]
+    return [item.target_group for item in weighted if bind(item.target_group, draft.decisions.ids) not in had]
 
 
 def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:
@@ -198,16 +218,7 @@ def _wait_for_capacity(draft: Draft) -> None:
     for step in [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]:
         if step.notes.get("attach") or step.desired is None:
             continue
-        had = (
-            {item.target_group for item in action_of(step.observed.state).forward}
-            if step.observed and step.action == "update"
-            else set()
-        )
-        taken = {
-            item.target_group
-            for item in action_of(step.desired.state).forward
-            if bind(item.target_group, draft.decisions.ids) not in had
-        }
+        taken = set(taken_up(draft, step))
         for other in draft.of_kind("registration", "create", "replace"):
             if (
                 other.desired

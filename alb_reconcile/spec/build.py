@@ -341,6 +341,8 @@ def _action(entry: Entry) -> Action:
         Forward(refer("target_group", item["target_group"]), item.get("weight", 1))
         for item in forward["target_groups"]
     ]
+    if len(groups) == 1:
+        groups = [groups[0]._replace(weight=1)]  # a single group gets everything, whatever its weight is
     stickiness = forward.get("stickiness", {})
     return Action(
         forward=tuple(sorted(groups, key=str)),
