@@ -66,15 +66,7 @@ def _replacements_first(draft: Draft) -> None:
 
 
 def _after_whoever_leaves_the_slot(draft: Draft) -> None:
-    leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
-    for key, step in draft.steps.items():
-        if step.observed is not None and step.action in ("delete", "update"):
-            for slot in step.observed.state.slots():
-                leaving[slot].append((key, step.observed))
-    for found in draft.decisions.live:
-        if found.id in draft.implied:
-            for slot in found.state.slots():
-                leaving[slot].append((draft.implied[found.id], found))
+    leaving = _leaving(draft)
     for key, step in draft.steps.items():
         if step.action not in MAKING or step.desired is None or step.state is None:
             continue
@@ -82,11 +74,27 @@ def _after_whoever_leaves_the_slot(draft: Draft) -> None:
         wanted = bind(step.desired.state, draft.decisions.ids)
         for slot in set(wanted.slots()) - held:
             for other, found in leaving[slot]:
-                if wanted.conflicts(found.state):
-                    if (other, key) in draft.soft:  # it would rather have it the other way round
-                        draft.edges[other].discard(key)
-                        draft.soft.discard((other, key))
-                    draft.after(key, other)
+                if not wanted.conflicts(found.state):
+                    continue
+                if (other, key) in draft.soft:  # it would rather have it the other way round
+                    draft.edges[other].discard(key)
+                    draft.soft.discard((other, key))
+                draft.after(key, other)
+
+
+def _leaving(draft: Draft) -> dict[Hashable, list[tuple[str, Observed]]]:
+    """Who holds which slot and may leave it, by slot, with the step by which they do."""
+    leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
+    goers = [
+        (key, step.observed)
+        for key, step in draft.steps.items()
+        if step.observed and step.action in ("delete", "update")
+    ]
+    goers += [(draft.implied[found.id], found) for found in draft.decisions.live if found.id in draft.implied]
+    for key, found in goers:
+        for slot in found.state.slots():
+            leaving[slot].append((key, found))
+    return leaving
 
 
 def _after_what_is_followed(draft: Draft) -> None:
