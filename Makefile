@@ -29,9 +29,9 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
-# the property tests, at length
+# the property tests and the kill campaign, at length
 soak: $(READY)
-	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties
+	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/e2e
 
 # the lock file of the development environment, after a change of pyproject.toml
 lock:

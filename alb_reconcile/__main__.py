@@ -1,7 +1,5 @@
 """`python -m alb_reconcile` is the command line."""
 
-import sys
+from alb_reconcile.cli import run
 
-from alb_reconcile.cli import main
-
-sys.exit(main())
+run()

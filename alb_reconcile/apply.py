@@ -73,6 +73,9 @@ class _Application:
     async def _run_all(self) -> None:
         sorter = TopologicalSorter({key: step.needs for key, step in self.steps.items()})
         sorter.prepare()
+        for step in self.steps.values():
+            if step.action in ("create", "replace") and step.state is not None:
+                step.state.prepare(self.run)
         while sorter.is_active():
             for key in sorter.get_ready():
                 if not self._start(self.steps[key]):
@@ -133,7 +136,9 @@ async def perform(step: Step, run: Run) -> str:
         fields = {change.path for change in step.changes}
         if any(least for _, least in step.notes.get("awaits", ())):
             awaited = {bind(group, run.ids): least for group, least in step.notes["awaits"]}
-            await wait_for_groups(run, awaited, {str(item.target_group) for item in action_of(step.observed.state).forward})
+            await wait_for_groups(
+                run, awaited, {str(item.target_group) for item in action_of(step.observed.state).forward}
+            )
         await state.update(
             run, step.observed, frozenset(fields | {path.partition(".")[0] for path in fields})
         )

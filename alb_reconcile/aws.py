@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -43,7 +45,7 @@ class Aws:
         on_call: Callable[[str], None] | None = None,
     ) -> None:
         self._transport = transport
-        self._speed = speed
+        self.speed = speed
         self._on_call = on_call
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
         self._pace = Pace()
@@ -132,16 +134,16 @@ class Aws:
 
     def now(self) -> float:
         """Seconds on AWS's clock, from any start."""
-        return asyncio.get_running_loop().time() * self._speed
+        return asyncio.get_running_loop().time() * self.speed
 
     def timeout(self, seconds: float) -> asyncio.Timeout:
         """`asyncio.timeout` on AWS's clock."""
-        return asyncio.timeout(seconds / self._speed)
+        return asyncio.timeout(seconds / self.speed)
 
     async def sleep(self, seconds: float) -> None:
         """Wait. Raises InterruptedRun as soon as the run is being stopped."""
         try:
-            async with asyncio.timeout(seconds / self._speed):
+            async with asyncio.timeout(seconds / self.speed):
                 await self.stopping.wait()
         except TimeoutError:
             return
@@ -195,42 +197,50 @@ class BotoTransport:
         profile: str | None = None,
         endpoint_url: str | None = None,
         max_workers: int = 8,
+        sandbox: bool = False,
     ) -> None:
         self.region = region
+        self.answered = False
+        """Whether AWS has answered anything yet, be it with a refusal."""
+        self._sandbox = sandbox
         self._profile = profile
         self._endpoint_url = endpoint_url
         self._workers = max(max_workers, 1)
         self._clients: dict[tuple[str, bool], Any] = {}
         self._session: Any = None
+        self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Find the credentials and make the clients; from one thread, since sessions aren't thread-safe.
+        """Find the settings.
 
         Raises UnreachableError where there are no usable settings.
         """
         import boto3
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        retries = {
-            "standard": {"mode": "standard", "total_max_attempts": 4},
-            "once": {"mode": "standard", "total_max_attempts": 1},
-        }
         try:
-            self._session = boto3.Session(profile_name=self._profile, region_name=self.region)
-            for service, once in (("sts", False), ("ec2", False), ("ec2", True), ("elbv2", False)):
-                config = Config(
-                    retries=retries["once" if once else "standard"],
-                    max_pool_connections=self._workers,
-                    connect_timeout=4,
-                    read_timeout=10 if service == "sts" else 60,
-                    user_agent_extra="alb-reconcile",
-                )
-                self._clients[service, once] = self._session.client(
-                    service, config=config, endpoint_url=self._endpoint_url
-                )
+            self._session = (
+                _sandbox_session(self.region)
+                if self._sandbox
+                else boto3.Session(profile_name=self._profile, region_name=self.region)
+            )
         except (BotoCoreError, ValueError) as error:
             raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+
+    def _make_client(self, service: str, *, once: bool) -> Any:
+        from botocore.config import Config
+
+        # what the user's environment says of AWS isn't said of a sandbox
+        direct = {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 1 if once else 4},
+            max_pool_connections=self._workers,
+            connect_timeout=4,
+            read_timeout=10 if service == "sts" else 60,
+            user_agent_extra="alb-reconcile",
+            **(direct if self._sandbox else {}),
+        )
+        return self._session.client(service, config=config, endpoint_url=self._endpoint_url)
 
     @staticmethod
     def default_region(profile: str | None) -> str | None:
@@ -247,10 +257,14 @@ class BotoTransport:
     def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = self._client(service, operation in UNGUARDED)
+        try:
+            client = self._client(service, operation in UNGUARDED)
+        except (BotoCoreError, ValueError) as error:
+            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
         try:
             answer: Response = getattr(client, operation)(**params)
         except ClientError as error:
+            self.answered = True
             details = error.response.get("Error", {})
             meta = error.response.get("ResponseMetadata", {})
             code = str(details.get("Code", "Unknown"))
@@ -261,13 +275,33 @@ class BotoTransport:
             ) from None  # fmt: skip
         except BotoCoreError as error:
             raise _transport_error(service, operation, error) from None
+        self.answered = True
         return answer
 
     def _client(self, service: str, once: bool) -> Any:
-        key = (service, once) if (service, once) in self._clients else (service, False)
-        if key not in self._clients:  # a service that few runs need (SSM)
-            self._clients[key] = self._session.client(service, endpoint_url=self._endpoint_url)
-        return self._clients[key]
+        """The client for a service, made when it is first asked for; sessions aren't thread-safe, clients are."""
+        with self._lock:
+            if (service, once) not in self._clients:
+                self._clients[service, once] = self._make_client(service, once=once)
+            return self._clients[service, once]
+
+
+def _sandbox_session(region: str) -> Any:
+    """A session that knows nothing of the user's profiles, files and credentials."""
+    import boto3
+    from botocore.session import Session
+
+    own = Session({
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+    })  # fmt: skip
+    return boto3.Session(
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",  # noqa: S106  # the sandbox asks for some, and takes any
+        region_name=region,
+        botocore_session=own,
+    )
 
 
 def _transport_error(service: str, operation: str, error: Exception) -> AwsError:

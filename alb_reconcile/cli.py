@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from alb_reconcile import __version__
 from alb_reconcile.errors import ExitCode, ReconcileError
-from alb_reconcile.render.console import complain
+from alb_reconcile.render.console import complain, finish
 from alb_reconcile.values import parse_duration
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def _common() -> _Parser:
     group.add_argument("--region", help="the region of a spec that names none")
     group.add_argument("--endpoint-url", help="where AWS's API is asked; else AWS_ENDPOINT_URL")
     group.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="use the local AWS, and start it if none runs; no account needed",
+    )
+    group.add_argument(
         "--set",
         action=_Assignment,
         default={},
@@ -59,9 +65,13 @@ def _common() -> _Parser:
         help="a variable of the spec, before the environment",
     )
     group.add_argument(
-        "--max-workers", type=_positive, default=8, metavar="N", help="how many calls run at once (default 8)"
+        "--max-workers",
+        type=_positive,
+        default=16,
+        metavar="N",
+        help="how many calls run at once (default 16)",
     )
-    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice, each call")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: each API call too")
     group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
     return common
 
@@ -70,6 +80,18 @@ def _positive(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or not 1 <= float(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000")
+    return float(text)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -138,7 +160,27 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=("text", "json"), default="text")
 
     add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
+    _add_sandbox(commands)
     return parser
+
+
+def _add_sandbox(commands: Any) -> None:
+    text = "a local AWS to try things out with, without an account"
+    sandbox = commands.add_parser("sandbox", help=text, description=text[:1].upper() + text[1:] + ".")
+    actions = sandbox.add_subparsers(metavar="ACTION", required=True)
+    for name, text in (
+        ("start", "start it; what is made in it stays until stop"),
+        ("stop", "end it, with all that is in it"),
+        ("status", "say whether one runs, and how other tools reach it"),
+        ("reset", "empty it"),
+    ):
+        action = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+        action.set_defaults(run=f"sandbox.{name}")
+        if name == "start":
+            action.add_argument("--port", type=_port, metavar="N", help="listen there; default a free one")
+            action.add_argument(
+                "--speed", type=_speed, metavar="N", help="how much faster than AWS time runs (default 10)"
+            )
 
 
 def _add_allow(command: argparse.ArgumentParser) -> None:
@@ -191,3 +233,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return int(ExitCode.INTERRUPTED)
+
+
+def run() -> NoReturn:
+    """The process: `main`, and an end that doesn't wait for calls which nobody waits for any more."""
+    code = main()
+    os._exit(finish(code))

@@ -15,7 +15,7 @@ from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.kind import Desired, Kind
@@ -52,18 +52,16 @@ async def discover(
     Raises RefusedError in an account other than `account_ids`, if there are any.
     """
     reader = Reader(aws, stack, desired, everything=everything)
-    identity, elsewhere = (
-        asyncio.ensure_future(_account(aws, account_ids)),
-        asyncio.ensure_future(_foreign(reader)),
-    )
-    own = [asyncio.ensure_future(kind.discover(reader)) for kind in kinds.values()]
-    tasks: list[asyncio.Future[Any]] = [identity, elsewhere, *own]
+    elsewhere = asyncio.ensure_future(_foreign(reader))
+    own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in kinds.items()}
+    identity = asyncio.ensure_future(_account(aws, account_ids))
+    # what these depend on is read early; they don't wait for the rest
+    images = asyncio.ensure_future(_images(aws, desired.values(), own["instance"]))
+    zones = asyncio.ensure_future(_zones(aws, desired, own["subnet"]))
+    tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, zones, *own.values()]
     try:
         await asyncio.gather(*tasks)
-        resources = tuple(item for task in own for item in task.result())
-        images, zones = await asyncio.gather(
-            _images(aws, desired.values(), resources), _zones(aws, desired, resources)
-        )
+        resources = tuple(item for task in own.values() for item in task.result())
         taken = {
             ("load_balancer", item["LoadBalancerName"]): item["LoadBalancerArn"]
             for item in await reader.load_balancers()
@@ -80,7 +78,7 @@ async def discover(
         await asyncio.gather(*tasks, return_exceptions=True)
         await reader.cancel()
         raise
-    return Discovery(identity.result(), resources, images, taken, zones, elsewhere.result())
+    return Discovery(identity.result(), resources, images.result(), taken, zones.result(), elsewhere.result())
 
 
 async def _account(aws: Aws, allowed: Collection[str]) -> str:
@@ -120,9 +118,11 @@ async def _foreign(reader: Reader) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-async def _images(aws: Aws, desired: Iterable[Desired], resources: Iterable[Observed]) -> dict[str, str]:
+async def _images(
+    aws: Aws, desired: Iterable[Desired], instances: Awaitable[list[Observed]]
+) -> dict[str, str]:
     """Resolve the image references of what may be made anew."""
-    settled = {item.address: item.tags.get(tags.IMAGE) for item in resources if not item.is_gone}
+    settled = {item.address: item.tags.get(tags.IMAGE) for item in await instances if not item.is_gone}
     wanted = {
         item.state.image_id
         for item in desired
@@ -150,11 +150,13 @@ async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
 
 
 async def _zones(
-    aws: Aws, desired: Mapping[Address, Desired], resources: Iterable[Observed]
+    aws: Aws, desired: Mapping[Address, Desired], subnets: Awaitable[list[Observed]]
 ) -> tuple[str, ...]:
     """The region's zones where a subnet is going to be made, for the plan to check against."""
     there = {
-        (item.address, item.state.availability_zone) for item in resources if isinstance(item.state, Subnet)
+        (item.address, item.state.availability_zone)
+        for item in await subnets
+        if isinstance(item.state, Subnet)
     }
     if all(
         (address, item.state.availability_zone) in there

@@ -66,6 +66,9 @@ class Kind:
         """All of the stack's resources of this kind, and strangers inside of them."""
         raise NotImplementedError(cls)  # abstract: every kind has its own
 
+    def prepare(self, run: Run) -> None:
+        """Begin to read what `create` will need, while other steps still run."""
+
     async def create(self, run: Run, desired: Desired, salt: str) -> str:
         """Make the resource as `self` says (bound, with defaults). Returns its id."""
         raise NotImplementedError(self)  # abstract

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile import tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.kind import field_names, references
+from alb_reconcile.values import Address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.kind import Desired
-    from alb_reconcile.values import Address
 
 _TAG_BATCH = 20
 
@@ -171,6 +171,10 @@ class Reader:
         found = await self._children("describe_listeners", "Listeners", LoadBalancerArn=load_balancer)
         for item in found:
             self._start("rules", item["ListenerArn"], self._rules)
+        if found:
+            self._start(
+                "tags", load_balancer, lambda _: self.elb_tags([item["ListenerArn"] for item in found])
+            )
         return found
 
     async def rules(self, listener: str) -> list[dict[str, Any]]:
@@ -227,6 +231,8 @@ class Reader:
 
 
 def _strings(value: object) -> list[str]:
+    if isinstance(value, Address):
+        return []  # what is in the spec has no literal id
     if isinstance(value, str):
         return [value]
     if isinstance(value, tuple):

@@ -22,6 +22,10 @@ NOT_YET: Final = 300.0
 """Seconds for which a resource that we just made may be unknown to other calls."""
 
 
+_TOGETHER: Final = 0.03
+"""Seconds before the first look, so that those who begin to wait at the same time share it."""
+
+
 class WaitError(ReconcileError):
     """Something that was waited for didn't come."""
 
@@ -77,6 +81,7 @@ class Watch:
 
     async def _poll(self) -> None:
         try:
+            await self._aws.sleep(_TOGETHER)
             while self._waiters:
                 asked = list(self._waiters)  # who joins meanwhile was not asked for
                 found = await self._fetch({waiter.key for waiter in asked})

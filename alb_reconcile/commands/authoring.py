@@ -38,13 +38,12 @@ def validate(args: argparse.Namespace) -> ExitCode:
 def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
     """Two specs for one stack would undo each other. Raises SpecError for the second."""
     first = seen.setdefault((stack.name, stack.region), stack.file)
-    if first != stack.file:
+    if Path(first).resolve() != Path(stack.file).resolve():
         raise SpecError(
             stack.file,
             [
                 Problem(
-                    1,
-                    1,
+                    *stack.place,
                     "stack",
                     f'"{stack.name}" is the stack of {first} too; one stack is one file: rename or merge',
                 )

@@ -10,20 +10,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
+from alb_reconcile import local, tags
 from alb_reconcile.apply import Outcome, apply_plan
 from alb_reconcile.aws import Aws, BotoTransport
 from alb_reconcile.blockers import find_blockers
 from alb_reconcile.commands.authoring import refuse_twins
+from alb_reconcile.commands.link import open_link, until_answered
 from alb_reconcile.converge import Target, look, verify, wait_until_serving
 from alb_reconcile.discover import discover
-from alb_reconcile.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.reader import Reader
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.plan import render_plan, summarize
-from alb_reconcile.render.progress import Progress, render_outcomes
+from alb_reconcile.render.progress import Progress, render_calls, render_outcomes
 from alb_reconcile.render.status import status_json, status_text, urls
 from alb_reconcile.render.style import Style
 from alb_reconcile.run import Run
@@ -80,8 +81,8 @@ async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
     emit(render_plan(made, style, notice=""))
     run = Run(aws, target.stack)
     if not made.is_empty:
-        _confirm(args, "Apply these changes? Type yes: ", "yes")
-        outcomes = await _carry_out(made, run, style)
+        _confirm(args, aws, "Apply these changes? Type yes: ", "yes")
+        outcomes = await _carry_out(made, run, style, args.verbose)
         if any(item.how != "done" for item in outcomes):
             return _report(aws, outcomes)
         discovery, rest = await verify(aws, kinds, target)
@@ -94,7 +95,7 @@ async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
                 )
             )
             return ExitCode.FAILED
-    progress = Progress(style)
+    progress = Progress(style, speed=run.aws.speed)
     problems = await wait_until_serving(run, discovery, args.timeout, progress.waiting)
     for problem in problems:
         complain(f"not serving: {problem}")
@@ -133,8 +134,8 @@ async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCo
             )
         )
     emit(render_plan(made, style, notice=""))
-    _confirm(args, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
-    outcomes = await _carry_out(made, Run(aws, target.stack), style)
+    _confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
+    outcomes = await _carry_out(made, Run(aws, target.stack), style, args.verbose)
     if any(item.how != "done" for item in outcomes):
         return _report(aws, outcomes)
     _, rest = await verify(aws, kinds, target)
@@ -179,12 +180,19 @@ def stacks(args: argparse.Namespace) -> ExitCode:
 async def _count_by_stack(aws: Aws) -> dict[str, int]:
     reader = Reader(aws, "", {}, everything=True)
     filters = [{"Name": "key", "Values": [tags.STACK]}]
-    ec2, balancers, groups = await asyncio.gather(
+    alive = [
+        {"Name": "tag-key", "Values": [tags.STACK]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    ec2, reservations, balancers, groups = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
+        aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
         reader.load_balancers(),
         reader.target_groups(),
     )
-    names = [item["Value"] for item in ec2 if item.get("ResourceType") != "volume"]
+    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance")]
+    for item in (item for reservation in reservations for item in reservation["Instances"]):
+        names += [tag["Value"] for tag in item["Tags"] if tag["Key"] == tags.STACK]
     names += [item["Tags"][tags.STACK] for item in [*balancers, *groups] if tags.STACK in item["Tags"]]
     return {name: names.count(name) for name in set(names)}
 
@@ -210,6 +218,8 @@ def _load(args: argparse.Namespace) -> list[Stack]:
 
 
 def _default_region(args: argparse.Namespace) -> str | None:
+    if args.sandbox:
+        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or local.REGION
     return BotoTransport.default_region(args.profile)
 
 
@@ -234,18 +244,17 @@ def _each(
 
 
 def _with_aws(args: argparse.Namespace, region: str, main: Callable[[Aws], Awaitable[Any]]) -> Any:
-    transport = BotoTransport(
-        region=region, profile=args.profile, endpoint_url=args.endpoint_url, max_workers=args.max_workers
-    )
-    transport.prepare()
+    link = open_link(args, region)
 
     async def session() -> Any:
-        aws = Aws(transport, max_workers=args.max_workers)
+        aws = Aws(link.transport, max_workers=args.max_workers, speed=link.speed, on_call=link.on_call)
         _stop_on_signals(aws)
         try:
-            return await main(aws)
+            return await until_answered(link.transport, main(aws))
         finally:
             aws.close()
+            if args.verbose:
+                complain(render_calls(aws.calls))
 
     return asyncio.run(session())
 
@@ -265,7 +274,7 @@ def _stop_on_signals(aws: Aws) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-def _confirm(args: argparse.Namespace, question: str, wanted: str) -> None:
+def _confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> None:
     if args.yes:
         return
     if not sys.stdin.isatty():
@@ -273,16 +282,22 @@ def _confirm(args: argparse.Namespace, question: str, wanted: str) -> None:
             "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
         )
     emit("")
+    # Ctrl-C at the prompt ends the command: nothing is under way yet
+    with suppress(NotImplementedError, RuntimeError):
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
     try:
         answer = input(question)
     except EOFError:
         answer = ""
+    except KeyboardInterrupt:
+        raise InterruptedRun("\ninterrupted; nothing was changed") from None
+    _stop_on_signals(aws)
     if answer.strip() != wanted:
         raise RefusedError("not confirmed; nothing was changed")
 
 
-async def _carry_out(made: Plan, run: Run, style: Style) -> tuple[Outcome, ...]:
-    progress = Progress(style)
+async def _carry_out(made: Plan, run: Run, style: Style, verbose: int) -> tuple[Outcome, ...]:
+    progress = Progress(style, verbose=bool(verbose), speed=run.aws.speed)
     emit("")
 
     async def tick() -> None:

@@ -151,6 +151,10 @@ class Instance(Kind):
             facts,
         )
 
+    def prepare(self, run: Run) -> None:
+        if self.root_volume:
+            _read_image(run, self.image_id)
+
     async def create(self, run: Run, desired: Desired, salt: str) -> str:
         params = await self._launch_parameters(run)
         launched = run.tag_list(desired)
@@ -310,11 +314,17 @@ def _is_own(stack: str, observed: Observed) -> bool:
     return str(observed.facts["client_token"]).startswith(_token_stem(stack, str(observed.address)))
 
 
-async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
-    """The device name of an image's root disk, and what the image says of it; read once a run."""
+def _read_image(run: Run, image: str) -> asyncio.Future[dict[str, Any]]:
+    """What AWS says of an image, asked once a run."""
     if image not in run.memory:
         run.memory[image] = asyncio.ensure_future(run.aws.call("ec2", "describe_images", ImageIds=[image]))
-    images = (await run.memory[image]).get("Images", ())
+    found: asyncio.Future[dict[str, Any]] = run.memory[image]
+    return found
+
+
+async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
+    """The device name of an image's root disk, and what the image says of it; read once a run."""
+    images = (await _read_image(run, image)).get("Images", ())
     if not images:
         message = f"The image id '[{image}]' does not exist"
         raise AwsError(

@@ -215,17 +215,16 @@ def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:
 def _wait_for_capacity(draft: Draft) -> None:
     """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
     serving = _serving_groups(draft)
+    joining: dict[Ref, list[str]] = defaultdict(list)
+    for other in draft.of_kind("registration", "create", "replace"):
+        if other.desired and isinstance(other.desired.state, Registration):
+            joining[other.desired.state.target_group].append(other.key)
     for step in [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]:
-        if step.notes.get("attach") or step.desired is None:
+        if step.notes.get("attach") or step.desired is None or _is_behind_new_entrance(draft, step):
             continue
-        taken = set(taken_up(draft, step))
-        for other in draft.of_kind("registration", "create", "replace"):
-            if (
-                other.desired
-                and isinstance(other.desired.state, Registration)
-                and other.desired.state.target_group in taken
-            ):
-                draft.after(step.key, other.key)
+        for group in taken_up(draft, step):
+            for key in joining[group]:
+                draft.after(step.key, key)
     for other in draft.of_kind("registration", "create", "replace"):
         group = (
             bind(other.state.target_group, draft.decisions.ids)
@@ -301,6 +300,16 @@ def _keep_old_entrance(draft: Draft) -> None:
                 and step.desired.state.load_balancer == gone.address
             ):
                 draft.after(gone.key, step.key, soft=True)
+
+
+def _is_behind_new_entrance(draft: Draft, step: Step) -> bool:
+    """Whether nobody asks yet, since the load balancer is made in this very plan and replaces none."""
+    state = step.desired.state if step.desired else None
+    if isinstance(state, Rule) and isinstance(state.listener, Address):
+        state = draft.decisions.wishes[state.listener].wish.state
+    if not isinstance(state, Listener) or not isinstance(state.load_balancer, Address):
+        return False
+    return draft.makers.get(state.load_balancer, "").startswith("create:")
 
 
 def _serving_groups(draft: Draft) -> set[str]:

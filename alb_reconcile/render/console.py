@@ -9,19 +9,38 @@ from typing import IO
 
 def emit(text: str) -> None:
     """Write a line to standard output. A reader that has left (`| head -1`) doesn't disturb a run."""
-    _write(sys.stdout, text)
+    _write(sys.stdout, text + "\n")
 
 
 def complain(text: str) -> None:
     """Write a line to standard error."""
-    _write(sys.stderr, text)
+    _write(sys.stderr, text + "\n")
+
+
+def finish(code: int) -> int:
+    """Flush both streams. Returns the exit code: 1 instead of 0 if what was to be read couldn't be written."""
+    for stream in (sys.stdout, sys.stderr):
+        _write(stream, "")
+    return code or int(bool(_unwritten))
+
+
+_unwritten: list[str] = []
 
 
 def _write(stream: IO[str], text: str) -> None:
     try:
-        stream.write(text + "\n")
+        stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _silence(stream)
     except UnicodeEncodeError:
-        stream.write(text.encode("ascii", "replace").decode("ascii") + "\n")
+        _write(stream, text.encode("ascii", "replace").decode("ascii"))
+    except OSError as error:  # a full disk; a run under way goes on
+        _silence(stream)
+        _unwritten.append(stream.name)
+        if stream is sys.stdout:
+            complain(f"standard output can't be written: {error.strerror}")
+
+
+def _silence(stream: IO[str]) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -69,7 +69,7 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
         if step.reason
         else []
     )
-    known = f"  {_short(step.id)}" if step.id and step.action != "create" else ""
+    known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
     yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}" + "".join(
         f"   {text}" for text in remarks
     )
@@ -114,7 +114,7 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
             found.append((name, value))
     width = max((len(name) for name, _ in found), default=0)
     for name, value in found:
-        yield f"      {name:<{width}}  {show(value, plan)}"
+        yield f"      {name:<{width}}  {_member(name, value, plan)}"
 
 
 def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:
@@ -122,17 +122,25 @@ def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: boo
     if change.path in _COLLECTIONS and isinstance(change.after, tuple):
         before, after = list(change.before or ()), list(change.after)
         for item in [item for item in before if item not in after]:
-            yield style.paint(f"      - {change.path} {show(item, plan)}", "red") + mark
+            yield style.paint(f"      - {change.path} {_member(change.path, item, plan)}", "red") + mark
         for item in [item for item in after if item not in before]:
-            yield style.paint(f"      + {change.path} {show(item, plan)}", "green") + mark
+            yield style.paint(f"      + {change.path} {_member(change.path, item, plan)}", "green") + mark
         return
-    yield f"      {change.path:<{width}}  {show(change.before, plan)} → {show(change.after, plan)}{mark}"
+    old, new = show(change.before, plan), show(change.after, plan)
+    if old == new:  # the same address: what is there now, and what takes its place
+        old = short_id(str(change.before))
+    yield f"      {change.path:<{width}}  {old} → {new}{mark}"
+
+
+def _member(name: str, value: Any, plan: Plan) -> str:
+    """A member of the property of that name; what a permission's source means depends on it."""
+    if isinstance(value, Permission):
+        return _permission(value, "to" if name == "egress" else "from", plan)
+    return show(value, plan)
 
 
 def show(value: Any, plan: Plan) -> str:
     """A property as a user reads it: ids of the stack by their addresses."""
-    if isinstance(value, Permission):
-        return _permission(value, plan)
     if isinstance(value, Address):
         return str(value)
     if isinstance(value, str):
@@ -152,7 +160,7 @@ def show(value: Any, plan: Plan) -> str:
     return str(plain(value))
 
 
-def _permission(item: Permission, plan: Plan) -> str:
+def _permission(item: Permission, way: str, plan: Plan) -> str:
     protocol = "all traffic" if item.protocol == "-1" else item.protocol
     ports = (
         ""
@@ -161,7 +169,7 @@ def _permission(item: Permission, plan: Plan) -> str:
         if item.from_port == item.to_port
         else f" {item.from_port}-{item.to_port}"
     )
-    return f"{protocol}{ports} from/to {show(item.source, plan)}" + (
+    return f"{protocol}{ports} {way} {show(item.source, plan)}" + (
         f" ({item.description})" if item.description else ""
     )
 
@@ -177,6 +185,7 @@ def _action(value: Any, plan: Plan) -> str:
     return f"{name} {', '.join(f'{key} {item}' for key, item in pairs)}"
 
 
-def _short(physical_id: str) -> str:
-    """An id as it is; of an ARN, what tells it from others."""
-    return physical_id.rpartition(":")[2].partition("|")[0] if physical_id.startswith("arn:") else physical_id
+def short_id(physical_id: str) -> str:
+    """An id as it is; of an ARN, what tells it from others; of a registration, its target."""
+    arn, _, member = physical_id.partition("|")
+    return member.replace("|", ":") or (arn.rpartition(":")[2] if arn.startswith("arn:") else arn)

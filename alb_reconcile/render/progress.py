@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.render.console import emit
+from alb_reconcile.render.console import complain, emit
+from alb_reconcile.render.plan import short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from alb_reconcile.apply import Event, Outcome
     from alb_reconcile.plan.model import Step
     from alb_reconcile.render.style import Style
 
 _DONE: Final = {"create": "created", "update": "updated", "replace": "made anew", "delete": "deleted"}
+_DOING: Final = {"create": "create", "update": "update", "replace": "make anew", "delete": "delete"}
 _EVERY: Final = 15.0
 """Seconds after which a wait that hasn't changed is mentioned again where there is no terminal."""
 
@@ -24,23 +27,26 @@ _EVERY: Final = 15.0
 class Progress:
     """Prints events as they come. On a terminal, a last line says what runs now and for how long."""
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, *, verbose: bool = False, speed: float = 1.0) -> None:
         self.style = style
-        self.live = sys.stdout.isatty()
+        self.verbose = verbose
+        self.speed = speed
+        """How much faster than the wall's clock AWS's runs; all times are shown on AWS's."""
+        self.live = sys.stdout.isatty() and not verbose
         self.running: dict[str, tuple[Step, float, str]] = {}
         self._said: dict[str, tuple[str, float]] = {}
         self._footer = False
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
-        key = event.step.key
+        key, text = event.step.key, _brief(event.text)
         if event.what in ("started", "waiting"):
             since = self.running.get(key, (event.step, time.monotonic(), ""))[1]
-            self.running[key] = (event.step, since, event.text)
+            self.running[key] = (event.step, since, text)
+            if event.what == "started" and self.verbose:
+                complain(f"  {event.step.address} started ({_DOING[event.step.action]})")
             if event.what == "waiting" and not self.live:
-                self._mention(
-                    key, f"  {event.step.address} waits for {event.text} ({event.elapsed:.0f} s)", event.text
-                )
+                self._mention(key, f"  {event.step.address} waits for {text} ({event.elapsed:.0f} s)", text)
         else:
             self.running.pop(key, None)
             self._line(_describe(event, self.style))
@@ -48,6 +54,7 @@ class Progress:
 
     def waiting(self, text: str) -> None:
         """Something that is waited for outside of any step."""
+        text = _brief(text)
         self._mention(text.partition("(")[0], f"  waits for {text}", text)
 
     def tick(self) -> None:
@@ -55,8 +62,9 @@ class Progress:
         if not self.live or not self.running:
             return
         now = time.monotonic()
+        alone = len(self.running) == 1
         parts = [
-            f"{step.address} {now - since:.0f} s{f' ({text})' if text else ''}"
+            f"{step.address} {(now - since) * self.speed:.0f} s{f' ({text})' if text and alone else ''}"
             for step, since, text in self.running.values()
         ]
         width = shutil.get_terminal_size().columns - 1
@@ -84,10 +92,15 @@ class Progress:
         emit(text)
 
 
+def _brief(text: str) -> str:
+    """What is waited for, without AWS's words for the usual."""
+    return re.sub(r"\(now initial .*\)$", "(now initial)", text)
+
+
 def _describe(event: Event, style: Style) -> str:
     step = event.step
     if event.what == "done":
-        word = _DONE[step.action]
+        word = _DONE[step.action] if step.part_of is None else f"old one deleted {short_id(step.id or '')}"
         made = (
             f" {event.text}"
             if step.action in ("create", "replace")
@@ -121,3 +134,9 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
         lines.append(f"  interrupted: {', '.join(dict.fromkeys(interrupted))}")
     lines.append("What is done stays done; run the same command again to go on from here.")
     return "\n".join(lines)
+
+
+def render_calls(calls: Mapping[str, int]) -> str:
+    """How many API calls were made, and which."""
+    each = ", ".join(f"{count} {name}" for name, count in sorted(calls.items()))
+    return f"{sum(calls.values())} API calls{': ' + each if each else ''}"

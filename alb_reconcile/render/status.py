@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.render.plan import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,7 @@ def _lines(stack: str, region: str, discovery: Discovery, style: Style) -> Itera
         yield "Nothing here belongs to this stack."
         return
     width = max(len(_label(item.address)) for item in shown)
+    broad = max(len(item.status or "present") for item in shown)
     for item in shown:
         status = item.status or "present"
         color = (
@@ -86,9 +88,9 @@ def _lines(stack: str, region: str, discovery: Discovery, style: Style) -> Itera
         )
         reason = " ".join(filter(None, (item.facts.get("reason"), item.facts.get("description"))))
         yield (
-            f"  {_label(item.address):<{width}}  {style.paint(status, color)}  {style.paint(_id(item), 'dim')}"
+            f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
             + (f"  {reason}" if reason else "")
-        )
+        ).rstrip()
     found = urls(discovery)
     if found:
         yield ""
@@ -100,4 +102,4 @@ def _label(address: Address) -> str:
 
 
 def _id(item: Observed) -> str:
-    return "" if item.address.kind == "registration" else item.id
+    return "" if item.address.kind == "registration" else short_id(item.id)

@@ -59,14 +59,26 @@ def parse(data: bytes) -> tuple[Node, list[Problem]]:
     try:
         root = composer.compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise _fatal(line, column, f"not valid YAML: {what}; correct the syntax here or just above") from None
+        marks = error.problem_mark, error.context_mark
+        mark = marks[0] or marks[1]
+        if marks[1] and "unexpected end" in what:  # where it begins says more than where the file ends
+            mark = marks[1]
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _fatal(line, column, f"not valid YAML: {what}; {_advice(text, line, column)}") from None
     except yaml.reader.ReaderError as error:
         line, column = _place(text, text.find(chr(error.character)))
         raise _fatal(line, column, "has a control character, which YAML forbids; remove it") from None
     return root, composer.problems
+
+
+def _advice(text: str, line: int, column: int) -> str:
+    written = text.split("\n")[line - 1 : line]
+    if written and written[0][column - 1 : column] == "\t":
+        return "indent with spaces, not with tabs"
+    if written and re.search(r"[\[{,:]\s*\$\{", written[0]):
+        return "put a ${…} that stands between { } or [ ] into quotes"
+    return "correct the syntax here or just above"
 
 
 # libyaml where PyYAML was built with it (all its wheels are); else the same in Python
@@ -111,9 +123,15 @@ def render_path(path: Path) -> str:
 
 def shorten(value: object, limit: int = 60) -> str:
     """A value as an error quotes it: on one line, and not longer than a user would read."""
-    text = (value if isinstance(value, str) else repr(value))[: limit * 2]
-    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    text = printable((value if isinstance(value, str) else repr(value))[: limit * 2])
     return f'"{text[:limit]}…"' if len(text) > limit else f'"{text}"'
+
+
+def printable(text: str) -> str:
+    """A text with escapes for what a terminal can't show, or would obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _fatal(line: int, column: int, message: str) -> DocumentError:
@@ -128,10 +146,11 @@ def _place(text: str, offset: int) -> tuple[int, int]:
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise _fatal(1, 1, f"is larger than {MAX_BYTES // 1024} KiB; split it into several stacks")
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        line, column = _place(data[: error.start].decode("utf-8", "replace"), error.start)
+        line, column = _place(data[: error.start].decode(), error.start)
         raise _fatal(line, column, "is not UTF-8 text; is this a YAML file? Save it as UTF-8") from None
     for offset, char in enumerate(text):
         if char < " " and char not in "\n\r\t":
@@ -150,6 +169,7 @@ _TRAPS: Final = (
     (re.compile(r"[-+]?[1-9][0-9]*_[0-9_]*"), "is a number to some YAML readers and text to others; leave out the _, or quote it"),
     (re.compile(r"[-+]?\.(?i:inf|nan)"), "is not a usable number; quote it if text is meant"),
 )  # fmt: skip
+_TRAP: Final = re.compile("|".join(pattern.pattern for pattern, _ in _TRAPS))
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: Final[dict[str, Scalar]] = {
@@ -253,10 +273,11 @@ class _Composer:
         return text
 
     def _refuse_traps(self, text: str, place: tuple[int, int]) -> bool:
-        why = next((why for pattern, why in _TRAPS if len(text) < 40 and pattern.fullmatch(text)), None)
-        if why:
-            self._problem(place, f"{shorten(text)} {why}")
-        return why is not None
+        if len(text) >= 40 or not _TRAP.fullmatch(text):
+            return False
+        why = next(why for pattern, why in _TRAPS if pattern.fullmatch(text))
+        self._problem(place, f"{shorten(text)} {why}")
+        return True
 
     def _open(self, event: Any) -> None:
         place = _start(event)

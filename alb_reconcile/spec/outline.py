@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from alb_reconcile.errors import Problem
-from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, render_path, to_plain
+from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
 from alb_reconcile.values import is_aws_id
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
 Entry = dict[str, Any]
+MAX_MESSAGE: Final = 500
 
 
 class Reference(NamedTuple):
@@ -60,9 +61,11 @@ class Outline:
         self._reported[warning] += 1
         if self._reported[warning] > MAX_PROBLEMS:
             return
+        if len(message) > MAX_MESSAGE:  # a name that was refused, and may be as long as the file
+            message = f"{message[:MAX_MESSAGE]}…"
         node, place = find(self.root, path)
         line, column = place if at_key else (node.line, node.column)
-        self.problems.append(Problem(line, column, render_path(path), message, warning))
+        self.problems.append(Problem(line, column, render_path(path), printable(message), warning))
 
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""
@@ -134,8 +137,9 @@ class Outline:
                 if isinstance(subnet, str)
             }
             return vpcs.pop() if len(vpcs) == 1 else None
-        if isinstance(entry.get("vpc"), str):
-            return str(entry["vpc"])
+        vpc = entry.get("vpc")
+        if isinstance(vpc, str):
+            return vpc if is_aws_id(vpc) or vpc in self.entries("vpcs") else None
         own = self.entries("vpcs")
         return next(iter(own)) if len(own) == 1 and "vpc" not in self.given((section, name)) else None
 
@@ -159,6 +163,7 @@ class Outline:
         return [name for name in names or () if isinstance(name, str) and not is_aws_id(name)]
 
 
+@cache
 def network(text: object) -> ipaddress.IPv4Network | None:
     """An IPv4 range without host bits, or None."""
     try:

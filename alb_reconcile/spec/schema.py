@@ -11,7 +11,16 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.errors import Problem
-from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, render_path, shorten, to_plain
+from alb_reconcile.spec.document import (
+    MAX_PROBLEMS,
+    Node,
+    Path,
+    find,
+    printable,
+    render_path,
+    shorten,
+    to_plain,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -72,6 +81,7 @@ def _rewrite(schema: Any, file: str) -> Any:
     return result
 
 
+@cache
 def resolved(name: str) -> _Schema:
     """A kind's schema with all its references put in place (none is recursive). Keys beside a $ref win."""
     result: _Schema = _inline(load_schemas()[f"{name}.schema.json"], f"{name}.schema.json")
@@ -200,7 +210,7 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         what = (
             f"; it is {_describe(schema['properties'][key])}" if key in schema.get("properties", {}) else ""
         )
-        return at_key(f"{key} is missing{what}")
+        return [Problem(*place, render_path((*path, key)), f"is missing{what}")]
     if error.parent is not None and "propertyNames" in error.absolute_schema_path:
         return []
     if "propertyNames" in error.absolute_schema_path:
@@ -214,11 +224,12 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         ]
     if value is None and keyword in ("type", "enum"):
         empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
-        todo = (
-            f"write {empty}, or leave the key out"
-            if empty
-            else f"give it {describe_type(schema)}, or leave the key out"
-        )
+        if empty is None or "minItems" in schema:
+            todo = f"give it {describe_type(schema)}"
+        else:
+            todo = f"write {empty}"
+        if not _is_required(path):
+            todo += ", or leave the key out" if isinstance(path[-1], str) else ", or remove it"
         return at_key(f"is empty; {todo}")
     messages: dict[str, Callable[[], str]] = {
         "type": lambda: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
@@ -234,7 +245,7 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         "maxItems": lambda: f"has {len(value)} entries; give it at most {schema['maxItems']}",
         "minProperties": lambda: f"says nothing; give one of {', '.join(schema['properties'])}",
         "maxProperties": lambda: (
-            f"has {len(value)} keys ({', '.join(list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
+            f"has {len(value)} keys ({', '.join(printable(key[:60]) for key in list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
         ),
         "uniqueItems": lambda: (
             f"{shorten(value)} is given twice; keep one"
@@ -243,6 +254,14 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         ),
     }
     return at_value(messages[keyword]() if keyword in messages else str(error.message))
+
+
+def _is_required(path: Path) -> bool:
+    schema = resolved("stack")
+    for part in path[:-1]:
+        below = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        schema = below or schema.get("additionalProperties") or {}
+    return path[-1] in schema.get("required", ())
 
 
 def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
@@ -273,12 +292,14 @@ def _kind_of(value: object) -> str:
 
 
 def _quote_hint(value: object, schema: _Schema) -> str:
+    if "quotes" in describe_type(schema):
+        return ""
     if "string" in _types(schema) and isinstance(value, int | float) and not isinstance(value, bool):
         return "; put it in quotes"
     if isinstance(value, str) and "integer" in _types(schema) and value.isdigit():
         return "; take it out of its quotes"
-    if isinstance(value, str) and "array" in _types(schema):
-        return f"; write [{value[:40]}]"
+    if isinstance(value, str) and "array" in _types(schema) and re.fullmatch(r"[\w.*/-]{1,60}", value):
+        return f"; write [{value}]"
     return ""
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from alb_reconcile.errors import Problem, SpecError
+from alb_reconcile.errors import Problem, SpecError, UsageError
 from alb_reconcile.kind import Desired
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
-from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, shorten
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.variables import substitute
 from alb_reconcile.values import Address
@@ -28,6 +29,8 @@ class Stack:
     desired: Mapping[Address, Desired]
     warnings: tuple[Problem, ...]
     file: str
+    place: tuple[int, int] = (1, 1)
+    """The line and column of its name."""
 
 
 def load_stack(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Stack:
@@ -56,6 +59,8 @@ def parse_stack(
     data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None
 ) -> Stack:
     """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
+    if region and not re.fullmatch(schema.resolved("stack")["properties"]["region"]["pattern"], region):
+        raise UsageError(f"--region wants a region such as us-east-1, not {shorten(region)}")
     try:
         root, problems = parse(data)
     except DocumentError as error:
@@ -64,7 +69,7 @@ def parse_stack(
     invalid, refused = schema.validate(root)
     problems += refused
     if not isinstance(root.value, dict):
-        raise SpecError(file, problems)
+        raise SpecError(file, _one_a_place(problems))
     outline = Outline(root, invalid, folder, region)
     if region and outline.data.get("region", region) != region:
         outline.error(
@@ -81,6 +86,7 @@ def parse_stack(
         desired=build(outline),
         warnings=tuple(problems),
         file=file,
+        place=find(root, ("stack",))[1],
     )
 
 

@@ -51,6 +51,8 @@ class _Substitution:
             node.substituted = True
 
     def _replace(self, node: Node, text: str, path: Path) -> str:
+        undefined: dict[str, None] = {}
+
         def value(match: re.Match[str]) -> str:
             if match[0] == "$${":
                 return "${"
@@ -67,24 +69,33 @@ class _Substitution:
             if match[2] is not None:
                 return given or match[2]
             if given is None:
-                near = get_close_matches(
-                    match[1][:64], [name for name in self.variables if len(name) < 64], 1, 0.8
-                )
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                self._problem(
-                    node,
-                    path,
-                    f"the variable {match[1][:64]} is not defined{hint}; set it with --set {match[1][:64]}=VALUE or in the environment, or write ${{{match[1][:64]}:-default}}",
-                )
+                undefined[match[1][:64]] = None
                 return match[0]
             return given
 
         result = _VARIABLE.sub(value, text)
+        if undefined:
+            self._undefined(node, path, list(undefined)[:8])
         self.length += len(result)
         if self.length > MAX_BYTES:
             self._problem(node, path, "the variables make the spec too large; shorten their values")
             return ""
         return result
 
+    def _undefined(self, node: Node, path: Path, names: list[str]) -> None:
+        known = [name for name in self.variables if len(name) < 64]
+        near = get_close_matches(names[0], known, 1, 0.8)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        what = f"the variable {names[0]} is not defined{hint}"
+        if len(names) > 1:
+            what = f"the variables {', '.join(names)} are not defined{hint}"
+        them = "it" if len(names) == 1 else "them"
+        self._problem(
+            node,
+            path,
+            f"{what}; set {them} with --set {names[0]}=VALUE or in the environment, or write ${{{names[0]}:-default}}",
+        )
+
     def _problem(self, node: Node, path: Path, message: str) -> None:
-        self.problems.append(Problem(node.line, node.column, render_path(path), message))
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(node.line, node.column, render_path(path), message))

@@ -34,21 +34,21 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
             path,
             f"these are in different VPCs ({', '.join(sorted(vpcs))}), and a load balancer is in one; choose subnets of one",
         )
-    zones: dict[str, str] = {}
-    for index, subnet in enumerate(subnets):
-        zone = outline.zone_of(subnet)
-        if zone and zone in zones:
-            outline.error(
-                (*path, index),
-                f"{subnet} is in the zone {zone} like {zones[zone]}, and AWS takes one subnet a zone; choose one of another zone",
-            )
-        elif zone:
-            zones[zone] = subnet
-    own = outline.own(subnets)
-    if len(own) == len(subnets) > 1 and len(zones) == 1 and all(map(outline.zone_of, own)):
+    in_zones = [outline.zone_of(subnet) for subnet in subnets]
+    if len(subnets) > 1 and in_zones[0] and len(set(in_zones)) == 1:
         outline.error(
             path, "these are all in one zone, and AWS wants at least two; add a subnet in another zone"
         )
+        in_zones = []
+    zones: dict[str, str] = {}
+    for index, zone in enumerate(in_zones):
+        if zone and zone in zones:
+            outline.error(
+                (*path, index),
+                f"{subnets[index]} is in the zone {zone} like {zones[zone]}, and AWS takes one subnet a zone; choose one of another zone",
+            )
+        elif zone:
+            zones[zone] = subnets[index]
     if entry.get("scheme", "internet-facing") == "internet-facing":
         for vpc in vpcs:
             gateways = {
@@ -67,8 +67,8 @@ def _check_listener(outline: Outline, listener: Listener) -> None:
     entry = listener.entry
     if entry.get("protocol") == "HTTPS" and "certificate_arn" not in outline.given(listener.path):
         outline.error(
-            listener.path,
-            "certificate_arn is missing, which HTTPS needs; give it the ARN of a certificate in ACM",
+            (*listener.path, "certificate_arn"),
+            "is missing, which HTTPS needs; give it the ARN of a certificate in ACM",
             at_key=True,
         )
     if entry.get("protocol") == "HTTP":
@@ -137,8 +137,8 @@ def _check_action(outline: Outline, path: Path, action: dict[str, Any]) -> None:
         place = (*path, "forward", "stickiness")
         if stickiness.get("enabled") and "duration_seconds" not in outline.given(place):
             outline.error(
-                place,
-                "duration_seconds is missing, which stickiness needs; give it 1 to 604800",
+                (*place, "duration_seconds"),
+                "is missing, which stickiness needs; give it 1 to 604800",
             )
     redirect = action.get("redirect")
     changed = {"protocol", "port", "host", "path"}
@@ -187,6 +187,7 @@ def _check_use(outline: Outline) -> None:
                 path, f"{group} is in the VPC {other}, but the load balancer is in {vpc}; both must be in one"
             )
     for group, entry in outline.entries("target_groups").items():
+        _check_target_vpcs(outline, group, entry)
         if group in users:
             _check_zones(outline, group, entry, users[group])
         elif entry.get("targets"):
@@ -197,10 +198,21 @@ def _check_use(outline: Outline) -> None:
             )
 
 
+def _check_target_vpcs(outline: Outline, group: str, entry: dict[str, Any]) -> None:
+    vpc = outline.vpc_of("target_groups", group)
+    for index, target in enumerate(entry.get("targets") or ()):
+        other = outline.vpc_of("instances", target) if isinstance(target, str) else None
+        if vpc and other and vpc != other and is_aws_id(vpc) == is_aws_id(other):
+            outline.error(
+                ("target_groups", group, "targets", index),
+                f"{target} is in the VPC {other}, but the target group is in {vpc}; both must be in one",
+            )
+
+
 def _check_zones(outline: Outline, group: str, entry: dict[str, Any], load_balancer: str) -> None:
     balanced = outline.entries("load_balancers")[load_balancer].get("subnets") or ()
-    served = {outline.zone_of(subnet) for subnet in balanced if isinstance(subnet, str)}
-    if None in served:
+    served = {outline.zone_of(subnet) if isinstance(subnet, str) else None for subnet in balanced}
+    if not served or None in served:
         return  # a foreign subnet's zone is known at plan time only
     for index, target in enumerate(entry.get("targets") or ()):
         instances = outline.entries("instances").get(target, {}) if isinstance(target, str) else {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.spec.document import shorten
+
 if TYPE_CHECKING:
     from alb_reconcile.spec.outline import Outline
 
@@ -60,22 +62,23 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
     if "user_data_file" not in entry:
         return
     path = ("instances", name, "user_data_file")
+    name_of_file = shorten(entry["user_data_file"])
     try:
         file = (outline.folder / entry["user_data_file"]).resolve()
         if not file.is_relative_to(outline.folder.resolve()):
             outline.error(
                 path,
-                f'"{entry["user_data_file"]}" leaves the folder of the spec; put the file beside the spec or below it',
+                f"{name_of_file} leaves the folder of the spec; put the file beside the spec or below it",
             )
         elif not file.is_file():
             outline.error(
                 path,
-                f'there is no file "{entry["user_data_file"]}" in {outline.folder}; correct the name (it is relative to the spec)',
+                f"there is no file {name_of_file} in {outline.folder}; correct the name (it is relative to the spec)",
             )
         elif (size := file.stat().st_size) > MAX_USER_DATA:
             outline.error(
                 path,
-                f'"{entry["user_data_file"]}" is {size:,} bytes; AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot',
+                f"{name_of_file} is {size:,} bytes; AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot",
             )
         else:
             file.read_bytes()

@@ -51,6 +51,8 @@ def _check_references(outline: Outline) -> None:
                 if names
                 else f"; there are no {section} in this file"
             )
+            if is_id_of(kind, target):
+                known = "; an id has 8 or 17 hex digits behind its prefix"
             hint = f"; did you mean {near[0]}?" if near else known
             outline.error(path, f'there is no "{target}" under {section}{hint}')
 

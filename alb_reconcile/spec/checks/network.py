@@ -33,8 +33,8 @@ def _check_implied_vpcs(outline: Outline) -> None:
                 f"say which: {', '.join(vpcs[:8])}" if vpcs else "give a VPC's id, or declare one under vpcs"
             )
             outline.error(
-                (section, name),
-                f"vpc is missing, and the file has {len(vpcs) or 'no'} VPCs; {choice}",
+                (section, name, "vpc"),
+                f"is missing, and the file has {len(vpcs) or 'no'} VPCs; {choice}",
                 at_key=True,
             )
 
@@ -59,10 +59,14 @@ def _range(outline: Outline, path: Path, text: Any) -> ipaddress.IPv4Network | N
     """The range, or None with its mistake reported."""
     if text is None:
         return None
+    loose: ipaddress.IPv4Network | ipaddress.IPv6Network | None
     try:
         loose = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        outline.error(path, f'"{text}" is no range of addresses; write one such as 10.0.0.0/16')
+        loose = None
+    if loose is None or loose.version != (6 if path[-1] == "ipv6_cidr_block" else 4):
+        example = "2001:db8::/32" if path[-1] == "ipv6_cidr_block" else "10.0.0.0/16"
+        outline.error(path, f'"{text}" is no range of addresses; write one such as {example}')
         return None
     if str(loose.network_address) != str(ipaddress.ip_interface(text).ip):
         outline.error(path, f'"{text}" has bits set behind its prefix; write {loose}')
@@ -154,11 +158,20 @@ def _same_vpc(outline: Outline, path: Path, section: str, name: str, vpc: str | 
 def _check_security_groups(outline: Outline) -> None:
     for name, entry in outline.entries("security_groups").items():
         for direction in ("ingress", "egress"):
+            seen: dict[tuple[object, ...], int] = {}
             for index, permission in enumerate(entry.get(direction) or ()):
                 if isinstance(permission, dict):
                     path = ("security_groups", name, direction, index)
                     _check_ports(outline, path, permission)
                     _check_source(outline, path, permission, outline.vpc_of("security_groups", name))
+                    if permission.keys() != outline.given(path).keys():
+                        continue  # what is wrong in it has been said
+                    first = seen.setdefault(_identity(permission), index)
+                    if first != index:
+                        outline.error(
+                            path,
+                            f"is {direction}[{first}] again, and AWS takes a rule once, whatever its description; keep one",
+                        )
     for section in ("instances", "load_balancers"):
         for name, entry in outline.entries(section).items():
             for index, group in enumerate(entry.get("security_groups") or ()):
@@ -170,6 +183,12 @@ def _check_security_groups(outline: Outline) -> None:
                         group,
                         outline.vpc_of(section, name),
                     )
+
+
+def _identity(permission: dict[str, Any]) -> tuple[object, ...]:
+    """What AWS tells rules apart by."""
+    ends = [permission.get(key, permission.get("port")) for key in ("from_port", "to_port")]
+    return (permission.get("protocol"), *ends, *(permission.get(key) for key in _SOURCES))
 
 
 def _check_ports(outline: Outline, path: Path, permission: dict[str, Any]) -> None:
@@ -190,8 +209,14 @@ def _check_ports(outline: Outline, path: Path, permission: dict[str, Any]) -> No
             (*path, given[0]),
             "one end of the range is missing; give both from_port and to_port, or port alone",
         )
+    elif protocol == "icmp" and "port" in given:
+        outline.error(
+            (*path, "port"), "icmp has no ports; give from_port (the type) and to_port (the code), -1 for all"
+        )
     elif not given and protocol in ("tcp", "udp"):
-        outline.error(path, "port is missing; give port, or from_port and to_port (0 and 65535 for all)")
+        outline.error(
+            (*path, "port"), "is missing; give port, or from_port and to_port (0 and 65535 for all)"
+        )
     elif protocol in ("tcp", "udp") and {"from_port", "to_port"} <= permission.keys():
         if permission["from_port"] < 0 or permission["to_port"] < 0:
             outline.error((*path, "from_port"), "-1 is for icmp only; give ports from 0 to 65535")

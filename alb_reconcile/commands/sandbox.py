@@ -1,0 +1,59 @@
+"""`sandbox start|stop|status|reset`: the local AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alb_reconcile import local
+from alb_reconcile.errors import ExitCode
+from alb_reconcile.render.console import emit
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def start(args: argparse.Namespace) -> ExitCode:
+    """Start it, unless it runs."""
+    found, fresh = local.start(args.port, args.speed)
+    emit(f"The sandbox {'is started' if fresh else 'runs already'}: {_where(found)}")
+    emit("")
+    emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
+    return ExitCode.OK
+
+
+def stop(_: argparse.Namespace) -> ExitCode:
+    """End it."""
+    found = local.stop()
+    emit("The sandbox has ended, and what was in it is gone." if found else "No sandbox was running.")
+    return ExitCode.OK
+
+
+def status(_: argparse.Namespace) -> ExitCode:
+    """Say whether it runs, and how other tools reach it. Exits with 1 if it doesn't."""
+    found = local.running()
+    if found is None:
+        emit("No sandbox is running.")
+        return ExitCode.FAILED
+    emit(f"The sandbox runs: {_where(found)}")
+    emit(f"  process {found.pid}, since {found.started}, state file {local.state_file()}")
+    emit("")
+    emit("For the AWS CLI, boto3 and other tools:")
+    for line in (
+        f"AWS_ENDPOINT_URL={found.endpoint_url}",
+        "AWS_ACCESS_KEY_ID=sandbox",
+        "AWS_SECRET_ACCESS_KEY=sandbox",
+        f"AWS_DEFAULT_REGION={local.REGION}",
+    ):
+        emit(f"  export {line}")
+    return ExitCode.OK
+
+
+def reset(_: argparse.Namespace) -> ExitCode:
+    """Empty it."""
+    found = local.reset()
+    emit("The sandbox is empty." if found else "No sandbox is running; there is nothing to empty.")
+    return ExitCode.OK
+
+
+def _where(found: local.Sandbox) -> str:
+    return f"{found.endpoint_url}, {found.speed:g} times as fast as AWS"

@@ -1,0 +1,113 @@
+"""One plan from memory: `python -m tests.bench.planned SPEC CASE` prints its processor time and the process's memory as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile import tags
+from alb_reconcile.discover import Discovery
+from alb_reconcile.kind import Desired, Facts, Kind, Observed, bind
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.plan.planner import Options, make_plan
+from alb_reconcile.spec.stack import Stack, load_stack
+from alb_reconcile.values import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REGION: Final = "us-west-2"
+_PREFIXES: Final = {
+    "vpc": "vpc", "subnet": "subnet", "internet_gateway": "igw", "route_table": "rtb", "security_group": "sg", "instance": "i",
+}  # fmt: skip
+_DRIFT: Final[Mapping[str, Mapping[str, Any]]] = {
+    "vpc": {"enable_dns_hostnames": False},
+    "subnet": {"map_public_ip_on_launch": False},
+    "internet_gateway": {"vpc": None},
+    "route_table": {"routes": ()},
+    "security_group_rules": {"ingress": ()},
+    "instance": {"security_groups": ()},
+    "load_balancer": {"security_groups": ()},
+    "listener": {"protocol": "HTTPS"},
+    "target_group": {"health_check": {"path": "/other"}},
+}
+"""What somebody did behind the tool's back, by kind: something that AWS can change in place."""
+_FACTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "route_table": {"associations": {}},
+    "target_group": {"load_balancers": ()},
+    "load_balancer": {"dns_name": "", "vpc": None, "zones": []},
+    "instance": {"client_token": "", "zone": f"{REGION}a"},
+}
+
+
+def _id(address: Address, number: int) -> str:
+    if prefix := _PREFIXES.get(address.kind):
+        return f"{prefix}-{number:017x}"
+    kind = {"load_balancer": "loadbalancer/app", "target_group": "targetgroup"}.get(
+        address.kind, address.kind
+    )
+    return f"arn:aws:elasticloadbalancing:{REGION}:123456789012:{kind}/{number:016x}"
+
+
+def observe(stack: Stack, case: str) -> Discovery:
+    """What AWS would have after an apply: with `drift`, each resource otherwise than wanted; with `replace`, other images."""
+    ids = {address: _id(address, number) for number, address in enumerate(stack.desired, 1)}
+    facts = Facts(desired=stack.desired)
+    resources = [
+        _observed(stack.name, wish, bind(wish.creation, ids).settle(None, facts), ids, case)
+        for wish in stack.desired.values()
+    ]
+    return Discovery("123456789012", tuple(resources))
+
+
+def _observed(stack: str, wish: Desired, state: Kind, ids: Mapping[Address, str], case: str) -> Observed:
+    kind = wish.address.kind
+    if isinstance(state, Instance):
+        image = "ami-00000000000000000" if case == "replace" else state.image_id
+        state = replace(state, subnets=state.subnets[:1], image_id=image)
+    found = tags.tags_of(wish, stack)
+    if case == "drift":
+        state = replace(state, **_DRIFT.get(kind, {}))
+        found = {**found, tags.SPEC: "0"}
+    own_facts = dict(_FACTS.get(kind, {}))
+    if kind == "load_balancer":
+        own_facts["vpc"] = ids[Address("vpc", "main")]
+    status = {"instance": "running", "registration": "healthy", "load_balancer": "active"}.get(kind, "")
+    return Observed(wish.address, ids[wish.address], state, found, stack, status, facts=own_facts)
+
+
+def _peak() -> float:
+    """The most memory that this process ever had, in MB (getrusage's figure includes what the parent had)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+
+
+def main() -> None:
+    """Plan once."""
+    stack = load_stack(sys.argv[1])
+    case = sys.argv[2]
+    discovery = Discovery("123456789012") if case == "new" else observe(stack, case)
+    desired = {} if case == "destroy" else stack.desired
+    started = time.process_time()
+    plan = make_plan(stack.name, REGION, desired, discovery, Options(destroy=case == "destroy", check=False))
+    seconds = time.process_time() - started
+    assert plan.is_empty == (case == "same"), [step.key for step in plan.steps][:5]
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "megabytes": _peak(),
+                "resources": len(stack.desired),
+                "steps": len(plan.steps),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

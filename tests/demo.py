@@ -1,0 +1,318 @@
+"""The main job as a story, on an AWS that lives on this machine: `make demo`. Every claim in it is checked."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOOL = str(Path(sys.executable).parent / "alb-reconcile")
+SPECS = Path(__file__).parent.parent / "specs"
+SPEC = "specs/demo.yaml"
+REGION = "us-east-1"
+STACK = "alb-reconcile:stack"
+COLORED = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+class Untrue(Exception):  # noqa: N818 (a claim of the story, not an error of the program)
+    """The story said something that isn't so."""
+
+
+def paint(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if COLORED else text
+
+
+def heading(text: str) -> None:
+    print(f"\n{paint('━━ ' + text + ' ' + '━' * max(0, 92 - len(text)), '1;36')}\n", flush=True)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def check(holds: object, claim: str) -> None:
+    """A claim of the story, which must hold."""
+    if not holds:
+        raise Untrue(claim)
+    say(f"{paint('✓', '32')} {claim}")
+
+
+class Stage:
+    """A folder with the specs, a sandbox of its own, and the command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(SPECS, folder / "specs")
+        kept = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
+        self.environment = {name: os.environ[name] for name in kept if name in os.environ}
+        self.summary = ""
+        """The last plan's summary line."""
+        self.environment |= {"ALB_RECONCILE_SANDBOX_DIR": str(folder / "sandbox"), "PYTHONUTF8": "1"}
+
+    def run(self, *arguments: str, expect: int = 0, after: str = "") -> str:
+        """Show a command and its output (from the line that starts with `after` on). Returns all of the output."""
+        say(paint("$ alb-reconcile " + " ".join(arguments), "1"))
+        lines, shown = [], not after
+        with subprocess.Popen(
+            [TOOL, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                lines.append(line)
+                if not shown and line.startswith(after):
+                    shown = True
+                    print("  [the plan, as above]")
+                if shown:
+                    print(f"  {line.rstrip()}", flush=True)
+        print()
+        if process.returncode != expect:
+            print("".join(lines) if not shown else "", end="", file=sys.stderr)
+            raise Untrue(f"the command exits with {expect}; it was {process.returncode}")
+        summary = next((line.partition(".")[0] for line in lines if line.startswith("Plan: ")), "")
+        if after and summary != self.summary:
+            raise Untrue(f"the plan is as above; it was {summary}")
+        self.summary = summary
+        return "".join(lines)
+
+    def quietly(self, *arguments: str) -> str:
+        """Standard output of a command that isn't part of the story."""
+        ended = subprocess.run(
+            [TOOL, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+        if ended.returncode:
+            raise Untrue(f"alb-reconcile {' '.join(arguments)} succeeds")
+        return ended.stdout
+
+    def plan(self) -> dict[str, str]:
+        """What would be done now: actions by address, the second half of replacements left out."""
+        found = json.loads(self.quietly("plan", "--sandbox", "--format", "json", SPEC))
+        making = {step["address"] for step in found["steps"] if step["action"] != "delete"}
+        return {
+            step["address"]: step["action"]
+            for step in found["steps"]
+            if step["action"] != "delete" or step["address"] not in making
+        }
+
+    def client(self, service: str) -> Any:
+        """boto3, for what somebody does by hand."""
+        state = json.loads((self.folder / "sandbox" / "sandbox.json").read_text())
+        return boto3.Session("sandbox", "sandbox", region_name=REGION).client(
+            service, endpoint_url=f"http://127.0.0.1:{state['port']}"
+        )
+
+
+def ids(stage: Stage) -> dict[str, str]:
+    """Physical ids by address."""
+    found = json.loads(stage.quietly("status", "--sandbox", "--format", "json", SPEC))
+    return {item["address"]: item["id"] for item in found["resources"]}
+
+
+def create(stage: Stage) -> None:
+    heading("1  One file, and nothing there yet")
+    say(f"{SPEC} describes two small web APIs behind one load balancer. What would be done?\n")
+    stage.run("plan", "--sandbox", SPEC)
+    planned = stage.plan()
+    check(set(planned.values()) == {"create"}, f"The plan creates {len(planned)} resources and nothing else.")
+
+    heading("2  Apply")
+    say("Everything that can is made at once; the command ends when the service answers.\n")
+    stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
+    output = stage.run("status", "--sandbox", SPEC)
+    check(output.count("healthy") == 2, "Both web APIs are healthy behind the load balancer.")
+
+    heading("3  Plan again")
+    stage.run("plan", "--sandbox", "--detailed-exitcode", SPEC)
+    check(not stage.plan(), "Nothing is left to do. No state file was written: AWS itself is the state.")
+
+
+def drift(stage: Stage) -> None:
+    heading("4  Meanwhile, somebody works by hand")
+    ec2, elb, known = stage.client("ec2"), stage.client("elbv2"), ids(stage)
+    web, balancer = known["security_group.web"], known["security_group.load-balancer"]
+    http = {
+        "IpProtocol": "tcp",
+        "FromPort": 80,
+        "ToPort": 80,
+        "UserIdGroupPairs": [{"GroupId": balancer}],
+    }
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    instance = known["instance.web-1"]
+    deeds: tuple[tuple[str, Callable[[], object]], ...] = (
+        (
+            "revokes the rule that lets the load balancer in",
+            lambda: ec2.revoke_security_group_ingress(GroupId=web, IpPermissions=[http]),
+        ),
+        (
+            "opens SSH to the world",
+            lambda: ec2.authorize_security_group_ingress(GroupId=web, IpPermissions=[ssh]),
+        ),
+        (
+            "deregisters web-1 from the target group",
+            lambda: elb.deregister_targets(
+                TargetGroupArn=known["target_group.web"], Targets=[{"Id": instance}]
+            ),
+        ),
+        ("deletes the listener", lambda: elb.delete_listener(ListenerArn=known["listener.public/http"])),
+        (
+            "terminates web-2",
+            lambda: ec2.terminate_instances(InstanceIds=[known["instance.web-2"]]),
+        ),
+    )
+    for text, deed in deeds:
+        deed()
+        say(f"  boto3: somebody {text}")
+    ec2.get_waiter("instance_terminated").wait(
+        InstanceIds=[known["instance.web-2"]], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    elb.get_waiter("target_deregistered").wait(
+        TargetGroupArn=known["target_group.web"],
+        Targets=[{"Id": instance}],
+        WaiterConfig={"Delay": 1, "MaxAttempts": 60},
+    )
+    say("\nSome seconds later, what would be done?\n")
+    output = stage.run("plan", "--sandbox", SPEC)
+    planned = stage.plan()
+    wanted = {
+        "security_group_rules.web": "update",
+        "registration.web/web-1:80": "create",
+        "listener.public/http": "create",
+        "instance.web-2": "create",
+        "registration.web/web-2:80": "create",
+    }
+    check({key: planned.get(key) for key in wanted} == wanted, "The plan names each of them.")
+    check(planned == wanted, "The plan names nothing else.")
+    check("+ ingress tcp 80" in output, "The revoked rule comes back.")
+    check("- ingress tcp 22" in output, "The stray one goes.")
+
+    heading("5  Apply repairs each")
+    stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
+    check(not stage.plan(), "Nothing is left to do.")
+    rules = ec2.describe_security_groups(GroupIds=[web])["SecurityGroups"][0]["IpPermissions"]
+    check([rule["FromPort"] for rule in rules] == [80], "AWS says so too: port 80 is open, port 22 isn't.")
+    now = ids(stage)
+    check(
+        now["instance.web-1"] == instance and now["instance.web-2"] != known["instance.web-2"],
+        "web-1 is the instance that it was; web-2 is a new one.",
+    )
+
+
+class Watcher(threading.Thread):
+    """Counts the healthy targets of a group, again and again, until it is told to stop."""
+
+    def __init__(self, elb: Any, group: str) -> None:
+        super().__init__(daemon=True)
+        self.elb, self.group = elb, group
+        self.counts: list[int] = []
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.2):
+            found = self.elb.describe_target_health(TargetGroupArn=self.group)["TargetHealthDescriptions"]
+            self.counts.append(sum(item["TargetHealth"]["State"] == "healthy" for item in found))
+
+
+def roll(stage: Stage) -> None:
+    heading("6  A new version of the web API")
+    program = stage.folder / "specs" / "user-data" / "web-api.py"
+    with program.open("a", encoding="utf-8") as stream:
+        stream.write("# version 2\n")
+    say("specs/user-data/web-api.py has changed, so both instances are to be replaced:\n")
+    before = ids(stage)
+    stage.run("plan", "--sandbox", SPEC)
+    planned = stage.plan()
+    check(
+        [planned.get(f"instance.web-{number}") for number in (1, 2)] == ["replace", "replace"],
+        "The plan replaces web-1 and web-2.",
+    )
+    say("\nOne after the other: the new one is made and healthy before the old one is drained and goes.\n")
+    watcher = Watcher(stage.client("elbv2"), before["target_group.web"])
+    watcher.start()
+    stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
+    watcher.ended.set()
+    watcher.join()
+    now, ec2 = ids(stage), stage.client("ec2")
+    names = ("instance.web-1", "instance.web-2")
+    check(all(now[name] != before[name] for name in names), "Both instances are new ones.")
+    for name in names:
+        data = ec2.describe_instance_attribute(InstanceId=now[name], Attribute="userData")["UserData"][
+            "Value"
+        ]
+        check(base64.b64decode(data).endswith(b"# version 2\n"), f"{name} runs version 2.")
+    check(
+        watcher.counts and min(watcher.counts) >= 2,
+        f"At {len(watcher.counts)} looks during the roll, never fewer than 2 targets were healthy.",
+    )
+    check(not stage.plan(), "Nothing is left to do.")
+
+
+def destroy(stage: Stage) -> None:
+    heading("7  Destroy")
+    stage.run("destroy", "--sandbox", "--yes", SPEC)
+    output = stage.run("stacks", "--sandbox", "--region", REGION)
+    check(output.startswith("No stack"), "No stack is listed any more.")
+    ec2, elb = stage.client("ec2"), stage.client("elbv2")
+    check(
+        not ec2.describe_vpcs(Filters=[{"Name": "tag-key", "Values": [STACK]}])["Vpcs"]
+        and not elb.describe_load_balancers()["LoadBalancers"]
+        and not elb.describe_target_groups()["TargetGroups"],
+        "AWS says so too: no network, no load balancer, no target group is left.",
+    )
+
+
+def main() -> int:
+    """Tell the story. Returns 0 if all of it was true."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as tidily as on Ctrl-C
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="alb-reconcile-demo-") as name:
+        stage = Stage(Path(name))
+        try:
+            say(
+                "This is alb-reconcile on a local AWS: no account, no credentials, no Docker.\n"
+                "AWS's own waiting times pass ten times as fast here; times shown are AWS's."
+            )
+            for chapter in (create, drift, roll, destroy):
+                chapter(stage)
+        except Untrue as claim:
+            print(f"\n{paint('✗', '31')} This isn't true: {claim}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("\nThe demo was interrupted.", file=sys.stderr)
+            return 130
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            stage.quietly("sandbox", "stop")
+    heading(f"The end, after {time.monotonic() - started:.0f} s")
+    say("The local AWS has ended. Your turn:")
+    say("  .venv/bin/alb-reconcile plan --sandbox specs/demo.yaml")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""SIGKILL before and after the calls that change something: the next run goes on, and nothing is left over."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.proxy import Proxy, in_front_of
+from tests.e2e.tool import DEMO, Account, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SOAK = bool(os.environ.get("SOAK"))
+SAMPLE = [(1, "after"), (14, "after"), (22, "before")]
+"""The demo's creation makes 25 calls that change something; at length all are tried, and some more."""
+ALL = [(number, when) for number in range(1, 31) for when in ("before", "after")]
+MADE = {
+    "vpcs": 1,
+    "subnets": 2,
+    "gateways": 1,
+    "route tables": 2,  # the VPC's main one too
+    "security groups": 3,  # and its default one
+    "instances": 2,
+    "load balancers": 1,
+    "target groups": 1,
+    "listeners": 1,
+    "targets": 2,
+}
+
+
+@pytest.fixture
+def proxied(sandbox: Tool, tmp_path: Path) -> Iterator[tuple[Proxy, Tool]]:
+    with in_front_of(sandbox, tmp_path / "proxied") as found:
+        yield found
+
+
+def killed(proxy: Proxy, tool: Tool, number: int, when: str) -> bool:
+    """Apply, and be killed. Returns False if the run made fewer calls and came to its end."""
+    proxy.arm(number, when)
+    with tool.started("apply", "--yes", DEMO) as process:
+        proxy.victim = process
+        process.communicate(timeout=100)
+    proxy.disarm()
+    assert process.returncode in (0, -9)
+    return process.returncode == -9
+
+
+def is_whole(tool: Tool, account: Account, before: dict[str, int]) -> None:
+    assert tool.plan()["steps"] == []
+    assert account.census() == {name: count + MADE[name] for name, count in before.items()}
+
+
+@pytest.mark.parametrize(("number", "when"), ALL if SOAK else SAMPLE)
+def test_a_creation_that_is_killed(
+    proxied: tuple[Proxy, Tool], account: Account, number: int, when: str
+) -> None:
+    (proxy, tool), before = proxied, account.census()
+    assert killed(proxy, tool, number, when) or SOAK
+    tool.run("apply", "--yes", DEMO)
+    is_whole(tool, account, before)
+
+
+@pytest.mark.parametrize("when", ["before", "after"] if SOAK else ["after"])
+def test_a_creation_that_is_killed_again_and_again(
+    proxied: tuple[Proxy, Tool], account: Account, when: str
+) -> None:
+    (proxy, tool), before, kills = proxied, account.census(), 0
+    while killed(proxy, tool, 5, when):
+        kills += 1
+        assert kills < 25, "it gets nowhere"
+    assert kills >= 3
+    is_whole(tool, account, before)

@@ -1,0 +1,93 @@
+"""An emulator without the strict rules, found by AWS_ENDPOINT_URL: the AWS of somebody else's tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from tests.e2e.tool import DEMO, REGION, Account, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    command = [sys.executable, "-u", "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as server:
+        assert server.stderr is not None
+        for line in server.stderr:
+            if "Running on http://" in line:
+                break
+        drain = subprocess.Popen(["cat"], stdin=server.stderr, stdout=subprocess.DEVNULL)
+        yield int(line.rpartition(":")[2].split()[0])
+        server.kill()
+        drain.wait()
+
+
+@pytest.fixture
+def tool(port: int, tmp_path: Path) -> Tool:
+    post(port, "reset")
+    return Tool(
+        tmp_path,
+        AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}",
+        AWS_ACCESS_KEY_ID="testing",
+        AWS_SECRET_ACCESS_KEY="testing",
+    )
+
+
+def post(port: int, path: str, body: bytes = b"") -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/moto-api/{path}", data=body, headers={"Content-Type": "text/plain"}
+    )
+    with urllib.request.urlopen(request):
+        pass
+
+
+@pytest.mark.parametrize(("spec", "region"), [(DEMO, REGION), ("runbook.yaml", "us-west-2")])
+def test_a_stack_lives(tool: Tool, port: int, spec: str, region: str) -> None:
+    account = Account(port, region)
+    account.ec2.create_key_pair(KeyName="our-key")
+    tool.environment["EC2_SSH_KEY_NAME"] = "our-key"
+    before = account.census()
+    tool.run("plan", "--detailed-exitcode", spec, expect=2)
+    tool.run("apply", "--yes", spec)
+    assert tool.plan(spec)["steps"] == []
+    status = json.loads(tool.run("status", "--format", "json", spec).stdout)
+    assert len([item for item in status["resources"] if item["address"].startswith("registration.")]) == 2
+    tool.run("destroy", "--yes", spec)
+    assert account.census() == before
+
+
+def test_who_may_do_nothing_is_told_in_one_line(tool: Tool, port: int) -> None:
+    iam: Any = boto3.client(
+        "iam",
+        region_name=REGION,
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    post(port, "reset-auth", b"0")
+    try:
+        told = tool.run(
+            "plan",
+            DEMO,
+            expect=1,
+            AWS_ACCESS_KEY_ID=key["AccessKeyId"],
+            AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
+        ).stderr
+    finally:
+        post(port, "reset-auth", b"inf")
+    assert told.count("\n") == 1, told
+    assert "allow the IAM action" in told

@@ -1,0 +1,28 @@
+"""A stack in a fresh account, and somebody who changes it by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.register_assert_rewrite("tests.kinds.hand")
+
+from tests.harness import world  # noqa: E402 (after the line above, so that its asserts explain themselves)
+from tests.kinds.hand import Faults, Hand  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def hand() -> Iterator[Hand]:
+    """Somebody in a fresh account."""
+    with world() as fresh:
+        yield Hand(fresh)
+
+
+@pytest.fixture
+def faults(hand: Hand) -> Faults:
+    """A way to make AWS fail in that account."""
+    return Faults(hand.world)

@@ -1,0 +1,327 @@
+"""Instances: drift, disappearance, states and types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import RefusedError
+from tests.harness import demo
+from tests.kinds.hand import (
+    LINUX_1,
+    calls,
+    client,
+    create,
+    delete,
+    edited,
+    order,
+    prepare,
+    replaced,
+    rich,
+    short,
+    update,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kinds.hand import Hand
+
+ONE, TWO = "instance.web-1", "instance.web-2"
+BACK = ("replace", "registration.web/web-1:80", ())
+AWAY = delete("registration.web/web-1:80")
+
+
+def options(**changed: Any) -> Callable[[Hand], None]:
+    return lambda hand: hand.ec2.modify_instance_metadata_options(InstanceId=hand[ONE], **changed)
+
+
+def other_groups(hand: Hand) -> None:
+    hand.ec2.modify_instance_attribute(
+        InstanceId=hand[ONE], Groups=[hand["security_group.web"], hand["security_group.load-balancer"]]
+    )
+
+
+def association(hand: Hand) -> str:
+    found = hand.ec2.describe_iam_instance_profile_associations(
+        Filters=[{"Name": "instance-id", "Values": [hand[ONE]]}]
+    )
+    return str(found["IamInstanceProfileAssociations"][0]["AssociationId"])
+
+
+def other_profile(hand: Hand) -> None:
+    hand.ec2.replace_iam_instance_profile_association(
+        AssociationId=association(hand), IamInstanceProfile={"Name": "other"}
+    )
+
+
+def no_profile(hand: Hand) -> None:
+    hand.ec2.disassociate_iam_instance_profile(AssociationId=association(hand))
+
+
+def no_tag(hand: Hand) -> None:
+    hand.ec2.delete_tags(Resources=[hand[ONE]], Tags=[{"Key": "service"}])
+
+
+def renamed(hand: Hand) -> None:
+    hand.changed_tags("ec2", hand[ONE], {"Name": "mine", "somebody": "else"})
+
+
+MODIFY_OPTIONS = "modify_instance_metadata_options"
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "call"),
+    [
+        (options(HttpTokens="optional"), "metadata_options.http_tokens", MODIFY_OPTIONS),
+        (options(HttpPutResponseHopLimit=5), "metadata_options.http_put_response_hop_limit", MODIFY_OPTIONS),
+        (options(HttpEndpoint="disabled"), "metadata_options.http_endpoint", MODIFY_OPTIONS),
+        (options(InstanceMetadataTags="enabled"), "metadata_options.instance_metadata_tags", MODIFY_OPTIONS),
+        (other_groups, "security_groups", "modify_instance_attribute"),
+        (other_profile, "iam_instance_profile", "replace_iam_instance_profile_association"),
+        (no_profile, "iam_instance_profile", "associate_iam_instance_profile"),
+        (no_tag, "tags.service", "create_tags"),
+        (renamed, "tags.Name", "create_tags"),
+    ],
+)
+def test_what_was_changed_by_hand_is_changed_back(
+    hand: Hand, change: Callable[[Hand], None], path: str, call: str
+) -> None:
+    prepare()
+    hand.make(rich())
+    change(hand)
+    hand.repairs(update(ONE, path), **{call: 1})
+
+
+def test_foreign_tags_stay(hand: Hand) -> None:
+    hand.make(demo())
+    hand.changed_tags("ec2", hand[ONE], {"somebody": "else"})
+    assert hand.world.plan(demo()).is_empty
+
+
+def test_protection_that_was_lifted_by_hand_returns(hand: Hand) -> None:
+    spec = edited(demo(), "instances/web/prevent_destroy", True)
+    hand.make(spec)
+    hand.ec2.delete_tags(Resources=[hand[ONE]], Tags=[{"Key": "alb-reconcile:prevent-destroy"}])
+    hand.repairs(update(ONE, "prevent_destroy"), create_tags=1)
+
+
+def test_protection_outlives_its_entry(hand: Hand) -> None:
+    hand.make(edited(demo(), "instances/web/prevent_destroy", True))
+    gone = edited(edited(demo(), "instances", None), "target_groups/web/targets", [])
+    with pytest.raises(RefusedError, match=r"instance\.web-1 .* is protected by prevent_destroy"):
+        hand.world.plan(gone)
+    hand.make(edited(demo(), "instances/web/prevent_destroy", False))
+    hand.make(gone)
+
+
+def test_a_stopped_instance_is_started(hand: Hand) -> None:
+    hand.make(demo())
+    hand.ec2.stop_instances(InstanceIds=[hand[ONE]])
+    hand.wait(60)
+    result = hand.repairs(update(ONE, "state"), start_instances=1)
+    assert not result.problems
+
+
+def test_a_stopping_instance_is_started_once_it_has_stopped(hand: Hand) -> None:
+    hand.make(demo())
+    hand.ec2.stop_instances(InstanceIds=[hand[ONE]])
+    result = hand.world.converge(demo())
+    assert result.writes.get("start_instances", 0) == 1
+
+
+def test_instances_that_the_spec_stops_leave_their_group_first_and_are_stopped(hand: Hand) -> None:
+    hand.make(demo())
+    stopped = edited(demo(), "instances/web/state", "stopped")
+    hand.make(stopped)
+    left = {
+        params["Targets"][0]["Id"]: index
+        for index, (name, params) in enumerate(hand.world.log)
+        if name == "deregister_targets"
+    }
+    stop = {
+        params["InstanceIds"][0]: index
+        for index, (name, params) in enumerate(hand.world.log)
+        if name == "stop_instances"
+    }
+    assert left.keys() == stop.keys() == {hand[ONE], hand[TWO]}
+    assert all(left[instance] < stop[instance] for instance in stop)
+    hand.ec2.start_instances(InstanceIds=[hand[ONE]])
+    hand.wait(60)
+    hand.repairs(update(ONE, "state"), stop_instances=1)
+
+
+def test_any_state_is_left_alone(hand: Hand) -> None:
+    spec = edited(demo(), "instances/web/state", "any")
+    hand.make(spec)
+    hand.ec2.stop_instances(InstanceIds=[hand[ONE]])
+    hand.wait(60)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_a_group_made_as_stopped_is_stopped_after_its_launch(hand: Hand) -> None:
+    result = hand.make(edited(demo(), "instances/web/state", "stopped"))
+    assert result.writes["stop_instances"] == 2
+    assert "register_targets" not in result.writes
+
+
+def test_a_type_changes_in_place_one_member_after_the_other(hand: Hand) -> None:
+    spec = demo()
+    spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    hand.make(spec)
+    before = hand.ids
+    hand.make(edited(spec, "instances/web/instance_type", "t3.small"))
+    assert (hand[ONE], hand[TWO]) == (before[ONE], before[TWO])
+    once = [
+        "deregister_targets",
+        "stop_instances",
+        "modify_instance_attribute",
+        "start_instances",
+        "register_targets",
+    ]
+    assert order(hand.world, *once) == [*once, *once]
+    gone = [params["Targets"][0]["Id"] for params in calls(hand.world, "deregister_targets")]
+    back = [params["Targets"][0]["Id"] for params in calls(hand.world, "register_targets")]
+    assert gone == back == [before[ONE], before[TWO]]
+
+
+def test_a_type_that_was_changed_by_hand_is_changed_back_in_place(hand: Hand) -> None:
+    spec = demo()
+    spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    hand.make(spec)
+    hand.ec2.stop_instances(InstanceIds=[hand[ONE]])
+    hand.wait(60)
+    hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], InstanceType={"Value": "t3.small"})
+    hand.ec2.start_instances(InstanceIds=[hand[ONE]])
+    hand.wait(60)
+    hand.repairs(
+        update(ONE, "instance_type"), BACK, AWAY,
+        deregister_targets=1, stop_instances=1, modify_instance_attribute=1, start_instances=1, register_targets=1,
+    )  # fmt: skip
+
+
+def test_an_instance_that_was_terminated_by_hand_is_made_again(hand: Hand) -> None:
+    hand.make(demo())
+    old = hand[ONE]
+    hand.ec2.terminate_instances(InstanceIds=[old])
+    hand.wait(60)
+    result = hand.repairs(
+        create(ONE), create("registration.web/web-1:80"), run_instances=1, register_targets=1
+    )
+    assert hand[ONE] != old
+    assert not result.problems
+
+
+def test_an_instance_that_is_shutting_down_is_made_again(hand: Hand) -> None:
+    hand.make(demo())
+    old = hand[ONE]
+    hand.ec2.terminate_instances(InstanceIds=[old])
+    hand.make(demo())
+    assert hand[ONE] != old
+
+
+def test_an_instance_that_is_terminated_time_and_again_is_made_with_another_token_each_time(
+    hand: Hand,
+) -> None:
+    seen = set()
+    for _ in range(4):
+        hand.make(demo())
+        seen.add(hand[ONE])
+        hand.ec2.terminate_instances(InstanceIds=[hand[ONE]])
+        hand.wait(60)
+    assert len(seen) == 4
+
+
+def test_a_token_whose_instance_has_long_been_forgotten_is_not_used_again(hand: Hand) -> None:
+    hand.make(demo())
+    old = hand[ONE]
+    hand.ec2.terminate_instances(InstanceIds=[old])
+    hand.wait(2 * 3600)  # nothing shows it any more, but the token is remembered
+    result = hand.make(demo())
+    assert hand[ONE] != old
+    assert result.writes["run_instances"] == 2
+
+
+def test_a_copy_with_our_tags_is_not_ours(hand: Hand) -> None:
+    hand.make(demo())
+    original = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"][0]["Instances"][0]
+    copy = hand.ec2.run_instances(
+        ImageId=LINUX_1, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=original["SubnetId"],
+        TagSpecifications=[{"ResourceType": "instance", "Tags": original["Tags"]}],
+    )["Instances"][0]["InstanceId"]  # fmt: skip
+    hand.wait(30)
+    assert hand.world.plan(demo()).is_empty
+    hand.ec2.terminate_instances(InstanceIds=[hand[ONE]])
+    hand.wait(60)
+    hand.make(demo())
+    assert hand[ONE] != copy
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        ("instances/web/image_id", LINUX_1, ("image_id", "tags.alb-reconcile:image")),
+        ("instances/web/instance_type", "t3.small", ("instance_type",)),
+        ("instances/web/key_name", "ops", ("key_name",)),
+        ("instances/web/root_volume", {"volume_size": 30}, ("root_volume.volume_size",)),
+        ("instances/web/user_data", "#!/bin/sh\nexec other\n", ("user_data",)),
+        ("instances/web/subnets", ["public-b"], ("subnets",)),
+    ],
+)
+def test_what_cannot_be_changed_in_place_is_replaced_without_losing_a_target(
+    hand: Hand, path: str, value: Any, changed: tuple[str, ...]
+) -> None:
+    prepare()
+    hand.make(demo())
+    in_a = [hand[name] for name in (ONE, TWO) if subnet_of(hand, hand[name]) == hand["subnet.public-a"]]
+    gone = in_a if path.endswith("subnets") else [hand[ONE], hand[TWO]]
+    addresses = [name for name in (ONE, TWO) if hand[name] in gone]
+    spec = edited(demo(), path, value)
+    expected = [line for name in addresses for line in replaced(name, *changed)]
+    for name in addresses:
+        number = name[-1]
+        expected += replaced(f"registration.web/web-{number}:80", "target")
+    assert short(hand.world.plan(spec)) == sorted(expected)
+    hand.make(spec)
+    count = len(gone)
+    assert (
+        order(hand.world, "run_instances", "register_targets", "deregister_targets", "terminate_instances")
+        == [
+            "run_instances",
+            "register_targets",
+            "deregister_targets",
+            "terminate_instances",
+        ]
+        * count
+    )
+    assert {params["InstanceIds"][0] for params in calls(hand.world, "terminate_instances")} == set(gone)
+
+
+def subnet_of(hand: Hand, instance: str) -> str:
+    found = hand.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    return str(found["SubnetId"])
+
+
+def test_instances_spread_over_their_subnets_and_stay_where_they_may_be(hand: Hand) -> None:
+    hand.make(edited(demo(), "instances/web/count", 4))
+    places = [subnet_of(hand, hand[f"instance.web-{number}"]) for number in range(1, 5)]
+    assert sorted(places) == sorted([hand["subnet.public-a"], hand["subnet.public-b"]] * 2)
+
+
+def test_a_newer_image_behind_the_reference_is_taken_only_on_request(hand: Hand) -> None:
+    hand.make(demo())
+    spec = edited(demo(), "instances/web/image_update", "replace")
+    assert hand.world.plan(spec).is_empty
+    parameter = demo()["instances"]["web"]["image_id"].removeprefix("resolve:ssm:")
+    own = {"Name": "/own/image", "Type": "String", "Value": LINUX_1}
+    client("ssm").put_parameter(**own)
+    assert parameter.startswith("/aws/")
+    kept = edited(demo(), "instances/web/image_id", "resolve:ssm:/own/image")
+    hand.make(kept)
+    client("ssm").put_parameter(**{**own, "Value": "ami-1e749f67"}, Overwrite=True)
+    assert hand.world.plan(kept).is_empty
+    newer = edited(kept, "instances/web/image_update", "replace")
+    lines = [line for line in short(hand.world.plan(newer)) if line[0] == "replace" and line[1] == ONE]
+    assert lines == [("replace", ONE, ("image_id",))]
+    hand.make(newer)

@@ -1,0 +1,260 @@
+"""Listeners: drift, strangers, ports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import Spec, demo
+from tests.kinds.hand import calls, client, create, delete, edited, order, short, update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kinds.hand import Faults, Hand
+
+HTTP, HTTPS = "listener.public/http", "listener.public/https"
+ANSWER = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+
+
+def certificate() -> str:
+    return str(client("acm").request_certificate(DomainName="example.com")["CertificateArn"])
+
+
+def secure() -> Spec:
+    spec = demo()
+    spec["load_balancers"]["public"]["listeners"]["https"] = {
+        "protocol": "HTTPS",
+        "port": 443,
+        "ssl_policy": POLICY,
+        "certificate_arn": certificate(),
+        "default_action": {"forward": "web"},
+    }
+    spec["security_groups"]["load-balancer"]["ingress"].append(
+        {"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}
+    )
+    return spec
+
+
+def modify(**params: Any) -> Callable[[Hand], None]:
+    return lambda hand: hand.elb.modify_listener(ListenerArn=hand[HTTPS], **params)
+
+
+def add(hand: Hand, port: int, **params: Any) -> str:
+    answer = hand.elb.create_listener(
+        LoadBalancerArn=hand["load_balancer.public"],
+        Protocol="HTTP",
+        Port=port,
+        DefaultActions=[ANSWER],
+        **params,
+    )
+    return str(answer["Listeners"][0]["ListenerArn"])
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (modify(Port=8443), "port"),
+        (modify(DefaultActions=[ANSWER]), "default_action"),
+        (modify(SslPolicy="ELBSecurityPolicy-2016-08"), "ssl_policy"),
+        (
+            lambda hand: hand.elb.modify_listener(
+                ListenerArn=hand[HTTPS], Certificates=[{"CertificateArn": certificate()}]
+            ),
+            "certificate_arn",
+        ),
+    ],
+)
+def test_what_was_changed_by_hand_is_changed_back(
+    hand: Hand, change: Callable[[Hand], None], path: str
+) -> None:
+    hand.make(secure())
+    change(hand)
+    hand.repairs(update(HTTPS, path), modify_listener=1)
+
+
+def test_a_protocol_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
+    hand.make(demo())
+    hand.elb.modify_listener(
+        ListenerArn=hand[HTTP],
+        Protocol="HTTPS",
+        SslPolicy=POLICY,
+        Certificates=[{"CertificateArn": certificate()}],
+    )
+    hand.repairs(update(HTTP, "protocol"), modify_listener=1)
+
+
+@pytest.mark.parametrize(
+    ("action", "before"),
+    [
+        ({"redirect": {"protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}}, "redirect"),
+        (
+            {"fixed_response": {"status_code": 404, "content_type": "text/plain", "message_body": "no"}},
+            "fixed-response",
+        ),
+        ({"forward": {"target_groups": [{"target_group": "web", "weight": 3}]}}, "forward"),
+    ],
+)
+def test_every_sort_of_action_is_made_stable_and_repaired(
+    hand: Hand, action: dict[str, Any], before: str
+) -> None:
+    spec = edited(demo(), "load_balancers/public/listeners/http/default_action", action)
+    hand.make(spec)
+    found = hand.elb.describe_listeners(ListenerArns=[hand[HTTP]])["Listeners"][0]["DefaultActions"][0]
+    assert found["Type"] == before
+    hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[ANSWER])
+    hand.repairs(update(HTTP, "default_action"), modify_listener=1)
+
+
+def test_weights_and_stickiness_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
+    spec = demo()
+    spec["target_groups"]["green"] = {"protocol": "HTTP", "port": 8080, "targets": ["web"]}
+    spec["security_groups"]["web"]["ingress"].append(
+        {"protocol": "tcp", "port": 8080, "security_group": "load-balancer"}
+    )
+    groups = [{"target_group": "web", "weight": 80}, {"target_group": "green", "weight": 20}]
+    forward = {"target_groups": groups, "stickiness": {"enabled": True, "duration_seconds": 60}}
+    spec = edited(spec, "load_balancers/public/listeners/http/default_action", {"forward": forward})
+    hand.make(spec)
+    config = hand.elb.describe_listeners(ListenerArns=[hand[HTTP]])["Listeners"][0]["DefaultActions"][0][
+        "ForwardConfig"
+    ]
+    weights = [{**item, "Weight": 50} for item in config["TargetGroups"]]
+    off = {"TargetGroupStickinessConfig": {"Enabled": False}}
+    longer = {"TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 99}}
+    for changed in ({"TargetGroups": weights}, longer, off):
+        action = {"Type": "forward", "ForwardConfig": {**config, **changed}}
+        hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[action])
+        hand.repairs(update(HTTP, "default_action"), modify_listener=1)
+    without = {"Type": "forward", "ForwardConfig": {**config, "TargetGroups": config["TargetGroups"][:1]}}
+    hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[without])
+    # a group that nothing forwarded to is put back at weight 0 first, so that its targets are checked
+    hand.repairs(update(HTTP, "default_action.forward"), update(HTTP, "default_action"), modify_listener=2)
+
+
+def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
+    spec = edited(demo(), "load_balancers/public/listeners/http/prevent_destroy", True)
+    hand.make(spec)
+    for tags, path in (
+        ({"service": "other"}, "tags.service"),
+        ({"Name": "other"}, "tags.Name"),
+        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
+    ):
+        hand.changed_tags("elbv2", hand[HTTP], tags)
+        hand.repairs(update(HTTP, path), add_tags=1)
+
+
+def test_a_listener_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
+    hand.make(demo())
+    hand.elb.delete_listener(ListenerArn=hand[HTTP])
+    hand.repairs(create(HTTP), create_listener=1)
+
+
+def test_a_stray_listener_is_removed(hand: Hand) -> None:
+    hand.make(demo())
+    add(hand, 9000)
+    hand.repairs(delete("listener.public/:9000"), delete_listener=1)
+
+
+def test_a_stray_listener_may_stay_where_the_spec_says_so(hand: Hand) -> None:
+    spec = edited(demo(), "load_balancers/public/others", "keep")
+    hand.make(spec)
+    add(hand, 9000)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_another_stacks_listener_is_shown_and_left_alone(hand: Hand) -> None:
+    hand.make(demo())
+    add(hand, 9000, Tags=[{"Key": "alb-reconcile:stack", "Value": "other"}])
+    plan = hand.world.plan(demo())
+    assert plan.is_empty
+    assert any("belongs to the stack other" in note for note in plan.kept)
+
+
+def test_a_stray_listener_on_a_port_that_the_spec_wants_gives_way(hand: Hand) -> None:
+    hand.make(demo())
+    hand.elb.delete_listener(ListenerArn=hand[HTTP])
+    add(hand, 80)
+    hand.repairs(delete("listener.public/:80"), create(HTTP), delete_listener=1, create_listener=1)
+    assert order(hand.world, "delete_listener", "create_listener") == ["delete_listener", "create_listener"]
+
+
+def test_a_port_is_handed_from_one_listener_to_another(hand: Hand) -> None:
+    spec = demo()
+    hand.make(spec)
+    listeners = spec["load_balancers"]["public"]["listeners"]
+    renamed = edited(
+        edited(demo(), "load_balancers/public/listeners/http", None),
+        "load_balancers/public/listeners/web",
+        listeners["http"],
+    )
+    hand.repairs(
+        delete(HTTP), create("listener.public/web"), spec=renamed, delete_listener=1, create_listener=1
+    )
+
+
+def test_a_listener_moves_to_another_port_in_one_call(hand: Hand) -> None:
+    spec = demo()
+    hand.make(spec)
+    before = hand[HTTP]
+    moved = edited(spec, "load_balancers/public/listeners/http/port", 8080)
+    moved["security_groups"]["load-balancer"]["ingress"][0]["port"] = 8080
+    hand.make(moved)
+    assert hand[HTTP] == before
+    assert len(calls(hand.world, "modify_listener")) == 1
+
+
+def test_a_listener_whose_load_balancer_was_deleted_by_hand_comes_back_with_it(hand: Hand) -> None:
+    hand.make(demo())
+    hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])
+    hand.wait(120)
+    hand.repairs(
+        create("load_balancer.public"), create(HTTP),
+        create_load_balancer=1, modify_load_balancer_attributes=1, create_listener=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ["LoadBalancerNotFound", "TargetGroupNotFound", "CertificateNotFound"])
+def test_what_aws_does_not_know_yet_is_asked_for_again(hand: Hand, faults: Faults, code: str) -> None:
+    faults.refuse("create_listener", code, times=2)
+    hand.make(demo())
+    assert faults.made["create_listener"] == 3
+
+
+def test_a_stranger_on_the_port_who_comes_meanwhile_is_never_adopted(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    hand.elb.delete_listener(ListenerArn=hand[HTTP])
+    real = faults._real
+
+    def stranger_comes_first(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_listener":
+            add(hand, 80)
+        return real(service, operation, params)
+
+    faults._real = stranger_comes_first
+    result = hand.world.apply(demo())
+    assert [outcome.how for outcome in result.outcomes] == ["failed"]
+    faults._real = real
+    hand.make(demo())
+
+
+def test_a_stranger_with_the_same_settings_who_comes_meanwhile_is_never_adopted(
+    hand: Hand, faults: Faults
+) -> None:
+    hand.make(demo())
+    hand.elb.delete_listener(ListenerArn=hand[HTTP])
+    real = faults._real
+
+    def stranger_comes_first(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_listener":
+            hand.elb.create_listener(**{key: value for key, value in params.items() if key != "Tags"})
+        return real(service, operation, params)
+
+    faults._real = stranger_comes_first
+    result = hand.world.apply(demo())
+    assert [outcome.how for outcome in result.outcomes] == ["failed"]
+    faults._real = real
+    assert delete("listener.public/:80") in short(hand.world.plan(demo()))
+    hand.make(demo())

@@ -1,0 +1,176 @@
+"""Load balancers: drift, names, replacement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import RefusedError
+from tests.harness import demo
+from tests.kinds.hand import calls, create, edited, order, short, update
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+PUBLIC = "load_balancer.public"
+ATTRIBUTES = {
+    "routing.http.drop_invalid_header_fields.enabled": (True, "false"),
+    "idle_timeout.timeout_seconds": (90, "30"),
+    "deletion_protection.enabled": (False, "true"),
+    "routing.http.desync_mitigation_mode": ("strictest", "monitor"),
+}
+
+
+def test_every_attribute_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
+    declared = {key: value for key, (value, _) in ATTRIBUTES.items()}
+    hand.make(edited(demo(), "load_balancers/public/attributes", declared))
+    for key, (_, other) in ATTRIBUTES.items():
+        hand.elb.modify_load_balancer_attributes(
+            LoadBalancerArn=hand[PUBLIC], Attributes=[{"Key": key, "Value": other}]
+        )
+        hand.repairs(update(PUBLIC, f"attributes.{key}"), modify_load_balancer_attributes=1)
+        (params,) = calls(hand.world, "modify_load_balancer_attributes")
+        assert [item["Key"] for item in params["Attributes"]] == [key]
+
+
+def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
+    hand.make(demo())
+    pair = {"Key": "idle_timeout.timeout_seconds", "Value": "30"}
+    hand.elb.modify_load_balancer_attributes(LoadBalancerArn=hand[PUBLIC], Attributes=[pair])
+    assert hand.world.plan(demo()).is_empty
+
+
+def test_security_groups_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
+    hand.make(demo())
+    groups = [hand["security_group.web"], hand["security_group.load-balancer"]]
+    hand.elb.set_security_groups(LoadBalancerArn=hand[PUBLIC], SecurityGroups=groups)
+    hand.repairs(update(PUBLIC, "security_groups"), set_security_groups=1)
+
+
+def test_subnets_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
+    hand.make(demo())
+    theirs = hand.ec2.create_subnet(
+        VpcId=hand["vpc.main"], CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1c"
+    )["Subnet"]["SubnetId"]
+    hand.elb.set_subnets(
+        LoadBalancerArn=hand[PUBLIC], Subnets=[hand["subnet.public-a"], hand["subnet.public-b"], theirs]
+    )
+    hand.repairs(update(PUBLIC, "subnets"), set_subnets=1)
+
+
+def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
+    spec = edited(demo(), "load_balancers/public/prevent_destroy", True)
+    hand.make(spec)
+    for tags, path in (
+        ({"service": "other"}, "tags.service"),
+        ({"Name": "other"}, "tags.Name"),
+        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
+    ):
+        hand.changed_tags("elbv2", hand[PUBLIC], tags)
+        hand.repairs(update(PUBLIC, path), add_tags=1)
+
+
+def test_a_load_balancer_that_was_deleted_by_hand_comes_back_with_its_listener(hand: Hand) -> None:
+    hand.make(demo())
+    hand.elb.delete_load_balancer(LoadBalancerArn=hand[PUBLIC])
+    hand.repairs(
+        create(PUBLIC), create("listener.public/http"),
+        create_load_balancer=1, modify_load_balancer_attributes=1, create_listener=1,
+    )  # fmt: skip
+
+
+def test_another_scheme_makes_another_load_balancer_only_when_allowed(hand: Hand) -> None:
+    hand.make(demo())
+    spec = edited(demo(), "load_balancers/public/scheme", "internal")
+    with pytest.raises(RefusedError, match="--allow replace-load-balancer=1"):
+        hand.world.plan(spec)
+    hand.make(spec, allow={"replace-load-balancer": 1})
+    names = order(hand.world, "create_load_balancer", "create_listener", "delete_load_balancer")
+    assert names == ["create_load_balancer", "create_listener", "delete_load_balancer"]
+
+
+def test_a_kept_name_goes_before_its_replacement_comes(hand: Hand) -> None:
+    spec = edited(demo(), "load_balancers/public/name", "kept")
+    hand.make(spec)
+    other = edited(spec, "load_balancers/public/scheme", "internal")
+    hand.make(other, allow={"replace-load-balancer": 1})
+    assert order(hand.world, "create_load_balancer", "delete_load_balancer") == [
+        "delete_load_balancer",
+        "create_load_balancer",
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
+def test_a_strangers_load_balancer_of_that_name_is_refused_and_never_touched(hand: Hand, scheme: str) -> None:
+    without = edited(demo(), "load_balancers", None)
+    hand.make(without)
+    hand.elb.create_load_balancer(
+        Name="theirs", Scheme=scheme, Subnets=[hand["subnet.public-a"], hand["subnet.public-b"]]
+    )
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError, match='the name "theirs" belongs to arn'):
+        hand.world.plan(edited(demo(), "load_balancers/public/name", "theirs"))
+    assert hand.world.strict.inventory() == before
+
+
+@pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
+def test_a_stranger_of_that_name_who_comes_meanwhile_is_never_adopted(
+    hand: Hand, faults: Faults, scheme: str
+) -> None:
+    hand.make(edited(demo(), "load_balancers", None))
+    real = faults._real
+
+    def stranger_comes_first(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_load_balancer":
+            hand.elb.create_load_balancer(
+                Name="theirs",
+                Scheme=scheme,
+                Subnets=params["Subnets"],
+                SecurityGroups=params["SecurityGroups"],
+            )
+        return real(service, operation, params)
+
+    faults._real = stranger_comes_first
+    result = hand.world.apply(edited(demo(), "load_balancers/public/name", "theirs"))
+    (failure,) = [item for item in result.outcomes if item.how == "failed"]
+    assert isinstance(failure.error, RefusedError)
+    assert "isn't this stack's" in str(failure.error)
+    theirs = hand.elb.describe_load_balancers(Names=["theirs"])["LoadBalancers"][0]
+    assert theirs["Scheme"] == scheme
+    assert not hand.elb.describe_tags(ResourceArns=[theirs["LoadBalancerArn"]])["TagDescriptions"][0]["Tags"]
+    assert not hand.elb.describe_listeners(LoadBalancerArn=theirs["LoadBalancerArn"])["Listeners"]
+
+
+def test_a_lost_reply_makes_no_second_load_balancer(hand: Hand, faults: Faults) -> None:
+    faults.lose_reply("create_load_balancer")
+    hand.world.apply(demo())
+    hand.make(demo())
+    assert len(hand.elb.describe_load_balancers()["LoadBalancers"]) == 1
+
+
+def test_the_gateways_attachment_may_be_unknown_for_a_while(hand: Hand, faults: Faults) -> None:
+    faults.refuse("create_load_balancer", "InvalidSubnet", "VPC has no internet gateway", times=2)
+    hand.make(demo())
+    assert faults.made["create_load_balancer"] == 3
+
+
+def test_a_load_balancer_that_fails_leaves_the_instances_alone(hand: Hand, faults: Faults) -> None:
+    faults.refuse("create_load_balancer", "TooManyLoadBalancers")
+    result = hand.world.apply(demo())
+    how = {str(item.step.address): item.how for item in result.outcomes}
+    assert {address for address, word in how.items() if word != "done"} == {PUBLIC, "listener.public/http"}
+    assert "quota" in str(next(item.error for item in result.outcomes if item.how == "failed"))
+    hand.make(demo())
+
+
+def test_deletion_protection_stops_its_deletion_with_a_hint(hand: Hand) -> None:
+    hand.make(demo())
+    pair = {"Key": "deletion_protection.enabled", "Value": "true"}
+    hand.elb.modify_load_balancer_attributes(LoadBalancerArn=hand[PUBLIC], Attributes=[pair])
+    result = hand.world.apply(edited(demo(), "load_balancers", None))
+    failed = [str(item.error) for item in result.outcomes if item.how == "failed"]
+    assert len(failed) == 1
+    assert "OperationNotPermitted" in failed[0]
+    assert "protection is on" in failed[0]
+    assert short(hand.world.plan(demo())) == []

@@ -1,0 +1,138 @@
+"""Registrations: targets that others take out, put in, or terminate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.harness import demo
+from tests.kinds.hand import create, delete, edited, order, short
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+GROUP = "target_group.web"
+
+
+def targets(hand: Hand) -> set[tuple[str, int, str]]:
+    found = hand.elb.describe_target_health(TargetGroupArn=hand[GROUP])["TargetHealthDescriptions"]
+    return {(item["Target"]["Id"], item["Target"]["Port"], item["TargetHealth"]["State"]) for item in found}
+
+
+def put_in(hand: Hand, instance: str, port: int = 80) -> None:
+    hand.elb.register_targets(TargetGroupArn=hand[GROUP], Targets=[{"Id": instance, "Port": port}])
+    hand.wait(30)
+
+
+def take_out(hand: Hand, seconds: float) -> None:
+    hand.elb.deregister_targets(
+        TargetGroupArn=hand[GROUP], Targets=[{"Id": hand["instance.web-1"], "Port": 80}]
+    )
+    hand.wait(seconds)
+
+
+def test_a_target_that_was_taken_out_is_registered_again(hand: Hand) -> None:
+    hand.make(demo())
+    take_out(hand, 60)
+    hand.repairs(create(ONE), register_targets=1)
+    assert {state for _, _, state in targets(hand)} == {"healthy"}
+
+
+def test_a_target_that_is_still_draining_is_registered_again(hand: Hand) -> None:
+    hand.make(demo())
+    take_out(hand, 5)
+    hand.repairs(create(ONE), register_targets=1)
+    assert {state for _, _, state in targets(hand)} == {"healthy"}
+
+
+def test_targets_of_a_terminated_instance_follow_its_successor(hand: Hand) -> None:
+    hand.make(demo())
+    old = hand["instance.web-1"]
+    hand.ec2.terminate_instances(InstanceIds=[old])
+    hand.wait(60)
+    hand.repairs(create("instance.web-1"), create(ONE), run_instances=1, register_targets=1)
+    assert old not in {instance for instance, _, _ in targets(hand)}
+
+
+def test_a_stranger_among_the_targets_is_drained_and_left_running(hand: Hand) -> None:
+    hand.make(demo())
+    stranger = hand.stranger_in(hand["subnet.public-a"])
+    put_in(hand, stranger)
+    hand.repairs(delete(f"registration.web/{stranger}:80"), deregister_targets=1)
+    state = hand.ec2.describe_instances(InstanceIds=[stranger])["Reservations"][0]["Instances"][0]["State"]
+    assert state["Name"] == "running"
+
+
+def test_our_instance_on_another_port_is_taken_off_that_port_only(hand: Hand) -> None:
+    hand.make(demo())
+    put_in(hand, hand["instance.web-1"], 8081)
+    hand.repairs(delete("registration.web/web-1:8081"), deregister_targets=1)
+    assert {port for _, port, _ in targets(hand)} == {80}
+
+
+def test_strangers_may_stay_where_the_spec_says_so(hand: Hand) -> None:
+    spec = edited(demo(), "target_groups/web/others", "keep")
+    hand.make(spec)
+    stranger = hand.stranger_in(hand["subnet.public-a"])
+    put_in(hand, stranger)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_targets_that_the_spec_leaves_out_are_not_managed(hand: Hand) -> None:
+    spec = edited(demo(), "target_groups/web/targets", None)
+    hand.make(spec)
+    put_in(hand, hand.stranger_in(hand["subnet.public-a"]))
+    assert hand.world.plan(spec).is_empty
+
+
+def test_an_empty_list_of_targets_empties_the_group(hand: Hand) -> None:
+    hand.make(demo())
+    hand.repairs(
+        delete(ONE), delete(TWO), spec=edited(demo(), "target_groups/web/targets", []), deregister_targets=2
+    )
+    assert targets(hand) == set()
+
+
+def test_a_stranger_leaves_only_when_enough_of_ours_are_healthy(hand: Hand) -> None:
+    hand.make(demo())
+    stranger = hand.stranger_in(hand["subnet.public-a"])
+    put_in(hand, stranger)
+    take_out(hand, 60)
+    lines = [create(ONE), delete(f"registration.web/{stranger}:80")]
+    hand.repairs(*lines, register_targets=1, deregister_targets=1)
+    assert order(hand.world, "register_targets", "deregister_targets") == [
+        "register_targets",
+        "deregister_targets",
+    ]
+
+
+def test_an_unhealthy_target_is_no_drift(hand: Hand) -> None:
+    hand.make(demo())
+    hand.world.strict.set_target_unhealthy(hand[GROUP], hand["instance.web-1"])
+    hand.wait(120)
+    assert hand.world.plan(demo()).is_empty
+    result = hand.world.apply(demo(), timeout=60)
+    assert result.writes == {}
+    assert any("unhealthy" in text and "Target.ResponseCodeMismatch" in text for text in result.problems)
+
+
+def test_a_target_is_registered_once_its_instance_runs(hand: Hand, faults: Faults) -> None:
+    faults.refuse("register_targets", "InvalidTarget", "not in a running state", times=2)
+    hand.make(demo())
+    assert faults.made["register_targets"] == 4
+
+
+def test_a_target_may_join_a_foreign_instance_by_its_id(hand: Hand) -> None:
+    hand.make(demo())
+    stranger = hand.stranger_in(hand["subnet.public-b"])
+    spec = edited(demo(), "target_groups/web/targets", ["web", stranger])
+    hand.repairs(create(f"registration.web/{stranger}:80"), spec=spec, register_targets=1, add_tags=1)
+    assert short(hand.world.plan(demo())) == [delete(f"registration.web/{stranger}:80")]
+
+
+def test_a_group_that_nothing_forwards_to_is_filled_without_waiting_for_health(hand: Hand) -> None:
+    spec = demo()
+    spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 8080, "targets": ["web"]}
+    hand.make(spec)
+    found = hand.elb.describe_target_health(TargetGroupArn=hand["target_group.spare"])
+    assert {item["TargetHealth"]["State"] for item in found["TargetHealthDescriptions"]} == {"unused"}

@@ -1,0 +1,227 @@
+"""Listener rules: drift, priorities, strangers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import RefusedError
+from tests.harness import Spec, demo
+from tests.kinds.hand import calls, create, delete, edited, order, short, update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kinds.hand import Faults, Hand
+
+A, B = "rule.public/http/a", "rule.public/http/b"
+ORDER = "rule_priorities.public/http"
+RULES = "load_balancers/public/listeners/http/rules"
+ANSWER = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+
+
+def rule(priority: int, path: str, **more: Any) -> Spec:
+    return {
+        "priority": priority,
+        "conditions": [{"path_pattern": path}],
+        "action": {
+            "fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": path}
+        },
+        **more,
+    }
+
+
+def ruled(**rules: Spec) -> Spec:
+    return edited(demo(), RULES, rules or {"a": rule(10, "/a/*"), "b": rule(20, "/b/*")})
+
+
+def stray(hand: Hand, priority: int, **params: Any) -> str:
+    answer = hand.elb.create_rule(
+        ListenerArn=hand["listener.public/http"], Priority=priority, Actions=[ANSWER],
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/stray"]}}], **params,
+    )  # fmt: skip
+    return str(answer["Rules"][0]["RuleArn"])
+
+
+def conditions(field: str, config: str, *values: str) -> Callable[[Hand], None]:
+    return lambda hand: hand.elb.modify_rule(
+        RuleArn=hand[A], Conditions=[{"Field": field, config: {"Values": list(values)}}]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (conditions("path-pattern", "PathPatternConfig", "/other"), "conditions"),
+        (conditions("path-pattern", "PathPatternConfig", "/a/*", "/more"), "conditions"),
+        (conditions("host-header", "HostHeaderConfig", "example.com"), "conditions"),
+        (lambda hand: hand.elb.modify_rule(RuleArn=hand[A], Actions=[ANSWER]), "action"),
+    ],
+)
+def test_what_was_changed_by_hand_is_changed_back(
+    hand: Hand, change: Callable[[Hand], None], path: str
+) -> None:
+    hand.make(ruled())
+    change(hand)
+    hand.repairs(update(A, path), modify_rule=1)
+
+
+def test_a_condition_that_no_spec_can_say_is_drift(hand: Hand) -> None:
+    hand.make(ruled())
+    hand.elb.modify_rule(
+        RuleArn=hand[A], Conditions=[{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]
+    )
+    hand.repairs(update(A, "conditions"), modify_rule=1)
+
+
+def test_a_priority_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
+    hand.make(ruled())
+    hand.elb.set_rule_priorities(RulePriorities=[{"RuleArn": hand[A], "Priority": 30}])
+    hand.repairs(update(ORDER, f"{A}.priority"), set_rule_priorities=1)
+
+
+def test_tags_and_protection_that_were_changed_by_hand_return(hand: Hand) -> None:
+    hand.make(ruled(a=rule(10, "/a/*", prevent_destroy=True)))
+    for tags, path in (
+        ({"service": "other"}, "tags.service"),
+        ({"Name": "other"}, "tags.Name"),
+        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
+    ):
+        hand.changed_tags("elbv2", hand[A], tags)
+        hand.repairs(update(A, path), add_tags=1)
+
+
+def test_a_rule_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
+    hand.make(ruled())
+    hand.elb.delete_rule(RuleArn=hand[A])
+    hand.repairs(create(A), create_rule=1)
+
+
+def test_rules_come_back_with_a_listener_that_was_deleted_by_hand(hand: Hand) -> None:
+    hand.make(ruled())
+    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+    hand.repairs(create("listener.public/http"), create(A), create(B), create_listener=1, create_rule=2)
+
+
+def test_a_stray_rule_is_removed(hand: Hand) -> None:
+    hand.make(ruled())
+    stray(hand, 5)
+    hand.repairs(delete("rule.public/http/#5"), delete_rule=1)
+
+
+def test_stray_rules_under_a_listener_without_rules_are_removed(hand: Hand) -> None:
+    hand.make(demo())
+    stray(hand, 5)
+    hand.repairs(delete("rule.public/http/#5"), delete_rule=1)
+
+
+def test_a_stray_rule_may_stay_where_the_spec_says_so(hand: Hand) -> None:
+    spec = edited(ruled(), "load_balancers/public/listeners/http/others", "keep")
+    hand.make(spec)
+    stray(hand, 5)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_another_stacks_rule_is_shown_and_left_alone(hand: Hand) -> None:
+    hand.make(ruled())
+    stray(hand, 5, Tags=[{"Key": "alb-reconcile:stack", "Value": "other"}])
+    plan = hand.world.plan(ruled())
+    assert plan.is_empty
+    assert any("belongs to the stack other" in note for note in plan.kept)
+
+
+def test_two_rules_swap_their_places_in_one_call(hand: Hand) -> None:
+    hand.make(ruled())
+    swapped = ruled(a=rule(20, "/a/*"), b=rule(10, "/b/*"))
+    result = hand.make(swapped)
+    assert result.writes.get("set_rule_priorities") == 1
+    assert not {"create_rule", "delete_rule", "modify_rule"} & result.writes.keys()
+    (params,) = calls(hand.world, "set_rule_priorities")
+    assert {item["RuleArn"]: item["Priority"] for item in params["RulePriorities"]} == {
+        hand[A]: 20,
+        hand[B]: 10,
+    }
+
+
+def test_three_rules_move_round_in_one_call(hand: Hand) -> None:
+    hand.make(ruled(a=rule(1, "/a"), b=rule(2, "/b"), c=rule(3, "/c")))
+    result = hand.make(ruled(a=rule(2, "/a"), b=rule(3, "/b"), c=rule(1, "/c")))
+    assert result.writes.get("set_rule_priorities") == 1
+    assert "create_rule" not in result.writes
+
+
+def test_a_doomed_rule_is_parked_until_the_one_that_takes_its_place_is_there(hand: Hand) -> None:
+    hand.make(ruled())
+    hand.make(ruled(c=rule(10, "/c"), b=rule(20, "/b/*")))
+    names = ("set_rule_priorities", "create_rule", "delete_rule")
+    assert order(hand.world, *names) == list(names)
+    (params,) = calls(hand.world, "set_rule_priorities")
+    assert [item["Priority"] for item in params["RulePriorities"]] == [50000]
+
+
+def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(hand: Hand) -> None:
+    hand.make(ruled(a=rule(10, "/a/*")))
+    stray(hand, 20)
+    hand.repairs(
+        update(ORDER, "rule.public/http/#20.priority"), create(B), delete("rule.public/http/#20"), spec=ruled(),
+        set_rule_priorities=1, create_rule=1, delete_rule=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("owner", [None, "other"])
+def test_a_priority_that_a_stranger_keeps_is_refused(hand: Hand, owner: str | None) -> None:
+    keep = edited(ruled(a=rule(10, "/a/*")), "load_balancers/public/listeners/http/others", "keep")
+    hand.make(keep)
+    stray(hand, 20, **({"Tags": [{"Key": "alb-reconcile:stack", "Value": owner}]} if owner else {}))
+    wanted = edited(ruled(), "load_balancers/public/listeners/http/others", "keep")
+    with pytest.raises(RefusedError, match=r"rule\.public/http/b: priority 20 is held by"):
+        hand.world.plan(wanted)
+
+
+def test_a_priority_that_a_stranger_takes_meanwhile_is_refused(hand: Hand, faults: Faults) -> None:
+    hand.make(ruled(a=rule(10, "/a/*")))
+    real = faults._real
+
+    def stranger_comes_first(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_rule":
+            stray(hand, 20)
+        return real(service, operation, params)
+
+    faults._real = stranger_comes_first
+    result = hand.world.apply(ruled())
+    (failure,) = [outcome for outcome in result.outcomes if outcome.how == "failed"]
+    assert isinstance(failure.error, RefusedError)
+    assert "priority 20 was taken meanwhile" in str(failure.error)
+    faults._real = real
+    hand.make(ruled())
+
+
+def test_a_lost_reply_makes_no_second_rule(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    faults.lose_reply("create_rule")
+    hand.world.apply(ruled())
+    hand.make(ruled())
+    rules = hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"]
+    assert sorted(item["Priority"] for item in rules) == ["10", "20", "default"]
+
+
+def test_a_reply_lost_and_repeated_finds_its_own_rule(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    real = faults._real
+
+    def twice(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_rule":
+            real(service, operation, params)
+        return real(service, operation, params)
+
+    faults._real = twice
+    hand.make(ruled(a=rule(10, "/a/*")))
+    assert short(hand.world.plan(ruled(a=rule(10, "/a/*")))) == []
+
+
+@pytest.mark.parametrize("code", ["ListenerNotFound", "TargetGroupNotFound"])
+def test_what_aws_does_not_know_yet_is_asked_for_again(hand: Hand, faults: Faults, code: str) -> None:
+    faults.refuse("create_rule", code, times=2)
+    hand.make(ruled())
+    assert faults.made["create_rule"] == 4

@@ -1,0 +1,140 @@
+"""Security groups: names, replacement, references."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import PlanError, RefusedError
+from tests.harness import Spec, demo
+from tests.kinds.hand import create, edited, order, replaced, update
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+WEB = "security_group.web"
+ALONE: Spec = {
+    "stack": "demo",
+    "region": "us-east-1",
+    "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+    "security_groups": {"web": {"description": "alone"}},
+}
+
+
+def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
+    spec = edited(ALONE, "security_groups/web/prevent_destroy", True)
+    spec["tags"] = {"service": "demo"}
+    hand.make(spec)
+    for tags, path in (
+        ({"service": "other"}, "tags.service"),
+        ({"Name": "other"}, "tags.Name"),
+        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
+    ):
+        hand.changed_tags("ec2", hand[WEB], tags)
+        hand.repairs(update(WEB, path), create_tags=1)
+
+
+def test_a_group_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
+    hand.make(ALONE)
+    hand.ec2.delete_security_group(GroupId=hand[WEB])
+    hand.repairs(create(WEB), create_security_group=1)
+
+
+def test_a_group_in_use_is_replaced_before_the_old_one_goes(hand: Hand) -> None:
+    hand.make(demo())
+    hand.repairs(
+        *replaced(WEB, "description"),
+        replaced("security_group_rules.web", "security_group")[0],  # the old ones go with their group
+        update("instance.web-1", "security_groups"),
+        update("instance.web-2", "security_groups"),
+        spec=edited(demo(), "security_groups/web/description", "other"),
+        create_security_group=1, authorize_security_group_ingress=1, modify_instance_attribute=2, delete_security_group=1,
+    )  # fmt: skip
+    names = (
+        "create_security_group",
+        "authorize_security_group_ingress",
+        "modify_instance_attribute",
+        "delete_security_group",
+    )
+    assert order(hand.world, *names) == [names[0], names[1], names[2], names[2], names[3]]
+
+
+def test_a_group_that_another_names_is_replaced_and_the_other_follows_it(hand: Hand) -> None:
+    hand.make(demo())
+    hand.make(edited(demo(), "security_groups/load-balancer/description", "other"))
+    names = order(hand.world, "set_security_groups", "delete_security_group", "terminate_instances")
+    assert names == ["set_security_groups", "delete_security_group"]
+
+
+def test_a_group_with_a_kept_name_goes_before_its_replacement_comes(hand: Hand) -> None:
+    spec = edited(ALONE, "security_groups/web/name", "kept")
+    hand.make(spec)
+    hand.repairs(
+        *replaced(WEB, "description"), spec=edited(spec, "security_groups/web/description", "other"),
+        delete_security_group=1, create_security_group=1,
+    )  # fmt: skip
+    assert order(hand.world, "delete_security_group", "create_security_group")[0] == "delete_security_group"
+
+
+def test_a_group_with_a_kept_name_that_is_in_use_needs_two_steps(hand: Hand) -> None:
+    spec = edited(demo(), "security_groups/web/name", "kept")
+    hand.make(spec)
+    with pytest.raises(PlanError, match=r"security_group\.web.*two steps: first give .* another name"):
+        hand.world.plan(edited(spec, "security_groups/web/description", "other"))
+
+
+@pytest.mark.parametrize("name", ["theirs", "THEIRS"])
+def test_a_strangers_group_of_that_name_is_never_adopted(hand: Hand, name: str) -> None:
+    hand.make(edited(ALONE, "security_groups", None))
+    theirs = hand.ec2.create_security_group(GroupName=name, Description="x", VpcId=hand["vpc.main"])[
+        "GroupId"
+    ]
+    result = hand.world.apply(edited(ALONE, "security_groups/web/name", "theirs"))
+    (failure,) = [item for item in result.outcomes if item.how == "failed"]
+    assert isinstance(failure.error, RefusedError)
+    assert "isn't this stack's" in str(failure.error)
+    assert (
+        "Tags" not in hand.ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]
+        or not (hand.ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]["Tags"])
+    )
+
+
+def test_a_lost_reply_is_no_stranger(hand: Hand, faults: Faults) -> None:
+    real = faults._real
+
+    def twice(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_security_group":
+            real(service, operation, params)
+        return real(service, operation, params)
+
+    faults._real = twice
+    hand.make(ALONE)
+    filters = [{"Name": "tag:alb-reconcile:stack", "Values": ["demo"]}]
+    assert len(hand.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]) == 1
+
+
+@pytest.mark.parametrize("code", ["DependencyViolation", "InvalidGroup.InUse"])
+def test_a_group_that_lingering_interfaces_hold_is_waited_for(hand: Hand, faults: Faults, code: str) -> None:
+    hand.make(ALONE)
+    faults.refuse("delete_security_group", code, times=3)
+    hand.world.destroy(ALONE)
+    assert faults.made["delete_security_group"] == 4
+
+
+def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> None:
+    hand.make(demo())
+    more = edited(demo(), "security_groups/spare", {"description": "spare"})
+    hand.make(more)
+    theirs = hand.ec2.create_network_interface(
+        SubnetId=hand["subnet.public-a"], Groups=[hand["security_group.spare"]]
+    )["NetworkInterface"]["NetworkInterfaceId"]
+    started = hand.world.clock.now()
+    result = hand.world.apply(demo())
+    assert [theirs in text for text in result.failures] == [True]
+    assert hand.world.clock.now() - started < 60
+
+
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(edited(ALONE, "security_groups/web/ingress", [{"protocol": "all", "security_group": "web"}]))

@@ -1,0 +1,215 @@
+"""The rules of security groups: drift, strangers, order, limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import Spec, demo
+from tests.kinds.hand import calls, create, edited, order, short, update
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+WEB, FRONT = "security_group_rules.web", "security_group_rules.load-balancer"
+INGRESS = "security_groups/web/ingress"
+
+
+def opened(sources: dict[str, Any], port: int = 3389) -> dict[str, Any]:
+    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **sources}
+
+
+def source(hand: Hand, which: str) -> dict[str, Any]:
+    if which == "prefix list":
+        answer = hand.ec2.create_managed_prefix_list(PrefixListName="x", MaxEntries=1, AddressFamily="IPv4")
+        return {"PrefixListIds": [{"PrefixListId": answer["PrefixList"]["PrefixListId"]}]}
+    return {
+        "cidr": {"IpRanges": [{"CidrIp": "192.0.2.0/24"}]},
+        "ipv6": {"Ipv6Ranges": [{"CidrIpv6": "2001:db8::/32"}]},
+        "group": {"UserIdGroupPairs": [{"GroupId": hand["security_group.web"]}]},
+    }[which]
+
+
+SOURCES = ["cidr", "ipv6", "group", "prefix list"]
+
+
+def both(spec: Spec) -> Spec:
+    return edited(spec, "security_groups/web/egress", [{"protocol": "all", "cidr_block": "0.0.0.0/0"}])
+
+
+@pytest.mark.parametrize("which", SOURCES)
+def test_stray_rules_are_revoked_and_nothing_else(hand: Hand, which: str) -> None:
+    spec = both(demo())
+    hand.make(spec)
+    before = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"]
+    stray = opened(source(hand, which))
+    hand.ec2.authorize_security_group_ingress(GroupId=hand["security_group.web"], IpPermissions=[stray])
+    hand.repairs(update(WEB, "ingress"), revoke_security_group_ingress=1)
+    hand.ec2.authorize_security_group_egress(GroupId=hand["security_group.web"], IpPermissions=[stray])
+    hand.repairs(update(WEB, "egress"), revoke_security_group_egress=1)
+    assert (
+        hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"] == before
+    )
+
+
+@pytest.mark.parametrize("which", SOURCES)
+def test_strangers_may_stay_where_the_spec_says_so(hand: Hand, which: str) -> None:
+    spec = edited(both(demo()), "security_groups/web/others", "keep")
+    hand.make(spec)
+    stray = opened(source(hand, which))
+    hand.ec2.authorize_security_group_ingress(GroupId=hand["security_group.web"], IpPermissions=[stray])
+    hand.ec2.authorize_security_group_egress(GroupId=hand["security_group.web"], IpPermissions=[stray])
+    assert hand.world.plan(spec).is_empty
+
+
+def test_a_direction_that_the_spec_leaves_out_is_not_managed(hand: Hand) -> None:
+    hand.make(demo())
+    hand.ec2.authorize_security_group_egress(
+        GroupId=hand["security_group.web"], IpPermissions=[opened({"IpRanges": [{"CidrIp": "192.0.2.0/24"}]})]
+    )
+    assert hand.world.plan(demo()).is_empty
+    spec = edited(demo(), INGRESS, None)
+    hand.make(spec)
+    hand.ec2.authorize_security_group_ingress(
+        GroupId=hand["security_group.web"], IpPermissions=[opened({"IpRanges": [{"CidrIp": "192.0.2.0/24"}]})]
+    )
+    assert hand.world.plan(spec).is_empty
+
+
+def test_a_rule_that_was_revoked_by_hand_comes_back(hand: Hand) -> None:
+    spec = both(demo())
+    hand.make(spec)
+    group = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"][0]
+    hand.ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    hand.repairs(update(WEB, "ingress"), authorize_security_group_ingress=1)
+    hand.ec2.revoke_security_group_egress(
+        GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"]
+    )
+    hand.repairs(update(WEB, "egress"), authorize_security_group_egress=1)
+
+
+def test_a_port_range_that_was_narrowed_by_hand_is_widened_before_the_narrow_one_goes(hand: Hand) -> None:
+    wide = [{"protocol": "tcp", "from_port": 80, "to_port": 90, "security_group": "load-balancer"}]
+    spec = edited(demo(), INGRESS, wide)
+    hand.make(spec)
+    pair = {"UserIdGroupPairs": [{"GroupId": hand["security_group.load-balancer"]}]}
+    group = hand["security_group.web"]
+    hand.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[opened(pair, 80)])
+    old = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 90, **pair}
+    hand.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[old])
+    hand.repairs(update(WEB, "ingress"), authorize_security_group_ingress=1, revoke_security_group_ingress=1)
+    names = ["authorize_security_group_ingress", "revoke_security_group_ingress"]
+    assert order(hand.world, *names) == names
+
+
+def test_declared_descriptions_are_kept_and_others_left_alone(hand: Hand) -> None:
+    permission = {"protocol": "tcp", "port": 80, "security_group": "load-balancer"}
+    hand.make(demo())
+    pair = {"GroupId": hand["security_group.load-balancer"], "Description": "mine"}
+    described = [opened({"UserIdGroupPairs": [pair]}, 80)]
+    group = hand["security_group.web"]
+    hand.ec2.update_security_group_rule_descriptions_ingress(GroupId=group, IpPermissions=described)
+    assert hand.world.plan(demo()).is_empty
+    spec = edited(demo(), INGRESS, [{**permission, "description": "from the front"}])
+    hand.make(spec)
+    assert len(calls(hand.world, "update_security_group_rule_descriptions_ingress")) == 1
+    hand.ec2.update_security_group_rule_descriptions_ingress(GroupId=group, IpPermissions=described)
+    hand.repairs(update(WEB, "ingress"), update_security_group_rule_descriptions_ingress=1)
+
+
+def test_all_sorts_of_sources_are_made_and_stay_as_they_are(hand: Hand) -> None:
+    prefix = source(hand, "prefix list")["PrefixListIds"][0]["PrefixListId"]
+    permissions = [
+        {"protocol": "tcp", "port": 80, "security_group": "load-balancer"},
+        {"protocol": "tcp", "from_port": 8000, "to_port": 8100, "cidr_block": "10.0.0.0/8"},
+        {"protocol": "udp", "port": 53, "ipv6_cidr_block": "2001:db8::/32"},
+        {"protocol": "icmp", "from_port": -1, "to_port": -1, "cidr_block": "10.0.0.0/8"},
+        {"protocol": "tcp", "port": 443, "prefix_list_id": prefix},
+        {"protocol": "all", "security_group": "web"},
+    ]
+    spec = edited(edited(demo(), INGRESS, permissions), "security_groups/web/egress", permissions)
+    hand.make(spec)
+    assert short(hand.world.plan(spec)) == []
+
+
+def test_an_empty_list_removes_even_the_rule_that_every_group_is_born_with(hand: Hand) -> None:
+    spec = edited(demo(), "security_groups/web/egress", [])
+    hand.make(spec)
+    group = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"][0]
+    assert group["IpPermissionsEgress"] == []
+
+
+def test_two_groups_that_name_each_other_are_made_changed_and_destroyed(hand: Hand) -> None:
+    spec = demo()
+    spec["security_groups"]["load-balancer"]["egress"] = [
+        {"protocol": "tcp", "port": 80, "security_group": "web"}
+    ]
+    before = hand.world.strict.inventory()
+    hand.make(spec)
+    hand.world.destroy(spec)
+    assert hand.world.strict.inventory() == before
+
+
+def test_at_the_limit_of_rules_the_old_ones_are_revoked_first(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    other = [{"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/16"}]
+    faults.refuse("authorize_security_group_ingress", "RulesPerSecurityGroupLimitExceeded")
+    result = hand.make(edited(demo(), INGRESS, other))
+    assert result.writes["authorize_security_group_ingress"] == 2
+    assert order(hand.world, "authorize_security_group_ingress", "revoke_security_group_ingress") == [
+        "revoke_security_group_ingress",
+        "authorize_security_group_ingress",
+    ]
+
+
+def test_at_the_limit_with_nothing_to_revoke_the_run_says_so(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    more = [
+        *demo()["security_groups"]["web"]["ingress"],
+        {"protocol": "tcp", "port": 81, "cidr_block": "10.0.0.0/8"},
+    ]
+    faults.refuse("authorize_security_group_ingress", "RulesPerSecurityGroupLimitExceeded")
+    result = hand.world.apply(edited(demo(), INGRESS, more))
+    assert ["RulesPerSecurityGroupLimitExceeded" in text for text in result.failures] == [True]
+
+
+def test_rules_that_somebody_else_made_meanwhile_are_no_failure(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    more = [
+        *demo()["security_groups"]["web"]["ingress"],
+        {"protocol": "tcp", "port": 81, "cidr_block": "10.0.0.0/8"},
+        {"protocol": "tcp", "port": 82, "cidr_block": "10.0.0.0/8"},
+    ]
+    real = faults._real
+    taken = opened({"IpRanges": [{"CidrIp": "10.0.0.0/8"}]}, 81)
+    group = hand["security_group.web"]
+
+    def somebody_comes_first(service: str, operation: str, params: Any) -> Any:
+        if operation == "authorize_security_group_ingress" and len(params["IpPermissions"]) == 2:
+            hand.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[taken])
+        return real(service, operation, params)
+
+    faults._real = somebody_comes_first
+    hand.make(edited(demo(), INGRESS, more))
+
+
+def test_rules_come_back_with_a_group_that_was_deleted_by_hand(hand: Hand) -> None:
+    spec = demo()
+    spec["security_groups"]["spare"] = {
+        "description": "unused",
+        "ingress": [{"protocol": "tcp", "port": 22, "cidr_block": "10.0.0.0/8"}],
+    }
+    hand.make(spec)
+    hand.ec2.delete_security_group(GroupId=hand["security_group.spare"])
+    hand.repairs(
+        create("security_group.spare"), create("security_group_rules.spare"),
+        create_security_group=1, authorize_security_group_ingress=1,
+    )  # fmt: skip
+
+
+def test_an_unknown_group_is_asked_for_again(hand: Hand, faults: Faults) -> None:
+    faults.refuse("authorize_security_group_ingress", "InvalidGroup.NotFound", times=2)
+    hand.make(demo())
+    assert faults.made["authorize_security_group_ingress"] == 4
+    assert FRONT in hand.ids

@@ -1,0 +1,168 @@
+"""Subnets: drift, ranges, replacement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import PlanError, RefusedError
+from tests.harness import Spec, demo
+from tests.kinds.hand import create, edited, order, replaced, short, update
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+A = "subnet.public-a"
+ALONE: Spec = {
+    "stack": "demo",
+    "region": "us-east-1",
+    "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+    "subnets": {
+        "public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "map_public_ip_on_launch": True}
+    },
+}
+# its VPC can't be deleted behind the tool's back while the subnet is in it: AWS refuses
+
+
+def test_public_addresses_that_were_switched_off_by_hand_are_switched_on(hand: Hand) -> None:
+    hand.make(demo())
+    hand.ec2.modify_subnet_attribute(SubnetId=hand[A], MapPublicIpOnLaunch={"Value": False})
+    hand.repairs(update(A, "map_public_ip_on_launch"), modify_subnet_attribute=1)
+
+
+def test_what_the_spec_leaves_out_is_left_alone(hand: Hand) -> None:
+    spec = edited(ALONE, "subnets/public-a/map_public_ip_on_launch", None)
+    hand.make(spec)
+    hand.ec2.modify_subnet_attribute(SubnetId=hand[A], MapPublicIpOnLaunch={"Value": True})
+    assert hand.world.plan(spec).is_empty
+
+
+def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
+    spec = edited(ALONE, "subnets/public-a/prevent_destroy", True)
+    spec["tags"] = {"service": "demo"}
+    hand.make(spec)
+    for tags, path in (
+        ({"service": "other"}, "tags.service"),
+        ({"Name": "other"}, "tags.Name"),
+        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
+    ):
+        hand.changed_tags("ec2", hand[A], tags)
+        hand.repairs(update(A, path), create_tags=1)
+
+
+def test_a_subnet_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
+    hand.make(ALONE)
+    hand.ec2.delete_subnet(SubnetId=hand[A])
+    hand.repairs(create(A), create_subnet=1, modify_subnet_attribute=1)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed", "first"),
+    [
+        ("subnets/public-a/cidr_block", "10.0.9.0/24", "cidr_block", "create_subnet"),
+        ("subnets/public-a/cidr_block", "10.0.0.0/22", "cidr_block", "delete_subnet"),
+        ("subnets/public-a/availability_zone", "b", "availability_zone", "delete_subnet"),
+    ],
+)
+def test_a_replacement_comes_first_unless_the_ranges_overlap(
+    hand: Hand, path: str, value: Any, changed: str, first: str
+) -> None:
+    hand.make(ALONE)
+    hand.repairs(
+        *replaced(A, changed),
+        spec=edited(ALONE, path, value),
+        create_subnet=1,
+        modify_subnet_attribute=1,
+        delete_subnet=1,
+    )
+    assert order(hand.world, "create_subnet", "delete_subnet")[0] == first
+
+
+def test_a_subnet_in_use_moves_to_a_free_range_with_everything_in_it(hand: Hand) -> None:
+    hand.make(demo())
+    spec = edited(demo(), "subnets/public-a/cidr_block", "10.0.9.0/24")
+    hand.make(spec)
+    assert short(hand.world.plan(spec)) == []
+
+
+def test_a_subnet_that_grows_under_a_load_balancer_needs_two_steps(hand: Hand) -> None:
+    hand.make(demo())
+    with pytest.raises(PlanError, match=r"wait for each other: .*subnet\.public-a.*two steps"):
+        hand.world.plan(edited(demo(), "subnets/public-a/cidr_block", "10.0.1.0/25"))
+
+
+def test_two_unused_subnets_swap_their_ranges(hand: Hand) -> None:
+    spec = edited(ALONE, "subnets/public-b", {"cidr_block": "10.0.2.0/24", "availability_zone": "a"})
+    hand.make(spec)
+    swapped = edited(
+        edited(spec, "subnets/public-a/cidr_block", "10.0.2.0/24"),
+        "subnets/public-b/cidr_block",
+        "10.0.1.0/24",
+    )
+    hand.make(swapped, allow={"replace": 2})
+    found = hand.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [hand["vpc.main"]]}])["Subnets"]
+    assert {item["SubnetId"]: item["CidrBlock"] for item in found} == {
+        hand[A]: "10.0.2.0/24",
+        hand["subnet.public-b"]: "10.0.1.0/24",
+    }
+
+
+def test_a_range_that_a_stranger_holds_is_refused(hand: Hand) -> None:
+    hand.make(edited(ALONE, "subnets", None))
+    hand.ec2.create_subnet(VpcId=hand["vpc.main"], CidrBlock="10.0.1.0/25")
+    before = hand.world.strict.inventory()
+    result = hand.world.apply(ALONE)
+    (failure,) = [item for item in result.outcomes if item.how == "failed"]
+    assert isinstance(failure.error, RefusedError)
+    assert "overlaps a subnet" in str(failure.error)
+    assert hand.world.strict.inventory() == before
+
+
+def test_the_same_range_of_a_stranger_is_never_adopted(hand: Hand) -> None:
+    hand.make(edited(ALONE, "subnets", None))
+    hand.ec2.create_subnet(VpcId=hand["vpc.main"], CidrBlock="10.0.1.0/24")
+    result = hand.world.apply(ALONE)
+    assert [item.how for item in result.outcomes] == ["failed"]
+
+
+def test_a_lost_reply_is_no_stranger(hand: Hand, faults: Faults) -> None:
+    real = faults._real
+
+    def twice(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_subnet":
+            real(service, operation, params)
+        return real(service, operation, params)
+
+    faults._real = twice
+    hand.make(ALONE)
+    found = hand.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [hand["vpc.main"]]}])["Subnets"]
+    assert [item["SubnetId"] for item in found] == [hand[A]]
+
+
+def test_a_zone_that_the_region_lacks_is_refused_with_those_it_has(hand: Hand) -> None:
+    with pytest.raises(RefusedError, match=r"no zone us-east-1z here; choose one of us-east-1a"):
+        hand.world.plan(edited(ALONE, "subnets/public-a/availability_zone", "z"))
+
+
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(ALONE)
+
+
+def test_a_lingering_interface_is_waited_out(hand: Hand, faults: Faults) -> None:
+    hand.make(ALONE)
+    faults.refuse("delete_subnet", "DependencyViolation", times=3)
+    hand.world.destroy(ALONE)
+    assert faults.made["delete_subnet"] == 4
+
+
+def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> None:
+    spec = edited(ALONE, "subnets/public-b", {"cidr_block": "10.0.2.0/24", "availability_zone": "b"})
+    hand.make(spec)
+    theirs = hand.ec2.create_network_interface(SubnetId=hand["subnet.public-b"])["NetworkInterface"]
+    started = hand.world.clock.now()
+    result = hand.world.apply(ALONE)
+    assert len(result.failures) == 1
+    assert theirs["NetworkInterfaceId"] in result.failures[0]
+    assert hand.world.clock.now() - started < 60

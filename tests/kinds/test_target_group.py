@@ -1,0 +1,209 @@
+"""Target groups: drift, disappearance, replacement, names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import PlanError, RefusedError
+from tests.harness import demo
+from tests.kinds.hand import calls, create, delete, edited, order, prepare, replaced, rich, short, update
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+WEB = "target_group.web"
+ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+
+HEALTH_CHECK = {
+    "protocol": {"HealthCheckProtocol": "HTTPS"},
+    "port": {"HealthCheckPort": "8080"},
+    "path": {"HealthCheckPath": "/other"},
+    "interval_seconds": {"HealthCheckIntervalSeconds": 20},
+    "timeout_seconds": {"HealthCheckTimeoutSeconds": 7},
+    "healthy_threshold_count": {"HealthyThresholdCount": 4},
+    "unhealthy_threshold_count": {"UnhealthyThresholdCount": 5},
+    "matcher": {"Matcher": {"HttpCode": "200-299"}},
+}
+ATTRIBUTES = {
+    "deregistration_delay.timeout_seconds": "77",
+    "stickiness.enabled": "true",
+    "load_balancing.algorithm.type": "least_outstanding_requests",
+}
+
+
+def test_every_part_of_the_health_check_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
+    prepare()
+    hand.make(rich())
+    for key, change in HEALTH_CHECK.items():
+        hand.elb.modify_target_group(TargetGroupArn=hand[WEB], **change)
+        hand.repairs(update(WEB, f"health_check.{key}"), modify_target_group=1)
+
+
+def test_every_attribute_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
+    prepare()
+    hand.make(rich())
+    for key, value in ATTRIBUTES.items():
+        hand.elb.modify_target_group_attributes(
+            TargetGroupArn=hand[WEB], Attributes=[{"Key": key, "Value": value}]
+        )
+        hand.repairs(update(WEB, f"attributes.{key}"), modify_target_group_attributes=1)
+        assert [
+            item["Key"] for item in calls(hand.world, "modify_target_group_attributes")[0]["Attributes"]
+        ] == [key]
+
+
+def test_attributes_and_checks_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
+    spec = demo()
+    hand.make(spec)
+    hand.elb.modify_target_group(TargetGroupArn=hand[WEB], UnhealthyThresholdCount=7)
+    hand.elb.modify_target_group_attributes(
+        TargetGroupArn=hand[WEB], Attributes=[{"Key": "stickiness.enabled", "Value": "true"}]
+    )
+    assert hand.world.plan(spec).is_empty
+
+
+def test_tags_and_protection_that_were_changed_by_hand_return(hand: Hand) -> None:
+    spec = edited(demo(), "target_groups/web/prevent_destroy", True)
+    hand.make(spec)
+    hand.changed_tags("elbv2", hand[WEB], {"service": "other"})
+    hand.repairs(update(WEB, "tags.service"), add_tags=1)
+    hand.changed_tags("elbv2", hand[WEB], {"Name": "other"})
+    hand.repairs(update(WEB, "tags.Name"), add_tags=1)
+    hand.changed_tags("elbv2", hand[WEB], {"alb-reconcile:prevent-destroy": "false"})
+    hand.repairs(update(WEB, "prevent_destroy"), add_tags=1)
+
+
+def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its_listener(hand: Hand) -> None:
+    hand.make(demo())
+    answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+    hand.elb.modify_listener(ListenerArn=hand["listener.public/http"], DefaultActions=[answer])
+    hand.elb.delete_target_group(TargetGroupArn=hand[WEB])
+    hand.repairs(
+        create(WEB), create(ONE), create(TWO), update("listener.public/http", "default_action"),
+        create_target_group=1, modify_target_group_attributes=1, register_targets=2, modify_listener=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        ("target_groups/web/protocol", "HTTPS", "protocol"),
+        ("target_groups/web/protocol_version", "HTTP2", "protocol_version"),
+        ("target_groups/web/port", 8080, "port"),
+        ("target_groups/web/name", "fresh", "name"),  # an own name is the Name tag, too
+    ],
+)
+def test_a_replacement_serves_before_the_old_group_is_drained(
+    hand: Hand, path: str, value: Any, changed: str
+) -> None:
+    hand.make(demo())
+    spec = edited(demo(), path, value)
+    plan = hand.world.plan(spec)
+    paths = (changed, "tags.Name") if changed == "name" else (changed,)
+    assert [line for line in short(plan) if line[1] == WEB] == sorted(replaced(WEB, *paths))
+    hand.make(spec)
+    names = (
+        "create_target_group",
+        "register_targets",
+        "modify_listener",
+        "deregister_targets",
+        "delete_target_group",
+    )
+    assert order(hand.world, *names) == [
+        "create_target_group",
+        "modify_listener",
+        "register_targets",
+        "register_targets",
+        "modify_listener",
+        "deregister_targets",
+        "deregister_targets",
+        "delete_target_group",
+    ]
+    beside, alone = [
+        {item["TargetGroupArn"].split("/")[-2]: item.get("Weight", 1) for item in params["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]}
+        for params in calls(hand.world, "modify_listener")
+    ]  # fmt: skip
+    assert sorted(beside.values()) == [0, 1]
+    assert beside.pop(next(iter(alone))) == 0
+    assert len(alone) == 1
+
+
+def test_a_group_with_a_kept_name_that_serves_cannot_be_replaced_in_one_step(hand: Hand) -> None:
+    spec = edited(demo(), "target_groups/web/name", "kept")
+    hand.make(spec)
+    with pytest.raises(
+        PlanError,
+        match=r"target_group\.web → listener\.public/http .*do it in two steps: first give .* another name",
+    ):
+        hand.world.plan(edited(spec, "target_groups/web/port", 8080))
+
+
+def test_a_group_that_nothing_uses_and_has_a_kept_name_goes_before_its_replacement_comes(hand: Hand) -> None:
+    spec = demo()
+    spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 80, "name": "kept"}
+    hand.make(spec)
+    other = edited(spec, "target_groups/spare/port", 8080)
+    hand.repairs(
+        *replaced("target_group.spare", "port"), spec=other, delete_target_group=1, create_target_group=1
+    )
+    assert order(hand.world, "delete_target_group", "create_target_group") == [
+        "delete_target_group",
+        "create_target_group",
+    ]
+
+
+@pytest.mark.parametrize("port", [80, 9999])
+def test_a_group_of_that_name_which_is_not_ours_is_refused_and_never_touched(hand: Hand, port: int) -> None:
+    without = edited(edited(demo(), "load_balancers", None), "target_groups/web/name", "theirs")
+    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    hand.elb.create_target_group(Name="theirs", Protocol="HTTP", Port=port, VpcId=vpc)
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError, match='the name "theirs" belongs to arn'):
+        hand.world.plan(without)
+    assert hand.world.strict.inventory() == before
+
+
+@pytest.mark.parametrize("port", [80, 9999])
+def test_a_group_of_that_name_that_appears_meanwhile_is_refused_at_its_creation(
+    hand: Hand, faults: Faults, port: int
+) -> None:
+    hand.make(edited(demo(), "load_balancers", None))
+    spec = edited(demo(), "load_balancers", None)
+    spec["target_groups"]["late"] = {"protocol": "HTTP", "port": 80, "name": "theirs"}
+    vpc = hand["vpc.main"]
+    real = faults._real
+
+    def stranger_comes_first(service: str, operation: str, params: Any) -> Any:
+        if operation == "create_target_group":
+            hand.elb.create_target_group(
+                Name="theirs", Protocol="HTTP", Port=port, VpcId=vpc, TargetType="instance"
+            )
+        return real(service, operation, params)
+
+    faults._real = stranger_comes_first
+    result = hand.world.apply(spec)
+    (failure,) = [outcome for outcome in result.outcomes if outcome.how == "failed"]
+    assert isinstance(failure.error, RefusedError)
+    assert "isn't this stack's" in str(failure.error)
+    theirs = hand.elb.describe_target_groups(Names=["theirs"])["TargetGroups"][0]
+    tags = hand.elb.describe_tags(ResourceArns=[theirs["TargetGroupArn"]])["TagDescriptions"][0]["Tags"]
+    assert tags == []
+    assert theirs["Port"] == port
+
+
+def test_a_group_still_in_use_is_deleted_when_aws_lets_it_go(hand: Hand, faults: Faults) -> None:
+    spec = demo()
+    spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 80}
+    hand.make(spec)
+    faults.refuse("delete_target_group", "ResourceInUse", times=3)
+    hand.repairs(delete("target_group.spare"), spec=demo(), delete_target_group=4)
+
+
+def test_a_group_that_others_fill_is_not_emptied(hand: Hand) -> None:
+    spec = edited(demo(), "target_groups/web/targets", None)
+    hand.make(demo())
+    kept = hand.make(spec)
+    assert kept.writes == {}
+    assert any("targets no longer managed" in note for note in kept.plan.kept)

@@ -1,0 +1,140 @@
+"""VPCs: drift, lost replies, replacement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.errors import RefusedError
+from tests.harness import Spec, demo
+from tests.kinds.hand import create, edited, prepare, replaced, rich, short, update
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+MAIN = "vpc.main"
+ALONE: Spec = {"stack": "demo", "region": "us-east-1", "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}
+
+
+def ours(hand: Hand) -> list[str]:
+    found = hand.ec2.describe_vpcs(Filters=[{"Name": "tag:alb-reconcile:stack", "Values": ["demo"]}])["Vpcs"]
+    return [item["VpcId"] for item in found]
+
+
+def test_attributes_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
+    prepare()
+    hand.make(rich())
+    hand.ec2.modify_vpc_attribute(VpcId=hand[MAIN], EnableDnsHostnames={"Value": False})
+    hand.repairs(update(MAIN, "enable_dns_hostnames"), modify_vpc_attribute=1)
+    hand.ec2.modify_vpc_attribute(VpcId=hand[MAIN], EnableDnsSupport={"Value": False})
+    hand.repairs(update(MAIN, "enable_dns_support"), modify_vpc_attribute=1)
+
+
+def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
+    hand.make(ALONE)
+    hand.ec2.modify_vpc_attribute(VpcId=hand[MAIN], EnableDnsHostnames={"Value": True})
+    assert hand.world.plan(ALONE).is_empty
+
+
+def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
+    spec = edited(ALONE, "vpcs/main/prevent_destroy", True)
+    spec["tags"] = {"service": "demo"}
+    hand.make(spec)
+    for tags, path in (
+        ({"service": "other"}, "tags.service"),
+        ({"Name": "other"}, "tags.Name"),
+        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
+    ):
+        hand.changed_tags("ec2", hand[MAIN], tags)
+        hand.repairs(update(MAIN, path), create_tags=1)
+
+
+def test_a_vpc_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
+    hand.make(ALONE)
+    hand.ec2.delete_vpc(VpcId=hand[MAIN])
+    hand.repairs(create(MAIN), create_vpc=1)
+
+
+def test_another_range_makes_another_vpc_before_the_old_one_goes(hand: Hand) -> None:
+    hand.make(ALONE)
+    old = hand[MAIN]
+    hand.repairs(
+        *replaced(MAIN, "cidr_block"),
+        spec=edited(ALONE, "vpcs/main/cidr_block", "10.9.0.0/16"),
+        create_vpc=1,
+        delete_vpc=1,
+    )
+    assert ours(hand) == [hand[MAIN]] != [old]
+
+
+def test_a_lost_reply_makes_no_second_vpc(hand: Hand, faults: Faults) -> None:
+    faults.lose_reply("create_vpc")
+    hand.make(ALONE)
+    assert ours(hand) == [hand[MAIN]]
+    assert faults.made["create_vpc"] == 1
+
+
+def test_a_lost_reply_makes_no_second_vpc_while_reads_lag(hand: Hand, faults: Faults) -> None:
+    hand.world.strict.lag = 20.0
+    faults.lose_reply("create_vpc")
+    hand.make(ALONE)
+    assert len(ours(hand)) == 1
+
+
+def test_a_lost_request_is_made_again(hand: Hand, faults: Faults) -> None:
+    faults.refuse("create_vpc", "InternalError")
+    faults.refusals["create_vpc"][0][0].ambiguous = True
+    hand.make(ALONE)
+    assert ours(hand) == [hand[MAIN]]
+
+
+def test_a_quota_stops_everything_in_the_vpc_and_names_the_cause(hand: Hand, faults: Faults) -> None:
+    faults.refuse("create_vpc", "VpcLimitExceeded")
+    spec = demo()
+    spec["target_groups"] = demo()["target_groups"]
+    spec["vpcs"]["second"] = {"cidr_block": "10.8.0.0/16"}
+    for section in ("subnets", "internet_gateways", "route_tables", "security_groups", "target_groups"):
+        for entry in spec[section].values():
+            entry["vpc"] = "main"
+    result = hand.world.apply(spec)
+    by_how = {
+        how: [item for item in result.outcomes if item.how == how] for how in ("done", "failed", "skipped")
+    }
+    assert [str(item.step.address) for item in by_how["failed"]] == [MAIN]
+    assert {str(item.step.address) for item in by_how["done"]} == {"vpc.second"}
+    assert all(item.cause is by_how["failed"][0].step for item in by_how["skipped"])
+    hand.make(spec)
+
+
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(edited(ALONE, "vpcs/main/enable_dns_hostnames", True))
+
+
+def test_a_lingering_dependency_is_waited_out(hand: Hand, faults: Faults) -> None:
+    hand.make(ALONE)
+    faults.refuse("delete_vpc", "DependencyViolation", times=2)
+    hand.world.destroy(ALONE)
+    assert ours(hand) == []
+
+
+def test_protection_holds_against_destroy(hand: Hand) -> None:
+    spec = edited(ALONE, "vpcs/main/prevent_destroy", True)
+    hand.make(spec)
+    with pytest.raises(RefusedError, match=r"vpc\.main .* is protected"):
+        hand.world.plan(spec, destroy=True)
+    hand.make(edited(ALONE, "vpcs/main/prevent_destroy", False))
+    hand.world.destroy(ALONE)
+
+
+def test_two_vpcs_at_one_address_become_the_one_that_is_used(hand: Hand) -> None:
+    hand.make(demo())
+    tags = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"][0]["Tags"]
+    specification = [{"ResourceType": "vpc", "Tags": tags}]
+    double = hand.ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=specification)["Vpc"]["VpcId"]
+    hand.ec2.modify_vpc_attribute(VpcId=double, EnableDnsHostnames={"Value": True})
+    plan = hand.world.plan(demo())
+    assert [(step.action, step.id) for step in plan.steps] == [("delete", double)]
+    hand.make(demo())
+    assert short(hand.world.plan(demo())) == []

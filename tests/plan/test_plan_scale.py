@@ -1,0 +1,67 @@
+"""Planning two thousand resources from memory. How long it takes is told, and judged in `make bench`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from alb_reconcile.plan.planner import Options, make_plan
+from tests.harness import REGION, Spec, demo, load
+from tests.plan.stacks import Account, edited
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def large() -> Spec:
+    """900 instances, as many registrations, and 100 rules."""
+    spec = edited(demo(), {"instances/web/count": 900})
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    listener["rules"] = {
+        f"r{number}": {
+            "priority": number,
+            "conditions": [{"path_pattern": f"/{number}"}],
+            "action": {"forward": "web"},
+        }
+        for number in range(1, 101)
+    }
+    for number in range(100):
+        spec["security_groups"][f"spare-{number}"] = {"description": "spare"}
+    return spec
+
+
+def test_two_thousand_resources_are_planned(record_property: pytest.FixtureRequest) -> None:
+    stack = load(large())
+    account = Account(stack)
+    assert len(account.resources) > 2000
+    discovery = account.discovery()
+    changed = load(edited(large(), {"instances/web/instance_type": "t3.small"}))
+    seconds = {}
+    for what, desired, found in (
+        ("nothing", stack.desired, discovery),
+        ("roll", changed.desired, discovery),
+        ("create", stack.desired, type(discovery)(discovery.account, (), discovery.images)),
+        ("destroy", {}, discovery),
+    ):
+        started = time.perf_counter()
+        plan = make_plan("demo", REGION, desired, found, Options(check=False, destroy=what == "destroy"))
+        seconds[what] = time.perf_counter() - started
+        counts = plan.count()
+        assert (
+            counts
+            == {
+                "nothing": {"create": 0, "update": 0, "replace": 0, "delete": 0},
+                "roll": {"create": 0, "update": 0, "replace": 1800, "delete": 0},
+                "create": {"create": len(stack.desired), "update": 0, "replace": 0, "delete": 0},
+                # registrations, rules, listeners and groups' rules go with what they are in
+                "destroy": {
+                    "create": 0,
+                    "update": 0,
+                    "replace": 0,
+                    "delete": len(account.resources) - 900 - 100 - 1 - 2,
+                },
+            }[what]
+        )
+    for what, took in seconds.items():
+        record_property(what, f"{took:.2f} s")  # type: ignore[operator]
+        print(f"{what}: {took:.2f} s")

@@ -1,0 +1,235 @@
+"""What isn't the stack's stays byte for byte as it was, however much it looks like the stack's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile import tags
+from alb_reconcile.errors import RefusedError
+from tests.harness import demo
+from tests.properties.scenarios import regrouped, rolled, scaled
+from tests.properties.watched import portrait, watched
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.properties.watched import WatchedWorld
+
+IMAGE = "ami-12c6146b"
+NEAR_MISSES: tuple[dict[str, str], ...] = (
+    {},
+    {tags.STACK: "demo2", tags.ADDRESS: "{kind}.web"},
+    {tags.STACK: "Demo", tags.ADDRESS: "{kind}.web"},
+    {tags.STACK: "dem", tags.ADDRESS: "{kind}.web"},
+    {tags.STACK: "demo ", tags.ADDRESS: "{kind}.web"},
+    {"Alb-Reconcile:Stack": "demo", "Alb-Reconcile:Address": "{kind}.web"},
+    {"alb-reconcile:stacks": "demo", tags.ADDRESS: "{kind}.web"},
+    {tags.ADDRESS: "{kind}.web", "Name": "demo-web"},
+    {"Name": "demo-web", "service": "demo"},
+)
+
+
+def changed() -> Spec:
+    """The demo with changes of many sorts that replace nothing, and without the rule."""
+    spec = demo()
+    spec["security_groups"]["web"]["ingress"] = []
+    spec["target_groups"]["web"]["health_check"]["path"] = "/other"
+    spec["load_balancers"]["public"]["listeners"]["http"].pop("rules", None)
+    spec["tags"] = {"service": "other"}
+    return spec
+
+
+def other_stack() -> Spec:
+    """The same spec as another stack."""
+    return {**demo(), "stack": "demo2"}
+
+
+def _tag_list(found: dict[str, str], kind: str) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value.format(kind=kind)} for key, value in found.items()]
+
+
+def _spec(found: dict[str, str], resource: str, kind: str) -> dict[str, Any]:
+    listed = _tag_list(found, kind)
+    return {"TagSpecifications": [{"ResourceType": resource, "Tags": listed}]} if listed else {}
+
+
+def _add_strangers(world: WatchedWorld) -> None:
+    """A foreign network with one of everything for each near miss."""
+    ec2, elb = world.client("ec2"), world.client("elbv2")
+    for number, found in enumerate(NEAR_MISSES):
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", **_spec(found, "vpc", "vpc"))["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(
+                VpcId=vpc, CidrBlock=f"10.0.{place}.0/24", AvailabilityZone=f"us-east-1{'_ab'[place]}",
+                **_spec(found, "subnet", "subnet"),
+            )["Subnet"]["SubnetId"]
+            for place in (1, 2)
+        ]  # fmt: skip
+        gateway = ec2.create_internet_gateway(**_spec(found, "internet-gateway", "internet_gateway"))
+        gateway_id = gateway["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(InternetGatewayId=gateway_id, VpcId=vpc)
+        ec2.create_route_table(VpcId=vpc, **_spec(found, "route-table", "route_table"))
+        group = ec2.create_security_group(
+            GroupName=f"demo-web-{number}", Description="HTTP from the load balancer", VpcId=vpc,
+            **_spec(found, "security-group", "security_group"),
+        )["GroupId"]  # fmt: skip
+        instance = ec2.run_instances(
+            ImageId=IMAGE, InstanceType="t3.micro", SubnetId=subnets[0], SecurityGroupIds=[group], MinCount=1, MaxCount=1,
+            **_spec({**found, **({tags.ADDRESS: "{kind}.web-1"} if tags.ADDRESS in found else {})}, "instance", "instance"),
+        )["Instances"][0]["InstanceId"]  # fmt: skip
+        world.clock.advance(60)
+        _add_balancing(elb, number, found, vpc, subnets, group, instance)
+
+
+def _add_balancing(
+    elb: Any, number: int, found: dict[str, str], vpc: str, subnets: list[str], group: str, instance: str
+) -> None:
+    def tagged(kind: str) -> dict[str, Any]:
+        return {"Tags": _tag_list(found, kind)} if found else {}
+
+    target_group = elb.create_target_group(
+        Name=f"demo-web-{number:08x}", Protocol="HTTP", Port=80, VpcId=vpc, **tagged("target_group")
+    )["TargetGroups"][0]["TargetGroupArn"]
+    elb.register_targets(TargetGroupArn=target_group, Targets=[{"Id": instance, "Port": 80}])
+    balancer = elb.create_load_balancer(
+        Name=f"demo-public-{number:08x}", Subnets=subnets, SecurityGroups=[group], **tagged("load_balancer")
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    forward = [{"Type": "forward", "TargetGroupArn": target_group}]
+    listener = elb.create_listener(
+        LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=forward, **tagged("listener")
+    )["Listeners"][0]["ListenerArn"]
+    elb.create_rule(
+        ListenerArn=listener, Priority=10, Actions=forward, Conditions=[{"Field": "path-pattern", "Values": ["/v2/*"]}],
+        **tagged("rule"),
+    )  # fmt: skip
+
+
+def _life_of_the_demo(world: WatchedWorld) -> None:
+    for spec in (demo(), changed(), rolled(), scaled(3), regrouped()):
+        world.converge(spec)
+        portrait(world, spec)
+    world.destroy(demo())
+
+
+def test_strangers_with_near_miss_tags_and_names_stay_as_they_were() -> None:
+    """Foreign VPCs and all that is in them, through the whole life of a stack in the same account."""
+    with watched() as world:
+        _add_strangers(world)
+        world.clock.advance(600)
+        before = world.strict.inventory()
+        assert len(before) > 15 * len(NEAR_MISSES)
+        _life_of_the_demo(world)
+        assert world.strict.inventory() == before
+
+
+def test_another_stack_in_the_account_stays_as_it_was() -> None:
+    """The same spec under another name, which wants nothing after it either."""
+    with watched() as world:
+        world.converge(other_stack())
+        before = world.strict.inventory()
+        _life_of_the_demo(world)
+        assert world.strict.inventory() == before
+        assert world.plan(other_stack()).is_empty
+
+
+def test_a_stack_whose_name_ours_begins_with_stays_as_it_was() -> None:
+    """Names are compared whole: `demo-web` has what `demo` calls its `web`."""
+    other = {**demo(), "stack": "demo-web"}
+    with watched() as world:
+        world.converge(other)
+        before = world.strict.inventory()
+        _life_of_the_demo(world)
+        assert world.strict.inventory() == before
+
+
+def _own(world: WatchedWorld, address: str) -> str:
+    found = world.discover(demo()).resources
+    return next(item.id for item in found if str(item.address) == address and not item.is_gone)
+
+
+def _launch_copy(world: WatchedWorld, subnet: str) -> str:
+    """'Launch more like this': all tags of one of our instances, and a token of its own."""
+    ec2 = world.client("ec2")
+    ours = ec2.describe_instances(InstanceIds=[_own(world, "instance.web-1")])
+    original = ours["Reservations"][0]["Instances"][0]
+    copy = ec2.run_instances(
+        ImageId=original["ImageId"], InstanceType=original["InstanceType"], SubnetId=subnet, MinCount=1, MaxCount=1,
+        ClientToken="launch-more-like-this", TagSpecifications=[{"ResourceType": "instance", "Tags": original["Tags"]}],
+    )  # fmt: skip
+    instance: str = copy["Instances"][0]["InstanceId"]
+    return instance
+
+
+def test_a_copy_of_an_instance_with_our_tags_stays_as_it_was() -> None:
+    """Tags are copied by "launch more like this"; the token isn't."""
+    with watched() as world:
+        ec2 = world.client("ec2")
+        vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.1.0/24")["Subnet"]["SubnetId"]
+        world.converge(demo())
+        copy = _launch_copy(world, subnet)
+        world.clock.advance(60)
+        before = world.strict.inventory()
+        assert world.plan(demo()).is_empty
+        world.destroy(demo())
+        after = world.strict.inventory()
+        assert after[copy] == before[copy]
+        _life_of_the_demo(world)
+        assert world.strict.inventory() == after
+
+
+def test_a_copy_in_our_own_network_stops_destroy_before_its_first_delete() -> None:
+    """It can't be left alone and its subnet deleted; so nothing is."""
+    from alb_reconcile.blockers import find_blockers
+
+    with watched() as world:
+        world.converge(demo())
+        copy = _launch_copy(world, _own(world, "subnet.public-a"))
+        world.clock.advance(60)
+        found = world.discover(demo())
+        blockers: list[str] = world._run(lambda aws: find_blockers(aws, found))
+        assert any(copy in text for text in blockers), blockers
+
+
+def _add_foreign_rule(world: WatchedWorld, owner: dict[str, str]) -> str:
+    listener = _own(world, "listener.public/http")
+    answer = world.client("elbv2").create_rule(
+        ListenerArn=listener, Priority=77, Conditions=[{"Field": "path-pattern", "Values": ["/theirs/*"]}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
+        Tags=_tag_list(owner, "rule"),
+    )  # fmt: skip
+    rule: str = answer["Rules"][0]["RuleArn"]
+    return rule
+
+
+@pytest.mark.parametrize("owner", ["demo2", "Demo"])
+def test_another_stacks_rule_under_our_listener_stays_and_stops_destroy(owner: str) -> None:
+    """Changes of ours pass it by, as do rolls; what would take it along is refused, with nothing changed."""
+    with watched() as world:
+        world.converge(demo())
+        rule = _add_foreign_rule(world, {tags.STACK: owner, tags.ADDRESS: "rule.public/http/theirs"})
+        before = world.strict.inventory()[rule]
+        assert world.plan(demo()).is_empty
+        for spec in (changed(), rolled(), scaled(3), regrouped()):
+            world.converge(spec)
+            assert world.strict.inventory()[rule] == before
+        whole = world.strict.inventory()
+        with pytest.raises(RefusedError, match="belongs to the stack"):
+            world.destroy(demo())
+        without = demo()
+        del without["load_balancers"]["public"]["listeners"]
+        with pytest.raises(RefusedError, match="belongs to the stack"):
+            world.apply(without)
+        assert world.strict.inventory() == whole
+        world.client("elbv2").delete_rule(RuleArn=rule)
+        world.destroy(demo())
+
+
+def test_a_rule_that_nobody_owns_is_drift_under_our_listener() -> None:
+    """Untagged, it is removed by the next apply; that it is no bystander is what the tags are for."""
+    with watched() as world:
+        world.converge(demo())
+        rule = _add_foreign_rule(world, {"somebody": "else"})
+        world.converge(demo())
+        assert rule not in world.strict.inventory()

@@ -1,0 +1,104 @@
+"""Describes that lag: everything still converges, drift is repaired, and a killed run leaves no duplicates."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.harness import demo
+from tests.properties.scenarios import WAYS, failures_of, regrouped, rolled, scaled
+from tests.properties.watched import portrait, watched
+
+if TYPE_CHECKING:
+    from tests.properties.watched import WatchedWorld
+
+LAGS = (0, 7, 30, 60)
+SOAK = bool(os.environ.get("SOAK"))
+LATER = 120
+"""Seconds after which nobody's reads are behind any more."""
+STEPS = {
+    "roll": rolled,
+    "scale out": lambda: scaled(4),
+    "scale in": lambda: scaled(1),
+    "another group": regrouped,
+}
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", WAYS)
+def test_every_way_is_gone_in_one_apply_however_far_reads_lag(name: str, lag: int) -> None:
+    """Create, roll, scale, group replacement and destroy need one run each."""
+    way = WAYS[name]
+    with watched() as world:
+        empty = world.strict.inventory()
+        if way.before:
+            world.converge(way.before())
+        world.strict.lag = float(lag)
+        world.watch()
+        world.converge(way.target, **way.run_options)
+        assert not way.floor or world.lows["target_group.web"].healthy >= way.floor, world.lows
+        world.clock.advance(LATER)
+        if way.after:
+            portrait(world, way.target)
+            world.destroy(way.target)
+        assert world.strict.inventory() == empty
+
+
+@pytest.mark.parametrize("lag", LAGS)
+def test_drift_is_repaired_in_one_apply_however_far_reads_lag(lag: int) -> None:
+    """A rule too many, a missing association, a changed health check, a stopped and a terminated instance."""
+    with watched(lag) as world:
+        world.converge(demo())
+        world.clock.advance(LATER)
+        good = portrait(world, demo())
+        _drift(world)
+        world.clock.advance(LATER)
+        assert not world.plan(demo()).is_empty
+        world.converge(demo())
+        world.clock.advance(LATER)
+        assert portrait(world, demo()) == good
+
+
+def _drift(world: WatchedWorld) -> None:
+    ids = {str(item.address): item.id for item in world.discover(demo()).resources}
+    ec2, elb = world.client("ec2"), world.client("elbv2")
+    ec2.authorize_security_group_ingress(
+        GroupId=ids["security_group.web"], IpProtocol="tcp", FromPort=3389, ToPort=3389, CidrIp="0.0.0.0/0"
+    )
+    table = ec2.describe_route_tables(RouteTableIds=[ids["route_table.public"]])["RouteTables"][0]
+    ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
+    elb.modify_target_group(TargetGroupArn=ids["target_group.web"], HealthCheckPath="/elsewhere")
+    elb.modify_listener(ListenerArn=ids["listener.public/http"], Port=8080)
+    ec2.stop_instances(InstanceIds=[ids["instance.web-1"]])
+    ec2.terminate_instances(InstanceIds=[ids["instance.web-2"]])
+
+
+@pytest.mark.parametrize("lag", LAGS[1:])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", WAYS)
+def test_a_kill_and_lag_need_three_more_runs_at_most(name: str, when: str, lag: int) -> None:
+    """Whatever the next runs can't see yet: in the end there are no duplicates, no orphans, and there was no dip."""
+    stride = 1 if SOAK else 9
+    first = 1 if SOAK else 2 * LAGS.index(lag)  # each lag tries other calls
+    _, wrong = failures_of(name, when, range(first, 200, stride), lag=lag, tries=3)
+    assert not wrong, "\n\n".join(wrong)
+
+
+@settings(max_examples=40 if SOAK else 4, database=None, deadline=None, print_blob=True)
+@given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 60)), min_size=2, max_size=4))
+def test_lag_may_be_another_at_every_step(steps: list[tuple[str, int]]) -> None:
+    """Any of the demo's changes after another, each with reads that lag otherwise."""
+    with watched(60) as world:
+        empty = world.strict.inventory()
+        for name, lag in [*steps, ("scale in", 13)]:
+            world.strict.lag = float(lag)
+            world.converge(STEPS[name]())
+            world.strict.lag = 60.0
+            world.clock.advance(LATER)
+        portrait(world, scaled(1))
+        world.destroy(scaled(1))
+        assert world.strict.inventory() == empty

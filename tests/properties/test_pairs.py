@@ -1,0 +1,121 @@
+"""For random pairs of specs A → B: one apply leads from A to B, with capacity kept, and destroy leaves nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+
+from alb_reconcile.errors import PlanError, RefusedError
+from tests.harness import demo
+from tests.properties.strategies import pairs
+from tests.properties.watched import portrait, watched
+
+if TYPE_CHECKING:
+    from tests.harness import Result, Spec
+    from tests.properties.watched import WatchedWorld
+
+SHARDS = 4
+EXAMPLES = (2000 if os.environ.get("SOAK") else 100) // SHARDS
+ALLOW = {"delete": 999, "replace": 999, "replace-load-balancer": 9}
+IN_TWO_STEPS = (
+    "exists twice", "belongs to", "AWS takes five", "serves one load balancer", "in two steps", "in two applies",
+)  # fmt: skip
+"""What the text of a refusal that can't be helped has in it."""
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_one_apply_leads_from_any_spec_to_any_other(shard: int) -> None:
+    """Converges, equals a fresh stack, keeps capacity, destroys clean; at least 80 % of the pairs aren't refused."""
+    ways: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES, database=None, deadline=None, print_blob=True)
+    @given(pairs())
+    def check(pair: tuple[Spec, Spec]) -> None:
+        ways[check_pair(*pair)] += 1
+
+    check()
+    assert ways["converged"] >= 0.8 * ways.total(), ways
+
+
+def test_a_restarted_instance_returns_to_a_group_that_nobody_checks() -> None:
+    """Found: its registration waited for health in vain where the only rule that forwards to the group goes."""
+    before, after = demo(), demo()
+    listener = before["load_balancers"]["public"]["listeners"]["http"]
+    listener["rules"] = {
+        "soon": {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+    }
+    for spec in (before, after):
+        spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {
+            "fixed_response": {"status_code": 404}
+        }
+        spec["instances"]["web"]["type_change"] = "in-place"
+        spec["instances"]["web"]["rollout"] = {"max_unavailable": 1}
+    after["load_balancers"]["public"]["listeners"]["http"].pop("rules", None)
+    after["instances"]["web"]["instance_type"] = "t3.small"
+    assert check_pair(before, after) == "converged"
+
+
+def check_pair(before: Spec, after: Spec) -> str:
+    """All that must hold of a pair. Returns `converged`, or why there is no way in one apply."""
+    with watched() as world:
+        empty = world.strict.inventory()
+        world.converge(before)
+        start = world.healthy()
+        world.watch()
+        try:
+            result = world.converge(after, check=False)
+        except (PlanError, RefusedError) as error:
+            refused = error
+        else:
+            refused = None
+        if refused:
+            assert any(text in str(refused) for text in IN_TWO_STEPS), refused
+            world.destroy(before)
+            assert world.strict.inventory() == empty
+            return type(refused).__name__
+        check_capacity(world, before, after, start, result)
+        again = world.converge(after)
+        assert again.plan.is_empty
+        assert not again.writes
+        found = portrait(world, after)
+        world.destroy(after)
+        assert world.strict.inventory() == empty
+    with watched() as fresh:
+        fresh.converge(after)
+        other = portrait(fresh, after)
+        unequal = {key: (found[key], other[key]) for key in other if found[key] != other[key]}
+        assert not unequal, unequal
+    return "converged"
+
+
+def check_capacity(
+    world: WatchedWorld, before: Spec, after: Spec, start: dict[str, int], result: Result
+) -> None:
+    """No group that requests are sent to before and after had fewer healthy targets than the lesser of its two minima."""
+    if any(step.address.kind == "load_balancer" and step.action != "update" for step in result.plan.steps):
+        return  # with another DNS name, there is nobody who is served throughout
+    end = world.healthy()
+    for name in start.keys() & end.keys():
+        group = name.partition(".")[2]
+        floor = min(
+            minimum(before, group), minimum(after, group), start[name], end[name],
+            *(max(0, minimum(spec, group, rules_of=after)) for spec in (before, after)),
+        )  # fmt: skip
+        low = world.lows.get(name)
+        assert low is None or low.healthy >= floor, f"{name}: {low}, must be {floor}"
+
+
+def minimum(spec: Spec, group: str, rules_of: Spec | None = None) -> int:
+    """count − max_unavailable of a target group's instances, paced as `rules_of` (by default the spec itself) says."""
+    total, slack = 0, 0
+    for target in spec["target_groups"][group].get("targets", ()):
+        instances: dict[str, Any] = spec["instances"][target]
+        if instances.get("state") != "stopped":
+            total += instances["count"]
+        paced = (rules_of or spec)["instances"].get(target, instances)
+        slack = max(slack, paced["rollout"]["max_unavailable"])
+    return max(total - slack, 0)

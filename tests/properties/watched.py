@@ -1,0 +1,168 @@
+"""A World that looks at the health of what serves whenever AWS is called, and portraits of a stack to compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import tags
+from alb_reconcile.discover import discover
+from alb_reconcile.kind import field_names
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from alb_reconcile.sandbox.strict.world import World as Account
+from tests.harness import FAKE_ENVIRONMENT, REGION, Spec, World, load
+
+if TYPE_CHECKING:
+    from alb_reconcile.aws import Aws, Response
+    from alb_reconcile.discover import Discovery
+    from alb_reconcile.kind import Observed
+
+ACCOUNT = "123456789012"
+OWNERSHIP = (tags.STACK, tags.ADDRESS)
+
+
+@dataclass(frozen=True)
+class Low:
+    """The fewest healthy targets that a group had while requests were sent to it, and when."""
+
+    healthy: int
+    time: float
+    before: str
+    """The call before which it was so."""
+
+
+class WatchedWorld(World):
+    """A World that samples target health, without lag, before every call."""
+
+    def __init__(self, strict: StrictAws, clock: VirtualClock) -> None:
+        super().__init__(strict, clock)
+        self.account = Account(ACCOUNT, REGION)
+        self.lows: dict[str, Low] = {}
+        """By the target group's address."""
+        self._names: dict[str, str] = {}
+
+    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        self.sample(operation)
+        return super()._call(service, operation, params)
+
+    def watch(self) -> None:
+        """Forget what was seen: from here on the lows count."""
+        self.lows = {}
+
+    def sample(self, operation: str = "") -> None:
+        """Look at every group that requests are sent to now."""
+        now = self.clock.now()
+        self.strict._settle(self.account, now)
+        for arn in self._receivers():
+            name = self._name(arn)
+            count = self._healthy(arn, now)
+            if name not in self.lows or count < self.lows[name].healthy:
+                self.lows[name] = Low(count, now, operation)
+
+    def healthy(self) -> dict[str, int]:
+        """The healthy targets of each group that requests are sent to now, by the group's address."""
+        now = self.clock.now()
+        self.strict._settle(self.account, now)
+        return {self._name(arn): self._healthy(arn, now) for arn in self._receivers()}
+
+    def _healthy(self, arn: str, now: float) -> int:
+        targets = self.account.ledger.targets.get(arn, {}).values()
+        return sum(item.gone_at is None and item.timeline.state(now) == "healthy" for item in targets)
+
+    def _name(self, arn: str) -> str:
+        if arn not in self._names:
+            found = self.account.elb.tagging_service.get_tag_dict_for_resource(arn)
+            self._names[arn] = found.get(tags.ADDRESS, arn)
+        return self._names[arn]
+
+    def _receivers(self) -> set[str]:
+        found: set[str] = set()
+        for rule in self.account.rules():
+            for action in rule.actions:
+                groups = (action.data.get("ForwardConfig") or {}).get("TargetGroups") or []
+                found.update(item["TargetGroupArn"] for item in groups if item.get("Weight", 1) > 0)
+        return found
+
+    def discover(self, spec: Spec) -> Discovery:
+        """What the product sees of the stack."""
+        stack = load(spec)
+
+        async def main(aws: Aws) -> Discovery:
+            return await discover(aws, load_kinds(), stack.name, stack.desired, everything=True)
+
+        found: Discovery = self._run(main)
+        return found
+
+
+@contextmanager
+def watched(lag: float = 0.0) -> Iterator[WatchedWorld]:
+    """A fresh account that is watched."""
+    os.environ.update(FAKE_ENVIRONMENT)
+    clock = VirtualClock()
+    with StrictAws(clock=clock.now, lag=lag) as strict:
+        yield WatchedWorld(strict, clock)
+
+
+def portrait(world: WatchedWorld, spec: Spec) -> dict[str, Any]:
+    """Everything that the spec declares, as AWS has it, with addresses for ids: equal for equal stacks.
+
+    Raises AssertionError for two resources at one address, or for one that the spec doesn't declare.
+    """
+    stack = load(spec)
+    live = [item for item in world.discover(spec).resources if not item.is_gone and not item.is_leaving]
+    names = {item.id: str(item.address) for item in live}
+    assert len(set(names.values())) == len(names), f"duplicates: {sorted(names.values())}"
+    extra = [
+        str(item.address)
+        for item in live
+        if item.address not in stack.desired and item.state.kind != "security_group_rules"
+    ]
+    assert not extra, f"not in the spec: {extra}"
+    by_address = {item.address: item for item in live}
+    return {
+        str(address): _likeness(by_address.get(address), wish, names)
+        for address, wish in stack.desired.items()
+    }
+
+
+def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> Any:
+    if found is None:
+        return None
+    result: dict[str, Any] = {}
+    for name in field_names(type(wish.state)):
+        wanted, value = getattr(wish.state, name), getattr(found.state, name)
+        if wanted is None:
+            continue
+        if name == "subnets" and found.state.kind == "instance":
+            allowed = {str(item) for item in wanted}
+            value = sorted({names.get(item, item) for item in value} - allowed)  # any of them is in order
+        elif isinstance(wanted, Mapping):
+            value = {key: (value or {}).get(key) for key in wanted}
+        result[name] = _by_name(_without_unmanaged(wanted, value), names)
+    wanted_tags = {*wish.tags, *wish.state.extra_tags(), *OWNERSHIP} if found.state.service else set()
+    result["tags"] = {key: found.tags.get(key) for key in sorted(wanted_tags)}
+    return result
+
+
+def _without_unmanaged(wanted: Any, value: Any) -> Any:
+    """Rules of security groups without the descriptions that nobody declared."""
+    if not isinstance(wanted, tuple) or not wanted or not hasattr(wanted[0], "match"):
+        return value
+    silent = {(item.protocol, item.from_port, item.to_port) for item in wanted if item.description is None}
+    return tuple(item._replace(description=None) if item[:3] in silent else item for item in value)
+
+
+def _by_name(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, Mapping):
+        return {key: _by_name(item, names) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return sorted((_by_name(item, names) for item in value), key=str)
+    if hasattr(value, "forward"):
+        return {name: _by_name(getattr(value, name), names) for name in field_names(type(value))}
+    return value

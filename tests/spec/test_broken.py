@@ -1,0 +1,212 @@
+"""Broken specs: each file of the corpus says at its end what is wrong with it, and exactly that must be said."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from alb_reconcile.errors import Problem, SpecError
+from alb_reconcile.spec.document import MAX_BYTES
+from alb_reconcile.spec.stack import load_stack, parse_stack
+
+BROKEN = Path(__file__).parent / "broken"
+CASES = sorted(BROKEN.glob("*.yaml"))
+VARIABLES = {"REGION": "eu-west-1", "TEXT": "text", "BIG": "70000"}
+EXPECTATION = re.compile(r"#(?P<sort>[!?]) (?P<line>\d+):(?P<column>\d+): (?P<path>.*?): (?P<fragment>.+)")
+SPEC = """\
+stack: shop
+region: eu-west-1
+vpcs:
+  main: {cidr_block: 10.0.0.0/16}
+subnets:
+  a: {cidr_block: 10.0.1.0/24, availability_zone: a}
+instances:
+  web: {image_id: ami-0123456789abcdef0, instance_type: t3.micro, subnets: [a], user_data_file: FILE}
+"""
+
+
+def problems_of(data: bytes, folder: Path = BROKEN) -> tuple[Problem, ...]:
+    """Every problem of a spec, warnings included."""
+    try:
+        return parse_stack(data, "spec.yaml", folder, VARIABLES).warnings
+    except SpecError as error:
+        return error.problems
+
+
+def split(file: Path) -> tuple[str, list[re.Match[str]]]:
+    """A case's spec, and what it expects."""
+    text = file.read_text(encoding="utf-8")
+    spec = re.split(r"^#[!?] ", text, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = text[len(spec) :].splitlines()
+    found = [match for line in lines if (match := EXPECTATION.fullmatch(line))]
+    assert len(found) == len(lines), f"{file.name} has an expectation that can't be read"
+    return spec, found
+
+
+def load_problems(file: Path | str) -> list[str]:
+    """What `load_stack` refuses a file for."""
+    with pytest.raises(SpecError) as caught:
+        load_stack(str(file), VARIABLES)
+    return str(caught.value).splitlines()
+
+
+def test_the_corpus_is_large() -> None:
+    """The issue wants 80 cases; a lost folder must not pass as no failures."""
+    assert len(CASES) >= 240
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_exactly_the_expected_problems_are_reported(file: Path) -> None:
+    """All at once, each at its place, and nothing that merely follows from another."""
+    spec, expected = split(file)
+    found = problems_of(spec.encode())
+    assert [("?" if item.warning else "!", item.line, item.column, item.path) for item in found] == [
+        (match["sort"], int(match["line"]), int(match["column"]), match["path"]) for match in expected
+    ], "\n" + "\n".join(item.render(file.name) for item in found)
+    for item, match in zip(found, expected, strict=True):
+        assert match["fragment"] in item.message
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_each_message_says_what_is_wrong_and_what_to_do(file: Path) -> None:
+    """One line, not too long for a terminal's few rows, and with advice behind the semicolon (or a suggestion)."""
+    spec, _ = split(file)
+    for item in problems_of(spec.encode()):
+        assert "\n" not in item.render("x")
+        assert len(item.message) < 300
+        assert item.message.isprintable()
+        assert re.search(r"; \S", item.message) or item.warning, item.message
+
+
+def test_problems_come_in_the_order_of_the_file() -> None:
+    """A reader mends from the top down."""
+    found = problems_of(split(BROKEN / "several.yaml")[0].encode())
+    assert list(found) == sorted(found, key=lambda item: (item.line, item.column))
+    assert len(found) > 8
+
+
+@pytest.mark.parametrize(
+    ("data", "place", "fragment"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "1:1", "is not UTF-8 text"),
+        (b"stack: shop\nregion: eu\xffwest\n", "2:11", "is not UTF-8 text"),
+        ("\ufeffstack: é".encode() + b"\nregion: \xc3\n", "2:9", "is not UTF-8 text"),
+        ("stack: shop\n".encode("utf-16"), "1:1", "is not UTF-8 text"),
+        (b"\x1f\x8b\x08\x00\x00\x00", "1:2", "is not UTF-8 text"),
+        (b"stack: shop\ntags: {a: \x00}\n", "2:11", "control character"),
+        (b"stack: sh\x1bop\n", "1:10", "control character"),
+        (b"\x00" * 5000, "1:1", "control character"),
+        ("stack: sh\u0080op\n".encode(), "1:10", "control character"),
+        ("stack: ab\nregion: \ufffe\n".encode(), "2:9", "control character"),
+        (b"#" * (MAX_BYTES + 1), "1:1", "is larger than 1024 KiB"),
+        (b"", "1:1", "is empty"),
+        ("\ufeff".encode(), "1:1", "is empty"),
+        (b"%YAML 3.0\n---\nstack: shop\n", "1:1", "not valid YAML"),
+        (b"stack: shop\n...\nregion: x\n", "3:1", "not valid YAML"),
+    ],
+    ids=lambda value: repr(value[:12]) if isinstance(value, bytes) else "",
+)
+def test_what_is_no_text_is_refused_at_its_place(data: bytes, place: str, fragment: str) -> None:
+    """Binary junk, other encodings and control characters, each with the first bad place."""
+    (problem,) = problems_of(data)
+    assert f"{problem.line}:{problem.column}" == place
+    assert fragment in problem.message
+
+
+def test_exactly_the_largest_size_is_read() -> None:
+    """The limit is a limit, not one byte less."""
+    spec = b"stack: shop\n#"
+    assert problems_of(spec + b"x" * (MAX_BYTES - len(spec))) == ()
+
+
+def test_a_missing_file_is_an_invalid_spec(tmp_path: Path) -> None:
+    """With the way to a first spec."""
+    (line,) = load_problems(tmp_path / "none.yaml")
+    assert line.startswith(f"{tmp_path}/none.yaml:1:1: can't be read: No such file or directory")
+    assert "init" in line
+
+
+def test_a_folder_is_no_spec(tmp_path: Path) -> None:
+    (line,) = load_problems(tmp_path)
+    assert "can't be read: Is a directory" in line
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    assert "can't be read: embedded null byte" in load_problems("a\0b")[0]
+    assert "can't be read: File name too long" in load_problems("a" * 300)[0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    file = tmp_path / "stack.yaml"
+    file.write_text("stack: shop\n", encoding="utf-8")
+    file.chmod(0)
+    assert "can't be read: Permission denied" in load_problems(file)[0]
+
+
+def test_an_endless_file() -> None:
+    """Not more is read than the limit."""
+    assert "is larger than 1024 KiB" in load_problems("/dev/zero")[0]
+
+
+def test_a_symlink_to_a_spec_is_read_beside_the_link(tmp_path: Path) -> None:
+    """Files that the spec names are looked for in the folder that the user named."""
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/real.yaml").write_text(SPEC.replace("FILE", "boot.sh"), encoding="utf-8")
+    (tmp_path / "specs/link.yaml").symlink_to(tmp_path / "elsewhere/real.yaml")
+    assert 'there is no file "boot.sh"' in load_problems(tmp_path / "specs/link.yaml")[0]
+    (tmp_path / "specs/boot.sh").write_text("#!/bin/sh\n", encoding="utf-8")
+    assert len(load_stack(str(tmp_path / "specs/link.yaml")).desired) == 3
+
+
+@pytest.mark.parametrize(
+    ("target", "fragment"),
+    [
+        ("outside.sh", "leaves the folder of the spec"),
+        ("link-out.sh", '"link-out.sh" leaves the folder of the spec'),
+        ("folder-out/outside.sh", "leaves the folder of the spec"),
+        ("loop.sh", "can't be read: "),
+        ("dangling.sh", 'there is no file "dangling.sh"'),
+        ("pipe", 'there is no file "pipe"'),
+        ("large.sh", "is 16,385 bytes; AWS takes at most 16,384"),
+        ("n" * 300, "can't be read: File name too long"),
+        ('"two\\nlines.sh"', 'there is no file "two\\nlines.sh"'),
+    ],
+)
+def test_files_that_a_spec_may_not_name(tmp_path: Path, target: str, fragment: str) -> None:
+    """Neither by path nor by symlink does a spec reach out of its folder, and nothing blocks."""
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    outside = tmp_path / "outside.sh"
+    outside.write_text("secret", encoding="utf-8")
+    (folder / "link-out.sh").symlink_to(outside)
+    (folder / "folder-out").symlink_to(tmp_path)
+    (folder / "loop.sh").symlink_to("loop.sh")
+    (folder / "dangling.sh").symlink_to("none.sh")
+    os.mkfifo(folder / "pipe")
+    (folder / "large.sh").write_bytes(b"#" * 16_385)
+    name = str(outside) if target == "outside.sh" else target
+    (problem,) = problems_of(SPEC.replace("FILE", name).encode(), folder)
+    assert problem.path == "instances.web.user_data_file"
+    assert fragment in problem.message
+    assert "secret" not in problem.message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_an_unreadable_user_data_file(tmp_path: Path) -> None:
+    (tmp_path / "boot.sh").touch(0)
+    (problem,) = problems_of(SPEC.replace("FILE", "boot.sh").encode(), tmp_path)
+    assert "can't be read: Permission denied" in problem.message
+
+
+@pytest.mark.parametrize("name", ["boot.sh", "./boot.sh", "sub/../boot.sh", "link-in.sh"])
+def test_files_inside_the_folder_are_taken(tmp_path: Path, name: str) -> None:
+    """Detours that end inside are none of our business."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "boot.sh").write_bytes(b"#" * 16_384)
+    (tmp_path / "link-in.sh").symlink_to("boot.sh")
+    assert problems_of(SPEC.replace("FILE", name).encode(), tmp_path) == ()

@@ -1,0 +1,335 @@
+"""What variables, the region, merge keys and the order of things do in a spec."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.kind import Rollout
+from alb_reconcile.spec.stack import load_stack, parse_stack
+from alb_reconcile.values import Address
+from tests.spec.helpers import NETWORK, declared, get, load, refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TestVariables:
+    """`${NAME}`, from `--set` and the environment."""
+
+    def test_set_outranks_the_environment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = tmp_path / "stack.yaml"
+        file.write_text("stack: ${STACK}\n", encoding="utf-8")
+        monkeypatch.setenv("STACK", "from-environment")
+        assert load_stack(str(file)).name == "from-environment"
+        assert load_stack(str(file), {"STACK": "from-set"}).name == "from-set"
+        assert os.environ["STACK"] == "from-environment"
+
+    @pytest.mark.parametrize(
+        ("text", "variables", "name"),
+        [
+            ("${A:-default}", {}, "default"),
+            ("${A:-default}", {"A": ""}, "default"),
+            ("${A:-default}", {"A": "given"}, "given"),
+            ("x${A:-}y", {}, "xy"),
+            ("${A}-${B}", {"A": "one", "B": "two"}, "one-two"),
+            ("${A}${A}", {"A": "aa"}, "aaaa"),
+            ("'${A}'", {"A": "quoted"}, "quoted"),
+            ("${A}", {"A": "on"}, "on"),
+        ],
+    )
+    def test_substitution(self, text: str, variables: dict[str, str], name: str) -> None:
+        assert load(f"stack: {text}\n", variables).name == name
+
+    def test_an_empty_variable_without_a_default_is_empty_text(self) -> None:
+        assert 'stack: is ""' in refusal("stack: ${A}\n", {"A": ""})
+
+    @pytest.mark.parametrize(
+        ("text", "tag"),
+        [
+            ("$${A}", "${A}"),
+            ("a$${b}c${A}", "a${b}cvalue"),
+            ("$$${A}", "$${A}"),
+            ("$A", "$A"),
+            ("$$", "$$"),
+            ("100$", "100$"),
+            ("${A:-$5}", "value"),
+            ("${B:-cost$}", "cost$"),
+        ],
+    )
+    def test_escapes_and_lone_dollars(self, text: str, tag: str) -> None:
+        """Only ${ is special; what a variable brings in isn't looked at again."""
+        stack = load(NETWORK.replace("10.0.0.0/16}", f"10.0.0.0/16, name: '{text}'}}"), {"A": "value"})
+        assert get(stack, "vpc.main").tags["Name"] == tag
+
+    def test_a_value_is_not_substituted_again(self) -> None:
+        spec = NETWORK.replace("10.0.0.0/16}", "10.0.0.0/16, name: '${A}'}")
+        assert get(load(spec, {"A": "${B}", "B": "no"}), "vpc.main").tags["Name"] == "${B}"
+
+    def test_values_are_typed_by_the_schema(self) -> None:
+        """Quotes are needed around ${…} in flow style, and numbers and booleans are still wanted."""
+        spec = NETWORK.replace("a}", 'a, map_public_ip_on_launch: "${PUBLIC}"}') + (
+            "target_groups:\n"
+            '  web: {protocol: HTTP, port: "${PORT}", health_check: {port: "${PORT}", matcher: "${CODE}",\n'
+            '    interval_seconds: "${SECONDS:-10}", timeout_seconds: "${T:-3}"}}\n'
+            "security_groups:\n"
+            "  web:\n"
+            '    ingress: [{protocol: icmp, from_port: "${ANY}", to_port: "${ANY}", cidr_block: 10.0.0.0/8}]\n'
+        )
+        given = {"PUBLIC": "true", "PORT": "8080", "CODE": "200", "ANY": "-1"}
+        stack = load(spec, given)
+        assert declared(get(stack, "subnet.a").state)["map_public_ip_on_launch"] is True
+        group: Any = get(stack, "target_group.web").state
+        assert group.port == 8080
+        assert group.health_check == {
+            "port": "8080",
+            "matcher": "200",
+            "interval_seconds": 10,
+            "timeout_seconds": 3,
+        }
+        rules: Any = get(stack, "security_group_rules.web").state
+        assert rules.ingress[0][:3] == ("icmp", -1, -1)
+
+    @pytest.mark.parametrize(
+        "value", ["08080", "80.0", "8_0", "0x50", " 80", "80\n", "٨٠", "true", "", "--80"]
+    )
+    def test_what_is_no_number_is_refused(self, value: str) -> None:
+        spec = NETWORK + 'target_groups:\n  web: {protocol: HTTP, port: "${PORT}"}\n'
+        assert "target_groups.web.port: is the text" in refusal(spec, {"PORT": value})
+
+    @pytest.mark.parametrize("value", ["yes", "True", "1", "on", ""])
+    def test_what_is_no_boolean_is_refused(self, value: str) -> None:
+        spec = NETWORK.replace("a}", 'a, map_public_ip_on_launch: "${PUBLIC}"}')
+        assert "map_public_ip_on_launch: is the text" in refusal(spec, {"PUBLIC": value})
+
+    def test_more_typed_values_than_problems_are_told(self) -> None:
+        """The limit on errors is none on what variables give."""
+        groups = "".join(f'  g{number}: {{protocol: HTTP, port: "${{PORT}}"}}\n' for number in range(700))
+        stack = load(NETWORK + "target_groups:\n" + groups, {"PORT": "8080"})
+        assert declared(get(stack, "target_group.g699").state)["port"] == 8080
+
+    def test_user_data_is_verbatim(self) -> None:
+        """${…} is the shell's there, and $${ too."""
+        script = "#!/bin/sh\necho ${HOME} $${PATH} ${UNDEFINED:-x} ${\n"
+        body = "".join(f"      {line}\n" for line in script.splitlines())
+        spec = NETWORK + (
+            "instances:\n  web:\n    image_id: ami-01234567\n    instance_type: t3.micro\n"
+            f"    subnets: [a]\n    user_data: |\n{body}"
+        )
+        instance: Any = get(load(spec, {"HOME": "/wrong"}), "instance.web-1").state
+        assert instance.user_data.content == script.encode()
+
+    def test_user_data_stays_verbatim_where_an_alias_uses_it_elsewhere(self) -> None:
+        spec = NETWORK + (
+            "instances:\n  web: {image_id: ami-01234567, instance_type: t3.micro, subnets: [a], "
+            "user_data: &x '${A}', name: *x}\n"
+        )
+        desired: Any = get(load(spec, {"A": "value"}), "instance.web-1")
+        assert desired.state.user_data.content == b"${A}"
+        assert desired.tags["Name"] == "value"
+
+    def test_an_alias_takes_the_type_of_its_place(self) -> None:
+        spec = NETWORK + (
+            'target_groups:\n  web: {protocol: HTTP, port: &p "${PORT}", tags: {port: *p}}\n'
+            "  api: {protocol: HTTP, port: *p}\n"
+        )
+        stack = load(spec, {"PORT": "8080"})
+        assert get(stack, "target_group.web").tags["port"] == "8080"
+        assert declared(get(stack, "target_group.web").state)["port"] == 8080
+        assert declared(get(stack, "target_group.api").state)["port"] == 8080
+
+    def test_keys_and_files_are_left_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "boot.sh").write_text("echo ${A}\n", encoding="utf-8")
+        spec = NETWORK + (
+            "instances:\n  web: {image_id: ami-01234567, instance_type: t3.micro, subnets: [a], "
+            "user_data_file: '${FILE}'}\n"
+        )
+        stack = parse_stack(spec.encode(), "x", tmp_path, {"FILE": "boot.sh", "A": "no"})
+        instance: Any = get(stack, "instance.web-1").state
+        assert instance.user_data.content == b"echo ${A}\n"
+
+
+class TestRegion:
+    """The spec's region, or --region, never both."""
+
+    def test_filled_in(self) -> None:
+        spec = NETWORK.replace("region: eu-west-1\n", "")
+        stack = load(spec, region="eu-north-1")
+        assert stack.region == "eu-north-1"
+        assert declared(get(stack, "subnet.a").state)["availability_zone"] == "eu-north-1a"
+
+    def test_the_same_twice(self) -> None:
+        assert load(NETWORK, region="eu-west-1").region == "eu-west-1"
+
+    def test_contradicted(self) -> None:
+        message = refusal(NETWORK, region="eu-north-1")
+        assert message.startswith("spec.yaml:2:9: region: is eu-west-1, but --region says eu-north-1;")
+
+    def test_nobody_said(self) -> None:
+        assert load(NETWORK.replace("region: eu-west-1\n", "")).region is None
+
+
+class TestYaml:
+    """What YAML offers beyond plain trees."""
+
+    def test_merge_keys_in_order(self) -> None:
+        """The first source of a list wins, and the mapping itself over all."""
+        spec = NETWORK + (
+            "target_groups:\n"
+            "  one: &one {protocol: HTTP, port: 81, name: one}\n"
+            "  two: &two {protocol: HTTPS, port: 82, tags: {a: b}}\n"
+            "  three:\n    <<: [*one, *two]\n    name: three\n"
+        )
+        group = get(load(spec), "target_group.three")
+        assert declared(group.state) | {"vpc": None} == {
+            "vpc": None,
+            "protocol": "HTTP",
+            "port": 81,
+            "name": "three",
+        }
+        assert group.tags["a"] == "b"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "stack: shop\r\nregion: eu-west-1\r\n",
+            "\ufeffstack: shop\nregion: eu-west-1\n",
+            "---\nstack: shop\nregion: eu-west-1\n...\n",
+            '{"stack": "shop", "region": "eu-west-1"}',
+            "%YAML 1.2\n---\nstack: shop\nregion: eu-west-1\n",
+            "? stack\n: shop\n? region\n: eu-west-1\n",
+            "stack: !!str shop\nregion: >-\n  eu-west-1\n",
+            "# no\nstack: shop # stack\nregion: eu-west-1",
+        ],
+    )
+    def test_ways_to_write_it(self, text: str) -> None:
+        stack = load(text)
+        assert (stack.name, stack.region, dict(stack.desired)) == ("shop", "eu-west-1", {})
+
+    def test_quotes_make_text_of_the_traps(self) -> None:
+        spec = (
+            'stack: shop\ntags: {a: "on", b: "22:22", "no": "0123", d: "1_000", e: !!str 0x1F, f: \'null\'}\n'
+        )
+        assert load(spec).name == "shop"
+
+
+def test_the_order_of_keys_and_references_means_nothing() -> None:
+    """Neither the resources nor their digests depend on it."""
+    one = NETWORK + (
+        "  b: {cidr_block: 10.0.2.0/24, availability_zone: b}\n"
+        "instances:\n  web: {image_id: ami-01234567, instance_type: t3.micro, subnets: [a, b], count: 1}\n"
+    )
+    other = NETWORK + (
+        "  b: {availability_zone: b, cidr_block: 10.0.2.0/24}\n"
+        "instances:\n  web: {subnets: [b, a], count: 1, instance_type: t3.micro, image_id: ami-01234567}\n"
+    )
+    assert load(one).desired["instance", "web-1"].state == load(other).desired["instance", "web-1"].state  # type: ignore[index]
+    same = other.replace("[b, a]", "[a, b]")
+    assert load(one).desired == load(same).desired
+
+
+def test_a_count_without_effect_changes_no_digest() -> None:
+    """A group that grows doesn't look like members that were changed."""
+    spec = NETWORK + (
+        "instances:\n  web: {image_id: ami-01234567, instance_type: t3.micro, subnets: [a], count: COUNT}\n"
+    )
+    one, five = load(spec.replace("COUNT", "1")), load(spec.replace("COUNT", "5"))
+    assert get(one, "instance.web-1").spec_digest == get(five, "instance.web-5").spec_digest
+    assert (
+        get(one, "instance.web-1").spec_digest
+        == get(load(spec.replace(", count: COUNT", "")), "instance.web-1").spec_digest
+    )
+
+
+class TestEntries:
+    """What single keys of an entry come to."""
+
+    INSTANCE = "image_id: ami-01234567, instance_type: t3.micro, subnets: [a]"
+
+    def test_state_any_is_not_managed(self) -> None:
+        text = NETWORK + "instances:\n  web: {%s, state: any}\n  db: {%s, state: stopped}\n"
+        stack = load(text % (self.INSTANCE, self.INSTANCE))
+        assert "state" not in declared(get(stack, "instance.web-1").state)
+        assert declared(get(stack, "instance.db-1").state)["state"] == "stopped"
+
+    def test_targets_of_both_sorts(self) -> None:
+        """A literal id is taken as it is, and what the spec stops isn't registered."""
+        text = NETWORK + (
+            "instances:\n  web: {%s, count: 2}\n  db: {%s, state: stopped}\n"
+            "target_groups:\n  web: {protocol: HTTP, port: 80, targets: [web, db, i-0a1b2c3d]}\n"
+        )
+        found = [str(address) for address in load(text % (self.INSTANCE, self.INSTANCE)).desired]
+        assert [address for address in found if address.startswith("registration.")] == [
+            "registration.web/web-1:80",
+            "registration.web/web-2:80",
+            "registration.web/i-0a1b2c3d:80",
+        ]
+
+    def test_names_of_members(self) -> None:
+        """With `count` they are numbered, and without it they aren't."""
+        text = (
+            NETWORK
+            + "instances:\n  web: {%s, name: w, count: 2}\n  db: {%s, name: d}\n  none: {%s, count: 0}\n"
+        )
+        stack = load(text % ((self.INSTANCE,) * 3))
+        names = [get(stack, f"instance.{name}").tags["Name"] for name in ("web-1", "web-2", "db-1")]
+        assert names == ["w-1", "w-2", "d"]
+        assert Address("instance", "none-1") not in stack.desired
+
+    def test_an_entrys_tags_win(self) -> None:
+        text = NETWORK.replace("/16}", "/16, tags: {a: own}}") + "tags: {a: common, b: common}\n"
+        assert get(load(text), "vpc.main").tags == {"a": "own", "b": "common", "Name": "shop-main"}
+        assert get(load(text), "subnet.a").tags == {"a": "common", "b": "common", "Name": "shop-a"}
+
+    def test_permissions(self) -> None:
+        """All ports, ranges, prefix lists and other groups, in one order whatever the file's."""
+        rules = [
+            "{protocol: all, cidr_block: 10.0.0.0/8}",
+            "{protocol: udp, from_port: 1, to_port: 9, prefix_list_id: pl-0a1b2c3d}",
+            "{protocol: tcp, port: 443, security_group: sg-0a1b2c3d, description: others}",
+            "{protocol: icmp, ipv6_cidr_block: '::/0'}",
+        ]
+        states = [
+            declared(
+                get(
+                    load(f"{NETWORK}security_groups:\n  web: {{egress: [{', '.join(order)}]}}\n"), address
+                ).state
+            )
+            for order in (rules, rules[::-1])
+            for address in ["security_group_rules.web"]
+        ]
+        assert states[0] == states[1]
+        assert sorted(permission[:4] for permission in states[0]["egress"]) == [
+            ("-1", -1, -1, "10.0.0.0/8"),
+            ("icmp", -1, -1, "::/0"),
+            ("tcp", 443, 443, "sg-0a1b2c3d"),
+            ("udp", 1, 9, "pl-0a1b2c3d"),
+        ]
+        assert "ingress" not in states[0]
+
+    def test_empty_collections_are_managed(self) -> None:
+        """`[]` empties what leaving out leaves alone."""
+        text = (
+            NETWORK
+            + "security_groups:\n  web: {ingress: []}\n  api: {}\nroute_tables:\n  one: {routes: []}\n"
+        )
+        stack = load(text)
+        assert declared(get(stack, "security_group_rules.web").state)["ingress"] == ()
+        assert Address("security_group_rules", "api") not in stack.desired
+        assert declared(get(stack, "route_table.one").state)["routes"] == ()
+        assert "subnets" not in declared(get(stack, "route_table.one").state)
+
+    def test_protection_and_pace(self) -> None:
+        text = NETWORK + (
+            "instances:\n  web: {%s, prevent_destroy: true, image_update: replace, type_change: in-place,\n"
+            "    rollout: {max_surge: 2, max_unavailable: 1, settle: 2m, health_timeout: 1h}}\n"
+        )
+        lifecycle = get(load(text % self.INSTANCE), "instance.web-1").lifecycle
+        assert (lifecycle.prevent_destroy, lifecycle.image_update, lifecycle.type_change) == (
+            True,
+            "replace",
+            "in-place",
+        )
+        assert lifecycle.rollout == Rollout(max_surge=2, max_unavailable=1, settle=120, health_timeout=3600)

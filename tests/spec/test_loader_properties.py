@@ -1,0 +1,251 @@
+"""Whatever is given to it, the loader returns a stack or says what is wrong: soon, and in little memory."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from alb_reconcile.errors import Problem, SpecError
+from alb_reconcile.kind import references
+from alb_reconcile.spec.stack import Stack, parse_stack
+from tests.spec.worst import CASES
+
+ROOT = Path(__file__).parents[2]
+SPECS = ROOT / "specs"
+TEXTS = {file.stem: file.read_text(encoding="utf-8") for file in sorted(SPECS.glob("*.yaml"))}
+TREES = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
+VARIABLES = {"EC2_SSH_KEY_NAME": "key", "A": "a", "B": ""}
+
+SECONDS = 2.0
+MIB = 200.0
+
+
+def load(data: bytes) -> Stack | tuple[Problem, ...]:
+    """A stack that holds together, or problems that can be shown; anything else fails."""
+    try:
+        stack = parse_stack(data, "spec.yaml", SPECS, VARIABLES)
+    except SpecError as error:
+        problems = error.problems
+    else:
+        return check_stack(stack, data)
+    event("refused")
+    check_problems(problems, data)
+    assert any(not problem.warning for problem in problems)
+    return problems
+
+
+def check_stack(stack: Stack, data: bytes) -> Stack:
+    """What is built is whole: no reference leads nowhere."""
+    event("valid")
+    check_problems(stack.warnings, data)
+    for address, desired in stack.desired.items():
+        assert desired.address == address
+        assert set(references(desired.state)) <= set(stack.desired), "a reference to nothing got through"
+    return stack
+
+
+def check_problems(problems: tuple[Problem, ...], data: bytes) -> None:
+    """Each has a place in the text and a message on one line."""
+    lines = len(data.decode("utf-8", "replace").splitlines()) + 1
+    for problem in problems:
+        assert 1 <= problem.line <= lines
+        assert problem.column >= 1
+        assert problem.render("spec.yaml").isprintable()
+        assert len(problem.message) < 600
+    assert list(problems) == sorted(problems)
+
+
+# -- texts
+
+ATOMS = [
+    "\n", "\n  ", "\n    ", "\n- ", " ", "  ", "\t", ": ", ":", "- ", "? ", ", ", "[", "]", "{", "}", "#", " # ",
+    "&a ", "*a ", "*b", "<<: ", "<<", "!!str ", "!!int ", "!x ", "! ", "!!binary ", "|\n", ">-\n", "'", '"', "\\",
+    "---\n", "...\n", "%YAML 1.1\n", "%TAG ! x\n", "@", "`", "~", "null", "true", "on", "0x1F", "1_0", "1:2", "0o7",
+    "1e400", ".inf", "-", "007", "80.0", "99999999999999999999", "${A}", "${B}", "${C}", "${C:-x}", "$${", "${",
+    "stack", "shop", "region", "vpcs", "subnets", "instances", "load_balancers", "listeners", "rules", "tags", "main",
+    "user_data", "cidr_block", "10.0.0.0/16", "vpc-0a1b2c3d", "arn:aws:x", "é", "\u2028", "\ufeff", "😀", "\x00", "\x85",
+]  # fmt: skip
+YAMLISH = st.lists(st.sampled_from(ATOMS), max_size=60).map("".join)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes(data: bytes) -> None:
+    load(data)
+
+
+@given(st.text(max_size=300))
+def test_any_text(text: str) -> None:
+    load(text.encode())
+
+
+@given(YAMLISH, st.sampled_from(["", "stack: shop\n", "stack: shop\nvpcs:\n  ", "stack: shop\ntags: {a: "]))
+def test_any_yaml_like_text(text: str, head: str) -> None:
+    load((head + text).encode("utf-8", "surrogatepass"))
+
+
+@given(st.sampled_from(sorted(TEXTS)), st.data())
+def test_flipped_bytes(name: str, data: st.DataObject) -> None:
+    """A shipped spec with a few bytes changed, lost, doubled or moved."""
+    text = bytearray(TEXTS[name].encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        length = data.draw(st.integers(1, 30))
+        match data.draw(st.integers(0, 4)):
+            case 0:
+                text[at] ^= 1 << data.draw(st.integers(0, 7))
+            case 1:
+                del text[at : at + length]
+            case 2:
+                text[at:at] = text[at : at + length]
+            case 3:
+                text[at:at] = data.draw(st.sampled_from(ATOMS)).encode()
+            case _:
+                to = data.draw(st.integers(0, len(text) - 1))
+                text[to:to] = text[at : at + length]
+    load(bytes(text))
+
+
+# -- structure
+
+ODD: list[Any] = [
+    None, True, False, 0, -1, 1, 2, 65536, 10**17, 10**30, 2.0, 1.5, 80.0, "", " ", "a", "A", "web", "main", "public-a",
+    "a\n", "\n", "\u0085", "\u2028x", "é", "x" * 300, "${A}", "${B}", "${C}", "${C:-80}", "${", "$${", "on", "80", "200",
+    "10.0.0.0/16", "10.0.0.0/33", "10.0.1.0/24", "0.0.0.0/0", "::/0", "1.2.3.4/8", "vpc-0a1b2c3d", "subnet-0a1b2c3d",
+    "sg-0a1b2c3d", "i-0a1b2c3d", "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/a/b", "arn:", "/etc/passwd",
+    "user-data/web-api.py", ".", "..", [], {}, [[]], [{}], {"": None}, {"<<": {}}, {"a": 1}, ["web", "web"], ["web", None],
+    {"forward": "web"}, {"redirect": {"status_code": "HTTP_301"}}, {"target_groups": []}, {"port": 80, "protocol": "tcp"},
+    {"max_surge": 0}, {"enabled": True}, {"web": {}, "Web": {}, "web-1": None}, "internet-facing", "internal", "HTTPS",
+]  # fmt: skip
+KEYS = ["", "<<", "a", "A", "on", "80", "web", "web-1", "vpc-0a1b2c3d", "vpc", "name", "count", "user_data", "port", "targets",
+        "security_group", "from_port", "listeners", "rules", "others", "state", "x" * 70, "\n", "é"]  # fmt: skip
+
+
+def places(tree: Any, found: list[tuple[Any, Any]] | None = None) -> list[tuple[Any, Any]]:
+    """Every (container, key) of a tree."""
+    found = [] if found is None else found
+    keys = list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
+    for key in keys:
+        found.append((tree, key))
+        places(tree[key], found)
+    return found
+
+
+def mutate(tree: Any, data: st.DataObject) -> None:
+    """One change of a tree's structure, in place."""
+    found = places(tree)
+    if not found:
+        return
+    container, key = data.draw(st.sampled_from(found), label="place")
+    odd = st.sampled_from(ODD).map(copy.deepcopy)
+    match data.draw(st.integers(0, 5), label="change"):
+        case 0:
+            del container[key]
+        case 1:
+            container[key] = data.draw(odd)
+        case 2:  # what stands elsewhere
+            other, name = data.draw(st.sampled_from(found))
+            container[key] = copy.deepcopy(other[name])
+        case 3 if isinstance(container, list):
+            container.insert(key, copy.deepcopy(container[key]))
+        case 3 | 4 if isinstance(container, dict):
+            new = st.sampled_from(KEYS) | st.sampled_from(
+                [name for _, name in found if isinstance(name, str)]
+            )
+            container[data.draw(new)] = copy.deepcopy(container[key])
+        case _:
+            value = container[key]
+            container[key] = [value] if not isinstance(value, list) else {str(item): {} for item in value}
+
+
+def unprinted(problems: Stack | tuple[Problem, ...]) -> set[tuple[str, str]]:
+    """What was said, without its places."""
+    found = problems.warnings if isinstance(problems, Stack) else problems
+    return {
+        (problem.path, problem.message) for problem in found if not problem.message.startswith("not valid")
+    }
+
+
+@given(st.sampled_from(sorted(TREES)), st.data())
+def test_mutated_specs(name: str, data: st.DataObject) -> None:
+    """And what is said of a spec doesn't depend on the style in which it is written."""
+    tree = copy.deepcopy(TREES[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        mutate(tree, data)
+    first = load(yaml.dump(tree, Dumper=_NoAliases, sort_keys=False).encode())
+    second = load(json.dumps(tree).encode())
+    assert isinstance(first, Stack) == isinstance(second, Stack)
+    assert unprinted(first) == unprinted(second)
+    if isinstance(first, Stack) and isinstance(second, Stack):
+        assert first.desired == second.desired
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+@given(st.sampled_from(sorted(TREES)), st.randoms(use_true_random=False))
+def test_the_order_of_mappings_means_nothing(name: str, random: Any) -> None:
+    """A spec whose keys are shuffled wants the same, to the digest."""
+
+    def shuffled(value: Any) -> Any:
+        if isinstance(value, dict):
+            items = [(key, shuffled(item)) for key, item in value.items()]
+            random.shuffle(items)
+            return dict(items)
+        return [shuffled(item) for item in value] if isinstance(value, list) else value
+
+    one, other = load(json.dumps(TREES[name]).encode()), load(json.dumps(shuffled(TREES[name])).encode())
+    assert isinstance(one, Stack)
+    assert isinstance(other, Stack)
+    assert one.desired == other.desired
+
+
+# -- bounds
+
+
+def groups(names: list[str], count: int) -> list[list[str]]:
+    """The cases in groups of one process each: most of a case's time would be Python's start."""
+    return [names[start::count] for start in range(count)]
+
+
+@pytest.mark.parametrize("cases", groups([*CASES, "patterns"], 6), ids=lambda cases: f"{cases[0]} and others")
+def test_time_and_memory_are_bounded(cases: list[str]) -> None:
+    """Under 2 s and 200 MB for each; what is over it gets a second chance, for the sake of busy machines."""
+    over = [result for result in measured(cases) if result["seconds"] >= SECONDS or result["mib"] >= MIB]
+    again = measured([result["case"] for result in over]) if over else []
+    assert [result for result in again if result["seconds"] >= SECONDS or result["mib"] >= MIB] == []
+
+
+def measured(cases: list[str]) -> list[dict[str, Any]]:
+    """Each case's result, from a process with limited memory."""
+    command = [sys.executable, "-m", "tests.spec.worst", *cases]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+    assert done.returncode == 0, f"after {done.stdout[-300:]}: {done.stderr[-2000:]}"
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [result["case"] for result in results] == cases
+    return results
+
+
+@pytest.mark.parametrize(
+    ("case", "result"),
+    [
+        ("unknown keys", "500 problems"),
+        ("a tower of aliases", "1 problems"),
+        ("the largest valid stack", "9916 resources"),
+        ("more instances than a stack", "1 problems"),
+        ("targets and rules", "8014 resources"),
+    ],
+)
+def test_the_worst_cases_are_what_they_are_called(case: str, result: str) -> None:
+    """A case that is refused for another reason measures nothing."""
+    assert measured([case])[0]["result"] == result

@@ -1,0 +1,207 @@
+"""The worst that 1 MiB can do to the loader; `python -m tests.spec.worst CASE...` measures some of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.errors import SpecError
+from alb_reconcile.spec.document import MAX_BYTES
+from alb_reconcile.spec.schema import load_schemas
+from alb_reconcile.spec.stack import parse_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+FOLDER = Path(__file__).parents[2] / "specs"
+DEMO = (FOLDER / "demo.yaml").read_text(encoding="utf-8")
+MEMORY = 2 * 1024**3  # far above what is asserted: a runaway must not take the machine with it
+WEB = "image_id: ami-12345678, instance_type: t3.micro, subnets: [public-a], security_groups: [web]"
+ANY_ROOT = "stack: shop\nx: "
+
+
+def fill(piece: str, around: str = "%s") -> str:
+    """As much of a piece as the limit on size lets through."""
+    return around % (piece * ((MAX_BYTES - len(around)) // len(piece)))
+
+
+def listed(piece: str, count: int) -> str:
+    """A flow sequence."""
+    return "[" + ",".join([piece] * count) + "]"
+
+
+def numbered(template: str, count: int, separator: str = "") -> str:
+    """A template's # replaced by 0, 1, 2 and so on."""
+    return separator.join(template.replace("#", str(number)) for number in range(count))
+
+
+def demo(*changes: tuple[str, str]) -> str:
+    """The demo with parts of it replaced."""
+    text = DEMO
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def more(section: str, entries: str, *changes: tuple[str, str]) -> str:
+    """The demo with more entries in a section."""
+    return demo((f"{section}:", f"{section}:\n{entries}"), *changes)
+
+
+CASES: Mapping[str, Callable[[], str]] = {
+    "opening brackets": lambda: fill("["),
+    "dashes": lambda: fill("- "),
+    "opening braces": lambda: fill("{a: "),
+    "nested question marks": lambda: fill("? "),
+    "colons": lambda: fill(": "),
+    "quotes": lambda: fill("'"),
+    "exclamation marks": lambda: fill("! "),
+    "anchors": lambda: fill("&a "),
+    "line breaks": lambda: fill("\n"),
+    "spaces": lambda: fill(" "),
+    "comments": lambda: fill("#\n"),
+    "documents": lambda: fill("---\n"),
+    "one long key": lambda: fill("k", "%s: 1"),
+    "a long quoted key": lambda: fill("k", '? "%s"\n: 1'),
+    "a long key, aliased": lambda: "x: &x\n  ? " + "k" * 800_000 + "\n  : 1\nvpcs: " + listed("*x", 80_000),
+    "many aliases": lambda: "x: &a 1\ny: " + listed("*a", 99_000),
+    "itself": lambda: "a: &a [*a]",
+    "aliases of aliases": lambda: "a0: &a0 [1]\n" + numbered("b#: &b# [*a0, *a0]\n", 20_000),
+    "a tower of aliases": lambda: "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [[[*a{n - 1}]]]\n" for n in range(1, 9000)),
+    "merges of merges": lambda: "a0: &a0 {k: 1}\n"
+    + "".join(f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 1}}\n" for n in range(1, 9000)),
+    "a list of merges": lambda: "stack: shop\n<<: " + listed("1", 99_000),
+    "a huge number": lambda: fill("9", "stack: %s"),
+    "a huge fraction": lambda: fill("9", "stack: 0.%s"),
+    "many huge numbers": lambda: ANY_ROOT + listed("9" * 4000, 250),
+    "a long list": lambda: "stack: shop\nsubnets: " + listed("a", 99_000),
+    "duplicates in a list": lambda: demo(("[public-a, public-b]\n    security_groups: [load", listed("public-a", 90_000) + "\n    security_groups: [load")),
+    "duplicate mappings": lambda: demo(("ingress:\n      - {protocol: tcp, port: 80, cidr", "ingress:\n" + "      - {}\n" * 80_000 + "      - {protocol: tcp, port: 80, cidr")),
+    "duplicate keys": lambda: "stack: shop\n" + "vpcs: {}\n" * 90_000,
+    "unknown keys": lambda: DEMO + numbered("k#: 1\n", 80_000),
+    "unknown keys near known ones": lambda: more("vpcs", "  x: {" + numbered("cidr_blok#: 1", 50_000, ",") + "}\n"),
+    "keys that no name can be": lambda: "stack: shop\nvpcs: {" + numbered("V#: {}", 49_000, ",") + "}\n",
+    "entries of the wrong type": lambda: "stack: shop\nvpcs: {" + numbered("v#: 1", 49_000, ",") + "}\n",
+    "empty entries": lambda: "stack: shop\ninstances: {" + numbered("v#: {}", 49_000, ",") + "}\n",
+    "traps": lambda: ANY_ROOT + listed("on", 99_000),
+    "tags": lambda: ANY_ROOT + listed("!x 1", 90_000),
+    "tag keys": lambda: "stack: shop\ntags: {" + numbered("t#: x", 49_000, ",") + "}\n",
+    "escaped text": lambda: fill("\\x41", 'stack: "%s"'),
+    "variables without end": lambda: fill("${", "stack: '%s'"),
+    "variables with defaults without end": lambda: fill("${a:-", "stack: '%s'"),
+    "escaped variables": lambda: fill("$${", "stack: '%s'"),
+    "undefined variables in one text": lambda: fill("${A}", "stack: '%s'"),
+    "undefined variables": lambda: ANY_ROOT + listed("'${A}'", 99_000),
+    "variables that grow": lambda: ANY_ROOT + listed("'${LONG}'", 50_000),
+    "a text aliased": lambda: "stack: &a '" + "x" * 800_000 + "'\nvpcs: " + listed("*a", 80_000),
+    "a shorter text aliased": lambda: "stack: &a '" + "x" * 100_000 + "'\nvpcs: {" + numbered("v#: *a", 900, ",") + "}\n",
+    "subnets that overlap": lambda: more("subnets", numbered("  s#: {cidr_block: 10.0.0.0/24, availability_zone: a}\n", 16_000), ("subnets:", "subnets:")),
+    "entries without a VPC": lambda: "stack: shop\nvpcs: {" + numbered("v#: {cidr_block: 10.0.0.0/16}", 12_000, ",") + "}\nsubnets: {" + numbered("s#: {cidr_block: 10.0.0.0/24, availability_zone: a}", 8_000, ",") + "}\n",
+    "more instances than a stack": lambda: more("instances", numbered(f"  a#: {{count: 1000, {WEB}}}\n", 3_000)),
+    "dangling references": lambda: more("instances", numbered(f"  a#: {{{WEB}}}\n", 7_000), ("targets: [web]", "targets: [" + numbered("t#", 9_000, ",") + "]")),
+    "a long name among the known": lambda: more("instances", f'  ? "{"N" * 900_000}"\n  : {{{WEB}}}\n', ("targets: [web]", "targets: [" + numbered("t#", 9_000, ",") + "]")),
+    "targets and rules": lambda: more("instances", numbered(f"  a#: {{{WEB}}}\n", 4_000), ("targets: [web]", "targets: [" + numbered("a#", 4_000, ",") + "]"), ("ingress:\n      - {protocol: tcp, port: 80, security_group: load-balancer}", "ingress:\n" + "".join(f"      - {{protocol: tcp, port: {port}, cidr_block: 1.1.1.1/32}}\n" for port in range(1, 1001)))),
+    "rules": lambda: demo(("default_action: {forward: web}", "default_action: {forward: web}\n        rules:\n" + numbered("          r#: {priority: 1, conditions: [{path_pattern: /#}], action: {forward: web}}\n", 8_000))),
+    "many target groups": lambda: more("target_groups", numbered("  g#: {protocol: HTTP, port: 80, targets: [web]}\n", 4_000)),
+    "the largest valid stack": lambda: more("instances", numbered(f"  a#: {{count: 900, {WEB}}}\n", 11)),
+}  # fmt: skip
+
+
+@cache
+def patterns() -> list[str]:
+    """Every regular expression of the schemas."""
+
+    def walk(schema: Any) -> Iterator[str]:
+        if isinstance(schema, dict):
+            if isinstance(schema.get("pattern"), str):
+                yield schema["pattern"]
+            schema = list(schema.values())
+        for item in schema if isinstance(schema, list) else ():
+            yield from walk(item)
+
+    return sorted(set(walk(list(load_schemas().values()))))
+
+
+def against_patterns() -> str:
+    """Match long texts, of all sorts that the patterns take, against each pattern."""
+    sorts = [
+        "a",
+        "A",
+        "0",
+        "-",
+        "/",
+        ".",
+        "a-",
+        "a.",
+        "0.",
+        "0,",
+        "a0-",
+        "ab-1",
+        "arn:",
+        "sg-",
+        " ",
+        "=",
+        "\n",
+        "é",
+    ]
+    heads = [
+        "",
+        "a",
+        "us-east-",
+        "arn:aws:acm:",
+        "ami-",
+        "resolve:ssm:/",
+        "10.0.0.",
+        "/",
+        "ELBSecurityPolicy-",
+        "t3.",
+    ]
+    tried = 0
+    for text in (head + sort * (MAX_BYTES // len(sort)) + "!" for head in heads for sort in sorts):
+        for pattern in patterns():
+            re.fullmatch(pattern, text)
+            re.search(pattern, text)
+            tried += 1
+    return f"{tried} tried"
+
+
+def load(text: str) -> str:
+    """What the loader makes of a text: the only two things it may."""
+    assert len(text.encode()) <= MAX_BYTES, len(text)
+    try:
+        return f"{len(parse_stack(text.encode(), 'x', FOLDER, {'LONG': 'l' * 1000}).desired)} resources"
+    except SpecError as error:
+        str(error)
+        return f"{len(error.problems)} problems"
+
+
+def peak_mib() -> float:
+    """This process's largest size (ru_maxrss would count the parent's, from before exec)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(name: str) -> dict[str, Any]:
+    """One case's time and memory. Time is the processor's: other processes are no property of the code."""
+    text = CASES[name]() if name in CASES else ""
+    reset = Path("/proc/self/clear_refs")
+    if reset.exists():
+        reset.write_text("5", encoding="utf-8")  # forget the peak of the case before
+    start = time.process_time()
+    result = load(text) if text else against_patterns()
+    return {"case": name, "seconds": time.process_time() - start, "mib": peak_mib(), "result": result}
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for case in sys.argv[1:]:
+        print(json.dumps(measure(case)), flush=True)

@@ -1,0 +1,311 @@
+"""`validate`, `schema`, `init` and `explain`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from alb_reconcile import __version__
+from alb_reconcile.cli import main, make_parser
+from alb_reconcile.spec import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).parent.parent
+AUTHORING = ("validate", "schema", "init", "explain")
+VALID = "stack: shop\nregion: eu-west-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
+BROKEN = VALID.replace("10.0.0.0/16", "10.0.0.0/40")
+
+
+def run(*words: str, **given: Any) -> subprocess.CompletedProcess[str]:
+    """The command line as a process of its own."""
+    environment = {**os.environ, **given.pop("env", {})}
+    command = [sys.executable, "-m", "alb_reconcile", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=ROOT, **given
+    )
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A valid spec of four lines."""
+    file = tmp_path / "stack.yaml"
+    file.write_text(VALID, encoding="utf-8")
+    return file
+
+
+def write(folder: Path, name: str, text: str) -> str:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+class TestValidate:
+    """Exit codes 0, 3 and 64, and a line for each problem."""
+
+    def test_valid(self, spec: Path) -> None:
+        done = run("validate", str(spec))
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{spec}: valid, 1 resources\n", "")
+
+    def test_invalid(self, tmp_path: Path) -> None:
+        file = write(tmp_path, "bad.yaml", BROKEN)
+        done = run("validate", file)
+        assert (done.returncode, done.stderr) == (3, "")
+        assert done.stdout.startswith(f'{file}:4:22: vpcs.main.cidr_block: "10.0.0.0/40" is no range')
+        assert done.stdout.count("\n") == 1
+
+    def test_missing(self, tmp_path: Path) -> None:
+        done = run("validate", str(tmp_path / "none.yaml"))
+        assert done.returncode == 3
+        assert "can't be read: No such file" in done.stdout
+
+    def test_warnings_are_no_errors(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["validate", str(ROOT / "specs/runbook.yaml"), "--set", "EC2_SSH_KEY_NAME=key"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert re.search(r"runbook.yaml:\d+:\d+: warning: security_groups\.main\.ingress\[0\]: ", lines[0])
+        assert lines[-1].endswith("valid, 14 resources")
+
+    def test_several(self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Each is checked, whatever is wrong with those before it."""
+        bad = write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
+        third = write(tmp_path, "third.yaml", VALID.replace("shop", "third"))
+        assert main(["validate", bad, str(spec), str(tmp_path), third]) == 3
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split(":")[0] for line in lines] == [bad, str(spec), str(tmp_path), third]
+
+    def test_two_specs_of_one_stack(
+        self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        twin = write(tmp_path, "twin.yaml", "# a copy\n" + VALID)
+        assert main(["validate", str(spec), twin]) == 3
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"{spec}: valid, 1 resources"
+        assert lines[1].startswith(f'{twin}:2:1: stack: "shop" is the stack of {spec} too; ')
+
+    def test_one_stack_in_two_regions_is_two(self, tmp_path: Path, spec: Path) -> None:
+        other = write(tmp_path, "us.yaml", VALID.replace("eu-west-1", "us-east-1"))
+        assert main(["validate", str(spec), other]) == 0
+
+    def test_the_same_file_twice_is_no_twin(self, spec: Path) -> None:
+        assert (
+            main(["validate", str(spec), str(spec.parent / "." / ".." / spec.parent.name / spec.name)]) == 0
+        )
+
+    def test_region(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = write(tmp_path, "s.yaml", VALID.replace("region: eu-west-1\n", ""))
+        assert main(["validate", file, "--region", "eu-west-1"]) == 0
+        assert main(["validate", str(ROOT / "specs/demo.yaml"), "--region", "eu-west-1"]) == 3
+        assert "but --region says eu-west-1" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("region", ["Ireland", "eu-west-1a", "eu west", "EU-WEST-1", "eu-west-1\n"])
+    def test_a_region_that_is_none_is_misuse(self, tmp_path: Path, region: str) -> None:
+        file = write(tmp_path, "s.yaml", VALID.replace("region: eu-west-1\n", ""))
+        assert main(["validate", file, "--region", region]) == 64
+
+    def test_set(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """As often as wanted; the last one wins; the value may hold = and be empty."""
+        file = write(tmp_path, "s.yaml", "stack: ${A}\ntags: {b: '${B}', c: '${C}'}\n")
+        given = ["--set", "A=one", "--set", "A=shop", "--set", "B=x=y", "--set=C="]
+        assert main(["validate", file, *given]) == 0
+        assert capsys.readouterr().out == f"{file}: valid, 0 resources\n"
+
+    @pytest.mark.parametrize("value", ["A", "=x", "1A=x", "A-B=x", "", " A=x", "É=x", "A\n=x"])
+    def test_set_misuse(self, spec: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["validate", str(spec), "--set", value]) == 64
+        assert "--set wants NAME=VALUE" in capsys.readouterr().err
+
+    def test_what_a_run_was_given_is_forgotten_by_the_next(self, tmp_path: Path) -> None:
+        file = write(tmp_path, "s.yaml", "stack: ${SHOP_STACK}\n")
+        assert main(["validate", file, "--set", "SHOP_STACK=shop"]) == 0
+        assert main(["validate", file]) == 3
+
+
+class TestMisuse:
+    """Exit code 64, on standard error, with the way out."""
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            [],
+            ["frobnicate"],
+            ["validate"],
+            ["validate", "--frobnicate", "x"],
+            ["validate", "x", "--max-workers", "0"],
+            ["validate", "x", "--max-workers", "many"],
+            ["validate", "x", "--max-workers", "²"],
+            ["validate", "x", "--set"],
+            ["schema", "vpc"],
+            ["init", "a", "b"],
+            ["explain", "frobnicator"],
+            ["explain", "vpc.frobnicator"],
+            ["explain", "vpc."],
+            ["explain", ".vpc"],
+            ["explain", "vpc.cidr_block.x"],
+            ["explain", "stack", "vpc"],
+        ],
+        ids=" ".join,
+    )
+    def test_misuse(self, words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(words) == 64
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err
+
+    def test_unknown_topics_name_the_known_ones(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["explain", "vcp"]) == 64
+        assert "vpc, subnet" in capsys.readouterr().err
+        assert main(["explain", "vpc.cidr"]) == 64
+        assert "known: cidr_block" in capsys.readouterr().err
+
+
+class TestHelp:
+    """It is there for each command and says what the exit codes are."""
+
+    COMMANDS = tuple(re.findall(r"^    ([a-z]+) ", make_parser().format_help(), re.MULTILINE))
+
+    def test_commands_are_found(self) -> None:
+        assert set(AUTHORING) <= set(self.COMMANDS)
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_help_of_each_command(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([command, "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"usage: alb-reconcile {command} ")
+
+    @pytest.mark.parametrize("command", AUTHORING)
+    def test_common_options(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        main([command, "--help"])
+        text = capsys.readouterr().out
+        for option in ("--profile", "--region", "--endpoint-url", "--sandbox", "--set NAME=VALUE", "--max-workers N", "-v", "--no-color"):  # fmt: skip
+            assert option in text
+
+    def test_help_and_version(self) -> None:
+        done = run("--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "3 invalid spec" in done.stdout
+        assert run("--version").stdout == f"alb-reconcile {__version__}\n"
+
+
+class TestSchema:
+    """The bundled JSON Schema."""
+
+    def test_printed(self) -> None:
+        done = run("schema")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout) == schema.bundle()
+
+    def test_accepts_the_starter(self, capsys: pytest.CaptureFixture[str]) -> None:
+        import yaml
+
+        main(["schema"])
+        printed = json.loads(capsys.readouterr().out)
+        text = (ROOT / "alb_reconcile/starter.yaml").read_text(encoding="utf-8")
+        assert Draft202012Validator(printed).is_valid(yaml.safe_load(text))
+        assert not Draft202012Validator(printed).is_valid(yaml.safe_load(text.replace("vpcs:", "vpc:")))
+
+
+class TestInit:
+    """A first spec, never over another file."""
+
+    def test_written_and_valid(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "new.yaml"
+        assert main(["init", str(file)]) == 0
+        assert f"alb-reconcile validate {file}" in capsys.readouterr().out
+        assert main(["validate", str(file)]) == 0
+
+    def test_the_default_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert main(["init"]) == 0
+        assert (tmp_path / "stack.yaml").exists()
+
+    def test_refuses_to_overwrite(self, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["init", str(spec)]) == 4
+        assert spec.read_text(encoding="utf-8") == VALID
+        assert "stays as it is" in capsys.readouterr().err
+
+    def test_refuses_a_dangling_symlink(self, tmp_path: Path) -> None:
+        (tmp_path / "link.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+        assert main(["init", str(tmp_path / "link.yaml")]) == 4
+        assert not (tmp_path / "elsewhere.yaml").exists()
+
+    def test_standard_output(self, tmp_path: Path) -> None:
+        done = run("init", "-")
+        assert done.returncode == 0
+        assert done.stdout == (ROOT / "alb_reconcile/starter.yaml").read_text(encoding="utf-8")
+
+    def test_no_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["init", str(tmp_path / "none/stack.yaml")]) == 1
+        assert "can't be written: No such file or directory" in capsys.readouterr().err
+
+    def test_unwritable_folder(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """/proc takes no new file, not even root's."""
+        assert main(["init", "/proc/stack.yaml"]) == 1
+        assert "can't be written" in capsys.readouterr().err
+
+
+class TestExplain:
+    """Something for every kind and every key."""
+
+    @staticmethod
+    def topics() -> list[str]:
+        found: list[str] = []
+
+        def walk(topic: str, item: dict[str, Any]) -> None:
+            found.append(topic)
+            for part in (item, item.get("items"), item.get("additionalProperties")):
+                if isinstance(part, dict):
+                    for key, below in part.get("properties", {}).items():
+                        walk(f"{topic}.{key}", below)
+
+        for name in ("stack", *schema.SECTIONS.values()):
+            walk(name, schema.resolved(name))
+        return found
+
+    def test_every_topic(self, capsys: pytest.CaptureFixture[str]) -> None:
+        topics = self.topics()
+        assert len(topics) > 150
+        for topic in topics:
+            assert main(["explain", topic]) == 0
+            lines = capsys.readouterr().out.splitlines()
+            assert lines[0] == topic
+            assert lines[1].startswith("  ")
+            assert lines[1] != "  (no description)"
+            assert any(line.startswith("  type      ") for line in lines)
+
+    def test_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["explain"]) == 0
+        text = capsys.readouterr().out
+        assert all(f"\n  {kind} " in text for kind in ("stack", *schema.SECTIONS.values()))
+
+    def test_a_section_is_its_kind(self, capsys: pytest.CaptureFixture[str]) -> None:
+        main(["explain", "subnets.cidr_block"])
+        assert capsys.readouterr().out.startswith("subnet.cidr_block\n")
+
+    @pytest.mark.parametrize(
+        ("topic", "lines"),
+        [
+            ("subnet.cidr_block", ["  required  yes", "  AWS       CreateSubnet CidrBlock"]),
+            ("subnet.vpc", ["  refers to vpc"]),
+            ("listener.ssl_policy", ["  default   ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"]),
+            ("instance.root_volume.encrypted", ["  default   true", "  type      true or false"]),
+            ("route_table.routes.internet_gateway", ["  required  yes", "  refers to internet_gateway"]),
+            ("listener.default_action.forward.target_groups.weight", ["  default   1"]),
+            ("instance.count", ["  type      a whole number from 0 to 1000"]),
+        ],
+    )
+    def test_what_it_says(self, topic: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["explain", topic]) == 0
+        text = capsys.readouterr().out
+        assert all(f"\n{line}\n" in text for line in lines)
+
+    def test_optional_keys_are_not_required(self, capsys: pytest.CaptureFixture[str]) -> None:
+        main(["explain", "subnet.map_public_ip_on_launch"])
+        assert "required" not in capsys.readouterr().out
