@@ -84,7 +84,7 @@ class InternetGateway(Kind):
                 "ec2", "attach_internet_gateway", retry=_UNKNOWN, InternetGatewayId=gateway, VpcId=self.vpc
             )
         except AwsError as error:
-            if error.code != "Resource.AlreadyAssociated":
+            if error.code not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
                 raise
             answer = await run.aws.call(
                 "ec2", "describe_internet_gateways", retry=_UNKNOWN, InternetGatewayIds=[gateway]

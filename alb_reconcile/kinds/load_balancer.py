@@ -26,6 +26,7 @@ _UNKNOWN: Final = {
     "LoadBalancerNotFound": NOT_YET,
 }
 _RELEASE_TIMEOUT: Final = 35 * 60.0
+_ACTIVE_TIMEOUT: Final = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,9 @@ class LoadBalancer(Kind):
 
     @classmethod
     async def delete(cls, run: Run, observed: Observed) -> None:
+        successor = run.ids.get(run.notes.get("successor", observed.address))
+        if successor and successor != observed.id:
+            await wait_until_active(run, successor, _ACTIVE_TIMEOUT)
         await run.gone(
             "elbv2", "delete_load_balancer", missing=("LoadBalancerNotFound",), LoadBalancerArn=observed.id
         )

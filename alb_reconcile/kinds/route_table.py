@@ -113,10 +113,9 @@ class RouteTable(Kind):
             TagSpecifications=run.tag_specification("route-table", desired),
         )
         table = str(answer["RouteTable"]["RouteTableId"])
-        await asyncio.gather(
-            *(self._create_route(run, table, route) for route in self.routes or ()),
-            *(self._associate(run, table, str(subnet)) for subnet in self.subnets or ()),
-        )
+        # a subnet that is in use must not meet a table without its routes
+        await asyncio.gather(*(self._create_route(run, table, route) for route in self.routes or ()))
+        await asyncio.gather(*(self._associate(run, table, str(subnet)) for subnet in self.subnets or ()))
         return table
 
     async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
@@ -134,6 +133,8 @@ class RouteTable(Kind):
             calls += [
                 self._delete_route(run, observed.id, destination) for destination in have.keys() - want.keys()
             ]
+        await asyncio.gather(*calls)
+        calls = []
         if "subnets" in fields:
             calls += [
                 self._associate(run, observed.id, str(subnet))

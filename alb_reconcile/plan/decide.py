@@ -83,11 +83,11 @@ def decide(
     return result
 
 
-def _rank(option: Decision, mentions: Counter[str]) -> tuple[bool, int, str, str]:
-    """The survivor of several at one address: what matches the spec, then what others name, then the oldest."""
+def _rank(option: Decision, mentions: Counter[str]) -> tuple[bool, int, int, str, str]:
+    """The survivor of several at one address: what need not be replaced, what others name, what matches best, the oldest."""
     found = option.found
     assert found is not None  # noqa: S101 (for mypy: options are made from resources)
-    return bool(option.forces), -mentions[found.id], found.created, found.id
+    return bool(option.forces), -mentions[found.id], len(option.changes), found.created, found.id
 
 
 def _compare(wish: Desired, found: Observed, ids: Mapping[Address, str], facts: Facts) -> Decision:
@@ -153,6 +153,9 @@ def _choose_places(result: Decisions) -> None:
         place = min(subnets, key=lambda subnet: count[str(subnet)])
         count[str(place)] += 1
         item.state = replace(item.state, subnets=(place,))
+        item.changes = tuple(
+            replace(change, after=(place,)) if change.path == "subnets" else change for change in item.changes
+        )
 
 
 def _collect_leavers(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:

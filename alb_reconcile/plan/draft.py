@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -148,6 +148,17 @@ class Draft:
                 target = self.implied[str(target.rpartition("@")[2])]
             self.implied[key] = target
         self._index.clear()
+        if not self.destroy:
+            self._tell_what_goes_along()
+
+    def _tell_what_goes_along(self) -> None:
+        along: dict[str, Counter[str]] = defaultdict(Counter)
+        for item in self.decisions.live:
+            if item.id in self.implied and item.state.service:
+                along[self.implied[item.id]][item.address.kind] += 1
+        for key, counts in along.items():
+            words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(counts.items())]
+            self.say(key, effects=f"takes {' and '.join(words)} with it")
 
     def _is_cut_off(self, target_group: str) -> bool:
         """Whether nothing needs to drain: every load balancer in front of the group goes as well."""

@@ -112,7 +112,7 @@ def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
 
 def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, destroy: bool) -> None:
     """Refuse damage that the user hasn't allowed. Raises RefusedError."""
-    _check_protection(plan, decisions)
+    _check_protection(decisions)
     _check_strangers(plan, decisions)
     if destroy:
         return
@@ -122,35 +122,34 @@ def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, de
             f"{balancers} load balancer would be replaced, with another DNS name and a gap until clients follow it; "
             f"allow it with --allow replace-load-balancer={balancers}"
         )
-    touched = {
-        action: sum(
-            step.action == action
-            and step.part_of is None
-            and step.observed is not None
-            and bool(step.observed.state.service)
-            for step in plan.steps
-        )
-        for action in ("delete", "replace")
-    }
+    leaving = [
+        found for found, _ in decisions.leavers.values() if found.state.service and not found.is_leaving
+    ]
+    replaced = [
+        item for item in decisions.wishes.values() if item.found and item.forces and item.state.service
+    ]
+    touched = {"delete": len(leaving), "replace": len(replaced)}
+    total = sum(bool(item.state.service) for item in decisions.live if item.owner == plan.stack)
     exceeded = [action for action, count in touched.items() if count > allow.get(action, 0)]
-    if plan.total >= _SMALL_STACK and sum(touched.values()) * 2 > plan.total and exceeded:
+    if total >= _SMALL_STACK and sum(touched.values()) * 2 > total and exceeded:
         words = " ".join(f"--allow {action}={touched[action]}" for action in exceeded)
         raise RefusedError(
-            f"{touched['delete']} deletions and {touched['replace']} replacements are more than half of the stack's {plan.total} resources; "
+            f"{touched['delete']} deletions and {touched['replace']} replacements are more than half of the stack's {total} resources; "
             f"if that is meant, allow it with {words}"
         )
 
 
-def _check_protection(plan: Plan, decisions: Decisions) -> None:
+def _check_protection(decisions: Decisions) -> None:
+    """What is protected goes neither by itself nor with something else."""
+    going = [found for found, _ in decisions.leavers.values()]
+    going += [item.found for item in decisions.wishes.values() if item.found and item.forces]
     problems = []
-    for step in plan.steps:
-        if step.action not in ("delete", "replace") or step.observed is None or step.part_of is not None:
-            continue
-        decision = decisions.wishes.get(step.address)
-        declared = decision is not None and decision.wish.lifecycle.prevent_destroy is True
-        if declared or step.observed.tags.get(tags.PREVENT_DESTROY) == "true":
+    for found in going:
+        wish = decisions.wishes.get(found.address)
+        declared = wish is not None and wish.wish.lifecycle.prevent_destroy is True
+        if declared or found.tags.get(tags.PREVENT_DESTROY) == "true":
             problems.append(
-                f"{step.address} ({step.id}) is protected by prevent_destroy; apply prevent_destroy: false first"
+                f"{found.address} ({found.id}) is protected by prevent_destroy; apply prevent_destroy: false first"
             )
     if problems:
         raise RefusedError("\n".join(problems))

@@ -108,6 +108,17 @@ def _after_what_is_followed(draft: Draft) -> None:
             for step in draft.of_kind(kind.kind, "create", "replace"):
                 for key in made:
                     draft.after(step.key, key)
+    # who moves into a network or a group that is there already finds it complete
+    complete = [
+        step.key
+        for kind in ("route_table", "security_group_rules")
+        for step in draft.of_kind(kind, *MAKING)
+        if not step.notes.get("late")
+    ]
+    movers = [*draft.of_kind("load_balancer", "update", "replace"), *draft.of_kind("instance", "update")]
+    for step in movers:
+        for key in complete:
+            draft.after(step.key, key, soft=True)
             for step in draft.of_kind(kind.kind, "delete"):
                 for key in gone:
                     draft.after(key, step.key)

@@ -72,7 +72,7 @@ def make_plan(
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,
         names={item.id: item.address for item in decisions.live},
-        total=sum(bool(item.state.service) for item in decisions.live),
+        total=sum(item.owner == stack for item in decisions.live),
     )
     if options.check:
         limits.check_plan(plan, decisions, options.allow, destroy=options.destroy)

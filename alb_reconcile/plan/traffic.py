@@ -214,44 +214,37 @@ def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:
 
 def _wait_for_capacity(draft: Draft) -> None:
     """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
-    serving = _serving_groups(draft)
     joining: dict[Ref, list[str]] = defaultdict(list)
+    serving = _serving_groups(draft)
     for other in draft.of_kind("registration", "create", "replace"):
         if other.desired and isinstance(other.desired.state, Registration):
             joining[other.desired.state.target_group].append(other.key)
+            if bind(other.desired.state.target_group, draft.decisions.ids) in serving:
+                draft.note(other.key, checked=True)
+        if draft.steps[other.key].notes.get("checked"):
+            draft.say(other.key, waits="healthy")
     for step in [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]:
         if step.notes.get("attach") or step.desired is None or _is_behind_new_entrance(draft, step):
             continue
         for group in taken_up(draft, step):
             for key in joining[group]:
                 draft.after(step.key, key)
-    for other in draft.of_kind("registration", "create", "replace"):
-        group = (
-            bind(other.state.target_group, draft.decisions.ids)
-            if isinstance(other.state, Registration)
-            else ""
-        )
-        if group in serving:
-            draft.note(other.key, checked=True)
-        if draft.steps[other.key].notes.get("checked"):
-            draft.say(other.key, waits="healthy")
+    _leave_before_draining(draft)
+
+
+def _leave_before_draining(draft: Draft) -> None:
+    """The targets of a group that goes are deregistered when no listener or rule gives it requests any more."""
+    leaving: dict[str, list[str]] = defaultdict(list)
+    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+        if step.observed and not step.notes.get("attach"):
+            for item in action_of(step.observed.state).forward:
+                leaving[str(item.target_group)].append(step.key)
     for gone in draft.of_kind("registration", "delete"):
-        state = gone.observed.state if gone.observed else None
-        if not isinstance(state, Registration):
-            continue
         draft.say(gone.key, waits="drained")
-        for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
-            had = (
-                {item.target_group for item in action_of(step.observed.state).forward}
-                if step.observed
-                else set()
-            )
-            if (
-                state.target_group in had
-                and state.target_group in draft.deleted
-                and not step.notes.get("attach")
-            ):
-                draft.after(gone.key, step.key)
+        state = gone.observed.state if gone.observed else None
+        if isinstance(state, Registration) and state.target_group in draft.deleted:
+            for key in leaving[str(state.target_group)]:
+                draft.after(gone.key, key)
 
 
 def _revoke_late(draft: Draft) -> None:
@@ -259,7 +252,8 @@ def _revoke_late(draft: Draft) -> None:
     moves = [
         *draft.of_kind("registration", "delete"),
         *draft.of_kind("listener", "update", "delete"),
-        *draft.of_kind("load_balancer", "delete"),
+        *draft.of_kind("load_balancer", "update", "delete"),
+        *draft.of_kind("instance", "update", "delete"),
     ]
     for step in draft.of_kind("security_group_rules", "update") if moves else ():
         wish, found = step.state, step.observed
@@ -300,6 +294,7 @@ def _keep_old_entrance(draft: Draft) -> None:
                 and step.desired.state.load_balancer == gone.address
             ):
                 draft.after(gone.key, step.key, soft=True)
+                draft.note(gone.key, successor=gone.address)
 
 
 def _is_behind_new_entrance(draft: Draft, step: Step) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.actions import Forward
@@ -88,7 +89,8 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
 
 def _replacement_order(plan: Plan, step: Step) -> str:
     old = next((other for other in plan.steps if other.part_of == step.key), None)
-    order = "the old one goes first" if old and old.key in step.needs else "made before the old one goes"
+    first = old is not None and plan.steps.index(old) < plan.steps.index(step)
+    order = "the old one goes first" if first else "made before the old one goes"
     return f"{order} ({step.reason})" if step.reason and not step.changes else order
 
 
@@ -121,14 +123,18 @@ def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: boo
     mark = "   forces replacement" if forced else ""
     if change.path in _COLLECTIONS and isinstance(change.after, tuple):
         before, after = list(change.before or ()), list(change.after)
+        texts = {_member(change.path, item, plan) for item in after}
         for item in [item for item in before if item not in after]:
-            yield style.paint(f"      - {change.path} {_member(change.path, item, plan)}", "red") + mark
+            text = _member(change.path, item, plan)
+            # the same address: what is there now, and what takes its place
+            text = short_id(item) if text in texts and isinstance(item, str) else text
+            yield style.paint(f"      - {change.path} {text}", "red") + mark
         for item in [item for item in after if item not in before]:
             yield style.paint(f"      + {change.path} {_member(change.path, item, plan)}", "green") + mark
         return
     old, new = show(change.before, plan), show(change.after, plan)
-    if old == new:  # the same address: what is there now, and what takes its place
-        old = short_id(str(change.before))
+    if old == new:  # as above
+        old = show(change.before, replace(plan, names={}))
     yield f"      {change.path:<{width}}  {old} → {new}{mark}"
 
 
@@ -144,7 +150,7 @@ def show(value: Any, plan: Plan) -> str:
     if isinstance(value, Address):
         return str(value)
     if isinstance(value, str):
-        return str(plan.names.get(value, value)) if value else '""'
+        return str(plan.names.get(value) or short_id(value)) if value else '""'
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:

@@ -36,11 +36,7 @@ def urls(discovery: Discovery) -> list[str]:
 
 
 def _visible(discovery: Discovery) -> list[Observed]:
-    shown = [
-        item
-        for item in discovery.resources
-        if not item.is_gone and item.address.kind != "security_group_rules"
-    ]
+    shown = [item for item in discovery.resources if not item.is_gone]
     return sorted(shown, key=lambda item: (item.address.kind, item.address.name, item.id))
 
 

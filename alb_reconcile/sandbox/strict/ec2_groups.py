@@ -176,6 +176,16 @@ def rules_revoked_exist(call: Call) -> None:
         refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
 
 
+@around("RevokeSecurityGroupEgress")
+def ipv6_egress_is_revoked(call: Call, original: Callable[[], Any]) -> Any:
+    """RevokeSecurityGroupEgress: rules for IPv6 ranges go as well, which moto passes over in silence."""
+    group, gone = find(call), {key for key in permissions(call) if "cidr6" in key}
+    answer = original()
+    if group is not None and gone:
+        group.egress_rules[:] = [rule for rule in group.egress_rules if key_of(rule) not in gone]
+    return answer
+
+
 @around("UpdateSecurityGroupRuleDescriptionsIngress", "UpdateSecurityGroupRuleDescriptionsEgress")
 def descriptions_are_replaced(call: Call, _: Callable[[], Any]) -> Any:
     """UpdateSecurityGroupRuleDescriptions*: 'You can remove a description by omitting the parameter'."""

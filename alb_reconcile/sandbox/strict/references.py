@@ -45,6 +45,8 @@ def check(call: Call, lag: float) -> None:
     created = call.world.ledger.created
     for value in texts(call.params):
         if call.now < created.get(value, -lag) + lag:
+            if call.action == "RegisterTargets" and value.startswith("i-"):
+                refuse("InvalidTarget", f"The following targets are not valid: '{value}'")
             refuse(*not_found(value))
 
 
