@@ -38,7 +38,8 @@ async def create_named(
     except AwsError as error:
         if error.code != _DUPLICATE[kind]:
             raise
-        answer = await run.aws.call("elbv2", f"describe_{kind}s", Names=[name])
+        lagging = {"LoadBalancerNotFound": _TAG_PATIENCE, "TargetGroupNotFound": _TAG_PATIENCE}
+        answer = await run.aws.call("elbv2", f"describe_{kind}s", retry=lagging, Names=[name])
         arn = str(answer[_LIST[kind]][0][_ARN[kind]])
     if not await is_ours(run, desired, arn):
         raise RefusedError(

@@ -95,7 +95,7 @@ class Watch:
                     continue
                 await self._aws.sleep(self._pause)
                 self._pause = min(self._pause * 1.5, self._slowest)
-        except ReconcileError as error:
+        except Exception as error:  # whatever it is, those who wait must hear of it
             for waiter in self._waiters:
                 if not waiter.done.done():
                     waiter.done.set_exception(error)

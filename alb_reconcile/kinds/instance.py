@@ -161,7 +161,7 @@ class Instance(Kind):
         specifications = [{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")]
         generation = str(run.notes.get("generation", ""))
         for attempt in range(10):
-            token = f"{_token_stem(run.stack, str(desired.address))}-{digest([generation, attempt], 12)}"
+            token = f"{_token_stem(run.stack, str(desired.address))}-{digest([generation, attempt, self.subnets[0]], 12)}"
             try:
                 answer = await run.aws.call(
                     "ec2",

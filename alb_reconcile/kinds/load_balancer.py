@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from alb_reconcile import elb, tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.interfaces import is_load_balancers
-from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.kind import Desired, Kind, Observed, bind
 from alb_reconcile.run import NOT_YET, WaitError
 from alb_reconcile.values import Ref
 
@@ -84,7 +84,7 @@ class LoadBalancer(Kind):
         )
 
     async def create(self, run: Run, desired: Desired, salt: str) -> str:
-        settings = [run.notes.get("vpc", ""), self.scheme]
+        settings = [bind(run.notes.get("vpc", ""), run.ids), self.scheme]
         params: dict[str, Any] = (
             {"SecurityGroups": list(self.security_groups)} if self.security_groups is not None else {}
         )

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile import tags
 from alb_reconcile.kind import Desired, Facts, Kind, Observed, bind, diff, field_names, references
 from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.values import Address, Change
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.values import Address, Change, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from alb_reconcile.discover import Discovery
+
+
+DUPLICATE: Final = "a duplicate at its address"
+"""Why one of two resources at an address goes; it takes nothing away that the spec wants."""
 
 
 @dataclass
@@ -69,6 +75,8 @@ def decide(
             for item in candidates.get(address, ())
             if item.owner == stack
         ]
+        for option in options:
+            _keep_in_its_vpc(option, result, discovery)
         best = min(options, key=lambda option: _rank(option, mentions), default=None)
         if best is None:
             result.wishes[address] = Decision(wish, bind(wish.state, result.ids).settle(None, facts))
@@ -81,6 +89,25 @@ def decide(
     _choose_places(result)
     _collect_leavers(stack, desired, result)
     return result
+
+
+def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
+    """A load balancer can't leave its VPC, which only its subnets tell."""
+    wish, found = option.wish.state, option.found
+    if not isinstance(wish, LoadBalancer) or found is None or option.forces:
+        return
+    vpcs = {vpc_of(subnet, result, discovery) for subnet in wish.subnets}
+    if vpcs.isdisjoint({found.facts["vpc"], None}):
+        option.forces, option.reason = ("vpc",), "a load balancer can't leave its VPC"
+
+
+def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | None:
+    """The VPC of a subnet, of the spec or foreign; None if it isn't known."""
+    if isinstance(subnet, Address):
+        state = decisions.wishes[subnet].state
+        return state.vpc if isinstance(state, Subnet) else None
+    vpc: str | None = discovery.foreign.get(subnet, {}).get("VpcId")
+    return vpc
 
 
 def _rank(option: Decision, mentions: Counter[str]) -> tuple[bool, int, int, str, str]:
@@ -199,7 +226,7 @@ def _why_it_goes(
     carrier = desired.get(parent.address) if parent else None
     if item.owner == stack:
         if item.address in desired:
-            return "a duplicate at its address"
+            return DUPLICATE
         if carrier and not item.state.service:
             return _why_a_member_goes(item, carrier, owned)
         return "no longer in the spec"

@@ -8,7 +8,7 @@ from alb_reconcile import tags
 from alb_reconcile.errors import RefusedError
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.plan.decide import Decisions, named_ids
+from alb_reconcile.plan.decide import DUPLICATE, Decisions, named_ids
 from alb_reconcile.values import Address
 
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str 
 
 def _duplicates(decisions: Decisions) -> list[str]:
     """One of two at an address goes only if nothing that stays refers to it."""
-    doubles = {
-        found.id: found for found, reason in decisions.leavers.values() if reason.startswith("a duplicate")
-    }
+    doubles = {found.id: found for found, reason in decisions.leavers.values() if reason == DUPLICATE}
     goes = decisions.leavers.keys() | {
         item.found.id for item in decisions.wishes.values() if item.found and item.forces
     }
@@ -123,7 +121,9 @@ def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, de
             f"allow it with --allow replace-load-balancer={balancers}"
         )
     leaving = [
-        found for found, _ in decisions.leavers.values() if found.state.service and not found.is_leaving
+        found
+        for found, reason in decisions.leavers.values()
+        if found.state.service and not found.is_leaving and reason != DUPLICATE
     ]
     replaced = [
         item for item in decisions.wishes.values() if item.found and item.forces and item.state.service

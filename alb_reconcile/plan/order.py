@@ -26,6 +26,7 @@ def add_edges(draft: Draft) -> None:
     _replacements_first(draft)
     _after_whoever_leaves_the_slot(draft)
     _after_what_is_followed(draft)
+    _into_complete_networks(draft)
     _hand_over_subnets(draft)
 
 
@@ -108,20 +109,22 @@ def _after_what_is_followed(draft: Draft) -> None:
             for step in draft.of_kind(kind.kind, "create", "replace"):
                 for key in made:
                     draft.after(step.key, key)
-    # who moves into a network or a group that is there already finds it complete
+            for step in draft.of_kind(kind.kind, "delete"):
+                for key in gone:
+                    draft.after(key, step.key)
+
+
+def _into_complete_networks(draft: Draft) -> None:
+    """Who moves into a subnet or a security group finds its routes and rules there."""
     complete = [
         step.key
         for kind in ("route_table", "security_group_rules")
         for step in draft.of_kind(kind, *MAKING)
         if not step.notes.get("late")
     ]
-    movers = [*draft.of_kind("load_balancer", "update", "replace"), *draft.of_kind("instance", "update")]
-    for step in movers:
+    for step in [*draft.of_kind("load_balancer", "update", "replace"), *draft.of_kind("instance", "update")]:
         for key in complete:
             draft.after(step.key, key, soft=True)
-            for step in draft.of_kind(kind.kind, "delete"):
-                for key in gone:
-                    draft.after(key, step.key)
 
 
 def _hand_over_subnets(draft: Draft) -> None:

@@ -10,16 +10,15 @@ from alb_reconcile import tags
 from alb_reconcile.kind import Desired, Facts, Kind, bind, field_names
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.plan import limits
-from alb_reconcile.plan.decide import Decision, Decisions, decide
+from alb_reconcile.plan.decide import Decision, Decisions, decide, vpc_of
 from alb_reconcile.plan.draft import Draft
 from alb_reconcile.plan.model import Plan, Step
 from alb_reconcile.plan.order import add_edges, sort_steps
 from alb_reconcile.plan.rollout import add_rollout
 from alb_reconcile.plan.traffic import add_traffic
-from alb_reconcile.values import Address, Ref, digest
+from alb_reconcile.values import Address, digest
 
 if TYPE_CHECKING:
     from alb_reconcile.discover import Discovery
@@ -50,9 +49,7 @@ def make_plan(
     decisions = decide(stack, desired, discovery, {})
     forced: dict[Address, str] = {}
     while more := {
-        address: reason
-        for address, reason in _cascades(decisions, discovery).items()
-        if address not in forced
+        address: reason for address, reason in _cascades(decisions).items() if address not in forced
     }:
         forced |= more
         decisions = decide(stack, desired, discovery, forced)
@@ -79,21 +76,12 @@ def make_plan(
     return plan
 
 
-def _cascades(decisions: Decisions, discovery: Discovery) -> dict[Address, str]:
+def _cascades(decisions: Decisions) -> dict[Address, str]:
     """What is replaced because something else is, though none of its own properties forces it.
 
-    A load balancer can't leave its VPC. A target group serves one load balancer only, so it goes with it.
+    A target group serves one load balancer only, so it goes with it.
     """
     forced = {}
-    for address, item in decisions.wishes.items():
-        if isinstance(item.state, LoadBalancer) and item.found and not item.forces:
-            vpcs = (
-                {_vpc_of(subnet, decisions, discovery) for subnet in item.wish.state.subnets}
-                if isinstance(item.wish.state, LoadBalancer)
-                else set()
-            )
-            if vpcs.isdisjoint({item.found.facts["vpc"], None}):
-                forced[address] = "a load balancer can't leave its VPC"
     replaced = {
         item.found.id
         for item in decisions.wishes.values()
@@ -108,14 +96,6 @@ def _cascades(decisions: Decisions, discovery: Discovery) -> dict[Address, str]:
         ):
             forced[address] = "its load balancer is replaced"
     return forced
-
-
-def _vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | None:
-    if isinstance(subnet, Address):
-        state = decisions.wishes[subnet].state
-        return state.vpc if isinstance(state, Subnet) else None
-    vpc: str | None = discovery.foreign.get(subnet, {}).get("VpcId")
-    return vpc
 
 
 def _add_steps(draft: Draft, facts: Facts) -> None:
@@ -168,6 +148,15 @@ def _creation(item: Decision, draft: Draft, facts: Facts, key: str, action: str)
     if isinstance(state, Instance) and isinstance(item.state, Instance):
         state = replace(state, subnets=item.state.subnets)
         notes["generation"] = digest(sorted(draft.decisions.graves.get(item.wish.address, ())))
+    if isinstance(item.wish.state, LoadBalancer):
+        notes["vpc"] = next(
+            (
+                vpc
+                for subnet in item.wish.state.subnets
+                if (vpc := vpc_of(subnet, draft.decisions, draft.discovery))
+            ),
+            "",
+        )
     if item.found and item.reason:
         notes["salt"] = item.found.id  # the same settings beside what is replaced need another name
     return Step(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alb_reconcile.kind import Rollout, bind
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.plan.model import Step
-from alb_reconcile.plan.traffic import action_of, taken_up
+from alb_reconcile.plan.traffic import action_of, serving_groups, taken_up
 from alb_reconcile.values import Address, Ref
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _rollout(draft: Draft, address: Address) -> Rollout:
 
 def _leave_for_restarts(draft: Draft) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
-    registered = draft.registered
+    registered, serving = draft.registered, serving_groups(draft)
     for step in draft.of_kind("instance", "update"):
         stops = any(
             change.path == "instance_type" or (change.path == "state" and change.after == "stopped")
@@ -56,7 +56,7 @@ def _leave_for_restarts(draft: Draft) -> None:
                         desired=wish,
                         state=item.state,
                         observed=item,
-                        notes={"checked": True},
+                        notes={"checked": getattr(item.state, "target_group", "") in serving},
                     )
                 )
                 draft.add(

@@ -146,7 +146,7 @@ def _attach_new_groups(draft: Draft) -> None:
         ):
             joining[step.desired.state.target_group].append(step.key)
     attached: set[Address] = set()
-    serving = _serving_groups(draft)
+    serving = serving_groups(draft)
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
         before = action_of(step.observed.state if step.observed else None).forward
         after = action_of(step.desired.state if step.desired else None).forward
@@ -215,7 +215,7 @@ def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:
 def _wait_for_capacity(draft: Draft) -> None:
     """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
     joining: dict[Ref, list[str]] = defaultdict(list)
-    serving = _serving_groups(draft)
+    serving = serving_groups(draft)
     for other in draft.of_kind("registration", "create", "replace"):
         if other.desired and isinstance(other.desired.state, Registration):
             joining[other.desired.state.target_group].append(other.key)
@@ -307,7 +307,7 @@ def _is_behind_new_entrance(draft: Draft, step: Step) -> bool:
     return draft.makers.get(state.load_balancer, "").startswith("create:")
 
 
-def _serving_groups(draft: Draft) -> set[str]:
+def serving_groups(draft: Draft) -> set[str]:
     """The groups that a listener or rule forwards to, so that their targets are checked."""
     return {
         str(item.target_group)

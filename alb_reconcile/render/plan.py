@@ -127,7 +127,7 @@ def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: boo
         for item in [item for item in before if item not in after]:
             text = _member(change.path, item, plan)
             # the same address: what is there now, and what takes its place
-            text = short_id(item) if text in texts and isinstance(item, str) else text
+            text = _member(change.path, item, replace(plan, names={})) if text in texts else text
             yield style.paint(f"      - {change.path} {text}", "red") + mark
         for item in [item for item in after if item not in before]:
             yield style.paint(f"      + {change.path} {_member(change.path, item, plan)}", "green") + mark
