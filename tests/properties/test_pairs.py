@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from alb_reconcile.errors import PlanError, RefusedError
 from tests.harness import demo
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.harness import Result, Spec
     from tests.properties.watched import WatchedWorld
 
-SHARDS = 4
+SHARDS = 10
 EXAMPLES = (2000 if os.environ.get("SOAK") else 100) // SHARDS
 ALLOW = {"delete": 999, "replace": 999, "replace-load-balancer": 9}
 IN_TWO_STEPS = (
@@ -32,7 +32,8 @@ def test_one_apply_leads_from_any_spec_to_any_other(shard: int) -> None:
     """Converges, equals a fresh stack, keeps capacity, destroys clean; at least 80 % of the pairs aren't refused."""
     ways: Counter[str] = Counter()
 
-    @settings(max_examples=EXAMPLES, database=None, deadline=None, print_blob=True)
+    # not shrunk: the plans of a large failing pair are told by their steps, and shrinking takes many minutes
+    @settings(max_examples=EXAMPLES, database=None, deadline=None, print_blob=True, phases=[Phase.generate])
     @given(pairs())
     def check(pair: tuple[Spec, Spec]) -> None:
         ways[check_pair(*pair)] += 1

@@ -14,12 +14,14 @@ from alb_reconcile.kind import field_names
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.world import World as Account
+from alb_reconcile.values import Address
 from tests.harness import FAKE_ENVIRONMENT, REGION, Spec, World, load
 
 if TYPE_CHECKING:
     from alb_reconcile.aws import Aws, Response
     from alb_reconcile.discover import Discovery
     from alb_reconcile.kind import Observed
+    from alb_reconcile.spec.stack import Stack
 
 ACCOUNT = "123456789012"
 OWNERSHIP = (tags.STACK, tags.ADDRESS)
@@ -119,7 +121,9 @@ def portrait(world: WatchedWorld, spec: Spec) -> dict[str, Any]:
     extra = [
         str(item.address)
         for item in live
-        if item.address not in stack.desired and item.state.kind != "security_group_rules"
+        if item.address not in stack.desired
+        and item.state.kind != "security_group_rules"
+        and not _unmanaged(item, stack)
     ]
     assert not extra, f"not in the spec: {extra}"
     by_address = {item.address: item for item in live}
@@ -127,6 +131,12 @@ def portrait(world: WatchedWorld, spec: Spec) -> dict[str, Any]:
         str(address): _likeness(by_address.get(address), wish, names)
         for address, wish in stack.desired.items()
     }
+
+
+def _unmanaged(item: Observed, stack: Stack) -> bool:
+    """Whether it is a target of a group whose `targets` the spec leaves out."""
+    group = stack.desired.get(Address("target_group", item.address.name.partition("/")[0]))
+    return item.state.kind == "registration" and group is not None and not group.lifecycle.members
 
 
 def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> Any:
