@@ -25,6 +25,10 @@ DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants."""
 
 
+_HEAVY: Final = 1000
+"""What a load balancer weighs against other things that name a VPC."""
+
+
 @dataclass
 class Decision:
     """What becomes of one wish, and of the resource that it found, if any."""
@@ -61,6 +65,10 @@ def decide(
         result.graves.setdefault(item.address, []).append(item.id)
     candidates: dict[Address, list[Observed]] = defaultdict(list)
     mentions = Counter(text for item in result.live for text in named_ids(item.state))
+    for item in result.live:
+        if isinstance(item.state, LoadBalancer):
+            # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
+            mentions[item.facts["vpc"]] += _HEAVY
     for item in result.live:
         if not item.is_leaving:
             candidates[item.address].append(item)
