@@ -72,7 +72,7 @@ async def discover(
             for item in await reader.target_groups()
             if not reader.ours(item["Tags"])
         }
-    except BaseException:
+    except BaseException:  # an interruption too: no read may go on behind it
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

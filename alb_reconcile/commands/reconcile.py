@@ -283,7 +283,7 @@ def _confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> 
         )
     emit("")
     # Ctrl-C at the prompt ends the command: nothing is under way yet
-    with suppress(NotImplementedError, RuntimeError):
+    with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
     try:
         answer = input(question)

@@ -84,7 +84,7 @@ def _observed(stack: str, wish: Desired, state: Kind, ids: Mapping[Address, str]
 def _peak() -> float:
     """The most memory that this process ever had, in MB (getrusage's figure includes what the parent had)."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]  # Linux always has the line
 
 
 def main() -> None:
