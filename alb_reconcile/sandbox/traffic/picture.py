@@ -1,0 +1,96 @@
+"""What the local AWS has that traffic depends on, as values: taken between two requests, then used without its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Target:
+    """A registration, as DescribeTargetHealth tells it. `state`: initial, healthy, unhealthy, draining or unused."""
+
+    instance_id: str
+    port: int
+    state: str
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A target group's own settings. Times in seconds of AWS; `port` is None for the target's own."""
+
+    protocol: str
+    port: int | None
+    path: str
+    interval: float
+    timeout: float
+    healthy_threshold: int
+    unhealthy_threshold: int
+    matcher: str
+
+
+@dataclass(frozen=True)
+class TargetGroup:
+    """A target group with its targets. `attributes` have AWS's literal keys."""
+
+    arn: str
+    protocol: str
+    protocol_version: str
+    health_check: HealthCheck
+    attributes: Mapping[str, str]
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Conditions and actions in the shapes of DescribeRules. `priority` is None for the default rule, which is last."""
+
+    arn: str
+    priority: int | None
+    conditions: tuple[Mapping[str, Any], ...]
+    actions: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listener and its rules, in the order in which they are tried. `certificates` are ARNs, the default one first."""
+
+    arn: str
+    protocol: str
+    port: int
+    certificates: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class LoadBalancer:
+    """A load balancer that is active. `attributes` have AWS's literal keys."""
+
+    arn: str
+    dns_name: str
+    attributes: Mapping[str, str]
+    listeners: tuple[Listener, ...]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance that isn't gone. `state`: AWS's name for it; `boots`: how often it was started or rebooted."""
+
+    id: str
+    state: str
+    zone: str
+    private_ip: str
+    user_data_digest: str
+    boots: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All accounts and regions together: ids and ARNs tell them apart."""
+
+    load_balancers: tuple[LoadBalancer, ...] = ()
+    target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
+    certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Domain names of the certificates that listeners name, by ARN."""
+    instances: tuple[Instance, ...] = ()
