@@ -34,11 +34,7 @@ FAKE_ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-_READS = ("describe_", "get_", "list_")
-
-
-class Killed(BaseException):
-    """What SIGKILL is to a process: no handler, no clean-up."""
+READS = ("describe_", "get_", "list_")
 
 
 @cache
@@ -88,7 +84,7 @@ class Result:
     @property
     def writes(self) -> dict[str, int]:
         """Mutating calls."""
-        return {name: count for name, count in self.calls.items() if not name.startswith(_READS)}
+        return {name: count for name, count in self.calls.items() if not name.startswith(READS)}
 
     @property
     def failures(self) -> list[str]:
@@ -104,33 +100,18 @@ class World:
     def __init__(self, strict: StrictAws, clock: VirtualClock) -> None:
         self.strict = strict
         self.clock = clock
-        self.kill_at: tuple[int, str] | None = None
-        """Kill the run before or after its n-th mutating call (counted from 1)."""
         self.log: list[tuple[str, Mapping[str, Any]]] = []
-        self._mutations = 0
-        self._dead = False
 
     def client(self, service: str) -> Any:
         """A boto3 client, for what somebody else does by hand."""
         return boto3.client(service, region_name=REGION)
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
-        if self._dead:
-            raise Killed
-        mutating = not operation.startswith(_READS)
-        self._mutations += mutating
         self.log.append((operation, params))
-        if mutating and self.kill_at == (self._mutations, "before"):
-            self._dead = True
-            raise Killed
-        answer = _transport()(service, operation, params)
-        if mutating and self.kill_at == (self._mutations, "after"):
-            self._dead = True
-            raise Killed
-        return answer
+        return _transport()(service, operation, params)
 
     def _run(self, main: Any) -> Any:
-        self._mutations, self._dead, self.log = 0, False, []
+        self.log = []
 
         async def session() -> Any:
             return await main(Aws(self._call, max_workers=0))
@@ -146,7 +127,7 @@ class World:
             return plan
 
         plan: Plan = self._run(main)
-        assert not [name for name, _ in self.log if not name.startswith(_READS)], (
+        assert not [name for name, _ in self.log if not name.startswith(READS)], (
             "plan must not change anything"
         )
         return plan
@@ -160,7 +141,7 @@ class World:
         check: bool = True,
         timeout: float = 900,
     ) -> Result:
-        """Plan, apply, verify and wait until everything serves. Raises Killed if `kill_at` says so."""
+        """Plan, apply, verify and wait until everything serves."""
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
@@ -190,17 +171,6 @@ class World:
     def destroy(self, spec: Spec) -> Result:
         """Destroy the stack; nothing may be left to do."""
         return self.converge(spec, destroy=True)
-
-    def killed_apply(self, spec: Spec, number: int, when: str, **options: Any) -> bool:
-        """An apply that is killed at its n-th mutating call. Returns False if it made fewer."""
-        self.kill_at = (number, when)
-        try:
-            self.apply(spec, **options)
-        except Killed:
-            return True
-        finally:
-            self.kill_at = None
-        return False
 
 
 def _target(spec: Spec, *, destroy: bool) -> Target:

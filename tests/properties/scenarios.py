@@ -100,9 +100,13 @@ def census(world: WatchedWorld) -> Counter[str]:
     )
 
 
-def finish(world: WatchedWorld, way: Way, tries: int) -> None:
-    """Run again until all is as wanted. Raises AssertionError with what was wrong each time after so many tries."""
+def finish(world: WatchedWorld, way: Way, tries: int) -> bool:
+    """Run again until all is as wanted. Returns whether anything was left to do.
+
+    Raises AssertionError with what was wrong each time after so many tries.
+    """
     wrong: list[str] = []
+    writes = False
     for _ in range(tries):
         try:
             result = world.apply(way.target, **way.run_options)
@@ -110,17 +114,23 @@ def finish(world: WatchedWorld, way: Way, tries: int) -> None:
             wrong.append(f"{type(error).__name__}: {error}")
             world.clock.advance(world.strict.lag)
             continue
+        writes = writes or bool(result.writes)
         rest = [step.key for step in result.rest.steps] if result.rest else []
         if not (result.failures or rest or result.problems):
-            return
+            return writes
         wrong.append(f"failures {result.failures}, rest {rest}, problems {result.problems}")
     raise AssertionError("\n".join(wrong))
 
 
-def interrupt(name: str, number: int, when: str, *, lag: float = 0.0, tries: int = 1) -> bool:
-    """Go the way, killed before or after its n-th mutating call, and then again. Returns False if there is no n-th."""
-    way = WAYS[name]
-    look, counts = uninterrupted(name)
+def failures_of(
+    name: str, parts: int, part: int, *, lag: float = 0.0, tries: int = 1
+) -> tuple[int, int, list[str]]:
+    """Go the way, and from each moment at which it may be killed (one part of them) again.
+
+    Returns how many moments were tried, after how many something was left to do, and what went wrong from which.
+    """
+    way, wrong, resumed = WAYS[name], [], 0
+    uninterrupted(name)
     with watched() as world:
         empty = world.strict.inventory()
         if way.before:
@@ -128,31 +138,33 @@ def interrupt(name: str, number: int, when: str, *, lag: float = 0.0, tries: int
         world.strict.lag = lag
         world.clock.advance(lag)
         world.watch()
-        killed = world.killed_apply(way.target, number, when, **way.run_options)
-        if not killed:
-            return False
-        finish(world, way, tries)
-        world.sample()
-        low = world.lows.get(GROUP)
-        assert not way.floor or (low is not None and low.healthy >= way.floor), f"{low}, must be {way.floor}"
-        world.clock.advance(lag + LAST_STATES)
-        assert look_of(world, way) == look
-        assert census(world) == counts
-        world.strict.lag = 0.0
-        world.destroy(way.target)
-        assert world.strict.inventory() == empty
-    return True
+        with world.moments() as moments:
+            world.apply(way.target, **way.run_options)
+        tried = moments[part::parts]
+        for moment in tried:
+            world.go_back(moment)
+            try:
+                resumed += go_on(world, name, tries)
+                if not lag:
+                    world.destroy(way.target)
+                    assert world.strict.inventory() == empty
+            except AssertionError as error:
+                wrong.append(f"{name}, killed {moment.words}: {error}")
+    return len(tried), resumed, wrong
 
 
-def failures_of(
-    name: str, when: str, numbers: range, *, lag: float = 0.0, tries: int = 1
-) -> tuple[int, list[str]]:
-    """Interrupt the way at each of the calls. Returns how many of them there were, and what went wrong at which."""
-    wrong, number = [], 0
-    for number in numbers:
-        try:
-            if not interrupt(name, number, when, lag=lag, tries=tries):
-                return number, wrong
-        except AssertionError as error:
-            wrong.append(f"{name} killed {when} call {number}: {error}")
-    return number, wrong
+def go_on(world: WatchedWorld, name: str, tries: int) -> bool:
+    """Run again after the kill; all must be as if it hadn't been, and capacity kept throughout.
+
+    Returns whether anything was left to do.
+    """
+    way = WAYS[name]
+    look, counts = uninterrupted(name)
+    resumed = finish(world, way, tries)
+    world.sample()
+    low = world.lows.get(GROUP)
+    assert not way.floor or (low is not None and low.healthy >= way.floor), f"{low}, must be {way.floor}"
+    world.clock.advance(world.strict.lag + LAST_STATES)
+    assert look_of(world, way) == look
+    assert census(world) == counts
+    return resumed

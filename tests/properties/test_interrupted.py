@@ -6,15 +6,13 @@ import pytest
 
 from tests.properties.scenarios import WAYS, failures_of
 
-PARTS = 3
-MORE_THAN_ANY = 200
+PARTS = 2
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", WAYS)
-def test_a_killed_run_is_finished_by_the_next(name: str, when: str, part: int) -> None:
+def test_a_killed_run_is_finished_by_the_next(name: str, part: int) -> None:
     """One more run leads where an uninterrupted one does, wherever the first was killed; destroy then leaves nothing."""
-    count, wrong = failures_of(name, when, range(1 + part, MORE_THAN_ANY, PARTS))
+    tried, resumed, wrong = failures_of(name, PARTS, part)
     assert not wrong, "\n\n".join(wrong)
-    assert PARTS < count < MORE_THAN_ANY - PARTS, "the way has calls, and all of them were tried"
+    assert resumed >= 0.6 * tried > 0, "the kills left something to do"

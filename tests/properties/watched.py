@@ -13,9 +13,10 @@ from alb_reconcile.discover import discover
 from alb_reconcile.kind import field_names
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
 from alb_reconcile.values import Address
-from tests.harness import FAKE_ENVIRONMENT, REGION, Spec, World, load
+from tests.harness import FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
 
 if TYPE_CHECKING:
     from alb_reconcile.aws import Aws, Response
@@ -37,6 +38,18 @@ class Low:
     """The call before which it was so."""
 
 
+@dataclass(frozen=True)
+class Moment:
+    """An account between two calls of a run: all that is left of the run if it is killed there."""
+
+    words: str
+    time: float
+    backends: tuple[Any, Any]
+    past: dict[Account, Any]
+    """What reads that lag may still see."""
+    lows: dict[str, Low]
+
+
 class WatchedWorld(World):
     """A World that samples target health, without lag, before every call."""
 
@@ -46,10 +59,39 @@ class WatchedWorld(World):
         self.lows: dict[str, Low] = {}
         """By the target group's address."""
         self._names: dict[str, str] = {}
+        self._moments: list[Moment] | None = None
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         self.sample(operation)
-        return super()._call(service, operation, params)
+        if self._moments is None or operation.startswith(READS):
+            return super()._call(service, operation, params)
+        number = sum(not name.startswith(READS) for name, _ in self.log) + 1
+        if not self._moments or self._moments[-1].time != self.clock.now():
+            self._keep(f"before call {number}, {operation}")  # else it is the moment after the call before
+        answer = super()._call(service, operation, params)
+        self._keep(f"after call {number}, {operation}")
+        return answer
+
+    def _keep(self, words: str) -> None:
+        assert self._moments is not None
+        past = dict(self.strict._history._past)
+        self._moments.append(Moment(words, self.clock.now(), copies(self.account), past, dict(self.lows)))
+
+    @contextmanager
+    def moments(self) -> Iterator[list[Moment]]:
+        """Collects what the account is before and after each mutating call."""
+        self._moments = found = []
+        try:
+            yield found
+        finally:
+            self._moments = None
+
+    def go_back(self, moment: Moment) -> None:
+        """Let the account be what it was then; once for each moment, since it is used up."""
+        put_in_place(self.account, *moment.backends)
+        self.strict._history._past = dict(moment.past)
+        self.clock._now = moment.time
+        self.lows = dict(moment.lows)
 
     def watch(self) -> None:
         """Forget what was seen: from here on the lows count."""

@@ -24,12 +24,7 @@ class History:
     def keep(self, world: World, until: float, horizon: float) -> None:
         """The world is about to change: keep what it was, and drop what nobody can look back to."""
         past = [entry for entry in self._past.get(world, []) if entry[0] > horizon]
-        ec2, elb = world.ec2, world.elb
-        memo: dict[int, Any] = {id(getattr(ec2, name)): getattr(ec2, name) for name in SHARED}
-        for association in ec2.iam_instance_profile_associations.values():
-            memo[id(association.iam_instance_profile)] = association.iam_instance_profile
-        past.append((until, copy.deepcopy(ec2, memo), copy.deepcopy(elb, memo)))
-        self._past[world] = past
+        self._past[world] = [*past, (until, *copies(world))]
 
     @contextmanager
     def shown(self, world: World, at: float) -> Iterator[None]:
@@ -44,6 +39,15 @@ class History:
             yield
         finally:
             put_in_place(world, *present)
+
+
+def copies(world: World) -> tuple[Any, Any]:
+    """moto's backends of the world, as they are now."""
+    ec2, elb = world.ec2, world.elb
+    memo: dict[int, Any] = {id(getattr(ec2, name)): getattr(ec2, name) for name in SHARED}
+    for association in ec2.iam_instance_profile_associations.values():
+        memo[id(association.iam_instance_profile)] = association.iam_instance_profile
+    return copy.deepcopy(ec2, memo), copy.deepcopy(elb, memo)
 
 
 def put_in_place(world: World, ec2: Any, elb: Any) -> None:
