@@ -20,6 +20,13 @@ IMAGES = (RESOLVED, "ami-12c6146b", "ami-03cf127a")
 ANYWHERE = "0.0.0.0/0"
 SUBNETS = ("public-a", "public-b", "public-c")
 OPTIONAL_BOOL = (None, True, False)
+FOREIGN = {
+    "vpc": "vpc-0f0e0d0c0b0a09081",
+    "internet_gateway": "igw-0f0e0d0c0b0a09081",
+    "security_group": "sg-0f0e0d0c0b0a09081",
+    "certificate": "arn:aws:acm:us-east-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-0b0a09080706",
+}
+"""Stand-ins for what somebody else owns; a world puts its own ids there."""
 
 LB_INGRESS = (
     {"protocol": "tcp", "port": 80, "cidr_block": ANYWHERE},
@@ -110,6 +117,10 @@ def _balancer_genes(name: str) -> dict[str, st.SearchStrategy[Any]]:
         "http.port": _one_of(80, 81),
         "http.action": st.sampled_from(ACTIONS),
         "alt": _one_of(None, 8080, 80),
+        "alt.https": _one_of(False, True),
+        "alt.policy": _one_of(
+            None, "ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
+        ),
         "alt.action": st.sampled_from(ACTIONS),
         "priorities": _one_of((10, 20, 30), (20, 10, 30), (30, 10, 20), (5, 20, 30), (1, 2, 3)),
         "rules": st.lists(st.sampled_from(("soon", "old", "beta")), unique=True, max_size=3),
@@ -126,6 +137,7 @@ ACTIONS = ("own", "other", "1:0", "1:1", "0:1", "sticky", "redirect", "moved", "
 
 GENES: dict[str, st.SearchStrategy[Any]] = {
     "tags": _one_of({"service": "demo"}, None, {"service": "demo", "team": "a"}, {"service": "other"}),
+    "vpc.foreign": _seldom(False, True),
     "vpc.cidr": _seldom(0, 1),
     "vpc.dns_hostnames": _one_of(True, None, False),
     "vpc.dns_support": _one_of(None, True),
@@ -185,11 +197,14 @@ def render(genes: Genes) -> Spec:
     """The spec that the genes stand for."""
     subnets = SUBNETS[: genes["subnets.count"]]
     spec: Spec = {"stack": "demo", "region": "us-east-1", "tags": genes["tags"]}
-    network = f"10.{genes['vpc.cidr']}"
-    spec["vpcs"] = {"main": _kept(
-        cidr_block=f"{network}.0.0/16", enable_dns_hostnames=genes["vpc.dns_hostnames"],
-        enable_dns_support=genes["vpc.dns_support"], name=genes["vpc.name"],
-    )}  # fmt: skip
+    foreign = genes["vpc.foreign"]
+    network = "10.9" if foreign else f"10.{genes['vpc.cidr']}"
+    if not foreign:
+        spec["vpcs"] = {"main": _kept(
+            cidr_block=f"{network}.0.0/16", enable_dns_hostnames=genes["vpc.dns_hostnames"],
+            enable_dns_support=genes["vpc.dns_support"], name=genes["vpc.name"],
+        )}  # fmt: skip
+        spec["internet_gateways"] = {"main": _kept(name=genes["gateway.name"])}
     spec["subnets"] = {
         name: _kept(
             cidr_block=f"{network}.{genes['subnets.blocks'][index]}.0/24", availability_zone=genes["subnets.zones"][index],
@@ -197,7 +212,6 @@ def render(genes: Genes) -> Spec:
         )
         for index, name in enumerate(subnets)
     }  # fmt: skip
-    spec["internet_gateways"] = {"main": _kept(name=genes["gateway.name"])}
     spec["route_tables"] = _route_tables(genes, subnets)
     spec["security_groups"] = _security_groups(genes)
     spec["instances"] = {name: _instances(genes, name, subnets) for name in _instance_names(genes)}
@@ -205,6 +219,10 @@ def render(genes: Genes) -> Spec:
     spec["load_balancers"] = {
         name: _balancer(genes, name, spec) for name in ("public", "second")[: genes["balancers"]]
     }
+    if foreign:
+        for section in ("subnets", "route_tables", "security_groups", "target_groups"):
+            for entry in spec[section].values():
+                entry["vpc"] = FOREIGN["vpc"]
     return {key: value for key, value in spec.items() if value}
 
 
@@ -221,8 +239,9 @@ def _group_names(genes: Genes) -> tuple[str, ...]:
 
 
 def _route_tables(genes: Genes, subnets: tuple[str, ...]) -> dict[str, Any]:
+    gateway = FOREIGN["internet_gateway"] if genes["vpc.foreign"] else "main"
     routes = [
-        {"destination_cidr_block": block, "internet_gateway": "main"} for block in genes["tables.routes"]
+        {"destination_cidr_block": block, "internet_gateway": gateway} for block in genes["tables.routes"]
     ]
     second = genes["tables.second"]
     members: dict[str, list[str]] = {"public": [], "second": []}
@@ -267,6 +286,9 @@ def _instances(genes: Genes, name: str, subnets: tuple[str, ...]) -> dict[str, A
     if gene("surge") == 0 or gene("type_change") == "in-place":
         unavailable = max(unavailable, 1)
     places = {"first": subnets[:1], "first two": subnets[:2], "all": subnets}[gene("subnets")]
+    groups = ["web"]
+    if gene("extra_group"):
+        groups += [FOREIGN["security_group"]] if genes["vpc.foreign"] else ["extra"] if genes["extra"] else []
     copied = (
         "count",
         "image_id",
@@ -282,7 +304,7 @@ def _instances(genes: Genes, name: str, subnets: tuple[str, ...]) -> dict[str, A
     return {
         **_kept(**{key: gene(key) for key in copied}),
         "subnets": list(places),
-        "security_groups": ["web", "extra"] if gene("extra_group") and genes["extra"] else ["web"],
+        "security_groups": groups,
         "rollout": {"max_surge": gene("surge"), "max_unavailable": unavailable, "settle": gene("settle")},
     }  # fmt: skip
 
@@ -329,11 +351,11 @@ def _balancer(genes: Genes, name: str, spec: Spec) -> dict[str, Any]:
         "http": _kept(protocol="HTTP", port=gene("http.port"), default_action=action(gene("http.action")), rules=rules or None, tags=tags)
     }  # fmt: skip
     if gene("alt") not in (None, gene("http.port")):
-        listeners["alt"] = {
-            "protocol": "HTTP",
-            "port": gene("alt"),
-            "default_action": action(gene("alt.action")),
-        }
+        https = gene("alt.https")
+        listeners["alt"] = _kept(
+            protocol="HTTPS" if https else "HTTP", port=gene("alt"), default_action=action(gene("alt.action")),
+            certificate_arn=FOREIGN["certificate"] if https else None, ssl_policy=gene("alt.policy") if https else None,
+        )  # fmt: skip
     targets = {item for group in spec["target_groups"].values() for item in group.get("targets", ())}
     needed = {subnet for target in targets for subnet in spec["instances"][target]["subnets"]}
     places = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from alb_reconcile.discover import discover
 from alb_reconcile.kind import field_names
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
 from alb_reconcile.values import Address
 from tests.harness import FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
+from tests.properties.strategies import FOREIGN
 
 if TYPE_CHECKING:
     from alb_reconcile.aws import Aws, Response
@@ -60,6 +63,26 @@ class WatchedWorld(World):
         """By the target group's address."""
         self._names: dict[str, str] = {}
         self._moments: list[Moment] | None = None
+        self.strangers: dict[str, str] = {}
+        """What stands in specs for what somebody else owns, by its id here."""
+
+    def add_strangers(self) -> None:
+        """A network with a gateway and a security group, and a certificate, that somebody else owns."""
+        ec2, acm = self.client("ec2"), self.client("acm")
+        vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(VpcId=vpc, InternetGatewayId=gateway)
+        group = ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=vpc)["GroupId"]
+        certificate = acm.request_certificate(DomainName="*.example.com")["CertificateArn"]
+        self.strangers = dict(zip((vpc, gateway, group, certificate), FOREIGN.values(), strict=True))
+
+    def localized(self, spec: Spec) -> Spec:
+        """The spec with the ids that the strangers have in this account."""
+        text = json.dumps(spec)
+        for own, placeholder in self.strangers.items():
+            text = text.replace(placeholder, own)
+        local: Spec = json.loads(text)
+        return local
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         self.sample(operation)
@@ -107,11 +130,15 @@ class WatchedWorld(World):
             if name not in self.lows or count < self.lows[name].healthy:
                 self.lows[name] = Low(count, now, operation)
 
-    def healthy(self) -> dict[str, int]:
-        """The healthy targets of each group that requests are sent to now, by the group's address."""
+    def served(self) -> dict[str, tuple[str, int]]:
+        """The load balancer and the healthy targets of each group that requests are sent to, by the group's address."""
         now = self.clock.now()
         self.strict._settle(self.account, now)
-        return {self._name(arn): self._healthy(arn, now) for arn in self._receivers()}
+        found = {}
+        for arn in self._receivers():
+            balancer = balancer_of(self.account, arn)
+            found[self._name(arn)] = (balancer.arn if balancer else "", self._healthy(arn, now))
+        return found
 
     def _healthy(self, arn: str, now: float) -> int:
         targets = self.account.ledger.targets.get(arn, {}).values()
@@ -158,7 +185,7 @@ def portrait(world: WatchedWorld, spec: Spec) -> dict[str, Any]:
     """
     stack = load(spec)
     live = [item for item in world.discover(spec).resources if not item.is_gone and not item.is_leaving]
-    names = {item.id: str(item.address) for item in live}
+    names = world.strangers | {item.id: str(item.address) for item in live}
     assert len(set(names.values())) == len(names), f"duplicates: {sorted(names.values())}"
     extra = [
         str(item.address)
