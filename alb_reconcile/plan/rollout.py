@@ -102,19 +102,21 @@ def _replace_with_surge(draft: Draft, steps: list[Step], surge: int) -> None:
     if any(_group_is_replaced(draft, step) for step in steps):
         return
     group = steps[0].desired.lifecycle.group if steps and steps[0].desired else None
-    members = {
-        address for address, item in draft.decisions.wishes.items() if item.wish.lifecycle.group == group
-    }
     # what an interrupted roll has left stands above the count already
     leftovers = [
         draft.removers.get(found.id)
         for found, _ in draft.decisions.leavers.values()
-        if found.address in members and found.address.kind == "instance"
+        if found.address.kind == "instance" and _group_of(draft, found.address) == group
     ]
     going = [*leftovers, *(draft.removers.get(str(step.id)) for step in steps)]
     for place, later in enumerate(steps, start=len(leftovers)):
         if place >= surge:
             draft.after(later.key, going[place - surge])
+
+
+def _group_of(draft: Draft, address: Address) -> str | None:
+    decision = draft.decisions.wishes.get(address)
+    return decision.wish.lifecycle.group if decision else None
 
 
 def _replace_in_gaps(draft: Draft, steps: list[Step], unavailable: int) -> None:

@@ -49,19 +49,19 @@ def _order_rules(draft: Draft) -> None:
     for found in draft.decisions.live:
         if isinstance(found.state, Rule):
             rules[str(found.state.listener)].append(found)
-    for address, decision in list(draft.decisions.wishes.items()):
-        if isinstance(decision.state, Listener):
-            listener = draft.decisions.ids.get(address)
-            if listener:
-                _order_rules_of(draft, address, listener, rules[listener])
+    wishes: dict[Ref, list[Decision]] = defaultdict(list)
+    for decision in draft.decisions.wishes.values():
+        if isinstance(decision.wish.state, Rule):
+            wishes[decision.wish.state.listener].append(decision)
+    for address, decision in draft.decisions.wishes.items():
+        listener = draft.decisions.ids.get(address)
+        if isinstance(decision.state, Listener) and listener:
+            _order_rules_of(draft, address, listener, wishes[address], rules[listener])
 
 
-def _order_rules_of(draft: Draft, address: Address, listener: str, found: list[Observed]) -> None:
-    wishes = [
-        item
-        for item in draft.decisions.wishes.values()
-        if isinstance(item.wish.state, Rule) and item.wish.state.listener == address
-    ]
+def _order_rules_of(
+    draft: Draft, address: Address, listener: str, wishes: list[Decision], found: list[Observed]
+) -> None:
     moved = _moves(draft, wishes, found)
     _strip_priorities(draft, moved)
     order = f"update:rule_priorities.{address.name}@{listener}" if moved else None
