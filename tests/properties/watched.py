@@ -140,6 +140,18 @@ class WatchedWorld(World):
             found[self._name(arn)] = (balancer.arn if balancer else "", self._healthy(arn, now))
         return found
 
+    def healthy_targets(self, name: str) -> set[str]:
+        """The instances that are healthy in the groups of that address which requests are sent to."""
+        now = self.clock.now()
+        self.strict._settle(self.account, now)
+        return {
+            item.id
+            for arn in self._receivers()
+            if self._name(arn) == name
+            for item in self.account.ledger.targets.get(arn, {}).values()
+            if item.timeline.state(now) == "healthy"
+        }
+
     def _healthy(self, arn: str, now: float) -> int:
         targets = self.account.ledger.targets.get(arn, {}).values()
         return sum(item.gone_at is None and item.timeline.state(now) == "healthy" for item in targets)

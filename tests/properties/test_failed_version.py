@@ -1,0 +1,96 @@
+"""A new version that never gets healthy: the run stops, the old one serves on, and whatever is run next keeps capacity."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import Spec, demo
+from tests.properties.scenarios import GROUP, regrouped, rolled, scaled
+from tests.properties.watched import portrait, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.properties.watched import WatchedWorld
+
+BAD = "#!/bin/sh\nexit 1\n"
+
+
+def bad(spec: Spec | None = None) -> Spec:
+    """A version whose web API doesn't start."""
+    spec = spec or demo()
+    spec["instances"]["web"]["user_data"] = BAD
+    return spec
+
+
+def paced(**rollout: Any) -> Callable[[], Spec]:
+    """The bad version, rolled otherwise than one by one."""
+
+    def make() -> Spec:
+        spec = bad()
+        spec["instances"]["web"]["rollout"] = rollout
+        return spec
+
+    return make
+
+
+def bad_elsewhere() -> Spec:
+    """The bad version behind a target group that is replaced as well."""
+    return bad(regrouped())
+
+
+WAYS = {
+    "one at a time": bad,
+    "three at a time": paced(max_surge=3),
+    "with the target group": bad_elsewhere,
+}
+NEXT = {
+    "the old one": demo,
+    "a fixed one": rolled,
+    "a larger old one": lambda: scaled(4),
+    "the old one in another group": regrouped,
+}
+
+
+@pytest.mark.parametrize("following", NEXT)
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_is_run_after_it_keeps_capacity_and_converges(way: str, following: str) -> None:
+    """The old targets stay, twice; then the next spec is reached in one run."""
+    with watched() as world:
+        empty = world.strict.inventory()
+        world.converge(demo())
+        good = world.healthy_targets(GROUP)
+        world.strict.health = _verdict(world)
+        world.watch()
+        for _ in range(2):
+            result = world.apply(WAYS[way]())
+            assert any("healthy" in text for text in result.failures), result.failures
+            assert good <= world.healthy_targets(GROUP), "the old ones serve on"
+        after = NEXT[following]()
+        world.converge(after)
+        world.sample()
+        assert world.lows[GROUP].healthy >= 2, world.lows
+        world.clock.advance(60)
+        portrait(world, after)
+        world.destroy(after)
+        assert world.strict.inventory() == empty
+
+
+def test_it_is_the_version_that_fails() -> None:
+    """The same runs, with a web API that starts: they converge."""
+    with watched() as world:
+        world.converge(demo())
+        for way in WAYS.values():
+            world.converge(way())
+
+
+def _verdict(world: WatchedWorld) -> Callable[[str, str, int], Any]:
+    def verdict(_: str, instance_id: str, __: int) -> str | None:
+        instance = world.account.instance(instance_id)
+        bad = instance is not None and base64.b64decode(str(instance.user_data or "")) == BAD.encode()
+        return "unhealthy" if bad else None
+
+    return verdict
