@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from alb_reconcile.values import Ref
+from alb_reconcile.values import Address, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,24 @@ class Action:
     stickiness_seconds: int | None = None
     redirect: tuple[tuple[str, str], ...] = ()
     fixed_response: tuple[tuple[str, str], ...] = ()
+    keeps_split: bool | None = field(default=None, compare=False)
+    """Whether somebody else moves the weights (`weights: {managed_by: external}`)."""
+
+    def settle(self, found: Action, addresses: Mapping[str, Address]) -> Action:
+        """The same wish, with the weights that somebody else has set, while the groups and the sum are as wished.
+
+        `addresses` names the stack's own target groups by id: one that is replaced hands its weight on.
+        """
+        if not self.keeps_split:
+            return self
+        split: Counter[Ref] = Counter()
+        for item in found.forward:
+            split[addresses.get(str(item.target_group), item.target_group)] += item.weight
+        names = [addresses.get(str(item.target_group), item.target_group) for item in self.forward]
+        if set(names) != split.keys() or split.total() != sum(item.weight for item in self.forward):
+            return self
+        kept = (item._replace(weight=split[name]) for item, name in zip(self.forward, names, strict=True))
+        return replace(self, forward=tuple(kept))
 
 
 _LEFT_OUT: Final = {

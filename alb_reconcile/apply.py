@@ -135,10 +135,8 @@ async def perform(step: Step, run: Run) -> str:
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}
         if any(least for _, least in step.notes.get("awaits", ())):
-            awaited = {bind(group, run.ids): least for group, least in step.notes["awaits"]}
-            await wait_for_groups(
-                run, awaited, {str(item.target_group) for item in action_of(step.observed.state).forward}
-            )
+            serving = {str(item.target_group) for item in action_of(step.observed.state).forward}
+            await wait_for_groups(run, step.notes["awaits"], serving)
         await state.update(
             run, step.observed, frozenset(fields | {path.partition(".")[0] for path in fields})
         )

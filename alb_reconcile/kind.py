@@ -106,6 +106,8 @@ class Lifecycle:
     type_change: str = "replace"
     group: str | None = None
     """The instance entry that the resource is a member of."""
+    min_healthy: int | None = None
+    """The fewest healthy targets with which a target group may be given more requests; None for what its targets say."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ class Facts:
     images: Mapping[str, str] = field(default_factory=dict)
     """AMI ids by the unresolved reference."""
     desired: Mapping[Address, Desired] = field(default_factory=dict)
+    addresses: Mapping[str, Address] = field(default_factory=dict)
+    """The addresses of the stack's resources by id."""
 
 
 _NAMES: dict[type, tuple[str, ...]] = {}

@@ -46,7 +46,7 @@ CONSUMED = {
     "security_group": {"egress", "ingress", "others"},
     "security_group_rules": set(),
     "subnet": {"name"},
-    "target_group": {"others", "targets"},
+    "target_group": {"min_healthy", "others", "targets"},
     "vpc": {"name"},
 }
 """Keys that the builder turns into tags, lifecycle or other resources; of all but members, tags and prevent_destroy too."""
@@ -59,12 +59,14 @@ OWN_KEYS = {
     "image_update",
     "type_change",
     "rollout",
+    "min_healthy",
+    "weights",
     "prevent_destroy",
     "others",
     "listeners",
     "rules",
 }
-OWN_BELOW = {"rollout"}
+OWN_BELOW = {"rollout", "weights"}
 """Keys of ours, for which AWS has no term."""
 
 

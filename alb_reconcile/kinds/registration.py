@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from alb_reconcile import tags
-from alb_reconcile.errors import AwsError
-from alb_reconcile.kind import Desired, Kind, Observed
+from alb_reconcile.errors import AwsError, RefusedError
+from alb_reconcile.kind import Desired, Kind, Observed, bind
 from alb_reconcile.run import NOT_YET, WaitError, Watch
 from alb_reconcile.values import Address, Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from alb_reconcile.reader import Reader
     from alb_reconcile.run import Run
@@ -171,31 +172,45 @@ class Registration(Kind):
         await Watch(run.aws, fetch).until(own, check, float(run.notes.get("health_timeout", 600)), run.say)
 
 
-async def wait_for_groups(run: Run, awaited: Mapping[str, int], leaving: Iterable[str]) -> None:
-    """Wait until groups (by ARN) have so many healthy targets each, before requests are given to them.
+async def wait_for_groups(run: Run, awaited: Iterable[tuple[Ref, int]], serving: Iterable[str]) -> None:
+    """Let groups get requests that others serve now (by ARN) only with so many healthy targets each.
 
     Where no group that serves now has a healthy target there is nothing to lose, and nothing is waited for. Raises
-    WaitError if they don't get there in `health_timeout`.
+    RefusedError where a group is too far from it, WaitError if those that are being checked don't get there in
+    `health_timeout`.
     """
-    now = await asyncio.gather(*(read_health(run, group) for group in leaving))
+    now = await asyncio.gather(*(read_health(run, group) for group in serving))
     if not any(item["State"] == "healthy" for part in now for item in part.values()):
         return
-    for group, least in awaited.items():
+    for group, least in awaited:
+        arn = str(bind(group, run.ids))
 
-        def check(health: Any, least: int = least) -> str:
-            count = sum(item["State"] == "healthy" for item in (health or {}).values())
-            return (
-                ""
-                if count >= least
-                else f"{least} healthy targets in the group that takes over (now {count})"
-            )
-
-        async def fetch(_: set[str], group: str = group) -> Mapping[str, Any]:
-            return {group: await read_health(run, group)}
+        async def fetch(_: set[str], arn: str = arn) -> Mapping[str, Any]:
+            return {arn: await read_health(run, arn)}
 
         await Watch(run.aws, fetch).until(
-            group, check, float(run.notes.get("health_timeout") or 600), run.say
+            arn, _enough(run, group, least), float(run.notes.get("health_timeout") or 600), run.say
         )
+
+
+def _enough(run: Run, group: Ref, least: int) -> Callable[[Any], str]:
+    began = run.aws.now()
+
+    def check(health: Any) -> str:
+        states = Counter(item["State"] for item in (health or {}).values())
+        if states["healthy"] >= least:
+            return ""
+        registered = states.total() - states["draining"]
+        # of those that aren't shown yet a read may be behind
+        settled = registered >= least or run.aws.now() - began > _LAG
+        if settled and registered - states["unhealthy"] < least:
+            raise RefusedError(
+                f"{group} has {states['healthy']} healthy targets, and must have {least} before it gets requests that others "
+                "serve now; mend its targets and run again, or set its min_healthy"
+            )
+        return f"{least} healthy targets in {group}, which takes over (now {states['healthy']})"
+
+    return check
 
 
 _LAG: Final = 120.0

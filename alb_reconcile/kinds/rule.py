@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from alb_reconcile import tags
 from alb_reconcile.actions import Action
@@ -17,6 +17,7 @@ from alb_reconcile.values import Address, Ref
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from alb_reconcile.kind import Facts
     from alb_reconcile.reader import Reader
     from alb_reconcile.run import Run
 
@@ -44,6 +45,11 @@ class Rule(Kind):
     def slots(self) -> Iterable[Hashable]:
         """None: priorities are moved by one call of their own, before rules are made and deleted."""
         return ()
+
+    def settle(self, observed: Observed | None, facts: Facts) -> Self:
+        if observed is None or not isinstance(observed.state, Rule):
+            return self
+        return replace(self, action=self.action.settle(observed.state.action, facts.addresses))
 
     @classmethod
     async def discover(cls, reader: Reader) -> list[Observed]:

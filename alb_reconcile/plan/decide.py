@@ -72,7 +72,8 @@ def decide(
     for item in result.live:
         if not item.is_leaving:
             candidates[item.address].append(item)
-    facts = Facts(images=discovery.images, desired=desired)
+    owned = {item.id: item.address for item in result.live if item.owner == stack}
+    facts = Facts(images=discovery.images, desired=desired, addresses=owned)
     order = TopologicalSorter(
         {address: set(references(item.state)).intersection(desired) for address, item in desired.items()}
     )

@@ -92,6 +92,14 @@ class Draft:
         return makers
 
     @property
+    def addresses(self) -> dict[str, Address]:
+        """The addresses of what stays, by id."""
+        if "addresses" not in self._index:
+            self._index["addresses"] = {known: address for address, known in self.decisions.ids.items()}
+        addresses: dict[str, Address] = self._index["addresses"]
+        return addresses
+
+    @property
     def removers(self) -> dict[str, str]:
         """The step that deletes a physical resource, also where it goes with another."""
         if "removers" not in self._index:

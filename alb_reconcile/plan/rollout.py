@@ -199,12 +199,25 @@ def _guard_capacity(draft: Draft) -> None:
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
         if not step.notes.get("attach"):
             groups = [(group, bind(group, draft.decisions.ids)) for group in taken_up(draft, step)]
-            awaits = tuple((group, max(wanted[known] - slack[known], 0)) for group, known in groups)
+            awaits = tuple(
+                (group, _least(draft, group, max(wanted[known] - slack[known], 0))) for group, known in groups
+            )
             draft.note(
                 step.key,
                 awaits=awaits,
                 health_timeout=max((timeout[known] for _, known in groups), default=0),
             )
+
+
+def _least(draft: Draft, group: Ref, by_targets: int) -> int:
+    """With how many healthy targets a group may be given a larger share of the requests."""
+    decision = draft.decisions.wishes.get(group) if isinstance(group, Address) else None
+    if decision is None:
+        return 1  # somebody else's group
+    own = decision.wish.lifecycle
+    if own.min_healthy is not None:
+        return own.min_healthy
+    return by_targets if own.members else 1
 
 
 def _settle(draft: Draft) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from alb_reconcile.actions import Action, Forward
@@ -196,12 +197,21 @@ def _joins(draft: Draft, group: Ref, serving: set[str], joining: Mapping[Address
 
 
 def taken_up(draft: Draft, step: Step) -> list[Ref]:
-    """The groups to which a step of a listener or rule gives requests that they didn't get before."""
+    """The groups to which a step of a listener or rule gives a larger share of the requests, by address if ours."""
     before = action_of(step.observed.state).forward if step.observed and step.action == "update" else ()
-    had = {item.target_group for item in before if item.weight > 0 or len(before) == 1}
-    after = action_of(step.desired.state if step.desired else None).forward
-    weighted = [item for item in after if item.weight > 0 or len(after) == 1]
-    return [item.target_group for item in weighted if bind(item.target_group, draft.decisions.ids) not in had]
+    had, shares = _shares(before), _shares(action_of(step.state).forward)
+    return [
+        draft.addresses.get(str(group), group)
+        for group, share in shares.items()
+        if share > had.get(bind(group, draft.decisions.ids), 0)
+    ]
+
+
+def _shares(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
+    if len(forward) == 1:
+        return {forward[0].target_group: Fraction(1)}
+    total = sum(item.weight for item in forward)
+    return {item.target_group: Fraction(item.weight, total) for item in forward if item.weight}
 
 
 def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:

@@ -259,6 +259,7 @@ def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
         image_update=entry.get("image_update", "keep"),
         type_change=entry.get("type_change", "replace"),
         group=group,
+        min_healthy=entry.get("min_healthy"),
     )
 
 
@@ -347,4 +348,5 @@ def _action(entry: Entry) -> Action:
     return Action(
         forward=tuple(sorted(groups, key=str)),
         stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else None,
+        keeps_split=True if "weights" in forward else None,
     )

@@ -99,6 +99,7 @@ def _group_genes(name: str) -> dict[str, st.SearchStrategy[Any]]:
         "delay": _one_of(30, 10, None),
         "stickiness": _one_of(None, True, False),
         "targets": _one_of(["own"], ["web", "api"], ["other"], [], None),
+        "min_healthy": _one_of(None, 0, 1),
         "name": _seldom(None, f"given-{name}"),
         "tags": _one_of(None, {"role": name}),
     }
@@ -327,6 +328,7 @@ def _target_group(genes: Genes, name: str) -> dict[str, Any]:
     })  # fmt: skip
     return _kept(
         protocol=gene("protocol"), port=gene("port"), protocol_version=gene("protocol_version"), targets=targets,
+        min_healthy=0 if targets is None else gene("min_healthy"),
         health_check=health_check or None, attributes=attributes or None, name=gene("name"), tags=gene("tags"),
     )  # fmt: skip
 
