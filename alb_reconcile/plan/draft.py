@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alb_reconcile.discover import Discovery
-    from alb_reconcile.kind import Observed
+    from alb_reconcile.kind import Kind, Observed
     from alb_reconcile.plan.model import Step
     from alb_reconcile.values import Address
 
@@ -98,6 +98,16 @@ class Draft:
             self._index["addresses"] = {known: address for address, known in self.decisions.ids.items()}
         addresses: dict[str, Address] = self._index["addresses"]
         return addresses
+
+    @property
+    def groups(self) -> dict[str, Kind]:
+        """The target groups that there are, by ARN."""
+        if "groups" not in self._index:
+            self._index["groups"] = {
+                item.id: item.state for item in self.decisions.live if item.address.kind == "target_group"
+            }
+        groups: dict[str, Kind] = self._index["groups"]
+        return groups
 
     @property
     def removers(self) -> dict[str, str]:

@@ -34,6 +34,8 @@ class Step:
     """What the step waits for, in words."""
     effects: tuple[str, ...] = ()
     """What it does to those who are served, in words: stops, drains, keeps."""
+    seconds: int = 0
+    """For how long, by the spec's own numbers."""
     desired: Desired | None = None
     state: Kind | None = None
     """The wish, bound as far as ids are known; for what is made, with its defaults and its place."""
@@ -61,6 +63,8 @@ class Plan:
     """Addresses by physical id, for the reader."""
     total: int = 0
     """How many resources the stack has."""
+    seconds: int = 0
+    """How long is waited at least and in all (health checks, draining, settling), by the spec's own numbers."""
 
     @property
     def is_empty(self) -> bool:
@@ -83,6 +87,7 @@ class Plan:
             "region": self.region,
             "account": self.account,
             "summary": self.count(),
+            "estimated_seconds": self.seconds,
             "steps": [_step(step) for step in self.steps],
             "warnings": [*self.warnings, *self.kept],
         }
@@ -101,6 +106,9 @@ def _step(step: Step) -> dict[str, Any]:
             for item in step.changes
         ],
         "needs": sorted(step.needs),
+        "waits": list(step.waits),
+        "effects": list(step.effects),
+        "estimated_seconds": step.seconds,
     }
 
 

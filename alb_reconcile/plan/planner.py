@@ -12,6 +12,7 @@ from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.plan import limits
+from alb_reconcile.plan.costs import add_costs, longest
 from alb_reconcile.plan.decide import Decision, Decisions, decide, vpc_of
 from alb_reconcile.plan.draft import Draft
 from alb_reconcile.plan.model import Plan, Step
@@ -60,16 +61,19 @@ def make_plan(
     add_traffic(draft)
     add_edges(draft)
     add_rollout(draft)
+    add_costs(draft)
+    steps = sort_steps(draft)
     plan = Plan(
         stack=stack,
         region=region,
         account=discovery.account,
-        steps=sort_steps(draft),
+        steps=steps,
         warnings=tuple(_warnings(decisions)),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,
         names={item.id: item.address for item in decisions.live},
         total=sum(item.owner == stack for item in decisions.live),
+        seconds=longest(steps),
     )
     if options.check:
         limits.check_plan(plan, decisions, options.allow, destroy=options.destroy)

@@ -70,8 +70,6 @@ def _leave_for_restarts(draft: Draft) -> None:
                         observed=item,
                     )
                 )
-                draft.say(gone, waits="drained")
-                draft.say(back, waits="healthy")
                 draft.after(back, step.key)
             draft.after(step.key, gone)
 
@@ -193,8 +191,6 @@ def _guard_capacity(draft: Draft) -> None:
             group = str(going.target_group)
             least = max(wanted[group] - slack[group], 0)
             draft.note(step.key, least=least, health_timeout=timeout[group])
-            if least:
-                draft.say(step.key, effects=f"leaves {least} healthy")
 
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
         if not step.notes.get("attach"):

@@ -231,8 +231,6 @@ def _wait_for_capacity(draft: Draft) -> None:
             joining[other.desired.state.target_group].append(other.key)
             if bind(other.desired.state.target_group, draft.decisions.ids) in serving:
                 draft.note(other.key, checked=True)
-        if draft.steps[other.key].notes.get("checked"):
-            draft.say(other.key, waits="healthy")
     for step in [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]:
         if step.notes.get("attach") or step.desired is None or _is_behind_new_entrance(draft, step):
             continue
@@ -250,7 +248,6 @@ def _leave_before_draining(draft: Draft) -> None:
             for item in action_of(step.observed.state).forward:
                 leaving[str(item.target_group)].append(step.key)
     for gone in draft.of_kind("registration", "delete"):
-        draft.say(gone.key, waits="drained")
         state = gone.observed.state if gone.observed else None
         if isinstance(state, Registration) and state.target_group in draft.deleted:
             for key in leaving[str(state.target_group)]:

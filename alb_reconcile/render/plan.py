@@ -46,6 +46,14 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
     for note in plan.kept:
         yield style.paint(f"Note: {note}", "dim")
     yield summarize(plan, notice)
+    if plan.seconds:
+        yield f"It waits for about {show_duration(plan.seconds)} in all: health checks, draining, settling, by the spec's own numbers."
+
+
+def show_duration(seconds: int) -> str:
+    """As in `2m 10s`."""
+    minutes, rest = divmod(seconds, 60)
+    return " ".join(filter(None, (f"{minutes}m" if minutes else "", f"{rest}s" if rest else "")))
 
 
 def summarize(plan: Plan, notice: str = "") -> str:

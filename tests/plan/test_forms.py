@@ -23,7 +23,18 @@ CHANGE = {
 }
 STEP = {
     "type": "object",
-    "required": ["key", "action", "address", "id", "reason", "changes", "needs"],
+    "required": [
+        "key",
+        "action",
+        "address",
+        "id",
+        "reason",
+        "changes",
+        "needs",
+        "waits",
+        "effects",
+        "estimated_seconds",
+    ],
     "additionalProperties": False,
     "properties": {
         "key": {"type": "string", "pattern": "^[a-z]+:[a-z_]+\\."},
@@ -33,12 +44,24 @@ STEP = {
         "reason": {"type": "string"},
         "changes": {"type": "array", "items": CHANGE},
         "needs": {"type": "array", "uniqueItems": True, "items": {"type": "string"}},
+        "waits": {"type": "array", "items": {"type": "string"}},
+        "effects": {"type": "array", "items": {"type": "string"}},
+        "estimated_seconds": {"type": "integer", "minimum": 0},
     },
 }
 SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
-    "required": ["version", "stack", "region", "account", "summary", "steps", "warnings"],
+    "required": [
+        "version",
+        "stack",
+        "region",
+        "account",
+        "summary",
+        "estimated_seconds",
+        "steps",
+        "warnings",
+    ],
     "additionalProperties": False,
     "properties": {
         "version": {"const": 1},
@@ -50,6 +73,7 @@ SCHEMA = {
             "required": ["create", "update", "replace", "delete"],
             "additionalProperties": {"type": "integer", "minimum": 0},
         },
+        "estimated_seconds": {"type": "integer", "minimum": 0},
         "steps": {"type": "array", "items": STEP},
         "warnings": {"type": "array", "items": {"type": "string"}},
     },
