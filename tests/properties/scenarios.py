@@ -36,9 +36,10 @@ def rolled(**rollout: Any) -> Spec:
 
 
 def regrouped() -> Spec:
-    """The demo on another port, which replaces its target group."""
+    """The demo on another port, which replaces its target group and the rule that lets requests in."""
     spec = demo()
     spec["target_groups"]["web"]["port"] = 8080
+    spec["security_groups"]["web"]["ingress"][0]["port"] = 8080
     return spec
 
 

@@ -78,6 +78,7 @@ def check_pair(before: Spec, after: Spec) -> str:
         before, after = world.localized(before), world.localized(after)
         world.converge(before)
         start = world.served()
+        was_dark = world.is_dark()
         world.watch()
         try:
             world.converge(after, check=False)
@@ -91,6 +92,7 @@ def check_pair(before: Spec, after: Spec) -> str:
             assert world.strict.inventory() == empty
             return type(refused).__name__
         check_capacity(world, before, after, start)
+        assert was_dark or world.is_dark() or not world.dark, world.dark
         again = world.converge(after)
         assert again.plan.is_empty
         assert not again.writes

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def split(web: int, canary: int, *, external: bool = False, **group: Any) -> Spec:
     """The demo with a second group of two instances, and so much of the requests for each."""
     spec = demo()
+    rule = spec["security_groups"]["web"]["ingress"][0]
+    spec["security_groups"]["web"]["ingress"] = [rule, {**rule, "port": 8080}]
     spec["instances"]["canary"] = {**spec["instances"]["web"]}
     spec["target_groups"]["canary"] = {**spec["target_groups"]["web"], "targets": ["canary"], **group}
     groups = [{"target_group": "web", "weight": web}, {"target_group": "canary", "weight": canary}]

@@ -19,6 +19,7 @@ from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
 from alb_reconcile.values import Address
 from tests.harness import FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
+from tests.properties.reach import dark_subnets, reaches
 from tests.properties.strategies import FOREIGN
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class WatchedWorld(World):
         self.account = Account(ACCOUNT, REGION)
         self.lows: dict[str, Low] = {}
         """By the target group's address."""
+        self.dark: dict[tuple[str, str], str] = {}
+        """The subnets in which a load balancer couldn't answer at some time, and the call before which it was so."""
         self._names: dict[str, str] = {}
         self._moments: list[Moment] | None = None
         self.strangers: dict[str, str] = {}
@@ -118,12 +121,15 @@ class WatchedWorld(World):
 
     def watch(self) -> None:
         """Forget what was seen: from here on the lows count."""
-        self.lows = {}
+        self.lows, self.dark = {}, {}
 
     def sample(self, operation: str = "") -> None:
         """Look at every group that requests are sent to now."""
         now = self.clock.now()
         self.strict._settle(self.account, now)
+        for balancer in self.account.elb.load_balancers.values():
+            for subnet in dark_subnets(self.account, balancer):
+                self.dark.setdefault((balancer.arn, subnet), operation)
         for arn in self._receivers():
             name = self._name(arn)
             count = self._healthy(arn, now)
@@ -140,6 +146,10 @@ class WatchedWorld(World):
             found[self._name(arn)] = (balancer.arn if balancer else "", self._healthy(arn, now))
         return found
 
+    def is_dark(self) -> bool:
+        """Whether a load balancer can't answer in one of its subnets now."""
+        return any(dark_subnets(self.account, item) for item in self.account.elb.load_balancers.values())
+
     def healthy_targets(self, name: str) -> set[str]:
         """The instances that are healthy in the groups of that address which requests are sent to."""
         now = self.clock.now()
@@ -153,8 +163,15 @@ class WatchedWorld(World):
         }
 
     def _healthy(self, arn: str, now: float) -> int:
+        """How many targets are healthy and reached by the load balancer."""
+        balancer = balancer_of(self.account, arn)
         targets = self.account.ledger.targets.get(arn, {}).values()
-        return sum(item.gone_at is None and item.timeline.state(now) == "healthy" for item in targets)
+        return sum(
+            item.gone_at is None
+            and item.timeline.state(now) == "healthy"
+            and reaches(self.account, balancer, self.account.instance(item.id), item.port)
+            for item in targets
+        )
 
     def _name(self, arn: str) -> str:
         if arn not in self._names:

@@ -1,0 +1,58 @@
+"""Who can reach whom in the strict account: what security groups admit, and which subnets have a way out."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alb_reconcile.sandbox.strict.world import World
+
+
+def reaches(account: World, balancer: Any, instance: Any, port: int) -> bool:
+    """Whether the load balancer's and the instance's security groups let a request through to a port of it."""
+    groups = {group.id: group for group in account.groups()}
+    front = [groups[item] for item in balancer.security_groups if item in groups]
+    back = [groups[item.id] for item in instance.security_groups if item.id in groups]
+    inner = [subnet.cidr_block for subnet in balancer.subnets]
+    address = [f"{instance.private_ip}/32"] if instance.private_ip else []
+    leaves = not front or _admits(
+        (rule for group in front for rule in group.egress_rules), port, {g.id for g in back}, address
+    )
+    return leaves and _admits(
+        (rule for group in back for rule in group.ingress_rules), port, {g.id for g in front}, inner
+    )
+
+
+def _admits(rules: Iterable[Any], port: int, peers: set[str], networks: list[str]) -> bool:
+    for rule in rules:
+        if rule.ip_protocol not in ("tcp", "-1"):
+            continue
+        if rule.ip_protocol == "tcp" and not rule.from_port <= port <= rule.to_port:
+            continue
+        if rule.source_group.get("GroupId") in peers:
+            return True
+        block = rule.ip_range.get("CidrIp")
+        if block and any(ip_network(item).subnet_of(ip_network(block)) for item in networks):  # type: ignore[arg-type]  # both are IPv4
+            return True
+    return False
+
+
+def dark_subnets(account: World, balancer: Any) -> set[str]:
+    """The subnets of an internet-facing load balancer without a route to an attached gateway: its nodes there are mute."""
+    if balancer.scheme != "internet-facing":
+        return set()
+    return {subnet.id for subnet in balancer.subnets if not _has_way_out(account, subnet)}
+
+
+def _has_way_out(account: World, subnet: Any) -> bool:
+    tables = [table for table in account.ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
+    own = [table for table in tables if subnet.id in table._associations.values()]
+    main = [table for table in tables if table.main_association_id]
+    return any(
+        route.destination_cidr_block == "0.0.0.0/0" and getattr(route.gateway, "id", None) is not None
+        for table in (own or main)
+        for route in table._routes.values()
+    )
