@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from alb_reconcile import tags
-from alb_reconcile.errors import InterruptedRun, ReconcileError
+from alb_reconcile.errors import InterruptedRun, ReconcileError, RefusedError
 from alb_reconcile.kind import bind
 from alb_reconcile.kinds.registration import wait_for_groups
 from alb_reconcile.kinds.rule import set_priorities
+from alb_reconcile.plan.forwards import action_of
 from alb_reconcile.plan.model import Step
-from alb_reconcile.plan.traffic import action_of
+from alb_reconcile.run import WaitError
 
 if TYPE_CHECKING:
     from alb_reconcile.kind import Kind
@@ -127,6 +129,8 @@ async def perform(step: Step, run: Run) -> str:
         return step.id or ""
     if step.action == "delete":
         if step.observed is not None:
+            if step.notes.get("awaits"):
+                await wait_for_groups(run, step.notes["awaits"], step.notes["serving"])
             await type(step.observed.state).delete(run, step.observed)
         return step.id or ""
     if step.desired is None or step.state is None:
@@ -142,6 +146,9 @@ async def perform(step: Step, run: Run) -> str:
         )
         await _write_tags(step, run)
         return step.observed.id
+    if step.notes.get("hopes"):
+        with suppress(WaitError, RefusedError):  # a new rule may have whatever group it names
+            await wait_for_groups(run, step.notes["hopes"], step.notes["serving"])
     made = await state.create(run, step.desired, str(step.notes.get("salt", "")))
     run.ids[step.address] = made
     await _write_tags(step, run)

@@ -13,8 +13,8 @@ from alb_reconcile.kind import Desired
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.load_balancer import wait_until_active
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.plan.forwards import action_of
 from alb_reconcile.plan.planner import Options, make_plan
-from alb_reconcile.plan.traffic import action_of
 from alb_reconcile.values import Address
 
 if TYPE_CHECKING:

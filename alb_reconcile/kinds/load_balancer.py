@@ -121,9 +121,10 @@ class LoadBalancer(Kind):
 
     @classmethod
     async def delete(cls, run: Run, observed: Observed) -> None:
-        successor = run.ids.get(run.notes.get("successor", observed.address))
-        if successor and successor != observed.id:
-            await wait_until_active(run, successor, _ACTIVE_TIMEOUT)
+        for address in run.notes.get("successors", ()):
+            successor = run.ids.get(address)
+            if successor and successor != observed.id:
+                await wait_until_active(run, successor, _ACTIVE_TIMEOUT)
         await run.gone(
             "elbv2", "delete_load_balancer", missing=("LoadBalancerNotFound",), LoadBalancerArn=observed.id
         )

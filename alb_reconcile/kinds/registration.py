@@ -119,6 +119,10 @@ class Registration(Kind):
         assert isinstance(state, cls)  # noqa: S101 (for mypy: a kind only ever deletes its own)
         group, target = str(state.target_group), str(state.target)
         if not observed.is_leaving:
+            settle = float(run.notes.get("settle", 0))
+            if settle:
+                run.say(f"{settle:.0f} s for the switch to reach every node of the load balancer")
+                await run.aws.sleep(settle)
             async with run.lock(group):
                 await state._keep_capacity(run)
                 there = await run.gone(

@@ -41,6 +41,9 @@ def _registration(draft: Draft, step: Step) -> None:
         return
     if draft.destroy or (step.observed and step.observed.status == "unused"):
         return
+    if step.notes.get("settle"):
+        pause = step.notes["settle"]
+        _cost(draft, step, pause, f"the switch has reached every node of the load balancer ({pause} s)")
     delay = int(_settings(draft, step, "attributes").get("deregistration_delay.timeout_seconds", _DELAY))
     _cost(draft, step, delay, f"drained (up to {delay} s)")
     if "least" in step.notes and not (step.observed and step.observed.is_leaving):
@@ -51,7 +54,8 @@ def _registration(draft: Draft, step: Step) -> None:
 
 def _cost(draft: Draft, step: Step, seconds: int, waits: str) -> None:
     draft.say(step.key, waits=waits)
-    draft.steps[step.key] = replace(draft.steps[step.key], seconds=step.seconds + seconds)
+    told = draft.steps[step.key]
+    draft.steps[step.key] = replace(told, seconds=told.seconds + seconds)
 
 
 def _targets(count: int) -> str:

@@ -57,13 +57,17 @@ class Decisions:
 
 
 def decide(
-    stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[Address, str]
+    stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[str, str]
 ) -> Decisions:
-    """Match wishes and resources by address and compare them. `forced` replaces more, with the given reasons."""
+    """Match wishes and resources by address and compare them. `forced` replaces more, with the given reasons by id."""
     result = Decisions(live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
         result.graves.setdefault(item.address, []).append(item.id)
     candidates: dict[Address, list[Observed]] = defaultdict(list)
+    healthy = [
+        item for item in result.live if isinstance(item.state, Registration) and item.status == "healthy"
+    ]
+    serving = {text for item in healthy for text in (item.id, str(getattr(item.state, "target", "")))}
     mentions = Counter(text for item in result.live for text in named_ids(item.state))
     for item in result.live:
         if isinstance(item.state, LoadBalancer):
@@ -86,13 +90,13 @@ def decide(
         ]
         for option in options:
             _keep_in_its_vpc(option, result, discovery)
-        best = min(options, key=lambda option: _rank(option, mentions), default=None)
+            if option.found and option.found.id in forced and not option.forces:
+                option.forces, option.reason = ("vpc",), forced[option.found.id]
+        best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
         if best is None:
             result.wishes[address] = Decision(wish, bind(wish.state, result.ids).settle(None, facts))
             continue
         result.wishes[address] = best
-        if address in forced and not best.forces:
-            best.forces, best.reason = ("vpc",), forced[address]
         if not best.forces and best.found:
             result.ids[address] = best.found.id
     _choose_places(result)
@@ -119,11 +123,15 @@ def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | Non
     return vpc
 
 
-def _rank(option: Decision, mentions: Counter[str]) -> tuple[bool, int, int, str, str]:
-    """The survivor of several at one address: what need not be replaced, what others name, what matches best, the oldest."""
+def _rank(
+    option: Decision, serving: set[str], mentions: Counter[str]
+) -> tuple[bool, bool, int, int, str, str]:
+    """The survivor of several at one address: what need not be replaced, what serves, what others name, what matches
+    best, the oldest."""
     found = option.found
     assert found is not None  # noqa: S101 (for mypy: options are made from resources)
-    return bool(option.forces), -mentions[found.id], len(option.changes), found.created, found.id
+    idle = found.id not in serving
+    return bool(option.forces), idle, -mentions[found.id], len(option.changes), found.created, found.id
 
 
 def _compare(wish: Desired, found: Observed, ids: Mapping[Address, str], facts: Facts) -> Decision:

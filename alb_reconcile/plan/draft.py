@@ -207,5 +207,7 @@ class Draft:
                 if edge in self.soft and edge[1] in self.edges[edge[0]]:
                     self.edges[edge[0]].discard(edge[1])
                     self.soft.discard(edge)
+                    if edge[1] in self.steps[edge[0]].notes.get("takers", ()):
+                        self.note(edge[0], awaits=())  # it goes first, so there is nothing to wait for
                     return True
         return False

@@ -114,7 +114,11 @@ def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, de
     _check_strangers(plan, decisions)
     if destroy:
         return
-    balancers = sum(step.action == "replace" and step.address.kind == "load_balancer" for step in plan.steps)
+    balancers = sum(
+        step.address.kind == "load_balancer"
+        and (step.action == "replace" or (bool(step.notes.get("takeover")) and step.part_of is None))
+        for step in plan.steps
+    )
     if balancers > allow.get("replace-load-balancer", 0):
         raise RefusedError(
             f"{balancers} load balancer would be replaced, with another DNS name and a gap until clients follow it; "

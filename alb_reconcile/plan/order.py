@@ -104,7 +104,7 @@ def _after_what_is_followed(draft: Draft) -> None:
     }
     for kind in kinds:
         for followed in kind.follows:
-            made = [step.key for step in draft.of_kind(followed, *MAKING)]
+            made = [step.key for step in draft.of_kind(followed, *MAKING) if not step.notes.get("late")]
             gone = [step.key for step in draft.of_kind(followed, "delete")]
             for step in draft.of_kind(kind.kind, "create", "replace"):
                 for key in made:
@@ -122,7 +122,11 @@ def _into_complete_networks(draft: Draft) -> None:
         for step in draft.of_kind(kind, *MAKING)
         if not step.notes.get("late")
     ]
-    for step in [*draft.of_kind("load_balancer", "update", "replace"), *draft.of_kind("instance", "update")]:
+    for step in [
+        *draft.of_kind("load_balancer", "update", "replace"),
+        *draft.of_kind("listener", *MAKING),
+        *draft.of_kind("instance", "update"),
+    ]:
         for key in complete:
             draft.after(step.key, key, soft=True)
 
@@ -154,16 +158,17 @@ def _hand_over_subnets(draft: Draft) -> None:
                     draft.after(step.key, draft.makers.get(taker))
 
 
-def sort_steps(draft: Draft) -> tuple[Step, ...]:
-    """The steps in an order that keeps all edges, and alike ones in the order of the spec.
+def sort_keys(draft: Draft) -> list[str]:
+    """The keys of the steps in an order that keeps all edges, and alike ones in the order of the spec.
+
+    Soft edges that contradict others are given up.
 
     Raises PlanError where only a detour leads there.
     """
     while True:
         graph = {key: draft.edges.get(key, set()) for key in draft.steps}
         try:
-            order = list(_stable_order(graph))
-            break
+            return list(_stable_order(graph))
         except CycleError as error:
             if not draft.cut(error.args[1]):
                 names = [str(draft.steps[key].address) for key in dict.fromkeys(error.args[1])]
@@ -171,7 +176,11 @@ def sort_steps(draft: Draft) -> tuple[Step, ...]:
                     f"these changes wait for each other: {' → '.join(names)}; do it in two steps: first give the new thing another "
                     "name, address or range beside the old one, apply, then remove the old one"
                 ) from None
-    return tuple(replace(draft.steps[key], needs=tuple(sorted(draft.edges.get(key, ())))) for key in order)
+
+
+def steps_of(draft: Draft, keys: list[str]) -> tuple[Step, ...]:
+    """The steps, with what each of them needs."""
+    return tuple(replace(draft.steps[key], needs=tuple(sorted(draft.edges.get(key, ())))) for key in keys)
 
 
 def _stable_order(graph: dict[str, set[str]]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,13 +16,17 @@ from alb_reconcile.plan import limits
 from alb_reconcile.plan.costs import add_costs, longest
 from alb_reconcile.plan.decide import Decision, Decisions, decide, vpc_of
 from alb_reconcile.plan.draft import Draft
+from alb_reconcile.plan.forwards import action_of, entrance_of
+from alb_reconcile.plan.late import take_away_late
 from alb_reconcile.plan.model import Plan, Step
-from alb_reconcile.plan.order import add_edges, sort_steps
+from alb_reconcile.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.plan.rollout import add_rollout
 from alb_reconcile.plan.traffic import add_traffic
 from alb_reconcile.values import Address, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from alb_reconcile.discover import Discovery
 
 
@@ -48,10 +53,8 @@ def make_plan(
     """
     options = options or Options()
     decisions = decide(stack, desired, discovery, {})
-    forced: dict[Address, str] = {}
-    while more := {
-        address: reason for address, reason in _cascades(decisions).items() if address not in forced
-    }:
+    forced: dict[str, str] = {}
+    while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
         forced |= more
         decisions = decide(stack, desired, discovery, forced)
     limits.check_facts(decisions, discovery)
@@ -59,16 +62,18 @@ def make_plan(
     _add_steps(draft, Facts(images=discovery.images, desired=desired))
     draft.drop_implied()
     add_traffic(draft)
+    take_away_late(draft)
     add_edges(draft)
     add_rollout(draft)
+    keys = sort_keys(draft)
     add_costs(draft)
-    steps = sort_steps(draft)
+    steps = steps_of(draft, keys)
     plan = Plan(
         stack=stack,
         region=region,
         account=discovery.account,
         steps=steps,
-        warnings=tuple(_warnings(decisions)),
+        warnings=tuple(_warnings(decisions, steps)),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,
         names={item.id: item.address for item in decisions.live},
@@ -80,25 +85,28 @@ def make_plan(
     return plan
 
 
-def _cascades(decisions: Decisions) -> dict[Address, str]:
-    """What is replaced because something else is, though none of its own properties forces it.
+def _cascades(decisions: Decisions) -> dict[str, str]:
+    """What is replaced because something else is, though none of its own properties forces it: reasons by id.
 
-    A target group serves one load balancer only, so it goes with it.
+    A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
+    another one.
     """
+    ours = {item.id for item in decisions.live if isinstance(item.state, LoadBalancer)}
+    wanted: dict[Address, set[str | None]] = defaultdict(set)
+    for item in decisions.wishes.values():
+        entrance = entrance_of(decisions, item.wish)
+        for part in action_of(item.wish.state).forward:
+            if entrance and isinstance(part.target_group, Address):
+                wanted[part.target_group].add(decisions.ids.get(entrance))
     forced = {}
-    replaced = {
-        item.found.id
-        for item in decisions.wishes.values()
-        if item.found and item.forces and isinstance(item.state, LoadBalancer)
-    }
     for address, item in decisions.wishes.items():
-        if (
-            isinstance(item.state, TargetGroup)
-            and item.found
-            and not item.forces
-            and replaced.intersection(item.found.facts["load_balancers"])
-        ):
-            forced[address] = "its load balancer is replaced"
+        if isinstance(item.state, TargetGroup) and item.found and not item.forces and wanted[address]:
+            serves = ours.intersection(item.found.facts["load_balancers"])
+            if not serves <= wanted[address]:
+                new = None in wanted[address]
+                forced[item.found.id] = (
+                    "its load balancer is replaced" if new else "it moves to another load balancer"
+                )
     return forced
 
 
@@ -188,11 +196,15 @@ def _add_refreshes(draft: Draft) -> None:
             draft.steps[key] = replace(draft.steps[key], refresh=(decision.wish, decision.found))
 
 
-def _warnings(decisions: Decisions) -> list[str]:
+def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
     return [
         f"{address} is replaced: it gets another DNS name, and its target groups are replaced with it"
         for address, item in decisions.wishes.items()
         if isinstance(item.state, LoadBalancer) and item.forces
+    ] + [
+        f"{step.address} goes, and its target groups move to another load balancer, which has another DNS name"
+        for step in steps
+        if step.notes.get("takeover") and step.part_of is None
     ]
 
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import replace
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from alb_reconcile.kind import Rollout, bind
+from alb_reconcile.kind import Rollout
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.plan.capacity import guard_capacity, rollout_of
+from alb_reconcile.plan.forwards import serving_groups
 from alb_reconcile.plan.model import Step
-from alb_reconcile.plan.traffic import action_of, serving_groups, taken_up
-from alb_reconcile.values import Address, Ref
 
 if TYPE_CHECKING:
     from alb_reconcile.plan.draft import Draft
+    from alb_reconcile.values import Address
 
 
 def add_rollout(draft: Draft) -> None:
     """Pace replacements and restarts, and tell each departure how many targets it must leave behind."""
     _leave_for_restarts(draft)
     _pace(draft)
-    _guard_capacity(draft)
+    guard_capacity(draft)
     _settle(draft)
-
-
-def _rollout(draft: Draft, address: Address) -> Rollout:
-    decision = draft.decisions.wishes.get(address)
-    return decision.wish.lifecycle.rollout if decision else Rollout()
 
 
 def _leave_for_restarts(draft: Draft) -> None:
@@ -81,7 +76,7 @@ def _pace(draft: Draft) -> None:
         if group and (step.action == "replace" or "stops the instance" in step.effects):
             groups[group].append(step)
     for steps in groups.values():
-        rollout = _rollout(draft, steps[0].address)
+        rollout = rollout_of(draft, steps[0].address)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
             _replace_with_surge(draft, replaced, rollout.max_surge)
@@ -159,67 +154,15 @@ def _group_is_replaced(draft: Draft, step: Step) -> bool:
     )
 
 
-def _guard_capacity(draft: Draft) -> None:
-    """Tell each departure from a group that serves how many healthy targets it must leave behind."""
-    serving: set[str] = set()
-    for found in draft.decisions.live:
-        forward = action_of(found.state).forward if found.id not in draft.deleted else ()
-        serving.update(str(item.target_group) for item in forward if item.weight > 0 or len(forward) == 1)
-    wanted: Counter[Ref] = Counter()
-    slack: dict[Ref, int] = defaultdict(int)
-    timeout: dict[Ref, int] = defaultdict(lambda: Rollout().health_timeout)
-    for decision in draft.decisions.wishes.values():
-        state = decision.wish.state
-        if not isinstance(state, Registration):
-            continue
-        group = bind(state.target_group, draft.decisions.ids)
-        wanted[group] += 1
-        if isinstance(state.target, Address):
-            rollout = _rollout(draft, state.target)
-            slack[group] = max(slack[group], rollout.max_unavailable)
-            timeout[group] = max(timeout[group], rollout.health_timeout)
-            maker = draft.makers.get(decision.wish.address)
-            if maker:
-                draft.note(maker, health_timeout=rollout.health_timeout)
-    for step in draft.of_kind("registration", "delete"):
-        going = step.observed.state if step.observed else None
-        if (
-            isinstance(going, Registration)
-            and going.target_group in serving - draft.deleted
-            and not draft.destroy
-        ):
-            group = str(going.target_group)
-            least = max(wanted[group] - slack[group], 0)
-            draft.note(step.key, least=least, health_timeout=timeout[group])
-
-    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
-        if not step.notes.get("attach"):
-            groups = [(group, bind(group, draft.decisions.ids)) for group in taken_up(draft, step)]
-            awaits = tuple(
-                (group, _least(draft, group, max(wanted[known] - slack[known], 0))) for group, known in groups
-            )
-            draft.note(
-                step.key,
-                awaits=awaits,
-                health_timeout=max((timeout[known] for _, known in groups), default=0),
-            )
-
-
-def _least(draft: Draft, group: Ref, by_targets: int) -> int:
-    """With how many healthy targets a group may be given a larger share of the requests."""
-    decision = draft.decisions.wishes.get(group) if isinstance(group, Address) else None
-    if decision is None:
-        return 1  # somebody else's group
-    own = decision.wish.lifecycle
-    if own.min_healthy is not None:
-        return own.min_healthy
-    return by_targets if own.members else 1
-
-
 def _settle(draft: Draft) -> None:
-    """Between an old instance's draining and its end lies the pause that the spec asks for."""
+    """The pause that the spec asks for: between an old instance's draining and its end, and between the moment when
+    requests go to another group and the end of this one's registrations."""
     registered = draft.registered
     for step in draft.of_kind("instance", "delete"):
         if step.id and registered[step.id] and not draft.destroy:
-            pause = _rollout(draft, step.address).settle
-            draft.steps[step.key] = replace(step, notes={**step.notes, "settle": pause})
+            draft.note(step.key, settle=rollout_of(draft, step.address).settle)
+    instances = {item.id: item.address for item in draft.decisions.live if item.address.kind == "instance"}
+    for step in draft.of_kind("registration", "delete"):
+        if step.notes.get("switched") and step.observed:
+            target = instances.get(str(getattr(step.observed.state, "target", "")))
+            draft.note(step.key, settle=(rollout_of(draft, target) if target else Rollout()).settle)

@@ -4,44 +4,35 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from alb_reconcile.actions import Action, Forward
 from alb_reconcile.errors import RefusedError
-from alb_reconcile.kind import Observed, bind, diff
+from alb_reconcile.kind import Observed, bind
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.plan.attach import attach_new_groups
 from alb_reconcile.plan.draft import MAKING, Draft
+from alb_reconcile.plan.forwards import action_of, entrance_of, serving_groups, shares_of, taken_up
 from alb_reconcile.plan.model import Step
 from alb_reconcile.values import Address, Change, Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from alb_reconcile.kind import Kind
     from alb_reconcile.plan.decide import Decision
 
-_MOST_GROUPS = 5
 _LAST_PRIORITY = 50_000
 
 
 def add_traffic(draft: Draft) -> None:
     """Rule order, new groups beside old ones at weight 0, and who waits for whose health."""
     _order_rules(draft)
-    _attach_new_groups(draft)
+    attach_new_groups(draft)
     _wait_for_capacity(draft)
-    _revoke_late(draft)
     _keep_old_entrance(draft)
-
-
-def action_of(state: Kind | None) -> Action:
-    """What a listener or rule does."""
-    if isinstance(state, Listener):
-        return state.default_action
-    return state.action if isinstance(state, Rule) else Action()
 
 
 def _order_rules(draft: Draft) -> None:
@@ -108,7 +99,6 @@ def _moves(
                 continue
             moved[item.found.id] = (item.wish.address, _priority(item.found), priority)
         wanted[priority] = item.wish.address
-    free = iter(number for number in range(_LAST_PRIORITY, 0, -1) if number not in used)
     for other in found:
         if other.id in stay or _priority(other) not in wanted:
             continue
@@ -116,8 +106,16 @@ def _moves(
             raise RefusedError(
                 f"{wanted[_priority(other)]}: priority {_priority(other)} is held by {other.address}, which isn't this stack's; choose another"
             )
-        moved[other.id] = (other.address, _priority(other), next(free))
+        moved[other.id] = (other.address, _priority(other), _park(_priority(other), used))
     return moved
+
+
+def _park(priority: int, used: set[int]) -> int:
+    """A free priority for a rule that goes and is still asked meanwhile: right behind its own place, if there is one."""
+    behind = range(priority + 1, _LAST_PRIORITY + 1)
+    number = next(number for number in chain(behind, range(priority, 0, -1)) if number not in used)
+    used.add(number)
+    return number
 
 
 def _priority(rule: Observed) -> int:
@@ -136,92 +134,6 @@ def _strip_priorities(draft: Draft, moved: Iterable[str]) -> None:
                     draft.drop(key)
 
 
-def _attach_new_groups(draft: Draft) -> None:
-    """A group that is made now is put beside the old one at weight 0, so that its targets are checked before they serve."""
-    joining: dict[Address, list[str]] = defaultdict(list)
-    for step in draft.of_kind("registration", "create", "replace"):
-        if (
-            step.desired
-            and isinstance(step.desired.state, Registration)
-            and isinstance(step.desired.state.target_group, Address)
-        ):
-            joining[step.desired.state.target_group].append(step.key)
-    attached: set[Address] = set()
-    serving = serving_groups(draft)
-    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
-        before = action_of(step.observed.state if step.observed else None).forward
-        after = action_of(step.desired.state if step.desired else None).forward
-        new = [
-            item.target_group
-            for item in after
-            if _joins(draft, item.target_group, serving, joining) and item.target_group not in attached
-        ]
-        if not before or not new or step.observed is None or step.desired is None or step.state is None:
-            continue
-        if len(before) + len(new) > _MOST_GROUPS:
-            raise RefusedError(
-                f"{step.address} forwards to {len(before)} groups, and AWS takes five, so {len(new)} more can't be put beside them to be checked "
-                "before they serve; remove groups of weight 0 first, or move over in two steps"
-            )
-        key = f"attach:{step.address}@{step.id}"
-        beside = (*before, *(Forward(group, 0) for group in new))
-        path = "default_action.forward" if isinstance(step.state, Listener) else "action.forward"
-        draft.add(
-            Step(
-                key=key, action="update", address=step.address, id=step.id, reason="the new group beside the old one at weight 0, to be checked",
-                changes=(Change(path, before, beside),), desired=replace(step.desired, state=_with_forward(step.observed.state, beside)),
-                state=_with_forward(step.observed.state, beside), observed=step.observed, notes={"attach": True},
-            )
-        )  # fmt: skip
-        for group in new:
-            attached.add(Address(*group))
-            draft.after(key, draft.makers.get(Address(*group)))
-            for registration in joining[Address(*group)]:
-                draft.after(registration, key)
-                draft.note(registration, checked=True)
-        draft.after(step.key, key)
-
-
-def _joins(draft: Draft, group: Ref, serving: set[str], joining: Mapping[Address, list[str]]) -> bool:
-    """Whether a group of ours has targets, or gets them, that nobody checks because nothing forwards to it yet."""
-    if not isinstance(group, Address) or group not in draft.decisions.wishes:
-        return False
-    known = draft.decisions.ids.get(group)
-    if known is None or group in joining:
-        return known not in serving
-    registered = any(
-        isinstance(item.state, Registration) and item.state.target_group == known
-        for item in draft.decisions.live
-    )
-    return registered and known not in serving
-
-
-def taken_up(draft: Draft, step: Step) -> list[Ref]:
-    """The groups to which a step of a listener or rule gives a larger share of the requests, by address if ours."""
-    before = action_of(step.observed.state).forward if step.observed and step.action == "update" else ()
-    had, shares = _shares(before), _shares(action_of(step.state).forward)
-    return [
-        draft.addresses.get(str(group), group)
-        for group, share in shares.items()
-        if share > had.get(bind(group, draft.decisions.ids), 0)
-    ]
-
-
-def _shares(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
-    if len(forward) == 1:
-        return {forward[0].target_group: Fraction(1)}
-    total = sum(item.weight for item in forward)
-    return {item.target_group: Fraction(item.weight, total) for item in forward if item.weight}
-
-
-def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:
-    action = replace(action_of(state), forward=forward)
-    if isinstance(state, Listener):
-        return replace(state, default_action=action)
-    assert isinstance(state, Rule)  # noqa: S101 (for mypy: only listeners and rules have actions)
-    return replace(state, action=action)
-
-
 def _wait_for_capacity(draft: Draft) -> None:
     """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
     joining: dict[Ref, list[str]] = defaultdict(list)
@@ -238,87 +150,77 @@ def _wait_for_capacity(draft: Draft) -> None:
             for key in joining[group]:
                 draft.after(step.key, key)
     _leave_before_draining(draft)
+    _let_go_after_taking_up(draft)
+
+
+def _let_go_after_taking_up(draft: Draft) -> None:
+    """A forward that only keeps a group checked (an interrupted run left it) lets it go when a new rule has taken it up."""
+    takers: dict[Ref, list[str]] = defaultdict(list)
+    for step in draft.of_kind("rule", "create"):
+        for group in taken_up(draft, step):
+            takers[bind(group, draft.decisions.ids)].append(step.key)
+    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+        if step.observed and not step.notes.get("attach"):
+            for item in action_of(step.observed.state).forward:
+                for key in takers[item.target_group] if not item.weight else ():
+                    draft.after(step.key, key, soft=True)
 
 
 def _leave_before_draining(draft: Draft) -> None:
     """The targets of a group that goes are deregistered when no listener or rule gives it requests any more."""
     leaving: dict[str, list[str]] = defaultdict(list)
-    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+    for step in [*draft.of_kind("listener", "update", "delete"), *draft.of_kind("rule", "update", "delete")]:
         if step.observed and not step.notes.get("attach"):
             for item in action_of(step.observed.state).forward:
                 leaving[str(item.target_group)].append(step.key)
+    for found in draft.decisions.live:
+        if found.id in draft.implied:
+            for item in action_of(found.state).forward:
+                leaving[str(item.target_group)].append(draft.implied[found.id])
     for gone in draft.of_kind("registration", "delete"):
         state = gone.observed.state if gone.observed else None
         if isinstance(state, Registration) and state.target_group in draft.deleted:
             for key in leaving[str(state.target_group)]:
                 draft.after(gone.key, key)
-
-
-def _revoke_late(draft: Draft) -> None:
-    """What a security group no longer allows is cut off only after the traffic that needs it has moved."""
-    moves = [
-        *draft.of_kind("registration", "delete"),
-        *draft.of_kind("listener", "update", "delete"),
-        *draft.of_kind("load_balancer", "update", "delete"),
-        *draft.of_kind("instance", "update", "delete"),
-    ]
-    for step in draft.of_kind("security_group_rules", "update") if moves else ():
-        wish, found = step.state, step.observed
-        if (
-            not isinstance(wish, SecurityGroupRules)
-            or found is None
-            or not isinstance(found.state, SecurityGroupRules)
-        ):
-            continue
-        both = wish.with_others(found.state)
-        added, removed = diff(both, found.state), diff(wish, both)
-        if not added or not removed:
-            late = step.key if removed else None
-        else:
-            late = step.key.replace("update:", "revoke:", 1)
-            draft.add(
-                replace(
-                    step,
-                    key=late,
-                    changes=removed,
-                    reason="after the traffic has moved",
-                    notes={"late": True},
-                )
-            )
-            draft.add(replace(step, changes=added, state=both, refresh=None))
-            draft.after(late, step.key)
-        for move in moves:
-            draft.after(late, move.key, soft=True)
+                draft.note(gone.key, switched=True)
 
 
 def _keep_old_entrance(draft: Draft) -> None:
-    """A load balancer that is replaced goes when the new one answers."""
-    for gone in draft.of_kind("load_balancer", "delete"):
-        for step in draft.of_kind("listener", "create", "replace"):
-            if (
-                step.desired
-                and isinstance(step.desired.state, Listener)
-                and step.desired.state.load_balancer == gone.address
-            ):
-                draft.after(gone.key, step.key, soft=True)
-                draft.note(gone.key, successor=gone.address)
+    """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups."""
+    groups = {
+        item.wish.address: item.found
+        for item in draft.decisions.wishes.values()
+        if item.found and item.forces and isinstance(item.state, TargetGroup)
+    }
+    takers = [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]
+    for gone in () if draft.destroy else draft.of_kind("load_balancer", "delete"):
+        moved = {
+            address for address, found in groups.items() if gone.id in found.facts.get("load_balancers", ())
+        }
+        takeover: set[Ref] = set()
+        successors: set[Address] = set()
+        keys: set[str] = set()
+        for step in takers:
+            entrance = entrance_of(draft.decisions, step.desired)
+            weighted = shares_of(action_of(step.desired.state if step.desired else None).forward)
+            if entrance is None or (entrance != gone.address and moved.isdisjoint(weighted)):
+                continue
+            draft.after(gone.key, step.key, soft=True)
+            successors.add(entrance)
+            keys.add(step.key)
+            takeover.update(moved.intersection(weighted))
+        if successors:
+            serving = tuple(groups[address].id for address in sorted(moved))
+            draft.note(
+                gone.key,
+                successors=tuple(sorted(successors)),
+                takeover=tuple(sorted(takeover, key=str)),
+                takers=frozenset(keys),
+                serving=serving,
+            )
 
 
 def _is_behind_new_entrance(draft: Draft, step: Step) -> bool:
     """Whether nobody asks yet, since the load balancer is made in this very plan and replaces none."""
-    state = step.desired.state if step.desired else None
-    if isinstance(state, Rule) and isinstance(state.listener, Address):
-        state = draft.decisions.wishes[state.listener].wish.state
-    if not isinstance(state, Listener) or not isinstance(state.load_balancer, Address):
-        return False
-    return draft.makers.get(state.load_balancer, "").startswith("create:")
-
-
-def serving_groups(draft: Draft) -> set[str]:
-    """The groups that a listener or rule forwards to, so that their targets are checked."""
-    return {
-        str(item.target_group)
-        for found in draft.decisions.live
-        if found.id not in draft.deleted
-        for item in action_of(found.state).forward
-    }
+    entrance = entrance_of(draft.decisions, step.desired)
+    return entrance is not None and draft.makers.get(entrance, "").startswith("create:")

@@ -157,7 +157,7 @@ def test_a_doomed_rule_is_parked_until_the_one_that_takes_its_place_is_there(han
     names = ("set_rule_priorities", "create_rule", "delete_rule")
     assert order(hand.world, *names) == list(names)
     (params,) = calls(hand.world, "set_rule_priorities")
-    assert [item["Priority"] for item in params["RulePriorities"]] == [50000]
+    assert [item["Priority"] for item in params["RulePriorities"]] == [11], "right behind its own place"
 
 
 def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(hand: Hand) -> None:

@@ -38,7 +38,7 @@ def paced(**rollout: Any) -> Callable[[], Spec]:
 
 
 def bad_elsewhere() -> Spec:
-    """The bad version behind a target group that is replaced as well."""
+    """The bad version behind a target group that is replaced as well, and the rule that lets requests in."""
     return bad(regrouped())
 
 

@@ -1,0 +1,163 @@
+"""Changes in which requests could meet a gap: two healthy targets are reached throughout, and no zone goes dark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import Spec, demo
+from tests.properties.watched import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SSH = {"protocol": "tcp", "port": 22, "cidr_block": "10.9.0.0/16"}
+ALLOW = {"delete": 99, "replace": 99, "replace-load-balancer": 2}
+
+
+def web(port: int = 80) -> dict[str, Any]:
+    """The rule that lets the load balancer's requests in."""
+    return {"protocol": "tcp", "port": port, "security_group": "load-balancer"}
+
+
+def ingress(spec: Spec, *rules: dict[str, Any]) -> Spec:
+    """The spec with these rules for the web group."""
+    spec["security_groups"]["web"]["ingress"] = list(rules)
+    return spec
+
+
+def changed(change: Callable[[Spec], object], *rules: dict[str, Any]) -> Spec:
+    """The demo, with a change and these rules."""
+    spec = ingress(demo(), *(rules or (web(),)))
+    change(spec)
+    return spec
+
+
+def roll(spec: Spec) -> None:
+    """Other instances."""
+    spec["instances"]["web"]["instance_type"] = "t3.small"
+
+
+def regroup(spec: Spec) -> None:
+    """Another target group, on another port."""
+    spec["target_groups"]["web"]["port"] = 8080
+
+
+def grow(spec: Spec) -> None:
+    """One instance more."""
+    spec["instances"]["web"]["count"] = 3
+
+
+def nothing(_: Spec) -> None:
+    """As it is."""
+
+
+def both(*changes: Callable[[Spec], None]) -> Callable[[Spec], None]:
+    """One change after the other."""
+
+    def change(spec: Spec) -> None:
+        for item in changes:
+            item(spec)
+
+    return change
+
+
+def listener(spec: Spec) -> dict[str, Any]:
+    """The listener's entry."""
+    found: dict[str, Any] = spec["load_balancers"]["public"]["listeners"]["http"]
+    return found
+
+
+def guarded(spec: Spec, group: str) -> Spec:
+    """The instances in another security group, which lets the same requests in; `web` lets nothing in any more."""
+    spec["security_groups"][group] = {**spec["security_groups"]["web"], "description": "other"}
+    ingress(spec)
+    spec["instances"]["web"]["security_groups"] = [group]
+    return spec
+
+
+def other_front(spec: Spec) -> Spec:
+    """The load balancer in another security group, which alone is let in."""
+    spec["security_groups"]["front"] = {**spec["security_groups"]["load-balancer"], "description": "other"}
+    spec["load_balancers"]["public"]["security_groups"] = ["front"]
+    return ingress(spec, {**web(), "security_group": "front"})
+
+
+def two_ways(name: str, path: str = "/v2/*") -> Spec:
+    """Half of the requests by a rule of that name, to a group of its own."""
+    spec = demo()
+    spec["target_groups"]["api"] = {**spec["target_groups"]["web"]}
+    rule = {"priority": 10, "conditions": [{"path_pattern": path}], "action": {"forward": "api"}}
+    listener(spec)["rules"] = {name: rule}
+    return spec
+
+
+def other_group_behind(name: str) -> Spec:
+    """The same by another rule, to another group."""
+    spec = two_ways(name)
+    spec["target_groups"]["other"] = spec["target_groups"].pop("api")
+    listener(spec)["rules"][name]["action"] = {"forward": "other"}
+    return spec
+
+
+def zones(spec: Spec, *names: str) -> Spec:
+    """The load balancer in these zones of three, the instances where the first two are."""
+    spec["subnets"]["public-c"] = {
+        **spec["subnets"]["public-b"],
+        "cidr_block": "10.0.3.0/24",
+        "availability_zone": "c",
+    }
+    spec["route_tables"]["public"]["subnets"] = ["public-a", "public-b", "public-c"]
+    spec["load_balancers"]["public"]["subnets"] = list(names)
+    spec["instances"]["web"]["subnets"] = list(names)
+    return spec
+
+
+def without_zone_c(spec: Spec) -> Spec:
+    """Two zones, and the third's subnet is gone."""
+    zones(spec, "public-a", "public-b")
+    del spec["subnets"]["public-c"]
+    spec["route_tables"]["public"]["subnets"] = ["public-a", "public-b"]
+    return spec
+
+
+def moved_subnet(spec: Spec) -> None:
+    """A subnet of another range in the same zone."""
+    spec["subnets"]["public-a"]["cidr_block"] = "10.0.7.0/24"
+
+
+CHANGES: dict[str, tuple[Spec, Spec]] = {
+    "a roll, and a rule that goes": (changed(nothing, web(), SSH), changed(roll)),
+    "a roll, and a rule for another": (changed(nothing, web(), SSH), changed(roll, web(), {**SSH, "port": 443})),
+    "another group, its rule, one more": (changed(nothing), changed(both(regroup, grow), web(8080))),
+    "another group and its rule": (changed(nothing), changed(regroup, web(8080))),
+    "all of these and a roll": (changed(nothing), changed(both(regroup, roll, grow), web(8080))),
+    "the instances' security group": (demo(), guarded(demo(), "other")),
+    "the load balancer's security group": (demo(), other_front(demo())),
+    "a rule is renamed": (two_ways("old"), two_ways("new")),
+    "a rule is renamed with its group": (two_ways("old"), other_group_behind("new")),
+    "a rule goes with its group": (two_ways("old"), demo()),
+    "a zone goes": (zones(demo(), "public-a", "public-b", "public-c"), zones(demo(), "public-a", "public-b")),
+    "a zone and its subnet go": (zones(demo(), "public-a", "public-b", "public-c"), without_zone_c(demo())),
+    "a zone for another": (zones(demo(), "public-a", "public-b"), zones(demo(), "public-b", "public-c")),
+    "a zone comes": (zones(demo(), "public-a", "public-b"), zones(demo(), "public-a", "public-b", "public-c")),
+    "a subnet moves": (changed(nothing), changed(moved_subnet)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_no_request_meets_a_gap(name: str) -> None:
+    """In one apply; and the same the other way round."""
+    forth, back = CHANGES[name], CHANGES[name][::-1]
+    for before, after in (forth, back):
+        with watched() as world:
+            empty = world.strict.inventory()
+            world.converge(before)
+            world.watch()
+            world.converge(after, allow=ALLOW)
+            world.sample()
+            assert {low.healthy for low in world.lows.values()} == {2}, world.lows
+            assert not world.dark
+            world.destroy(after)
+            assert world.strict.inventory() == empty
