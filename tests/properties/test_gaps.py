@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.properties.watched import watched
 
@@ -161,3 +163,95 @@ def test_no_request_meets_a_gap(name: str) -> None:
             assert not world.dark
             world.destroy(after)
             assert world.strict.inventory() == empty
+
+
+def renamed(spec: Spec) -> Spec:
+    """The load balancer's entry under another name."""
+    spec["load_balancers"]["front"] = spec["load_balancers"].pop("public")
+    return spec
+
+
+def internal(spec: Spec) -> Spec:
+    """A load balancer of another scheme, which replaces it."""
+    spec["load_balancers"]["public"]["scheme"] = "internal"
+    return spec
+
+
+def two_fronts(first: str, second: str) -> Spec:
+    """Two load balancers with a group each."""
+    spec = demo()
+    spec["target_groups"]["api"] = {**spec["target_groups"]["web"]}
+    spec["load_balancers"]["second"] = copy.deepcopy(spec["load_balancers"]["public"])
+    listener(spec)["default_action"] = {"forward": first}
+    spec["load_balancers"]["second"]["listeners"]["http"]["default_action"] = {"forward": second}
+    return spec
+
+
+def in_another_network(spec: Spec) -> Spec:
+    """Another VPC, with all that is in it."""
+    spec["vpcs"]["main"]["cidr_block"] = "10.1.0.0/16"
+    for subnet, block in zip(("public-a", "public-b"), ("10.1.1.0/24", "10.1.2.0/24"), strict=True):
+        spec["subnets"][subnet]["cidr_block"] = block
+    return spec
+
+
+SUCCESSIONS: dict[str, tuple[Spec, Spec]] = {
+    "another scheme": (demo(), internal(demo())),
+    "another scheme, with a rule": (two_ways("v2"), internal(two_ways("v2"))),
+    "another name in the file": (demo(), renamed(demo())),
+    "another name, with a rule": (two_ways("v2"), renamed(two_ways("v2"))),
+    "another network": (demo(), in_another_network(demo())),
+}
+
+
+@pytest.mark.parametrize("name", SUCCESSIONS)
+def test_a_load_balancer_goes_when_its_successor_serves(name: str) -> None:
+    """Clients have to follow a new DNS name, so it wants the user's word; then the old one serves until the new one does."""
+    before, after = SUCCESSIONS[name]
+    with watched() as world:
+        empty = world.strict.inventory()
+        world.converge(before)
+        with pytest.raises(RefusedError, match="replace-load-balancer=1"):
+            world.plan(after, allow={**ALLOW, "replace-load-balancer": 0})
+        (old,) = world.account.elb.load_balancers
+        world.watch_balancers()
+        world.converge(after, allow=ALLOW)
+        (new,) = world.account.elb.load_balancers
+        assert world.serving_when_gone[old] == {new: 2}, "the new one served when the old one went"
+        assert world.least_served[old] == 2
+        world.destroy(after)
+        assert world.strict.inventory() == empty
+
+
+@pytest.mark.parametrize("name", SUCCESSIONS)
+def test_a_successor_that_never_gets_healthy_replaces_nothing(name: str) -> None:
+    """The run fails, and the old load balancer serves on."""
+    before, after = SUCCESSIONS[name]
+    with watched() as world:
+        world.converge(before)
+        (old,) = world.account.elb.load_balancers
+        known = set(world.account.elb.target_groups)
+        world.strict.health = lambda group, *_: None if group in known else "unhealthy"
+        world.watch_balancers()
+        result = world.apply(after, allow=ALLOW)
+        assert result.failures
+        assert world.least_served[old] == 2
+        world.strict.health = None
+        world.converge(after, allow=ALLOW)
+        assert world.least_served[old] == 2
+
+
+@pytest.mark.parametrize("after", [("api", "web"), ("web", "web2")])
+def test_groups_change_their_load_balancers(after: tuple[str, str]) -> None:
+    """A group serves one load balancer only; where it is to serve another one, it is replaced without a gap."""
+    before = two_fronts("web", "api")
+    wanted = two_fronts(after[0], "api")
+    if after[1] == "web2":
+        wanted["target_groups"]["web2"] = {**wanted["target_groups"]["web"]}
+    wanted["load_balancers"]["second"]["listeners"]["http"]["default_action"] = {"forward": after[1]}
+    wanted["target_groups"] = {key: value for key, value in wanted["target_groups"].items() if key in after}
+    with watched() as world:
+        world.converge(before)
+        world.watch_balancers()
+        world.converge(wanted, allow=ALLOW)
+        assert set(world.least_served.values()) == {2}

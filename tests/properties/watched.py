@@ -64,6 +64,10 @@ class WatchedWorld(World):
         """By the target group's address."""
         self.dark: dict[tuple[str, str], str] = {}
         """The subnets in which a load balancer couldn't answer at some time, and the call before which it was so."""
+        self.least_served: dict[str, int] = {}
+        """By load balancer: the fewest targets that any of its groups had which get requests, since it first served."""
+        self.serving_when_gone: dict[str, dict[str, int]] = {}
+        """What the others served when a load balancer had gone."""
         self._names: dict[str, str] = {}
         self._moments: list[Moment] | None = None
         self.strangers: dict[str, str] = {}
@@ -119,6 +123,29 @@ class WatchedWorld(World):
         self.clock._now = moment.time
         self.lows = dict(moment.lows)
 
+    def watch_balancers(self) -> None:
+        """From here on each load balancer counts."""
+        self.least_served, self.serving_when_gone = {}, {}
+
+    def _sample_balancers(self, now: float) -> None:
+        here = {
+            arn: min(self._healthy(group, now) for group in groups)
+            for arn, groups in self._groups_by_balancer().items()
+        }
+        for arn in self.least_served.keys() - here.keys() - self.serving_when_gone.keys():
+            self.serving_when_gone[arn] = here
+        for arn, count in here.items():
+            if count or arn in self.least_served:  # from when it first served on
+                self.least_served[arn] = min(count, self.least_served.get(arn, count))
+
+    def _groups_by_balancer(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for arn in self._receivers():
+            balancer = balancer_of(self.account, arn)
+            if balancer is not None:
+                found.setdefault(balancer.arn, set()).add(arn)
+        return found
+
     def watch(self) -> None:
         """Forget what was seen: from here on the lows count."""
         self.lows, self.dark = {}, {}
@@ -127,6 +154,7 @@ class WatchedWorld(World):
         """Look at every group that requests are sent to now."""
         now = self.clock.now()
         self.strict._settle(self.account, now)
+        self._sample_balancers(now)
         for balancer in self.account.elb.load_balancers.values():
             for subnet in dark_subnets(self.account, balancer):
                 self.dark.setdefault((balancer.arn, subnet), operation)
