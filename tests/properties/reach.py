@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from functools import cache
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,9 +36,14 @@ def _admits(rules: Iterable[Any], port: int, peers: set[str], networks: list[str
         if rule.source_group.get("GroupId") in peers:
             return True
         block = rule.ip_range.get("CidrIp")
-        if block and any(ip_network(item).subnet_of(ip_network(block)) for item in networks):  # type: ignore[arg-type]  # both are IPv4
+        if block and any(_lies_in(item, block) for item in networks):
             return True
     return False
+
+
+@cache
+def _lies_in(network: str, block: str) -> bool:
+    return IPv4Network(network).subnet_of(IPv4Network(block))
 
 
 def dark_subnets(account: World, balancer: Any) -> set[str]:
