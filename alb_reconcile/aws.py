@@ -43,9 +43,13 @@ class Aws:
         max_workers: int = 8,
         speed: float = 1.0,
         on_call: Callable[[str], None] | None = None,
+        endpoint: str = "",
     ) -> None:
         self._transport = transport
         self.speed = speed
+        self.endpoint = endpoint
+        """Where it isn't AWS's own."""
+        self._identity: asyncio.Future[Response] | None = None
         self._on_call = on_call
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
         self._pace = Pace()
@@ -96,6 +100,12 @@ class Aws:
         return await asyncio.get_running_loop().run_in_executor(
             self._pool, self._transport, service, operation, params
         )
+
+    async def account(self) -> str:
+        """The account's number (STS GetCallerIdentity), asked for once."""
+        if self._identity is None:
+            self._identity = asyncio.ensure_future(self.call("sts", "get_caller_identity"))
+        return str((await asyncio.shield(self._identity))["Account"])
 
     async def pages(self, service: str, operation: str, key: str, **params: Any) -> list[Any]:
         """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker)."""
@@ -200,6 +210,7 @@ class BotoTransport:
         sandbox: bool = False,
     ) -> None:
         self.region = region
+        self.endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
         self.answered = False
         """Whether AWS has answered anything yet, be it with a refusal."""
         self._sandbox = sandbox

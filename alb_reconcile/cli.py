@@ -15,7 +15,7 @@ from alb_reconcile.render.console import complain, finish
 from alb_reconcile.values import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _EPILOG = """\
 exit codes:
@@ -148,6 +148,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="15m",
         help="how long to wait until everything serves",
     )
+    command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
     _add_allow(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
@@ -159,6 +160,21 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--format", choices=("text", "json"), default="text")
 
+    command = add("verify", "verify.verify", "send real requests through each listener and rule")
+    _add_verify(command)
+
+    command = add("history", "history.show", "show the runs over a stack: when, what, who, what failed")
+    command.add_argument("spec", nargs="?", metavar="SPEC")
+    command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--limit", type=_number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)"
+    )
+    command.add_argument(
+        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
+    )
+
+    _add_adoption(add)
     add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
     _add_sandbox(commands)
     return parser
@@ -181,6 +197,144 @@ def _add_sandbox(commands: Any) -> None:
             action.add_argument(
                 "--speed", type=_speed, metavar="N", help="how much faster than AWS time runs (default 10)"
             )
+            action.add_argument(
+                "--serve", default="", metavar="COMMAND",
+                help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "
+                "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
+            )  # fmt: skip
+            action.add_argument(
+                "--no-traffic",
+                action="store_true",
+                help="answer AWS's API only: no requests are carried, no instance runs, health goes by the clock",
+            )
+
+
+def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    command = add("adopt", "adoption.adopt", "take over what was made by hand; changes tags only")
+    command.add_argument("spec", metavar="SPEC")
+    command.add_argument(
+        "choices",
+        nargs="*",
+        metavar="ADDRESS=ID",
+        help="what an entry stands for; ADDRESS=new leaves it to apply",
+    )
+    command.add_argument(
+        "--keep-images",
+        action="store_true",
+        help="instances count as launched by their image reference, whatever it leads to now",
+    )
+    release = add("release", "adoption.release", "let resources, or the stack, go; changes tags only")
+    release.add_argument("spec", metavar="SPEC")
+    release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default all of the stack")
+    move = add("move", "adoption.move", "follow an entry that was renamed; changes tags only")
+    move.add_argument("spec", metavar="SPEC")
+    move.add_argument("old", metavar="OLD", help="as in instance.web-1, target_group.web or instances.web")
+    move.add_argument("new", metavar="NEW")
+    for item in (command, release, move):
+        item.add_argument("--yes", action="store_true", help="don't ask")
+        item.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    group = command.add_argument_group("how much is sent")
+    amount = group.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--requests", type=_number(1, 100_000), default=100, metavar="N", help="to each forward (default 100)"
+    )
+    amount.add_argument(
+        "--duration", type=_duration, metavar="30s", help="for so long, instead of --requests"
+    )
+    group.add_argument(
+        "--rate",
+        type=_number(1, 1000),
+        default=50,
+        metavar="N",
+        help="requests a second over all (default 50)",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=_number(1, 1000),
+        default=10,
+        metavar="N",
+        help="requests under way at once (default 10)",
+    )
+    group.add_argument("--timeout", type=_duration, default=10, metavar="10s", help="for one request")
+    group = command.add_argument_group("what is sent")
+    group.add_argument("--path", default="/", help="where a rule leaves it open (default /)")
+    group.add_argument("--host", metavar="NAME", help="where a rule leaves it open (default the DNS name)")
+    group.add_argument(
+        "--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)"
+    )
+    group.add_argument(
+        "--websocket",
+        nargs="?",
+        const="/ws",
+        metavar="PATH",
+        help="try a WebSocket through each forward (default path /ws)",
+    )
+    group.add_argument(
+        "--any-method", action="store_true", help="POST, PUT and DELETE too, where a rule takes nothing else"
+    )
+    group = command.add_argument_group("what is expected")
+    group.add_argument(
+        "--attribute",
+        default="json:instance_id",
+        metavar="HOW",
+        help="what tells whose answer it is: header:NAME, json:FIELD or none (default json:instance_id)",
+    )
+    group.add_argument("--expect-status", metavar="200-399", help="of forwards (default any below 500)")
+    group.add_argument(
+        "--tolerance",
+        type=_sigmas,
+        default=3.0,
+        metavar="N",
+        help="how many standard deviations a share may be off (default 3)",
+    )
+    group = command.add_argument_group("how to connect")
+    group.add_argument("--ca-file", metavar="FILE", help="whom to trust, instead of the system's authorities")
+    group.add_argument("--insecure", action="store_true", help="accept any certificate")
+    group.add_argument(
+        "--connect-to",
+        action=_Detour,
+        default={},
+        metavar="PORT=HOST:PORT",
+        help="where a listener's port is reached, e.g. through a tunnel",
+    )
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _sigmas(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 1 <= float(text) <= 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10")
+    return float(text)
+
+
+class _Detour(argparse.Action):
+    """`--connect-to PORT=HOST:PORT`, as often as wanted, into a dict."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _: str | None = None,
+    ) -> None:
+        match = re.fullmatch(r"([0-9]{1,5})=\[?([^\s/\[\]]{1,253}?)\]?:([0-9]{1,5})", str(values))
+        if not match or not all(1 <= int(port) <= 65535 for port in (match[1], match[3])):
+            parser.error(f"--connect-to wants PORT=HOST:PORT, such as 443=localhost:8443, not {values!r}")
+        setattr(
+            namespace, self.dest, {**getattr(namespace, self.dest), int(match[1]): (match[2], int(match[3]))}
+        )
 
 
 def _add_allow(command: argparse.ArgumentParser) -> None:

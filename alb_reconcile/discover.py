@@ -82,7 +82,7 @@ async def discover(
 
 
 async def _account(aws: Aws, allowed: Collection[str]) -> str:
-    account = str((await aws.call("sts", "get_caller_identity"))["Account"])
+    account = await aws.account()
     if allowed and account not in allowed:
         raise RefusedError(
             f"these are the credentials of account {account}, but the spec's account_ids allow {', '.join(allowed)} only"

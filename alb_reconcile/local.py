@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import secrets
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Literal
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 from alb_reconcile.errors import ReconcileError
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = "/alb-reconcile/sandbox"
 """Where the server says who it is; a POST with its token empties it."""
+TRAFFIC: Final = IDENTITY + "/traffic"
+"""Where the server tells its doors and its instances' processes."""
 SPEED: Final = 10.0
 REGION: Final = "us-east-1"
 """The region of a spec that names none, where the environment doesn't either."""
@@ -40,14 +44,60 @@ class SandboxError(ReconcileError):
 
 
 @dataclass(frozen=True)
+class Door:
+    """A listener's port on this machine. `protocol` and `port` are the listener's, `url` is what a browser can open."""
+
+    listener_arn: str
+    load_balancer_arn: str
+    protocol: str
+    port: int
+    local_port: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Process:
+    """An instance's web API. `pid` is None while it doesn't run; `note` then says why, where it is no wish of the user."""
+
+    instance_id: str
+    state: str
+    local_port: int
+    pid: int | None
+    restarts: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What carries the sandbox's traffic. `problem` is what keeps it from being up to date, or nothing."""
+
+    doors: tuple[Door, ...] = ()
+    processes: tuple[Process, ...] = ()
+    problem: str = ""
+
+    @classmethod
+    def read(cls, told: Any) -> Traffic:
+        """From the server's JSON. Raises TypeError, KeyError for any other."""
+        doors = tuple(Door(**item) for item in told["doors"])
+        return cls(doors, tuple(Process(**item) for item in told["processes"]), told["problem"])
+
+
+@dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox, as its state file describes it. `token` tells it from any other process on its port."""
+    """A running sandbox, as its state file describes it. `token` tells it from any other process on its port.
+
+    `traffic`: whether its load balancers carry requests; `serve`: the user's own web API, or nothing for the demo's;
+    `ca_file`: the certificates that its HTTPS listeners are trusted by.
+    """
 
     pid: int
     port: int
     speed: float
     started: str
     token: str
+    traffic: bool = False
+    serve: str = ""
+    ca_file: str | None = None
 
     @property
     def endpoint_url(self) -> str:
@@ -62,22 +112,40 @@ class Sandbox:
 
     def ask(self, *, empty: bool = False, timeout: float = 3.0) -> Answer:
         """Who answers on its port. With `empty`, it is told to forget everything."""
-        connection = HTTPConnection(HOST, self.port, timeout=timeout)
+        headers = {"X-Token": self.token} if empty else {}
         try:
-            connection.request(
-                "POST" if empty else "GET", IDENTITY, headers={"X-Token": self.token} if empty else {}
-            )
-            told = json.loads(connection.getresponse().read())
+            told = self._request("POST" if empty else "GET", IDENTITY, headers, timeout)
         except ConnectionRefusedError:
             return "refused"
         except TimeoutError:
             return "mute"
         except (OSError, HTTPException, ValueError):
             return "other"
-        finally:
-            connection.close()
         ours = isinstance(told, dict) and (told.get("pid"), told.get("token")) == (self.pid, self.token)
         return "ours" if ours else "other"
+
+    def look(self) -> Traffic:
+        """What carries its traffic now; nothing in one that was started without. Raises SandboxError."""
+        if not self.traffic:
+            return Traffic()
+        try:
+            return Traffic.read(self._request("GET", TRAFFIC, {}, 10.0))
+        except (OSError, HTTPException, ValueError, TypeError, KeyError):
+            raise SandboxError(
+                f"the sandbox at {self.endpoint_url} doesn't tell its listeners' ports; is it still there? See: alb-reconcile sandbox status"
+            ) from None
+
+    def doors(self) -> tuple[Door, ...]:
+        """Each listener's port on this machine, of all load balancers that are active. Raises SandboxError."""
+        return self.look().doors
+
+    def _request(self, method: str, path: str, headers: dict[str, str], timeout: float) -> Any:
+        connection = HTTPConnection(HOST, self.port, timeout=timeout)
+        try:
+            connection.request(method, path, headers=headers)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
 
 
 def folder() -> Path:
@@ -92,6 +160,11 @@ def folder() -> Path:
 def state_file() -> Path:
     """What a running sandbox is found by."""
     return folder() / "sandbox.json"
+
+
+def failure_file() -> Path:
+    """Where a sandbox that can't start says why."""
+    return folder() / "sandbox.failed"
 
 
 def read_state(file: Path) -> Sandbox | None:
@@ -116,27 +189,63 @@ def running() -> Sandbox | None:
     return found if answer == "ours" else None
 
 
-def start(port: int | None = None, speed: float | None = None) -> tuple[Sandbox, bool]:
+def start(
+    port: int | None = None, speed: float | None = None, *, traffic: bool | None = None, serve: str = ""
+) -> tuple[Sandbox, bool]:
     """The running sandbox, and whether it was started for that. Cleans up after one that was killed.
 
-    Raises SandboxError where a running one differs from what is asked for, a port is taken, or the extra is missing.
+    `traffic` is by default what ALB_RECONCILE_SANDBOX_TRAFFIC says (on or off), else on; `serve` is a command line.
+    Raises SandboxError where a running one differs from what is asked for, a port is taken, the extra or the command
+    is missing, or it doesn't start.
     """
     if any(importlib.util.find_spec(name) is None for name in ("moto", "flask_cors")):
         raise SandboxError("the sandbox needs an extra: pip install 'alb-reconcile[sandbox]'")
+    if serve:
+        serve = _runnable(serve)
     with _locked() as lock:
         found = running()
         if found is not None:
-            return _same(found, port, speed), False
+            return _same(found, port, speed, traffic, serve), False
+        wanted = _traffic_by_default() if traffic is None else traffic
         state_file().unlink(missing_ok=True)
+        failure_file().unlink(missing_ok=True)
         with _listen(port or 0) as listener:
-            process = _spawn(lock, listener, speed or SPEED)
+            process = _spawn(
+                lock,
+                listener,
+                {"speed": speed or SPEED, "serve": serve, "traffic": "on" if wanted else "off"},
+            )
     # The server inherited the lock, and lets go of it when it serves or dies.
     with _locked():
         found = running()
     if found is None:
         process.poll()
+        with suppress(OSError):
+            raise SandboxError(failure_file().read_text(encoding="utf-8"))
         raise SandboxError(f"the sandbox didn't start; see {folder() / 'sandbox.log'}")
     return found, True
+
+
+def _traffic_by_default() -> bool:
+    word = os.environ.get("ALB_RECONCILE_SANDBOX_TRAFFIC") or "on"
+    if word not in ("on", "off"):
+        raise SandboxError(f"ALB_RECONCILE_SANDBOX_TRAFFIC is {word!r}; set it to on or off, or unset it")
+    return word == "on"
+
+
+def _runnable(command: str) -> str:
+    """The command with its program's whole path, as it is found from where the user is. Raises SandboxError."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise SandboxError(f"--serve {command}: {str(error).lower()}; quote it as for a shell") from None
+    if not words:
+        raise SandboxError("--serve is empty; give the command that starts your web API")
+    program = shutil.which(words[0])
+    if program is None:
+        there = "is not executable; chmod +x it" if Path(words[0]).is_file() else "is no command here"
+        raise SandboxError(f"--serve {command}: {words[0]} {there}, or name the program that runs it")
+    return shlex.join([str(Path(program).absolute()), *words[1:]])
 
 
 def stop() -> Sandbox | None:
@@ -162,10 +271,13 @@ def reset() -> Sandbox | None:
     return found
 
 
-def _same(found: Sandbox, port: int | None, speed: float | None) -> Sandbox:
-    if port not in (None, found.port) or speed not in (None, found.speed):
+def _same(found: Sandbox, port: int | None, speed: float | None, traffic: bool | None, serve: str) -> Sandbox:
+    differs = port not in (None, found.port) or speed not in (None, found.speed)
+    if differs or traffic not in (None, found.traffic) or serve not in ("", found.serve):
+        carries = "" if found.traffic else ", without traffic"
+        serves = f", serving {found.serve}" if found.serve else ""
         raise SandboxError(
-            f"a sandbox runs already, at {found.endpoint_url} with speed {found.speed:g}; stop it first: alb-reconcile sandbox stop"
+            f"a sandbox runs already, at {found.endpoint_url} with speed {found.speed:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
         )
     return found
 
@@ -185,7 +297,7 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _spawn(lock: IO[str], listener: socket.socket, speed: float) -> subprocess.Popen[bytes]:
+def _spawn(lock: IO[str], listener: socket.socket, options: dict[str, Any]) -> subprocess.Popen[bytes]:
     package = str(Path(__file__).parent.parent)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
@@ -193,8 +305,10 @@ def _spawn(lock: IO[str], listener: socket.socket, speed: float) -> subprocess.P
         "listener": listener.fileno(),
         "lock": lock.fileno(),
         "state": state_file().absolute(),
-        "speed": speed,
+        "failure": failure_file().absolute(),
+        "cwd": Path.cwd(),
         "token": secrets.token_hex(8),
+        **options,
     }
     with (folder() / "sandbox.log").open("w", encoding="utf-8") as log:
         return subprocess.Popen(  # noqa: S603  # this interpreter, and values made here

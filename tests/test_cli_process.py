@@ -119,8 +119,8 @@ class TestImports:
             assert "'jsonschema'" not in imported
 
 
-def test_a_wheel_carries_the_schemas(tmp_path: Path) -> None:
-    """What is installed from a wheel finds its schemas and its starter."""
+def test_a_wheel_carries_the_schemas_and_the_web_api(tmp_path: Path) -> None:
+    """What is installed from a wheel finds its schemas, its starter, and the web API that the sandbox serves."""
     build = [
         sys.executable,
         "-m",
@@ -143,10 +143,13 @@ def test_a_wheel_carries_the_schemas(tmp_path: Path) -> None:
         "import alb_reconcile, sys; from alb_reconcile.cli import main; from alb_reconcile.spec import schema;"
         "assert alb_reconcile.__file__.startswith(sys.argv[1]), alb_reconcile.__file__;"
         "assert str(schema.schema_folder()).startswith(sys.argv[1]);"
+        "from alb_reconcile.sandbox.traffic.processes import web_api_file; found = web_api_file();"
+        "assert str(found).startswith(sys.argv[1]), found;"
+        "assert found.read_bytes() == open(sys.argv[2], 'rb').read();"
         "sys.exit(main(['init', 'new.yaml']) or main(['validate', 'new.yaml']))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "installed")],
+        [sys.executable, "-c", code, str(tmp_path / "installed"), str(ROOT / "specs/user-data/web-api.py")],
         capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
     )  # fmt: skip

@@ -25,7 +25,7 @@ from alb_reconcile.reader import Reader
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.plan import render_plan, summarize
 from alb_reconcile.render.progress import Progress, render_calls, render_outcomes
-from alb_reconcile.render.status import status_json, status_text, urls
+from alb_reconcile.render.status import status_json, status_text, url_lines
 from alb_reconcile.render.style import Style
 from alb_reconcile.run import Run
 from alb_reconcile.spec.stack import Stack, load_stack
@@ -100,8 +100,13 @@ async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
     for problem in problems:
         complain(f"not serving: {problem}")
     emit("Converged." if not problems else "Converged, but not everything serves.")
-    for url in urls(discovery):
-        emit(url)
+    for line in url_lines(discovery, _local_urls(args)):
+        emit(line)
+    if args.verify:
+        from alb_reconcile.commands.verify import check_applied
+
+        verified = await check_applied(aws, target, args)
+        return ExitCode.FAILED if problems else verified
     return ExitCode.FAILED if problems else ExitCode.OK
 
 
@@ -157,10 +162,12 @@ def status(args: argparse.Namespace) -> ExitCode:
             )
 
         found = _with_aws(args, target.region, read)
+        here = _local_urls(args)
         if args.format == "json":
-            emit(status_json(target.stack, target.region, found))
+            emit(status_json(target.stack, target.region, found, here))
         else:
-            emit(status_text(target.stack, target.region, found, Style.detect(no_color=args.no_color)))
+            style = Style.detect(no_color=args.no_color)
+            emit(status_text(target.stack, target.region, found, style, here))
     return ExitCode.OK
 
 
@@ -221,6 +228,12 @@ def _default_region(args: argparse.Namespace) -> str | None:
     if args.sandbox:
         return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or local.REGION
     return BotoTransport.default_region(args.profile)
+
+
+def _local_urls(args: argparse.Namespace) -> dict[str, str]:
+    """In the sandbox each listener's local URL, by ARN."""
+    found = local.running() if args.sandbox else None
+    return {door.listener_arn: door.url for door in found.doors()} if found else {}
 
 
 def _target(stack: Stack, *, destroy: bool = False) -> Target:

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alb_reconcile import local
-from alb_reconcile.errors import ExitCode
+from alb_reconcile.errors import ExitCode, UsageError
 from alb_reconcile.render.console import emit
+from alb_reconcile.render.status import traffic_text
 
 if TYPE_CHECKING:
     import argparse
 
 
+_WITHOUT = "It was started without traffic: its load balancers carry no requests, health goes by the clock."
+
+
 def start(args: argparse.Namespace) -> ExitCode:
     """Start it, unless it runs."""
-    found, fresh = local.start(args.port, args.speed)
+    if args.serve and args.no_traffic:
+        raise UsageError("--serve needs traffic: leave --no-traffic out")
+    found, fresh = local.start(
+        args.port, args.speed, traffic=False if args.no_traffic else None, serve=args.serve
+    )
     emit(f"The sandbox {'is started' if fresh else 'runs already'}: {_where(found)}")
     emit("")
     emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
@@ -45,6 +53,8 @@ def status(_: argparse.Namespace) -> ExitCode:
         f"AWS_DEFAULT_REGION={local.REGION}",
     ):
         emit(f"  export {line}")
+    emit("")
+    emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
     return ExitCode.OK
 
 
@@ -56,4 +66,5 @@ def reset(_: argparse.Namespace) -> ExitCode:
 
 
 def _where(found: local.Sandbox) -> str:
-    return f"{found.endpoint_url}, {found.speed:g} times as fast as AWS"
+    carries = "" if found.traffic else ", without traffic"
+    return f"{found.endpoint_url}, {found.speed:g} times as fast as AWS{carries}"

@@ -87,9 +87,9 @@ class Plan:
             "region": self.region,
             "account": self.account,
             "summary": self.count(),
-            "estimated_seconds": self.seconds,
             "steps": [_step(step) for step in self.steps],
             "warnings": [*self.warnings, *self.kept],
+            "estimated_seconds": self.seconds,
         }
         return json.dumps(data, indent=2, ensure_ascii=False)
 

@@ -1,4 +1,4 @@
-"""A stack as it is: its resources, the health of its targets, its address."""
+"""A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.render.plan import short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from alb_reconcile.discover import Discovery
     from alb_reconcile.kind import Observed
+    from alb_reconcile.local import Process, Traffic
     from alb_reconcile.render.style import Style
     from alb_reconcile.values import Address
 
 
-def urls(discovery: Discovery) -> list[str]:
-    """Where the stack's listeners answer."""
+def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
+    """Where the stack's listeners answer: in the sandbox at their local URLs, which `local` has by listener ARN."""
+    return [local.get(arn, url) for arn, url in _listeners(discovery)]
+
+
+def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
+    """The same to read: beside a local URL stands the one that it is here for."""
+    return [f"{local[arn]}  (here, for {url})" if arn in local else url for arn, url in _listeners(discovery)]
+
+
+def _listeners(discovery: Discovery) -> list[tuple[str, str]]:
+    """Each listener's ARN and URL, sorted by this."""
     hosts = {
         item.id: item.facts["dns_name"]
         for item in discovery.resources
@@ -29,10 +40,9 @@ def urls(discovery: Discovery) -> list[str]:
         if isinstance(item.state, Listener) and item.state.load_balancer in hosts:
             scheme, port = item.state.protocol.lower(), item.state.port
             default = {"http": 80, "https": 443}[scheme]
-            found.append(
-                f"{scheme}://{hosts[str(item.state.load_balancer)]}{'' if port == default else f':{port}'}/"
-            )
-    return sorted(found)
+            host = hosts[str(item.state.load_balancer)]
+            found.append((item.id, f"{scheme}://{host}{'' if port == default else f':{port}'}/"))
+    return sorted(found, key=lambda pair: pair[1])
 
 
 def _visible(discovery: Discovery) -> list[Observed]:
@@ -40,7 +50,7 @@ def _visible(discovery: Discovery) -> list[Observed]:
     return sorted(shown, key=lambda item: (item.address.kind, item.address.name, item.id))
 
 
-def status_json(stack: str, region: str, discovery: Discovery) -> str:
+def status_json(stack: str, region: str, discovery: Discovery, local: Mapping[str, str]) -> str:
     """The documented form."""
     resources: list[dict[str, Any]] = []
     for item in _visible(discovery):
@@ -55,18 +65,20 @@ def status_json(stack: str, region: str, discovery: Discovery) -> str:
             "region": region,
             "account": discovery.account,
             "resources": resources,
-            "urls": urls(discovery),
+            "urls": urls(discovery, local),
         },
         indent=2,
     )
 
 
-def status_text(stack: str, region: str, discovery: Discovery, style: Style) -> str:
+def status_text(stack: str, region: str, discovery: Discovery, style: Style, local: Mapping[str, str]) -> str:
     """The same to read."""
-    return "\n".join(_lines(stack, region, discovery, style))
+    return "\n".join(_lines(stack, region, discovery, style, local))
 
 
-def _lines(stack: str, region: str, discovery: Discovery, style: Style) -> Iterator[str]:
+def _lines(
+    stack: str, region: str, discovery: Discovery, style: Style, local: Mapping[str, str]
+) -> Iterator[str]:
     yield style.paint(f"{stack} · {region} · account {discovery.account}", "bold")
     yield ""
     shown = _visible(discovery)
@@ -87,7 +99,7 @@ def _lines(stack: str, region: str, discovery: Discovery, style: Style) -> Itera
             f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
             + (f"  {reason}" if reason else "")
         ).rstrip()
-    found = urls(discovery)
+    found = url_lines(discovery, local)
     if found:
         yield ""
         yield from found
@@ -99,3 +111,35 @@ def _label(address: Address) -> str:
 
 def _id(item: Observed) -> str:
     return "" if item.address.kind == "registration" else short_id(item.id)
+
+
+def traffic_text(traffic: Traffic) -> str:
+    """What `sandbox status` says of listeners and instances."""
+    lines = [
+        "Listeners:",
+        *(
+            f"  {door.url}  {door.protocol} {door.port} of {_name(door.load_balancer_arn)}"
+            for door in traffic.doors
+        ),
+    ]
+    if not traffic.doors:
+        lines = ["No load balancer has a listener."]
+    if traffic.processes:
+        lines += ["Instances:", *(_process(item) for item in traffic.processes)]
+    else:
+        lines.append("No instance runs.")
+    if traffic.problem:
+        lines += ["", f"Traffic is held up: {traffic.problem}"]
+    return "\n".join(lines)
+
+
+def _name(load_balancer_arn: str) -> str:
+    return load_balancer_arn.split("/")[2]
+
+
+def _process(item: Process) -> str:
+    runs = f"process {item.pid}" if item.pid else "no process"
+    told = f"  {item.instance_id}  {item.state:<7}  port {item.local_port}  {runs}"
+    if item.restarts:
+        told += f"  restarts {item.restarts}, the last after: {item.note}"
+    return told

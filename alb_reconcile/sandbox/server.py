@@ -3,78 +3,149 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
+import re
 import signal
+import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from alb_reconcile.local import HOST, IDENTITY, Sandbox, now_text, read_state
+from alb_reconcile.errors import ReconcileError
+from alb_reconcile.local import HOST, IDENTITY, TRAFFIC, Sandbox, Traffic, now_text, read_state
 from alb_reconcile.sandbox.strict import StrictAws
+from alb_reconcile.sandbox.strict.aws import READING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_LOOK = 2.0
+    from alb_reconcile.sandbox.traffic.driver import Driver
+
+_LOOK: Final = 2.0
 """Seconds between looks at the state file: without it nobody can find this process any more."""
+_ENDING: Final = threading.Lock()
+_ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
 class Application:
-    """moto's application, and an address where the sandbox says who it is and can be emptied."""
+    """moto's application, and an address where the sandbox says who it is, tells its traffic and can be emptied."""
 
-    def __init__(self, sandbox: Sandbox, empty: Callable[[], None]) -> None:
+    def __init__(self, sandbox: Sandbox, empty: Callable[[], None], driver: Driver | None) -> None:
         self.sandbox = sandbox
         self.empty = empty
+        self.driver = driver
         self.moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
-        if environ.get("PATH_INFO") != IDENTITY:
-            answer: Iterable[bytes] = self.moto(environ, start_response)
-            return answer
+        path = environ.get("PATH_INFO")
+        if path == TRAFFIC:
+            return _json(start_response, asdict(self.driver.report() if self.driver else Traffic()))
+        if path != IDENTITY:
+            return self._of_aws(environ, start_response)
         if environ["REQUEST_METHOD"] == "POST":
             if environ.get("HTTP_X_TOKEN") != self.sandbox.token:
-                start_response("403 Forbidden", [("Content-Type", "application/json")])
-                return [b"{}"]
+                return _json(start_response, {}, "403 Forbidden")
             self.empty()
-        body = json.dumps({"pid": self.sandbox.pid, "token": self.sandbox.token}).encode()
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
+            if self.driver is not None:
+                self.driver.clear()
+        return _json(start_response, {"pid": self.sandbox.pid, "token": self.sandbox.token})
+
+    def _of_aws(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """moto's answer. What a request changed has reached the load balancers before its answer is given."""
+        changes = self.driver is not None and _changes(environ)
+        answer: Iterable[bytes] = self.moto(environ, start_response)
+        if changes and self.driver is not None:
+            self.driver.catch_up()
+        return answer
+
+
+def _json(start_response: Any, told: object, status: str = "200 OK") -> list[bytes]:
+    body = json.dumps(told).encode()
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _changes(environ: dict[str, Any]) -> bool:
+    """Whether it is a request of EC2 or ELBv2 that may change something. Its body can be read again."""
+    size, form = environ.get("CONTENT_LENGTH"), "application/x-www-form-urlencoded"
+    if not size or not environ.get("CONTENT_TYPE", "").startswith(form):
+        return False
+    body = environ["wsgi.input"].read(int(size))
+    environ["wsgi.input"] = io.BytesIO(body)
+    action = _ACTION.search(body)
+    return action is not None and not action[1].decode().startswith(READING)
 
 
 def main() -> None:
     """Serve until SIGTERM, or until the state file is gone."""
+    args = _parse()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    strict = StrictAws(lambda: time.monotonic() * args.speed, mock=False)
+    strict.install()
+    server = make_server(
+        HOST, 0, lambda *_: [], threaded=True, request_handler=MotoRequestHandler, fd=args.listener
+    )
+    driver, ca_file = None, None
+    if args.traffic == "on":
+        try:
+            driver, ca_file = _carry_traffic(args, strict)
+        except (ReconcileError, OSError) as error:
+            args.failure.write_text(str(error), encoding="utf-8")
+            sys.exit(1)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=(driver,)).start())
+    sandbox = Sandbox(
+        os.getpid(), server.port, args.speed, now_text(), args.token, driver is not None, args.serve, ca_file
+    )
+    server.app = Application(sandbox, lambda: _empty(strict), driver)
+    sandbox.write(args.state)
+    os.close(args.lock)
+    threading.Thread(target=_end_without, args=(args.state, sandbox, driver), daemon=True).start()
+    server.serve_forever()
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m alb_reconcile.sandbox.server")
     parser.add_argument("--listener", type=int, required=True, help="the listening socket's descriptor")
     parser.add_argument(
         "--lock", type=int, required=True, help="the descriptor of the lock to let go when serving"
     )
     parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--failure", type=Path, required=True, help="where to say why it can't start")
     parser.add_argument("--speed", type=float, required=True)
     parser.add_argument("--token", required=True)
-    args = parser.parse_args()
+    parser.add_argument("--traffic", choices=("on", "off"), required=True)
+    parser.add_argument("--serve", default="", help="the user's own web API")
+    parser.add_argument("--cwd", type=Path, required=True, help="where to run that")
+    return parser.parse_args()
 
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    strict = StrictAws(lambda: time.monotonic() * args.speed, mock=False)
-    strict.install()
 
-    server = make_server(
-        HOST, 0, lambda *_: [], threaded=True, request_handler=MotoRequestHandler, fd=args.listener
-    )
-    sandbox = Sandbox(os.getpid(), server.port, args.speed, now_text(), args.token)
-    server.app = Application(sandbox, lambda: _empty(strict))
-    sandbox.write(args.state)
-    os.close(args.lock)
-    threading.Thread(target=_end_without, args=(args.state, sandbox), daemon=True).start()
-    server.serve_forever()
+def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver, str]:
+    """What carries the load balancers' requests, and the file of certificates to trust it by.
+
+    Raises TrafficError, OSError.
+    """
+    from alb_reconcile.sandbox.traffic.camera import take_picture
+    from alb_reconcile.sandbox.traffic.driver import Driver
+    from alb_reconcile.sandbox.traffic.front import Front
+    from alb_reconcile.sandbox.traffic.prober import Prober
+    from alb_reconcile.sandbox.traffic.processes import Processes, Program
+
+    folder = args.state.parent
+    processes = Processes(Program.choose(args.serve, args.cwd), folder / "instances")
+    front = Front(folder / "front", args.speed)
+    prober = Prober(strict.clock, args.speed)
+    driver = Driver(strict, lambda: take_picture(strict), front, processes, prober)
+    return driver, str(front.ca_file)
 
 
 def _empty(strict: StrictAws) -> None:
@@ -82,10 +153,18 @@ def _empty(strict: StrictAws) -> None:
         moto_api_backend.reset()
 
 
-def _end_without(state: Path, sandbox: Sandbox) -> None:
+def _end(driver: Driver | None) -> None:
+    """Answer until nothing is left, so that whoever waits for the end sees it when it has come."""
+    with _ENDING:
+        if driver is not None:
+            driver.close()
+        os._exit(0)
+
+
+def _end_without(state: Path, sandbox: Sandbox, driver: Driver | None) -> None:
     while read_state(state) == sandbox:
         time.sleep(_LOOK)
-    os._exit(0)
+    _end(driver)
 
 
 if __name__ == "__main__":

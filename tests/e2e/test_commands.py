@@ -68,12 +68,32 @@ def at_terminal(tool: Tool, *arguments: str, answer: str, prompt: str) -> tuple[
 
 def test_the_plan_is_a_contract(sandbox: Tool) -> None:
     plan = sandbox.plan()
-    assert list(plan) == ["version", "stack", "region", "account", "summary", "steps", "warnings"]
+    assert list(plan) == [
+        "version",
+        "stack",
+        "region",
+        "account",
+        "summary",
+        "steps",
+        "warnings",
+        "estimated_seconds",
+    ]
     assert (plan["version"], plan["stack"], plan["region"]) == (1, "demo", REGION)
     assert plan["summary"] == {"create": 16, "update": 0, "replace": 0, "delete": 0}
     keys = {step["key"] for step in plan["steps"]}
     for step in plan["steps"]:
-        assert list(step) == ["key", "action", "address", "id", "reason", "changes", "needs"]
+        assert list(step) == [
+            "key",
+            "action",
+            "address",
+            "id",
+            "reason",
+            "changes",
+            "needs",
+            "waits",
+            "effects",
+            "estimated_seconds",
+        ]
         assert set(step["needs"]) <= keys
     assert sandbox.plan() == plan
 

@@ -40,6 +40,7 @@ class Tool:
             "PYTHONUTF8": "1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "ALB_RECONCILE_SANDBOX_DIR": str(folder / "state"),
+            "ALB_RECONCILE_SANDBOX_TRAFFIC": "off",  # it is the point of test_traffic.py only
             **environment,
         }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .passage import STATE_CODES
 from .references import not_found
-from .rule import Call, around, before, refuse
+from .rule import Call, after, around, before, refuse
 from .world import Timeline
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ def move(call: Call, instance: Any, through: str, to: str, seconds: float) -> No
     call.world.ledger.schedule(call.now + seconds, kind, instance.id)
 
 
+def count_boot(call: Call, instance: Any) -> None:
+    boots = call.world.ledger.boots
+    boots[instance.id] = boots.get(instance.id, 0) + 1
+
+
 def change(instance: Any, previous: str, current: str) -> dict[str, Any]:
     return {
         "InstanceId": instance.id,
@@ -84,6 +89,7 @@ def starting_takes_time(call: Call, _: Callable[[], Any]) -> Any:
         if previous == "stopped":
             instance.start()
             instance.launch_time = call.moment
+            count_boot(call, instance)
             move(call, instance, "pending", "running", call.timing.pending)
         changes.append(change(instance, previous, "pending" if previous == "stopped" else previous))
     return {"StartingInstances": changes}
@@ -146,6 +152,14 @@ def reboot_needs_running(call: Call) -> None:
     for instance in named(call):
         if instance.state != "running":
             refuse("IncorrectInstanceState", f"The instance '{instance.id}' is not running.")
+
+
+@after("RebootInstances")
+def reboot_is_counted(call: Call, result: Any) -> Any:
+    """RebootInstances: what ran on the instance runs anew, though its state shows nothing of it."""
+    for instance in named(call):
+        count_boot(call, instance)
+    return result
 
 
 @before("ModifyInstanceAttribute")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -26,11 +27,24 @@ NOT_CONFIGURED = "Target group is not configured to receive traffic from the loa
 ZONE_NOT_ENABLED = "Target is in an Availability Zone that is not enabled for the load balancer"
 
 
+@dataclass(frozen=True)
+class Check:
+    """A real health check of a registration. `began` is in AWS's time; `reason` is empty if it passed."""
+
+    group: str
+    target: str
+    port: int
+    began: float
+    reason: str
+
+
 class Health:
     """AWS ELB, 'Target health status': unused, initial, healthy, unhealthy, draining."""
 
     def __init__(self) -> None:
         self.hook: HealthHook | None = None
+        self.is_real = False
+        """Whether real checks are made: then `record` alone turns targets healthy or not, instead of the clock."""
 
     def evaluate(self, world: World, now: float, timing: Timing) -> None:
         for arn, targets in world.ledger.targets.items():
@@ -54,6 +68,7 @@ class Health:
             active = world.ledger.balancers.get(balancer.arn)
             target.since = max(now, active.entries[-1][0] if active else now)
             target.verdict_since = target.since
+            target.streak = 0
             target.timeline.add(now, "initial", "Elb.RegistrationInProgress")
             if target.since > now:
                 world.ledger.schedule(target.since, "state", target.id)
@@ -61,6 +76,8 @@ class Health:
             return
         if target.timeline.at(now)[1] == "Elb.RegistrationInProgress":
             target.timeline.add(target.since, "initial", "Elb.InitialHealthChecking")
+        if self.is_real:
+            return
         verdict, reason = self._verdict(world, group.arn, target)
         if verdict != target.verdict:
             target.verdict, target.verdict_since = verdict, max(now, target.since)
@@ -81,6 +98,30 @@ class Health:
         turned = target.verdict_since + delay
         if now >= turned:
             target.timeline.add(turned, verdict, reason)
+
+    def record(self, world: World, check: Check, now: float) -> None:
+        """Count a real check. One pass is enough for a new target, else the group's thresholds hold.
+
+        AWS ELB, 'Target health status' and 'Health check settings'. What was asked before the target came (again) to
+        be in use doesn't count.
+        """
+        target = world.ledger.targets.get(check.group, {}).get((check.target, check.port))
+        group = world.elb.target_groups.get(check.group)
+        if target is None or group is None or target.phase not in ("initial", "healthy", "unhealthy"):
+            return
+        if check.began < target.since or target.timeline.at(now)[1] == "Elb.RegistrationInProgress":
+            return
+        if not check.reason:
+            target.streak = max(0, target.streak) + 1
+            enough = 1 if target.phase == "initial" else int(group.healthy_threshold_count)
+            if target.phase != "healthy" and target.streak >= enough:
+                target.timeline.add(now, "healthy")
+            return
+        target.streak = min(0, target.streak) - 1
+        told = ("unhealthy", check.reason)
+        fails = target.phase == "unhealthy" or -target.streak >= int(group.unhealthy_threshold_count)
+        if fails and target.timeline.at(now) != told:
+            target.timeline.add(now, *told)
 
     def _verdict(self, world: World, arn: str, target: Target) -> tuple[str, str]:
         forced = world.ledger.unhealthy.get((arn, target.id))

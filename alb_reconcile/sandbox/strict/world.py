@@ -44,6 +44,7 @@ class Target:
     since: float
     verdict: str = "healthy"
     verdict_since: float = 0.0
+    streak: int = 0  # real checks in a row: passed, or with a minus sign failed
     gone_at: float | None = None
     timeline: Timeline = field(default_factory=Timeline)
 
@@ -63,6 +64,7 @@ class Ledger:
     unhealthy: dict[tuple[str, str], str] = field(default_factory=dict)  # (group, instance) → reason
     tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
     reservations: dict[str, list[str]] = field(default_factory=dict)
+    boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
 

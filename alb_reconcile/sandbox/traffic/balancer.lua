@@ -1,0 +1,110 @@
+-- What an Application Load Balancer does to requests and answers and Envoy's settings can't say.
+-- The filter context of a route says which of it is wanted: see routes.py.
+
+math.randomseed(tonumber(tostring({}):match("0x(%x+)"), 16) % 2147483647 + os.time())
+
+local function hex(count)
+  local digits = {}
+  for place = 1, count do digits[place] = string.format("%x", math.random(0, 15)) end
+  return table.concat(digits)
+end
+
+-- AWS ELB, "Request tracing": adds Self where there is a Root already.
+local function trace(headers)
+  local own = string.format("1-%08x-%s", os.time(), hex(24))
+  local given = headers:get("x-amzn-trace-id")
+  if given == nil or given == "" then
+    headers:replace("X-Amzn-Trace-Id", "Root=" .. own)
+  elseif given:find("Root=", 1, true) then
+    headers:replace("X-Amzn-Trace-Id", "Self=" .. own .. ";" .. given)
+  else
+    headers:replace("X-Amzn-Trace-Id", given .. ";Root=" .. own)
+  end
+end
+
+-- AWS ELB, routing.http.drop_invalid_header_fields.enabled: names must be of [-A-Za-z0-9]+.
+local function drop_invalid(headers)
+  local invalid = {}
+  for name in pairs(headers) do
+    if not name:find("^:?[%w%-]+$") then invalid[#invalid + 1] = name end
+  end
+  for _, name in ipairs(invalid) do headers:remove(name) end
+end
+
+local function cookie(headers, name)
+  local given = headers:get("cookie")
+  return given and ("; " .. given):match("[; ]" .. name:gsub("%-", "%%-") .. "=([^;]*)")
+end
+
+local function encode(address)
+  return (address:gsub(".", function(char) return string.format("%02x", char:byte()) end))
+end
+
+local function decode(value)
+  local address = value:gsub("(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+  return address:match("^127%.0%.0%.1:%d+$")
+end
+
+-- Each cookie is sent a second time for browsers that ask for SameSite=None; Expires is renewed by each answer.
+local function set_cookie(headers, name, cors, value, seconds, secure)
+  local rest = "; Expires=" .. os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + seconds) .. "; Path=/"
+  headers:add("Set-Cookie", name .. "=" .. value .. rest)
+  if cors then
+    headers:add("Set-Cookie", cors .. "=" .. value .. rest .. "; SameSite=None" .. (secure and "; Secure" or ""))
+  end
+end
+
+local function sets_cookie(headers, name)
+  for index = 0, headers:getNumValues("set-cookie") - 1 do
+    if headers:getAtIndex("set-cookie", index):sub(1, #name + 1) == name .. "=" then return true end
+  end
+  return false
+end
+
+-- AWS ELB, "Redirect actions". By the sandbox's own URL (localhost) a port leads to that listener's local port.
+local function redirect(handle, context)
+  local headers, wanted = handle:headers(), context:get("redirect")
+  local host = headers:get(":authority"):gsub(":%d+$", "")
+  local path, query = headers:get(":path"):match("^/?([^?]*)%??(.*)$")
+  local parts = {
+    host = host, path = path, query = query,
+    port = context:get("port"), protocol = context:get("protocol"),
+  }
+  local function fill(template)
+    return (template:gsub("#{(%w+)}", parts))
+  end
+  local target, port = fill(wanted.host), fill(wanted.port)
+  if target == "localhost" or target == "127.0.0.1" then port = context:get("doors")[port] or port end
+  local location = fill(wanted.protocol):lower() .. "://" .. target .. ":" .. port .. fill(wanted.path)
+  local asked = fill(wanted.query)
+  if asked ~= "" then location = location .. "?" .. asked end
+  handle:respond(
+    {[":status"] = wanted.status, ["location"] = location, ["content-type"] = "text/html"}, wanted.body)
+end
+
+function envoy_on_request(handle)
+  local headers, context = handle:headers(), handle:filterContext()
+  if context:get("redirect") then return redirect(handle, context) end
+  if context:get("drop") then drop_invalid(headers) end
+  trace(headers)
+  local sticky = context:get("sticky")
+  if sticky then
+    local value = cookie(headers, sticky.app and "AWSALBAPP-0" or "AWSALB")
+    local address = value and decode(value)
+    if address then handle:setUpstreamOverrideHost(address, false) end
+  end
+end
+
+function envoy_on_response(handle)
+  local headers, context = handle:headers(), handle:filterContext()
+  local target = headers:get("x-sandbox-target")
+  if target == nil then return end
+  headers:remove("x-sandbox-target")
+  local sticky, group, secure = context:get("sticky"), context:get("group"), context:get("secure")
+  if sticky and not sticky.app then
+    set_cookie(headers, "AWSALB", "AWSALBCORS", encode(target), sticky.seconds, secure)
+  elseif sticky and sets_cookie(headers, sticky.app) then
+    set_cookie(headers, "AWSALBAPP-0", nil, encode(target), sticky.seconds, secure)
+  end
+  if group then set_cookie(headers, "AWSALBTG", "AWSALBTGCORS", group.id, group.seconds, secure) end
+end

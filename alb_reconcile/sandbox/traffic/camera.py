@@ -1,0 +1,135 @@
+"""Takes the picture of the local AWS that its traffic is made from."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.traffic.picture import (
+    HealthCheck,
+    Instance,
+    Listener,
+    LoadBalancer,
+    Picture,
+    Rule,
+    Target,
+    TargetGroup,
+)
+from alb_reconcile.values import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from alb_reconcile.sandbox.strict import StrictAws
+
+_DIGITS = 16
+"""Of the digest in an instance's `alb-reconcile:user-data` tag, which has to be the same one."""
+
+
+def take_picture(strict: StrictAws) -> Picture:
+    """What all accounts and regions have that traffic depends on, as it is now.
+
+    The caller holds the strict AWS's lock, and has brought every world to the present.
+    """
+    now = strict.clock()
+    balancers: list[LoadBalancer] = []
+    groups: dict[str, TargetGroup] = {}
+    instances: list[Instance] = []
+    for world in _worlds():
+        balancers += _balancers(world)
+        groups |= {group.arn: group for group in _groups(world, now)}
+        instances += _instances(world)
+    named = {arn for item in balancers for listener in item.listeners for arn in listener.certificates}
+    certificates = {arn: names for arn in sorted(named) if (names := _names(arn))}
+    return Picture(tuple(balancers), groups, certificates, tuple(instances))
+
+
+def _worlds() -> Iterator[World]:
+    from moto.ec2.models import ec2_backends
+
+    for account, regions in list(ec2_backends.items()):
+        for region in list(regions):
+            yield World(account, region)
+
+
+def _balancers(world: World) -> Iterator[LoadBalancer]:
+    for found in world.elb.load_balancers.values():
+        if found.state == "active" and found.type == "application":
+            listeners = tuple(_listener(listener) for listener in found.listeners.values())
+            yield LoadBalancer(found.arn, found.dns_name, dict(found.attrs), listeners)
+
+
+def _listener(found: Any) -> Listener:
+    others = [rule for rule in found.rules.values() if not rule.is_default]
+    rules = [_rule(rule, int(rule.priority)) for rule in sorted(others, key=lambda rule: int(rule.priority))]
+    default = [_rule(rule, None) for rule in found.rules.values() if rule.is_default]
+    return Listener(found.arn, found.protocol, int(found.port), tuple(found.certificates), (*rules, *default))
+
+
+def _rule(found: Any, priority: int | None) -> Rule:
+    # Copies, since the picture is looked at while the next request changes what it was taken from.
+    conditions = copy.deepcopy(list(found.conditions))
+    actions = [copy.deepcopy(action.data) for action in found.actions]
+    return Rule(found.arn, priority, tuple(conditions), tuple(actions))
+
+
+def _groups(world: World, now: float) -> Iterator[TargetGroup]:
+    for arn, found in world.elb.target_groups.items():
+        if found.protocol in ("HTTP", "HTTPS") and found.target_type == "instance":
+            registered = world.ledger.targets.get(arn, {}).values()
+            yield TargetGroup(
+                arn,
+                found.protocol,
+                found.protocol_version or "HTTP1",
+                _health_check(found),
+                {key: str(value) for key, value in found.attributes.items()},
+                tuple(Target(item.id, item.port, item.timeline.state(now)) for item in registered),
+            )
+
+
+def _health_check(group: Any) -> HealthCheck:
+    port, matcher = group.health_check_port, group.matcher or {}
+    return HealthCheck(
+        group.health_check_protocol,
+        None if port in (None, "traffic-port") else int(port),
+        group.health_check_path or "/",
+        float(group.health_check_interval_seconds),
+        float(group.health_check_timeout_seconds),
+        int(group.healthy_threshold_count),
+        int(group.unhealthy_threshold_count),
+        str(matcher.get("HttpCode") or matcher.get("GrpcCode") or "200"),
+    )
+
+
+def _instances(world: World) -> Iterator[Instance]:
+    for found in world.instances():
+        if found.state != "terminated":
+            yield Instance(
+                found.id,
+                found.state,
+                found.placement.zone,
+                found.private_ip or "",
+                _user_data_digest(found.user_data),
+                world.ledger.boots.get(found.id, 0),
+            )
+
+
+def _user_data_digest(user_data: Any) -> str:
+    """As in the instance's tag; nothing without user data."""
+    if not user_data:
+        return ""
+    return digest(base64.b64decode(str(user_data)).hex(), _DIGITS)
+
+
+def _names(arn: str) -> tuple[str, ...]:
+    """The domain names of a certificate of ACM; nothing for one that is gone, or IAM's."""
+    from moto.acm.models import acm_backends
+
+    _, _, service, region, account, _ = arn.split(":", 5)
+    if service != "acm" or region not in acm_backends[account]:
+        return ()
+    found = acm_backends[account][region]._certificates.get(arn)
+    names: Iterable[str] = (found.common_name, *found.sans) if found else ()
+    return tuple(dict.fromkeys(str(name) for name in names if name))

@@ -1,0 +1,59 @@
+"""The local certificate authority, and the certificates it gives to HTTPS listeners."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import trustme
+
+from alb_reconcile.values import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LOCAL: Final = ("localhost", "127.0.0.1")
+_NAME: Final = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Certificate(NamedTuple):
+    """Two PEM files."""
+
+    chain: Path
+    key: Path
+
+
+class Authority:
+    """Signs what its `ca_file` (PEM) makes trusted. Both last as long as the object: a new one has a new key."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = trustme.CA()
+        self._issued: dict[tuple[str, ...], Certificate] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self.ca_file = folder / "ca.pem"
+        self._authority.cert_pem.write_to_path(self.ca_file)
+
+    def certify(self, names: Iterable[str]) -> Certificate:
+        """The certificate for domain names, `*.` in front allowed, and always for localhost and 127.0.0.1.
+
+        The same names get the same certificate. Those that no certificate can be for are left out.
+        """
+        wanted = [name for name in map(str.lower, names) if len(name) <= 253 and _NAME.fullmatch(name)]
+        key = tuple(dict.fromkeys([*wanted, *_LOCAL]))
+        if key not in self._issued:
+            self._issued[key] = self._issue(key)
+        return self._issued[key]
+
+    def _issue(self, names: tuple[str, ...]) -> Certificate:
+        issued = self._authority.issue_cert(*names)
+        stem = digest(list(names))
+        files = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
+        for part in issued.cert_chain_pems:
+            part.write_to_path(files.chain, append=part is not issued.cert_chain_pems[0])
+        files.key.touch(mode=0o600)
+        files.key.chmod(0o600)  # before there is anything in it, also where the file was there already
+        issued.private_key_pem.write_to_path(os.fspath(files.key))
+        return files

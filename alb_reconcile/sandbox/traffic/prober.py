@@ -1,0 +1,147 @@
+"""Health checks over HTTP: one request per target and interval, as the target group's settings want them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from alb_reconcile.local import HOST
+from alb_reconcile.sandbox.strict.health import Check
+from alb_reconcile.sandbox.traffic.picture import HealthCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_AGENT: Final = "ELB-HealthChecker/2.0"
+_SHORTEST: Final = 0.1
+"""Seconds between two checks of a target, however fast AWS's time runs."""
+Key = tuple[str, str, int]
+"""A registration: the target group's ARN, the instance's id, the target's port."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How a target is checked: its group's settings, and the local port that stands for all of the instance's.
+
+    With `is_shut_out` nothing comes through to it.
+    """
+
+    check: HealthCheck
+    host: str
+    local_port: int
+    http2: bool = False
+    is_shut_out: bool = False
+
+
+class Prober:
+    """Checks targets from a thread of its own. `clock` is AWS's, in seconds; intervals are divided by `speed`.
+
+    A check's time-out is HTTP time, which is never scaled. AWS ELB, 'Health checks for Application Load Balancer
+    target groups'.
+    """
+
+    def __init__(self, clock: Callable[[], float], speed: float) -> None:
+        self._clock, self._speed = clock, speed
+        self._results: deque[Check] = deque()
+        self._tasks: dict[Key, tuple[Probe, asyncio.Task[None]]] = {}
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
+        self._thread.start()
+
+    def watch(self, probes: Mapping[Key, Probe]) -> None:
+        """From now on these are checked, the new ones at once."""
+        self._loop.call_soon_threadsafe(self._watch, dict(probes))
+
+    def results(self) -> list[Check]:
+        """What has been found since the last time, in order."""
+        found = []
+        with suppress(IndexError):
+            while True:
+                found.append(self._results.popleft())
+        return found
+
+    def close(self) -> None:
+        """End it, and wait for that."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._leave())
+        self._loop.close()
+
+    async def _leave(self) -> None:
+        tasks = [task for _, task in self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for client in self._clients.values():
+            await client.aclose()
+
+    def _watch(self, probes: dict[Key, Probe]) -> None:
+        for key, (probe, task) in list(self._tasks.items()):
+            if probes.get(key) != probe:
+                task.cancel()
+                del self._tasks[key]
+        for key, probe in probes.items():
+            if key not in self._tasks:
+                self._tasks[key] = (probe, self._loop.create_task(self._check(key, probe)))
+
+    async def _check(self, key: Key, probe: Probe) -> None:
+        interval = max(_SHORTEST, probe.check.interval / self._speed)
+        while True:
+            began, started = self._clock(), time.monotonic()
+            reason = await self._ask(probe)
+            self._results.append(Check(*key, began, reason))
+            await asyncio.sleep(max(0.0, started + interval - time.monotonic()))
+
+    async def _ask(self, probe: Probe) -> str:
+        """Why the check failed, as code and description with a bar between; nothing if it passed."""
+        check = probe.check
+        url = f"{check.protocol.lower()}://{HOST}:{probe.local_port}{check.path}"
+        headers = {"Host": probe.host, "User-Agent": _AGENT, "Connection": "close"}
+        try:
+            async with asyncio.timeout(check.timeout):
+                if probe.is_shut_out:
+                    await asyncio.Event().wait()  # security groups drop packets: only the time-out ends it
+                request = self._client(probe.http2).stream("GET", url, headers=headers)
+                async with request as response:
+                    code = response.status_code
+        except TimeoutError:
+            return "Target.Timeout|Request timed out"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+            return "Target.FailedHealthChecks|Health checks failed"
+        if matches(check.matcher, code):
+            return ""
+        return f"Target.ResponseCodeMismatch|Health checks failed with these codes: [{code}]"
+
+    def _client(self, http2: bool) -> httpx.AsyncClient:
+        if http2 not in self._clients:
+            self._clients[http2] = httpx.AsyncClient(
+                verify=False,  # noqa: S501  # an ALB doesn't validate its targets' certificates either
+                http1=not http2,
+                http2=http2,
+                trust_env=False,
+                timeout=None,  # noqa: S113  # the whole check has one
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            )
+        return self._clients[http2]
+
+
+def matches(matcher: str, code: int) -> bool:
+    """Whether a group's matcher accepts the status code: 200, 200,202 or 200-399, or a mixture."""
+    for part in matcher.split(","):
+        first, _, last = part.strip().partition("-")
+        if first.isdigit() and int(first) <= code <= (int(last) if last.isdigit() else int(first)):
+            return True
+    return False

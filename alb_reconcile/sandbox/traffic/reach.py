@@ -1,0 +1,60 @@
+"""Whether security groups let a load balancer's requests through to a target."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.sandbox.strict.ec2_groups import ANY, Key, key_of
+from alb_reconcile.sandbox.strict.health import balancer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from alb_reconcile.sandbox.strict.world import World
+
+
+def find_shut_out(world: World) -> Iterator[tuple[str, str, int]]:
+    """The registrations (target group, instance, port) whose health checks no security group lets through.
+
+    AWS ELB, 'Target security groups': they 'must allow traffic from the load balancer' on the target's port and on
+    the health check's. That a rule covers one of the load balancer's nodes is enough here.
+    """
+    groups = {group.id: group for group in world.groups()}
+    for arn, targets in world.ledger.targets.items():
+        group, balancer = world.elb.target_groups.get(arn), balancer_of(world, arn)
+        if group is None or balancer is None:
+            continue
+        checked = str(group.health_check_port)
+        for target in targets.values():
+            instance = world.instance(target.id)
+            ports = {target.port, int(checked) if checked.isdigit() else target.port}
+            if instance and not all(_passes(world, groups, balancer, instance, port) for port in ports):
+                yield arn, target.id, target.port
+
+
+def _passes(world: World, groups: dict[str, Any], balancer: Any, instance: Any, port: int) -> bool:
+    theirs = [groups[name] for name in balancer.security_groups if name in groups]
+    nodes = [
+        world.ec2.enis[name].private_ip_address
+        for name in world.ledger.balancer_interfaces.get(balancer.arn, {}).values()
+        if name in world.ec2.enis
+    ]
+    out = [key_of(rule) for group in theirs for rule in group.egress_rules]
+    into = [key_of(rule) for group in instance.security_groups for rule in group.ingress_rules]
+    worn = {group.id for group in instance.security_groups}
+    return _lets(out, port, worn, [instance.private_ip]) and _lets(
+        into, port, {group.id for group in theirs}, nodes
+    )
+
+
+def _lets(rules: list[Key], port: int, groups: Collection[str], addresses: Collection[str | None]) -> bool:
+    """Whether a rule is for the port and for one of the peers. What a prefix list holds isn't known here: anything."""
+    for protocol, first, last, kind, peer in rules:
+        if protocol != ANY and (protocol != "tcp" or not int(first or 0) <= port <= int(last or 0)):
+            continue
+        if kind == "prefix" or (kind == "group" and peer in groups):
+            return True
+        if kind == "cidr" and any(ip_address(item) in ip_network(peer) for item in addresses if item):
+            return True
+    return False

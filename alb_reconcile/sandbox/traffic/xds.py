@@ -1,0 +1,208 @@
+"""Target groups and listeners as Envoy's resources, and the files that it reads them from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
+from alb_reconcile.sandbox.traffic.ports import HOST
+from alb_reconcile.sandbox.traffic.routes import LUA, name_of
+from alb_reconcile.values import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from alb_reconcile.sandbox.traffic.certificates import Certificate
+    from alb_reconcile.sandbox.traffic.picture import Listener, LoadBalancer, TargetGroup
+
+_TYPE: Final = "type.googleapis.com/envoy."
+_SCRIPT: Final = (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")
+_MOST: Final = 1_000_000_000  # no limit of Envoy's: an ALB has none at this scale
+_CASE: Final = {  # HTTP/1.1 header names as they were sent, and X-Forwarded-For instead of x-forwarded-for
+    "stateful_formatter": {
+        "name": "preserve_case",
+        "typed_config": {
+            "@type": f"{_TYPE}extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+            "formatter_type_on_envoy_headers": "PROPER_CASE",
+        },
+    }
+}
+_POLICIES: Final = {"least_outstanding_requests": "LEAST_REQUEST", "weighted_random": "RANDOM"}
+
+
+def file_source(file: Path) -> dict[str, Any]:
+    """A ConfigSource: Envoy reads the file again whenever another one takes its place."""
+    return {"path_config_source": {"path": str(file)}, "resource_api_version": "V3"}
+
+
+class Files:
+    """The files in one folder. A new version takes the old one's place at once, whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._versions: dict[str, str] = {}
+
+    def path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    def write(self, name: str, resources: Sequence[Mapping[str, Any]]) -> str:
+        """Returns the version, which is the same for the same resources. Then nothing is written."""
+        version = digest(list(resources), 16)
+        if self._versions.get(name) != version:
+            part = self._folder / f"{name}.part"
+            part.write_text(
+                json.dumps({"version_info": version, "resources": list(resources)}), encoding="utf-8"
+            )
+            part.replace(self.path(name))
+            self._versions[name] = version
+        return version
+
+    def forget(self) -> None:
+        """Write everything anew, even where it is as it was."""
+        self._versions.clear()
+
+    def remove(self, name: str) -> None:
+        self._versions.pop(name, None)
+        self.path(name).unlink(missing_ok=True)
+
+
+def choose_ports(group: TargetGroup, addresses: Mapping[str, int], nowhere: int) -> Counter[int]:
+    """The local ports that a group's requests go to, with the number of targets on each.
+
+    AWS ELB, 'Health checks': to the healthy targets, or to all that are registered where none is (fail-open). Those
+    that drain or aren't in use get none. Instances without an address are at the port `nowhere`.
+    """
+    states = (
+        {"healthy"} if any(item.state == "healthy" for item in group.targets) else {"initial", "unhealthy"}
+    )
+    chosen = [item.instance_id for item in group.targets if item.state in states]
+    return Counter(addresses.get(name, nowhere) for name in chosen)
+
+
+def endpoints(group: TargetGroup, ports: Mapping[int, int]) -> dict[str, Any]:
+    """Envoy's ClusterLoadAssignment."""
+    chosen = [
+        {"endpoint": {"address": _address(port)}, "load_balancing_weight": count}
+        for port, count in sorted(ports.items())
+    ]
+    return {
+        "@type": f"{_TYPE}config.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": name_of(group.arn),
+        "endpoints": [{"lb_endpoints": chosen}] if chosen else [],
+    }
+
+
+def cluster(group: TargetGroup, file: Path, speed: float) -> dict[str, Any]:
+    """Envoy's Cluster, whose endpoints are in the file. Slow start is a time of AWS, so `speed` divides it."""
+    policy = _POLICIES.get(group.attributes.get("load_balancing.algorithm.type", ""), "ROUND_ROBIN")
+    slow = float(group.attributes.get("slow_start.duration_seconds") or 0)
+    http = {"http_protocol_options": {"header_key_format": _CASE}}
+    if group.protocol_version in ("HTTP2", "GRPC"):
+        http = {"http2_protocol_options": {}}
+    made: dict[str, Any] = {
+        "@type": f"{_TYPE}config.cluster.v3.Cluster",
+        "name": name_of(group.arn),
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": file_source(file)},
+        "connect_timeout": "10s",
+        "lb_policy": policy,
+        "circuit_breakers": {"thresholds": [dict.fromkeys(_LIMITS, _MOST)]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": http,
+            }
+        },
+    }
+    if slow and policy == "ROUND_ROBIN":
+        window = {"slow_start_window": f"{slow / speed:.3f}s"}
+        made["round_robin_lb_config"] = {"slow_start_config": window}
+    if group.protocol == "HTTPS":
+        alpn = ["h2"] if "http2_protocol_options" in http else ["http/1.1"]
+        made["transport_socket"] = _tls("Upstream", {"common_tls_context": {"alpn_protocols": alpn}})
+    return made
+
+
+_LIMITS: Final = ("max_connections", "max_pending_requests", "max_requests")
+
+
+def listener(
+    balancer: LoadBalancer,
+    found: Listener,
+    port: int,
+    routes: Path,
+    certificates: Sequence[Certificate],
+) -> dict[str, Any]:
+    """Envoy's Listener on a local port, whose routes are in the file. The first certificate is the default one.
+
+    Nothing of the rules is in it, so that changing them leaves it, and its connections, alone.
+    """
+    secure = found.protocol == "HTTPS"
+    h2 = secure and balancer.attributes.get("routing.http2.enabled", "true") == "true"
+    chain: dict[str, Any] = {"filters": [_manager(balancer, found, routes, "AUTO" if h2 else "HTTP1")]}
+    if secure:
+        pairs = [
+            {"certificate_chain": {"filename": str(c.chain)}, "private_key": {"filename": str(c.key)}}
+            for c in certificates
+        ]
+        alpn = ["h2", "http/1.1"] if h2 else ["http/1.1"]
+        context = {"common_tls_context": {"tls_certificates": pairs, "alpn_protocols": alpn}}
+        chain["transport_socket"] = _tls("Downstream", context)
+    return {
+        "@type": f"{_TYPE}config.listener.v3.Listener",
+        "name": name_of(found.arn),
+        "address": _address(port),
+        "filter_chains": [chain],
+    }
+
+
+def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) -> dict[str, Any]:
+    idle = f"{balancer.attributes.get('idle_timeout.timeout_seconds') or 60}s"
+    longest = f"{balancer.attributes.get('client_keep_alive.seconds') or 3600}s"
+    router = {"@type": f"{_TYPE}extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
+    lua = {
+        "@type": f"{_TYPE}extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": _SCRIPT},
+    }
+    manager = {
+        "@type": f"{_TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "front",
+        "codec_type": codec,
+        "server_name": SERVER,
+        "server_header_transformation": "PASS_THROUGH",
+        "rds": {"route_config_name": name_of(found.arn), "config_source": file_source(routes)},
+        "http_filters": [
+            {"name": LUA, "typed_config": lua},
+            {"name": "envoy.filters.http.router", "typed_config": router},
+        ],
+        "local_reply_config": own_answers(),
+        "use_remote_address": True,
+        "skip_xff_append": True,  # X-Forwarded-For comes with the routes, as its processing mode says
+        "generate_request_id": False,
+        "stream_idle_timeout": idle,
+        "common_http_protocol_options": {"idle_timeout": idle, "max_connection_duration": longest},
+        "http1_safe_max_connection_duration": True,
+        "drain_timeout": "1s",  # between an idle connection's last notice and its end
+        "http_protocol_options": {
+            "accept_http_10": True,
+            "default_host_for_http_10": balancer.dns_name,
+            "header_key_format": _CASE,
+        },
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "max_request_headers_kb": 64,
+        # Envoy lets clients from inside steer it by x-envoy-* headers: nobody comes from here
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
+    }
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def _tls(side: str, context: dict[str, Any]) -> dict[str, Any]:
+    kind = f"{_TYPE}extensions.transport_sockets.tls.v3.{side}TlsContext"
+    return {"name": "envoy.transport_sockets.tls", "typed_config": {"@type": kind, **context}}
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": HOST, "port_value": port}}

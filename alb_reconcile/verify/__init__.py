@@ -1,0 +1,1 @@
+"""Real requests through each listener and rule, and what their answers prove."""

@@ -1,0 +1,80 @@
+"""Whose answer it is: a header or a field of the JSON body that says which target sent it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST = 200
+_NAMES = 12
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How to attribute answers. `name` is a header's, or a field's, with dots between levels."""
+
+    how: Literal["header", "json", "none"]
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Attribution:
+        """`header:NAME`, `json:FIELD` or `none`. Raises ValueError."""
+        how, colon, name = text.partition(":")
+        if text == "none":
+            return cls("none")
+        if how == "header" and re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name):
+            return cls("header", name)
+        if how == "json" and colon and re.fullmatch(r"[^\s.]{1,100}(\.[^\s.]{1,100}){0,5}", name):
+            return cls("json", name)
+        raise ValueError(f"{text!r} is no attribution; write header:NAME, json:FIELD or none")
+
+    def __str__(self) -> str:
+        return {"header": f"header {self.name}", "json": f'JSON field "{self.name}"', "none": "none"}[
+            self.how
+        ]
+
+
+DEMO: Final = Attribution("json", "instance_id")
+"""What the demo's web API says."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an answer says of where it comes from. `seen` are the names that it has instead, for whoever chose another."""
+
+    target: str | None = None
+    version: str | None = None
+    seen: tuple[str, ...] = ()
+
+
+def attribute(how: Attribution, headers: Mapping[str, str], body: bytes) -> Origin:
+    """Read an answer. `headers` are looked up without regard to case by their own type, or in lower case."""
+    fields = _fields(headers, body) if how.how != "none" else {}
+    version = _text(fields.get("version"))
+    if how.how == "header":
+        target = _text(headers.get(how.name.lower()))
+        return Origin(target, version, () if target else tuple(sorted(headers))[:_NAMES])
+    value: Any = fields
+    for name in how.name.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    target = _text(value)
+    return Origin(target, version, () if target else tuple(sorted(fields))[:_NAMES])
+
+
+def _fields(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    if "json" not in headers.get("content-type", "").lower() and body.lstrip()[:1] != b"{":
+        return {}
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):  # cut off, or never meant to be read
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return str(value)[:_LONGEST] if isinstance(value, str | int) and value != "" else None

@@ -1,0 +1,274 @@
+"""What the answers to one check prove: tallied as they come, judged at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.verify.checks import Check
+from alb_reconcile.verify.client import ERRORS
+from alb_reconcile.verify.expect import Statuses, mismatch
+from alb_reconcile.verify.shares import ENOUGH, Group, Target, expected_shares, is_within
+
+if TYPE_CHECKING:
+    from alb_reconcile.verify.attribution import Attribution
+    from alb_reconcile.verify.load import Answer
+
+GIVE_UP: Final = 5
+"""Errors in a row, without a single answer before them, after which a check is given up."""
+_MOST: Final = 1000
+"""Kinds of statuses, targets and texts that are counted apart: what answers may be anything."""
+_LISTED: Final = 3
+
+
+@dataclass(frozen=True)
+class TargetShare:
+    """What one target got. `expected` is a share from 0 to 1, None where none can be told; `within` None: not judged."""
+
+    target: Target
+    group: str
+    answers: int
+    share: float | None
+    expected: float | None
+    within: bool | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one check. Latencies in ms: p50, p95 and p99 of the answers.
+
+    `state`: ok, failed, skipped or unreachable.
+    """
+
+    check: Check
+    state: str
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    requests: int = 0
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    protocols: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
+    shares: tuple[TargetShare, ...] = ()
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    unattributed: int = 0
+    websocket: str | None = None
+    """None: not tried; empty: it works; else what went wrong."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is no reason to fail."""
+        return self.state in ("ok", "skipped")
+
+
+@dataclass
+class Tally:
+    """The answers to one check, counted as they come."""
+
+    check: Check
+    statuses: Statuses
+    ports: Mapping[int, int]
+    requests: int = 0
+    seen: Counter[int] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    details: dict[str, str] = field(default_factory=dict)
+    latencies: list[float] = field(default_factory=list)
+    protocols: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    targets: Counter[str] = field(default_factory=Counter)
+    unattributed: int = 0
+    names: tuple[str, ...] = ()
+    """What the first answer without attribution had instead."""
+    mismatches: Counter[str] = field(default_factory=Counter)
+    websocket: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, answer: Answer) -> None:
+        """Count one answer, or the lack of it."""
+        reply = answer.reply
+        self.requests += 1
+        if reply.status is None:
+            self.errors[reply.error] += 1
+            self.details.setdefault(reply.error, reply.detail)
+            return
+        self.latencies.append(answer.latency)
+        self.seen[reply.status] += 1
+        self.protocols[reply.http] += 1
+        _count(self.versions, reply.version)
+        wrong = mismatch(self.check.action, answer.shot, reply, self.statuses, self.ports)
+        if not wrong and answer.shot.http == "2" and reply.http != "2":
+            wrong = f"HTTP/{reply.http} was spoken instead of HTTP/2"
+        _count(self.mismatches, wrong)
+        if not self.check.action.forward:
+            return
+        _count(self.targets, reply.target)
+        if reply.target is None and not wrong:
+            self.unattributed += 1
+            self.names = self.names or reply.seen
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether sending more is in vain."""
+        return not self.seen and sum(self.errors.values()) >= GIVE_UP
+
+
+def _count(counter: Counter[str], text: str | None) -> None:
+    if text:
+        counter[text if text in counter or len(counter) < _MOST else "(others)"] += 1
+
+
+def judge(
+    tally: Tally, groups: Mapping[str, Group], after: Mapping[str, Group], how: Attribution, sigmas: float
+) -> Finding:
+    """The finding of a check from its answers. `groups` and `after`: the target groups before and after, by ARN."""
+    check, notes = tally.check, list(tally.notes)
+    problems = [
+        f"{count} of {tally.requests} requests: {ERRORS[kind]}"
+        + (f" ({detail})" if (detail := tally.details[kind]) else "")
+        for kind, count in sorted(tally.errors.items())
+    ]
+    if not tally.requests:
+        problems.append("the time was over before a request was sent; give it a longer --duration")
+    if tally.is_given_up:
+        problems.append(f"given up after {tally.requests} requests without an answer")
+    problems += _mismatches(tally)
+    if tally.websocket:
+        problems.append(f"WebSocket: {tally.websocket}")
+    shares: tuple[TargetShare, ...] = ()
+    unknown: dict[str, int] = {}
+    if check.action.forward:
+        forwarded = {str(item.target_group): groups[str(item.target_group)] for item in check.action.forward}
+        asked = {str(item.target_group) for item in check.action.forward if item.weight}
+        for arn, group in forwarded.items():
+            (problems if arn in asked else notes).extend(_on_health(group))
+        problems += [
+            f"{groups[str(item.target_group)].name} has no registered targets"
+            for item in check.action.forward
+            if item.weight and not groups[str(item.target_group)].targets
+        ]
+        shares, more = _shares(tally, forwarded, after, how, sigmas)
+        known = {
+            target.id for item in (*forwarded.values(), *_after(forwarded, after)) for target in item.targets
+        }
+        unknown = {name: count for name, count in sorted(tally.targets.items()) if name not in known}
+        problems += _on_attribution(tally, how, unknown) + _on_shares(shares)
+        notes += more
+    return Finding(
+        check=check,
+        state="failed" if problems else "ok",
+        problems=tuple(problems),
+        notes=tuple(notes),
+        requests=tally.requests,
+        statuses=dict(sorted(tally.seen.items())),
+        errors=dict(sorted(tally.errors.items())),
+        latency=percentiles(tally.latencies),
+        protocols=dict(sorted(tally.protocols.items())),
+        versions=dict(sorted(tally.versions.items())),
+        shares=shares,
+        unknown=unknown,
+        unattributed=tally.unattributed if how.how != "none" else 0,
+        websocket=tally.websocket,
+    )
+
+
+def _mismatches(tally: Tally) -> list[str]:
+    rows = sorted(tally.mismatches.items(), key=lambda row: (-row[1], row[0]))
+    texts = [f"{count} of {tally.requests} requests: {text}" for text, count in rows[:_LISTED]]
+    rest = sum(count for _, count in rows[_LISTED:])
+    return texts + ([f"{rest} more with other answers than expected"] if rest else [])
+
+
+def _after(groups: Mapping[str, Group], after: Mapping[str, Group]) -> list[Group]:
+    return [after[arn] for arn in groups if arn in after]
+
+
+def _on_health(group: Group) -> list[str]:
+    """Registered targets are expected to answer; those that can't are named."""
+    if group.fails_open:
+        return [f"no target of {group.name} is healthy, so that all of them get requests (fail-open)"]
+    ill = [item.label for item in group.targets if item.health not in ("healthy", "draining")]
+    return (
+        [f"{', '.join(ill)} of {group.name}: not healthy, so that the others get all requests"] if ill else []
+    )
+
+
+def _shares(
+    tally: Tally, groups: Mapping[str, Group], after: Mapping[str, Group], how: Attribution, sigmas: float
+) -> tuple[tuple[TargetShare, ...], list[str]]:
+    """Each target's share, and why some can't be judged."""
+    expected = expected_shares(tally.check.action.forward, groups)
+    total = sum(tally.targets.values())
+    moved = any(
+        {item.id for item in group.serving} != {item.id for item in after[arn].serving}
+        for arn, group in groups.items()
+        if arn in after
+    )
+    notes = [
+        f"{group.name}: {group.uneven}, so that its targets' shares aren't judged"
+        for group in groups.values()
+        if group.uneven
+    ]
+    if how.how == "none":
+        notes.append("answers aren't attributed to targets (--attribute none), so that shares aren't judged")
+    elif moved:
+        notes.append("targets' health changed meanwhile, so that shares aren't judged; verify again")
+    elif 0 < total < ENOUGH:
+        notes.append(f"{total} requests are too few to judge shares; {ENOUGH} are enough")
+    places: dict[str, list[tuple[Group, Target]]] = {}
+    for group in groups.values():
+        for target in group.targets:
+            places.setdefault(target.id, []).append((group, target))
+    rows = []
+    for name, found in places.items():
+        (group, target), count, share = found[0], tally.targets[name], expected.get(name, 0.0)
+        judged = how.how != "none" and not moved and total >= ENOUGH
+        # of a group that needn't share equally only the sum is known: told apart where one target has it all
+        judged = judged and not any(item.uneven and len(item.serving) > 1 for item, _ in found)
+        within = is_within(count, total, share, sigmas) if judged else None
+        part = count / total if how.how != "none" and total else None
+        rows.append(TargetShare(target, group.name, count, part, share, within))
+    return tuple(rows), notes
+
+
+def _on_attribution(tally: Tally, how: Attribution, unknown: Mapping[str, int]) -> list[str]:
+    problems = []
+    if tally.unattributed and how.how != "none":
+        instead = f"they have {', '.join(tally.names)}" if tally.names else "their bodies aren't JSON objects"
+        problems.append(
+            f"{tally.unattributed} answers have no {how}, so that nobody knows which target sent them ({instead}); choose --attribute"
+        )
+    if unknown:
+        names = ", ".join(list(unknown)[:_LISTED]) + (", …" if len(unknown) > _LISTED else "")
+        problems.append(
+            f"{sum(unknown.values())} answers come from targets that aren't registered: {names}; who sends them, or is {how} the wrong --attribute?"
+        )
+    return problems
+
+
+def _on_shares(shares: tuple[TargetShare, ...]) -> list[str]:
+    problems = []
+    for row in shares:
+        if row.within is False and row.share is not None and row.expected is not None:
+            if not row.answers:
+                problems.append(f"{row.target.label} never answered; {row.expected:.1%} was to be expected")
+            else:
+                problems.append(
+                    f"{row.target.label} answered {row.share:.1%} of the requests instead of {row.expected:.1%}: more than chance"
+                )
+    return problems
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """p50, p95 and p99 in ms (nearest rank); nothing of nothing."""
+    ordered = sorted(seconds)
+    return (
+        {
+            f"p{rank}": round(ordered[max(0, -(-rank * len(ordered) // 100) - 1)] * 1000, 1)
+            for rank in (50, 95, 99)
+        }
+        if ordered
+        else {}
+    )

@@ -1,0 +1,103 @@
+"""Load at an open rate: requests start when they are due, whether or not earlier ones have been answered."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alb_reconcile.verify.client import Reply, Shot
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from alb_reconcile.verify.client import Client
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A request and what came of it. Times in seconds.
+
+    `at`: when it was due, from the start of the load; `waited`: how much later it started, because `concurrency`
+    others were under way; `latency`: from its start to the last byte, or to the error.
+    """
+
+    shot: Shot
+    at: float
+    waited: float
+    latency: float
+    reply: Reply
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status; None without an answer."""
+        return self.reply.status
+
+    @property
+    def error(self) -> str:
+        """The kind of error; empty with an answer."""
+        return self.reply.error
+
+    @property
+    def target(self) -> str | None:
+        """The target that the answer is attributed to."""
+        return self.reply.target
+
+    @property
+    def version(self) -> str | None:
+        """The version that the target says it has."""
+        return self.reply.version
+
+
+async def send(
+    plan: Iterable[Shot], client: Client, *, rate: float, concurrency: int, duration: float | None = None
+) -> AsyncIterator[Answer]:
+    """Send what `plan` yields, `rate` a second, and yield the answers as they come.
+
+    At most `concurrency` are under way; what is due meanwhile starts late, and says so. `plan` is asked for the next
+    shot only when it is due, and may be endless: no request starts after `duration` seconds. Whoever stops reading
+    (aclose) ends it, requests under way included.
+    """
+    loop = asyncio.get_running_loop()
+    answers: asyncio.Queue[Answer | BaseException | None] = asyncio.Queue()
+    slots = asyncio.Semaphore(concurrency)
+    began = loop.time()
+
+    async def one(shot: Shot, due: float) -> None:
+        started = loop.time()
+        try:
+            reply = await client.fire(shot)
+        finally:
+            slots.release()
+        ended = loop.time()
+        answers.put_nowait(Answer(shot, due - began, started - due, ended - started, reply))
+
+    async def start() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                shots, number = iter(plan), 0
+                while duration is None or number / rate < duration:
+                    due = began + number / rate
+                    await asyncio.sleep(due - loop.time())
+                    await slots.acquire()
+                    if duration is not None and loop.time() - began > duration:
+                        break
+                    shot = next(shots, None)
+                    if shot is None:
+                        break
+                    group.create_task(one(shot, due))
+                    number += 1
+        except BaseExceptionGroup as errors:
+            answers.put_nowait(errors.exceptions[0])
+        else:
+            answers.put_nowait(None)
+
+    starting = asyncio.create_task(start())
+    try:
+        while (answer := await answers.get()) is not None:
+            if isinstance(answer, BaseException):
+                raise answer
+            yield answer
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)

@@ -1,0 +1,105 @@
+"""The line from checks to a report: find the way, send, tally, judge."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alb_reconcile.errors import InterruptedRun
+from alb_reconcile.verify.checks import Check, names_of_targets, notes_on_groups, plan_checks
+from alb_reconcile.verify.judge import Finding, Tally, judge
+from alb_reconcile.verify.shares import Group, read_targets
+from alb_reconcile.verify.site import Settings, Site, VerifyError, drop_unreachable
+from alb_reconcile.verify.volley import send_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings on a stack, in the order of its listeners and rules."""
+
+    stack: str
+    region: str
+    account: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was expected to answer did so as expected."""
+        return all(item.ok for item in self.findings)
+
+
+async def verify_stack(
+    site: Site, settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]
+) -> Report:
+    """Send real requests and judge the answers.
+
+    Raises VerifyError where there is nothing to verify, InterruptedRun as soon as `stopping` is set.
+    """
+    working = asyncio.ensure_future(_verify(site, settings, say))
+    halting = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({working, halting}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise InterruptedRun("interrupted; nothing is judged")
+        return working.result()
+    finally:
+        for task in (working, halting):
+            task.cancel()
+        await asyncio.gather(working, halting, return_exceptions=True)
+
+
+async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) -> Report:
+    discovery, where = site.discovery, f"{site.stack} in {site.region} (account {site.discovery.account})"
+    if not any(not item.is_gone for item in discovery.resources):
+        raise VerifyError(f"nothing of {where} exists, so that there is nothing to verify; run apply first")
+    checks = plan_checks(discovery, site.desired, settings.choice)
+    if not checks:
+        raise VerifyError(f"the spec of {where} has no listeners, so that there is nothing to verify")
+    checks = await drop_unreachable(checks, site, settings, say)
+    groups = await _groups(checks, site)
+    tallies = {
+        str(check.address): Tally(check, settings.statuses, _local_ports(site))
+        for check in checks
+        if check.state == "send"
+    }
+    await send_all(tallies, site, settings, groups, say)
+    after = await _groups(checks, site)
+    findings = []
+    for check in checks:
+        tally = tallies.get(str(check.address))
+        if tally is None:
+            findings.append(_unsent(check))
+        else:
+            findings.append(judge(tally, groups, after, settings.attribution, settings.tolerance))
+    return Report(site.stack, site.region, discovery.account, tuple(findings))
+
+
+def _unsent(check: Check) -> Finding:
+    """A default action that rules leave nothing for is no mistake, a rule that nothing can reach is one."""
+    if check.state == "skipped" or (check.state == "unreachable" and check.is_default):
+        return Finding(check, "skipped", notes=(check.reason,))
+    state = "unreachable" if check.state == "unreachable" else "failed"
+    return Finding(check, state, problems=(check.reason,))
+
+
+async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
+    """The target groups that the checks' forwards name, by ARN, as they are now."""
+    arns = sorted(
+        {str(item.target_group) for check in checks if check.state == "send" for item in check.action.forward}
+    )
+    names, notes = names_of_targets(site.discovery), notes_on_groups(site.discovery, site.desired)
+    healths = await asyncio.gather(*(site.health(arn) for arn in arns))
+    groups = {}
+    for arn, health in zip(arns, healths, strict=True):
+        name, uneven = notes.get(arn, (arn.rpartition(":")[2], ""))
+        groups[arn] = Group(arn, name, read_targets(health, names), uneven)
+    return groups
+
+
+def _local_ports(site: Site) -> dict[int, int]:
+    """The listeners' ports by the local ones that stand for them."""
+    return {item.port: item.listener_port for item in site.endpoints.values()}

@@ -1,0 +1,108 @@
+"""Where a stack's listeners answer, and how much is to be sent to them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from alb_reconcile.discover import Discovery
+from alb_reconcile.errors import ReconcileError
+from alb_reconcile.kind import Desired
+from alb_reconcile.values import Address
+from alb_reconcile.verify.attribution import DEMO, Attribution
+from alb_reconcile.verify.checks import Check, Choice
+from alb_reconcile.verify.client import Endpoint
+from alb_reconcile.verify.expect import ANSWERED, Statuses
+
+PATIENCE: Final = 180.0
+"""Seconds until a new load balancer's name resolves."""
+_POLL: Final = 2.0
+
+Health = Mapping[str, Mapping[str, Any]]
+"""DescribeTargetHealth's TargetHealth by `target:port`."""
+
+
+class VerifyError(ReconcileError):
+    """There is nothing that could be verified; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is sent and how it is judged. `rate` in requests a second over all, times in seconds.
+
+    `requests` go to each forward, `duration` replaces them; `http`: 1.1, 2 or both, on HTTPS; `websocket`: a path.
+    """
+
+    choice: Choice = field(default_factory=Choice)
+    requests: int = 100
+    duration: float | None = None
+    rate: float = 50
+    concurrency: int = 10
+    http: Literal["1.1", "2", "both"] = "both"
+    websocket: str | None = None
+    attribution: Attribution = DEMO
+    statuses: Statuses = ANSWERED
+    timeout: float = 10
+    tolerance: float = 3
+    patience: float = PATIENCE
+
+
+@dataclass(frozen=True)
+class Site:
+    """The stack as it is, and the ways to it: `endpoints` by listener ARN, `health` asks DescribeTargetHealth.
+
+    `absent` is why a listener may have no endpoint.
+    """
+
+    stack: str
+    region: str
+    discovery: Discovery
+    desired: Mapping[Address, Desired]
+    endpoints: Mapping[str, Endpoint]
+    health: Callable[[str], Awaitable[Health]]
+    absent: str = "nobody knows where it can be reached"
+
+
+async def drop_unreachable(
+    checks: tuple[Check, ...], site: Site, settings: Settings, say: Callable[[str], None]
+) -> tuple[Check, ...]:
+    """The checks, without requests where the listener can't be reached."""
+    lost: dict[str, str] = {}
+    wanted = {check.listener for check in checks if check.state == "send"}
+    hosts = {site.endpoints[arn].host for arn in wanted if arn in site.endpoints}
+    unresolved = dict(
+        zip(
+            hosts,
+            await asyncio.gather(*(_resolve(host, settings.patience, say) for host in hosts)),
+            strict=True,
+        )
+    )
+    for arn in wanted:
+        endpoint = site.endpoints.get(arn)
+        lost[arn] = unresolved[endpoint.host] if endpoint else site.absent
+    return tuple(
+        replace(check, state="missing", reason=lost[check.listener]) if lost.get(check.listener) else check
+        for check in checks
+    )
+
+
+async def _resolve(host: str, patience: float, say: Callable[[str], None]) -> str:
+    """Wait until a name resolves. Returns what is wrong if it doesn't."""
+    loop = asyncio.get_running_loop()
+    deadline, said = loop.time() + patience, False
+    while True:
+        try:
+            await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            if loop.time() >= deadline:
+                why = getattr(error, "strerror", None) or str(error)
+                return f"{host} doesn't resolve ({why}, after {patience:.0f} s); check DNS, or wait: a new load balancer's name takes minutes"
+            if not said:
+                say(f"waits up to {patience:.0f} s for {host} to resolve")
+                said = True
+            await asyncio.sleep(min(_POLL, max(0.0, deadline - loop.time())))
+        else:
+            return ""

@@ -1,0 +1,138 @@
+"""Which requests go to which check, in which order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.verify.checks import Check, plan_checks
+from alb_reconcile.verify.client import Client, Shot
+from alb_reconcile.verify.load import send
+from alb_reconcile.verify.site import Settings, Site, VerifyError
+from alb_reconcile.verify.websocket import try_websocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from alb_reconcile.verify.judge import Tally
+    from alb_reconcile.verify.shares import Group
+
+FEW: Final = 3
+"""Requests for what isn't a forward: their answers don't vary."""
+_FRESH: Final = 10
+"""Each so many-th request over HTTP/1.1 has a connection of its own."""
+
+
+async def send_all(
+    tallies: Mapping[str, Tally],
+    site: Site,
+    settings: Settings,
+    groups: Mapping[str, Group],
+    say: Callable[[str], None],
+) -> None:
+    """Send all requests of all checks, and tally their answers. Raises VerifyError if a --ca-file can't be used."""
+    rounds = [_shots(tally, site, settings, groups) for tally in tallies.values()]
+    planned = sum(_amount(tally.check, settings, groups) for tally in tallies.values())
+    if rounds:
+        length = settings.duration or planned / settings.rate
+        say(f"sends requests for about {max(1, round(length))} s, {settings.rate:g} a second")
+    async with Client.opened(settings.attribution, settings.timeout) as client:
+        _prepare(client, site)
+        answers = send(
+            mix(rounds, random.Random()),  # noqa: S311  # no secret depends on it
+            client,
+            rate=settings.rate,
+            concurrency=settings.concurrency,
+            duration=settings.duration,
+        )
+        async for answer in answers:
+            tallies[answer.shot.key].add(answer)
+        if settings.websocket:
+            await _try_websockets(tallies, site, settings, client)
+
+
+def _prepare(client: Client, site: Site) -> None:
+    """A file of authorities that can't be read is told before anything is sent."""
+    for trust in {item.tls for item in site.endpoints.values() if item.tls is not None}:
+        try:
+            client.context(trust, "1.1", check_name=True)
+        except OSError as error:
+            raise VerifyError(
+                f"{trust.ca_file} can't be used as --ca-file: {error.strerror or error}; name a file of PEM certificates"
+            ) from None
+
+
+def _amount(check: Check, settings: Settings, groups: Mapping[str, Group]) -> int:
+    """How many requests a check gets. A forward to nobody varies as little as a redirect."""
+    served = any(groups[str(item.target_group)].serving for item in check.action.forward)
+    return settings.requests if served else min(FEW, settings.requests)
+
+
+def _shots(tally: Tally, site: Site, settings: Settings, groups: Mapping[str, Group]) -> Iterator[Shot]:
+    """A check's requests, for as long as it makes sense to send more."""
+    check = tally.check
+    amount = _amount(check, settings, groups)
+    versions = _versions(check, settings)
+    endless = settings.duration is not None and amount > FEW
+    for number in itertools.count() if endless else range(max(amount, len(versions))):
+        if tally.is_given_up:
+            return
+        yield replace(
+            _shot(check, site),
+            http=versions[number % len(versions)],
+            fresh=number % _FRESH >= _FRESH - len(versions),
+        )
+
+
+def _shot(check: Check, site: Site) -> Shot:
+    if check.request is None:
+        raise AssertionError("a check without a request was sent")
+    return Shot(
+        str(check.address),
+        site.endpoints[check.listener],
+        check.request,
+        check_name=check.exact_host,
+        keep_body=not check.action.forward,
+    )
+
+
+def _versions(check: Check, settings: Settings) -> list[str]:
+    if check.scheme != "https":
+        return ["1.1"]
+    if settings.http == "both":
+        return ["1.1", "2"] if check.http2 else ["1.1"]
+    return [settings.http]
+
+
+def mix(rounds: list[Iterator[Shot]], dice: random.Random) -> Iterator[Shot]:
+    """All shots, each round's in its order, but the rounds at random.
+
+    In turns, two rules that share a target group would each meet every second of its targets only.
+    """
+    while rounds:
+        item = dice.choice(rounds)
+        shot = next(item, None)
+        if shot is None:
+            rounds.remove(item)
+        else:
+            yield shot
+
+
+async def _try_websockets(
+    tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client
+) -> None:
+    """One WebSocket through each forward that takes the path and answers at all."""
+    choice = replace(settings.choice, path=settings.websocket or "/")
+    others = {item.address: item for item in plan_checks(site.discovery, site.desired, choice)}
+    for tally in tallies.values():
+        check = others[tally.check.address]
+        if not check.action.forward or tally.is_given_up:
+            continue
+        if check.request is None or check.request.path != settings.websocket or check.request.method != "GET":
+            tally.notes.append(
+                f"{settings.websocket} isn't a path that comes here, so that no WebSocket was tried"
+            )
+            continue
+        tally.websocket = await try_websocket(_shot(check, site), client)

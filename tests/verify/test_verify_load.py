@@ -1,0 +1,338 @@
+"""The sender: at an open rate, over several connections, with every kind of failure told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from alb_reconcile.verify.attribution import DEMO, Attribution, attribute
+from alb_reconcile.verify.client import MAX_BODY, Client, Endpoint, Reply, Shot, Trust
+from alb_reconcile.verify.load import Answer, send
+from alb_reconcile.verify.matching import Request
+from alb_reconcile.verify.websocket import try_websocket
+from tests.verify import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+HOST = "shop.example.com"
+
+
+def at(port: int, listener: int = 80, tls: Trust | None = None) -> Endpoint:
+    return Endpoint("127.0.0.1", port, listener, tls)
+
+
+def fire(
+    shots: list[Shot],
+    *,
+    how: Attribution = DEMO,
+    timeout: float = 20,
+    rate: float = 500,
+    concurrency: int = 10,
+    duration: float | None = None,
+) -> list[Answer]:
+    async def main() -> list[Answer]:
+        async with Client.opened(how, timeout) as client:
+            answers = send(shots, client, rate=rate, concurrency=concurrency, duration=duration)
+            return [answer async for answer in answers]
+
+    return asyncio.run(main())
+
+
+def one(shot: Shot, *, timeout: float = 20) -> Reply:
+    return fire([shot], timeout=timeout)[0].reply
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> servers.Authority:
+    return servers.Authority(tmp_path)
+
+
+class TestSending:
+    """What arrives, and what is said of the answers."""
+
+    def test_requests_as_they_are_meant(self) -> None:
+        with servers.front(servers.in_turn("i-1")) as front:
+            request = Request(HOST, "/a/../b/%7e\"'", query=(("q", "a b"),), headers=(("X-Stage", "canary"),))
+            [answer] = fire([Shot("k", at(front.port, 8080), request)])
+            assert front.log == [("GET", f"{HOST}:8080", "/a/../b/%7e\"'?q=a+b")]
+        assert (answer.shot.key, answer.status, answer.error) == ("k", 200, "")
+        assert (answer.target, answer.version, answer.reply.http) == ("i-1", "v1", "1.1")
+        assert answer.latency > 0
+
+    def test_several_connections_some_of_them_fresh(self) -> None:
+        with servers.front(servers.in_turn("i-1", "i-2")) as front:
+            shots = [Shot("k", at(front.port), Request(HOST), fresh=i % 10 == 9) for i in range(40)]
+            answers = fire(shots, concurrency=1)
+            assert Counter(answer.target for answer in answers) == {"i-1": 20, "i-2": 20}
+            # one at a time: four pools, and a new connection after each of the four fresh ones but the last
+            assert 4 <= front.connections <= 8
+
+    def test_cookies_are_not_sent_back(self) -> None:
+        cookies = []
+
+        def route(method: str, host: str, target: str, headers: dict[str, str]) -> servers.Answer:
+            cookies.append(headers.get("Cookie"))
+            return 200, {"Set-Cookie": "AWSALBTG=abc; Path=/"}, b"{}"
+
+        with servers.front(route) as front:  # type: ignore[arg-type]  # a dict is a mapping
+            fire([Shot("k", at(front.port), Request("127.0.0.1"))] * 12)
+        assert cookies == [None] * 12
+
+    def test_bodies_are_read_bounded(self) -> None:
+        with servers.front(lambda *_: (200, {}, b"x" * (4 * MAX_BODY))) as front:
+            replies = [
+                item.reply for item in fire([Shot("k", at(front.port), Request(HOST), keep_body=True)] * 6)
+            ]
+        assert {len(reply.body) for reply in replies} == {MAX_BODY}
+        assert {reply.error for reply in replies} == {""}
+
+    def test_http2_on_one_connection_with_the_hosts_name(self, authority: servers.Authority) -> None:
+        context = authority.context(HOST, alpn="h2")
+        with servers.front_http2(context, ("i-1", "i-2")) as port:
+            endpoint = at(port, 443, Trust(authority.file))
+            answers = fire([Shot("k", endpoint, Request(HOST, "/api"), http="2", keep_body=True)] * 20)
+        assert Counter(answer.target for answer in answers) == {"i-1": 10, "i-2": 10}
+        assert {answer.reply.http for answer in answers} == {"2"}
+        assert all(b'"host": "shop.example.com", "path": "/api"' in answer.reply.body for answer in answers)
+
+
+class TestRate:
+    """Requests start when they are due."""
+
+    def test_slow_answers_hold_nothing_up(self) -> None:
+        """Twenty requests that take half a second each, due within a fifth of one."""
+        gate = threading.Event()
+
+        def route(*_: object) -> servers.Answer:
+            gate.wait(30)
+            return servers.api("i-1")
+
+        with servers.front(route) as front:
+
+            def open_when_all_are_there() -> None:
+                deadline = time.monotonic() + 30
+                while len(front.log) < 20 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                gate.set()
+
+            opening = threading.Thread(target=open_when_all_are_there)
+            opening.start()
+            answers = fire(
+                [Shot("k", at(front.port), Request(HOST))] * 20, rate=100, concurrency=20, timeout=60
+            )
+            opening.join()
+        assert [answer.status for answer in answers] == [200] * 20
+        assert sorted(answer.at for answer in answers) == pytest.approx(
+            [i / 100 for i in range(20)], abs=1e-6
+        )
+
+    def test_never_more_at_once_than_allowed_and_told_if_late(self) -> None:
+        now, most, lock = [0], [0], threading.Lock()
+
+        def route(*_: object) -> servers.Answer:
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            time.sleep(0.02)
+            with lock:
+                now[0] -= 1
+            return servers.api("i-1")
+
+        with servers.front(route) as front:
+            answers = fire([Shot("k", at(front.port), Request(HOST))] * 20, rate=1000, concurrency=2)
+        assert most[0] <= 2
+        assert max(answer.waited for answer in answers) > 0.1
+
+    def test_never_faster_than_the_rate(self) -> None:
+        with servers.front(servers.in_turn("i-1")) as front:
+            began = time.monotonic()
+            fire([Shot("k", at(front.port), Request(HOST))] * 11, rate=50)
+            assert time.monotonic() - began >= 0.2
+
+    def test_an_endless_plan_ends_with_the_duration(self) -> None:
+        def endless(port: int) -> Iterator[Shot]:
+            while True:
+                yield Shot("k", at(port), Request(HOST))
+
+        with servers.front(servers.in_turn("i-1")) as front:
+            answers = fire(endless(front.port), rate=100, duration=0.3)  # type: ignore[arg-type]  # any iterable will do
+        assert 1 <= len(answers) <= 30
+        assert max(answer.at for answer in answers) < 0.3
+
+    def test_whoever_stops_reading_ends_it(self) -> None:
+        async def main(port: int) -> int:
+            async with Client.opened(DEMO, 60) as client:
+                shots = [Shot("k", at(port), Request(HOST))] * 1000
+                answers = send(shots, client, rate=500, concurrency=5)
+                async for _ in answers:
+                    break
+                await answers.aclose()  # type: ignore[attr-defined]  # it is a generator
+                return len(asyncio.all_tasks()) - 1
+
+        with servers.front(servers.in_turn("i-1")) as front:
+            assert asyncio.run(main(front.port)) == 0
+            assert len(front.log) < 500
+
+
+class TestFailures:
+    """Each kind of failure by its own name, within the time-out."""
+
+    @pytest.mark.parametrize(
+        ("behave", "kinds"),
+        [(servers.reset, {"reset"}), (servers.babble, {"protocol"}), (socket.socket.close, {"reset"})],
+        ids=["reset", "babble", "closed"],
+    )
+    def test_broken_servers(self, behave: Callable[[socket.socket], None], kinds: set[str]) -> None:
+        with servers.broken(behave) as port:
+            reply = one(Shot("k", at(port), Request(HOST)))
+        assert (reply.status, {reply.error}) == (None, kinds)
+
+    def test_a_server_that_hangs(self) -> None:
+        with servers.broken(servers.hang) as port:
+            assert one(Shot("k", at(port), Request(HOST)), timeout=1).error == "timeout"
+
+    def test_a_body_that_never_ends(self) -> None:
+        def drip(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.05)
+
+        with servers.broken(drip) as port:
+            assert one(Shot("k", at(port), Request(HOST)), timeout=1).error == "timeout"
+
+    def test_nobody_there(self) -> None:
+        assert one(Shot("k", at(servers.unused_port()), Request(HOST))).error == "refused"
+
+    def test_no_such_name(self) -> None:
+        endpoint = Endpoint("no-such-name.invalid", 80, 80)
+        assert one(Shot("k", endpoint, Request(HOST))).error == "dns"
+
+    def test_tls_where_http_is_spoken(self) -> None:
+        with servers.front(servers.in_turn("i-1")) as front:
+            reply = one(Shot("k", at(front.port, 443, Trust(insecure=True)), Request(HOST)))
+        assert reply.error in ("tls", "reset")
+
+
+class TestTrust:
+    """Certificates: the chain always, the name where somebody said the host."""
+
+    @pytest.mark.parametrize(
+        ("names", "trusted", "check_name", "error"),
+        [
+            ((HOST,), True, True, ""),
+            (("other.example.com",), True, True, "certificate"),
+            (("other.example.com",), True, False, ""),
+            ((HOST,), False, True, "certificate"),
+            ((HOST,), False, False, "certificate"),
+        ],
+    )
+    def test_certificates(
+        self,
+        authority: servers.Authority,
+        names: tuple[str, ...],
+        trusted: bool,
+        check_name: bool,
+        error: str,
+    ) -> None:
+        with servers.front(servers.in_turn("i-1"), authority.context(*names)) as front:
+            trust = Trust(authority.file if trusted else None)
+            shot = Shot("k", at(front.port, 443, trust), Request(HOST), check_name=check_name)
+            reply = one(shot)
+            assert reply.error == error
+            if error:
+                assert reply.detail, "the reason is told"
+                insecure = Shot("k", at(front.port, 443, Trust(insecure=True)), Request(HOST))
+                assert one(insecure).status == 200
+
+
+class TestAttribution:
+    """Whose answer it is."""
+
+    @pytest.mark.parametrize(
+        ("how", "target"),
+        [
+            ("json:instance_id", "i-1"),
+            ("json:host.name", "box"),
+            ("json:number", "7"),
+            ("json:nothing", None),
+            ("json:host", None),
+            ("header:x-instance-ID", "i-h"),
+            ("header:X-Nothing", None),
+            ("none", None),
+        ],
+    )
+    def test_ways(self, how: str, target: str | None) -> None:
+        body = b'{"instance_id": "i-1", "version": "v9", "host": {"name": "box"}, "number": 7}'
+        headers = {"content-type": "application/json", "x-instance-id": "i-h"}
+        found = attribute(Attribution.parse(how), headers, body)
+        assert found.target == target
+        assert bool(found.seen) == (target is None and how != "none")
+
+    @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff\xfe", b"[" * 60000, b"null"])
+    def test_bodies_that_say_nothing(self, body: bytes) -> None:
+        assert attribute(DEMO, {"content-type": "application/json"}, body).target is None
+
+    @pytest.mark.parametrize("text", ["", "json", "json:", "header:", "header:a b", "cookie:x", "none:x"])
+    def test_no_way_at_all(self, text: str) -> None:
+        with pytest.raises(ValueError, match="write header:NAME, json:FIELD or none"):
+            Attribution.parse(text)
+
+
+class TestWebSocket:
+    """A handshake and a message."""
+
+    def run(self, port: int, path: str = "/ws", timeout: float = 20) -> str:
+        async def main() -> str:
+            async with Client.opened(DEMO, timeout) as client:
+                return await try_websocket(Shot("k", at(port), Request(HOST, path)), client)
+
+        return asyncio.run(main())
+
+    def serving(self, behave: Callable[[ServerConnection], None]) -> Iterator[int]:
+        with serve(behave, "127.0.0.1", 0) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            yield server.socket.getsockname()[1]
+            server.shutdown()
+            thread.join()
+
+    def test_an_echo(self) -> None:
+        hosts = []
+
+        def echo(connection: ServerConnection) -> None:
+            assert connection.request is not None
+            hosts.append(connection.request.headers["Host"])
+            for message in connection:
+                connection.send(message)
+
+        for port in self.serving(echo):
+            assert self.run(port) == ""
+        assert hosts == [HOST]
+
+    def test_one_that_closes_at_once(self) -> None:
+        for port in self.serving(lambda connection: connection.close(1011)):
+            assert self.run(port) == "it was closed (code 1011) before a message came back"
+
+    def test_one_that_says_nothing(self) -> None:
+        for port in self.serving(lambda connection: [None for _ in connection] and None):
+            assert self.run(port, timeout=1) == "a message wasn't answered within 1 s"
+
+    def test_servers_without(self) -> None:
+        with servers.front(lambda *_: (404, {}, b"")) as front:
+            assert self.run(front.port) == "the handshake was answered 404 instead of 101"
+        assert "the connection is refused" in self.run(servers.unused_port())
+        with servers.broken(servers.babble) as port:
+            assert self.run(port).startswith("the handshake failed: the answer isn't HTTP")
+        with servers.broken(servers.hang) as port:
+            assert self.run(port, timeout=1) == "the handshake wasn't answered within 1 s"

@@ -1,0 +1,108 @@
+"""`alb-reconcile verify` on stacks that aren't as they should be, each in an account of its own; and over TLS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.harness import demo, world
+from tests.verify import servers
+from tests.verify.bench import QUICK, Bench, converged, to
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_ill_targets_are_named_and_get_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of two; then both, when the load balancer fails open; then the balancer is gone."""
+    with converged(demo()) as account:
+        bench = Bench(account, demo(), tmp_path, capsys)
+        names, client = bench.instances(), account.client("elbv2")
+        [group] = client.describe_target_groups()["TargetGroups"]
+        [balancer] = client.describe_load_balancers()["LoadBalancers"]
+        account.strict.set_target_unhealthy(group["TargetGroupArn"], names["web-2"], "Target.Timeout")
+        account.clock.advance(300)
+        with servers.front(servers.in_turn(names["web-1"])) as front:
+            one = bench.run(*to(front.port), *QUICK)
+        with servers.front(servers.in_turn(*names.values())) as front:
+            leaked = bench.run(*to(front.port), *QUICK)
+        account.strict.set_target_unhealthy(group["TargetGroupArn"], names["web-1"], "Target.Timeout")
+        account.clock.advance(300)
+        with servers.front(servers.in_turn(*names.values())) as front:
+            none = bench.run(*to(front.port), *QUICK)
+        client.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
+        gone = bench.run()
+    assert (one.code, leaked.code, none.code, gone.code) == (1, 1, 1, 1)
+    assert "web-2 of web: not healthy, so that the others get all requests" in one.flat
+    assert "Target.Timeout" in one.text
+    assert "web-2 answered 50.0% of the requests instead of 0.0%" in leaked.flat
+    assert "no target of web is healthy, so that all of them get requests (fail-open)" in none.flat
+    assert "its load balancer doesn't exist; run apply first" in gone.text
+
+
+def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with world() as account:
+        shown = Bench(account, demo(), tmp_path, capsys).run()
+    assert (shown.code, shown.text) == (1, "")
+    assert "nothing of demo in us-east-1" in shown.errors
+    assert shown.errors.count("\n") == 1
+
+
+def test_no_listeners(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = demo()
+    del spec["load_balancers"]
+    with converged(spec) as account:
+        shown = Bench(account, spec, tmp_path, capsys).run()
+    assert (shown.code, shown.text) == (1, "")
+    assert "has no listeners" in shown.errors
+
+
+def test_no_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = demo()
+    del spec["instances"]
+    spec["target_groups"]["web"]["targets"] = []
+    with (
+        converged(spec) as account,
+        servers.front(lambda *_: (503, {"Content-Type": "text/html"}, b"<html>")) as front,
+    ):
+        shown = Bench(account, spec, tmp_path, capsys).run(*to(front.port), *QUICK)
+    assert shown.code == 1
+    assert "web has no registered targets" in shown.flat
+    assert "3 of 3 requests: status 503 instead of below 500" in shown.flat
+
+
+def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    authority, spec = servers.Authority(tmp_path), demo()
+    with world() as account:
+        certificate = account.client("acm").request_certificate(DomainName="shop.example.com")
+        spec["load_balancers"]["public"]["listeners"]["http"].update(
+            protocol="HTTPS", port=443, certificate_arn=certificate["CertificateArn"]
+        )
+        account.converge(spec)
+        bench = Bench(account, spec, tmp_path, capsys)
+        ids = tuple(bench.instances().values())
+        with servers.front(servers.in_turn(*ids), authority.context("shop.example.com")) as front:
+            way = (*to(front.port, 443), *QUICK, "--http", "1.1")
+            trust = ("--ca-file", authority.file)
+            doubted, careless, trusted = (
+                bench.run(*way),
+                bench.run(*way, "--insecure"),
+                bench.run(*way, *trust),
+            )
+            named = bench.run(*way, *trust, "--host", "shop.example.com")
+            misnamed = bench.run(*way, *trust, "--host", "other.example.com")
+            old = bench.run(*to(front.port, 443), *QUICK, *trust)
+        with servers.front_http2(authority.context("shop.example.com", alpn="h2"), ids) as port:
+            new = bench.run(*to(port, 443), *QUICK, *trust, "--http", "2", "--format", "json")
+        missing = bench.run(*way, "--ca-file", str(tmp_path / "none.pem"))
+        garbage = bench.run(*way, "--ca-file", str(bench.file))
+    codes = [item.code for item in (doubted, careless, trusted, named, misnamed, old, new)]
+    assert codes == [1, 0, 0, 0, 1, 1, 0]
+    assert "the certificate isn't trusted; renew it, or name its authority with --ca-file" in doubted.flat
+    assert "isn't valid for 'other.example.com'" in misnamed.flat or "mismatch" in misnamed.flat
+    assert "20 of 40 requests: HTTP/1.1 was spoken instead of HTTP/2" in old.flat
+    assert new.check("listener.public/http")["protocols"] == {"2": 40}
+    for item in (missing, garbage):
+        assert (item.code, item.text) == (1, "")
+        assert "can't be used as --ca-file" in item.errors
