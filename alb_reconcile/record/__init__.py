@@ -1,0 +1,1 @@
+"""What a run leaves behind where people look: its record, metrics, news for a webhook, and log lines."""

@@ -1,0 +1,77 @@
+"""Which addresses a webhook may be sent to: none inside of a network or a machine, unless that is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Final
+
+Address = IPv4Address | IPv6Address
+
+_CARRIERS: Final = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))
+"""NAT64 and IPv4-compatible addresses: the last 32 bits are an IPv4 address."""
+_NEVER: Final = tuple(map(ip_network, ("0.0.0.0/8", "169.254.0.0/16", "fd00:ec2::/32")))
+"""This host, link-local, and where AWS serves metadata and credentials to its instances and containers (Amazon EC2 User
+Guide, "Access instance metadata"; Amazon EKS User Guide, "EKS Pod Identities")."""
+_PUBLIC: Final = IPv6Network("2000::/3")
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """All addresses of a name. Raises OSError (gaierror). A resolver that hangs is left behind when this is cancelled."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(result: Any, error: OSError | UnicodeError | None) -> None:
+        if not answer.done():
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
+
+    def ask() -> None:
+        result, failure = None, None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            result = list(dict.fromkeys(str(item[4][0]) for item in found))
+        except (OSError, UnicodeError) as error:
+            failure = error
+        with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    # not the loop's own executor: its threads are waited for in the end, and a resolver can take minutes
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    return await answer
+
+
+def refusal(text: str, *, private: bool = False) -> str:
+    """Why nothing may be sent to an address, or nothing. `private`: addresses of in-house networks may be used."""
+    address = _innermost(ip_address(text))
+    if (
+        any(address.version == network.version and address in network for network in _NEVER)
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+    ):
+        return f"{address} is link-local, a place of metadata, or no host at all"
+    public = address.is_global and not address.is_reserved
+    if isinstance(address, IPv6Address):
+        public = public and address in _PUBLIC
+    if public or private:
+        return ""
+    return f"{address} is an address of a private network or of this machine"
+
+
+def _innermost(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for."""
+    if isinstance(address, IPv4Address):
+        return address
+    inner = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
+    if inner:
+        return inner
+    special = address.is_unspecified or address.is_loopback
+    if not special and any(address in network for network in _CARRIERS):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address

@@ -1,0 +1,137 @@
+"""The record of one run, and the JSON line that it is kept as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final, Literal, TypeVar, get_args
+
+VERSION: Final = 1
+_T = TypeVar("_T")
+
+Result = Literal["in order", "corrected", "left", "failed", "held", "refused", "interrupted"]
+"""In order: nothing was to be done. Corrected: it was done. Left: some of it waits for a person."""
+RESULTS: Final[tuple[str, ...]] = get_args(Result)
+SUCCESSES: Final = ("in order", "corrected")
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step of the plan, and what became of it.
+
+    `how`: done, failed, skipped, interrupted, withheld, or planned where the run didn't get that far. `cause`: drift if
+    the account had moved, spec if the spec had, empty where it wasn't told. `code` and `request_id` are AWS's.
+    `reason`: why it was withheld.
+    """
+
+    key: str
+    action: str
+    cause: str = ""
+    how: str = "planned"
+    seconds: float = 0.0
+    id: str = ""
+    code: str = ""
+    error: str = ""
+    request_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
+
+    `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
+    `counts` are the plan's steps by action, and empty if there was no plan. `error` ended the run as a whole.
+    """
+
+    run: str
+    command: str
+    stack: str
+    region: str
+    started: str
+    ended: str
+    result: str
+    account: str = ""
+    place: str = ""
+    seconds: float = 0.0
+    host: str = ""
+    user: str = ""
+    tool: str = ""
+    spec_file: str = ""
+    spec_digest: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()
+    calls: Mapping[str, int] = field(default_factory=dict)
+    exit_code: int = 0
+    code: str = ""
+    error: str = ""
+    request_id: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether everything was as wanted in the end."""
+        return self.result in SUCCESSES
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the stack was destroyed."""
+        return self.command == "destroy" and self.is_success
+
+    def having(self, *, how: str | None = None, cause: str | None = None) -> tuple[StepRecord, ...]:
+        """The steps that ended so, and that have that cause."""
+        return tuple(step for step in self.steps if how in (None, step.how) and cause in (None, step.cause))
+
+    @property
+    def left(self) -> tuple[StepRecord, ...]:
+        """What was withheld, for a person."""
+        return self.having(how="withheld")
+
+    def to_data(self) -> dict[str, Any]:
+        """The documented form, without what is empty in a step."""
+        steps = [
+            {key: value for key, value in asdict(step).items() if value not in ("", 0.0)}
+            for step in self.steps
+        ]
+        return {"version": VERSION, **asdict(self), "steps": steps}
+
+    def to_json(self) -> str:
+        """The same on one line, in ASCII."""
+        return json.dumps(self.to_data(), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Record:
+        """The inverse. Leaves out what a later version says more. Raises ValueError for anything else."""
+        try:
+            data = json.loads(text)
+            steps = data.get("steps", [])
+            if not isinstance(steps, list):
+                raise TypeError("steps isn't a list")  # noqa: TRY301 (as _make does)
+            record = _make(cls, {**data, "steps": tuple(_make(StepRecord, item) for item in steps)})
+            for moment in (record.started, record.ended):
+                datetime.fromisoformat(moment)
+        except (TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"no record of a run: {error}") from None
+        return record
+
+
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "Mapping[str, int]": dict,
+    "tuple[StepRecord, ...]": tuple,
+}
+
+
+def _make(cls: type[_T], data: Any) -> _T:
+    """A dataclass from JSON. Raises TypeError, AttributeError for what doesn't fit."""
+    known = {item.name: str(item.type) for item in fields(cls)}  # type: ignore[arg-type]  # only called with dataclasses
+    values = {name: value for name, value in data.items() if name in known}
+    for name, value in values.items():
+        if not isinstance(value, _TYPES[known[name]]) or isinstance(value, bool):
+            raise TypeError(f"{name} isn't of type {known[name]}")
+        if isinstance(value, dict) and not all(type(item) is int for item in value.values()):
+            raise TypeError(f"{name} has other things than numbers in it")
+    return cls(**values)

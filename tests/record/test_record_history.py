@@ -1,0 +1,322 @@
+"""The history: nothing that was there is ever lost, whoever is killed, however full the disk is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alb_reconcile.record.files import RecordError, safe_name, state_folder
+from alb_reconcile.record.history import Keep, history_file, read_history, write_history
+from alb_reconcile.record.model import Record
+from tests.record.records import FAILED, REPLACE, made
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def runs(folder: Path, stack: str = "shop", region: str | None = "eu-west-1") -> list[str]:
+    """The ids of the recorded runs, the newest first."""
+    return [record.run for record in read_history(folder, stack, region).runs]
+
+
+def write(folder: Path, names: Iterable[str], keep: Keep | None = None, **changes: str) -> None:
+    for name in names:
+        write_history(made(run=name, **changes), folder, keep)
+
+
+class TestRecords:
+    """A record is what was recorded."""
+
+    def test_there_and_back(self) -> None:
+        record = made(result="failed", steps=(FAILED, REPLACE), error="käse \x1b[31m\n", code="X")
+        assert "\n" not in record.to_json()
+        assert record.to_json().isascii()
+        assert Record.from_json(record.to_json()) == record
+
+    def test_later_versions_say_more(self) -> None:
+        data = {**made().to_data(), "version": 2, "news": [1]}
+        assert Record.from_json(json.dumps(data)) == made()
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"run": 7}, {"steps": {}}, {"steps": [1]}, {"steps": [{"key": "x"}]}, {"calls": {"x": "y"}}, {"calls": []},
+            {"seconds": "1"}, {"exit_code": True}, {"ended": "yesterday"}, {"stack": None}, {"steps": None},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_what_is_none(self, changes: dict[str, object]) -> None:
+        with pytest.raises(ValueError):
+            Record.from_json(json.dumps({**made().to_data(), **changes}))
+
+    @given(
+        st.one_of(
+            st.binary(), st.text(), st.sampled_from(["[" * 100_000, "{}", "null", "1", '{"run":1e999}'])
+        )
+    )
+    def test_anything_else(self, text: str | bytes) -> None:
+        with pytest.raises(ValueError):
+            Record.from_json(text)
+
+
+class TestFiles:
+    """One file a stack, found without AWS, named by nobody's whim."""
+
+    def test_stacks_are_apart(self, tmp_path: Path) -> None:
+        write(tmp_path, ["a"])
+        write(tmp_path, ["b"], stack="shop-2")
+        write(tmp_path, ["c"], region="eu-west-2")
+        write(tmp_path, ["d"], account="210987654321", started="2026-11-25T00:00:00Z")
+        write(tmp_path, ["e"], place="sandbox", started="2026-11-26T00:00:00Z")
+        assert runs(tmp_path) == ["e", "d", "a"]
+        assert sorted(runs(tmp_path, region=None)) == ["a", "c", "d", "e"]
+        assert runs(tmp_path, "shop-2") == ["b"]
+        past = read_history(tmp_path, "shop", "eu-west-1", account="123456789012", place="")
+        assert [record.run for record in past.runs] == ["a"]
+        assert runs(tmp_path, "nobody") == []
+
+    def test_an_account_that_was_never_known(self, tmp_path: Path) -> None:
+        write(tmp_path, ["a"], account="")
+        assert runs(tmp_path) == ["a"]
+
+    @given(st.text(), st.text())
+    def test_names_are_safe(self, one: str, other: str) -> None:
+        name = safe_name(one)
+        assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-%")
+        assert len(name) <= 80
+        assert (name == safe_name(other)) == (one == other)
+
+    @pytest.mark.parametrize(
+        "name", ["../../etc/passwd", "a/b", "..", "", "*", "a_b", "\x1b[2J", "x" * 5000, "\ud800"]
+    )
+    def test_hostile_names(self, tmp_path: Path, name: str) -> None:
+        record = made(stack=name, region=name, account=name)
+        write_history(record, tmp_path / "state")
+        assert history_file(tmp_path / "state", record).parent == tmp_path / "state" / "history"
+        assert [item.name for item in tmp_path.iterdir()] == ["state"]
+        assert len(read_history(tmp_path / "state", name, name).runs) == 1
+
+    def test_only_its_user_reads_it(self, tmp_path: Path) -> None:
+        write(tmp_path / "state", ["a"])
+        file = history_file(tmp_path / "state", made())
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+
+    def test_where_it_is(self) -> None:
+        assert state_folder("/x", {"ALB_RECONCILE_STATE_DIR": "/y"}) == Path("/x")
+        assert state_folder(None, {"ALB_RECONCILE_STATE_DIR": "/y", "XDG_STATE_HOME": "/z"}) == Path("/y")
+        assert state_folder(None, {"XDG_STATE_HOME": "/z"}) == Path("/z/alb-reconcile")
+
+
+class TestTorn:
+    """A writer that was killed in the middle of its line."""
+
+    @pytest.mark.parametrize("cut", [1, 10, 200, -1])
+    def test_a_torn_last_line(self, tmp_path: Path, cut: int) -> None:
+        write(tmp_path, ["a", "b"])
+        file = history_file(tmp_path, made())
+        whole = file.read_bytes()
+        file.write_bytes(whole + (made(run="torn").to_json() + "\n").encode()[:cut])
+        torn = int(cut != -1)  # only the line's end is missing there
+        past = read_history(tmp_path, "shop", "eu-west-1")
+        names = [record.run for record in past.runs]
+        assert (names, past.unreadable) == (["b", "a"] if torn else ["torn", "b", "a"], torn)
+        write(tmp_path, ["c"])
+        past = read_history(tmp_path, "shop", "eu-west-1")
+        names = [record.run for record in past.runs]
+        assert names == (["c", "b", "a"] if torn else ["c", "torn", "b", "a"])
+        assert past.unreadable == torn
+
+    def test_garbage_between(self, tmp_path: Path) -> None:
+        write(tmp_path, ["a"])
+        file = history_file(tmp_path, made())
+        with file.open("ab") as stream:
+            stream.write(b"\x00\xff\n\n{}\n" + b"[" * 100_000 + b"\n")
+        write(tmp_path, ["b"])
+        past = read_history(tmp_path, "shop")
+        assert ([record.run for record in past.runs], past.unreadable) == (["b", "a"], 3)
+
+
+class TestRetention:
+    """By count and age, but never all of it."""
+
+    def test_by_count(self, tmp_path: Path) -> None:
+        keep = Keep(runs=20, days=36500, least=5)
+        write(tmp_path, map(str, range(60)), keep)
+        kept = runs(tmp_path)
+        assert kept == [str(number) for number in range(59, 59 - len(kept), -1)]
+        assert 20 <= len(kept) <= 22
+
+    def test_by_age(self, tmp_path: Path) -> None:
+        keep = Keep(runs=100, days=90, least=3)
+        old = {"started": "2020-01-01T00:00:00Z", "ended": "2020-01-01T00:00:00Z"}
+        write(tmp_path, map(str, range(10)), Keep(), **old)
+        new = {"started": "2999-01-01T00:00:00Z", "ended": "2999-01-01T00:00:00Z"}
+        write(tmp_path, ["new", "newer"], keep, **new)
+        assert runs(tmp_path) == ["newer", "new", "9"]
+
+    def test_a_clock_that_jumped_ahead_takes_not_everything(self, tmp_path: Path) -> None:
+        """All that is there looks old; the newest stay."""
+        old = {"started": "1999-01-01T00:00:00Z", "ended": "1999-01-01T00:00:00Z"}
+        write(tmp_path, map(str, range(60)), Keep(least=50), **old)
+        assert runs(tmp_path) == [str(number) for number in range(59, 9, -1)]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from alb_reconcile.record.history import Keep, write_history
+from tests.record.records import made
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(60):
+    write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 20_000), Path(sys.argv[1]), Keep(runs=100, least=1))
+"""
+
+
+def _writer(folder: Path, name: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(folder), name]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_writers_at_once(tmp_path: Path) -> None:
+    """Two processes write and drop old runs at the same time: each of the newest is there, whole and in its order."""
+    writers = [_writer(tmp_path, name) for name in ("a", "b")]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.communicate("go\n", timeout=120)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    past = read_history(tmp_path, "shop")
+    assert past.unreadable == 0
+    names = [record.run for record in past.runs]
+    assert 100 <= len(names) <= 110
+    for writer_name in ("a", "b"):
+        numbers = [int(name[2:]) for name in names if name.startswith(writer_name)]
+        assert numbers == list(range(59, 59 - len(numbers), -1))
+
+
+ENDLESS = """
+import sys
+from itertools import count
+from pathlib import Path
+from alb_reconcile.record.history import Keep, write_history
+from tests.record.records import made
+for number in count():
+    write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 100_000), Path(sys.argv[1]), Keep(runs=20, least=5))
+    print(number, flush=True)
+"""
+
+
+def test_writers_that_are_killed(tmp_path: Path) -> None:
+    """Whatever a writer was at, a run that it had recorded is there, and what it was drafting doesn't pile up."""
+    for name, runs_before in (("a", 3), ("b", 24), ("c", 30)):
+        command = [sys.executable, "-c", ENDLESS, str(tmp_path), name]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            recorded = [writer.stdout.readline() for _ in range(runs_before)]
+            writer.kill()
+            recorded += writer.stdout.readlines()
+        assert writer.returncode == -9
+        newest = [f"{name}-{number.strip()}" for number in recorded[-15:]]
+        assert set(newest) <= set(runs(tmp_path))
+    file = history_file(tmp_path, made())
+    assert {item.name for item in file.parent.iterdir()} <= {
+        file.name, file.name + ".lock", f".{file.name}.draft",
+    }  # fmt: skip
+
+
+def test_what_a_killed_writer_left(tmp_path: Path) -> None:
+    write(tmp_path, map(str, range(12)))
+    file = history_file(tmp_path, made())
+    draft = file.with_name(f".{file.name}.draft")
+    draft.symlink_to(tmp_path / "elsewhere")  # nor is it followed
+    write(tmp_path, ["new"], Keep(runs=5))
+    assert runs(tmp_path) == ["new", "11", "10", "9", "8"]
+    assert not draft.is_symlink()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from alb_reconcile.record.files import RecordError
+from alb_reconcile.record.history import Keep, write_history
+from tests.record.records import made
+folder = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    write_history(made(run="too much", error="x" * 5000), folder, Keep(runs=int(sys.argv[3]), least=1))
+except RecordError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 1, 700])
+def test_a_full_disk(tmp_path: Path, room: int) -> None:
+    """A write that fails in the middle (the process may not make larger files): one message, and all is as before."""
+    write(tmp_path, ["a", "b"])
+    file = history_file(tmp_path, made())
+    before = file.read_bytes()
+    words = [str(tmp_path), str(len(before) + room), "100"]
+    told = subprocess.run(
+        [sys.executable, "-c", FULL, *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout.startswith(f"{file} can't be written: file too large; what was there is still there. ")
+    assert (told.stdout.count("\n"), told.stderr) == (1, "")
+    assert file.read_bytes() == before
+    write(tmp_path, ["c"])
+    assert runs(tmp_path) == ["c", "b", "a"]
+
+
+def test_no_room_to_drop_old_runs(tmp_path: Path) -> None:
+    """The new run is there, and so are the old ones; no draft stays behind."""
+    write(tmp_path, map(str, range(30)))
+    file = history_file(tmp_path, made())
+    words = [str(tmp_path), str(10**9), "10"]
+    refuse = "import os\ndef full(*_):\n    raise OSError(28, 'No space left on device')\nos.fchmod = full\n"
+    told = subprocess.run(
+        [sys.executable, "-c", refuse + FULL, *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "can't be written: no space left on device" in told.stdout
+    assert len(runs(tmp_path)) == 31
+    assert {item.name for item in file.parent.iterdir()} <= {file.name, file.name + ".lock"}
+
+
+@pytest.mark.parametrize("place", ["folder", "file", "history"])
+def test_what_stands_in_the_way(tmp_path: Path, place: str) -> None:
+    """A file where a folder should be, and the other way round."""
+    state = tmp_path / "state"
+    if place == "folder":
+        state.write_text("")
+    elif place == "history":
+        state.mkdir()
+        (state / "history").write_text("")
+    else:
+        history_file(state, made()).mkdir(parents=True)
+    with pytest.raises(RecordError, match="can't be written: "):
+        write_history(made(), state)
+    with pytest.raises(RecordError, match="can't be read: "):
+        read_history(state, "shop")
+
+
+def test_another_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    monkeypatch.setattr("alb_reconcile.record.files._PATIENCE", 0.2)
+    write(tmp_path, ["a"])
+    file = history_file(tmp_path, made())
+    with FileLock(file.with_name(file.name + ".lock")), pytest.raises(RecordError, match="another process"):
+        write(tmp_path, ["b"])
+    assert runs(tmp_path) == ["a"]

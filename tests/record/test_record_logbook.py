@@ -1,0 +1,382 @@
+"""From a run to what it leaves behind, and back to whoever asks what was run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alb_reconcile.cli import main
+from alb_reconcile.errors import HeldError, InterruptedRun, PlanError, RefusedError, UsageError
+from alb_reconcile.record.history import read_history, write_history
+from alb_reconcile.record.logbook import Logbook, digest_of, place_name, result_of
+from alb_reconcile.record.mask import Mask
+from alb_reconcile.record.model import Record
+from alb_reconcile.record.settings import leave, read_settings
+from tests.harness import demo, load, world
+from tests.record.receiver import receiving
+from tests.record.records import FAILED, UPDATE, corrected, failed, left, made
+
+ROOT = Path(__file__).parent.parent.parent
+SECRET = "a secret of some length"
+
+
+class TestLogbook:
+    """A record of a real run, in the emulated account."""
+
+    def test_a_run(self) -> None:
+        spec = demo()
+        book = Logbook(
+            "apply", "demo", "us-east-1", mask=Mask(), spec_file="demo.yaml", wish=load(spec).desired
+        )
+        with world() as aws:
+            result = aws.apply(spec)
+        for event in result.events:
+            book(event)
+        causes = {step.key: "spec" for step in result.plan.steps}
+        record = book.close(
+            "corrected", 0, account="123456789012", plan=result.plan, outcomes=result.outcomes,
+            causes=causes, calls=result.calls,
+        )  # fmt: skip
+        assert record.counts == result.plan.count()
+        assert [step.key for step in record.steps] == [step.key for step in result.plan.steps]
+        assert {step.how for step in record.steps} == {"done"}
+        by_key = {step.key: step for step in record.steps}
+        vpc = next(step for key, step in by_key.items() if "vpc.main" in key)
+        assert vpc.id.startswith("vpc-")
+        assert any(step.seconds > 1 for step in record.steps)
+        assert record.calls["create_vpc"] == 1
+        assert record.spec_digest == digest_of(load(spec).desired)
+        assert record.user
+        assert Record.from_json(record.to_json()) == record
+
+    def test_a_run_that_fails(self) -> None:
+        """AWS's code and request id, what couldn't be done because of it, and no secret of what AWS said."""
+        spec = demo()
+        spec["instances"]["web"]["instance_type"] = "t9.huge"
+        book = Logbook("apply", "demo", "us-east-1", mask=Mask(["t9.huge of a secret", "InvalidParameter"]))
+        with world() as aws:
+            result = aws.apply(spec)
+        assert result.failures
+        record = book.close("failed", 1, plan=result.plan, outcomes=result.outcomes)
+        broken = record.having(how="failed")
+        assert broken
+        assert all(step.code and step.error and step.request_id for step in broken)
+        skipped = record.having(how="skipped")
+        assert skipped
+        assert all(step.reason.startswith("it needs instance.web-") for step in skipped)
+
+    def test_what_was_withheld_and_what_ended_it(self) -> None:
+        spec = demo()
+        with world() as aws:
+            plan = aws.plan(spec)
+        keys = [step.key for step in plan.steps]
+        book = Logbook(
+            "sync", "demo", "us-east-1", mask=Mask([SECRET]), place=place_name("http://u:p@localhost:5000/x")
+        )
+        record = book.close(
+            "refused", 4, plan=plan, withheld={keys[0]: f"because of {SECRET}"},
+            error=RefusedError(f"more than\nhalf, {SECRET}"),
+        )  # fmt: skip
+        assert [(step.key, step.reason) for step in record.left] == [(keys[0], "because of ***")]
+        assert len(record.having(how="planned")) == len(keys) - 1
+        assert (record.error, record.code) == ("more than\\nhalf, ***", "RefusedError")
+        assert record.place == "localhost:5000"
+
+    def test_results_of_errors(self) -> None:
+        errors = (
+            HeldError("x"),
+            RefusedError("x"),
+            InterruptedRun("x"),
+            KeyboardInterrupt(),
+            PlanError("x"),
+            OSError(),
+        )
+        assert [result_of(error) for error in errors] == [
+            "held", "refused", "interrupted", "interrupted", "failed", "failed",
+        ]  # fmt: skip
+
+    def test_the_digest_is_of_what_is_wanted(self) -> None:
+        spec = demo()
+        before = digest_of(load(spec).desired)
+        assert digest_of(load(dict(reversed(spec.items()))).desired) == before
+        spec["vpcs"]["main"]["enable_dns_hostnames"] = False
+        assert digest_of(load(spec).desired) != before
+
+    def test_a_clock_that_jumps(self) -> None:
+        moments = iter([1_795_489_200.0, 1_000_000_000.0])
+        record = Logbook("sync", "x", "y", mask=Mask(), now=lambda: next(moments)).close("in order", 0)
+        assert (record.started, record.ended) == ("2026-11-24T03:00:00Z", "2001-09-09T01:46:40Z")
+        assert 0 <= record.seconds < 60
+
+
+class TestSettings:
+    """A mistake is told before anything is changed, without the secret."""
+
+    def read(self, environ: dict[str, str], **options: Any) -> Any:
+        return read_settings({"XDG_STATE_HOME": "/state", **environ}, **options)
+
+    def test_nothing_is_asked_for(self) -> None:
+        settings = self.read({})
+        assert (settings.folder, settings.metrics_file, settings.webhook) == (
+            Path("/state/alb-reconcile"),
+            None,
+            None,
+        )
+
+    def test_from_the_environment(self) -> None:
+        settings = self.read({
+            "ALB_RECONCILE_METRICS_FILE": "/m/x.prom",
+            "ALB_RECONCILE_WEBHOOK_URL": "http://hooks.example.com/T0/B0",
+            "ALB_RECONCILE_WEBHOOK_SECRET": SECRET,
+            "ALB_RECONCILE_WEBHOOK_ALLOW": "private,http",
+        })  # fmt: skip
+        assert settings.metrics_file == Path("/m/x.prom")
+        assert (settings.webhook.private, settings.webhook.plain) == (True, True)
+        assert settings.mask(f"{SECRET} http://hooks.example.com/T0/B0") == "*** ***"
+
+    def test_from_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text(SECRET + "\n")
+        settings = self.read(
+            {}, webhook_url="https://hooks.example.com", webhook_secret_file=str(tmp_path / "secret")
+        )
+        assert settings.webhook.secret == SECRET.encode()
+        assert settings.mask(SECRET) == "***"
+        assert SECRET not in repr(settings)
+
+    @pytest.mark.parametrize(
+        ("environ", "text"),
+        [
+            ({"ALB_RECONCILE_WEBHOOK_SECRET": ""}, "has no secret to sign with; set ALB_RECONCILE_WEBHOOK_SECRET or"),
+            ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "/none"}, "can't be read from /none: no such file or directory"),
+            ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "/"}, "can't be read from /: is a directory"),
+            ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "a\0b"}, "can't be read from "),
+            ({"ALB_RECONCILE_WEBHOOK_SECRET": SECRET, "ALB_RECONCILE_WEBHOOK_ALLOW": "all"}, "takes private and http"),
+            ({"ALB_RECONCILE_METRICS_FILE": "x.txt", "ALB_RECONCILE_WEBHOOK_SECRET": SECRET}, "has to end with .prom"),
+        ],
+    )  # fmt: skip
+    def test_mistakes(self, environ: dict[str, str], text: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            self.read({"ALB_RECONCILE_WEBHOOK_URL": "https://hooks.example.com", **environ})
+        assert text in str(caught.value)
+        assert SECRET not in str(caught.value)
+
+
+class TestLeaving:
+    """All of it, each for itself, and never the run's failure."""
+
+    def leave(self, record: Record, environ: dict[str, str]) -> list[str]:
+        warnings: list[str] = []
+        asyncio.run(leave(record, read_settings(environ), warnings.append))
+        return warnings
+
+    def environ(self, tmp_path: Path, url: str = "") -> dict[str, str]:
+        return {
+            "ALB_RECONCILE_STATE_DIR": str(tmp_path / "state"),
+            "ALB_RECONCILE_METRICS_FILE": str(tmp_path / "x.prom"),
+            "ALB_RECONCILE_WEBHOOK_URL": url,
+            "ALB_RECONCILE_WEBHOOK_SECRET": SECRET,
+            "ALB_RECONCILE_WEBHOOK_ALLOW": "private,http",
+        }
+
+    def test_all_of_it(self, tmp_path: Path) -> None:
+        with receiving() as receiver:
+            assert self.leave(failed(), self.environ(tmp_path, receiver.url)) == []
+        assert len(receiver.requests) == 1
+        assert read_history(tmp_path / "state", "shop").runs == (failed(),)
+        assert 'result="failed"' in (tmp_path / "x.prom").read_text()
+
+    def test_lost_metrics_find_the_last_success_in_the_history(self, tmp_path: Path) -> None:
+        self.leave(made(), self.environ(tmp_path))
+        (tmp_path / "x.prom").unlink()
+        self.leave(failed(), self.environ(tmp_path))
+        assert "alb_reconcile_last_success_timestamp_seconds{" in (tmp_path / "x.prom").read_text()
+
+    def test_each_for_itself(self, tmp_path: Path) -> None:
+        """Three things in the way are three warnings; one alone keeps nothing from the others."""
+        (tmp_path / "state").write_text("")
+        (tmp_path / "x.prom").mkdir()
+        with receiving(status=500) as receiver:
+            warnings = self.leave(failed(), self.environ(tmp_path, receiver.url))
+        assert [line.partition(":")[0] for line in warnings][:2] == [
+            "this run isn't in the history", "this run isn't in the metrics",
+        ]  # fmt: skip
+        assert len(warnings) == 3
+        assert all("\n" not in line and SECRET not in line for line in warnings)
+        (tmp_path / "state").unlink()
+        with receiving() as receiver:
+            assert len(self.leave(failed(), self.environ(tmp_path, receiver.url))) == 1
+        assert len(receiver.requests) == 1
+        assert read_history(tmp_path / "state", "shop").runs == (failed(),)
+
+    def test_a_webhook_that_hangs(self, tmp_path: Path) -> None:
+        with receiving(manner="hang") as receiver:
+            settings = read_settings(self.environ(tmp_path, receiver.url))
+            assert settings.webhook is not None
+            settings = replace(settings, webhook=replace(settings.webhook, timeout=0.5))
+            warnings: list[str] = []
+            started = time.monotonic()
+            asyncio.run(leave(failed(), settings, warnings.append))
+            assert time.monotonic() - started < 30
+        assert ["it took more than 0.5 s" in line for line in warnings] == [True]
+
+
+class TestHistory:
+    """`alb-reconcile history`."""
+
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
+        monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "shop.yaml").write_text(
+            "stack: shop\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
+        )
+
+    def write(self, tmp_path: Path, *records: Record) -> None:
+        for record in records:
+            write_history(record, tmp_path / "state")
+
+    def test_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.write(
+            tmp_path,
+            made(),
+            corrected(started="2026-11-24T03:05:00Z", seconds=75),
+            failed(
+                started="2026-11-24T03:10:00Z",
+                command="apply",
+                user="ann",
+                steps=(FAILED, UPDATE),
+                seconds=3725,
+            ),
+            left(started="2026-11-24T03:15:00Z"),
+            made(
+                started="2026-11-24T03:20:00Z", result="failed", error="no usable AWS credentials", account=""
+            ),
+        )
+        assert main(["history", "shop.yaml"]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "shop · eu-west-1 · account unknown",
+            "  2026-11-24 03:20:00Z  sync     failed       12.5 s, cron@ops-1",
+            "      no usable AWS credentials",
+            "",
+            "shop · eu-west-1 · account 123456789012",
+            "  2026-11-24 03:15:00Z  sync     left         1 left, 12.5 s, cron@ops-1",
+            "      · replace instance.web-1 left (drift): replacements are for a person",
+            "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1 h 2 min, ann@ops-1",
+            "      ✗ update target_group.web: it was denied",
+            "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1 min 15 s, cron@ops-1",
+            "  2026-11-24 03:00:00Z  sync     in order     12.5 s, cron@ops-1",
+        ]
+
+    def test_json_and_limit(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.write(tmp_path, made(run="1"), made(run="2"), failed(run="3"))
+        assert main(["history", "shop.yaml", "--format", "json", "--limit", "2"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["version"], told["unreadable"]) == (1, 0)
+        assert [run["run"] for run in told["runs"]] == ["3", "2"]
+        assert told["runs"][0]["steps"][0]["request_id"] == "req-1"
+
+    def test_a_stack_without_its_spec(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.write(tmp_path, made(run="1"), made(run="2", region="us-east-1"))
+        assert main(["history", "--stack", "shop", "--region", "us-east-1"]) == 0
+        assert "us-east-1" in (out := capsys.readouterr().out)
+        assert "eu-west-1" not in out
+        assert main(["history", "--stack", "shop"]) == 0
+        assert "eu-west-1" in capsys.readouterr().out
+
+    def test_the_sandboxes_runs_are_apart(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.write(
+            tmp_path,
+            made(user="aws"),
+            made(user="local", place="sandbox"),
+            made(user="else", place="localhost:5000"),
+        )
+        assert main(["history", "shop.yaml"]) == 0
+        assert [name in (out := capsys.readouterr().out) for name in ("aws@", "local@", "else@")] == [
+            True,
+            False,
+            False,
+        ], out
+        assert main(["history", "shop.yaml", "--sandbox"]) == 0
+        assert "local@" in capsys.readouterr().out
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://key:secret@localhost:5000")
+        assert main(["history", "shop.yaml"]) == 0
+        assert "else@" in capsys.readouterr().out
+
+    def test_none(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["history", "shop.yaml"]) == 0
+        assert capsys.readouterr().out.startswith('No run over "shop" in eu-west-1 is recorded in "')
+
+    def test_another_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write_history(made(), tmp_path / "other")
+        assert main(["history", "shop.yaml", "--state-dir", str(tmp_path / "other")]) == 0
+        assert "cron@ops-1" in capsys.readouterr().out
+
+    def test_nothing_of_it_reaches_the_terminal_unescaped(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Not even of a history that somebody else has written."""
+        evil = "\x1b[2J\u202e\r\n\u2028x"
+        step = dict.fromkeys(("key", "error", "reason", "cause"), evil)
+        record = {
+            **failed().to_data(),
+            **dict.fromkeys(("command", "result", "host", "user", "account", "error", "place"), evil),
+            "steps": [{**step, "action": evil, "how": "failed"}, {**step, "action": evil, "how": "withheld"}],
+        }
+        self.write(tmp_path, made())
+        (file,) = (tmp_path / "state" / "history").glob("*.jsonl")
+        file.write_text(json.dumps({**record, "place": ""}) + "\n")
+        assert main(["history", "shop.yaml"]) == 0
+        out = capsys.readouterr().out
+        assert "\\x1b[2J\\u202e\\r\\n\\u2028x" in out
+        assert all(line.isprintable() for line in out.split("\n"))
+
+    def test_torn_lines_are_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.write(tmp_path, made())
+        (file,) = (tmp_path / "state" / "history").glob("*.jsonl")
+        file.write_bytes(file.read_bytes() + b'{"run": "to')
+        assert main(["history", "shop.yaml"]) == 0
+        assert "1 lines of the history can't be read, and were left out." in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("words", "code", "text"),
+        [
+            ([], 64, "history wants SPEC, or --stack NAME"),
+            (["shop.yaml", "--stack", "shop"], 64, "history wants SPEC, or --stack NAME"),
+            (["none.yaml"], 3, "can't be read"),
+            (["shop.yaml", "--limit", "0"], 64, "no number from 1 to"),
+            (["shop.yaml", "--state-dir", "shop.yaml"], 1, "can't be read: not a directory"),
+        ],
+    )  # fmt: skip
+    def test_mistakes(
+        self, words: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["history", *words]) == code
+        assert text in capsys.readouterr().err
+
+
+def test_aws_is_not_asked(tmp_path: Path) -> None:
+    """Nor are the libraries loaded that only the others need."""
+    code = (
+        "import sys; from alb_reconcile.cli import main; code = main(sys.argv[1:]);"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "history", "--stack", "shop"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        env={**os.environ, "ALB_RECONCILE_STATE_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("boto3", "httpx", "prometheus_client", "filelock"):
+        assert f"'{name}'" not in done.stderr

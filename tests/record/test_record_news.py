@@ -1,0 +1,221 @@
+"""What is news, and that it reaches its receiver once: not on each run, not too often, and never not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.record.files import RecordError
+from alb_reconcile.record.news import State, judge, notify
+from alb_reconcile.record.webhook import Webhook, make_webhook
+from tests.record.receiver import Receiver, receiving
+from tests.record.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from alb_reconcile.record.model import Record
+
+IN_ORDER, FAILING, DRIFT = State("in order"), State("failing"), State("drift", (REPLACE.key,))
+OTHER = replace(REPLACE, key="delete subnet.x")
+SPEC = replace(REPLACE, key="update vpc.main", cause="spec")
+REFUSED = made(result="refused", exit_code=4)
+
+
+@pytest.mark.parametrize(
+    ("before", "record", "after", "event"),
+    [
+        (None, made(), IN_ORDER, ""),
+        (None, failed(), FAILING, "failing"),
+        (None, left(), DRIFT, "new drift"),
+        (None, corrected(), IN_ORDER, "corrected"),
+        (None, corrected(steps=(replace(UPDATE, cause="spec"),)), IN_ORDER, ""),
+        (IN_ORDER, made(), IN_ORDER, ""),
+        (IN_ORDER, failed(), FAILING, "failing"),
+        (IN_ORDER, left(SPEC), State("drift", (SPEC.key,)), "spec not applied"),
+        (IN_ORDER, left(SPEC, OTHER), State("drift", (OTHER.key, SPEC.key)), "new drift"),
+        (FAILING, failed(), FAILING, ""),
+        (FAILING, made(), IN_ORDER, "recovered"),
+        (FAILING, corrected(), IN_ORDER, "corrected"),
+        (FAILING, left(), DRIFT, "new drift"),
+        (DRIFT, left(), DRIFT, ""),
+        (DRIFT, left(REPLACE, OTHER), State("drift", (OTHER.key, REPLACE.key)), "new drift"),
+        (State("drift", (OTHER.key, REPLACE.key)), left(), DRIFT, ""),
+        (DRIFT, left(REPLACE, UPDATE), DRIFT, "corrected"),
+        (DRIFT, made(command="apply"), IN_ORDER, "recovered"),
+        (DRIFT, failed(), FAILING, "failing"),
+        (IN_ORDER, REFUSED, FAILING, "failing"),
+        (FAILING, REFUSED, FAILING, ""),
+        (DRIFT, replace(REFUSED, command="apply"), DRIFT, ""),
+        (DRIFT, made(result="held"), DRIFT, ""),
+        (FAILING, made(result="interrupted"), FAILING, ""),
+        (FAILING, made(command="destroy", result="corrected"), None, ""),
+        (IN_ORDER, failed(command="destroy"), FAILING, "failing"),
+    ],
+)  # fmt: skip
+def test_what_is_news(before: State | None, record: Record, after: State | None, event: str) -> None:
+    assert judge(before, record) == (after, event)
+
+
+class Post:
+    """A receiver, and runs that end one after the other."""
+
+    def __init__(self, folder: Path, receiver: Receiver) -> None:
+        self.folder, self.receiver = folder, receiver
+        self.now = 1_000_000.0
+        webhook = make_webhook(receiver.url, "a secret of some length", private=True, plain=True)
+        self.webhook: Webhook = replace(webhook, timeout=20.0)
+
+    def run(self, record: Record, after: float = 300.0) -> str:
+        self.now += after
+        return asyncio.run(notify(self.webhook, self.folder, record, lambda: self.now))
+
+    def lose(self, record: Record, after: float = 300.0) -> str:
+        with pytest.raises(RecordError) as caught:
+            self.run(record, after)
+        return str(caught.value)
+
+    @property
+    def events(self) -> list[str]:
+        return [f"{message['stack']}: {message['event']}" for message in self.messages]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, _, _, body in self.receiver.requests]
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    with receiving() as receiver:
+        yield Post(tmp_path / "state", receiver)
+
+
+def test_only_changes_are_told(post: Post) -> None:
+    told = [
+        post.run(record)
+        for record in (
+            made(),
+            made(),
+            left(),
+            left(),
+            corrected(),
+            made(),
+            failed(),
+            failed(),
+            made(),
+            made(),
+        )
+    ]
+    assert told.count("told") == 4
+    assert post.events == ["shop: new drift", "shop: corrected", "shop: failing", "shop: recovered"]
+
+
+def test_a_message(post: Post) -> None:
+    post.run(left(REPLACE, FAILED, UPDATE))
+    (message,) = post.messages
+    assert message["text"] == "shop (eu-west-1): 1 steps wait for a person"
+    names = ("version", "event", "run", "command", "region", "account", "started", "result", "host")
+    assert [message[name] for name in names] == [
+        1, "new drift", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",
+    ]  # fmt: skip
+    assert [item["key"] for item in message["left"]] == [REPLACE.key]
+    assert message["left"][0]["reason"] == "replacements are for a person"
+    assert [(item["code"], item["request_id"]) for item in message["failed"]] == [("AccessDenied", "req-1")]
+    assert [item["key"] for item in message["corrected"]] == [UPDATE.key]
+    assert post.receiver.requests[0][2]["webhook-id"] == f"{'0' * 32}-new-drift"
+
+
+def test_stacks_are_told_apart(post: Post) -> None:
+    post.run(failed())
+    post.run(failed(region="us-east-1"))
+    post.run(failed(account="210987654321"))
+    post.run(failed(stack="blog"))
+    assert len(post.events) == 4
+    post.run(made(stack="blog"))
+    assert post.events[4:] == ["blog: recovered"]
+
+
+@pytest.mark.parametrize("status", [500, 302])
+def test_what_could_not_be_told_goes_with_the_next_run(post: Post, status: int) -> None:
+    post.receiver.status = status
+    assert post.lose(failed()).startswith(
+        "the webhook at http://127.0.0.1 wasn't told of 'failing': it answered with "
+    )
+    assert post.lose(failed()).endswith("The next run tries again")
+    post.receiver.status = 200
+    assert [post.run(failed()), post.run(failed())] == ["told", "nothing new"]
+    assert post.events == ["shop: failing"] * 3
+
+
+def test_a_correction_is_told_though_all_is_in_order_since(post: Post) -> None:
+    post.receiver.status = 500
+    post.lose(corrected(run="1"))
+    post.receiver.status = 200
+    assert [post.run(made(run="2")), post.run(made(run="3"))] == ["told", "nothing new"]
+    assert [message["run"] for message in post.messages] == ["1", "1"]
+    ids = {headers["webhook-id"] for _, _, headers, _ in post.receiver.requests}
+    assert ids == {"1-corrected"}  # the same message again, for a receiver whose answer was lost
+
+
+def test_what_passed_before_it_could_be_told_is_no_news(post: Post) -> None:
+    post.receiver.status = 500
+    post.lose(failed())
+    post.receiver.status = 200
+    assert post.run(made()) == "nothing new"
+
+
+def test_not_too_often_for_a_stack(post: Post) -> None:
+    """What flaps is told of once a minute, and the last state is told in the end."""
+    post.run(failed())
+    flapping = [post.run(record, after=7.0) for record in (made(), failed()) * 10]
+    assert flapping.count("told") == 2
+    assert set(flapping) == {"told", "held back", "nothing new"}
+    post.run(made(), after=60.0)
+    assert post.events[-1] == "shop: recovered"
+
+
+def test_not_too_often_in_all(post: Post) -> None:
+    post.webhook = replace(post.webhook, a_minute=3)
+    told = [post.run(failed(stack=f"stack-{number}"), after=1.0) for number in range(6)]
+    assert told == ["told"] * 3 + ["held back"] * 3
+    assert post.run(failed(stack="stack-5"), after=60.0) == "told"
+
+
+def test_failures_count_as_tries(post: Post) -> None:
+    """A receiver that hangs costs its time-out once in a while, not each time."""
+    post.receiver.status = 500
+    post.lose(failed())
+    assert post.run(failed(), after=5.0) == "held back"
+    assert len(post.events) == 1
+
+
+def test_a_clock_that_is_put_back(post: Post) -> None:
+    post.run(failed())
+    assert post.run(made(), after=-900_000.0) == "told"
+
+
+def test_a_stack_that_is_gone_is_forgotten(post: Post) -> None:
+    post.run(failed())
+    post.run(corrected(command="destroy"))
+    assert json.loads((post.folder / "webhook.json").read_text()) == {}
+
+
+@pytest.mark.parametrize("text", ["", "null", "{", '{"123456789012_eu-west-1_shop": 7}', "[" * 100_000, "\0"])
+def test_a_memory_that_is_none(post: Post, text: str) -> None:
+    post.run(failed())
+    (post.folder / "webhook.json").write_text(text)
+    assert [post.run(failed()), post.run(failed())] == ["told", "nothing new"]
+
+
+@pytest.mark.parametrize(
+    "entry", [{"verdict": 1}, {"verdict": "failing", "left": 3}, {"tried": "x"}, {"owed": 1}]
+)
+def test_an_entry_that_is_none(post: Post, entry: dict[str, object]) -> None:
+    post.folder.mkdir()
+    (post.folder / "webhook.json").write_text(json.dumps({"123456789012_eu-west-1_shop": entry}))
+    assert [post.run(failed()), post.run(failed())] == ["told", "nothing new"]
