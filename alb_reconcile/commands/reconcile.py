@@ -15,6 +15,7 @@ from alb_reconcile.apply import Outcome, apply_plan
 from alb_reconcile.aws import Aws, BotoTransport
 from alb_reconcile.blockers import find_blockers
 from alb_reconcile.commands.authoring import refuse_twins
+from alb_reconcile.commands.holding import hold
 from alb_reconcile.commands.link import open_link, until_answered
 from alb_reconcile.converge import Target, look, verify, wait_until_serving
 from alb_reconcile.discover import discover
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
 
+    from alb_reconcile.discover import Discovery
     from alb_reconcile.plan.model import Plan
 
 
@@ -74,8 +76,17 @@ def apply(args: argparse.Namespace) -> ExitCode:
 
 
 async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+    options = Options(allow=args.allow)
+    async with hold(
+        aws, target, "apply", args.lock_timeout, lambda: look(aws, load_kinds(), target, options), complain
+    ) as (discovery, made):
+        return await _reach(aws, target, args, discovery, made)
+
+
+async def _reach(
+    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, made: Plan
+) -> ExitCode:
     style, kinds = Style.detect(no_color=args.no_color), load_kinds()
-    discovery, made = await look(aws, kinds, target, Options(allow=args.allow))
     if args.plan:
         _compare(args.plan, made)
     emit(render_plan(made, style, notice=""))
@@ -123,8 +134,21 @@ def destroy(args: argparse.Namespace) -> ExitCode:
 
 
 async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+    async with hold(
+        aws,
+        target,
+        "destroy",
+        args.lock_timeout,
+        lambda: look(aws, load_kinds(), target, Options()),
+        complain,
+    ) as (discovery, made):
+        return await _remove(aws, target, args, discovery, made)
+
+
+async def _remove(
+    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, made: Plan
+) -> ExitCode:
     style, kinds = Style.detect(no_color=args.no_color), load_kinds()
-    discovery, made = await look(aws, kinds, target, Options())
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
@@ -260,7 +284,10 @@ def _with_aws(args: argparse.Namespace, region: str, main: Callable[[Aws], Await
     link = open_link(args, region)
 
     async def session() -> Any:
-        aws = Aws(link.transport, max_workers=args.max_workers, speed=link.speed, on_call=link.on_call)
+        aws = Aws(
+            link.transport, max_workers=args.max_workers, speed=link.speed, on_call=link.on_call,
+            endpoint=link.transport.endpoint,
+        )  # fmt: skip
         _stop_on_signals(aws)
         try:
             return await until_answered(link.transport, main(aws))

@@ -79,7 +79,7 @@ def _drift(world: WatchedWorld) -> None:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("lag", LAGS[1:])
+@pytest.mark.parametrize("lag", [7, 60])
 @pytest.mark.parametrize("name", WAYS)
 def test_a_kill_and_lag_need_three_more_runs_at_most(name: str, lag: int, part: int) -> None:
     """Whatever the next runs can't see yet: in the end there are no duplicates, no orphans, and there was no dip."""

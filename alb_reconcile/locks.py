@@ -1,0 +1,140 @@
+"""One run at a time on a host: a lock for each account, region and stack, that dies with its holder."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.errors import HeldError, ReconcileError
+from alb_reconcile.values import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from filelock import BaseFileLock
+
+_POLL: Final = 0.5
+FOLDER_VARIABLE: Final = "ALB_RECONCILE_LOCK_DIR"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, or held it last. `released` is empty while it does, and for ever if it was killed."""
+
+    command: str
+    user: str
+    pid: int
+    since: float
+    """Seconds since the epoch, as are those below."""
+    released: float | None = None
+
+    def render(self) -> str:
+        """As in `alb-reconcile apply` (user ops, process 4711) since 2026-11-24T03:00:00+00:00."""
+        since = datetime.fromtimestamp(self.since, UTC).isoformat(timespec="seconds")
+        return f"alb-reconcile {self.command} (user {self.user}, process {self.pid}) since {since}"
+
+
+def folder() -> Path:
+    """Where the locks are: ALB_RECONCILE_LOCK_DIR for those of several users, else the user's own."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "alb-reconcile" / "locks"
+
+
+class StackLock:
+    """The lock of one stack. `endpoint` tells an emulator's account from the real one of that number.
+
+    The kernel lets go of it for whoever dies; what the file beside it says is for people, and for who comes next.
+    """
+
+    def __init__(self, account: str, region: str, stack: str, endpoint: str) -> None:
+        self.title = f"{stack} (account {account}, {region})"
+        self._path = folder() / f"{account}-{region}-{stack}-{digest([endpoint], 8)}"
+        self._lock: BaseFileLock | None = None
+        self.before: Holder | None = None
+        """Who held it before."""
+        self._own: Holder | None = None
+
+    async def acquire(
+        self,
+        command: str,
+        timeout: float,
+        sleep: Callable[[float], Awaitable[None]],
+        say: Callable[[str], None],
+    ) -> None:
+        """Take it, within so many seconds. Raises HeldError with who has it, ReconcileError if it can't be kept."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._path.with_name(self._path.name + ".lock"), mode=0o660)
+        except OSError as error:
+            raise self._unusable(error) from None
+        deadline = time.monotonic() + timeout
+        told = False
+        while True:
+            try:
+                lock.acquire(blocking=False)
+                break
+            except Timeout:
+                holder = self.holder()
+                who = holder.render() if holder else "another run"
+                if time.monotonic() >= deadline:
+                    raise HeldError(
+                        f"{self.title} is held by {who}; nothing was changed. Wait for it, with --lock-timeout if you like"
+                    ) from None
+                if not told:
+                    say(f"waiting for {who}, which holds {self.title}")
+                    told = True
+                await sleep(_POLL)
+            except OSError as error:
+                raise self._unusable(error) from None
+        self._lock, self.before = lock, self.holder()
+        self._own = Holder(command, _user(), os.getpid(), time.time())
+        self._write(self._own)
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._lock is not None and self._own is not None:
+            self._write(Holder(**{**asdict(self._own), "released": time.time()}))
+            self._lock.release()
+            self._lock = None
+
+    def was_used_since(self, moment: float) -> bool:
+        """Whether somebody may have held it after that moment (seconds since the epoch), before it was ours."""
+        return self.before is not None and (self.before.released is None or self.before.released >= moment)
+
+    def holder(self) -> Holder | None:
+        """Who has it, or had it last."""
+        with suppress(OSError, ValueError, TypeError):
+            return Holder(**json.loads(self._path.with_name(self._path.name + ".json").read_text("utf-8")))
+        return None
+
+    def _write(self, holder: Holder) -> None:
+        file = self._path.with_name(self._path.name + ".json")
+        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        with suppress(OSError):  # it is for people; the lock itself holds without
+            draft.write_text(json.dumps(asdict(holder)) + "\n", encoding="utf-8")
+            draft.replace(file)
+
+    def _unusable(self, error: OSError) -> ReconcileError:
+        return ReconcileError(
+            f"the lock of {self.title} can't be kept in {self._path.parent}: {(error.strerror or str(error)).lower()}; "
+            f"nothing was changed. Set {FOLDER_VARIABLE} to a folder that you may write"
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return str(os.getuid())

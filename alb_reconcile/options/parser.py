@@ -1,0 +1,293 @@
+"""The whole command line: every command with its options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from alb_reconcile import __version__
+from alb_reconcile.errors import ExitCode
+from alb_reconcile.options.values import (
+    Allowance,
+    Assignment,
+    Detour,
+    duration,
+    number,
+    port,
+    positive,
+    sigmas,
+    speed,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EPILOG = """\
+exit codes:
+  0 success   1 failed, in part or whole   2 changes pending   3 invalid spec   4 refused
+  5 held by another run   64 usage   130 interrupted
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+
+def _common() -> _Parser:
+    common = _Parser(add_help=False)
+    group = common.add_argument_group("common options")
+    group.add_argument("--profile", help="the AWS profile; else AWS_PROFILE")
+    group.add_argument("--region", help="the region of a spec that names none")
+    group.add_argument("--endpoint-url", help="where AWS's API is asked; else AWS_ENDPOINT_URL")
+    group.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="use the local AWS, and start it if none runs; no account needed",
+    )
+    group.add_argument(
+        "--set",
+        action=Assignment,
+        default={},
+        metavar="NAME=VALUE",
+        help="a variable of the spec, before the environment",
+    )
+    group.add_argument(
+        "--max-workers",
+        type=positive,
+        default=16,
+        metavar="N",
+        help="how many calls run at once (default 16)",
+    )
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: each API call too")
+    group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
+    return common
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(
+        prog="alb-reconcile",
+        description="An HTTP service behind an AWS Application Load Balancer, from one YAML file.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"alb-reconcile {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    common = _common()
+
+    def add(name: str, run: str, text: str) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands.add_parser(
+            name, help=text, description=text[:1].upper() + text[1:] + ".", parents=[common]
+        )
+        command.set_defaults(run=run)
+        return command
+
+    command = add("validate", "authoring.validate", "check specs without asking AWS anything")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    add("schema", "authoring.print_schema", "print the JSON Schema, for editors")
+    command = add("init", "authoring.init", "write a commented spec to start from")
+    command.add_argument(
+        "file",
+        nargs="?",
+        default="stack.yaml",
+        metavar="FILE",
+        help="default stack.yaml; - is standard output",
+    )
+    command = add("explain", "authoring.explain", "say what a kind or one of its keys means")
+    command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
+
+    command = add("plan", "reconcile.plan", "show what would be done; changes nothing")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--destroy", action="store_true", help="plan the stack's end")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
+    command.add_argument(
+        "--detailed-exitcode", action="store_true", help="exit with 2 when something is to be done"
+    )
+    _add_allow(command)
+
+    command = add("apply", "reconcile.apply", "do what the spec wants")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--yes", action="store_true", help="don't ask")
+    command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
+    command.add_argument(
+        "--timeout",
+        type=duration,
+        default=900,
+        metavar="15m",
+        help="how long to wait until everything serves",
+    )
+    command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
+    _add_lock(command)
+    _add_allow(command)
+
+    command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
+    command.add_argument("specs", nargs="*", metavar="SPEC")
+    command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost; wants --region")
+    command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
+    _add_lock(command)
+
+    command = add("status", "reconcile.status", "show each resource, the health of the targets and the URLs")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+
+    command = add("verify", "verify.verify", "send real requests through each listener and rule")
+    _add_verify(command)
+
+    command = add("history", "history.show", "show the runs over a stack: when, what, who, what failed")
+    command.add_argument("spec", nargs="?", metavar="SPEC")
+    command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--limit", type=number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)"
+    )
+    command.add_argument(
+        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
+    )
+
+    _add_adoption(add)
+    add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
+    _add_sandbox(commands)
+    return parser
+
+
+def _add_sandbox(commands: Any) -> None:
+    text = "a local AWS to try things out with, without an account"
+    sandbox = commands.add_parser("sandbox", help=text, description=text[:1].upper() + text[1:] + ".")
+    actions = sandbox.add_subparsers(metavar="ACTION", required=True)
+    for name, text in (
+        ("start", "start it; what is made in it stays until stop"),
+        ("stop", "end it, with all that is in it"),
+        ("status", "say whether one runs, and how other tools reach it"),
+        ("reset", "empty it"),
+    ):
+        action = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+        action.set_defaults(run=f"sandbox.{name}")
+        if name == "start":
+            action.add_argument("--port", type=port, metavar="N", help="listen there; default a free one")
+            action.add_argument(
+                "--speed", type=speed, metavar="N", help="how much faster than AWS time runs (default 10)"
+            )
+            action.add_argument(
+                "--serve", default="", metavar="COMMAND",
+                help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "
+                "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
+            )  # fmt: skip
+            action.add_argument(
+                "--no-traffic",
+                action="store_true",
+                help="answer AWS's API only: no requests are carried, no instance runs, health goes by the clock",
+            )
+
+
+def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    command = add("adopt", "adoption.adopt", "take over what was made by hand; changes tags only")
+    command.add_argument("spec", metavar="SPEC")
+    command.add_argument(
+        "choices",
+        nargs="*",
+        metavar="ADDRESS=ID",
+        help="what an entry stands for; ADDRESS=new leaves it to apply",
+    )
+    command.add_argument(
+        "--keep-images",
+        action="store_true",
+        help="instances count as launched by their image reference, whatever it leads to now",
+    )
+    release = add("release", "adoption.release", "let resources, or the stack, go; changes tags only")
+    release.add_argument("spec", metavar="SPEC")
+    release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default all of the stack")
+    move = add("move", "adoption.move", "follow an entry that was renamed; changes tags only")
+    move.add_argument("spec", metavar="SPEC")
+    move.add_argument("old", metavar="OLD", help="as in instance.web-1, target_group.web or instances.web")
+    move.add_argument("new", metavar="NEW")
+    for item in (command, release, move):
+        item.add_argument("--yes", action="store_true", help="don't ask")
+        item.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    group = command.add_argument_group("how much is sent")
+    amount = group.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--requests", type=number(1, 100_000), default=100, metavar="N", help="to each forward (default 100)"
+    )
+    amount.add_argument("--duration", type=duration, metavar="30s", help="for so long, instead of --requests")
+    group.add_argument(
+        "--rate",
+        type=number(1, 1000),
+        default=50,
+        metavar="N",
+        help="requests a second over all (default 50)",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=number(1, 1000),
+        default=10,
+        metavar="N",
+        help="requests under way at once (default 10)",
+    )
+    group.add_argument("--timeout", type=duration, default=10, metavar="10s", help="for one request")
+    group = command.add_argument_group("what is sent")
+    group.add_argument("--path", default="/", help="where a rule leaves it open (default /)")
+    group.add_argument("--host", metavar="NAME", help="where a rule leaves it open (default the DNS name)")
+    group.add_argument(
+        "--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)"
+    )
+    group.add_argument(
+        "--websocket",
+        nargs="?",
+        const="/ws",
+        metavar="PATH",
+        help="try a WebSocket through each forward (default path /ws)",
+    )
+    group.add_argument(
+        "--any-method", action="store_true", help="POST, PUT and DELETE too, where a rule takes nothing else"
+    )
+    group = command.add_argument_group("what is expected")
+    group.add_argument(
+        "--attribute",
+        default="json:instance_id",
+        metavar="HOW",
+        help="what tells whose answer it is: header:NAME, json:FIELD or none (default json:instance_id)",
+    )
+    group.add_argument("--expect-status", metavar="200-399", help="of forwards (default any below 500)")
+    group.add_argument(
+        "--tolerance",
+        type=sigmas,
+        default=3.0,
+        metavar="N",
+        help="how many standard deviations a share may be off (default 3)",
+    )
+    group = command.add_argument_group("how to connect")
+    group.add_argument("--ca-file", metavar="FILE", help="whom to trust, instead of the system's authorities")
+    group.add_argument("--insecure", action="store_true", help="accept any certificate")
+    group.add_argument(
+        "--connect-to",
+        action=Detour,
+        default={},
+        metavar="PORT=HOST:PORT",
+        help="where a listener's port is reached, e.g. through a tunnel",
+    )
+
+
+def _add_lock(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--lock-timeout",
+        type=duration,
+        default=0,
+        metavar="5m",
+        help="how long to wait while another run on this host holds the stack (default: not at all)",
+    )
+
+
+def _add_allow(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow", action=Allowance, default={}, metavar="ACTION=N",
+        help="allow so much damage: delete=N, replace=N, replace-load-balancer=N",
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""The values of options: read, or refused with what is wanted."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.values import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Assignment(argparse.Action):
+    """`--set NAME=VALUE`, as often as wanted, into a dict."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _: str | None = None,
+    ) -> None:
+        name, equals, value = str(values).partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            parser.error(f"--set wants NAME=VALUE, not {values!r}")
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})
+
+
+class Allowance(argparse.Action):
+    """`--allow ACTION=N`, as often as wanted, into a dict."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _: str | None = None,
+    ) -> None:
+        name, _, number = str(values).partition("=")
+        if (
+            name not in ("delete", "replace", "replace-load-balancer")
+            or not number.isdigit()
+            or len(number) > 6
+        ):
+            parser.error(f"--allow wants delete=N, replace=N or replace-load-balancer=N, not {values!r}")
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: int(number)})
+
+
+class Detour(argparse.Action):
+    """`--connect-to PORT=HOST:PORT`, as often as wanted, into a dict."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _: str | None = None,
+    ) -> None:
+        match = re.fullmatch(r"([0-9]{1,5})=\[?([^\s/\[\]]{1,253}?)\]?:([0-9]{1,5})", str(values))
+        if not match or not all(1 <= int(port) <= 65535 for port in (match[1], match[3])):
+            parser.error(f"--connect-to wants PORT=HOST:PORT, such as 443=localhost:8443, not {values!r}")
+        setattr(
+            namespace, self.dest, {**getattr(namespace, self.dest), int(match[1]): (match[2], int(match[3]))}
+        )
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
+    return int(text)
+
+
+def port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+    return int(text)
+
+
+def speed(text: str) -> float:
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or not 1 <= float(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000")
+    return float(text)
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def sigmas(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 1 <= float(text) <= 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10")
+    return float(text)
+
+
+def duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
