@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import json
 import os
 import shutil
@@ -14,11 +14,20 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
+import httpx
+
+from alb_reconcile.verify.attribution import Attribution
+from alb_reconcile.verify.client import Client, Endpoint, Shot
+from alb_reconcile.verify.load import send
+from alb_reconcile.verify.matching import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from alb_reconcile.verify.load import Answer
 
 TOOL = str(Path(sys.executable).parent / "alb-reconcile")
 SPECS = Path(__file__).parent.parent / "specs"
@@ -119,6 +128,11 @@ class Stage:
             if step["action"] != "delete" or step["address"] not in making
         }
 
+    def url(self) -> str:
+        """Where the load balancer answers."""
+        found = json.loads(self.quietly("status", "--sandbox", "--format", "json", SPEC))
+        return str(found["urls"][0])
+
     def client(self, service: str) -> Any:
         """boto3, for what somebody does by hand."""
         state = json.loads((self.folder / "sandbox" / "sandbox.json").read_text())
@@ -145,10 +159,27 @@ def create(stage: Stage) -> None:
     stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
     output = stage.run("status", "--sandbox", SPEC)
     check(output.count("healthy") == 2, "Both web APIs are healthy behind the load balancer.")
+    ask(stage)
 
     heading("3  Plan again")
     stage.run("plan", "--sandbox", "--detailed-exitcode", SPEC)
     check(not stage.plan(), "Nothing is left to do. No state file was written: AWS itself is the state.")
+
+
+def ask(stage: Stage) -> None:
+    """Real requests, by hand and by `verify`."""
+    url, names = stage.url(), {known: name for name, known in ids(stage).items()}
+    say(f"\nIt answers at {url} (open it in a browser while the demo runs). Six requests:\n")
+    answered = []
+    with httpx.Client() as client:
+        for _ in range(6):
+            answer = client.get(url).json()
+            answered.append(names.get(answer["instance_id"], answer["instance_id"]))
+            say(f"  GET /  →  {answered[-1]}  {answer['instance_id']}  in {answer['availability_zone']}")
+    check(answered[:2] * 3 == answered and len(set(answered)) == 2, "The two instances take turns.")
+    say("\nThe runbook ends with “check that requests are balanced”. verify does:\n")
+    output = stage.run("verify", "--sandbox", SPEC)
+    check("web-1" in output and "web-2" in output, "Each instance answered its share of the requests.")
 
 
 def drift(stage: Stage) -> None:
@@ -222,23 +253,51 @@ def drift(stage: Stage) -> None:
     )
 
 
-class Watcher(threading.Thread):
-    """Counts the healthy targets of a group, again and again, until it is told to stop."""
+class Load(threading.Thread):
+    """Requests at a fixed rate, whether or not earlier ones have been answered, until it is told to stop."""
 
-    def __init__(self, elb: Any, group: str) -> None:
+    RATE = 60
+
+    def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
-        self.elb, self.group = elb, group
-        self.counts: list[int] = []
+        parts = urlsplit(url)
+        endpoint = Endpoint(str(parts.hostname), int(parts.port or 80), int(parts.port or 80))
+        self.shot = Shot("demo", endpoint, Request(str(parts.hostname)))
+        self.answers: list[Answer] = []
         self.ended = threading.Event()
 
     def run(self) -> None:
-        while not self.ended.wait(0.2):
-            found = self.elb.describe_target_health(TargetGroupArn=self.group)["TargetHealthDescriptions"]
-            self.counts.append(sum(item["TargetHealth"]["State"] == "healthy" for item in found))
+        asyncio.run(self._send())
+
+    async def _send(self) -> None:
+        shots = iter(lambda: None if self.ended.is_set() else self.shot, None)
+        async with Client.opened(Attribution("json", "instance_id"), 30) as client:
+            async for answer in send(shots, client, rate=self.RATE, concurrency=50):
+                self.answers.append(answer)
+
+    def stop(self) -> list[Answer]:
+        """End it, and return the answers in the order of the requests."""
+        self.ended.set()
+        self.join()
+        return sorted(self.answers, key=lambda answer: answer.at)
+
+
+def chart(answers: list[Answer], old: str) -> str:
+    """Each version's share over time, a line for some seconds."""
+    width, rows = 40, 12
+    step = (answers[-1].at + 0.001) / rows
+    lines = []
+    for row in range(rows):
+        part = [answer for answer in answers if row <= answer.at / step < row + 1]
+        count = sum(answer.version == old for answer in part)
+        marks = round(width * count / len(part)) if part else 0
+        bar = paint("░" * marks, "33") + paint("█" * (width - marks), "32")
+        lines.append(f"  {row * step:5.1f} s  {bar}  old {count:4}   new {len(part) - count:4}")
+    return "\n".join(lines)
 
 
 def roll(stage: Stage) -> None:
-    heading("6  A new version of the web API")
+    heading("6  A new version of the web API, under load")
     program = stage.folder / "specs" / "user-data" / "web-api.py"
     with program.open("a", encoding="utf-8") as stream:
         stream.write("# version 2\n")
@@ -250,23 +309,25 @@ def roll(stage: Stage) -> None:
         [planned.get(f"instance.web-{number}") for number in (1, 2)] == ["replace", "replace"],
         "The plan replaces web-1 and web-2.",
     )
-    say("\nOne after the other: the new one is made and healthy before the old one is drained and goes.\n")
-    watcher = Watcher(stage.client("elbv2"), before["target_group.web"])
-    watcher.start()
+    say(f"\nOne after the other, while {Load.RATE} requests a second go through the load balancer.\n")
+    load = Load(stage.url())
+    load.start()
+    time.sleep(2)
     stage.run("apply", "--sandbox", "--yes", SPEC, after="Plan: ")
-    watcher.ended.set()
-    watcher.join()
-    now, ec2 = ids(stage), stage.client("ec2")
+    time.sleep(1)
+    answers = load.stop()
+    now = ids(stage)
     names = ("instance.web-1", "instance.web-2")
     check(all(now[name] != before[name] for name in names), "Both instances are new ones.")
-    for name in names:
-        data = ec2.describe_instance_attribute(InstanceId=now[name], Attribute="userData")["UserData"][
-            "Value"
-        ]
-        check(base64.b64decode(data).endswith(b"# version 2\n"), f"{name} runs version 2.")
+    old = str(answers[0].version)
+    say(f"\n{chart(answers, old)}\n")
+    failed = [answer for answer in answers if answer.status != 200]
+    say(f"requests sent: {len(answers)}   failed: {len(failed)}\n")
+    check(not failed, "No request failed while the version was rolled through both instances.")
+    versions = {answer.version for answer in answers}
     check(
-        watcher.counts and min(watcher.counts) >= 2,
-        f"At {len(watcher.counts)} looks during the roll, never fewer than 2 targets were healthy.",
+        len(versions) == 2 and answers[-1].version != old,
+        "It began with the old version and ended with the new one.",
     )
     check(not stage.plan(), "Nothing is left to do.")
 
