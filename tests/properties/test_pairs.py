@@ -31,7 +31,7 @@ IN_TWO_STEPS = (
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_one_apply_leads_from_any_spec_to_any_other(shard: int) -> None:
-    """Converges, equals a fresh stack, keeps capacity, destroys clean; at least 80 % of the pairs aren't refused."""
+    """Converges, equals a fresh stack, keeps capacity, destroys clean; at least 90 % of the pairs aren't refused."""
     ways: Counter[str] = Counter()
 
     # not shrunk: the plans of a large failing pair are told by their steps, and shrinking takes many minutes
@@ -48,7 +48,7 @@ def test_one_apply_leads_from_any_spec_to_any_other(shard: int) -> None:
         ways[check_pair(*pair)] += 1
 
     check()
-    assert ways["converged"] >= 0.8 * ways.total(), ways
+    assert ways["converged"] >= 0.9 * ways.total(), ways
 
 
 def test_a_restarted_instance_returns_to_a_group_that_nobody_checks() -> None:
