@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from alb_reconcile import tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.kind import Desired, Facts, Kind, Observed
+from alb_reconcile.launch import NOT_YET_KNOWN, launch_once, token_stem
 from alb_reconcile.run import NOT_YET, WaitError
 from alb_reconcile.values import Ref, digest
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from alb_reconcile.run import Run
 
 _UNKNOWN: Final = {"InvalidInstanceID.NotFound": NOT_YET}
-_LAUNCH: Final = {
-    "InvalidSubnetID.NotFound": NOT_YET,
-    "InvalidGroup.NotFound": NOT_YET,
-    "InvalidParameterValue~Invalid IAM Instance Profile": 120.0,  # IAM is slow to tell EC2 of a new profile
-}
 _BUSY: Final = {"IncorrectInstanceState": 300.0, **_UNKNOWN}
 _STATE_TIMEOUT: Final = 600.0
 _ROOT_VOLUME: Final = {"volume_size": "VolumeSize", "volume_type": "VolumeType", "encrypted": "Encrypted"}
@@ -157,34 +153,12 @@ class Instance(Kind):
 
     async def create(self, run: Run, desired: Desired, salt: str) -> str:
         params = await self._launch_parameters(run)
-        launched = run.tag_list(desired)
-        specifications = [{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")]
         generation = str(run.notes.get("generation", ""))
-        for attempt in range(10):
-            token = f"{_token_stem(run.stack, str(desired.address))}-{digest([generation, attempt, self.subnets[0]], 12)}"
-            try:
-                answer = await run.aws.call(
-                    "ec2",
-                    "run_instances",
-                    retry=_LAUNCH,
-                    ClientToken=token,
-                    MinCount=1,
-                    MaxCount=1,
-                    TagSpecifications=specifications,
-                    **params,
-                )
-            except AwsError as error:
-                # the token's instance was terminated: only another token makes a new one
-                if error.code != "IdempotentInstanceTerminated" or attempt == 9:
-                    raise
-                continue
-            instance = answer["Instances"][0]
-            if instance["State"]["Name"] not in ("shutting-down", "terminated"):
-                break
-        await _wait_for(run, instance["InstanceId"], "running")
+        instance = await launch_once(run, desired, generation, str(self.subnets[0]), params)
+        await _wait_for(run, instance, "running")
         if self.state == "stopped":
-            await self._stop(run, instance["InstanceId"])
-        return str(instance["InstanceId"])
+            await self._stop(run, instance)
+        return instance
 
     async def _launch_parameters(self, run: Run) -> dict[str, Any]:
         params: dict[str, Any] = {
@@ -265,7 +239,7 @@ class Instance(Kind):
             Filters=filters,
         )
         profile = {"Name": self.iam_instance_profile}
-        retry = {**_BUSY, **_LAUNCH}
+        retry = {**_BUSY, **NOT_YET_KNOWN}
         if found:
             await run.aws.call(
                 "ec2",
@@ -302,16 +276,11 @@ class Instance(Kind):
 _VOLUME_KEYS: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
 
 
-def _token_stem(stack: str, address: str) -> str:
-    """How the client tokens begin with which instances are made at an address."""
-    return digest([stack, address], 24)
-
-
 def _is_own(stack: str, observed: Observed) -> bool:
     """Whether we launched it. "Launch more like this" and backups copy tags, but not the client token."""
     if observed.tags.get(tags.ADOPTED) == observed.id:
         return True
-    return str(observed.facts["client_token"]).startswith(_token_stem(stack, str(observed.address)))
+    return str(observed.facts["client_token"]).startswith(token_stem(stack, str(observed.address)))
 
 
 def _read_image(run: Run, image: str) -> asyncio.Future[dict[str, Any]]:

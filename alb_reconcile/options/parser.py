@@ -207,6 +207,7 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     for item in (command, release, move):
         item.add_argument("--yes", action="store_true", help="don't ask")
         item.add_argument("--format", choices=("text", "json"), default="text")
+        _add_lock(item)
 
 
 def _add_verify(command: argparse.ArgumentParser) -> None:

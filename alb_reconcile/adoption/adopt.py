@@ -1,0 +1,208 @@
+"""`adopt`: what of an account a spec means, what would differ, and the tags that make it the stack's."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import tags
+from alb_reconcile.adoption.evidence import ORDER, Scene
+from alb_reconcile.adoption.imagination import Imagination
+from alb_reconcile.adoption.match import NEW, Match, Matcher
+from alb_reconcile.adoption.outlook import Outlook, imagine
+from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
+from alb_reconcile.adoption.tagging import Tagging, excess
+from alb_reconcile.converge import Target
+from alb_reconcile.discover import resolve_images
+from alb_reconcile.errors import RefusedError
+from alb_reconcile.kinds.instance import RESOLVE, Instance, UserData
+from alb_reconcile.spec.document import printable
+from alb_reconcile.values import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.aws import Aws
+    from alb_reconcile.kind import Desired, Kind
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What adopting would do. Nothing has been written yet."""
+
+    target: Target
+    matches: tuple[Match, ...]
+    held: tuple[Address, ...]
+    """The entries that the stack has already."""
+    missing: tuple[Address, ...]
+    """The entries for which nothing was found."""
+    taggings: tuple[Tagging, ...]
+    outlook: Outlook
+    notes: tuple[str, ...] = ()
+
+
+async def find_adoption(
+    aws: Aws,
+    kinds: Mapping[str, type[Kind]],
+    target: Target,
+    given: Mapping[Address, str],
+    *,
+    keep_images: bool = False,
+) -> Adoption:
+    """Match the entries that the stack doesn't have yet. `given` holds ids, or `new`, by address.
+
+    With `keep_images` an instance counts as launched by its image reference, whatever that leads to now. Raises
+    RefusedError with everything that is ambiguous, somebody else's or not there.
+    """
+    reader = Imagination(aws, target.stack, target.desired, [item for item in given.values() if item != NEW])
+    try:
+        return await _find(reader, kinds, target, given, keep_images=keep_images)
+    except BaseException:  # an interruption too: no read may go on behind it
+        await reader.cancel()
+        raise
+
+
+async def _find(
+    reader: Imagination,
+    kinds: Mapping[str, type[Kind]],
+    target: Target,
+    given: Mapping[Address, str],
+    *,
+    keep_images: bool,
+) -> Adoption:
+    references = {
+        item.state.image_id
+        for item in target.desired.values()
+        if isinstance(item.state, Instance) and item.state.image_id.startswith(RESOLVE)
+    }
+    images, vpcs = await asyncio.gather(
+        resolve_images(reader.aws, sorted(references)), survey_vpcs(reader, kinds)
+    )
+    scene = Scene(target.desired, images=images)
+    matcher = Matcher(target.stack, scene, given)
+    there = held(reader, vpcs)
+    scene.ids.update({address: item.id for address, item in there.items()})
+    matcher.match("vpc", vpcs)
+    own = {item.found.id for item in vpcs if item.owner == target.stack}
+    matched = {item.found.found.id for item in matcher.matches.values()}
+    found, scene.subnet_vpcs = await survey_rest(reader, kinds, own | matched)
+    there |= held(reader, [item for part in found.values() for item in part])
+    scene.ids.update({address: item.id for address, item in there.items()})
+    add_findings(scene, found)
+    for kind in ORDER[1:]:
+        matcher.match(kind, found[kind])
+    problems = [*_misplaced(given, there), *matcher.problems]
+    _refuse(problems)
+    return await _prepare(reader, kinds, target, matcher, tuple(there), keep_images=keep_images)
+
+
+def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> list[str]:
+    return [
+        f"{address}={physical_id}: {address} is {there[address].id} already; release that first"
+        for address, physical_id in given.items()
+        if address in there and there[address].id != physical_id
+    ]
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise RefusedError(
+            "\n".join(["nothing was adopted:", *(f"  {printable(item)}" for item in problems)])
+        )
+
+
+async def _prepare(
+    reader: Imagination,
+    kinds: Mapping[str, type[Kind]],
+    target: Target,
+    matcher: Matcher,
+    there: tuple[Address, ...],
+    *,
+    keep_images: bool,
+) -> Adoption:
+    matches = tuple(matcher.matches[address] for address in target.desired if address in matcher.matches)
+    notes: list[str] = []
+    parts = await asyncio.gather(
+        *(
+            _tag(reader, target, match, matcher.scene.images, notes, keep_images=keep_images)
+            for match in matches
+        )
+    )
+    imagined = {item.id: {**reader.tags[item.id], **item.write} for item in parts}
+    imagined |= {
+        volume: {**reader.tags.get(volume, {}), **tags.identity(target.desired[item.address], target.stack)}
+        for item in parts
+        for volume in item.volumes
+    }
+    outlook = await imagine(reader, kinds, target, imagined)
+    behind = outlook.entries
+    taggings = tuple(
+        # an entry that isn't as the spec says gets its digest from the apply that makes it so
+        replace(item, write={key: value for key, value in item.write.items() if key != tags.SPEC})
+        if item.address in behind
+        else item
+        for item in parts
+    )
+    _refuse([text for item in taggings if (text := excess(reader, item))])
+    missing = tuple(
+        address
+        for address, wish in target.desired.items()
+        if wish.state.service and address not in matcher.matches and address not in there
+    )
+    return Adoption(
+        target, matches, tuple(address for address in there if address in target.desired), missing, taggings, outlook, tuple(notes)
+    )  # fmt: skip
+
+
+async def _tag(
+    reader: Imagination,
+    target: Target,
+    match: Match,
+    images: Mapping[str, str],
+    notes: list[str],
+    *,
+    keep_images: bool,
+) -> Tagging:
+    """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
+    wish, found = target.desired[match.address], match.found.found
+    bookkeeping = {**tags.tags_of(replace(wish, tags={}), target.stack)}
+    volumes: tuple[str, ...] = ()
+    if isinstance(wish.state, Instance) and isinstance(found.state, Instance):
+        bookkeeping[tags.ADOPTED] = found.id
+        reference = wish.state.image_id
+        if images.get(reference, reference) != found.state.image_id and not (
+            keep_images and reference.startswith(RESOLVE)
+        ):
+            del bookkeeping[tags.IMAGE]
+        if wish.state.user_data is not None and not await _has_user_data(
+            reader, found.id, wish.state.user_data
+        ):
+            del bookkeeping[tags.USER_DATA]
+            notes.append(
+                f"{match.address}: {found.id} was started with other user data than the spec's; apply leaves that as it is"
+            )
+        volumes = _root_volumes(reader.rows[found.id])
+    return Tagging(match.address, found.id, bookkeeping, volumes=volumes)
+
+
+async def _has_user_data(reader: Imagination, instance: str, wanted: UserData) -> bool:
+    answer = await reader.aws.call(
+        "ec2", "describe_instance_attribute", InstanceId=instance, Attribute="userData"
+    )
+    encoded = (answer.get("UserData") or {}).get("Value") or ""
+    return UserData.of(base64.b64decode(encoded)) == wanted
+
+
+def _root_volumes(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        str(device["Ebs"]["VolumeId"])
+        for device in row.get("BlockDeviceMappings", ())
+        if device.get("DeviceName") == row.get("RootDeviceName") and device.get("Ebs")
+    )
+
+
+def entries_of(desired: Mapping[Address, Desired]) -> tuple[Address, ...]:
+    """The addresses that carry tags: all that can be adopted, released and moved."""
+    return tuple(address for address, wish in desired.items() if wish.state.service)

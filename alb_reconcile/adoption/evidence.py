@@ -1,0 +1,284 @@
+"""What speaks for a resource of the account being the one that an entry of the spec describes, kind by kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from alb_reconcile.actions import Action
+from alb_reconcile.kind import Desired, Observed, bind
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.plan.forwards import action_of
+from alb_reconcile.values import Address
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A resource of the account, as its kind reads it."""
+
+    found: Observed
+    owner: str = ""
+    """The stack whose tag it carries; empty for nobody's."""
+    vpc: str = ""
+    builtin: str = ""
+    """Why it is never matched unless the user names it; empty if it may be."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for a candidate. Of several candidates those of the lowest rank count; name and shape against each
+    other have the same, so that they are never weighed in silence."""
+
+    rank: int
+    words: str
+    named: bool = False
+    """Whether a name is in it."""
+
+
+@dataclass
+class Scene:
+    """What is known while resources are matched, one kind after the other."""
+
+    desired: Mapping[Address, Desired]
+    ids: dict[Address, str] = field(default_factory=dict)
+    """Of what is the stack's already, and of what was matched so far."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """AMI ids by `resolve:ssm:…`."""
+    subnet_vpcs: Mapping[str, str] = field(default_factory=dict)
+    targets: Collection[tuple[str, str]] = ()
+    """Target groups, each with an instance that is registered in it."""
+    rules: Mapping[str, SecurityGroupRules] = field(default_factory=dict)
+    """By the id of their group."""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    """Of listeners and rules, by ARN."""
+    ports: Mapping[str, Collection[int]] = field(default_factory=dict)
+    """Of each load balancer's listeners, by its ARN."""
+
+    def place_of(self, wish: Desired) -> str | None:
+        """The id of the VPC, or of the parent, that the resource must be in; None while that isn't known."""
+        state: Any = bind(wish.state, self.ids)
+        if state.kind == "vpc":
+            return ""
+        if state.parent:
+            place = getattr(state, state.parent)
+        elif hasattr(state, "vpc"):
+            place = state.vpc
+        else:
+            vpcs = {self.subnet_vpcs.get(item) for item in state.subnets if isinstance(item, str)} - {None}
+            place = vpcs.pop() if len(vpcs) == 1 else None
+        return place if isinstance(place, str) else None
+
+    def is_in_place(self, wish: Desired, item: Candidate) -> bool:
+        """Whether the candidate is where the resource must be."""
+        place = self.place_of(wish)
+        if item.found.state.kind == "internet_gateway" and not item.vpc:
+            return True  # attached nowhere: it can be attached
+        return place is not None and place == place_of_candidate(item)
+
+
+def place_of_candidate(item: Candidate) -> str:
+    """The VPC, or the parent, that a candidate is in; empty for a VPC."""
+    state = item.found.state
+    return str(getattr(state, state.parent)) if state.parent else item.vpc
+
+
+def weigh(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    """What speaks for the candidate; None if nothing does, or if it is in another place."""
+    return _JUDGES[wish.address.kind](wish, item, scene) if scene.is_in_place(wish, item) else None
+
+
+def _name(wish: Desired, item: Candidate) -> str:
+    """Which of its names is the wished one; empty if none is."""
+    explicit, physical = getattr(wish.state, "name", None), getattr(item.found.state, "name", None)
+    if explicit:
+        return f"its name {explicit}" if explicit.lower() == str(physical).lower() else ""
+    wanted = wish.tags["Name"]
+    if item.found.tags.get("Name") == wanted:
+        return f"its Name tag {wanted}"
+    if physical and (physical == wanted or re.fullmatch(re.escape(wanted) + "-[0-9a-f]{8}", physical)):
+        return f"its name {physical}"
+    return ""
+
+
+def _both(name: str, shape: str) -> Evidence | None:
+    """Where the shape alone is telling: a range of addresses in its VPC, an attachment."""
+    if name and shape:
+        return Evidence(0, f"{name} and {shape}", named=True)
+    return Evidence(1, name or shape, named=bool(name)) if name or shape else None
+
+
+def _vpc(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = wish.state
+    found: Any = item.found.state
+    return _both(
+        _name(wish, item), f"its range {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else ""
+    )
+
+
+def _subnet(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = wish.state
+    found: Any = item.found.state
+    same = (wanted.cidr_block, wanted.availability_zone) == (found.cidr_block, found.availability_zone)
+    return _both(_name(wish, item), f"its range {wanted.cidr_block} in that zone" if same else "")
+
+
+def _internet_gateway(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    return _both(_name(wish, item), f"its attachment to {item.vpc}" if item.vpc else "")
+
+
+def _route_table(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = bind(wish.state, scene.ids)
+    found: Any = item.found.state
+    subnets = set(wanted.subnets or ()).intersection(item.found.facts["associations"])
+    name = _name(wish, item)
+    shape = f"the subnets that follow it ({', '.join(sorted(subnets))})" if subnets else ""
+    if not name and not shape and not wanted.subnets and wanted.routes and wanted.routes == found.routes:
+        return Evidence(2, "its routes")
+    return _both(name, shape)
+
+
+def _security_group(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = wish.state
+    found: Any = item.found.state
+    name = _name(wish, item)
+    same_words = wanted.description in (None, found.description)
+    same_rules = _same_rules(wish, item, scene)
+    if name:
+        return Evidence(0 if same_words and same_rules else 1, name, named=True)
+    if wanted.name or not same_words:
+        return None  # it would be replaced
+    if same_rules:
+        return Evidence(2, "its rules" if wanted.description is None else "its description and rules")
+    return Evidence(3, "its description") if wanted.description is not None else None
+
+
+def _same_rules(wish: Desired, item: Candidate, scene: Scene) -> bool:
+    """Whether it lets in and out what the spec says; a group that isn't known yet may be any."""
+    entry = scene.desired.get(Address("security_group_rules", wish.address.name))
+    wanted = bind(entry.state, {**scene.ids, wish.address: item.found.id}) if entry else None
+    found = scene.rules.get(item.found.id)
+    if not isinstance(wanted, SecurityGroupRules) or found is None:
+        return False
+    for have, want in ((found.ingress, wanted.ingress), (found.egress, wanted.egress)):
+        if want is not None and _rule_shapes(have or (), want) != _rule_shapes(want, want):
+            return False
+    return bool(wanted.ingress or wanted.egress)
+
+
+def _rule_shapes(rules: Collection[Any], wanted: Collection[Any]) -> set[tuple[object, ...]]:
+    known = {rule.source for rule in wanted if isinstance(rule.source, str)}
+    return {(*rule[:3], rule.source if rule.source in known else "another group") for rule in rules}
+
+
+def _instance(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted = bind(wish.state, scene.ids)
+    found = item.found.state
+    if not isinstance(wanted, Instance) or not isinstance(found, Instance):
+        return None
+    image = scene.images.get(wanted.image_id, wanted.image_id) == found.image_id
+    alike = (
+        set(found.subnets) <= set(wanted.subnets)
+        and wanted.instance_type == found.instance_type
+        and wanted.key_name in (None, found.key_name)
+    )
+    name = _name(wish, item)
+    if name:
+        return Evidence(0 if alike and image else 1, name, named=True)
+    groups = [
+        scene.ids.get(Address("target_group", other.address.name.partition("/")[0]))
+        for other in scene.desired.values()
+        if other.address.kind == "registration" and getattr(other.state, "target", None) == wish.address
+    ]
+    if alike and any((group, item.found.id) in scene.targets for group in groups if group):
+        return Evidence(2, "its type, subnet and registration")
+    if alike and image and wanted.security_groups in (None, found.security_groups):
+        return Evidence(3, "its type, image, subnet and security groups")
+    return None
+
+
+def _load_balancer(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = bind(wish.state, scene.ids)
+    found: Any = item.found.state
+    ports = {
+        getattr(other.state, "port", 0)
+        for other in scene.desired.values()
+        if other.address.kind == "listener" and getattr(other.state, "load_balancer", None) == wish.address
+    }
+    shape = (
+        wanted.scheme in (None, found.scheme)
+        and set(wanted.subnets) == set(found.subnets)
+        and ports <= set(scene.ports.get(item.found.id, ()))
+    )
+    name = _name(wish, item)
+    if name:
+        return Evidence(0 if shape else 1, name, named=True)
+    return Evidence(1, "its subnets and ports") if shape and not wanted.name else None
+
+
+def _target_group(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = wish.state
+    found: Any = item.found.state
+    fits = (wanted.protocol, wanted.port) == (found.protocol, found.port) and wanted.protocol_version in (
+        None,
+        found.protocol_version,
+    )
+    doors = [
+        door for door in _doors(wish.address, scene) if _leads_to(door, wish.address, item.found.id, scene)
+    ]
+    name = _name(wish, item)
+    shape = (
+        f"{doors[0]}, which forwards to it" if doors and fits and wanted.name in (None, found.name) else ""
+    )
+    return _both(name, shape)
+
+
+def _doors(group: Address, scene: Scene) -> list[Address]:
+    """The listeners and rules that are to forward to a group, as far as they are matched."""
+    return [
+        address
+        for address, wish in scene.desired.items()
+        if address in scene.ids and any(part.target_group == group for part in action_of(wish.state).forward)
+    ]
+
+
+def _leads_to(door: Address, group: Address, arn: str, scene: Scene) -> bool:
+    """Whether a listener or rule gives the ARN what the spec gives the group."""
+    wanted = action_of(scene.desired[door].state).forward
+    found = scene.actions[scene.ids[door]].forward
+    weights = [part.weight for part in wanted if part.target_group == group]
+    return len(wanted) == len(found) and any(
+        part.target_group == arn and part.weight in weights for part in found
+    )
+
+
+def _listener(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = wish.state
+    found: Any = item.found.state
+    return Evidence(0, f"its port {wanted.port}") if wanted.port == found.port else None
+
+
+def _rule(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = wish.state
+    found: Any = item.found.state
+    if wanted.conditions == found.conditions:
+        return Evidence(int(wanted.priority != found.priority), "its conditions")
+    return Evidence(2, f"its priority {wanted.priority}") if wanted.priority == found.priority else None
+
+
+_JUDGES: Final[Mapping[str, Callable[[Desired, Candidate, Scene], Evidence | None]]] = {
+    "vpc": _vpc,
+    "subnet": _subnet,
+    "internet_gateway": _internet_gateway,
+    "route_table": _route_table,
+    "security_group": _security_group,
+    "load_balancer": _load_balancer,
+    "listener": _listener,
+    "rule": _rule,
+    "target_group": _target_group,
+    "instance": _instance,
+}
+ORDER: Final = tuple(_JUDGES)
+"""The kinds in the order in which they are matched: each after those that tell of it."""

@@ -1,0 +1,186 @@
+"""Matching: which resource of the account is the one that an entry of the spec describes. Pure, and never a guess."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.adoption.evidence import Candidate, Scene, place_of_candidate, weigh
+from alb_reconcile.values import Address, is_id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alb_reconcile.kind import Desired
+
+NEW: Final = "new"
+"""What stands for an id where an entry is left to `apply`, whatever looks like it."""
+_INTERCHANGEABLE: Final = 2
+"""From this rank on nothing tells the members of an instance group from each other, nor need it."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One entry and its resource."""
+
+    address: Address
+    found: Candidate
+    how: str
+    """What it was recognised by, in words."""
+
+
+@dataclass
+class Matcher:
+    """Matches one kind after the other. `given` holds the user's own choices, by address."""
+
+    stack: str
+    scene: Scene
+    given: Mapping[Address, str]
+    matches: dict[Address, Match] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    settled: set[Address] = field(default_factory=set)
+    """Those that nothing more is looked for: matched, ambiguous, or said to be new."""
+
+    def match(self, kind: str, candidates: Sequence[Candidate]) -> None:
+        """Match the entries of a kind that nothing of the stack answers to."""
+        wishes = [
+            wish
+            for address, wish in self.scene.desired.items()
+            if address.kind == kind and address not in self.scene.ids
+        ]
+        free = {item.found.id: item for item in candidates if not item.owner}
+        for wish in wishes:
+            if self.given.get(wish.address) == NEW:
+                self.settled.add(wish.address)
+            elif wish.address in self.given:
+                self._take_given(wish, candidates)
+        free = {key: item for key, item in free.items() if not item.builtin}
+        for rank in range(4):
+            self._match_rank(rank, wishes, free)
+        for wish in wishes:
+            self._refuse_foreign(wish, candidates)
+
+    def _take(self, wish: Desired, item: Candidate, how: str) -> None:
+        self.matches[wish.address] = Match(wish.address, item, how)
+        self.scene.ids[wish.address] = item.found.id
+        self.settled.add(wish.address)
+
+    def _take_given(self, wish: Desired, candidates: Sequence[Candidate]) -> None:
+        self.settled.add(wish.address)
+        physical_id = self.given[wish.address]
+        item = next((item for item in candidates if item.found.id == physical_id), None)
+        problem = self._objection(wish, item)
+        if problem or item is None:
+            self.problems.append(f"{wish.address}={physical_id}: {problem}")
+        else:
+            self._take(
+                wish, item, "your word" + (f"; mind that it is {item.builtin}" if item.builtin else "")
+            )
+
+    def _objection(self, wish: Desired, item: Candidate | None) -> str:
+        kind = wish.address.kind
+        if item is None:
+            physical_id = self.given[wish.address]
+            if not _may_be(kind, physical_id):
+                return f"that is no id of a {kind.replace('_', ' ')}; correct it"
+            return "it doesn't exist in this account and region, or nothing of this stack leads to it; correct the id"
+        if item.owner == self.stack:
+            return f"it is {item.found.address} already; release it first, or rename it by move"
+        if item.owner:
+            return f"it belongs to the stack {item.owner}; release it there first"
+        if not self.scene.is_in_place(wish, item):
+            place, where = self.scene.place_of(wish), place_of_candidate(item)
+            if place is None:
+                parent = "VPC" if not wish.state.parent else wish.state.parent.replace("_", " ")
+                return (
+                    f"it is in {where}, but the {parent} of the entry isn't matched; name that by its id too"
+                )
+            return f"it is in {where}, not in {place}"
+        return ""
+
+    def _match_rank(self, rank: int, wishes: Iterable[Desired], free: dict[str, Candidate]) -> None:
+        """Settle what has candidates of that rank."""
+        claimed = {match.found.found.id for match in self.matches.values()}
+        proposals: dict[Address, dict[str, str]] = {}
+        suitors: dict[str, list[Desired]] = defaultdict(list)
+        open_wishes = [wish for wish in wishes if wish.address not in self.settled]
+        for wish in open_wishes:
+            options = {
+                key: evidence.words
+                for key, item in free.items()
+                if key not in claimed
+                and (evidence := weigh(wish, item, self.scene))
+                and evidence.rank == rank
+            }
+            if options:
+                proposals[wish.address] = options
+                for key in options:
+                    suitors[key].append(wish)
+        for team in _teams(open_wishes, rank):
+            self._settle_team([wish for wish in team if wish.address in proposals], proposals, suitors, free)
+
+    def _settle_team(
+        self,
+        team: list[Desired],
+        proposals: Mapping[Address, Mapping[str, str]],
+        suitors: Mapping[str, list[Desired]],
+        free: Mapping[str, Candidate],
+    ) -> None:
+        """A wish alone, or members of an instance group that any of some equal instances may be."""
+        if not team:
+            return
+        options = {key: words for wish in team for key, words in proposals[wish.address].items()}
+        members = {wish.address for wish in team}
+        rivals = {wish.address for key in options for wish in suitors[key]} - members
+        if len(options) > len(team) or rivals:
+            self._refuse(team, options, rivals)
+            return
+        ordered = sorted(options, key=lambda key: (free[key].found.created, key))
+        for wish, key in zip(team, ordered, strict=False):
+            self._take(wish, free[key], options[key])
+
+    def _refuse(self, team: list[Desired], options: Mapping[str, str], rivals: set[Address]) -> None:
+        names = ", ".join(str(wish.address) for wish in team)
+        found = "; ".join(f"{key} by {words}" for key, words in sorted(options.items()))
+        others = f" (which may be {', '.join(map(str, sorted(rivals)))} as well)" if rivals else ""
+        choice = " ".join(f"{wish.address}=ID" for wish in team)
+        self.problems.append(
+            f"{names} may be {found}{others}; choose with {choice}, or {team[0].address}={NEW} to have apply make it"
+        )
+        self.settled.update(wish.address for wish in team)
+
+    def _refuse_foreign(self, wish: Desired, candidates: Iterable[Candidate]) -> None:
+        """What has the entry's own name and another stack's tags is neither taken nor passed over in silence."""
+        if wish.address in self.settled:
+            return
+        for item in candidates:
+            evidence = weigh(wish, item, self.scene) if item.owner not in ("", self.stack) else None
+            if evidence and evidence.named:
+                self.problems.append(
+                    f"{wish.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
+                    f"release it there first, or give {wish.address}=ID, or {wish.address}={NEW} to have apply make it"
+                )
+                self.settled.add(wish.address)
+                return
+
+
+def _teams(wishes: Iterable[Desired], rank: int) -> list[list[Desired]]:
+    """Those that are settled together."""
+    teams: dict[object, list[Desired]] = defaultdict(list)
+    for wish in wishes:
+        group = wish.lifecycle.group if rank >= _INTERCHANGEABLE else None
+        teams[("group", group) if group else wish.address].append(wish)
+    return list(teams.values())
+
+
+def _may_be(kind: str, physical_id: str) -> bool:
+    if kind in ("load_balancer", "listener", "rule", "target_group"):
+        sort = {
+            "load_balancer": ":loadbalancer/app/",
+            "listener": ":listener/app/",
+            "rule": ":listener-rule/app/",
+        }
+        return physical_id.startswith("arn:") and sort.get(kind, ":targetgroup/") in physical_id
+    return is_id_of(kind, physical_id)

@@ -1,0 +1,110 @@
+"""What is there that a spec may mean: everything in the VPCs in question, whoever owns it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import tags
+from alb_reconcile.adoption.evidence import Candidate, Scene
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.plan.forwards import action_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.adoption.imagination import Imagination
+    from alb_reconcile.kind import Kind, Observed
+    from alb_reconcile.values import Address
+
+Survey = dict[str, list[Candidate]]
+"""Candidates by kind; those of kinds without tags too."""
+
+
+async def survey_vpcs(reader: Imagination, kinds: Mapping[str, type[Kind]]) -> list[Candidate]:
+    """All VPCs of the account."""
+    reader.claims, reader.vpcs = True, None
+    return [_candidate(reader, item) for item in await kinds["vpc"].discover(reader)]
+
+
+async def survey_rest(
+    reader: Imagination, kinds: Mapping[str, type[Kind]], vpcs: set[str]
+) -> tuple[Survey, dict[str, str]]:
+    """Everything else in these VPCs and in those that the spec names. Returns it, and the VPC of each subnet."""
+    literal = reader.literal_ids("subnet-")
+    theirs: list[dict[str, Any]] = []
+    if literal:
+        filters = [{"Name": "subnet-id", "Values": literal}]
+        theirs = await reader.aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
+    named = set(reader.literal_ids("vpc-"))
+    reader.claims, reader.vpcs = True, vpcs | named | {item["VpcId"] for item in theirs}
+    rest = [name for name in kinds if name != "vpc"]
+    found: Survey = defaultdict(list)
+    for name, part in zip(
+        rest, await asyncio.gather(*(kinds[name].discover(reader) for name in rest)), strict=True
+    ):
+        found[name] = [_candidate(reader, item) for item in part if not (item.is_gone or item.is_leaving)]
+    subnet_vpcs = {item["SubnetId"]: str(item["VpcId"]) for item in theirs}
+    return found, subnet_vpcs | {item.found.id: item.vpc for item in found["subnet"]}
+
+
+def held(reader: Imagination, found: list[Candidate]) -> dict[Address, Observed]:
+    """What is the stack's already, by address."""
+    return {
+        item.found.address: item.found
+        for item in found
+        if item.owner == reader.stack and item.found.state.service
+    }
+
+
+def add_findings(scene: Scene, found: Survey) -> None:
+    """What a survey tells of relations."""
+    scene.targets = {
+        (str(state.target_group), str(state.target))
+        for item in found["registration"]
+        if isinstance(state := item.found.state, Registration)
+    }
+    scene.rules = {
+        str(state.security_group): state
+        for item in found["security_group_rules"]
+        if isinstance(state := item.found.state, SecurityGroupRules)
+    }
+    scene.actions = {
+        item.found.id: action_of(item.found.state)
+        for item in [*found["listener"], *found["rule"]]
+        if isinstance(item.found.state, Listener | Rule)
+    }
+    ports: dict[str, set[int]] = defaultdict(set)
+    for item in found["listener"]:
+        if isinstance(state := item.found.state, Listener):
+            ports[str(state.load_balancer)].add(state.port)
+    scene.ports = ports
+
+
+def _candidate(reader: Imagination, item: Observed) -> Candidate:
+    row = reader.rows.get(item.id, {})
+    vpc = row.get("VpcId") or getattr(item.state, "vpc", None) or ""
+    if item.state.kind == "vpc":
+        vpc = ""
+    owner = reader.tags.get(item.id, {}).get(tags.STACK, "")
+    return Candidate(item, owner, str(vpc), _builtin(reader, item, row))
+
+
+def _builtin(reader: Imagination, item: Observed, row: Mapping[str, Any]) -> str:
+    """Why it isn't matched silently."""
+    kind = item.state.kind
+    if item.id in reader.literal_ids(item.id):
+        return "one that the spec refers to by its id"
+    if kind == "vpc" and row.get("IsDefault"):
+        return "the account's default VPC"
+    if kind == "subnet" and row.get("DefaultForAz"):
+        return "a default subnet"
+    if kind == "security_group" and row.get("GroupName") == "default":
+        return "its VPC's default security group, which AWS never deletes"
+    if kind == "route_table" and any(part.get("Main") for part in row.get("Associations", ())):
+        return "its VPC's main route table, which AWS deletes with the VPC only"
+    return ""

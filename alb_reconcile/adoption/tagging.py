@@ -1,0 +1,93 @@
+"""Changes of tags, and nothing else (EC2 CreateTags, DeleteTags; ELBv2 AddTags, RemoveTags)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError
+from alb_reconcile.values import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alb_reconcile.adoption.imagination import Imagination
+    from alb_reconcile.aws import Aws
+
+WAVES: Final = (
+    "vpc", "subnet", "internet_gateway", "route_table", "security_group", "instance", "rule", "listener", "target_group",
+    "load_balancer",
+)  # fmt: skip
+"""In which order tags are written; removed, the other way round. Who is half-way there is never a load balancer or a
+target group of the stack with listeners or targets in it that aren't, which an apply would take away."""
+_MOST: Final = 50
+"""AWS's most tags of a resource (its own don't count)."""
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """What is written to one resource, and to the volumes that it was launched with."""
+
+    address: Address
+    id: str
+    write: Mapping[str, str] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    """Instances: these get the ownership tags, or lose all of ours, in the same call or one of their own."""
+
+
+def excess(reader: Imagination, item: Tagging) -> str:
+    """Why AWS would refuse it; empty if it wouldn't."""
+    there = {key for key in reader.tags.get(item.id, {}) if not key.startswith("aws:")}
+    count = len(there | item.write.keys())
+    return (
+        f"{item.address}: {item.id} would have {count} tags, and AWS takes {_MOST}; remove some of its own"
+        if count > _MOST
+        else ""
+    )
+
+
+async def carry_out(aws: Aws, items: Sequence[Tagging], done: Callable[[Tagging], None]) -> None:
+    """Write all of it, one wave of kinds after the other. Raises the first AwsError, after the wave's other calls."""
+    removing = any(item.remove for item in items)
+    for kind in reversed(WAVES) if removing else WAVES:
+        wave = [item for item in items if item.address.kind == kind]
+        results = await asyncio.gather(*(_write(aws, item, done) for item in wave), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+
+async def _write(aws: Aws, item: Tagging, done: Callable[[Tagging], None]) -> None:
+    if not item.id.startswith("arn:"):
+        await _write_ec2(aws, item)
+    elif item.remove:
+        await _gone(aws, "elbv2", "remove_tags", ResourceArns=[item.id], TagKeys=sorted(item.remove))
+    elif item.write:
+        await aws.call("elbv2", "add_tags", ResourceArns=[item.id], Tags=tags.to_list(item.write))
+    done(item)
+
+
+async def _write_ec2(aws: Aws, item: Tagging) -> None:
+    resources = [*item.volumes, item.id]
+    if item.remove:
+        keys = [{"Key": key} for key in sorted(item.remove)]
+        await _gone(aws, "ec2", "delete_tags", Resources=resources, Tags=keys)
+        return
+    identity = {key: value for key, value in item.write.items() if key in (tags.STACK, tags.ADDRESS)}
+    if item.volumes and identity:
+        await aws.call("ec2", "create_tags", Resources=list(item.volumes), Tags=tags.to_list(identity))
+    if item.write:
+        await aws.call("ec2", "create_tags", Resources=[item.id], Tags=tags.to_list(item.write))
+
+
+async def _gone(aws: Aws, service: str, operation: str, **params: Any) -> None:
+    """Untag, if it is still there."""
+    try:
+        await aws.call(service, operation, **params)
+    except AwsError as error:
+        if "NotFound" not in error.code:
+            raise

@@ -1,0 +1,49 @@
+"""For random specs: what was made, let go and adopted again is the stack it was, and nothing but tags has changed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import Phase, given, settings
+
+from alb_reconcile import tags
+from tests.adoption.adopting import keeper, our_tags
+from tests.properties.strategies import specs
+from tests.properties.watched import portrait
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+
+LOST = {tags.ADOPTED, tags.PREVENT_DESTROY}
+
+
+# not shrunk: shrinking takes many minutes, and a failing spec tells enough
+@settings(
+    max_examples=300 if os.environ.get("SOAK") else 4, database=None, deadline=None, print_blob=True,
+    phases=[Phase.generate], derandomize=not os.environ.get("SOAK"),
+)  # fmt: skip
+@given(specs())
+def test_a_stack_that_was_let_go_is_adopted_as_it_was(spec: Spec) -> None:
+    with keeper() as (world, keep):
+        world.add_strangers()
+        spec = world.localized(spec)
+        world.converge(spec)
+        before, likeness = our_tags(world), portrait(world, spec)
+        released = keep.release(spec)
+        assert released.whole
+        assert not our_tags(world)
+        found = keep.adopt(spec)
+        assert not found.missing
+        assert not found.notes
+        assert world.plan(spec).is_empty
+        assert portrait(world, spec) == likeness
+        assert _addresses(our_tags(world)) == _addresses(before)
+        world.destroy(spec)
+
+
+def _addresses(found: dict[str, dict[str, str]]) -> Any:
+    """Instances of a group can't be told from each other; all else is where it was."""
+    return sorted(
+        (item[tags.ADDRESS], key if not key.startswith(("i-", "vol-")) else "") for key, item in found.items()
+    )

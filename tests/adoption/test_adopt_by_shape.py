@@ -1,0 +1,107 @@
+"""Without a name in common: load balancers, target groups, rules and instances by what they are and who uses them."""
+
+from __future__ import annotations
+
+import pytest
+
+from alb_reconcile import tags
+from alb_reconcile.errors import RefusedError
+from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
+from tests.harness import Spec, World, demo
+
+
+def _spec(stack: str = "demo") -> Spec:
+    spec = demo()
+    spec["stack"] = stack
+    del spec["tags"]
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    spec["target_groups"]["api"] = {"protocol": "HTTP", "port": 80, "targets": ["web"]}
+    shares = [{"target_group": "web", "weight": 3}, {"target_group": "api", "weight": 1}]
+    listener["default_action"] = {"forward": {"target_groups": shares}}
+    listener["rules"] = {
+        "old": {"priority": 5, "conditions": [{"path_pattern": "/v1/*"}], "action": {"forward": "api"}},
+        "gone": {"priority": 7, "conditions": [{"path_pattern": "/v0/*"}], "action": {"fixed_response": {"status_code": 404}}},
+    }  # fmt: skip
+    return spec
+
+
+def _made_nameless(world: World, keep: Keeper, spec: Spec) -> dict[str, str]:
+    """The same stack as another one made it, let go and without its names. Returns ids by address."""
+    world.converge(spec)
+    ids = {found[tags.ADDRESS]: key for key, found in our_tags(world).items() if not key.startswith("vol-")}
+    keep.release(spec)
+    ec2 = [item for item in ids.values() if not item.startswith("arn:")]
+    world.client("ec2").delete_tags(Resources=ec2, Tags=[{"Key": "Name"}])
+    for arn in set(ids.values()).difference(ec2):
+        world.client("elbv2").remove_tags(ResourceArns=[arn], TagKeys=["Name"])
+    return ids
+
+
+def test_a_whole_stack_is_recognised_by_its_shape_and_apply_gives_it_names_only() -> None:
+    with keeper() as (world, keep):
+        ids = _made_nameless(world, keep, _spec("maker"))
+        found = keep.adopt(_spec())
+        assert {key: item for key, item in by_address(found).items() if "instance" not in key} == {
+            key: item for key, item in ids.items() if "instance" not in key
+        }
+        assert {item for item in by_address(found).values() if item.startswith("i-")} == {
+            item for item in ids.values() if item.startswith("i-")
+        }
+        plan = world.plan(_spec())
+        assert {(step.action, item.path) for step in plan.steps for item in step.changes} == {
+            ("update", "tags.Name")
+        }
+        assert len(plan.steps) == len(ids)
+        world.converge(_spec())
+
+
+def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named() -> None:
+    with keeper() as (world, keep):
+        wide = _spec("maker")
+        wide["instances"]["web"]["count"] = 3
+        ids = _made_nameless(world, keep, wide)
+        with pytest.raises(
+            RefusedError,
+            match=r"instance\.web-1, instance\.web-2 may be i-.*instance\.web-1=ID instance\.web-2=ID",
+        ):
+            keep.adopt(_spec())
+        chosen = {f"instance.web-{number}": ids[f"instance.web-{number + 1}"] for number in (1, 2)}
+        found = keep.adopt(_spec(), *(f"{address}={item}" for address, item in chosen.items()))
+        assert chosen.items() <= by_address(found).items()
+        plan = found.outlook.plan
+        assert plan is not None
+        assert {str(step.address) for step in plan.steps if step.action == "delete"} == {
+            f"registration.{group}/{ids['instance.web-1']}:80" for group in ("web", "api")
+        }, "the third is still registered, which the plan has to say"
+
+
+def test_other_user_data_is_told_and_costs_no_replacement() -> None:
+    with keeper() as (world, keep):
+        ids = _made_nameless(world, keep, _spec("maker"))
+        spec = _spec()
+        spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec other\n"
+        found = keep.adopt(spec)
+        assert sum("other user data" in note for note in found.notes) == 2
+        assert found.outlook.plan is not None
+        assert found.outlook.plan.count()["replace"] == 0
+        assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
+
+
+def test_a_copy_of_an_adopted_instance_isnt_the_stacks() -> None:
+    """It has the tag with the id of the one that it was copied from."""
+    with keeper() as (world, keep):
+        ids = _made_nameless(world, keep, _spec("maker"))
+        keep.adopt(_spec())
+        world.converge(_spec())
+        ec2 = world.client("ec2")
+        original = ec2.describe_instances(InstanceIds=[ids["instance.web-1"]])["Reservations"][0][
+            "Instances"
+        ][0]
+        copied = [item for item in original["Tags"] if not item["Key"].startswith("aws:")]
+        ec2.run_instances(
+            ImageId=original["ImageId"], InstanceType="t3.micro", SubnetId=original["SubnetId"], MinCount=1, MaxCount=1,
+            TagSpecifications=[{"ResourceType": "instance", "Tags": copied}],
+        )  # fmt: skip
+        world.clock.advance(60)
+        assert world.plan(_spec()).is_empty
+        assert not keep.adopt(_spec()).taggings

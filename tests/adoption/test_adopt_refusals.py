@@ -1,0 +1,316 @@
+"""What adopt doesn't take, and says so: the ambiguous, what is another stack's, what isn't there; and bystanders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile import tags
+from alb_reconcile.converge import look
+from alb_reconcile.errors import AwsError, RefusedError, UsageError
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.plan.planner import Options
+from tests.adoption.adopting import (
+    RUNBOOK_NAMES,
+    build_runbook,
+    by_address,
+    keeper,
+    our_tags,
+    runbook,
+    target_of,
+)
+from tests.harness import READS
+
+if TYPE_CHECKING:
+    from tests.adoption.adopting import Keeper
+    from tests.harness import Spec, World
+
+
+def _network(**entries: Any) -> Spec:
+    """A small spec: a VPC, and what else is given by section."""
+    return {
+        "stack": "demo", "region": "us-east-1", "vpcs": {"main": {"cidr_block": "10.3.0.0/16"}}, **entries,
+    }  # fmt: skip
+
+
+SUBNETS = {"subnets": {"a": {"cidr_block": "10.3.1.0/24", "availability_zone": "a"}}}
+
+
+def _vpc(world: World, *, name: str = "", stack: str = "", cidr: str = "10.3.0.0/16") -> str:
+    ec2 = world.client("ec2")
+    vpc: str = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+    found = {"Name": name, tags.STACK: stack, tags.ADDRESS: "vpc.main" if stack else ""}
+    listed = [{"Key": key, "Value": value} for key, value in found.items() if value]
+    if listed:
+        ec2.create_tags(Resources=[vpc], Tags=listed)
+    return vpc
+
+
+def _subnet(world: World, vpc: str, cidr: str = "10.3.1.0/24", name: str = "") -> str:
+    ec2 = world.client("ec2")
+    subnet: str = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone="us-east-1a")["Subnet"][
+        "SubnetId"
+    ]
+    if name:
+        ec2.create_tags(Resources=[subnet], Tags=[{"Key": "Name", "Value": name}])
+    return subnet
+
+
+def _refused(world: World, keep: Keeper, spec: Spec, *choices: str) -> str:
+    """The text of a refusal, after which nothing is written."""
+    before = world.strict.inventory()
+    with pytest.raises(RefusedError) as caught:
+        keep.adopt(spec, *choices)
+    assert world.strict.inventory() == before
+    return str(caught.value)
+
+
+def test_two_candidates_are_refused_with_both_and_how_to_choose() -> None:
+    with keeper() as (world, keep):
+        first, second = _vpc(world), _vpc(world)
+        text = _refused(world, keep, _network())
+        assert first in text
+        assert second in text
+        assert "vpc.main=ID" in text
+        assert by_address(keep.adopt(_network(), f"vpc.main={second}")) == {"vpc.main": second}
+        assert set(our_tags(world)) == {second}
+
+
+def test_a_name_decides_between_two_of_the_same_range() -> None:
+    with keeper() as (world, keep):
+        _vpc(world)
+        named = _vpc(world, name="demo-main")
+        assert by_address(keep.adopt(_network())) == {"vpc.main": named}
+
+
+def test_name_against_range_is_refused() -> None:
+    """Names that were swapped would have apply replace what serves."""
+    with keeper() as (world, keep):
+        vpc = _vpc(world)
+        by_range = _subnet(world, vpc)
+        by_name = _subnet(world, vpc, "10.3.2.0/24", "demo-a")
+        text = _refused(world, keep, _network(**SUBNETS))
+        assert by_range in text
+        assert by_name in text
+
+
+def test_new_leaves_an_entry_to_apply() -> None:
+    with keeper() as (world, keep):
+        _vpc(world)
+        _vpc(world)
+        found = keep.adopt(_network(), "vpc.main=new")
+        assert not found.matches
+        assert [str(address) for address in found.missing] == ["vpc.main"]
+
+
+def test_what_carries_another_stacks_tags_is_refused_by_name_and_by_id() -> None:
+    with keeper() as (world, keep):
+        theirs = _vpc(world, name="demo-main", stack="other")
+        assert "belongs to the stack other" in _refused(world, keep, _network())
+        assert "belongs to the stack other" in _refused(world, keep, _network(), f"vpc.main={theirs}")
+
+
+def test_what_a_tag_says_never_reaches_the_terminal_as_it_is() -> None:
+    with keeper() as (world, keep):
+        _vpc(world, name="demo-main", stack="\u202eother")
+        text = _refused(world, keep, _network())
+        assert "\u202e" not in text
+        assert "belongs to the stack \\u202eother" in text
+
+
+def test_another_stack_with_the_same_range_and_no_name_in_common_is_no_candidate() -> None:
+    with keeper() as (world, keep):
+        _vpc(world, name="other-main", stack="other")
+        found = keep.adopt(_network())
+        assert [str(address) for address in found.missing] == ["vpc.main"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ("vpc.main=vpc-0123456789abcdef0", "doesn't exist"),
+        ("vpc.main=subnet-0123456789abcdef0", "no id of a vpc"),
+        ("subnet.a={far}", "is in {elsewhere}, not in {vpc}"),
+    ],
+)
+def test_an_id_that_is_nowhere_of_another_kind_or_in_another_vpc_is_refused(choice: str, words: str) -> None:
+    with keeper() as (world, keep):
+        vpc, elsewhere = _vpc(world), _vpc(world, cidr="10.4.0.0/16")
+        known = {"vpc": vpc, "elsewhere": elsewhere, "far": _subnet(world, elsewhere, "10.4.1.0/24")}
+        text = _refused(world, keep, _network(**SUBNETS), choice.format(**known))
+        assert words.format(**known) in text
+
+
+def test_a_child_of_a_vpc_that_nobody_named_says_what_to_name() -> None:
+    with keeper() as (world, keep):
+        subnet = _subnet(world, _vpc(world, cidr="10.3.0.0/17"))
+        assert "name that by its id too" in _refused(world, keep, _network(**SUBNETS), f"subnet.a={subnet}")
+
+
+def test_one_that_the_stack_has_already_isnt_exchanged() -> None:
+    with keeper() as (world, keep):
+        first = _vpc(world)
+        keep.adopt(_network())
+        second = _vpc(world)
+        assert f"is {first} already" in _refused(world, keep, _network(), f"vpc.main={second}")
+        assert not keep.adopt(_network(), f"vpc.main={first}").taggings
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ("vpc.main", "says no id"),
+        ("vpc.main=main", "says no id"),
+        ("vpc.man=vpc-0123456789abcdef0", "did you mean vpc.main"),
+        ("registration.web/web-1:80=i-0123456789abcdef0", "declares no"),
+    ],
+)
+def test_a_choice_that_says_nothing_is_a_mistake_of_usage(choice: str, words: str) -> None:
+    with keeper() as (_, keep), pytest.raises(UsageError, match=words):
+        keep.look(_network(), choice)
+
+
+def test_what_aws_made_itself_is_never_taken_unasked() -> None:
+    """The default VPC with its subnets, main route tables and default groups fit, and are passed over."""
+    with keeper() as (world, keep):
+        ec2 = world.client("ec2")
+        default = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]
+        spec = _network(
+            route_tables={"main": {"routes": []}},
+            security_groups={"main": {"description": "default VPC security group", "ingress": []}},
+        )
+        spec["vpcs"]["main"]["cidr_block"] = default["CidrBlock"]
+        subnet = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-1a"]}])[
+            "Subnets"
+        ][0]
+        spec["subnets"] = {"a": {"cidr_block": subnet["CidrBlock"], "availability_zone": "a"}}
+        assert not keep.adopt(spec).matches
+        found = keep.adopt(spec, f"vpc.main={default['VpcId']}")
+        assert set(by_address(found)) == {"vpc.main"}
+        assert "default VPC" in found.matches[0].how
+
+
+def test_a_resource_without_room_for_more_tags_is_refused_before_anything_is_written() -> None:
+    with keeper() as (world, keep):
+        vpc = _vpc(world)
+        listed = [{"Key": f"own-{number}", "Value": "x"} for number in range(49)]
+        world.client("ec2").create_tags(Resources=[vpc], Tags=listed)
+        assert "AWS takes 50" in _refused(world, keep, _network())
+
+
+def _two_groups(world: World, vpc: str, *names: str) -> list[str]:
+    ec2 = world.client("ec2")
+    return [
+        ec2.create_security_group(GroupName=name, Description="HTTP", VpcId=vpc)["GroupId"] for name in names
+    ]
+
+
+def test_security_groups_are_told_apart_by_their_rules() -> None:
+    with keeper() as (world, keep):
+        vpc = _vpc(world)
+        first, second = _two_groups(world, vpc, "one", "two")
+        world.client("ec2").authorize_security_group_ingress(
+            GroupId=second, IpProtocol="tcp", FromPort=80, ToPort=80, CidrIp="0.0.0.0/0"
+        )
+        rule = {"protocol": "tcp", "port": 80, "cidr_block": "0.0.0.0/0"}
+        group = {"description": "HTTP", "ingress": [rule]}
+        assert (
+            by_address(keep.adopt(_network(security_groups={"web": group})))["security_group.web"] == second
+        )
+        assert first not in our_tags(world)
+
+
+def test_one_group_that_two_entries_describe_is_refused() -> None:
+    with keeper() as (world, keep):
+        vpc = _vpc(world)
+        _two_groups(world, vpc, "one")
+        group = {"description": "HTTP", "ingress": []}
+        text = _refused(world, keep, _network(security_groups={"a": group, "b": group}))
+        assert "security_group.b as well" in text
+
+
+def test_bystanders_stay_as_they_were_and_a_stale_image_is_a_loud_replacement() -> None:
+    """A second stack of the same shape, ranges and all, and one of another stack, stand beside it."""
+    with keeper() as (world, keep):
+        ids = build_runbook(world, RUNBOOK_NAMES)
+        other = _vpc(world, cidr="10.10.0.0/16", name="theirs")
+        _subnet(world, other, "10.10.0.0/24", "alb-subnet-1")
+        _vpc(world, cidr="10.10.0.0/16", name="alb-vpc", stack="theirs")
+        world.client("elbv2").create_target_group(
+            Name="alb-target-group-2", Protocol="HTTP", Port=80, VpcId=other
+        )
+        spec = runbook()
+        spec["instances"]["web-a"]["image_id"] = "ami-12c6146b"
+        before = world.strict.inventory()
+        found = keep.adopt(spec)
+        assert by_address(found) == ids
+        after = world.strict.inventory()
+        changed = {key for key in before if before[key] != after[key]}
+        volumes = {key for key in changed if key.startswith("vol-")}
+        assert changed - volumes == set(ids.values())
+        assert len(volumes) == 2
+        assert found.outlook.plan is not None
+        replaced = {str(step.address): step for step in found.outlook.plan.steps if step.action == "replace"}
+        assert "image_id" in [item.path for item in replaced["instance.web-a-1"].changes]
+
+
+def test_images_that_the_reference_has_left_behind_are_kept_on_request() -> None:
+    with keeper() as (world, keep):
+        ids = build_runbook(world, RUNBOOK_NAMES)
+        spec = runbook()
+        reference = "resolve:ssm:/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
+        for entry in spec["instances"].values():
+            entry["image_id"] = reference
+        plan = keep.look(spec).outlook.plan
+        assert plan is not None
+        assert plan.count()["replace"] == 4, "both instances, and their registrations"
+        plan = keep.adopt(spec, keep_images=True).outlook.plan
+        assert plan is not None
+        assert plan.count()["replace"] == 0
+        assert our_tags(world)[ids["instance.web-a-1"]][tags.IMAGE] == reference
+
+
+@pytest.mark.parametrize("written", [0, 1, 8, 12])
+def test_an_interrupted_adoption_is_finished_by_the_next(written: int) -> None:
+    with keeper() as (world, keep):
+        ids = build_runbook(world, RUNBOOK_NAMES)
+        found = keep.look(runbook())
+        with _failing_after(world, written), pytest.raises(AwsError):
+            keep.write(found.taggings)
+        owned = our_tags(world)
+        assert not _losses(keep), "half-way there, apply takes nothing for a stranger's"
+        again = keep.adopt(runbook())
+        assert len(again.held) == sum(key in ids.values() for key in owned)
+        assert len(again.held) + len(again.matches) == len(ids)
+        assert world.plan(runbook()).count() == {"create": 0, "update": 3, "replace": 0, "delete": 0}
+
+
+def _losses(keep: Keeper) -> list[str]:
+    """What an apply would delete or replace now, if nothing were too much."""
+    target = target_of(runbook())
+    try:
+        _, plan = keep.world._run(lambda aws: look(aws, load_kinds(), target, Options(check=False)))
+    except RefusedError:  # a name is taken, by what isn't adopted yet
+        return []
+    return [step.key for step in plan.steps if step.action in ("delete", "replace")]
+
+
+class _failing_after:  # noqa: N801  # used as a context manager, like those of the standard library
+    """Every call that changes something fails after so many."""
+
+    def __init__(self, world: World, count: int) -> None:
+        self.world, self.left, self.call = world, count, world._call
+
+    def __enter__(self) -> None:
+        self.world._call = self  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        self.world._call = self.call  # type: ignore[method-assign]
+
+    def __call__(self, service: str, operation: str, params: Any) -> Any:
+        if not operation.startswith(READS):
+            self.left -= 1
+            if self.left < 0:
+                raise AwsError(service, operation, "UnauthorizedOperation", "not allowed", "")
+        return self.call(service, operation, params)

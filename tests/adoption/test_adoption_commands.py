@@ -1,0 +1,156 @@
+"""The three commands as their user meets them: what they print, ask and return."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from alb_reconcile import tags
+from alb_reconcile.cli import main
+from alb_reconcile.locks import StackLock
+from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags, runbook
+from tests.harness import REGION, demo, world
+from tests.properties.watched import ACCOUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.harness import World
+
+
+VPC_TAGS = {tags.STACK: "demo", tags.ADDRESS: "vpc.main"}
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """An account, and a folder to keep locks and specs in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    for name, spec in (("runbook", runbook()), ("demo", demo())):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+    with world() as found:
+        yield found
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = build_runbook(account, RUNBOOK_NAMES)
+    code, out, err = _run(capsys, "adopt", "runbook.yaml")
+    assert code == 4
+    assert "no terminal to ask at" in err
+    assert not our_tags(account)
+    assert (
+        f"= vpc.main               {ids['vpc.main']}   by its Name tag alb-vpc and its range 10.10.0.0/16"
+        in out
+    )
+    assert "tags.Name  (not set) → alb-target-group" in out
+    code, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
+    assert code == 0
+    assert "11 resources adopted; nothing but tags was changed." in out
+    code, out, _ = _run(capsys, "adopt", "runbook.yaml")
+    assert code == 0
+    assert "There is nothing to adopt." in out
+
+
+def test_json_says_the_same_to_programs(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = build_runbook(account, RUNBOOK_NAMES)
+    account.client("ec2").modify_vpc_attribute(VpcId=ids["vpc.main"], EnableDnsHostnames={"Value": False})
+    code, out, err = _run(capsys, "adopt", "runbook.yaml", "--yes", "--format", "json")
+    assert code == 0
+    assert "11 resources adopted" in err
+    data: dict[str, Any] = json.loads(out)
+    assert {item["address"]: item["id"] for item in data["adopted"]} == ids
+    (vpc,) = [item for item in data["adopted"] if item["address"] == "vpc.main"]
+    assert vpc["differences"] == [{"path": "enable_dns_hostnames", "before": False, "after": True}]
+    assert not vpc["replaced_by_apply"]
+    assert data["next_plan"]["summary"]["update"] == 4
+
+
+def test_a_replacement_is_shouted(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = build_runbook(account, RUNBOOK_NAMES)
+    spec = runbook()
+    spec["instances"]["web-a"]["instance_type"] = "t3.small"
+    with open("other.yaml", "w", encoding="utf-8") as file:  # noqa: PTH123  # in the folder of this test
+        yaml.safe_dump(spec, file, sort_keys=False)
+    _, out, _ = _run(capsys, "adopt", "other.yaml")
+    assert f"Warning: apply would REPLACE instance.web-a-1 ({ids['instance.web-a-1']}): instance_type" in out
+
+
+def test_release_and_move_ask_too_and_say_what_they_did(
+    account: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.converge(demo())
+    before = our_tags(account)
+    for arguments in (("release", "demo.yaml"), ("move", "demo.yaml", "vpc.main", "vpc.network")):
+        code, _, err = _run(capsys, *arguments)
+        assert code == 4
+        assert "no terminal to ask at" in err
+    assert our_tags(account) == before
+    code, out, _ = _run(capsys, "move", "demo.yaml", "vpc.main", "vpc.network", "--yes")
+    assert code == 0
+    assert "vpc.main → vpc.network" in out
+    assert "the spec doesn't declare vpc.network" in out
+    code, out, _ = _run(capsys, "release", "demo.yaml", "--yes", "--format", "json")
+    assert code == 0
+    assert "vpc.network" in {item["address"] for item in json.loads(out)["released"]}
+    assert not our_tags(account)
+    code, out, _ = _run(capsys, "release", "demo.yaml", "--yes")
+    assert code == 0
+    assert "Nothing in us-east-1 belongs to the stack demo." in out
+
+
+def test_a_wrong_choice_is_a_mistake_of_usage(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = _run(capsys, "adopt", "runbook.yaml", "vpc.mian=vpc-0a1b2c3d4e5f60718")
+    assert code == 64
+    assert "did you mean vpc.main?" in err
+
+
+@pytest.mark.parametrize("arguments", [("adopt",), ("release",), ("move", "vpc.main", "vpc.network")])
+def test_in_an_account_that_the_spec_doesnt_allow_nothing_is_written(
+    account: World, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    account.converge(demo())
+    if arguments[0] == "adopt":
+        account.client("ec2").create_vpc(CidrBlock="10.5.0.0/16")
+    before = account.strict.inventory()
+    spec = {**demo(), "account_ids": ["210987654321"]}
+    spec["vpcs"]["other"] = {"cidr_block": "10.5.0.0/16"}
+    for section in ("subnets", "internet_gateways", "route_tables", "security_groups", "target_groups"):
+        for entry in spec[section].values():
+            entry["vpc"] = "main"
+    (tmp_path / "elsewhere.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+    code, _, err = _run(capsys, arguments[0], "elsewhere.yaml", *arguments[1:], "--yes")
+    assert code == 4
+    assert "the spec's account_ids allow 210987654321 only" in err
+    assert account.strict.inventory() == before
+
+
+@pytest.mark.parametrize("arguments", [("adopt",), ("release",), ("move", "vpc.main", "vpc.network")])
+def test_while_another_run_holds_the_stack_nothing_is_written(
+    account: World, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    account.client("ec2").create_vpc(
+        CidrBlock="10.0.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": tags.to_list(VPC_TAGS)}]
+    )
+    before = account.strict.inventory()
+    lock = StackLock(ACCOUNT, REGION, "demo", "")
+    asyncio.run(lock.acquire("apply", 0, asyncio.sleep, print))
+    try:
+        code, _, err = _run(capsys, arguments[0], "demo.yaml", *arguments[1:], "--yes")
+    finally:
+        lock.release()
+    assert code == 5
+    assert "held by alb-reconcile apply" in err
+    assert account.strict.inventory() == before

@@ -1,0 +1,141 @@
+"""Letting go: the tags come off, nothing else changes, and what comes of it is said before."""
+
+from __future__ import annotations
+
+import pytest
+
+from alb_reconcile import tags
+from alb_reconcile.errors import AwsError, RefusedError
+from tests.adoption.adopting import keeper, our_tags
+from tests.adoption.test_adopt_refusals import _failing_after
+from tests.harness import demo
+
+
+def _addresses(found: dict[str, dict[str, str]]) -> set[str]:
+    return {item[tags.ADDRESS] for item in found.values()}
+
+
+def test_a_load_balancer_goes_with_its_listeners_and_rules_and_all_else_stays() -> None:
+    with keeper() as (world, keep):
+        spec = demo()
+        spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
+            "soon": {"priority": 9, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "web"}}
+        }
+        world.converge(spec)
+        before = _addresses(our_tags(world))
+        found = keep.release(spec, "load_balancer.public")
+        gone = {"load_balancer.public", "listener.public/http", "rule.public/http/soon"}
+        assert before - _addresses(our_tags(world)) == gone
+        assert any("next apply makes new ones" in note for note in found.notes)
+        assert any(
+            note.startswith("subnet.public-a can't be deleted while load_balancer.public")
+            for note in found.notes
+        )
+        assert any(
+            note.startswith("target_group.web can't be deleted while listener") for note in found.notes
+        )
+        assert found.outlook is not None
+        assert found.outlook.plan is not None
+        assert {str(step.address) for step in found.outlook.plan.steps if step.action == "create"} == gone
+        assert not keep.adopt(spec).missing
+        assert world.plan(spec).is_empty
+
+
+def test_a_listener_alone_holds_nothing_but_apply_would_take_it_for_a_strangers() -> None:
+    with keeper() as (world, keep):
+        world.converge(demo())
+        found = keep.release(demo(), "listener.public/http")
+        assert not any("can't be deleted" in note for note in found.notes)
+        assert found.outlook is not None
+        assert found.outlook.plan is not None
+        assert next((step.action, step.reason) for step in found.outlook.plan.steps) == (
+            "delete",
+            "not in the spec",
+        )
+
+
+def test_instances_are_named_one_by_one_or_as_a_group_and_their_volumes_go_with_them() -> None:
+    with keeper() as (world, keep):
+        world.converge(demo())
+        keep.release(demo(), "instance.web-2")
+        assert "instance.web-2" not in _addresses(our_tags(world))
+        assert "instance.web-1" in _addresses(our_tags(world))
+        found = keep.release(demo(), "instances.web")
+        assert not {item for item in _addresses(our_tags(world)) if item.startswith("instance.")}
+        plan = found.outlook.plan if found.outlook else None
+        assert plan is not None
+        left = [str(step.address) for step in plan.steps if step.action == "delete"]
+        assert len(left) == 2, "apply would deregister those that serve: that has to be seen"
+        assert all(item.startswith("registration.web/i-") for item in left)
+
+
+def test_what_the_spec_no_longer_declares_can_be_let_go_and_isnt_deleted_then() -> None:
+    with keeper() as (world, keep):
+        spec = demo()
+        spec["security_groups"]["old"] = {"description": "not used any more", "ingress": []}
+        world.converge(spec)
+        found = keep.release(demo(), "security_group.old")
+        assert not any("next apply" in note for note in found.notes)
+        assert any(
+            note.startswith("vpc.main can't be deleted while security_group.old") for note in found.notes
+        )
+        assert world.plan(demo()).is_empty
+
+
+def test_what_stands_in_the_way_of_a_successor_is_told() -> None:
+    """A derived name; not where the whole network is another one."""
+    with keeper() as (world, keep):
+        world.converge(demo())
+        found = keep.release(demo(), "target_group.web", "instance.web-1", "subnet.public-a")
+        assert sum("keeps the name demo-web-" in note for note in found.notes) == 1
+        keep.adopt(demo())
+        assert "keeps the name" not in " ".join(keep.release(demo()).notes)
+
+
+def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go() -> None:
+    with keeper() as (world, keep):
+        world.converge(demo())
+        before = our_tags(world)
+        with pytest.raises(RefusedError, match=r"instance\.web-3: the stack demo has nothing"):
+            keep.release(demo(), "vpc.main", "instance.web-3")
+        assert our_tags(world) == before
+
+
+@pytest.mark.parametrize("written", [1, 2, 6])
+def test_an_interrupted_release_is_finished_by_the_next(written: int) -> None:
+    """The load balancer goes first, and its listener is found without it."""
+    with keeper() as (world, keep):
+        world.converge(demo())
+        with _failing_after(world, written), pytest.raises(AwsError):
+            keep.release(demo())
+        assert "load_balancer.public" not in _addresses(our_tags(world))
+        assert keep.release(demo()).whole
+        assert not our_tags(world)
+        assert not keep.release(demo()).taggings
+
+
+def test_another_stack_beside_it_keeps_its_tags() -> None:
+    with keeper() as (world, keep):
+        world.converge({**demo(), "stack": "demo2"})
+        before = world.strict.inventory()
+        world.converge(demo())
+        keep.release(demo())
+        after = world.strict.inventory()
+        assert {key: after[key] for key in before} == before
+
+
+@pytest.mark.parametrize("user_data", [None, "#!/bin/sh\nexec web-api --new\n"])
+def test_a_released_instance_is_left_alone_and_another_is_made(user_data: str | None) -> None:
+    """Though AWS answers the launch with it first, or refuses the client token that made it."""
+    with keeper() as (world, keep):
+        world.converge(demo())
+        keep.release(demo(), "instance.web-2")
+        spec = demo()
+        if user_data:
+            spec["instances"]["web"]["user_data"] = user_data
+        released = [item.id for item in world.account.instances()][1]
+        world.converge(spec)
+        running = {item.id: item for item in world.account.instances() if item.state == "running"}
+        assert len(running) == 3
+        assert released in running
+        assert world.plan(spec).is_empty
