@@ -10,7 +10,8 @@ from alb_reconcile import tags
 from alb_reconcile.actions import Action
 from alb_reconcile.discover import Discovery
 from alb_reconcile.kind import Desired, Kind, Observed, bind
-from alb_reconcile.kinds.instance import Instance, _token_stem
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.launch import token_stem
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration, target_key
@@ -66,7 +67,7 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
     if isinstance(state, Instance):
         place = state.subnets[number % len(state.subnets)]
         state = replace(state, image_id=IMAGES.get(state.image_id, state.image_id), subnets=(place,))
-        facts = {"client_token": f"{_token_stem(stack.name, str(wish.address))}-0", "zone": ""}
+        facts = {"client_token": f"{token_stem(stack.name, str(wish.address))}-0", "zone": ""}
         status, created = state.state or "running", CREATED
     elif isinstance(state, Registration):
         key = target_key(str(state.target_group), str(state.target), state.port)
