@@ -31,7 +31,7 @@ bench: $(READY)
 
 # the property tests and the kill campaign, at length
 soak: $(READY)
-	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/e2e
+	SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal tests/properties tests/e2e tests/load
 
 # the lock file of the development environment, after a change of pyproject.toml
 lock:

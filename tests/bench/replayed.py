@@ -19,7 +19,8 @@ from alb_reconcile import tags
 from alb_reconcile.aws import Aws, BotoTransport, Response
 from alb_reconcile.converge import Target, look
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.instance import Instance, _token_stem
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.launch import token_stem
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.spec.stack import Stack, load_stack
 
@@ -62,7 +63,7 @@ class Replay:
             {
                 **first,
                 "InstanceId": instance,
-                "ClientToken": _token_stem(self._stack.name, str(address)),
+                "ClientToken": token_stem(self._stack.name, str(address)),
                 "Tags": tags.to_list(tags.tags_of(self._stack.desired[address], self._stack.name)),
             }
             for address, instance in self._ids.items()

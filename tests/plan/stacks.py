@@ -11,7 +11,6 @@ from alb_reconcile.actions import Action
 from alb_reconcile.discover import Discovery
 from alb_reconcile.kind import Desired, Kind, Observed, bind
 from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.launch import token_stem
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration, target_key
@@ -21,6 +20,7 @@ from alb_reconcile.kinds.security_group import SecurityGroup
 from alb_reconcile.kinds.security_group_rules import EVERYTHING, SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.launch import token_stem
 from alb_reconcile.values import Address
 from tests.harness import REGION, Spec, demo, load
 
