@@ -107,6 +107,14 @@ class Aws:
             self._identity = asyncio.ensure_future(self.call("sts", "get_caller_identity"))
         return str((await asyncio.shield(self._identity))["Account"])
 
+    @property
+    def known_account(self) -> str:
+        """The account's number, if AWS has told it; else empty."""
+        done = self._identity is not None and self._identity.done() and not self._identity.cancelled()
+        if self._identity is None or not done or self._identity.exception() is not None:
+            return ""
+        return str(self._identity.result()["Account"])
+
     async def pages(self, service: str, operation: str, key: str, **params: Any) -> list[Any]:
         """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker)."""
         found: list[Any] = []

@@ -38,6 +38,7 @@ class Target:
     desired: Mapping[Address, Desired]
     account_ids: tuple[str, ...] = ()
     destroy: bool = False
+    spec_file: str = ""
 
 
 async def look(

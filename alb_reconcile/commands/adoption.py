@@ -11,7 +11,7 @@ from alb_reconcile.adoption.match import NEW
 from alb_reconcile.adoption.moving import find_move
 from alb_reconcile.adoption.tagging import Tagging, carry_out
 from alb_reconcile.commands.holding import hold
-from alb_reconcile.commands.reconcile import _confirm, _load, _target, _with_aws
+from alb_reconcile.commands.session import confirm, load_stacks, target_of, with_aws
 from alb_reconcile.errors import AwsError, ExitCode, InterruptedRun, UsageError
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.render.adoption import (
@@ -49,7 +49,7 @@ async def _adopt(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
         _show(args, found, adoption_text, adoption_json)
         if not found.taggings:
             return ExitCode.OK
-        _confirm(args, aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes")
+        confirm(args, aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes")
         await _write(aws, found.taggings, args, "adopted")
     return ExitCode.OK
 
@@ -70,9 +70,9 @@ async def _release(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCo
         _show(args, found, release_text, release_json)
         if found.whole:
             question = f"Let go of the whole stack? Type its name ({target.stack}): "
-            _confirm(args, aws, question, target.stack)
+            confirm(args, aws, question, target.stack)
         else:
-            _confirm(args, aws, f"Release ({len(found.taggings)} in all)? Type yes: ", "yes")
+            confirm(args, aws, f"Release ({len(found.taggings)} in all)? Type yes: ", "yes")
         await _write(aws, found.taggings, args, "released")
     return ExitCode.OK
 
@@ -88,7 +88,7 @@ async def _move(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
 
     async with hold(aws, target, "move", args.lock_timeout, look, complain) as found:
         _show(args, found, move_text, move_json)
-        _confirm(args, aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes")
+        confirm(args, aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes")
         await _write(aws, [item for _, item in found.moves], args, "moved")
     return ExitCode.OK
 
@@ -123,9 +123,9 @@ def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Ad
 
 def _run(args: argparse.Namespace, command: Callable[[Aws, Target, argparse.Namespace], Any]) -> ExitCode:
     args.specs = [args.spec]
-    (stack,) = _load(args)
-    target = _target(stack)
-    return ExitCode(_with_aws(args, target.region, lambda aws: command(aws, target, args)))
+    (stack,) = load_stacks(args)
+    target = target_of(stack)
+    return ExitCode(with_aws(args, target.region, lambda aws: command(aws, target, args)))
 
 
 def _show(

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import local, tags
-from alb_reconcile.apply import Outcome, apply_plan
-from alb_reconcile.aws import Aws, BotoTransport
+from alb_reconcile import tags
+from alb_reconcile.apply import Event, Outcome, apply_plan
 from alb_reconcile.blockers import find_blockers
-from alb_reconcile.commands.authoring import refuse_twins
 from alb_reconcile.commands.holding import hold
-from alb_reconcile.commands.link import open_link, until_answered
+from alb_reconcile.commands.recording import Story, recorded
+from alb_reconcile.commands.session import (
+    confirm,
+    default_region,
+    load_stacks,
+    local_urls,
+    target_of,
+    with_aws,
+)
 from alb_reconcile.converge import Target, look, verify, wait_until_serving
 from alb_reconcile.discover import discover
-from alb_reconcile.errors import ExitCode, InterruptedRun, ReconcileError, RefusedError, UsageError
+from alb_reconcile.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.reader import Reader
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.plan import render_plan, summarize
-from alb_reconcile.render.progress import Progress, render_calls, render_outcomes
+from alb_reconcile.render.progress import Progress, render_outcomes
 from alb_reconcile.render.status import status_json, status_text, url_lines
 from alb_reconcile.render.style import Style
 from alb_reconcile.run import Run
-from alb_reconcile.spec.stack import Stack, load_stack
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
 
+    from alb_reconcile.aws import Aws
     from alb_reconcile.discover import Discovery
     from alb_reconcile.plan.model import Plan
 
@@ -44,9 +46,9 @@ def plan(args: argparse.Namespace) -> ExitCode:
     if args.out and len(args.specs) > 1:
         raise UsageError("--out takes one plan: name one SPEC")
     pending = False
-    for stack in _load(args):
-        target = _target(stack, destroy=args.destroy)
-        made = _with_aws(args, target.region, lambda aws, target=target: _plan(aws, target, args))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+    for stack in load_stacks(args):
+        target = target_of(stack, destroy=args.destroy)
+        made = with_aws(args, target.region, lambda aws, target=target: _plan(aws, target, args))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
         pending = pending or not made.is_empty
         emit(
             made.to_json()
@@ -77,23 +79,34 @@ def apply(args: argparse.Namespace) -> ExitCode:
 
 async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
     options = Options(allow=args.allow)
-    async with hold(
-        aws, target, "apply", args.lock_timeout, lambda: look(aws, load_kinds(), target, options), complain
-    ) as (discovery, made):
-        return await _reach(aws, target, args, discovery, made)
+    async with (
+        recorded(aws, target, "apply", args) as story,
+        hold(
+            aws,
+            target,
+            "apply",
+            args.lock_timeout,
+            lambda: look(aws, load_kinds(), target, options),
+            complain,
+        ) as (discovery, made),
+    ):
+        story.plan = made
+        story.code = await _reach(aws, target, args, discovery, story)
+    return story.code
 
 
 async def _reach(
-    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, made: Plan
+    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, story: Story
 ) -> ExitCode:
+    made = _planned(story)
     style, kinds = Style.detect(no_color=args.no_color), load_kinds()
     if args.plan:
         _compare(args.plan, made)
     emit(render_plan(made, style, notice=""))
     run = Run(aws, target.stack)
     if not made.is_empty:
-        _confirm(args, aws, "Apply these changes? Type yes: ", "yes")
-        outcomes = await _carry_out(made, run, style, args.verbose)
+        confirm(args, aws, "Apply these changes? Type yes: ", "yes")
+        outcomes = story.outcomes = await _carry_out(story, run, style, args.verbose)
         if any(item.how != "done" for item in outcomes):
             return _report(aws, outcomes)
         discovery, rest = await verify(aws, kinds, target)
@@ -111,7 +124,7 @@ async def _reach(
     for problem in problems:
         complain(f"not serving: {problem}")
     emit("Converged." if not problems else "Converged, but not everything serves.")
-    for line in url_lines(discovery, _local_urls(args)):
+    for line in url_lines(discovery, local_urls(args)):
         emit(line)
     if args.verify:
         from alb_reconcile.commands.verify import check_applied
@@ -130,24 +143,36 @@ def destroy(args: argparse.Namespace) -> ExitCode:
     if not args.region:
         raise UsageError("--stack wants --region too")
     target = Target(args.stack, args.region, {}, destroy=True)
-    return ExitCode(_with_aws(args, args.region, lambda aws: _destroy(aws, target, args)))
+    return ExitCode(with_aws(args, args.region, lambda aws: _destroy(aws, target, args)))
 
 
 async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
-    async with hold(
-        aws,
-        target,
-        "destroy",
-        args.lock_timeout,
-        lambda: look(aws, load_kinds(), target, Options()),
-        complain,
-    ) as (discovery, made):
-        return await _remove(aws, target, args, discovery, made)
+    async with (
+        recorded(aws, target, "destroy", args) as story,
+        hold(
+            aws,
+            target,
+            "destroy",
+            args.lock_timeout,
+            lambda: look(aws, load_kinds(), target, Options()),
+            complain,
+        ) as (discovery, made),
+    ):
+        story.plan = made
+        story.code = await _remove(aws, target, args, discovery, story)
+    return story.code
+
+
+def _planned(story: Story) -> Plan:
+    if story.plan is None:
+        raise AssertionError("a run that hasn't been planned was let through")
+    return story.plan
 
 
 async def _remove(
-    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, made: Plan
+    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, story: Story
 ) -> ExitCode:
+    made = _planned(story)
     style, kinds = Style.detect(no_color=args.no_color), load_kinds()
     if made.is_empty:
         emit(render_plan(made, style))
@@ -163,8 +188,8 @@ async def _remove(
             )
         )
     emit(render_plan(made, style, notice=""))
-    _confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
-    outcomes = await _carry_out(made, Run(aws, target.stack), style, args.verbose)
+    confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
+    outcomes = story.outcomes = await _carry_out(story, Run(aws, target.stack), style, args.verbose)
     if any(item.how != "done" for item in outcomes):
         return _report(aws, outcomes)
     _, rest = await verify(aws, kinds, target)
@@ -177,16 +202,16 @@ async def _remove(
 
 def status(args: argparse.Namespace) -> ExitCode:
     """Show each resource, the health of the targets, and the URLs."""
-    for stack in _load(args):
-        target = _target(stack)
+    for stack in load_stacks(args):
+        target = target_of(stack)
 
         async def read(aws: Aws, target: Target = target) -> Any:
             return await discover(
                 aws, load_kinds(), target.stack, target.desired, account_ids=target.account_ids
             )
 
-        found = _with_aws(args, target.region, read)
-        here = _local_urls(args)
+        found = with_aws(args, target.region, read)
+        here = local_urls(args)
         if args.format == "json":
             emit(status_json(target.stack, target.region, found, here))
         else:
@@ -197,10 +222,10 @@ def status(args: argparse.Namespace) -> ExitCode:
 
 def stacks(args: argparse.Namespace) -> ExitCode:
     """List the stacks that own something in a region."""
-    region = args.region or _default_region(args)
+    region = args.region or default_region(args)
     if region is None:
         raise UsageError("no region: give --region, or set AWS_REGION")
-    counts = _with_aws(args, region, _count_by_stack)
+    counts = with_aws(args, region, _count_by_stack)
     for name, count in sorted(counts.items()):
         emit(f"{name}  {count} resources")
     if not counts:
@@ -228,117 +253,25 @@ async def _count_by_stack(aws: Aws) -> dict[str, int]:
     return {name: names.count(name) for name in set(names)}
 
 
-def _load(args: argparse.Namespace) -> list[Stack]:
-    """All specs, before AWS is asked anything."""
-    loaded: list[Stack] = []
-    seen: dict[tuple[str, str | None], str] = {}
-    for file in args.specs:
-        stack = load_stack(file, args.set, args.region)
-        if stack.region is None:
-            region = _default_region(args)
-            if region is None:
-                raise UsageError(
-                    f"{file} names no region: add region: to it, give --region, or set AWS_REGION"
-                )
-            stack = load_stack(file, args.set, region)
-        refuse_twins(stack, seen)
-        for warning in stack.warnings:
-            complain(warning.render(file))
-        loaded.append(stack)
-    return loaded
-
-
-def _default_region(args: argparse.Namespace) -> str | None:
-    if args.sandbox:
-        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or local.REGION
-    return BotoTransport.default_region(args.profile)
-
-
-def _local_urls(args: argparse.Namespace) -> dict[str, str]:
-    """In the sandbox each listener's local URL, by ARN."""
-    found = local.running() if args.sandbox else None
-    return {door.listener_arn: door.url for door in found.doors()} if found else {}
-
-
-def _target(stack: Stack, *, destroy: bool = False) -> Target:
-    if stack.region is None:
-        raise AssertionError("a stack without a region was let through")
-    return Target(
-        stack.name, stack.region, {} if destroy else stack.desired, stack.account_ids, destroy=destroy
-    )
-
-
 def _each(
     args: argparse.Namespace, run: Callable[[Aws, Target], Awaitable[ExitCode]], *, destroy: bool
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
-    for stack in _load(args):
-        target = _target(stack, destroy=destroy)
-        code = _with_aws(args, target.region, lambda aws, target=target: run(aws, target))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+    for file, stack in zip(args.specs, load_stacks(args), strict=True):
+        target = target_of(stack, destroy=destroy, spec_file=file)
+        code = with_aws(args, target.region, lambda aws, target=target: run(aws, target))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
         if code is not ExitCode.OK:
             return ExitCode(code)
     return ExitCode.OK
 
 
-def _with_aws(args: argparse.Namespace, region: str, main: Callable[[Aws], Awaitable[Any]]) -> Any:
-    link = open_link(args, region)
-
-    async def session() -> Any:
-        aws = Aws(
-            link.transport, max_workers=args.max_workers, speed=link.speed, on_call=link.on_call,
-            endpoint=link.transport.endpoint,
-        )  # fmt: skip
-        _stop_on_signals(aws)
-        try:
-            return await until_answered(link.transport, main(aws))
-        finally:
-            aws.close()
-            if args.verbose:
-                complain(render_calls(aws.calls))
-
-    return asyncio.run(session())
-
-
-def _stop_on_signals(aws: Aws) -> None:
-    """The first Ctrl-C (or SIGTERM) starts nothing new and drops waits; the second stops at once."""
-
-    def stop() -> None:
-        if aws.stopping.is_set():
-            complain("\nstopped at once; calls under way may still take effect")
-            os._exit(int(ExitCode.INTERRUPTED))
-        complain("\nstopping: nothing new is started, calls under way end first (again to stop at once)")
-        aws.stopping.set()
-
-    with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
-def _confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> None:
-    if args.yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError(
-            "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
-        )
-    emit("")
-    # Ctrl-C at the prompt ends the command: nothing is under way yet
-    with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-    try:
-        answer = input(question)
-    except EOFError:
-        answer = ""
-    except KeyboardInterrupt:
-        raise InterruptedRun("\ninterrupted; nothing was changed") from None
-    _stop_on_signals(aws)
-    if answer.strip() != wanted:
-        raise RefusedError("not confirmed; nothing was changed")
-
-
-async def _carry_out(made: Plan, run: Run, style: Style, verbose: int) -> tuple[Outcome, ...]:
+async def _carry_out(story: Story, run: Run, style: Style, verbose: int) -> tuple[Outcome, ...]:
     progress = Progress(style, verbose=bool(verbose), speed=run.aws.speed)
     emit("")
+
+    def note(event: Event) -> None:
+        story.book(event)
+        progress(event)
 
     async def tick() -> None:
         while progress.live:
@@ -347,7 +280,7 @@ async def _carry_out(made: Plan, run: Run, style: Style, verbose: int) -> tuple[
 
     ticking = asyncio.ensure_future(tick())
     try:
-        return await apply_plan(made, run, progress)
+        return await apply_plan(_planned(story), run, note)
     finally:
         ticking.cancel()
         progress.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile import local
-from alb_reconcile.commands.reconcile import _load, _target, _with_aws
+from alb_reconcile.commands.session import load_stacks, target_of, with_aws
 from alb_reconcile.discover import discover
 from alb_reconcile.errors import ExitCode, UsageError
 from alb_reconcile.kinds import load_kinds
@@ -54,13 +54,13 @@ def verify(args: argparse.Namespace) -> ExitCode:
     settings = _settings(args)
     way = Way(args.sandbox, Trust(args.ca_file, args.insecure), args.connect_to)
     good = True
-    for stack in _load(args):
-        target = _target(stack)
+    for stack in load_stacks(args):
+        target = target_of(stack)
 
         async def run(aws: Aws, target: Target = target) -> Report:
             return await check(aws, target, way, settings, complain)
 
-        report = _with_aws(args, target.region, run)
+        report = with_aws(args, target.region, run)
         good = good and report.ok
         emit(
             verify_json(report)

@@ -122,6 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
     _add_lock(command)
+    _add_record(command)
     _add_allow(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
@@ -129,6 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost; wants --region")
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     _add_lock(command)
+    _add_record(command)
 
     command = add("status", "reconcile.status", "show each resource, the health of the targets and the URLs")
     command.add_argument("specs", nargs="+", metavar="SPEC")
@@ -284,6 +286,15 @@ def _add_lock(command: argparse.ArgumentParser) -> None:
         default=0,
         metavar="5m",
         help="how long to wait while another run on this host holds the stack (default: not at all)",
+    )
+
+
+def _add_record(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
+    )
+    command.add_argument(
+        "--metrics-file", metavar="FILE", help="a textfile for node-exporter; else ALB_RECONCILE_METRICS_FILE"
     )
 
 

@@ -1,0 +1,121 @@
+"""What the commands that ask AWS share: specs, the link, signals, and the question before a change."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import local
+from alb_reconcile.aws import Aws, BotoTransport
+from alb_reconcile.commands.authoring import refuse_twins
+from alb_reconcile.commands.link import open_link, until_answered
+from alb_reconcile.converge import Target
+from alb_reconcile.errors import ExitCode, InterruptedRun, RefusedError, UsageError
+from alb_reconcile.render.console import complain, emit
+from alb_reconcile.render.progress import render_calls
+from alb_reconcile.spec.stack import Stack, load_stack
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
+
+
+def load_stacks(args: argparse.Namespace) -> list[Stack]:
+    """All specs, before AWS is asked anything."""
+    loaded: list[Stack] = []
+    seen: dict[tuple[str, str | None], str] = {}
+    for file in args.specs:
+        stack = load_stack(file, args.set, args.region)
+        if stack.region is None:
+            region = default_region(args)
+            if region is None:
+                raise UsageError(
+                    f"{file} names no region: add region: to it, give --region, or set AWS_REGION"
+                )
+            stack = load_stack(file, args.set, region)
+        refuse_twins(stack, seen)
+        for warning in stack.warnings:
+            complain(warning.render(file))
+        loaded.append(stack)
+    return loaded
+
+
+def default_region(args: argparse.Namespace) -> str | None:
+    if args.sandbox:
+        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or local.REGION
+    return BotoTransport.default_region(args.profile)
+
+
+def local_urls(args: argparse.Namespace) -> dict[str, str]:
+    """In the sandbox each listener's local URL, by ARN."""
+    found = local.running() if args.sandbox else None
+    return {door.listener_arn: door.url for door in found.doors()} if found else {}
+
+
+def target_of(stack: Stack, *, destroy: bool = False, spec_file: str = "") -> Target:
+    if stack.region is None:
+        raise AssertionError("a stack without a region was let through")
+    return Target(
+        stack.name, stack.region, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
+        spec_file=spec_file,
+    )  # fmt: skip
+
+
+def with_aws(args: argparse.Namespace, region: str, main: Callable[[Aws], Awaitable[Any]]) -> Any:
+    link = open_link(args, region)
+
+    async def session() -> Any:
+        aws = Aws(
+            link.transport, max_workers=args.max_workers, speed=link.speed, on_call=link.on_call,
+            endpoint=link.transport.endpoint,
+        )  # fmt: skip
+        _stop_on_signals(aws)
+        try:
+            return await until_answered(link.transport, main(aws))
+        finally:
+            aws.close()
+            if args.verbose:
+                complain(render_calls(aws.calls))
+
+    return asyncio.run(session())
+
+
+def _stop_on_signals(aws: Aws) -> None:
+    """The first Ctrl-C (or SIGTERM) starts nothing new and drops waits; the second stops at once."""
+
+    def stop() -> None:
+        if aws.stopping.is_set():
+            complain("\nstopped at once; calls under way may still take effect")
+            os._exit(int(ExitCode.INTERRUPTED))
+        complain("\nstopping: nothing new is started, calls under way end first (again to stop at once)")
+        aws.stopping.set()
+
+    with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> None:
+    if args.yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
+        )
+    emit("")
+    # Ctrl-C at the prompt ends the command: nothing is under way yet
+    with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+    try:
+        answer = input(question)
+    except EOFError:
+        answer = ""
+    except KeyboardInterrupt:
+        raise InterruptedRun("\ninterrupted; nothing was changed") from None
+    _stop_on_signals(aws)
+    if answer.strip() != wanted:
+        raise RefusedError("not confirmed; nothing was changed")

@@ -1,0 +1,58 @@
+"""Each run is recorded, and what can't be recorded is a warning only."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.tool import DEMO, read_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.tool import Tool
+
+
+def history(tool: Tool) -> list[dict[str, Any]]:
+    """The runs, the newest first."""
+    found: list[dict[str, Any]] = json.loads(tool.run("history", "--format", "json", DEMO).stdout)["runs"]
+    return found
+
+
+def test_runs_are_recorded_however_they_end(sandbox: Tool, tmp_path: Path) -> None:
+    metrics = tmp_path / "alb.prom"
+    with sandbox.started("apply", "--yes", DEMO) as process:
+        read_until(process, "vpc.main created")
+        sandbox.run("destroy", "--yes", DEMO, expect=5)
+        process.communicate(timeout=60)
+    sandbox.run("apply", DEMO, "--metrics-file", str(metrics))
+    sandbox.run("destroy", DEMO, expect=4)
+    sandbox.run("destroy", "--yes", DEMO)
+    runs = history(sandbox)
+    told = {(run["command"], run["result"], run["exit_code"]) for run in runs}
+    assert told == {
+        ("apply", "corrected", 0),
+        ("destroy", "held", 5),
+        ("apply", "in order", 0),
+        ("destroy", "refused", 4),
+        ("destroy", "corrected", 0),
+    }
+    made = next(run for run in runs if (run["command"], run["result"]) == ("apply", "corrected"))
+    assert made["counts"]["create"] == 16
+    assert {step["how"] for step in made["steps"]} == {"done"}
+    assert made["calls"]["create_vpc"] == 1
+    assert (made["account"], made["place"], made["spec_file"]) == ("123456789012", "sandbox", DEMO)
+    assert 'alb_reconcile_last_run_result{account="123456789012"' in metrics.read_text()
+
+
+def test_what_cant_be_recorded_is_a_warning(sandbox: Tool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = sandbox.run("apply", "--yes", DEMO, "--state-dir", str(tmp_path / "file" / "state"))
+    assert ended.stderr.count("this run isn't in the history") == 1
+    assert "Converged." in ended.stdout
+
+
+def test_a_wrong_setting_is_told_before_anything_is_changed(sandbox: Tool) -> None:
+    ended = sandbox.run("apply", "--yes", DEMO, "--metrics-file", "metrics.txt", expect=64)
+    assert ended.stderr.count("\n") == 1
+    assert len(sandbox.plan()["steps"]) == 16
