@@ -222,6 +222,46 @@ def test_the_users_own_web_api_is_served(fresh: Place) -> None:
     assert answer() == {"own": instance}
 
 
+FRAGILE = """
+import http.server, json, os, pathlib, sys
+if os.environ["INSTANCE_ID"] in pathlib.Path("broken").read_text():
+    sys.exit("out of memory")
+class Api(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"instance_id": os.environ["INSTANCE_ID"]}).encode())
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Api).serve_forever()
+"""
+
+
+def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fresh: Place) -> None:
+    """Apply's last wait and status name the reason, too; when it is mended, verify is content."""
+    (fresh.tool.folder / "api.py").write_text(FRAGILE)
+    broken = fresh.tool.folder / "broken"
+    broken.write_text("")
+    fresh.tool.run("sandbox", "start", "--speed", "30", "--serve", shlex.join([sys.executable, "api.py"]))
+    ended = fresh.tool.run("apply", "--yes", "--verify", DEMO)
+    assert "Verified: 1 of 1 listeners and rules answered" in ended.stdout
+    url, (one, other) = fresh.url(), sorted(fresh.processes())
+    broken.write_text(one)
+    os.kill(fresh.processes()[one]["pid"], signal.SIGKILL)
+    until(lambda: "Target.FailedHealthChecks" in fresh.tool.run("status", DEMO).stdout, PATIENCE)
+    assert set(fresh.answers(url)) == {other}
+    failed = fresh.tool.run("verify", "--requests", "40", DEMO, expect=1).stdout
+    assert f"{one}  unhealthy" in failed
+    assert "not healthy, so that the others get all requests" in " ".join(failed.split())
+    waited = fresh.tool.run("apply", "--yes", "--timeout", "20s", DEMO, expect=1)
+    assert "not serving: waited 20 s for: target" in waited.stderr
+    assert "Target.FailedHealthChecks" in waited.stderr
+    broken.write_text("")
+    fresh.account.ec2.reboot_instances(InstanceIds=[one])
+    until(lambda: set(fresh.answers(url, 4)) == {one, other}, PATIENCE)
+    fresh.tool.run("verify", "--requests", "40", DEMO)
+
+
 def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None:
     (fresh.tool.folder / "bad.sh").write_text("echo starting\necho no such database >&2\nexit 3\n")
     fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", "sh bad.sh")
