@@ -245,7 +245,7 @@ def _why_it_goes(
         if item.address in desired:
             return DUPLICATE
         if carrier and not item.state.service:
-            return _why_a_member_goes(item, carrier, owned)
+            return _why_a_member_goes(item, carrier, result, owned)
         return "no longer in the spec"
     if item.owner is None:
         return "" if carrier and carrier.lifecycle.keep_others else "not in the spec"
@@ -253,9 +253,14 @@ def _why_it_goes(
     return ""
 
 
-def _why_a_member_goes(item: Observed, carrier: Desired, owned: Mapping[str, Observed]) -> str:
+def _why_a_member_goes(
+    item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]
+) -> str:
     """The same for what carries no tags: it is managed as its entry says."""
     if not isinstance(item.state, Registration) or not carrier.lifecycle.members:
         return ""
+    group = result.wishes.get(carrier.address)
+    if group and group.forces and group.found and group.found.id == item.state.target_group:
+        return "its target group is replaced"
     stranger = str(item.state.target) not in owned
     return "" if stranger and carrier.lifecycle.keep_others else "not in the spec"

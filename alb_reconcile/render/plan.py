@@ -47,7 +47,7 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
         yield style.paint(f"Note: {note}", "dim")
     yield summarize(plan, notice)
     if plan.seconds:
-        yield f"It waits for about {show_duration(plan.seconds)} in all: health checks, draining, settling, by the spec's own numbers."
+        yield f"About {show_duration(plan.seconds)} of waiting, besides AWS's own time: health checks, draining, settling, by the spec's own numbers."
 
 
 def show_duration(seconds: int) -> str:
@@ -164,7 +164,9 @@ def show(value: Any, plan: Plan) -> str:
     if value is None:
         return "(not set)"
     if isinstance(value, Forward):
-        return f"{show(value.target_group, plan)} at {value.weight}"
+        # beside the one that it replaces
+        new = isinstance(value.target_group, Address) and value.target_group in plan.names.values()
+        return f"{'the new ' if new else ''}{show(value.target_group, plan)} at {value.weight}"
     if isinstance(value, Route):
         return f"{value.destination_cidr_block} → {show(value.target, plan)}"
     if isinstance(value, tuple):
