@@ -41,9 +41,11 @@ class Action:
         if not self.keeps_split:
             return self
         split: Counter[Ref] = Counter()
-        for item in found.forward:
-            split[addresses.get(str(item.target_group), item.target_group)] += item.weight
         names = [addresses.get(str(item.target_group), item.target_group) for item in self.forward]
+        for item in found.forward:
+            name = addresses.get(str(item.target_group), item.target_group)
+            if item.weight or name in names:  # what gets nothing is a guest that is being checked
+                split[name] += item.weight
         if set(names) != split.keys() or split.total() != sum(item.weight for item in self.forward):
             return self
         kept = (item._replace(weight=split[name]) for item, name in zip(self.forward, names, strict=True))

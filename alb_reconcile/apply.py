@@ -136,6 +136,9 @@ async def perform(step: Step, run: Run) -> str:
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
     state: Kind = bind(step.state, run.ids)
+    if step.notes.get("hopes"):
+        with suppress(WaitError, RefusedError):  # what didn't forward before may forward to whatever it names
+            await wait_for_groups(run, step.notes["hopes"], step.notes["serving"])
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}
         if any(least for _, least in step.notes.get("awaits", ())):
@@ -146,9 +149,6 @@ async def perform(step: Step, run: Run) -> str:
         )
         await _write_tags(step, run)
         return step.observed.id
-    if step.notes.get("hopes"):
-        with suppress(WaitError, RefusedError):  # a new rule may have whatever group it names
-            await wait_for_groups(run, step.notes["hopes"], step.notes["serving"])
     made = await state.create(run, step.desired, str(step.notes.get("salt", "")))
     run.ids[step.address] = made
     await _write_tags(step, run)

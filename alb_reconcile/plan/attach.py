@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.actions import Forward
 from alb_reconcile.errors import RefusedError
+from alb_reconcile.kind import bind
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
@@ -16,7 +17,7 @@ from alb_reconcile.plan.model import Step
 from alb_reconcile.values import Address, Change, Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Mapping
 
     from alb_reconcile.kind import Kind
     from alb_reconcile.plan.decide import Decision
@@ -26,48 +27,72 @@ _MOST_GROUPS: Final = 5
 
 
 def attach_new_groups(draft: Draft) -> None:
-    """A group that is made now, or that nobody has checked yet, stands at weight 0 beside one that serves until its
+    """A group that is made now, or that nobody checks (any more), stands at weight 0 beside one that serves until its
     targets are healthy."""
-    joining: dict[Address, list[str]] = defaultdict(list)
+    joining: dict[Ref, list[str]] = defaultdict(list)
     for step in draft.of_kind("registration", "create", "replace"):
-        if (
-            step.desired
-            and isinstance(step.desired.state, Registration)
-            and isinstance(step.desired.state.target_group, Address)
-        ):
+        if step.desired and isinstance(step.desired.state, Registration):
             joining[step.desired.state.target_group].append(step.key)
+    orphans = _orphans(draft)
+    new = {*_unchecked(draft, joining), *orphans}
+    places = _beside_the_old(draft, new, joining)
+    places |= _beside_the_default(draft, new - places.keys(), joining)
+    for group, leavers in orphans.items():
+        for leaver in leavers:
+            draft.after(leaver, places.get(group))
+
+
+def _unchecked(draft: Draft, joining: Mapping[Ref, list[str]]) -> Iterator[Ref]:
+    """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
     serving = serving_groups(draft)
-    new = {
-        group
-        for group in draft.decisions.wishes
-        if group.kind == "target_group" and _is_unchecked(draft, group, serving, group in joining)
+    joined = {
+        item.state.target_group for item in draft.decisions.live if isinstance(item.state, Registration)
     }
-    new -= _beside_the_old(draft, new, joining)
-    _beside_the_default(draft, new, joining)
+    for address, decision in draft.decisions.wishes.items():
+        for item in action_of(decision.wish.state).forward:
+            if isinstance(item.target_group, str) and item.target_group not in serving:
+                yield item.target_group  # somebody else's, whose targets we don't know
+        if address.kind == "target_group":
+            known = draft.decisions.ids.get(address)
+            if known not in serving and (known is None or address in joining or known in joined):
+                yield address
 
 
-def _is_unchecked(draft: Draft, group: Address, serving: set[str], joined: bool) -> bool:
-    """Whether a group of ours has targets, or gets them, that nobody checks because nothing forwards to it yet."""
-    known = draft.decisions.ids.get(group)
-    if known is None or joined:
-        return known not in serving
-    registered = any(
-        isinstance(item.state, Registration) and item.state.target_group == known
-        for item in draft.decisions.live
-    )
-    return registered and known not in serving
+def _orphans(draft: Draft) -> dict[Ref, list[str]]:
+    """The groups that all who forward to them now will leave, though they stay, with the steps that leave them."""
+    leavers: dict[str, list[str]] = defaultdict(list)
+    users: Counter[str] = Counter()
+    steps = {
+        step.id: step for kind in ("listener", "rule") for step in draft.of_kind(kind, "update", "delete")
+    }
+    for item in draft.decisions.live:
+        groups = {str(part.target_group) for part in action_of(item.state).forward}
+        users.update(groups)
+        step = steps.get(item.id)
+        kept = set()
+        if step is not None and step.action == "update":
+            forward = action_of(step.state).forward
+            kept = {bind(part.target_group, draft.decisions.ids) for part in forward}
+        key = step.key if step else draft.implied.get(item.id)
+        if key is not None:
+            for group in groups - kept:
+                leavers[group].append(key)
+    stay = {known: draft.addresses.get(known, known) for known in leavers if known not in draft.deleted}
+    return {name: leavers[known] for known, name in stay.items() if len(leavers[known]) == users[known]}
 
 
-def _beside_the_old(draft: Draft, new: set[Address], joining: dict[Address, list[str]]) -> set[Address]:
-    """In the very listener or rule that is going to forward to it. Returns the groups for which that was done.
+def _beside_the_old(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+    """In the very listener or rule that is going to forward to it. Returns the steps by which that was done, by group.
 
     Raises RefusedError where there is no room.
     """
-    attached: set[Address] = set()
+    attached: dict[Ref, str] = {}
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
         before = action_of(step.observed.state if step.observed else None).forward
         after = action_of(step.desired.state if step.desired else None).forward
-        groups = _addresses((item.target_group for item in after), new - attached)
+        groups = tuple(item.target_group for item in after if item.target_group in new - attached.keys())
+        have = {draft.addresses.get(str(item.target_group), item.target_group) for item in before}
+        groups = tuple(group for group in groups if group not in have)
         if not before or not groups or step.desired is None:
             continue
         if len(before) + len(groups) > _MOST_GROUPS:
@@ -77,24 +102,30 @@ def _beside_the_old(draft: Draft, new: set[Address], joining: dict[Address, list
             )
         key = _attach(draft, draft.decisions.wishes[step.address], groups, joining)
         draft.after(step.key, key)
-        attached.update(groups)
+        attached |= dict.fromkeys(groups, key)
     return attached
 
 
-def _beside_the_default(draft: Draft, new: set[Address], joining: dict[Address, list[str]]) -> None:
-    """For a rule that is made, beside what another forward of its listener has, and taken away from there afterwards.
+def _beside_the_default(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+    """For a rule that is made, or an action that didn't forward before: beside what another forward of its listener has,
+    and taken away from there afterwards. Returns the steps by which that was done, by group.
 
     Where there is none with room that stays as it is, nobody can check the group before.
     """
-    guests: dict[Address, list[tuple[str, tuple[Address, ...]]]] = defaultdict(list)
-    for step in draft.of_kind("rule", "create"):
+    guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
+    for step in [
+        *draft.of_kind("rule", "create"),
+        *draft.of_kind("rule", "update"),
+        *draft.of_kind("listener", "update"),
+    ]:
         wish = step.desired.state if step.desired else None
-        groups = _addresses(shares_of(action_of(wish).forward), new)
-        if groups and isinstance(wish, Rule) and isinstance(wish.listener, Address):
-            host = _host(draft, wish.listener, len(groups))
+        groups = tuple(group for group in shares_of(action_of(wish).forward) if group in new)
+        listener = wish.listener if isinstance(wish, Rule) else step.address
+        if groups and isinstance(listener, Address) and not step.notes.get("attach"):
+            host = _host(draft, listener, len(groups))
             if host is not None:
                 guests[host].append((step.key, groups))
-    attached: set[Address] = set()
+    attached: dict[Ref, str] = {}
     for host, visits in guests.items():
         decision = draft.decisions.wishes[host]
         wanted = tuple(dict.fromkeys(group for _, groups in visits for group in groups))
@@ -104,8 +135,8 @@ def _beside_the_default(draft: Draft, new: set[Address], joining: dict[Address, 
         before = action_of(decision.found.state).forward
         if len(before) + len(groups) > _MOST_GROUPS:
             continue
-        attached.update(groups)
         attach = _attach(draft, decision, groups, joining)
+        attached |= dict.fromkeys(groups, attach)
         detach = attach.replace("attach:", "detach:", 1)
         draft.add(
             Step(
@@ -114,9 +145,10 @@ def _beside_the_default(draft: Draft, new: set[Address], joining: dict[Address, 
                 desired=decision.wish, state=decision.state, observed=decision.found, notes={"late": True},
             )
         )  # fmt: skip
-        for rule, _ in visits:
-            draft.after(rule, attach)
-            draft.after(detach, rule)
+        for key, _ in visits:
+            draft.after(key, attach)
+            draft.after(detach, key)
+    return attached
 
 
 def _host(draft: Draft, listener: Address, count: int) -> Address | None:
@@ -140,13 +172,7 @@ def _host(draft: Draft, listener: Address, count: int) -> Address | None:
     return None
 
 
-def _addresses(groups: Iterable[Ref], among: set[Address]) -> tuple[Address, ...]:
-    return tuple(group for group in groups if isinstance(group, Address) and group in among)
-
-
-def _attach(
-    draft: Draft, host: Decision, groups: tuple[Address, ...], joining: dict[Address, list[str]]
-) -> str:
+def _attach(draft: Draft, host: Decision, groups: tuple[Ref, ...], joining: Mapping[Ref, list[str]]) -> str:
     """Put groups at weight 0 beside what a listener or rule forwards to now. Returns the step's key."""
     found = host.found
     assert found is not None  # noqa: S101 (for mypy: callers look)
@@ -162,8 +188,9 @@ def _attach(
         )
     )  # fmt: skip
     for group in groups:
-        draft.after(key, draft.makers.get(group))
-        for registration in joining[group]:
+        if isinstance(group, Address):
+            draft.after(key, draft.makers.get(group))
+        for registration in joining.get(group, ()):
             draft.after(registration, key)
             draft.note(registration, checked=True)
     return key

@@ -15,6 +15,8 @@ from alb_reconcile.values import Address, Ref
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from alb_reconcile.plan.model import Step
+
 
 def guard_capacity(draft: Draft) -> None:
     """Tell the steps that move requests what must be healthy: who leaves a group, who gives it more, who goes."""
@@ -99,25 +101,35 @@ def _guard_departures(draft: Draft, minima: _Minima, receiving: set[str]) -> Non
 
 def _guard_arrivals(draft: Draft, minima: _Minima) -> None:
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
-        if not step.notes.get("attach"):
+        if not step.notes.get("attach") and _forwarded(step):
             groups = taken_up(draft, step)
             awaits = tuple((group, minima.before_more(group)) for group in groups)
             draft.note(step.key, awaits=awaits, health_timeout=minima.patience(groups))
 
 
 def _guard_new_rules(draft: Draft, minima: _Minima, receiving: set[str]) -> None:
-    """A new rule waits for groups that are checked already, though it may have whatever group it names."""
+    """What didn't forward before waits for groups that are checked already, though it may have whatever it names."""
     checked = serving_groups(draft)
     for step in draft.steps.values():
         if step.notes.get("attach"):
             checked.update(str(item.target_group) for item in action_of(step.state).forward)
-    for step in draft.of_kind("rule", "create"):
+    for step in [
+        *draft.of_kind("rule", "create", "update"),
+        *draft.of_kind("listener", "update"),
+    ]:
+        if step.notes.get("attach") or _forwarded(step):
+            continue
         known = {group: bind(group, draft.decisions.ids) for group in taken_up(draft, step)}
         hopes = tuple(
             (group, minima.before_more(group)) for group in known if known[group] in checked - receiving
         )
         if hopes and receiving:
             draft.note(step.key, hopes=hopes, serving=tuple(sorted(receiving)))
+
+
+def _forwarded(step: Step) -> bool:
+    """Whether it has forwarded before: then others serve what it is going to forward."""
+    return step.action == "update" and bool(action_of(step.observed.state if step.observed else None).forward)
 
 
 def _guard_takeovers(draft: Draft, minima: _Minima) -> None:

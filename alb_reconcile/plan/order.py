@@ -34,7 +34,11 @@ def _after_what_is_named(draft: Draft) -> None:
     for key, step in draft.steps.items():
         if step.action in MAKING and step.desired is not None:
             for address in references(step.desired.state):
-                draft.after(key, draft.makers.get(address))
+                maker = draft.makers.get(address)
+                if (
+                    maker is None or key not in draft.edges[maker]
+                ):  # a listener may have to wait for its rules
+                    draft.after(key, maker)
 
 
 def _after_whoever_names_it(draft: Draft) -> None:

@@ -163,7 +163,7 @@ def _let_go_after_taking_up(draft: Draft) -> None:
         if step.observed and not step.notes.get("attach"):
             for item in action_of(step.observed.state).forward:
                 for key in takers[item.target_group] if not item.weight else ():
-                    draft.after(step.key, key, soft=True)
+                    draft.after(step.key, key)
 
 
 def _leave_before_draining(draft: Draft) -> None:

@@ -129,6 +129,27 @@ def moved_subnet(spec: Spec) -> None:
     spec["subnets"]["public-a"]["cidr_block"] = "10.0.7.0/24"
 
 
+def coloured(default: Any, **rules: tuple[int, str, Any]) -> Spec:
+    """Groups blue, green and web; rules by name, with priority, path and group or another action."""
+    spec = demo()
+    for group in ("blue", "green"):
+        spec["target_groups"][group] = {**spec["target_groups"]["web"]}
+
+    def action(what: Any) -> dict[str, Any]:
+        return {"forward": what} if isinstance(what, str) else what
+
+    listener(spec)["default_action"] = action(default)
+    listener(spec)["rules"] = {
+        name: {"priority": priority, "conditions": [{"path_pattern": path}], "action": action(what)}
+        for name, (priority, path, what) in rules.items()
+    }
+    used = {what for what in (default, *(rule[2] for rule in rules.values())) if isinstance(what, str)}
+    spec["target_groups"] = {key: value for key, value in spec["target_groups"].items() if key in used}
+    return spec
+
+
+MOVED = {"redirect": {"status_code": "HTTP_302", "host": "new.example.com"}}
+
 CHANGES: dict[str, tuple[Spec, Spec]] = {
     "a roll, and a rule that goes": (changed(nothing, web(), SSH), changed(roll)),
     "a roll, and a rule for another": (changed(nothing, web(), SSH), changed(roll, web(), {**SSH, "port": 443})),
@@ -144,6 +165,26 @@ CHANGES: dict[str, tuple[Spec, Spec]] = {
     "a zone and its subnet go": (zones(demo(), "public-a", "public-b", "public-c"), without_zone_c(demo())),
     "a zone for another": (zones(demo(), "public-a", "public-b"), zones(demo(), "public-b", "public-c")),
     "a zone comes": (zones(demo(), "public-a", "public-b"), zones(demo(), "public-a", "public-b", "public-c")),
+    "two groups change places": (
+        coloured("blue", test=(10, "/test/*", "green")),
+        coloured("green", test=(10, "/test/*", "blue")),
+    ),
+    "two rules change groups": (
+        coloured("web", one=(10, "/1/*", "blue"), two=(20, "/2/*", "green")),
+        coloured("web", one=(10, "/1/*", "green"), two=(20, "/2/*", "blue")),
+    ),
+    "a group is handed on by three rules": (
+        coloured("web", xx=(10, "/x/*", "blue"), yy=(20, "/y/*", "green")),
+        coloured("web", yy=(20, "/y/*", "blue"), zz=(30, "/z/*", "green")),
+    ),
+    "a redirect becomes a group": (
+        coloured("web", v2=(10, "/v2/*", MOVED)),
+        coloured("web", v2=(10, "/v2/*", "blue")),
+    ),
+    "the default redirect becomes a group": (
+        coloured(MOVED, v2=(10, "/v2/*", "blue")),
+        coloured("web", v2=(10, "/v2/*", "blue")),
+    ),
     "a subnet moves": (changed(nothing), changed(moved_subnet)),
 }  # fmt: skip
 

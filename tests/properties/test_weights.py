@@ -189,3 +189,59 @@ def test_the_rest_of_an_external_action_is_managed() -> None:
         action["stickiness"] = {"enabled": True, "duration_seconds": 60}
         world.converge(after)
         assert weights(world) == {"web": 40, "canary": 60}
+
+
+def test_a_new_rule_leaves_an_external_split_alone_wherever_it_is_interrupted() -> None:
+    """The rule's group is a guest in the split's action for a while."""
+    spec, after = split(90, 10, external=True), split(90, 10, external=True)
+    after["target_groups"]["api"] = {**after["target_groups"]["web"]}
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/v2/*"}], "action": {"forward": "api"}}
+    after["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"v2": rule}
+
+    def default() -> dict[str, int]:
+        forward = world.account.listeners()[0].default_actions[0].data["ForwardConfig"]["TargetGroups"]
+        return {world._name(item["TargetGroupArn"]).partition(".")[2]: item["Weight"] for item in forward}
+
+    with watched() as world:
+        world.converge(spec)
+        set_weights(world, web=30, canary=70)
+        with world.moments() as moments:
+            world.converge(after)
+        assert default() == {"web": 30, "canary": 70}
+        for moment in moments:
+            world.go_back(moment)
+            world.converge(after)
+            assert default() == {"web": 30, "canary": 70}, moment.words
+
+
+def test_somebody_elses_group_joins_a_forward() -> None:
+    """Its targets are checked beside the old group first; one without healthy targets is refused."""
+    with watched() as world:
+        world.converge(demo())
+        elb, ec2 = world.client("elbv2"), world.client("ec2")
+        ids = {str(item.address): item.id for item in world.discover(demo()).resources}
+        arns = [
+            elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=ids["vpc.main"])[
+                "TargetGroups"
+            ][0]["TargetGroupArn"]
+            for name in ("theirs", "empty")
+        ]
+        made = ec2.run_instances(
+            ImageId="ami-12c6146b",
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=ids["subnet.public-a"],
+            SecurityGroupIds=[ids["security_group.web"]],
+        )
+        world.clock.advance(60)
+        elb.register_targets(TargetGroupArn=arns[0], Targets=[{"Id": made["Instances"][0]["InstanceId"]}])
+        for arn, refused in zip(arns, (False, True), strict=True):
+            spec = demo()
+            groups = [{"target_group": "web", "weight": 50}, {"target_group": arn, "weight": 50}]
+            action = {"forward": {"target_groups": groups}}
+            spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = action
+            if refused:
+                (failed,) = [item for item in world.apply(spec).outcomes if item.how != "done"]
+                assert isinstance(failed.error, RefusedError)
+            else:
+                world.converge(spec)
