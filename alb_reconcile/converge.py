@@ -86,10 +86,15 @@ async def wait_until_serving(
         for item in discovery.resources
         if item.address.kind == "load_balancer"
     ]
+    # whom nobody wants to run (`state: any`) nobody waits for
+    resting = {item.id for item in discovery.resources if item.status in ("stopped", "stopping")}
     waits += [
         item.state.wait_until_healthy(run, timeout)
         for item in discovery.resources
-        if isinstance(item.state, Registration) and item.state.target_group in serving and not item.is_leaving
+        if isinstance(item.state, Registration)
+        and item.state.target_group in serving
+        and not item.is_leaving
+        and item.state.target not in resting
     ]
     results = await asyncio.gather(*waits, return_exceptions=True)
     problems = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import math
 import os
 import time
 from contextlib import suppress
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _POLL: Final = 0.5
+_LATEST: Final = 32_503_680_000.0
+"""The year 3000, in seconds since the epoch: what is later can't be a time that we wrote."""
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_LOCK_DIR"
 
 
@@ -46,7 +49,10 @@ def folder() -> Path:
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    except RuntimeError:  # a user without a home
+        raise ReconcileError(f"there is no home folder to keep locks in; set {FOLDER_VARIABLE}") from None
     return Path(state) / "alb-reconcile" / "locks"
 
 
@@ -60,9 +66,9 @@ class StackLock:
         self.title = f"{stack} (account {account}, {region})"
         self._path = folder() / f"{account}-{region}-{stack}-{digest([endpoint], 8)}"
         self._lock: BaseFileLock | None = None
-        self.before: Holder | None = None
-        """Who held it before."""
         self._own: Holder | None = None
+        self._used: float | None = None
+        """Until when others may have held it; None if nobody ever has."""
 
     async def acquire(
         self,
@@ -76,11 +82,12 @@ class StackLock:
 
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = not self._path.with_name(self._path.name + ".lock").exists()
             lock = FileLock(self._path.with_name(self._path.name + ".lock"), mode=0o660)
         except OSError as error:
             raise self._unusable(error) from None
         deadline = time.monotonic() + timeout
-        told = False
+        waited = False
         while True:
             try:
                 lock.acquire(blocking=False)
@@ -92,13 +99,20 @@ class StackLock:
                     raise HeldError(
                         f"{self.title} is held by {who}; nothing was changed. Wait for it, with --lock-timeout if you like"
                     ) from None
-                if not told:
+                if not waited:
                     say(f"waiting for {who}, which holds {self.title}")
-                    told = True
+                    waited = True
                 await sleep(_POLL)
             except OSError as error:
                 raise self._unusable(error) from None
-        self._lock, self.before = lock, self.holder()
+        self._lock, before = lock, self.holder()
+        # killed, or not to be read: nobody knows until when
+        if fresh and not waited:
+            self._used = None
+        elif waited or before is None or before.released is None:
+            self._used = math.inf
+        else:
+            self._used = before.released
         self._own = Holder(command, _user(), os.getpid(), time.time())
         self._write(self._own)
 
@@ -111,12 +125,15 @@ class StackLock:
 
     def was_used_since(self, moment: float) -> bool:
         """Whether somebody may have held it after that moment (seconds since the epoch), before it was ours."""
-        return self.before is not None and (self.before.released is None or self.before.released >= moment)
+        return self._used is not None and self._used >= moment
 
     def holder(self) -> Holder | None:
         """Who has it, or had it last."""
         with suppress(OSError, ValueError, TypeError):
-            return Holder(**json.loads(self._path.with_name(self._path.name + ".json").read_text("utf-8")))
+            found = Holder(**json.loads(self._path.with_name(self._path.name + ".json").read_text("utf-8")))
+            times = (found.since, found.released or 0.0)
+            if all(isinstance(item, int | float) and 0 <= item < _LATEST for item in times):
+                return found
         return None
 
     def _write(self, holder: Holder) -> None:

@@ -109,7 +109,8 @@ def confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> N
     emit("")
     # Ctrl-C at the prompt ends the command: nothing is under way yet
     with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
     try:
         answer = input(question)
     except EOFError:

@@ -9,6 +9,7 @@ from alb_reconcile.errors import RefusedError
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.plan.decide import DUPLICATE, Decisions, named_ids
+from alb_reconcile.plan.forwards import action_of, entrance_of
 from alb_reconcile.values import Address
 
 if TYPE_CHECKING:
@@ -27,9 +28,27 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
         *_names(decisions, discovery),
         *_places(decisions, discovery),
         *_duplicates(decisions),
+        *_shared_groups(decisions),
     ]
     if problems:
         raise RefusedError("\n".join(problems))
+
+
+def _shared_groups(decisions: Decisions) -> list[str]:
+    """Somebody else's target groups under a load balancer that is replaced: AWS lets them serve one only."""
+    problems = []
+    for address, item in decisions.wishes.items():
+        entrance = entrance_of(decisions, item.wish)
+        balancer = decisions.wishes.get(entrance) if entrance else None
+        if balancer is None or balancer.found is None or not balancer.forces or item.found is None:
+            continue
+        problems += [
+            f"{address}: {part.target_group} serves {entrance}, which would be replaced, and AWS lets a target group serve one load "
+            "balancer; take it out of the spec, apply, and put it back in then"
+            for part in action_of(item.wish.state).forward
+            if isinstance(part.target_group, str)
+        ]
+    return problems
 
 
 def _zones(decisions: Decisions, discovery: Discovery) -> list[str]:

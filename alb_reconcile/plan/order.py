@@ -177,8 +177,9 @@ def sort_keys(draft: Draft) -> list[str]:
             if not draft.cut(error.args[1]):
                 names = [str(draft.steps[key].address) for key in dict.fromkeys(error.args[1])]
                 raise PlanError(
-                    f"these changes wait for each other: {' → '.join(names)}; do it in two steps: first give the new thing another "
-                    "name, address or range beside the old one, apply, then remove the old one"
+                    f"these changes wait for each other: {' → '.join(names)}; do it in two steps: apply one of the "
+                    "changes alone first; where a name, address or range is handed on, give the new thing another one beside the old one, apply, "
+                    "then remove the old one"
                 ) from None
 
 

@@ -1,0 +1,121 @@
+"""The lock of a stack, within one process: who held it, and what that says of reads made before."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import HeldError, ReconcileError
+from alb_reconcile.locks import StackLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
+    return tmp_path
+
+
+def lock() -> StackLock:
+    return StackLock("123456789012", "us-east-1", "demo", "")
+
+
+def take(found: StackLock, timeout: float = 0.0) -> None:
+    asyncio.run(found.acquire("apply", timeout, asyncio.sleep, lambda _: None))
+
+
+def info(folder: Path) -> Path:
+    (found,) = folder.glob("*.json")
+    return found
+
+
+def test_the_first_holder_needs_no_second_look(folder: Path) -> None:
+    began = time.time()
+    mine = lock()
+    take(mine)
+    assert not mine.was_used_since(began)
+    mine.release()
+
+
+def test_one_who_let_go_before_is_past(folder: Path) -> None:
+    take(first := lock())
+    first.release()
+    began = time.time() + 0.001
+    take(second := lock())
+    assert not second.was_used_since(began)
+    assert second.was_used_since(began - 60)
+    second.release()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{", "[]", '{"command": "apply"}', '{"command":"a","user":"u","pid":1,"since":"zzz"}', None],
+)
+def test_whoever_cant_be_read_may_have_held_it_just_now(folder: Path, damage: str | None) -> None:
+    """Killed, a full disk, a damaged file, a file that is gone."""
+    take(first := lock())
+    first.release()
+    if damage is None:
+        info(folder).unlink()
+    else:
+        info(folder).write_text(damage)
+    take(second := lock())
+    assert second.was_used_since(time.time() + 60)
+    second.release()
+
+
+def test_a_holder_that_was_killed_may_have_held_it_just_now(folder: Path) -> None:
+    take(first := lock())
+    first.release()
+    told: dict[str, Any] = json.loads(info(folder).read_text())
+    info(folder).write_text(json.dumps({**told, "released": None}))
+    take(second := lock())
+    assert second.was_used_since(time.time() + 60)
+    second.release()
+
+
+def test_one_that_was_waited_for_has_held_it(folder: Path) -> None:
+    """Whatever its file says."""
+
+    async def main() -> bool:
+        first, second = lock(), lock()
+        await first.acquire("apply", 0, asyncio.sleep, lambda _: None)
+        waits: list[str] = []
+        waiting = asyncio.ensure_future(second.acquire("destroy", 30, asyncio.sleep, waits.append))
+        while not waits:
+            await asyncio.sleep(0.01)
+        info(folder).write_text("{}")
+        first._write = lambda _: None  # type: ignore[method-assign]  # a full disk
+        first.release()
+        await waiting
+        used = second.was_used_since(time.time() + 60)
+        second.release()
+        return used
+
+    assert asyncio.run(main())
+
+
+def test_a_damaged_file_doesnt_hide_that_it_is_held(folder: Path) -> None:
+    take(first := lock())
+    info(folder).write_text('{"command":"apply","user":"u","pid":1,"since":"zzz"}')
+    with pytest.raises(HeldError, match="is held by another run; nothing was changed"):
+        take(lock())
+    first.release()
+
+
+def test_without_a_home_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALB_RECONCILE_LOCK_DIR", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pathlib.Path.home", _no_home)
+    with pytest.raises(ReconcileError, match="set ALB_RECONCILE_LOCK_DIR"):
+        lock()
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
