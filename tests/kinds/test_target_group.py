@@ -135,7 +135,7 @@ def test_a_group_with_a_kept_name_that_serves_cannot_be_replaced_in_one_step(han
     hand.make(spec)
     with pytest.raises(
         PlanError,
-        match=r"target_group\.web → listener\.public/http .*do it in two steps: first give .* another name",
+        match=r"target_group\.web → listener\.public/http .*do it in two steps: .*give the new thing another one",
     ):
         hand.world.plan(edited(spec, "target_groups/web/port", 8080))
 
