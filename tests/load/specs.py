@@ -1,0 +1,51 @@
+"""Specs that proofs under load begin and end with, and the versions that their instances report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alb_reconcile.kinds.instance import UserData
+from tests.harness import Spec, demo
+
+
+def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **rollout: Any) -> Spec:
+    """The demo with a stack's name, size, version (its user data), the group's port, and how it is rolled.
+
+    Requests are let in on either of two ports. A new target has half an hour of AWS's time to get healthy,
+    because its process starts in this machine's time.
+    """
+    spec = demo()
+    spec["stack"] = stack
+    ingress = spec["security_groups"]["web"]["ingress"]
+    spec["security_groups"]["web"]["ingress"] = [ingress[0] | {"port": number} for number in (80, 8080)]
+    instances = spec["instances"]["web"]
+    instances |= {"count": count, "user_data": user_data(version)}
+    instances["rollout"] = {"max_surge": 1, "settle": "2s", "health_timeout": "30m"} | rollout
+    spec["target_groups"]["web"]["port"] = port
+    spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
+    return spec
+
+
+def user_data(version: str) -> str:
+    """User data, which is never run here. Instances report its digest as their version."""
+    return f"#!/bin/sh\nexec web-api --version {version}\n"
+
+
+def told(version: str) -> str:
+    """What instances report as their version."""
+    return UserData.of(user_data(version).encode()).digest
+
+
+def two_groups(**action: Any) -> Spec:
+    """Two instances of version `blue` behind the group `web`, two of `green` behind `other`; and the default action."""
+    spec = web(version="blue", stack="pair")
+    spec["instances"]["other"] = spec["instances"]["web"] | {"user_data": user_data("green")}
+    spec["target_groups"]["other"] = spec["target_groups"]["web"] | {"targets": ["other"]}
+    listener(spec)["default_action"] = action
+    return spec
+
+
+def listener(spec: Spec) -> dict[str, Any]:
+    """The listener's entry."""
+    found: dict[str, Any] = spec["load_balancers"]["public"]["listeners"]["http"]
+    return found

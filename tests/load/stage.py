@@ -1,0 +1,160 @@
+"""A sandbox that carries traffic, and what is seen under load while a stack in it changes."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import yaml
+
+from tests.e2e.tool import Account, Tool
+from tests.load.sender import Answer, Load
+from tests.load.specs import told
+from tests.load.watch import ADDRESS, PATIENCE, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.harness import Spec
+
+SOAK = bool(os.environ.get("SOAK"))
+REQUESTS = 10_000 if SOAK else 2_000
+RATE = 300.0
+"""Requests a second: so many that a change of a few seconds meets hundreds of them, and half a core at most."""
+LONGEST = 600.0
+"""For one run of the tool, at a sandbox's lowest speed too."""
+
+
+class Stage:
+    """A sandbox of its own as its user has it, and what is applied to it."""
+
+    def __init__(self, folder: Path, *, speed: float, serve: str = "") -> None:
+        self.tool = Tool(folder, "--sandbox", ALB_RECONCILE_SANDBOX_TRAFFIC="on")
+        self.tool.run("sandbox", "start", "--speed", f"{speed:g}", *(("--serve", serve) if serve else ()))
+        self.account = Account(self.tool.state()["port"])
+        self._speed = speed
+        self._current: dict[str, Spec] = {}
+
+    def close(self) -> None:
+        """End it with all that it runs."""
+        self.tool.run("sandbox", "stop")
+
+    def write(self, spec: Spec) -> str:
+        """The spec's file."""
+        file = self.tool.folder / f"{spec['stack']}.yaml"
+        file.write_text(yaml.safe_dump(spec, sort_keys=False))
+        return str(file)
+
+    def apply(self, spec: Spec, *, expect: int = 0) -> str:
+        """Run `apply` to its end, which has to be that one. Returns what it said."""
+        self._current.pop(spec["stack"], None)
+        with self.tool.started("apply", "--yes", self.write(spec)) as process:
+            output, _ = process.communicate(timeout=LONGEST)
+        assert process.returncode == expect, output
+        assert "Traceback" not in output
+        if not expect:
+            self._current[spec["stack"]] = copy.deepcopy(spec)
+        return str(output)
+
+    def begin(self, spec: Spec) -> str:
+        """Have this before a proof begins. Returns its URL."""
+        if self._current.get(spec["stack"]) != spec:
+            self.apply(spec)
+        status = self.tool.run("status", "--format", "json", self.write(spec)).stdout
+        (url,) = json.loads(status)["urls"]
+        return str(url)
+
+    def is_settled(self, spec: Spec) -> None:
+        """Nothing is left to do."""
+        assert self.tool.plan(self.write(spec))["steps"] == []
+
+    def instance(self, address: str) -> str:
+        """The id of the running instance at an address."""
+        filters = {f"tag:{ADDRESS}": address, "instance-state-name": "running"}
+        found = self.account.ec2.describe_instances(
+            Filters=[{"Name": name, "Values": [value]} for name, value in filters.items()]
+        )
+        ((instance,),) = [item["Instances"] for item in found["Reservations"]]
+        return str(instance["InstanceId"])
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """What the sandbox tells of its instances' processes, by instance."""
+        url = f"http://127.0.0.1:{self.tool.state()['port']}/alb-reconcile/sandbox/traffic"
+        told_of = httpx.get(url, trust_env=False, timeout=PATIENCE).json()["processes"]
+        return {item["instance_id"]: item for item in told_of}
+
+    @contextmanager
+    def under_load(self, spec: Spec, *, paths: Sequence[str] = ("/",)) -> Iterator[Proof]:
+        """Requests and looks for the length of the block, and at its end until there were enough requests."""
+        url = self.begin(spec)
+        with Watch(self.account, spec["stack"]) as watch, Load(url, rate=RATE, paths=paths) as load:
+            load.until(200)
+            watch.next()
+            delay = spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"]
+            proof = Proof(load, watch, delay / self._speed)
+            yield proof
+            proof.changed = time.monotonic()
+            load.until(max(REQUESTS, load.sent + 200))
+            watch.next()
+        proof.tell(spec["stack"])
+
+
+class Proof:
+    """What is seen while a stack changes. `drain`: how long targets drain, in seconds here."""
+
+    def __init__(self, load: Load, watch: Watch, drain: float) -> None:
+        self.load, self.watch, self.drain = load, watch, drain
+        self.began = self.changed = time.monotonic()
+        """When the change began and ended."""
+
+    def before(self) -> dict[str, int]:
+        """The versions that answered requests before the change, and how often."""
+        return dict(self.load.from_versions(ended_before=self.began))
+
+    def after(self) -> dict[str, int]:
+        """Those that answered requests that were sent after it."""
+        return dict(self.load.from_versions(begun_after=self.changed))
+
+    def holds(self, least: int) -> None:
+        """Not one request failed, there were enough, never fewer healthy targets than that, and none left undrained."""
+        assert self.load.failures[:5] == []
+        assert len(self.load.answers) == self.load.sent >= REQUESTS
+        assert self.watch.low() >= least
+        assert self.watch.hurried(self.drain) == {}
+        self.are_known()
+
+    def are_known(self) -> None:
+        """Whoever answered was a target of the stack."""
+        known = {name for sight in self.watch.sights for group in sight.states.values() for name in group}
+        assert set(self.load.from_instances()) <= known
+
+    def moves(self, old: str, new: str) -> None:
+        """One version answers before, the other after, both in between and nobody else."""
+        assert set(self.before()) == {told(old)}
+        assert set(self.after()) == {told(new)}
+        assert set(self.load.from_versions()) == {told(old), told(new)}
+
+    def outlived(self) -> list[Answer]:
+        """Requests that were answered by a target that drained before they had ended."""
+        left: dict[str, float] = {}
+        for sight in self.watch.sights:
+            for states in sight.states.values():
+                for instance, state in states.items():
+                    if state == "draining":
+                        left.setdefault(instance, sight.ended)
+        return [a for a in self.load.answers if a.is_good and a.begun < left.get(a.instance, 0) < a.ended]
+
+    def tell(self, what: str) -> None:
+        """For whoever runs the tests with -rP."""
+        during = sum(self.began < answer.begun < self.changed for answer in self.load.answers)
+        print(
+            f"{what}: {self.load.sent} requests, {during} of them during the change of"
+            f" {self.changed - self.began:.1f} s; {len(self.load.failures)} failed;"
+            f" at least {self.watch.low()} healthy in {len(self.watch.sights)} looks"
+        )
