@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from alb_reconcile import tags
 from alb_reconcile.actions import Action
-from alb_reconcile.elb import action_from_aws, action_to_aws
+from alb_reconcile.elb import action_from_aws, action_to_aws, is_ours
 from alb_reconcile.errors import AwsError, RefusedError
 from alb_reconcile.kind import Desired, Kind, Observed
 from alb_reconcile.run import NOT_YET
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from alb_reconcile.run import Run
 
 _UNKNOWN: Final = {"ListenerNotFound": 60.0, "TargetGroupNotFound": NOT_YET, "RuleNotFound": 60.0}
+_PATIENCE: Final = 120.0
+"""Seconds for which reads may not show a rule that we made."""
 _FIELDS: Final = {
     "host_header": ("host-header", "HostHeaderConfig"),
     "path_pattern": ("path-pattern", "PathPatternConfig"),
@@ -91,16 +93,18 @@ class Rule(Kind):
         return str(answer["Rules"][0]["RuleArn"])
 
     async def _find(self, run: Run, desired: Desired, error: AwsError) -> str:
-        """Who has the priority: we ourselves, whose reply got lost, or a stranger."""
-        for item in await run.aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=self.listener):
-            if item["Priority"] == str(self.priority):
-                answer = await run.aws.call("elbv2", "describe_tags", ResourceArns=[item["RuleArn"]])
-                found = tags.from_list(answer["TagDescriptions"][0]["Tags"])
-                if tags.identity(desired, run.stack).items() <= found.items():
+        """Who has the priority: we ourselves, whose reply got lost, or a stranger. Reads may be behind."""
+        started, pause = run.aws.now(), 1.0
+        while True:
+            for item in await run.aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=self.listener):
+                if item["Priority"] == str(self.priority) and await is_ours(run, desired, item["RuleArn"]):
                     return str(item["RuleArn"])
-        raise RefusedError(
-            f"{desired.address}: priority {self.priority} was taken meanwhile by a rule that isn't this stack's; run again ({error.code})"
-        )
+            if run.aws.now() - started > _PATIENCE:
+                raise RefusedError(
+                    f"{desired.address}: priority {self.priority} was taken meanwhile by a rule that isn't this stack's; run again ({error.code})"
+                )
+            await run.aws.sleep(pause)
+            pause = min(pause * 2, 15)
 
     def _conditions(self) -> list[dict[str, Any]]:
         return [

@@ -93,9 +93,7 @@ def check_pair(before: Spec, after: Spec) -> str:
             return type(refused).__name__
         check_capacity(world, before, after, start)
         assert was_dark or world.is_dark() or not world.dark, world.dark
-        again = world.converge(after)
-        assert again.plan.is_empty
-        assert not again.writes
+        assert world.plan(after).is_empty
         found = portrait(world, after)
         world.destroy(after)
         assert world.strict.inventory() == empty

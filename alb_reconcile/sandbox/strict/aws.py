@@ -64,6 +64,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self.lag = lag  # seconds by which describes are behind
         self.reference_lag = 0.0  # seconds until a new id can be referred to
         self.page_size: int | None = None  # pages are no longer than this, whatever was asked for
+        self.changes = 0  # how often something may have changed that isn't a matter of time
         self._mock = moto.mock_aws() if mock else None
         self._lock = threading.RLock()
         self._undo: ExitStack | None = None
@@ -81,6 +82,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
     @health.setter
     def health(self, hook: HealthHook | None) -> None:
         self._health.hook = hook
+        self.changes += 1
 
     def __enter__(self) -> StrictAws:
         self.install()
@@ -165,6 +167,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         if reading:
             show_states(world, seen)
             return ActionResult(self._read(service, call, proceed))
+        self.changes += 1
         references.check(call, self.reference_lag)
         self._keep(world, now)
         known = world.ids()
@@ -216,6 +219,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         _, _, _, region, account, _ = arn.split(":", 5)
         world = World(account, region)
         with self._lock:
+            self.changes += 1
             now = self.clock()
             self._settle(world, now)
             world.ledger.unhealthy.pop((arn, instance_id), None)

@@ -214,7 +214,7 @@ def test_a_terminated_instance_finishes_what_it_is_answering(make: Callable[...,
     threads = Path(f"/proc/{started.pid}/task")
     idle = len(list(threads.iterdir()))
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(answer, started.local_port, "slow?seconds=0.8")
+        slow = pool.submit(answer, started.local_port, "slow?seconds=3")
         machine.until(lambda _: len(list(threads.iterdir())) > idle, ONE)
         time.sleep(0.3)  # for that thread to have read the request
         machine.step(replace(ONE, state="shutting-down"))
