@@ -38,10 +38,10 @@ def proxied(sandbox: Tool, tmp_path: Path) -> Iterator[tuple[Proxy, Tool]]:
         yield found
 
 
-def killed(proxy: Proxy, tool: Tool, number: int, when: str) -> bool:
-    """Apply, and be killed. Returns False if the run made fewer calls and came to its end."""
+def killed(proxy: Proxy, tool: Tool, number: int, when: str, command: str = "apply") -> bool:
+    """Run, and be killed. Returns False if the run made fewer calls and came to its end."""
     proxy.arm(number, when)
-    with tool.started("apply", "--yes", DEMO) as process:
+    with tool.started(command, "--yes", DEMO) as process:
         proxy.victim = process
         process.communicate(timeout=100)
     proxy.disarm()
@@ -74,3 +74,15 @@ def test_a_creation_that_is_killed_again_and_again(
         assert kills < 25, "it gets nowhere"
     assert kills >= 3
     is_whole(tool, account, before)
+
+
+@pytest.mark.parametrize(("number", "when"), ALL[:32] if SOAK else [(3, "after"), (9, "before")])
+def test_a_destroy_that_is_killed(
+    proxied: tuple[Proxy, Tool], account: Account, number: int, when: str
+) -> None:
+    """Nothing is left, and nothing but the stack is gone."""
+    (proxy, tool), before = proxied, account.census()
+    tool.run("apply", "--yes", DEMO)
+    assert killed(proxy, tool, number, when, "destroy") or SOAK
+    tool.run("destroy", "--yes", DEMO)
+    assert account.census() == before

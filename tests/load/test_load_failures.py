@@ -65,7 +65,7 @@ def test_a_version_that_fails_its_health_check(with_ill_versions: Stage) -> None
     assert set(proof.load.from_instances(ended_before=restored)) < set(states)
 
 
-KILLS = [(1, "after"), (2, "before"), (3, "after"), (5, "before"), (8, "after")]
+KILLS = [(number, "after" if number % 2 else "before") for number in range(1, 9)]
 """A roll of two makes eight calls that change something: run, register, deregister, terminate, and again."""
 LAST = f"kill-{len(KILLS)}"
 """The version that this leads to."""
