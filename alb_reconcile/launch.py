@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile import tags
-from alb_reconcile.errors import AwsError
+from alb_reconcile.errors import AwsError, ReconcileError
 from alb_reconcile.run import NOT_YET
 from alb_reconcile.values import digest
 
@@ -29,28 +29,30 @@ async def launch_once(
 ) -> str:
     """Launch, or find what an earlier run launched for the same generation of that address. Returns its id.
 
-    A token is spent when its instance was terminated or released; then the next one is taken. Raises AwsError.
+    A token is spent when its instance was terminated or released; then the next one is taken. Raises AwsError, and
+    ReconcileError if all of them are spent.
     """
     launched = run.tag_list(desired)
     specifications = [{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")]
     stem = token_stem(run.stack, str(desired.address))
-    attempt = 0
-    while True:
+    for attempt in range(_ATTEMPTS):
         token = f"{stem}-{digest([generation, attempt, subnet], 12)}"
-        attempt += 1
         try:
             answer = await run.aws.call(
                 "ec2", "run_instances", retry=NOT_YET_KNOWN, ClientToken=token, MinCount=1, MaxCount=1,
                 TagSpecifications=specifications, **params,
             )  # fmt: skip
         except AwsError as error:
-            if attempt == _ATTEMPTS or not await _is_spent(run, desired, token, error):
+            if not await _is_spent(run, desired, token, error):
                 raise
             continue
         instance = answer["Instances"][0]
         ended = instance["State"]["Name"] in ("shutting-down", "terminated")
-        if attempt == _ATTEMPTS or not (ended or _is_let_go(run, desired, instance)):
+        if not (ended or _is_let_go(run, desired, instance)):
             return str(instance["InstanceId"])
+    raise ReconcileError(
+        f"{desired.address}: AWS answers each launch with an instance that was terminated or released; run again in an hour"
+    )
 
 
 def token_stem(stack: str, address: str) -> str:

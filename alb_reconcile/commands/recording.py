@@ -48,7 +48,7 @@ async def recorded(aws: Aws, target: Target, command: str, args: argparse.Namesp
     try:
         yield story
         result = _result(story)
-    except BaseException as raised:
+    except BaseException as raised:  # however it ended, an interruption too: it is recorded, and goes on
         error, result = raised, result_of(raised)
         story.code = getattr(raised, "exit_code", ExitCode.FAILED)
         raise

@@ -87,7 +87,7 @@ async def send(
                         break
                     group.create_task(one(shot, due))
                     number += 1
-        except BaseExceptionGroup as errors:
+        except BaseExceptionGroup as errors:  # whatever it is, whoever reads the answers must hear of it
             answers.put_nowait(errors.exceptions[0])
         else:
             answers.put_nowait(None)

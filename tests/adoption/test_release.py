@@ -139,3 +139,17 @@ def test_a_released_instance_is_left_alone_and_another_is_made(user_data: str | 
         assert len(running) == 3
         assert released in running
         assert world.plan(spec).is_empty
+
+
+def test_where_aws_only_knows_released_instances_none_of_them_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found: with all tokens spent, the last one's instance counted as launched, and was registered."""
+    monkeypatch.setattr("alb_reconcile.launch._ATTEMPTS", 1)
+    with keeper() as (world, keep):
+        world.converge(demo())
+        keep.release(demo(), "instance.web-2")
+        released = [item.id for item in world.account.instances()][1]
+        result = world.apply(demo())
+        assert any("terminated or released" in text for text in result.failures)
+        assert released not in our_tags(world)
