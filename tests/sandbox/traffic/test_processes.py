@@ -212,10 +212,11 @@ def test_a_terminated_instance_finishes_what_it_is_answering(make: Callable[...,
     answer(started.local_port)
     assert started.pid is not None
     threads = Path(f"/proc/{started.pid}/task")
-    idle = len(list(threads.iterdir()))
+    # one waits for signals and one accepts; the first request's has ended then
+    machine.until(lambda _: len(list(threads.iterdir())) == 2, ONE)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(answer, started.local_port, "slow?seconds=3")
-        machine.until(lambda _: len(list(threads.iterdir())) > idle, ONE)
+        machine.until(lambda _: len(list(threads.iterdir())) > 2, ONE)
         time.sleep(0.3)  # for that thread to have read the request
         machine.step(replace(ONE, state="shutting-down"))
         assert machine.step() == {}
