@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from alb_reconcile.correction import Correction
 from alb_reconcile.discover import Discovery, discover, resolve_images
 from alb_reconcile.errors import InterruptedRun, ReconcileError
 from alb_reconcile.kind import Desired
@@ -15,6 +16,7 @@ from alb_reconcile.kinds.load_balancer import wait_until_active
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.plan.forwards import action_of
 from alb_reconcile.plan.planner import Options, make_plan
+from alb_reconcile.policy import Policy
 from alb_reconcile.values import Address
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ class Target:
     account_ids: tuple[str, ...] = ()
     destroy: bool = False
     spec_file: str = ""
+    policy: Policy = field(default_factory=Policy)
+    sync: Correction = field(default_factory=Correction)
+    lease: str = ""
 
 
 async def look(

@@ -61,7 +61,7 @@ def target_of(stack: Stack, *, destroy: bool = False, spec_file: str = "") -> Ta
         raise AssertionError("a stack without a region was let through")
     return Target(
         stack.name, stack.region, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
-        spec_file=spec_file,
+        spec_file=spec_file, policy=stack.policy, sync=stack.sync, lease=stack.lease,
     )  # fmt: skip
 
 

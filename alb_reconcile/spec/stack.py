@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from alb_reconcile.correction import Correction
 from alb_reconcile.errors import Problem, SpecError, UsageError
 from alb_reconcile.kind import Desired
+from alb_reconcile.policy import Policy
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
 from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, shorten
 from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.runs import correction_of, policy_of
 from alb_reconcile.spec.variables import substitute
 from alb_reconcile.values import Address
 
@@ -31,6 +34,10 @@ class Stack:
     file: str
     place: tuple[int, int] = (1, 1)
     """The line and column of its name."""
+    policy: Policy = field(default_factory=Policy)
+    sync: Correction = field(default_factory=Correction)
+    lease: str = ""
+    """Where in S3 the runs of several hosts agree, as in s3://bucket/prefix; empty if nowhere."""
 
 
 def load_stack(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Stack:
@@ -87,6 +94,9 @@ def parse_stack(
         warnings=tuple(problems),
         file=file,
         place=find(root, ("stack",))[1],
+        policy=policy_of(outline.data.get("policy", {})),
+        sync=correction_of(outline.data.get("sync", {})),
+        lease=outline.data.get("lease", "").rstrip("/"),
     )
 
 

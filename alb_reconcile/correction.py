@@ -1,0 +1,36 @@
+"""What `sync:` says: which differences an unattended run corrects, and which it leaves to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Care = Literal["correct", "report", "ignore"]
+DEFAULTS: Final[Mapping[str, Care]] = {
+    "create": "correct",
+    "update": "correct",
+    "replace": "report",
+    "delete": "report",
+}
+
+
+@dataclass(frozen=True)
+class Correction:
+    """`care` has a word for each action, and for kinds and addresses that are named apart. `sightings`: by how many reads
+    a difference has to be seen before it is corrected."""
+
+    care: Mapping[str, Care] = field(default_factory=lambda: dict(DEFAULTS))
+    sightings: int = 1
+
+    def of(self, address: str, action: str) -> Care:
+        """What is done about a difference: what is said of its address counts most, then of its kind, then of the action.
+
+        An address may be that of an instance group (`instance.web`), or of what carries it as a member.
+        """
+        kind, _, name = address.partition(".")
+        group = f"{kind}.{name.rpartition('-')[0]}" if kind == "instance" else address
+        for key in (address, group, kind, action):
+            if key in self.care:
+                return self.care[key]
+        return "report"
