@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from alb_reconcile.kind import Kind
     from alb_reconcile.plan.model import Plan
     from alb_reconcile.run import Run
+    from alb_reconcile.shared import Shared
 
 PATIENCE: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""
@@ -47,11 +48,21 @@ class Target:
 
 
 async def look(
-    aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, options: Options
+    aws: Aws,
+    kinds: Mapping[str, type[Kind]],
+    target: Target,
+    options: Options,
+    shared: Shared | None = None,
 ) -> tuple[Discovery, Plan]:
-    """Read the stack and plan. Raises what `discover` and `make_plan` raise."""
+    """Read the stack and plan; `shared` has reads for several stacks. Raises what `discover` and `make_plan` raise."""
     discovery = await discover(
-        aws, kinds, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy
+        aws,
+        kinds,
+        target.stack,
+        target.desired,
+        account_ids=target.account_ids,
+        everything=target.destroy,
+        shared=shared,
     )
     options = replace(options, destroy=target.destroy)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)

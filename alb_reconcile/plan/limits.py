@@ -194,3 +194,11 @@ def _check_strangers(plan: Plan, decisions: Decisions) -> None:
             )
     if problems:
         raise RefusedError("\n".join(problems))
+
+
+def find_protected(plan: Plan, policy: object) -> dict[str, str]:
+    return {}
+
+
+def check_damage(plan: Plan, steps: object, policy: object, allow: object, now: object) -> None:
+    return None

@@ -59,6 +59,8 @@ class Plan:
     """Notes that need no step: what is no longer managed, what belongs to others."""
     ids: Mapping[Address, str] = field(default_factory=dict)
     """The physical ids of the resources that stay."""
+    applied: str = ""
+    """The digest of the whole spec."""
     names: Mapping[str, Address] = field(default_factory=dict)
     """Addresses by physical id, for the reader."""
     total: int = 0

@@ -76,6 +76,7 @@ def make_plan(
         warnings=tuple(_warnings(decisions, steps)),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,
+        applied=tags.spec_digest_of(desired),
         names={item.id: item.address for item in decisions.live},
         total=sum(item.owner == stack for item in decisions.live),
         seconds=longest(steps),
