@@ -142,6 +142,7 @@ class Rounds:
             return next(reads)
 
         async with hold(aws, target, "sync", self._args.lock_timeout, choose_reads, _warn) as chosen:
+            tell("stack begun", level=10)
             ending = await sync_stack(aws, target, ways, chosen, note)
         _write_down(story, ending)
         report.notes[target.stack] = (*ending.problems, *ending.ill)
