@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from alb_reconcile.aws import Aws
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Report:
-    """What came of a round: a record for each stack, and the specs for which there is none. `notes` are by stack."""
+    """What came of a round: a record for each stack, and the specs for which there is none. `notes` are by run."""
 
     records: list[Record] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
@@ -96,11 +96,13 @@ class Rounds:
             endpoint=link.transport.endpoint, pace=pace,
         )  # fmt: skip
         shared = Shared(aws, [target.stack for target in targets])
+        self._running.add(aws)
         try:
             await asyncio.gather(
                 *(self._run_stack(aws.fork(), target, shared, link, report) for target in targets)
             )
         finally:
+            self._running.discard(aws)
             await shared.cancel()
             aws.close()
 
@@ -111,9 +113,9 @@ class Rounds:
 
     async def _run_stack(self, aws: Aws, target: Target, shared: Shared, link: Link, report: Report) -> None:
         story: Story | None = None
-        self._running.add(aws)
         if self.is_ending:
-            aws.stopping.set()
+            return
+        self._running.add(aws)
         with about(stack=target.stack, region=target.region):
             try:
                 async with recorded(
@@ -145,13 +147,14 @@ class Rounds:
             tell("stack begun", level=10)
             ending = await sync_stack(aws, target, ways, chosen, note)
         _write_down(story, ending)
-        report.notes[target.stack] = (*ending.problems, *ending.ill)
+        report.notes[story.book.run] = (*ending.problems, *ending.ill)
 
 
 def _write_down(story: Story, ending: Ending) -> None:
     acted = ending.acted or ending.selection
+    steps = tuple(step for step in acted.plan.steps if step.key not in acted.ignored)
     known = {step.key for step in acted.plan.steps}
-    story.plan, story.outcomes = acted.plan, ending.outcomes
+    story.plan, story.outcomes = replace(acted.plan, steps=steps), ending.outcomes
     story.withheld = {**ending.selection.withheld, **acted.withheld}
     story.left = tuple(step for step in ending.selection.left if step.key not in known)
     story.causes = {**acted.causes, **ending.selection.causes}

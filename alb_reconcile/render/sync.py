@@ -47,7 +47,9 @@ def sync_json(
         "version": 1,
         "seconds": round(seconds, 3),
         "summary": _count(records, broken),
-        "stacks": [{**record.to_data(), "notes": list(notes.get(record.stack, ()))} for record in records],
+        "stacks": [
+            {**record.to_data(), "notes": list(notes.get(record.run, ()))} for record in records
+        ],
         "broken": [{"spec_file": item.file, "error": item.text} for item in broken],
     }
     return json.dumps(data, indent=indent)
@@ -64,12 +66,16 @@ def sync_text(
 ) -> str:
     """The same to read; `quiet` leaves out what is in order, and all of it if everything is."""
     told = [
-        record for record in records if not quiet or record.result != "in order" or notes.get(record.stack)
+        record
+        for record in records
+        if not quiet or record.result != "in order" or notes.get(record.run)
     ]
     if quiet and not told and not broken:
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)
-    lines = [line for record in told for line in _stack(record, notes.get(record.stack, ()), width, style)]
+    lines = [
+        line for record in told for line in _stack(record, notes.get(record.run, ()), width, style)
+    ]
     lines += [line for item in broken for line in _broken(item, style)]
     counts = _count(records, broken)
     words = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
