@@ -11,7 +11,7 @@ from alb_reconcile.apply import Outcome
 from alb_reconcile.errors import ExitCode
 from alb_reconcile.plan.model import Plan
 from alb_reconcile.record.logbook import Logbook, place_name, result_of
-from alb_reconcile.record.settings import leave, read_settings
+from alb_reconcile.record.settings import Settings, leave, read_settings
 from alb_reconcile.render.console import complain
 
 if TYPE_CHECKING:
@@ -33,10 +33,22 @@ class Story:
     code: ExitCode = ExitCode.OK
 
 
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Where runs leave something, by a command's options and the environment. Raises UsageError, RecordError."""
+    return read_settings(
+        os.environ,
+        state_dir=args.state_dir,
+        metrics_file=args.metrics_file,
+        webhook_url_file=args.webhook_url_file,
+        webhook_secret_file=args.webhook_secret_file,
+        webhook_allow=args.webhook_allow,
+    )
+
+
 @asynccontextmanager
 async def recorded(aws: Aws, target: Target, command: str, args: argparse.Namespace) -> AsyncIterator[Story]:
     """Leave a record of the run within, however it ends. Raises UsageError, RecordError before it begins."""
-    settings = read_settings(os.environ, state_dir=args.state_dir, metrics_file=args.metrics_file)
+    settings = settings_of(args)
     place = place_name(aws.endpoint, sandbox=args.sandbox)
     book = Logbook(
         command, target.stack, target.region, mask=settings.mask, spec_file=target.spec_file,

@@ -144,18 +144,41 @@ class TestSettings:
         assert settings.mask(f"{SECRET} http://hooks.example.com/T0/B0") == "*** ***"
 
     def test_from_a_file(self, tmp_path: Path) -> None:
+        """From options as from variables, and they outrank what the variables say themselves."""
+        (tmp_path / "url").write_text("https://hooks.example.com/T0/B0\n")
         (tmp_path / "secret").write_text(SECRET + "\n")
-        settings = self.read(
-            {}, webhook_url="https://hooks.example.com", webhook_secret_file=str(tmp_path / "secret")
-        )
-        assert settings.webhook.secret == SECRET.encode()
-        assert settings.mask(SECRET) == "***"
-        assert SECRET not in repr(settings)
+        files = {"url": str(tmp_path / "url"), "secret": str(tmp_path / "secret")}
+        environ = {f"ALB_RECONCILE_WEBHOOK_{name.upper()}_FILE": file for name, file in files.items()}
+        others = {
+            "ALB_RECONCILE_WEBHOOK_URL": "https://x.example.com",
+            "ALB_RECONCILE_WEBHOOK_SECRET": "y" * 20,
+        }
+        options = {f"webhook_{name}_file": file for name, file in files.items()}
+        for settings in (self.read(environ | others), self.read(others, **options, webhook_allow="private")):
+            assert settings.webhook.url == "https://hooks.example.com/T0/B0"
+            assert settings.webhook.secret == SECRET.encode()
+            assert settings.mask(f"{SECRET} https://hooks.example.com/T0/B0") == "*** ***"
+            assert SECRET not in repr(settings)
+            assert "T0" not in repr(settings)
+        assert settings.webhook.private
+
+    @pytest.mark.parametrize(
+        ("options", "text"),
+        [
+            ({"webhook_secret_file": "x"}, "there is no webhook to tell anything; give --webhook-url-file, or set"),
+            ({"webhook_allow": "http"}, "there is no webhook to tell anything"),
+            ({"webhook_url_file": "/none"}, "the webhook's URL can't be read from /none: no such file or directory; "),
+            ({"webhook_url_file": os.devnull}, f"the webhook's URL isn't in {os.devnull}, which is empty; "),
+        ],
+    )  # fmt: skip
+    def test_mistakes_in_options(self, options: dict[str, str], text: str) -> None:
+        with pytest.raises(UsageError, match=text):
+            self.read({}, **options)
 
     @pytest.mark.parametrize(
         ("environ", "text"),
         [
-            ({"ALB_RECONCILE_WEBHOOK_SECRET": ""}, "has no secret to sign with; set ALB_RECONCILE_WEBHOOK_SECRET or"),
+            ({"ALB_RECONCILE_WEBHOOK_SECRET": ""}, "has no secret to sign with; give --webhook-secret-file, or set ALB_RECONCILE_WEBHOOK_SECRET"),
             ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "/none"}, "can't be read from /none: no such file or directory"),
             ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "/"}, "can't be read from /: is a directory"),
             ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "a\0b"}, "can't be read from "),
