@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from alb_reconcile.errors import AwsError, InterruptedRun, UnreachableError
 from alb_reconcile.pace import Pace
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -105,6 +106,8 @@ class Aws:
         """The account's number (STS GetCallerIdentity), asked for once."""
         if self._identity is None:
             self._identity = asyncio.ensure_future(self.call("sts", "get_caller_identity"))
+            # a run that another error has ended asks no more; asyncio would log that nobody saw this one
+            self._identity.add_done_callback(lambda done: done.cancelled() or done.exception())
         return str((await asyncio.shield(self._identity))["Account"])
 
     @property
@@ -358,4 +361,4 @@ def _transport_error(service: str, operation: str, error: Exception) -> AwsError
 
 
 def _one_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")
+    return printable(re.sub(r"\s+", " ", str(error)).strip().rstrip("."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.spec.document import printable
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
