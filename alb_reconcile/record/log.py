@@ -78,7 +78,10 @@ class _Lines(logging.Handler):
             told = "" if record.levelno == logging.INFO else f"{level}: "
             return f"{moment:%H:%M:%S}  {told}{event}{shown}"
         time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return json.dumps({**fields, "time": time, "level": level, "event": event})
+        own = {"time": time, "level": level, "event": event}
+        return json.dumps(
+            {**own, **fields, **own}
+        )  # in this order for readers; no field passes for one of these
 
 
 def _brief(value: Any) -> str:

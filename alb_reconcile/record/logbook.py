@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import socket
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from alb_reconcile import __version__
 from alb_reconcile.errors import AwsError, HeldError, InterruptedRun, RefusedError
+from alb_reconcile.plan.model import plain
 from alb_reconcile.record.model import Record, Result, StepRecord
-from alb_reconcile.values import Address, digest
+from alb_reconcile.values import Address, Change, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from alb_reconcile.kind import Desired
     from alb_reconcile.plan.model import Plan, Step
     from alb_reconcile.record.mask import Mask
+
+
+_MOST: Final = 50
+"""Changes of one step that are kept."""
 
 
 class Logbook:
@@ -121,8 +127,16 @@ class Logbook:
             seconds=round(self._seconds.get(step.key, 0.0), 3),
             id=self._line(self._made.get(step.key) or step.id or ""),
             reason=self._line(reason or ""),
+            changes=tuple(map(self._change, step.changes[:_MOST])),
             **self._failure(outcome.error if outcome else None),
         )
+
+    def _change(self, change: Change) -> str:
+        values = (
+            json.dumps(self._mask.field(change.path, plain(value)), ensure_ascii=False)
+            for value in (change.before, change.after)
+        )
+        return self._line(f"{change.path}: {' → '.join(values)}")
 
     def _failure(self, error: BaseException | None) -> dict[str, str]:
         if error is None:

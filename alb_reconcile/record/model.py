@@ -23,7 +23,7 @@ class StepRecord:
 
     `how`: done, failed, skipped, interrupted, withheld, or planned where the run didn't get that far. `cause`: drift if
     the account had moved, spec if the spec had, empty where it wasn't told. `code` and `request_id` are AWS's.
-    `reason`: why it was withheld.
+    `reason`: why it was withheld. `changes`: each property that differs, as `path: before → after` in JSON.
     """
 
     key: str
@@ -36,6 +36,7 @@ class StepRecord:
     error: str = ""
     request_id: str = ""
     reason: str = ""
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Record:
     def to_data(self) -> dict[str, Any]:
         """The documented form, without what is empty in a step."""
         steps = [
-            {key: value for key, value in asdict(step).items() if value not in ("", 0.0)}
+            {key: value for key, value in asdict(step).items() if value not in ("", 0.0, ())}
             for step in self.steps
         ]
         return {"version": VERSION, **asdict(self), "steps": steps}
@@ -108,7 +109,7 @@ class Record:
             steps = data.get("steps", [])
             if not isinstance(steps, list):
                 raise TypeError("steps isn't a list")  # noqa: TRY301 (as _make does)
-            record = _make(cls, {**data, "steps": tuple(_make(StepRecord, item) for item in steps)})
+            record = _make(cls, {**data, "steps": tuple(map(_make_step, steps))})
             for moment in (record.started, record.ended):
                 datetime.fromisoformat(moment)
         except (TypeError, AttributeError, RecursionError) as error:
@@ -122,7 +123,15 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "float": (int, float),
     "Mapping[str, int]": dict,
     "tuple[StepRecord, ...]": tuple,
+    "tuple[str, ...]": tuple,
 }
+
+
+def _make_step(data: Any) -> StepRecord:
+    changes = data.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(item, str) for item in changes):
+        raise TypeError("changes isn't a list of texts")
+    return _make(StepRecord, {**data, "changes": tuple(changes)})
 
 
 def _make(cls: type[_T], data: Any) -> _T:

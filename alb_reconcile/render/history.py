@@ -87,18 +87,26 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield record.error
-    told = [step for step in record.steps if step.how in ("failed", "withheld")]
+    told = [step for step in record.steps if step.how in ("failed", "withheld") or _is_corrected(step)]
     yield from map(_step, told[:_MOST])
     if len(told) > _MOST:
         yield f"… and {len(told) - _MOST} more"
 
 
+def _is_corrected(step: StepRecord) -> bool:
+    return step.how == "done" and step.cause == "drift"
+
+
 def _step(step: StepRecord) -> str:
+    name = step.key.partition("@")[0].replace(":", " ", 1)  # without the id, which JSON has
+    changes = f"; {'; '.join(step.changes)}" if step.changes else ""
     if step.how == "failed":
-        return f"✗ {step.key}: {step.error}"
+        return f"✗ {name}: {step.error}"
+    if _is_corrected(step):
+        return f"✓ {name} (drift){changes}"
     because = f": {step.reason}" if step.reason else ""
     moved = f" ({step.cause})" if step.cause else ""
-    return f"· {step.key} left{moved}{because}"
+    return f"· {name} left{moved}{because}{changes}"
 
 
 def _duration(seconds: float) -> str:

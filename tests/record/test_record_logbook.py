@@ -91,6 +91,25 @@ class TestLogbook:
         assert (record.error, record.code) == ("more than\\nhalf, ***", "RefusedError")
         assert record.place == "localhost:5000"
 
+    def test_what_was_to_be_changed(self) -> None:
+        """Property by property, on one line each, and nothing of user data."""
+        spec = demo()
+        with world() as aws:
+            aws.apply(spec)
+            spec["target_groups"]["web"]["health_check"].update(
+                path="/token=hunter2hunter2", interval_seconds=30
+            )
+            spec["instances"]["web"]["user_data"] = "hunter2hunter2"
+            plan = aws.plan(spec)
+        record = Logbook("apply", "demo", "us-east-1", mask=Mask()).close("failed", 1, plan=plan)
+        changes = {step.key.partition("@")[0]: step.changes for step in record.steps}
+        assert set(changes["update:target_group.web"]) == {
+            "health_check.interval_seconds: 10 → 30", 'health_check.path: "/health" → "/token=***"',
+        }  # fmt: skip
+        assert changes["replace:instance.web-1"] == ('user_data: "***" → "***"',)
+        assert "hunter2" not in record.to_json()
+        assert Record.from_json(record.to_json()) == record
+
     def test_results_of_errors(self) -> None:
         errors = (
             HeldError("x"),
@@ -296,7 +315,9 @@ class TestHistory:
             "      · replace instance.web-1 left (drift): replacements are for a person",
             "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1 h 2 min, ann@ops-1",
             "      ✗ update target_group.web: it was denied",
+            "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1 min 15 s, cron@ops-1",
+            "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:00:00Z  sync     in order     12.5 s, cron@ops-1",
         ]
 
