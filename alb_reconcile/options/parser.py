@@ -18,6 +18,7 @@ from alb_reconcile.options.values import (
     positive,
     sigmas,
     speed,
+    stack_name,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
-    command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost; wants --region")
+    command.add_argument(
+        "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
+    )
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     _add_lock(command)
     _add_record(command)

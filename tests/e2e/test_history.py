@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from tests.e2e.tool import Tool
 
 
-def history(tool: Tool) -> list[dict[str, Any]]:
+def history(tool: Tool, spec: str = DEMO) -> list[dict[str, Any]]:
     """The runs, the newest first."""
-    found: list[dict[str, Any]] = json.loads(tool.run("history", "--format", "json", DEMO).stdout)["runs"]
+    found: list[dict[str, Any]] = json.loads(tool.run("history", "--format", "json", spec).stdout)["runs"]
     return found
 
 
