@@ -56,6 +56,8 @@ class Aws:
         self._pace = Pace()
         self.stopping = asyncio.Event()
         self.calls: dict[str, int] = {}
+        self.requests: list[str] = []
+        """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
 
     async def call(
         self, service: str, operation: str, *, retry: Mapping[str, float] | None = None, **params: Any
@@ -96,6 +98,13 @@ class Aws:
         self.calls[operation] = self.calls.get(operation, 0) + 1
         if self._on_call:
             self._on_call(f"{service} {operation}")
+        answer = await self._answer(service, operation, params)
+        if not operation.startswith(READS):
+            request = answer.get("ResponseMetadata", {}).get("RequestId", "")
+            self.requests.append(f"{operation} {request}".rstrip())
+        return answer
+
+    async def _answer(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         if self._pool is None:
             return self._transport(service, operation, params)
         return await asyncio.get_running_loop().run_in_executor(

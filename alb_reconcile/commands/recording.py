@@ -67,7 +67,7 @@ async def recorded(aws: Aws, target: Target, command: str, args: argparse.Namesp
     finally:
         record = book.close(
             result, story.code, account=aws.known_account, plan=story.plan, outcomes=story.outcomes,
-            calls=aws.calls, error=error,
+            calls=aws.calls, requests=aws.requests, error=error,
         )  # fmt: skip
         await leave(record, settings, complain)
 

@@ -77,6 +77,7 @@ class Logbook:
         withheld_steps: Iterable[Step] = (),
         causes: Mapping[str, str] | None = None,
         calls: Mapping[str, int] | None = None,
+        requests: Iterable[str] = (),
         error: BaseException | None = None,
     ) -> Record:
         """The record.
@@ -109,6 +110,7 @@ class Logbook:
                 for key, step in planned.items()
             ),
             calls=dict(calls or {}),
+            requests=tuple(map(self._line, requests)),
             exit_code=int(exit_code),
             **self._failure(error),
         )

@@ -44,7 +44,7 @@ class Record:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
-    `counts` are the plan's steps by action, and empty if there was no plan. `error` ended the run as a whole.
+    `requests` has the operation and AWS's request id of each call that changed something. `counts` are the plan's steps by action, and empty if there was no plan. `error` ended the run as a whole.
     """
 
     run: str
@@ -65,6 +65,7 @@ class Record:
     counts: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
+    requests: tuple[str, ...] = ()
     exit_code: int = 0
     code: str = ""
     error: str = ""
@@ -109,7 +110,8 @@ class Record:
             steps = data.get("steps", [])
             if not isinstance(steps, list):
                 raise TypeError("steps isn't a list")  # noqa: TRY301 (as _make does)
-            record = _make(cls, {**data, "steps": tuple(map(_make_step, steps))})
+            requests = _texts(data.get("requests", []))
+            record = _make(cls, {**data, "steps": tuple(map(_make_step, steps)), "requests": requests})
             for moment in (record.started, record.ended):
                 datetime.fromisoformat(moment)
         except (TypeError, AttributeError, RecursionError) as error:
@@ -128,10 +130,13 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 def _make_step(data: Any) -> StepRecord:
-    changes = data.get("changes", [])
-    if not isinstance(changes, list) or not all(isinstance(item, str) for item in changes):
-        raise TypeError("changes isn't a list of texts")
-    return _make(StepRecord, {**data, "changes": tuple(changes)})
+    return _make(StepRecord, {**data, "changes": _texts(data.get("changes", []))})
+
+
+def _texts(data: Any) -> tuple[str, ...]:
+    if not isinstance(data, list) or not all(isinstance(item, str) for item in data):
+        raise TypeError("there is something else where a list of texts belongs")
+    return tuple(data)
 
 
 def _make(cls: type[_T], data: Any) -> _T:

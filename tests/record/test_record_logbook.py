@@ -44,7 +44,7 @@ class TestLogbook:
         causes = {step.key: "spec" for step in result.plan.steps}
         record = book.close(
             "corrected", 0, account="123456789012", plan=result.plan, outcomes=result.outcomes,
-            causes=causes, calls=result.calls,
+            causes=causes, calls=result.calls, requests=["create_vpc 1"],
         )  # fmt: skip
         assert record.counts == result.plan.count()
         assert [step.key for step in record.steps] == [step.key for step in result.plan.steps]
@@ -54,6 +54,7 @@ class TestLogbook:
         assert vpc.id.startswith("vpc-")
         assert any(step.seconds > 1 for step in record.steps)
         assert record.calls["create_vpc"] == 1
+        assert record.requests == ("create_vpc 1",)
         assert record.spec_digest == digest_of(load(spec).desired)
         assert record.user
         assert Record.from_json(record.to_json()) == record
