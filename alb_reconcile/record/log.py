@@ -79,9 +79,8 @@ class _Lines(logging.Handler):
             return f"{moment:%H:%M:%S}  {told}{event}{shown}"
         time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         own = {"time": time, "level": level, "event": event}
-        return json.dumps(
-            {**own, **fields, **own}
-        )  # in this order for readers; no field passes for one of these
+        # in this order for whoever reads along; and no field passes for one of these
+        return json.dumps({**own, **fields, **own})
 
 
 def _brief(value: Any) -> str:

@@ -16,7 +16,7 @@ from alb_reconcile import __version__
 from alb_reconcile.errors import AwsError, HeldError, InterruptedRun, RefusedError
 from alb_reconcile.plan.model import plain
 from alb_reconcile.record.model import Record, Result, StepRecord
-from alb_reconcile.values import Address, Change, digest
+from alb_reconcile.values import Address, Change, digest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 50
 """Changes of one step that are kept."""
+_LONGEST: Final = 200
+"""Characters of a value before or after."""
 
 
 class Logbook:
@@ -134,11 +136,12 @@ class Logbook:
         )
 
     def _change(self, change: Change) -> str:
-        values = (
-            json.dumps(self._mask.field(change.path, plain(value)), ensure_ascii=False)
+        # properties have AWS's names, of which http_tokens is no secret; user data is its digest
+        before, after = (
+            self._mask.line(json.dumps(plain(value), ensure_ascii=False), _LONGEST)
             for value in (change.before, change.after)
         )
-        return self._line(f"{change.path}: {' → '.join(values)}")
+        return f"{printable(change.path)}: {before} → {after}"
 
     def _failure(self, error: BaseException | None) -> dict[str, str]:
         if error is None:

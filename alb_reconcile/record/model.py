@@ -44,7 +44,8 @@ class Record:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
-    `requests` has the operation and AWS's request id of each call that changed something. `counts` are the plan's steps by action, and empty if there was no plan. `error` ended the run as a whole.
+    `counts` are the plan's steps by action, and empty if there was no plan. `requests`: the operation and AWS's request
+    id of each call that changed something. `error` ended the run as a whole.
     """
 
     run: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -101,13 +102,16 @@ class TestLogbook:
                 path="/token=hunter2hunter2", interval_seconds=30
             )
             spec["instances"]["web"]["user_data"] = "hunter2hunter2"
+            spec["instances"]["web"]["metadata_options"] = {"http_tokens": "optional"}
             plan = aws.plan(spec)
         record = Logbook("apply", "demo", "us-east-1", mask=Mask()).close("failed", 1, plan=plan)
         changes = {step.key.partition("@")[0]: step.changes for step in record.steps}
         assert set(changes["update:target_group.web"]) == {
             "health_check.interval_seconds: 10 → 30", 'health_check.path: "/health" → "/token=***"',
         }  # fmt: skip
-        assert changes["replace:instance.web-1"] == ('user_data: "***" → "***"',)
+        (metadata, user_data) = sorted(changes["replace:instance.web-1"])
+        assert metadata == 'metadata_options.http_tokens: "required" → "optional"', "which is no secret"
+        assert re.fullmatch(r'user_data: "sha256:\w{16}" → "sha256:\w{16}"', user_data)
         assert "hunter2" not in record.to_json()
         assert Record.from_json(record.to_json()) == record
 
