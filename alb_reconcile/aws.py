@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from alb_reconcile.errors import AwsError, InterruptedRun, UnreachableError
 from alb_reconcile.pace import Pace
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -58,12 +59,14 @@ class Aws:
         self._pace = pace or Pace()
         self.stopping = asyncio.Event()
         self.calls: dict[str, int] = {}
+        self.requests: list[str] = []
+        """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
 
     def fork(self) -> Aws:
         """The same account and region for another run: it shares threads, pace and identity, and has a count and a
         `stopping` of its own."""
         other = copy.copy(self)
-        other.stopping, other.calls = asyncio.Event(), {}
+        other.stopping, other.calls, other.requests = asyncio.Event(), {}, []
         return other
 
     async def call(
@@ -105,6 +108,13 @@ class Aws:
         self.calls[operation] = self.calls.get(operation, 0) + 1
         if self._on_call:
             self._on_call(f"{service} {operation}")
+        answer = await self._answer(service, operation, params)
+        if not operation.startswith(READS):
+            request = answer.get("ResponseMetadata", {}).get("RequestId", "")
+            self.requests.append(f"{operation} {request}".rstrip())
+        return answer
+
+    async def _answer(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         if self._pool is None:
             return self._transport(service, operation, params)
         return await asyncio.get_running_loop().run_in_executor(
@@ -116,6 +126,8 @@ class Aws:
         root = self._root
         if root._identity is None:
             root._identity = asyncio.ensure_future(root.call("sts", "get_caller_identity"))
+            # a run that another error has ended asks no more; asyncio would log that nobody saw this one
+            root._identity.add_done_callback(lambda done: done.cancelled() or done.exception())
         return str((await asyncio.shield(root._identity))["Account"])
 
     @property
@@ -369,4 +381,4 @@ def _transport_error(service: str, operation: str, error: Exception) -> AwsError
 
 
 def _one_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")
+    return printable(re.sub(r"\s+", " ", str(error)).strip().rstrip("."))

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from alb_reconcile.values import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -86,7 +88,8 @@ class AwsError(ReconcileError):
         self.request_id, self.hint, self.ambiguous = request_id, hint, ambiguous
         name = "".join(word.capitalize() for word in operation.split("_"))
         request = f" (request {request_id})" if request_id else ""
-        super().__init__(f"{name}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else ""))
+        text = f"{name}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else "")
+        super().__init__(printable(text))  # AWS's words are on one line and no terminal obeys them
 
     def matches(self, key: str) -> bool:
         """Whether a key of a retry table means this error: a code, or a code and a part of the message, `code~part`."""

@@ -19,11 +19,12 @@ class Address(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind}.{self.name}"
+        # of a resource that somebody else has tagged it is anything at all
+        return printable(f"{self.kind}.{self.name}")
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """The inverse of `str`. Raises ValueError."""
+        """The inverse of `str`, for what is printable. Raises ValueError."""
         kind, dot, name = text.partition(".")
         if not (kind and dot and name):
             raise ValueError(f"{text!r} is no address")
@@ -78,6 +79,13 @@ def parse_duration(text: str) -> int:
     if unit not in _UNITS or not number.isdigit():
         raise ValueError(f"{text!r} is no duration; write 30s, 5m or 1h")
     return int(number) * _UNITS[unit]
+
+
+def printable(text: str) -> str:
+    """A text with escapes for what a terminal can't show, or would obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def digest(value: object, length: int = 12) -> str:

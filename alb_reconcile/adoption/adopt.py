@@ -18,8 +18,7 @@ from alb_reconcile.converge import Target
 from alb_reconcile.discover import resolve_images
 from alb_reconcile.errors import RefusedError
 from alb_reconcile.kinds.instance import RESOLVE, Instance, UserData
-from alb_reconcile.spec.document import printable
-from alb_reconcile.values import Address
+from alb_reconcile.values import Address, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

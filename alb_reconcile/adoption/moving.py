@@ -13,8 +13,7 @@ from alb_reconcile.adoption.outlook import Outlook, imagine
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.converge import Target
 from alb_reconcile.errors import RefusedError, UsageError
-from alb_reconcile.spec.document import printable
-from alb_reconcile.values import Address, is_aws_id
+from alb_reconcile.values import Address, is_aws_id, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

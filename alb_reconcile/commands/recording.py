@@ -13,7 +13,7 @@ from alb_reconcile.errors import ExitCode
 from alb_reconcile.plan.model import Plan, Step
 from alb_reconcile.record.logbook import Logbook, place_name, result_of
 from alb_reconcile.record.model import Record
-from alb_reconcile.record.settings import leave, read_settings
+from alb_reconcile.record.settings import Settings, leave, read_settings
 from alb_reconcile.render.console import complain
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from alb_reconcile.aws import Aws
     from alb_reconcile.converge import Target
     from alb_reconcile.record.model import Result
-    from alb_reconcile.record.settings import Settings
 
 
 @dataclass
@@ -45,8 +44,15 @@ class Story:
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
-    """Where runs leave something, by the options and the environment. Raises UsageError, RecordError."""
-    return read_settings(os.environ, state_dir=args.state_dir, metrics_file=args.metrics_file)
+    """Where runs leave something, by a command's options and the environment. Raises UsageError, RecordError."""
+    return read_settings(
+        os.environ,
+        state_dir=args.state_dir,
+        metrics_file=args.metrics_file,
+        webhook_url_file=args.webhook_url_file,
+        webhook_secret_file=args.webhook_secret_file,
+        webhook_allow=args.webhook_allow,
+    )
 
 
 @asynccontextmanager
@@ -78,7 +84,8 @@ async def recorded(
     finally:
         story.record = book.close(
             result, story.code, account=aws.known_account, plan=story.plan, outcomes=story.outcomes,
-            withheld=story.withheld, withheld_steps=story.left, causes=story.causes, calls=aws.calls, error=error,
+            withheld=story.withheld, withheld_steps=story.left, causes=story.causes, calls=aws.calls,
+            requests=aws.requests, error=error,
         )  # fmt: skip
         await leave(story.record, settings, say)
 

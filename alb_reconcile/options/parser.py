@@ -19,6 +19,7 @@ from alb_reconcile.options.values import (
     positive,
     sigmas,
     speed,
+    stack_name,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
-    command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost; wants --region")
+    command.add_argument(
+        "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
+    )
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     _add_lock(command)
     _add_record(command)
@@ -331,11 +334,28 @@ def _add_lock(command: argparse.ArgumentParser) -> None:
 
 
 def _add_record(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
+    group = command.add_argument_group("what a run leaves behind")
+    group.add_argument(
         "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
     )
-    command.add_argument(
+    group.add_argument(
         "--metrics-file", metavar="FILE", help="a textfile for node-exporter; else ALB_RECONCILE_METRICS_FILE"
+    )
+    # other users of a machine see command lines, so neither the URL nor the secret is taken from them
+    group.add_argument(
+        "--webhook-url-file",
+        metavar="FILE",
+        help="holds the URL that is told of news; else ALB_RECONCILE_WEBHOOK_URL_FILE, ALB_RECONCILE_WEBHOOK_URL",
+    )
+    group.add_argument(
+        "--webhook-secret-file",
+        metavar="FILE",
+        help="holds what messages are signed with; else ALB_RECONCILE_WEBHOOK_SECRET_FILE, ALB_RECONCILE_WEBHOOK_SECRET",
+    )
+    group.add_argument(
+        "--webhook-allow",
+        metavar="private,http",
+        help="a receiver inside of the network, or without TLS; else ALB_RECONCILE_WEBHOOK_ALLOW",
     )
 
 

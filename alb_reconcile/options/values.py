@@ -72,6 +72,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def stack_name(text: str) -> str:
+    """A name becomes a part of the lock's path, whoever once gave it to a stack."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no stack's name: letters a to z, digits and hyphens")
+    return text
+
+
 def port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")

@@ -78,7 +78,9 @@ class _Lines(logging.Handler):
             told = "" if record.levelno == logging.INFO else f"{level}: "
             return f"{moment:%H:%M:%S}  {told}{event}{shown}"
         time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return json.dumps({**fields, "time": time, "level": level, "event": event})
+        own = {"time": time, "level": level, "event": event}
+        # in this order for whoever reads along; and no field passes for one of these
+        return json.dumps({**own, **fields, **own})
 
 
 def _brief(value: Any) -> str:

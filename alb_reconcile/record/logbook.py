@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import socket
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from alb_reconcile import __version__, tags
 from alb_reconcile.errors import AwsError, HeldError, InterruptedRun, RefusedError
+from alb_reconcile.plan.model import plain
 from alb_reconcile.record.model import Record, Result, StepRecord
+from alb_reconcile.values import Change, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
     from alb_reconcile.plan.model import Plan, Step
     from alb_reconcile.record.mask import Mask
     from alb_reconcile.values import Address
+
+
+_MOST: Final = 50
+"""Changes of one step that are kept."""
+_LONGEST: Final = 200
+"""Characters of a value before or after."""
 
 
 class Logbook:
@@ -71,6 +80,7 @@ class Logbook:
         withheld_steps: Iterable[Step] = (),
         causes: Mapping[str, str] | None = None,
         calls: Mapping[str, int] | None = None,
+        requests: Iterable[str] = (),
         error: BaseException | None = None,
     ) -> Record:
         """The record.
@@ -103,6 +113,7 @@ class Logbook:
                 for key, step in planned.items()
             ),
             calls=dict(calls or {}),
+            requests=tuple(map(self._line, requests)),
             exit_code=int(exit_code),
             **self._failure(error),
         )
@@ -121,9 +132,17 @@ class Logbook:
             seconds=round(self._seconds.get(step.key, 0.0), 3),
             id=self._line(self._made.get(step.key) or step.id or ""),
             reason=self._line(reason or ""),
-            paths=self._line(", ".join(change.path for change in step.changes)),
+            changes=tuple(map(self._change, step.changes[:_MOST])),
             **self._failure(outcome.error if outcome else None),
         )
+
+    def _change(self, change: Change) -> str:
+        # properties have AWS's names, of which http_tokens is no secret; user data is its digest
+        before, after = (
+            self._mask.line(json.dumps(plain(value), ensure_ascii=False), _LONGEST)
+            for value in (change.before, change.after)
+        )
+        return f"{printable(change.path)}: {before} → {after}"
 
     def _failure(self, error: BaseException | None) -> dict[str, str]:
         if error is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from alb_reconcile.spec.document import printable
+from alb_reconcile.values import printable
 
 HIDDEN: Final = "***"
 VARIABLES: Final = (

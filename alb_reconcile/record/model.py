@@ -23,7 +23,7 @@ class StepRecord:
 
     `how`: done, failed, skipped, interrupted, withheld, or planned where the run didn't get that far. `cause`: drift if
     the account had moved, spec if the spec had, empty where it wasn't told. `code` and `request_id` are AWS's.
-    `reason`: why it was withheld. `paths`: the properties that differ, with commas between them.
+    `reason`: why it was withheld. `changes`: each property that differs, as `path: before → after` in JSON.
     """
 
     key: str
@@ -36,7 +36,7 @@ class StepRecord:
     error: str = ""
     request_id: str = ""
     reason: str = ""
-    paths: str = ""
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Record:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
-    `counts` are the plan's steps by action, and empty if there was no plan. `error` ended the run as a whole.
+    `counts` are the plan's steps by action, and empty if there was no plan. `requests`: the operation and AWS's request
+    id of each call that changed something. `error` ended the run as a whole.
     """
 
     run: str
@@ -65,6 +66,7 @@ class Record:
     counts: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
+    requests: tuple[str, ...] = ()
     exit_code: int = 0
     code: str = ""
     error: str = ""
@@ -92,7 +94,7 @@ class Record:
     def to_data(self) -> dict[str, Any]:
         """The documented form, without what is empty in a step."""
         steps = [
-            {key: value for key, value in asdict(step).items() if value not in ("", 0.0)}
+            {key: value for key, value in asdict(step).items() if value not in ("", 0.0, ())}
             for step in self.steps
         ]
         return {"version": VERSION, **asdict(self), "steps": steps}
@@ -109,7 +111,8 @@ class Record:
             steps = data.get("steps", [])
             if not isinstance(steps, list):
                 raise TypeError("steps isn't a list")  # noqa: TRY301 (as _make does)
-            record = _make(cls, {**data, "steps": tuple(_make(StepRecord, item) for item in steps)})
+            requests = _texts(data.get("requests", []))
+            record = _make(cls, {**data, "steps": tuple(map(_make_step, steps)), "requests": requests})
             for moment in (record.started, record.ended):
                 datetime.fromisoformat(moment)
         except (TypeError, AttributeError, RecursionError) as error:
@@ -123,7 +126,18 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "float": (int, float),
     "Mapping[str, int]": dict,
     "tuple[StepRecord, ...]": tuple,
+    "tuple[str, ...]": tuple,
 }
+
+
+def _make_step(data: Any) -> StepRecord:
+    return _make(StepRecord, {**data, "changes": _texts(data.get("changes", []))})
+
+
+def _texts(data: Any) -> tuple[str, ...]:
+    if not isinstance(data, list) or not all(isinstance(item, str) for item in data):
+        raise TypeError("there is something else where a list of texts belongs")
+    return tuple(data)
 
 
 def _make(cls: type[_T], data: Any) -> _T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from contextlib import suppress
@@ -68,10 +69,8 @@ async def notify(
     Takes `webhook.timeout` seconds at most. News that can't be delivered, or not yet, goes with the next run. Raises
     RecordError with the reason. What was told is kept in the state folder.
     """
-    memory = _Memory(
-        folder / "webhook.json", "_".join(map(safe_name, (record.account, record.region, record.stack)))
-    )
-    message = memory.claim(webhook, record, now())
+    memory = _Memory(folder / "webhook.json", record)
+    message = await asyncio.to_thread(memory.claim, webhook, now())
     if isinstance(message, str):
         return message
     try:
@@ -80,47 +79,60 @@ async def notify(
         raise RecordError(
             f"the webhook at {webhook.title} wasn't told of {message['body']['event']!r}: {error}. The next run tries again"
         ) from None
-    memory.settle(record)
+    await asyncio.to_thread(memory.settle)
     return "told"
 
 
 class _Memory:
     """What the receiver was told of one stack, and when it was last tried; all stacks share the file."""
 
-    def __init__(self, file: Path, key: str) -> None:
-        self._file, self._key = file, key
+    def __init__(self, file: Path, record: Record) -> None:
+        self._file, self._record = file, record
+        place = [record.place] if record.place else []
+        self._name = "_".join(map(safe_name, (record.region, record.stack, *place)))
 
-    def claim(self, webhook: Webhook, record: Record, now: float) -> dict[str, Any] | Told:
+    def claim(self, webhook: Webhook, now: float) -> dict[str, Any] | Told:
         """The message to send now. That it is tried is written down first, so that nobody tries too often."""
         with only_writer(self._file):
             entries = self._load()
-            entry = entries.get(self._key, {})
-            state, event = judge(_state(entry), record)
-            message = _message(record, event) if event else entry.get("owed")
+            key = self._key(entries)
+            entry = entries.get(key, {})
+            state, event = judge(_state(entry), self._record)
+            message = _message(self._record, event) if event else entry.get("owed")
             if not isinstance(message, dict):
-                self._store(
-                    {**entries, self._key: {**entry, **_kept(state)}}
-                    if state
-                    else _without(entries, self._key)
-                )
+                self._store({**entries, key: {**entry, **_kept(state)}} if state else _without(entries, key))
                 return "nothing new"
             # what still holds is found again by the next run; that something was corrected is not
             owed = {"owed": message} if message["body"]["event"] == "corrected" else {}
             known = {name: value for name, value in entry.items() if name != "owed"} | owed
             if _is_too_soon(webhook, entries, entry, now):
-                self._store({**entries, self._key: known})
+                self._store({**entries, key: known})
                 return "held back"
-            self._store({**entries, self._key: {**known, "tried": now}})
+            self._store({**entries, key: {**known, "tried": now}})
             return message
 
-    def settle(self, record: Record) -> None:
+    def settle(self) -> None:
         """The receiver has it."""
         with only_writer(self._file):
             entries = self._load()
-            entry = entries.get(self._key, {})
-            state, _ = judge(_state(entry), record)
+            key = self._key(entries)
+            entry = entries.get(key, {})
+            state, _ = judge(_state(entry), self._record)
             tried = {"tried": entry["tried"]} if "tried" in entry else {}
-            self._store({**entries, self._key: {**tried, **(_kept(state) if state else {})}})
+            self._store({**entries, key: {**tried, **(_kept(state) if state else {})}})
+
+    def _key(self, entries: dict[str, dict[str, Any]]) -> str:
+        """The stack's key. Runs that didn't get to know their account (credentials had expired) count for the account
+        in which the stack ran before; what was told of one that had none counts for the first that is known."""
+        nowhere = f"_{self._name}"
+        if not self._record.account:
+            known = [key for key in entries if key.partition("_")[2] == self._name and key != nowhere]
+            return known[0] if len(known) == 1 else nowhere
+        key = safe_name(self._record.account) + nowhere
+        told = entries.pop(nowhere, None)
+        if told is not None:
+            entries.setdefault(key, told)
+        return key
 
     def _load(self) -> dict[str, dict[str, Any]]:
         with suppress(OSError, ValueError, RecursionError):  # lost: then it is told once more than needed
@@ -172,6 +184,7 @@ def _message(record: Record, event: Event) -> dict[str, Any]:
                 "stack",
                 "region",
                 "account",
+                "place",
                 "started",
                 "ended",
                 "result",

@@ -17,15 +17,17 @@ from alb_reconcile.record.news import notify
 from alb_reconcile.record.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from alb_reconcile.record.model import Record
 
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
+URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
 SECRET_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET_FILE"  # noqa: S105 (a variable's name)
 ALLOW_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_ALLOW"
 ALLOWANCES: Final = ("private", "http")
-_MOST_SECRET: Final = 4096
+_LONGEST: Final = 4096
+"""Bytes of a URL or a secret."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,29 @@ def read_settings(
     *,
     state_dir: str | None = None,
     metrics_file: str | None = None,
-    webhook_url: str | None = None,
+    webhook_url_file: str | None = None,
     webhook_secret_file: str | None = None,
-    webhook_allow: Collection[str] = (),
+    webhook_allow: str | None = None,
 ) -> Settings:
-    """The settings; each option outranks its variable. Call it before a run: a mistake in them is told before anything
+    """The settings; each option outranks its variables. Call it before a run: a mistake in them is told before anything
     is changed.
 
     Raises UsageError, RecordError; their texts have no secret in them.
     """
-    url = webhook_url or environ.get(URL_VARIABLE) or ""
+    url = _url(environ, webhook_url_file)
     webhook, secret = None, ""
     if url:
         secret = _secret(environ, webhook_secret_file)
-        allow = set(webhook_allow) or set(filter(None, environ.get(ALLOW_VARIABLE, "").split(",")))
+        allow = set(filter(None, (webhook_allow or environ.get(ALLOW_VARIABLE, "")).split(",")))
         if not allow <= set(ALLOWANCES):
             raise UsageError(
-                f"{ALLOW_VARIABLE} takes {' and '.join(ALLOWANCES)}, with a comma between them; correct it"
+                f"--webhook-allow or {ALLOW_VARIABLE} takes {' and '.join(ALLOWANCES)}, with a comma between them; correct it"
             )
         webhook = make_webhook(url, secret, private="private" in allow, plain="http" in allow)
+    elif webhook_secret_file or webhook_allow:
+        raise UsageError(
+            f"there is no webhook to tell anything; give --webhook-url-file, or set {URL_VARIABLE}"
+        )
     chosen = metrics_file or environ.get(METRICS_VARIABLE)
     if chosen and not chosen.endswith(".prom"):
         raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no other")
@@ -74,23 +80,36 @@ def read_settings(
     )
 
 
+def _url(environ: Mapping[str, str], file: str | None) -> str:
+    file = file or environ.get(URL_FILE_VARIABLE)
+    return _content(file, "URL") if file else environ.get(URL_VARIABLE, "")
+
+
 def _secret(environ: Mapping[str, str], file: str | None) -> str:
     file = file or environ.get(SECRET_FILE_VARIABLE)
     if file:
-        try:
-            with Path(file).open("rb") as stream:
-                return stream.read(_MOST_SECRET).decode("utf-8").strip()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it isn't text"
-            raise UsageError(
-                f"the webhook's secret can't be read from {file}: {reason.lower()}; correct the file's name or mode"
-            ) from None
+        return _content(file, "secret")
     secret = environ.get(SECRET_VARIABLE, "")
     if not secret:
         raise UsageError(
-            f"the webhook has no secret to sign with; set {SECRET_VARIABLE} or {SECRET_FILE_VARIABLE}"
+            f"the webhook has no secret to sign with; give --webhook-secret-file, or set {SECRET_VARIABLE}"
         )
     return secret
+
+
+def _content(file: str, what: str) -> str:
+    """The text of a file that holds one of the webhook's secrets."""
+    try:
+        with Path(file).open("rb") as stream:
+            text = stream.read(_LONGEST).decode("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it isn't text"
+        raise UsageError(
+            f"the webhook's {what} can't be read from {file}: {reason.lower()}; correct the file's name or mode"
+        ) from None
+    if not text:
+        raise UsageError(f"the webhook's {what} isn't in {file}, which is empty; write it there")
+    return text
 
 
 async def leave(record: Record, settings: Settings, warn: Callable[[str], None]) -> None:

@@ -56,7 +56,7 @@ def make_webhook(url: str, secret: str, *, private: bool = False, plain: bool = 
     title = f"{parsed.scheme}://{parsed.raw_host.decode('ascii')}"
     if parsed.scheme != "https" and not (plain and parsed.scheme == "http"):
         raise UsageError(
-            f"the webhook's URL has to begin with https://{' or http://' if plain else ''}; correct {URL_VARIABLE}"
+            f"the webhook's URL has to begin with https://{' or http://' if plain else ''}; correct {URL_VARIABLE}, or the file that holds it"
         )
     return Webhook(url, _key(secret), title, private, plain)
 
@@ -71,7 +71,9 @@ def _parse(url: str) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):
         valid = False
     if not valid:
-        raise UsageError(f"the webhook's URL isn't one; set {URL_VARIABLE} to https://HOST/PATH")
+        raise UsageError(
+            f"the webhook's URL isn't one; set {URL_VARIABLE}, or write https://HOST/PATH into the file that holds it"
+        )
     return parsed
 
 
@@ -85,7 +87,7 @@ def _key(secret: str) -> bytes:
         )
     except (binascii.Error, ValueError):
         raise UsageError(
-            f"the webhook's secret isn't base64 after whsec_; correct {SECRET_VARIABLE}"
+            f"the webhook's secret isn't base64 after whsec_; correct {SECRET_VARIABLE}, or the file that holds it"
         ) from None
     if len(key) < _SHORTEST:
         raise UsageError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.plan.model import plain
 from alb_reconcile.render.plan import render_plan, short_id
-from alb_reconcile.spec.document import printable
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import IO
+from typing import IO, Final
+
+_OBEYED: Final = re.compile(
+    r"(\x1b\[(?:0|1|2|31|32|33)m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+"""The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
 
 def emit(text: str) -> None:
@@ -28,6 +34,8 @@ _unwritten: list[str] = []
 
 
 def _write(stream: IO[str], text: str) -> None:
+    # whatever a text quotes, of AWS or of a file; written as JSON has it, so that JSON stays JSON
+    text = _OBEYED.sub(lambda found: found[1] or f"\\u{ord(found[0]):04x}", text)
     try:
         stream.write(text)
         stream.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.spec.document import printable
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,18 +87,27 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield record.error
-    told = [step for step in record.steps if step.how in ("failed", "withheld")]
-    yield from map(_step, told[:_MOST])
+    told = [step for step in record.steps if step.how in ("failed", "withheld") or _is_corrected(step)]
+    yield from map(step_line, told[:_MOST])
     if len(told) > _MOST:
         yield f"… and {len(told) - _MOST} more"
 
 
-def _step(step: StepRecord) -> str:
-    if step.how == "failed":
-        return f"✗ {step.key}: {step.error}"
-    because = f": {step.reason}" if step.reason else ""
+def _is_corrected(step: StepRecord) -> bool:
+    return step.how == "done" and step.cause == "drift"
+
+
+def step_line(step: StepRecord) -> str:
+    """What became of a step, why, and what it changes or would change. Not escaped."""
+    name = step.key.partition("@")[0].replace(":", " ", 1)  # without the id, which JSON has
+    changes = f"; {'; '.join(step.changes)}" if step.changes else ""
     moved = f" ({step.cause})" if step.cause else ""
-    return f"· {step.key} left{moved}{because}"
+    if step.how == "failed":
+        return f"✗ {name}{moved}: {step.error}"
+    if step.how == "done":
+        return f"✓ {name}{moved}{changes}"
+    because = f": {step.reason}" if step.reason else ""
+    return f"· {name} {'left' if step.how == 'withheld' else step.how}{moved}{because}{changes}"
 
 
 def _duration(seconds: float) -> str:

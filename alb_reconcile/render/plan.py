@@ -10,7 +10,7 @@ from alb_reconcile.kind import field_names
 from alb_reconcile.kinds.route_table import Route
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.plan.model import plain
-from alb_reconcile.values import Address, Change
+from alb_reconcile.values import Address, Change, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +42,9 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
     if plan.steps:
         yield ""
     for warning in plan.warnings:
-        yield style.paint(f"Warning: {warning}", "yellow")
+        yield style.paint(f"Warning: {printable(warning)}", "yellow")
     for note in plan.kept:
-        yield style.paint(f"Note: {note}", "dim")
+        yield style.paint(f"Note: {printable(note)}", "dim")
     yield summarize(plan, notice)
     if plan.seconds:
         yield f"About {show_duration(plan.seconds)} of waiting, besides AWS's own time: health checks, draining, settling, by the spec's own numbers."
@@ -74,7 +74,7 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
     remarks = (
         [_replacement_order(plan, step)]
         if step.action == "replace"
-        else [f"({step.reason})"]
+        else [f"({printable(step.reason)})"]
         if step.reason
         else []
     )
@@ -158,7 +158,7 @@ def show(value: Any, plan: Plan) -> str:
     if isinstance(value, Address):
         return str(value)
     if isinstance(value, str):
-        return str(plan.names.get(value) or short_id(value)) if value else '""'
+        return printable(str(plan.names.get(value) or short_id(value))) if value else '""'
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:
@@ -173,7 +173,7 @@ def show(value: Any, plan: Plan) -> str:
         return ", ".join(show(item, plan) for item in value) or "(none)"
     if hasattr(value, "forward"):
         return _action(value, plan)
-    return str(plain(value))
+    return printable(str(plain(value)))
 
 
 def _permission(item: Permission, way: str, plan: Plan) -> str:
@@ -186,7 +186,7 @@ def _permission(item: Permission, way: str, plan: Plan) -> str:
         else f" {item.from_port}-{item.to_port}"
     )
     return f"{protocol}{ports} {way} {show(item.source, plan)}" + (
-        f" ({item.description})" if item.description else ""
+        f" ({printable(item.description)})" if item.description else ""
     )
 
 
@@ -198,10 +198,10 @@ def _action(value: Any, plan: Plan) -> str:
             f", sticky for {value.stickiness_seconds} s" if value.stickiness_seconds else ""
         )
     name, pairs = ("redirect", value.redirect) if value.redirect else ("answer", value.fixed_response)
-    return f"{name} {', '.join(f'{key} {item}' for key, item in pairs)}"
+    return printable(f"{name} {', '.join(f'{key} {item}' for key, item in pairs)}")
 
 
 def short_id(physical_id: str) -> str:
     """An id as it is; of an ARN, what tells it from others; of a registration, its target."""
     arn, _, member = physical_id.partition("|")
-    return member.replace("|", ":") or (arn.rpartition(":")[2] if arn.startswith("arn:") else arn)
+    return printable(member.replace("|", ":") or (arn.rpartition(":")[2] if arn.startswith("arn:") else arn))

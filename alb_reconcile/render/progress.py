@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.plan import short_id
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,7 +95,7 @@ class Progress:
 
 def _brief(text: str) -> str:
     """What is waited for, without AWS's words for the usual."""
-    return re.sub(r"\(now initial .*\)$", "(now initial)", text)
+    return printable(re.sub(r"\(now initial .*\)$", "(now initial)", text))
 
 
 def _describe(event: Event, style: Style) -> str:
@@ -102,7 +103,7 @@ def _describe(event: Event, style: Style) -> str:
     if event.what == "done":
         word = _DONE[step.action] if step.part_of is None else f"old one deleted {short_id(step.id or '')}"
         made = (
-            f" {event.text}"
+            f" {printable(event.text)}"
             if step.action in ("create", "replace")
             and not event.text.startswith("arn:")
             and step.state

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.render.plan import short_id
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,13 +89,13 @@ def _lines(
     width = max(len(_label(item.address)) for item in shown)
     broad = max(len(item.status or "present") for item in shown)
     for item in shown:
-        status = item.status or "present"
+        status = printable(item.status or "present")
         color = (
             "green"
             if status in ("healthy", "running", "active", "available", "attached", "present")
             else "yellow"
         )
-        reason = " ".join(filter(None, (item.facts.get("reason"), item.facts.get("description"))))
+        reason = printable(" ".join(filter(None, (item.facts.get("reason"), item.facts.get("description")))))
         yield (
             f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
             + (f"  {reason}" if reason else "")

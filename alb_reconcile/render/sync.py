@@ -7,12 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from alb_reconcile.record.model import RESULTS
-from alb_reconcile.spec.document import printable
+from alb_reconcile.render.history import step_line
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from alb_reconcile.record.model import Record, StepRecord
+    from alb_reconcile.record.model import Record
     from alb_reconcile.render.style import Style
 
 _COLORS: Final = {
@@ -47,9 +48,7 @@ def sync_json(
         "version": 1,
         "seconds": round(seconds, 3),
         "summary": _count(records, broken),
-        "stacks": [
-            {**record.to_data(), "notes": list(notes.get(record.run, ()))} for record in records
-        ],
+        "stacks": [{**record.to_data(), "notes": list(notes.get(record.run, ()))} for record in records],
         "broken": [{"spec_file": item.file, "error": item.text} for item in broken],
     }
     return json.dumps(data, indent=indent)
@@ -65,17 +64,11 @@ def sync_text(
     quiet: bool = False,
 ) -> str:
     """The same to read; `quiet` leaves out what is in order, and all of it if everything is."""
-    told = [
-        record
-        for record in records
-        if not quiet or record.result != "in order" or notes.get(record.run)
-    ]
+    told = [record for record in records if not quiet or record.result != "in order" or notes.get(record.run)]
     if quiet and not told and not broken:
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)
-    lines = [
-        line for record in told for line in _stack(record, notes.get(record.run, ()), width, style)
-    ]
+    lines = [line for record in told for line in _stack(record, notes.get(record.run, ()), width, style)]
     lines += [line for item in broken for line in _broken(item, style)]
     counts = _count(records, broken)
     words = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
@@ -100,22 +93,11 @@ def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> 
         yield from (f"    {printable(line)}" for line in record.error.splitlines())
     steps = [step for step in record.steps if step.how != "planned"]
     for step in steps[:_MOST]:
-        yield f"    {printable(_step(step))}"
+        yield f"    {printable(step_line(step))}"
     if len(steps) > _MOST:
         yield f"    … and {len(steps) - _MOST} more (alb-reconcile history, or --format json)"
     for note in notes[:_MOST]:
         yield f"    {printable(note)}"
-
-
-def _step(step: StepRecord) -> str:
-    address = step.key.partition(":")[2].partition("@")[0]
-    what = f"{step.action} {address}" + (f" ({step.paths})" if step.paths else "")
-    moved = f" [{step.cause}]" if step.cause else ""
-    if step.how == "done":
-        return f"✓ {what}{moved}"
-    if step.how == "failed":
-        return f"✗ {what}: {step.error}"
-    return f"· {what}{moved}: {step.reason or step.how}"
 
 
 def _broken(item: _Broken, style: Style) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.spec.document import printable
+from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from alb_reconcile.errors import Problem
+from alb_reconcile.values import printable as printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,13 +126,6 @@ def shorten(value: object, limit: int = 60) -> str:
     """A value as an error quotes it: on one line, and not longer than a user would read."""
     text = printable((value if isinstance(value, str) else repr(value))[: limit * 2])
     return f'"{text[:limit]}…"' if len(text) > limit else f'"{text}"'
-
-
-def printable(text: str) -> str:
-    """A text with escapes for what a terminal can't show, or would obey."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _fatal(line: int, column: int, message: str) -> DocumentError:

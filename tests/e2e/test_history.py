@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from tests.e2e.tool import Tool
 
 
-def history(tool: Tool) -> list[dict[str, Any]]:
+def history(tool: Tool, spec: str = DEMO) -> list[dict[str, Any]]:
     """The runs, the newest first."""
-    found: list[dict[str, Any]] = json.loads(tool.run("history", "--format", "json", DEMO).stdout)["runs"]
+    found: list[dict[str, Any]] = json.loads(tool.run("history", "--format", "json", spec).stdout)["runs"]
     return found
 
 
@@ -41,6 +41,11 @@ def test_runs_are_recorded_however_they_end(sandbox: Tool, tmp_path: Path) -> No
     assert made["counts"]["create"] == 16
     assert {step["how"] for step in made["steps"]} == {"done"}
     assert made["calls"]["create_vpc"] == 1
+    writes = sum(
+        number for name, number in made["calls"].items() if not name.startswith(("describe_", "get_"))
+    )
+    assert len(made["requests"]) == writes
+    assert all(len(item.split()) == 2 for item in made["requests"]), "each with AWS's id"
     assert (made["account"], made["place"], made["spec_file"]) == ("123456789012", "sandbox", DEMO)
     assert 'alb_reconcile_last_run_result{account="123456789012"' in metrics.read_text()
 

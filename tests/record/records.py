@@ -26,12 +26,20 @@ RECORD = Record(
     calls={"describe_vpcs": 2},
 )
 COUNTED = {"create": 0, "update": 1, "replace": 1, "delete": 0}
-UPDATE = StepRecord("update target_group.web", "update", "drift", "done", 1.5, "arn:tg")
+UPDATE = StepRecord(
+    "update target_group.web",
+    "update",
+    "drift",
+    "done",
+    1.5,
+    "arn:tg",
+    changes=("health_check.path: /x → /",),
+)
 REPLACE = StepRecord(
-    "replace instance.web-1", "replace", "drift", "withheld", reason="replacements are for a person"
+    "replace:instance.web-1@i-1", "replace", "drift", "withheld", reason="replacements are for a person"
 )
 FAILED = StepRecord(
-    "update target_group.web", "update", "drift", "failed", 0.5, "arn:tg", "AccessDenied", "it was denied", "req-1"
+    "update:target_group.web@arn:tg", "update", "drift", "failed", 0.5, "arn:tg", "AccessDenied", "it was denied", "req-1"
 )  # fmt: skip
 
 

@@ -51,6 +51,8 @@ class TestRecords:
         [
             {"run": 7}, {"steps": {}}, {"steps": [1]}, {"steps": [{"key": "x"}]}, {"calls": {"x": "y"}}, {"calls": []},
             {"seconds": "1"}, {"exit_code": True}, {"ended": "yesterday"}, {"stack": None}, {"steps": None},
+            {"requests": 1}, {"requests": [1]},
+            {"steps": [{"key": "x", "action": "y", "changes": "z"}]}, {"steps": [{"key": "x", "action": "y", "changes": [1]}]},
         ],
         ids=str,
     )  # fmt: skip

@@ -72,6 +72,7 @@ def test_fields_never_pass_for_the_lines_own(lines: Lines) -> None:
     tell("real", level=logging.WARNING, time="never", event="forged")
     assert (lines.last["event"], lines.last["level"]) == ("real", "warning")
     assert lines.last["time"] != "never"
+    assert list(lines.last) == ["time", "level", "event"], "what a reader looks for first"
 
 
 def test_a_terminal(lines: Lines) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from alb_reconcile.cli import main
-from alb_reconcile.errors import HeldError, InterruptedRun, PlanError, RefusedError, UsageError
+from alb_reconcile.errors import HeldError, InterruptedRun, PlanError, RefusedError
 from alb_reconcile.record.history import read_history, write_history
 from alb_reconcile.record.logbook import Logbook, place_name, result_of
 from alb_reconcile.record.mask import Mask
@@ -45,7 +45,7 @@ class TestLogbook:
         causes = {step.key: "spec" for step in result.plan.steps}
         record = book.close(
             "corrected", 0, account="123456789012", plan=result.plan, outcomes=result.outcomes,
-            causes=causes, calls=result.calls,
+            causes=causes, calls=result.calls, requests=["create_vpc 1"],
         )  # fmt: skip
         assert record.counts == result.plan.count()
         assert [step.key for step in record.steps] == [step.key for step in result.plan.steps]
@@ -55,6 +55,7 @@ class TestLogbook:
         assert vpc.id.startswith("vpc-")
         assert any(step.seconds > 1 for step in record.steps)
         assert record.calls["create_vpc"] == 1
+        assert record.requests == ("create_vpc 1",)
         assert record.spec_digest == spec_digest_of(load(spec).desired)
         assert record.user
         assert Record.from_json(record.to_json()) == record
@@ -92,6 +93,28 @@ class TestLogbook:
         assert (record.error, record.code) == ("more than\\nhalf, ***", "RefusedError")
         assert record.place == "localhost:5000"
 
+    def test_what_was_to_be_changed(self) -> None:
+        """Property by property, on one line each, and nothing of user data."""
+        spec = demo()
+        with world() as aws:
+            aws.apply(spec)
+            spec["target_groups"]["web"]["health_check"].update(
+                path="/token=hunter2hunter2", interval_seconds=30
+            )
+            spec["instances"]["web"]["user_data"] = "hunter2hunter2"
+            spec["instances"]["web"]["metadata_options"] = {"http_tokens": "optional"}
+            plan = aws.plan(spec)
+        record = Logbook("apply", "demo", "us-east-1", mask=Mask()).close("failed", 1, plan=plan)
+        changes = {step.key.partition("@")[0]: step.changes for step in record.steps}
+        assert set(changes["update:target_group.web"]) == {
+            "health_check.interval_seconds: 10 → 30", 'health_check.path: "/health" → "/token=***"',
+        }  # fmt: skip
+        (metadata, user_data) = sorted(changes["replace:instance.web-1"])
+        assert metadata == 'metadata_options.http_tokens: "required" → "optional"', "which is no secret"
+        assert re.fullmatch(r'user_data: "sha256:\w{16}" → "sha256:\w{16}"', user_data)
+        assert "hunter2" not in record.to_json()
+        assert Record.from_json(record.to_json()) == record
+
     def test_results_of_errors(self) -> None:
         errors = (
             HeldError("x"),
@@ -117,58 +140,6 @@ class TestLogbook:
         record = Logbook("sync", "x", "y", mask=Mask(), now=lambda: next(moments)).close("in order", 0)
         assert (record.started, record.ended) == ("2026-11-24T03:00:00Z", "2001-09-09T01:46:40Z")
         assert 0 <= record.seconds < 60
-
-
-class TestSettings:
-    """A mistake is told before anything is changed, without the secret."""
-
-    def read(self, environ: dict[str, str], **options: Any) -> Any:
-        return read_settings({"XDG_STATE_HOME": "/state", **environ}, **options)
-
-    def test_nothing_is_asked_for(self) -> None:
-        settings = self.read({})
-        assert (settings.folder, settings.metrics_file, settings.webhook) == (
-            Path("/state/alb-reconcile"),
-            None,
-            None,
-        )
-
-    def test_from_the_environment(self) -> None:
-        settings = self.read({
-            "ALB_RECONCILE_METRICS_FILE": "/m/x.prom",
-            "ALB_RECONCILE_WEBHOOK_URL": "http://hooks.example.com/T0/B0",
-            "ALB_RECONCILE_WEBHOOK_SECRET": SECRET,
-            "ALB_RECONCILE_WEBHOOK_ALLOW": "private,http",
-        })  # fmt: skip
-        assert settings.metrics_file == Path("/m/x.prom")
-        assert (settings.webhook.private, settings.webhook.plain) == (True, True)
-        assert settings.mask(f"{SECRET} http://hooks.example.com/T0/B0") == "*** ***"
-
-    def test_from_a_file(self, tmp_path: Path) -> None:
-        (tmp_path / "secret").write_text(SECRET + "\n")
-        settings = self.read(
-            {}, webhook_url="https://hooks.example.com", webhook_secret_file=str(tmp_path / "secret")
-        )
-        assert settings.webhook.secret == SECRET.encode()
-        assert settings.mask(SECRET) == "***"
-        assert SECRET not in repr(settings)
-
-    @pytest.mark.parametrize(
-        ("environ", "text"),
-        [
-            ({"ALB_RECONCILE_WEBHOOK_SECRET": ""}, "has no secret to sign with; set ALB_RECONCILE_WEBHOOK_SECRET or"),
-            ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "/none"}, "can't be read from /none: no such file or directory"),
-            ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "/"}, "can't be read from /: is a directory"),
-            ({"ALB_RECONCILE_WEBHOOK_SECRET_FILE": "a\0b"}, "can't be read from "),
-            ({"ALB_RECONCILE_WEBHOOK_SECRET": SECRET, "ALB_RECONCILE_WEBHOOK_ALLOW": "all"}, "takes private and http"),
-            ({"ALB_RECONCILE_METRICS_FILE": "x.txt", "ALB_RECONCILE_WEBHOOK_SECRET": SECRET}, "has to end with .prom"),
-        ],
-    )  # fmt: skip
-    def test_mistakes(self, environ: dict[str, str], text: str) -> None:
-        with pytest.raises(UsageError) as caught:
-            self.read({"ALB_RECONCILE_WEBHOOK_URL": "https://hooks.example.com", **environ})
-        assert text in str(caught.value)
-        assert SECRET not in str(caught.value)
 
 
 class TestLeaving:
@@ -273,8 +244,10 @@ class TestHistory:
             "  2026-11-24 03:15:00Z  sync     left         1 left, 12.5 s, cron@ops-1",
             "      · replace instance.web-1 left (drift): replacements are for a person",
             "  2026-11-24 03:10:00Z  apply    failed       1 updated, 1 failed, 1 h 2 min, ann@ops-1",
-            "      ✗ update target_group.web: it was denied",
+            "      ✗ update target_group.web (drift): it was denied",
+            "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1 min 15 s, cron@ops-1",
+            "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:00:00Z  sync     in order     12.5 s, cron@ops-1",
         ]
 

@@ -194,6 +194,36 @@ def test_failures_count_as_tries(post: Post) -> None:
     assert len(post.events) == 1
 
 
+def test_runs_that_did_not_get_to_know_their_account(post: Post) -> None:
+    """Credentials that expire, and are there again, twice: each time it is told, of one and the same stack."""
+    post.run(made())
+    for _ in range(2):
+        post.run(failed(account=""))
+        post.run(failed(account=""))
+        post.run(made())
+    assert post.events == ["shop: failing", "shop: recovered"] * 2
+    assert len(json.loads((post.folder / "webhook.json").read_text())) == 1
+
+
+def test_a_stack_that_never_got_to_know_its_account(post: Post) -> None:
+    post.run(failed(account=""))
+    post.run(made())
+    assert post.events == ["shop: failing", "shop: recovered"]
+    post.run(made(account="210987654321"))  # from now on it could be either
+    post.run(failed(account=""))
+    assert post.events[2:] == ["shop: failing"]
+
+
+def test_an_emulator_is_a_place_of_its_own(post: Post) -> None:
+    post.run(failed())
+    post.run(made(place="sandbox"))
+    post.run(failed(place="sandbox"))
+    assert [(message["event"], message["place"]) for message in post.messages] == [
+        ("failing", ""),
+        ("failing", "sandbox"),
+    ]
+
+
 def test_a_clock_that_is_put_back(post: Post) -> None:
     post.run(failed())
     assert post.run(made(), after=-900_000.0) == "told"

@@ -1,0 +1,174 @@
+"""The examples are what they say: command lines that parse, files of their kinds, units of systemd's own words."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from alb_reconcile.options.parser import make_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").iterdir())
+UNITS = [file for file in EXAMPLES if file.suffix in (".service", ".timer")]
+SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>&1"}
+
+
+def commands_of(file: Path) -> Iterator[str]:
+    """The text from `alb-reconcile` to the end of its line, wherever a shell, cron, systemd or a reader would run it."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".md":
+        lines = [line for line in text.splitlines() if line.startswith("    alb-reconcile")]
+        prose = re.sub(r"^(?: {4}.*|```(?:.|\n)*?^```)$", "", text, flags=re.MULTILINE)
+        lines += [" ".join(span.split()) for span in re.findall(r"`(alb-reconcile\s[^`]+)`", prose)]
+    elif file.suffix == ".yaml":
+        jobs = yaml.safe_load(text).get("jobs", {})
+        steps = [step for job in jobs.values() for step in job["steps"]]
+        lines = [line for step in steps for line in step.get("run", "").splitlines()]
+    else:
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for line in lines:
+        # a name alone is a mention
+        found = re.search(r"(?:^|[\s/])(alb-reconcile [a-z]+ .*)", line)
+        if found:
+            yield found[1]
+
+
+def arguments_of(command: str) -> list[str]:
+    """What follows the program's name, up to a comment or whatever the shell makes of the rest."""
+    return list(takewhile(lambda word: word not in SHELL, shlex.split(command, comments=True)[1:]))
+
+
+COMMANDS = [
+    pytest.param(command, id=f"{file.name}: {command}")
+    for file in [*EXAMPLES, ROOT / "docs" / "cron.md", ROOT / "docs" / "observing.md"]
+    for command in commands_of(file)
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_line_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        make_parser().parse_args(arguments_of(command))
+    except SystemExit:
+        pytest.fail(f"{command}\n{capsys.readouterr().err}")
+
+
+def test_no_command_line_is_overlooked() -> None:
+    """Each example that is there to run the tool does, and so does the guide."""
+    found = {file.name: len(list(commands_of(file))) for file in [*EXAMPLES, ROOT / "docs" / "cron.md"]}
+    assert found.pop("cron.md") >= 5
+    silent = {"prometheus-alerts.yaml", "alb-reconcile-sync.timer"}
+    assert {name for name, number in found.items() if not number} <= silent
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in EXAMPLES if file.suffix == ".yaml"], ids=lambda file: file.name
+)
+def test_yaml_loads(file: Path) -> None:
+    assert isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), dict)
+
+
+class TestGitHubActions:
+    """What makes it safe to copy."""
+
+    workflow: dict[Any, Any] = yaml.safe_load((ROOT / "examples" / "github-actions.yaml").read_text())
+
+    def test_every_action_is_pinned_by_its_commit(self) -> None:
+        used = [
+            step["uses"] for job in self.workflow["jobs"].values() for step in job["steps"] if "uses" in step
+        ]
+        assert len(used) > 8
+        assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", name) for name in used)
+
+    def test_no_job_may_do_more_than_it_needs(self) -> None:
+        assert self.workflow["permissions"] == {}
+        for job in self.workflow["jobs"].values():
+            assert job["permissions"] == {"contents": "read", "id-token": "write"}
+
+    def test_nothing_of_an_event_reaches_a_shell(self) -> None:
+        runs = [
+            step["run"] for job in self.workflow["jobs"].values() for step in job["steps"] if "run" in step
+        ]
+        assert not [text for text in runs if "${{" in text]
+
+    def test_whatever_changes_a_stack_waits_for_its_turn(self) -> None:
+        groups = [self.workflow["jobs"][name]["concurrency"] for name in ("apply", "sync")]
+        assert groups[0] == groups[1]
+        assert groups[0]["cancel-in-progress"] is False
+
+
+# systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.kill(5), systemd.resource-control(5), systemd.timer(5)
+DIRECTIVES = {
+    "Unit": "Description Documentation Wants Requires After Before OnFailure OnSuccess StartLimitBurst "
+    "StartLimitIntervalSec ConditionPathExists",
+    "Install": "WantedBy RequiredBy Also Alias",
+    "Timer": "OnCalendar OnBootSec OnUnitActiveSec AccuracySec RandomizedDelaySec FixedRandomDelay Persistent Unit "
+    "WakeSystem",
+    "Service": "Type ExecStart ExecStartPre ExecStartPost ExecReload ExecStop Restart RestartSec RestartPreventExitStatus "
+    "RestartForceExitStatus SuccessExitStatus TimeoutStartSec TimeoutStopSec RuntimeMaxSec WatchdogSec User Group "
+    "DynamicUser SupplementaryGroups WorkingDirectory StateDirectory StateDirectoryMode RuntimeDirectory ReadWritePaths "
+    "ReadOnlyPaths Environment EnvironmentFile LoadCredential UMask MemoryMax MemoryHigh TasksMax CPUQuota Nice "
+    "AmbientCapabilities CapabilityBoundingSet KeyringMode LockPersonality MemoryDenyWriteExecute NoNewPrivileges "
+    "PrivateDevices PrivateTmp PrivateUsers ProcSubset ProtectClock ProtectControlGroups ProtectHome ProtectHostname "
+    "ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem RemoveIPC "
+    "RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID SystemCallArchitectures "
+    "SystemCallErrorNumber SystemCallFilter KillMode KillSignal SendSIGHUP",
+}
+REPEATABLE = {"Environment", "EnvironmentFile", "LoadCredential", "SystemCallFilter", "After", "Wants"}
+
+
+def unit(file: Path) -> dict[str, list[tuple[str, str]]]:
+    """Its sections, each with its directives in their order."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    current = None
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith(("#", ";")):
+            continue
+        if header := re.fullmatch(r"\[(\w+)\]", line):
+            current = sections.setdefault(header[1], [])
+            continue
+        name, equals, value = line.partition("=")
+        assert equals, f"{line!r} is no directive"
+        assert current is not None, f"{line!r} stands outside of any section"
+        current.append((name, value))
+    return sections
+
+
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+def test_units_are_systemds(file: Path) -> None:
+    sections = unit(file)
+    assert set(sections) <= set(DIRECTIVES)
+    for section, directives in sections.items():
+        assert {name for name, _ in directives} <= set(DIRECTIVES[section].split())
+        counts = Counter(name for name, _ in directives)
+        assert {name for name, number in counts.items() if number > 1} <= REPEATABLE
+
+
+def test_both_services_are_hardened_alike() -> None:
+    once, staying = (
+        dict(unit(file)["Service"]) for file in UNITS if file.suffix == ".service"
+    )  # fmt: skip
+    own = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus",
+           "TimeoutStartSec", "TimeoutStopSec"}  # fmt: skip
+    assert {name: once[name] for name in once.keys() - own} == {
+        name: staying[name] for name in staying.keys() - own
+    }
+    assert {"NoNewPrivileges", "ProtectSystem", "CapabilityBoundingSet", "MemoryMax"} <= once.keys()
+
+
+def test_the_crontab_is_one() -> None:
+    """Settings, and lines of five fields and a command in which cron finds no % to cut it at."""
+    lines = (ROOT / "examples" / "crontab").read_text().splitlines()
+    jobs = [line for line in lines if line and not line.startswith("#") and not re.match(r"[A-Z_]+=", line)]
+    assert len(jobs) == 1
+    assert re.fullmatch(r"(?:[\d*/,-]+ ){5}alb-reconcile sync [^%]+", jobs[0])
