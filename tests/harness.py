@@ -168,14 +168,17 @@ class World:
         assert not result.problems, result.problems
         return result
 
-    def destroy(self, spec: Spec) -> Result:
+    def destroy(self, spec: Spec, **options: Any) -> Result:
         """Destroy the stack; nothing may be left to do."""
-        return self.converge(spec, destroy=True)
+        return self.converge(spec, destroy=True, **options)
 
 
 def _target(spec: Spec, *, destroy: bool) -> Target:
     stack = load(spec)
-    return Target(stack.name, REGION, {} if destroy else stack.desired, stack.account_ids, destroy=destroy)
+    return Target(
+        stack.name, REGION, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
+        policy=stack.policy,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from alb_reconcile import __version__
 from alb_reconcile.errors import ExitCode
 from alb_reconcile.options.values import (
+    COUNTED,
     Allowance,
     Assignment,
     Detour,
@@ -108,6 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--detailed-exitcode", action="store_true", help="exit with 2 when something is to be done"
     )
     _add_allow(command)
+    _add_policy(command)
 
     command = add("apply", "reconcile.apply", "do what the spec wants")
     command.add_argument("specs", nargs="+", metavar="SPEC")
@@ -124,6 +126,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_lock(command)
     _add_record(command)
     _add_allow(command)
+    _add_policy(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
@@ -131,6 +134,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     _add_lock(command)
     _add_record(command)
+    _add_allow(command)
+    _add_policy(command)
 
     command = add("status", "reconcile.status", "show each resource, the health of the targets and the URLs")
     command.add_argument("specs", nargs="+", metavar="SPEC")
@@ -300,6 +305,12 @@ def _add_record(command: argparse.ArgumentParser) -> None:
 
 def _add_allow(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--allow", action=Allowance, default={}, metavar="ACTION=N",
-        help="allow so much damage: delete=N, replace=N, replace-load-balancer=N",
+        "--allow", action=Allowance, default={}, metavar="WHAT=N",
+        help=f"allow so much damage for once: {', '.join(f'{item}=N' for item in COUNTED)}, or any-time",
     )  # fmt: skip
+
+
+def _add_policy(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--policy", metavar="FILE", help="further limits, as under policy in a spec; the stricter ones count"
+    )
