@@ -62,6 +62,7 @@ class _Application:
         self.outcomes: dict[str, Outcome] = {}
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
         run.ids.update(plan.ids)
+        run.applied = plan.applied
 
     async def carry_out(self) -> tuple[Outcome, ...]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import re
 import threading
@@ -44,17 +45,26 @@ class Aws:
         speed: float = 1.0,
         on_call: Callable[[str], None] | None = None,
         endpoint: str = "",
+        pace: Pace | None = None,
     ) -> None:
         self._transport = transport
         self.speed = speed
         self.endpoint = endpoint
         """Where it isn't AWS's own."""
+        self._root = self
         self._identity: asyncio.Future[Response] | None = None
         self._on_call = on_call
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
-        self._pace = Pace()
+        self._pace = pace or Pace()
         self.stopping = asyncio.Event()
         self.calls: dict[str, int] = {}
+
+    def fork(self) -> Aws:
+        """The same account and region for another run: it shares threads, pace and identity, and has a count and a
+        `stopping` of its own."""
+        other = copy.copy(self)
+        other.stopping, other.calls = asyncio.Event(), {}
+        return other
 
     async def call(
         self, service: str, operation: str, *, retry: Mapping[str, float] | None = None, **params: Any
@@ -103,17 +113,18 @@ class Aws:
 
     async def account(self) -> str:
         """The account's number (STS GetCallerIdentity), asked for once."""
-        if self._identity is None:
-            self._identity = asyncio.ensure_future(self.call("sts", "get_caller_identity"))
-        return str((await asyncio.shield(self._identity))["Account"])
+        root = self._root
+        if root._identity is None:
+            root._identity = asyncio.ensure_future(root.call("sts", "get_caller_identity"))
+        return str((await asyncio.shield(root._identity))["Account"])
 
     @property
     def known_account(self) -> str:
         """The account's number, if AWS has told it; else empty."""
-        done = self._identity is not None and self._identity.done() and not self._identity.cancelled()
-        if self._identity is None or not done or self._identity.exception() is not None:
+        identity = self._root._identity
+        if identity is None or not identity.done() or identity.cancelled() or identity.exception():
             return ""
-        return str(self._identity.result()["Account"])
+        return str(identity.result()["Account"])
 
     async def pages(self, service: str, operation: str, key: str, **params: Any) -> list[Any]:
         """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker)."""

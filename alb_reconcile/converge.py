@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from alb_reconcile.kind import Kind
     from alb_reconcile.plan.model import Plan
     from alb_reconcile.run import Run
+    from alb_reconcile.shared import Shared
 
 PATIENCE: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""
@@ -48,11 +49,24 @@ class Target:
 
 
 async def look(
-    aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, options: Options
+    aws: Aws,
+    kinds: Mapping[str, type[Kind]],
+    target: Target,
+    options: Options,
+    shared: Shared | None = None,
 ) -> tuple[Discovery, Plan]:
-    """Read the stack and plan, under the stack's policy. Raises what `discover`, `make_plan` and `settle_locks` raise."""
+    """Read the stack and plan, under the stack's policy; `shared` has reads for several stacks.
+
+    Raises what `discover`, `make_plan` and `settle_locks` raise.
+    """
     discovery = await discover(
-        aws, kinds, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy
+        aws,
+        kinds,
+        target.stack,
+        target.desired,
+        account_ids=target.account_ids,
+        everything=target.destroy,
+        shared=shared,
     )
     options = replace(options, destroy=target.destroy, policy=target.policy)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -23,14 +23,9 @@ class Correction:
     care: Mapping[str, Care] = field(default_factory=lambda: dict(DEFAULTS))
     sightings: int = 1
 
-    def of(self, address: str, action: str) -> Care:
-        """What is done about a difference: what is said of its address counts most, then of its kind, then of the action.
-
-        An address may be that of an instance group (`instance.web`), or of what carries it as a member.
-        """
-        kind, _, name = address.partition(".")
-        group = f"{kind}.{name.rpartition('-')[0]}" if kind == "instance" else address
-        for key in (address, group, kind, action):
+    def of(self, names: Iterable[str], action: str) -> Care:
+        """What is done about a difference: what is said of its names counts, the first of them most, then the action."""
+        for key in (*names, action):
             if key in self.care:
                 return self.care[key]
         return "report"

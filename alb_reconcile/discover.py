@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.kind import Desired, Kind
+    from alb_reconcile.shared import Shared
     from alb_reconcile.values import Address
 
 
@@ -46,12 +47,14 @@ async def discover(
     *,
     account_ids: Collection[str] = (),
     everything: bool = False,
+    shared: Shared | None = None,
 ) -> Discovery:
-    """Read the stack. `everything` looks at all target groups of the account, as destroy must.
+    """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read
+    for several stacks.
 
     Raises RefusedError in an account other than `account_ids`, if there are any.
     """
-    reader = Reader(aws, stack, desired, everything=everything)
+    reader = Reader(aws, stack, desired, everything=everything, shared=shared)
     elsewhere = asyncio.ensure_future(_foreign(reader))
     own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in kinds.items()}
     identity = asyncio.ensure_future(_account(aws, account_ids))

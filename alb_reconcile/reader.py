@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile import tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.kind import field_names, references
+from alb_reconcile.shared import TAG_BATCH, read_tags
 from alb_reconcile.values import Address
 
 if TYPE_CHECKING:
@@ -15,23 +16,30 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.kind import Desired
-
-_TAG_BATCH = 20
+    from alb_reconcile.shared import Shared
 
 
 class Reader:
     """What one discovery has read of one stack so far.
 
-    `everything` reads the tags of all target groups, not only of those that may be the stack's.
+    `everything` reads the tags of all target groups, not only of those that may be the stack's. `shared` has what was
+    read for other stacks too.
     """
 
     def __init__(
-        self, aws: Aws, stack: str, desired: Mapping[Address, Desired], *, everything: bool = False
+        self,
+        aws: Aws,
+        stack: str,
+        desired: Mapping[Address, Desired],
+        *,
+        everything: bool = False,
+        shared: Shared | None = None,
     ) -> None:
         self.aws = aws
         self.stack = stack
         self.desired = desired
         self.everything = everything
+        self.shared = shared
         self._tasks: dict[tuple[str, str], asyncio.Task[Any]] = {}
 
     async def once(self, name: str, key: str, read: Callable[[], Awaitable[Any]]) -> Any:
@@ -48,6 +56,8 @@ class Reader:
 
     async def tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
         """EC2 resources that carry the stack's tag."""
+        if self.shared is not None:
+            return await self.shared.tagged(operation, key, self.stack)
         filters = [{"Name": f"tag:{tags.STACK}", "Values": [self.stack]}]
         found: list[dict[str, Any]] = await self.once(
             operation, "", lambda: self.aws.pages("ec2", operation, key, Filters=filters)
@@ -69,11 +79,7 @@ class Reader:
         return list(await self.once("target groups", "", self._target_groups))
 
     async def _load_balancers(self) -> list[dict[str, Any]]:
-        found = await self.once(
-            "all load balancers",
-            "",
-            lambda: self.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
-        )
+        found = await self._all_load_balancers()
         found = [item for item in found if item.get("Type", "application") == "application"]
         for item in found:
             if self._may_be_ours(item["LoadBalancerName"]):
@@ -90,27 +96,24 @@ class Reader:
             if item["TargetGroupArn"] in tagged
         ]
 
+    async def _all_load_balancers(self) -> list[dict[str, Any]]:
+        return await self._all("describe_load_balancers", "LoadBalancers")
+
     async def _all_target_groups(self) -> list[dict[str, Any]]:
-        return list(
-            await self.once(
-                "all target groups",
-                "",
-                lambda: self.aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
-            )
-        )
+        return await self._all("describe_target_groups", "TargetGroups")
+
+    async def _all(self, operation: str, key: str) -> list[dict[str, Any]]:
+        """What the whole account has, whosever it is."""
+        if self.shared is not None:
+            return list(await self.shared.once(operation, lambda aws: aws.pages("elbv2", operation, key)))
+        return list(await self.once(operation, "", lambda: self.aws.pages("elbv2", operation, key)))
 
     async def _tags_of_both(self) -> dict[str, dict[str, str]]:
         return dict(await self.once("tags", "both", self._read_tags_of_both))
 
     async def _read_tags_of_both(self) -> dict[str, dict[str, str]]:
         balancers, groups, vpcs = await asyncio.gather(
-            self.once(
-                "all load balancers",
-                "",
-                lambda: self.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
-            ),
-            self._all_target_groups(),
-            self.vpc_ids(),
+            self._all_load_balancers(), self._all_target_groups(), self.vpc_ids()
         )
         arns = [
             item["LoadBalancerArn"] for item in balancers if item.get("Type", "application") == "application"
@@ -140,24 +143,13 @@ class Reader:
 
     async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
         """The tags of ELBv2 resources, 20 a call; of those that are gone meanwhile, none."""
-        batches = [arns[start : start + _TAG_BATCH] for start in range(0, len(arns), _TAG_BATCH)]
+        if self.shared is not None:
+            return await self.shared.elb_tags(arns)
+        batches = [arns[start : start + TAG_BATCH] for start in range(0, len(arns), TAG_BATCH)]
         found: dict[str, dict[str, str]] = {}
-        for part in await asyncio.gather(*map(self._tag_batch, batches)):
+        for part in await asyncio.gather(*(read_tags(self.aws, batch) for batch in batches)):
             found |= part
         return found
-
-    async def _tag_batch(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
-        try:
-            answer = await self.aws.call("elbv2", "describe_tags", ResourceArns=list(arns))
-        except AwsError as error:
-            if not error.code.endswith("NotFound"):
-                raise
-            if len(arns) == 1:
-                return {}
-            # a batch fails whole when one of its resources is gone
-            parts = await asyncio.gather(*(self._tag_batch([arn]) for arn in arns))
-            return {arn: found for part in parts for arn, found in part.items()}
-        return {item["ResourceArn"]: tags.from_list(item["Tags"]) for item in answer["TagDescriptions"]}
 
     async def listeners(self, load_balancer: str) -> list[dict[str, Any]]:
         """A load balancer's listeners with their tags under `Tags`."""

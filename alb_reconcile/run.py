@@ -122,6 +122,8 @@ class Run:
     aws: Aws
     stack: str
     ids: dict[Address, str] = field(default_factory=dict)
+    applied: str = ""
+    """What the tag of that name is to say."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
     watches: dict[str, Watch] = field(default_factory=dict)
@@ -135,7 +137,11 @@ class Run:
 
     def tag_list(self, desired: Desired) -> list[dict[str, str]]:
         """The tags for a create call."""
-        return tags.to_list(tags.tags_of(desired, self.stack))
+        made = tags.tags_of(desired, self.stack)
+        # a launch is repeated with the very same tags, so what other entries say stays out of it
+        if self.applied and desired.state.kind != "instance":
+            made[tags.APPLIED] = self.applied
+        return tags.to_list(made)
 
     def tag_specification(self, resource_type: str, desired: Desired) -> list[dict[str, Any]]:
         """The same for EC2."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.values import Address
+from alb_reconcile.values import Address, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +23,11 @@ IMAGE: Final = "alb-reconcile:image"
 USER_DATA: Final = "alb-reconcile:user-data"
 PREVENT_DESTROY: Final = "alb-reconcile:prevent-destroy"
 ADOPTED: Final = "alb-reconcile:adopted"
+APPLIED: Final = "alb-reconcile:applied"
+"""A digest of the whole spec that was applied last: while the spec says the same, what is missing was there, and somebody
+took it."""
+IGNORE_UNTIL: Final = "alb-reconcile:ignore-until"
+"""Set by hand in an emergency: until that time `sync` leaves the resource as it is."""
 
 
 def tags_of(desired: Desired, stack: str) -> dict[str, str]:
@@ -42,6 +47,11 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
 def spec_tag(desired: Desired) -> str:
     """The digest of the declared properties, and a code for each of them, in the 256 characters that a tag has."""
     return " ".join([desired.spec_digest, *sorted(_code(path) for path in desired.declared)])[:256].strip()
+
+
+def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
+    """A digest of what a spec wants, variables filled in; the order of its entries doesn't matter."""
+    return digest(sorted([str(address), item.spec_digest] for address, item in desired.items()))
 
 
 def no_longer_declared(desired: Desired, tag: str, candidates: Iterable[str]) -> list[str]:

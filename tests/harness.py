@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,16 @@ import yaml
 
 from alb_reconcile.apply import Event, Outcome, apply_plan
 from alb_reconcile.aws import Aws, BotoTransport, Response
+from alb_reconcile.bookkeeping import keep_books
 from alb_reconcile.converge import Target, look, verify, wait_until_serving
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.plan.model import Plan
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.run import Run
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from alb_reconcile.shared import Shared
 from alb_reconcile.spec.stack import Stack, parse_stack
+from alb_reconcile.sync import Ending, Ways, sync_stack
 from tests.virtual import run_virtually
 
 REGION = "us-east-1"
@@ -153,6 +158,7 @@ class World:
             if not result.failures:
                 discovery, result.rest = await verify(aws, load_kinds(), target)
                 if not destroy:
+                    await keep_books(aws, target.stack, target.desired, discovery)
                     result.problems = await wait_until_serving(run, discovery, timeout, lambda _: None)
             return result
 
@@ -168,6 +174,24 @@ class World:
         assert not result.problems, result.problems
         return result
 
+    def sync(
+        self,
+        spec: Spec,
+        *,
+        apply_changes: bool = False,
+        now: datetime | None = None,
+        meanwhile: Callable[[Event], None] = lambda _: None,
+    ) -> Ending:
+        """One stack's part of a round of `sync`. `meanwhile` is told each event."""
+        target = _target(spec, destroy=False)
+
+        async def main(aws: Aws) -> Ending:
+            ways = Ways(asyncio.Semaphore(1), apply_changes, now=lambda: now or datetime.now(UTC))
+            return await sync_stack(aws, target, ways, Shared(aws, [target.stack]), meanwhile)
+
+        ending: Ending = self._run(main)
+        return ending
+
     def destroy(self, spec: Spec, **options: Any) -> Result:
         """Destroy the stack; nothing may be left to do."""
         return self.converge(spec, destroy=True, **options)
@@ -177,7 +201,7 @@ def _target(spec: Spec, *, destroy: bool) -> Target:
     stack = load(spec)
     return Target(
         stack.name, REGION, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
-        policy=stack.policy,
+        policy=stack.policy, sync=stack.sync,
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile import tags
 from alb_reconcile.apply import Event, Outcome, apply_plan
 from alb_reconcile.blockers import find_blockers
+from alb_reconcile.bookkeeping import keep_books
 from alb_reconcile.commands.holding import hold
-from alb_reconcile.commands.recording import Story, recorded
+from alb_reconcile.commands.recording import Story, recorded, settings_of
 from alb_reconcile.commands.session import (
     confirm,
     default_region,
@@ -25,6 +26,7 @@ from alb_reconcile.converge import Target, look, verify, wait_until_serving
 from alb_reconcile.discover import discover
 from alb_reconcile.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.plan.causes import find_causes
 from alb_reconcile.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.reader import Reader
@@ -82,7 +84,7 @@ def apply(args: argparse.Namespace) -> ExitCode:
 async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
     options = Options(allow=args.allow)
     async with (
-        recorded(aws, target, "apply", args) as story,
+        recorded(aws, target, "apply", settings_of(args), sandbox=args.sandbox) as story,
         hold(
             aws,
             target,
@@ -92,7 +94,7 @@ async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
             complain,
         ) as (discovery, made),
     ):
-        story.plan = made
+        story.plan, story.causes = made, find_causes(made, target.desired, discovery)
         story.code = await _reach(aws, target, args, discovery, story)
     return story.code
 
@@ -122,6 +124,7 @@ async def _reach(
                 )
             )
             return ExitCode.FAILED
+    await keep_books(aws, target.stack, target.desired, discovery)
     progress = Progress(style, speed=run.aws.speed)
     problems = await wait_until_serving(run, discovery, args.timeout, progress.waiting)
     for problem in problems:
@@ -151,7 +154,7 @@ def destroy(args: argparse.Namespace) -> ExitCode:
 
 async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
     async with (
-        recorded(aws, target, "destroy", args) as story,
+        recorded(aws, target, "destroy", settings_of(args), sandbox=args.sandbox) as story,
         hold(
             aws,
             target,

@@ -3,41 +3,64 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from alb_reconcile.apply import Outcome
 from alb_reconcile.errors import ExitCode
-from alb_reconcile.plan.model import Plan
+from alb_reconcile.plan.model import Plan, Step
 from alb_reconcile.record.logbook import Logbook, place_name, result_of
+from alb_reconcile.record.model import Record
 from alb_reconcile.record.settings import leave, read_settings
 from alb_reconcile.render.console import complain
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.converge import Target
     from alb_reconcile.record.model import Result
+    from alb_reconcile.record.settings import Settings
 
 
 @dataclass
 class Story:
-    """A run as it goes: whoever runs writes down the plan, what came of it, and the exit code."""
+    """A run as it goes: whoever runs writes down the plan, what came of it, and the exit code.
+
+    `withheld` has a reason by key for each step that waits for a person, `left` those of them that aren't in `plan`.
+    `record` is there in the end.
+    """
 
     book: Logbook
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
     code: ExitCode = ExitCode.OK
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[Step, ...] = ()
+    causes: Mapping[str, str] = field(default_factory=dict)
+    record: Record | None = None
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Where runs leave something, by the options and the environment. Raises UsageError, RecordError."""
+    return read_settings(os.environ, state_dir=args.state_dir, metrics_file=args.metrics_file)
 
 
 @asynccontextmanager
-async def recorded(aws: Aws, target: Target, command: str, args: argparse.Namespace) -> AsyncIterator[Story]:
-    """Leave a record of the run within, however it ends. Raises UsageError, RecordError before it begins."""
-    settings = read_settings(os.environ, state_dir=args.state_dir, metrics_file=args.metrics_file)
-    place = place_name(aws.endpoint, sandbox=args.sandbox)
+async def recorded(
+    aws: Aws,
+    target: Target,
+    command: str,
+    settings: Settings,
+    *,
+    sandbox: bool = False,
+    say: Callable[[str], None] = complain,
+) -> AsyncIterator[Story]:
+    """Leave a record of the run within, however it ends."""
+    place = place_name(aws.endpoint, sandbox=sandbox)
     book = Logbook(
         command, target.stack, target.region, mask=settings.mask, spec_file=target.spec_file,
         wish=target.desired, place=place,
@@ -53,16 +76,18 @@ async def recorded(aws: Aws, target: Target, command: str, args: argparse.Namesp
         story.code = getattr(raised, "exit_code", ExitCode.FAILED)
         raise
     finally:
-        record = book.close(
+        story.record = book.close(
             result, story.code, account=aws.known_account, plan=story.plan, outcomes=story.outcomes,
-            calls=aws.calls, error=error,
+            withheld=story.withheld, withheld_steps=story.left, causes=story.causes, calls=aws.calls, error=error,
         )  # fmt: skip
-        await leave(record, settings, complain)
+        await leave(story.record, settings, say)
 
 
 def _result(story: Story) -> Result:
     if story.code is ExitCode.OK:
-        return "in order" if story.plan is None or story.plan.is_empty else "corrected"
+        return "corrected" if any(item.how == "done" for item in story.outcomes) else "in order"
+    if story.code is ExitCode.CHANGES:
+        return "left"
     if story.code is ExitCode.REFUSED:
         return "refused"
     return "interrupted" if story.code is ExitCode.INTERRUPTED else "failed"

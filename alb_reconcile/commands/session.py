@@ -32,14 +32,7 @@ def load_stacks(args: argparse.Namespace) -> list[Stack]:
     loaded: list[Stack] = []
     seen: dict[tuple[str, str | None], str] = {}
     for file in args.specs:
-        stack = load_stack(file, args.set, args.region)
-        if stack.region is None:
-            region = default_region(args)
-            if region is None:
-                raise UsageError(
-                    f"{file} names no region: add region: to it, give --region, or set AWS_REGION"
-                )
-            stack = load_stack(file, args.set, region)
+        stack = load_with_region(args, file)
         refuse_twins(stack, seen)
         for warning in stack.warnings:
             complain(warning.render(file))
@@ -51,6 +44,17 @@ def load_further_policy(args: argparse.Namespace) -> Policy:
     """What `--policy` adds to the specs' own. Raises SpecError."""
     file = getattr(args, "policy", None)  # of some commands only
     return load_policy(file, args.set) if file else Policy()
+
+
+def load_with_region(args: argparse.Namespace, file: str) -> Stack:
+    """One spec, in a region. Raises SpecError, UsageError."""
+    stack = load_stack(file, args.set, args.region)
+    if stack.region is not None:
+        return stack
+    region = default_region(args)
+    if region is None:
+        raise UsageError(f"{file} names no region: add region: to it, give --region, or set AWS_REGION")
+    return load_stack(file, args.set, region)
 
 
 def default_region(args: argparse.Namespace) -> str | None:

@@ -14,6 +14,7 @@ from alb_reconcile.options.values import (
     Assignment,
     Detour,
     duration,
+    interval,
     number,
     port,
     positive,
@@ -137,6 +138,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_allow(command)
     _add_policy(command)
 
+    _add_sync(add)
+
     command = add("status", "reconcile.status", "show each resource, the health of the targets and the URLs")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--format", choices=("text", "json"), default="text")
@@ -188,6 +191,44 @@ def _add_sandbox(commands: Any) -> None:
                 action="store_true",
                 help="answer AWS's API only: no requests are carried, no instance runs, health goes by the clock",
             )
+
+
+def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    command = add("sync", "sync.sync", "correct drift unattended, of one stack or many; tell what is left")
+    command.add_argument(
+        "places", nargs="+", metavar="SPEC|DIRECTORY|GLOB", help="specs, folders of specs, quoted patterns"
+    )
+    command.add_argument(
+        "--apply-changes",
+        action="store_true",
+        help="apply a spec that was changed too, as far as sync: lets it",
+    )
+    command.add_argument(
+        "--every",
+        type=interval,
+        metavar="5m",
+        help="go on for ever, a round each 5 minutes; SIGHUP begins one now",
+    )
+    command.add_argument(
+        "--parallel",
+        type=number(1, 64),
+        default=8,
+        metavar="N",
+        help="stacks that are changed at once (default 8)",
+    )
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "-q", "--quiet", action="store_true", help="say nothing of what is in order, as cron likes it"
+    )
+    command.add_argument(
+        "--timeout",
+        type=duration,
+        default=900,
+        metavar="15m",
+        help="how long to wait until a corrected stack serves",
+    )
+    _add_lock(command)
+    _add_record(command)
 
 
 def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:

@@ -102,6 +102,13 @@ def sigmas(text: str) -> float:
     return float(text)
 
 
+def interval(text: str) -> int:
+    found = duration(text)
+    if found < 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is shorter than 10s")
+    return found
+
+
 def duration(text: str) -> int:
     try:
         return parse_duration(text)

@@ -63,6 +63,8 @@ class Plan:
     """What there is: the stack's resources, and strangers inside of them."""
     desired: Mapping[Address, Desired] = field(default_factory=dict)
     """What the spec wants."""
+    applied: str = ""
+    """The digest of the whole spec."""
     names: Mapping[str, Address] = field(default_factory=dict)
     """Addresses by physical id, for the reader."""
     total: int = 0

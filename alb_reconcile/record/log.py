@@ -35,11 +35,11 @@ def tell(event: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
 
 
 def configure_logs(
-    write: Callable[[str], None], *, terminal: bool, mask: Mask, verbose: bool = False
+    write: Callable[[str], None], *, terminal: bool, mask: Mask, verbose: bool = False, quiet: bool = False
 ) -> None:
     """Have all log lines written by `write`, each without its line end: readable on a terminal, else as JSON.
 
-    Those of libraries too, from warnings on. Called again, it replaces what it did before. Without it nothing of this
+    `quiet`: warnings and errors only. Those of libraries too, from warnings on. Called again, it replaces what it did before. Without it nothing of this
     program's is logged.
     """
     root = logging.getLogger()
@@ -47,7 +47,7 @@ def configure_logs(
         root.removeHandler(handler)
     root.addHandler(_Lines(write, terminal, mask))
     root.setLevel(logging.WARNING)  # below that, HTTP clients write whole URLs
-    _LOG.setLevel(logging.DEBUG if verbose else logging.INFO)
+    _LOG.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 class _Lines(logging.Handler):

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from alb_reconcile import __version__
+from alb_reconcile import __version__, tags
 from alb_reconcile.errors import AwsError, HeldError, InterruptedRun, RefusedError
 from alb_reconcile.record.model import Record, Result, StepRecord
-from alb_reconcile.values import Address, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from alb_reconcile.kind import Desired
     from alb_reconcile.plan.model import Plan, Step
     from alb_reconcile.record.mask import Mask
+    from alb_reconcile.values import Address
 
 
 class Logbook:
@@ -46,7 +46,7 @@ class Logbook:
     ) -> None:
         self.run = uuid.uuid4().hex
         self._command, self._stack, self._region, self._place = command, stack, region, place
-        self._spec_file, self._spec_digest = spec_file, digest_of(wish) if wish else ""
+        self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(wish) if wish else ""
         self._mask, self._now = mask, now
         self._started, self._began = now(), time.monotonic()
         self._seconds: dict[str, float] = {}
@@ -121,6 +121,7 @@ class Logbook:
             seconds=round(self._seconds.get(step.key, 0.0), 3),
             id=self._line(self._made.get(step.key) or step.id or ""),
             reason=self._line(reason or ""),
+            paths=self._line(", ".join(change.path for change in step.changes)),
             **self._failure(outcome.error if outcome else None),
         )
 
@@ -148,11 +149,6 @@ def result_of(error: BaseException) -> Result:
 def place_name(endpoint: str, *, sandbox: bool = False) -> str:
     """What records call the place of a run: empty for AWS's own endpoints, else the sandbox or a host with its port."""
     return "sandbox" if sandbox else urlsplit(endpoint).netloc.rpartition("@")[2] if endpoint else ""
-
-
-def digest_of(wish: Mapping[Address, Desired]) -> str:
-    """A digest of what a spec wants, variables filled in; the order of its entries doesn't matter."""
-    return digest(sorted([str(address), item.spec_digest] for address, item in wish.items()))
 
 
 def iso(moment: float) -> str:

@@ -23,7 +23,7 @@ class StepRecord:
 
     `how`: done, failed, skipped, interrupted, withheld, or planned where the run didn't get that far. `cause`: drift if
     the account had moved, spec if the spec had, empty where it wasn't told. `code` and `request_id` are AWS's.
-    `reason`: why it was withheld.
+    `reason`: why it was withheld. `paths`: the properties that differ, with commas between them.
     """
 
     key: str
@@ -36,6 +36,7 @@ class StepRecord:
     error: str = ""
     request_id: str = ""
     reason: str = ""
+    paths: str = ""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class _Builder:
             fields["user_data"] = UserData.of(entry["user_data"].encode())
         if fields["state"] == "any":
             del fields["state"]
-        own_digest = digest([{**entry, "count": None}, str(fields.get("user_data"))])
+        own_digest = digest([{**self._declared(entry), "count": None}, str(fields.get("user_data"))])
         for number in range(1, entry.get("count", 1) + 1):
             name_tag = (
                 f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
@@ -208,7 +208,7 @@ class _Builder:
     ) -> None:
         """A resource that carries tags: an entry of its own in the file."""
         name = entry.get("name") or f"{self.stack}-{address.name}"
-        own = {key: value for key, value in entry.items() if key not in nested}
+        own = {key: value for key, value in self._declared(entry).items() if key not in nested}
         self.resources[address] = Desired(
             address=address,
             state=state,
@@ -218,6 +218,10 @@ class _Builder:
             spec_digest=spec_digest or digest(own),
             declared=_paths({key: value for key, value in own.items() if value is not None}),
         )
+
+    def _declared(self, entry: Entry) -> Entry:
+        """An entry with what the stack says of all of them."""
+        return {**entry, "tags": {**self.tags, **entry.get("tags", {})}} if self.tags else entry
 
     def _add_member(self, address: Address, carrier: Address, entry: Entry, state: Kind) -> None:
         """A resource without tags: a collection of an entry, or a member of one."""

@@ -151,3 +151,33 @@ def test_steps_that_need_it_can_be_found_without_being_allowed(hand: Hand) -> No
     assert locked == dict.fromkeys(
         (f"delete:{old}", f"replace:{old}"), f"{WEB_1} ({hand[WEB_1]}) has termination protection"
     )
+
+
+def test_sync_lifts_nothing_and_says_so(hand: Hand) -> None:
+    spec = edited(demo(), ON, False)
+    hand.make(spec)
+    protect(hand, PUBLIC)
+    before = hand.world.strict.inventory()
+    ending = hand.world.sync(spec)
+    assert list(ending.selection.withheld.values()) == [
+        f"{PUBLIC} ({hand[PUBLIC]}) would lose its deletion protection"
+    ]
+    assert hand.world.strict.inventory() == before
+
+
+def test_sync_keeps_to_the_policy(hand: Hand) -> None:
+    spec = {**demo(), "policy": {"never_delete": ["instance"], "max_touched": "10%"}}
+    spec["sync"] = {"correct": ["create", "update", "replace", "delete"]}
+    hand.make(spec, allow={"touch": 20})
+    for group in ("security_group.web", "security_group.load-balancer"):
+        hand.ec2.create_tags(Resources=[hand[group]], Tags=[{"Key": "service", "Value": "other"}])
+    told = set(hand.world.sync(spec).selection.withheld.values())
+    assert told == {
+        (
+            "beyond a limit: max_touched is 10%, and the plan changes, replaces or deletes 2 of the stack's 12 resources; "
+            "allow it once with --allow touch=2"
+        )
+    }
+    hand.make(spec, allow={"touch": 2})
+    hand.ec2.create_tags(Resources=[hand["security_group.web"]], Tags=[{"Key": "service", "Value": "other"}])
+    assert not hand.world.sync(spec).selection.withheld

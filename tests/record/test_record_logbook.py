@@ -17,10 +17,11 @@ import pytest
 from alb_reconcile.cli import main
 from alb_reconcile.errors import HeldError, InterruptedRun, PlanError, RefusedError, UsageError
 from alb_reconcile.record.history import read_history, write_history
-from alb_reconcile.record.logbook import Logbook, digest_of, place_name, result_of
+from alb_reconcile.record.logbook import Logbook, place_name, result_of
 from alb_reconcile.record.mask import Mask
 from alb_reconcile.record.model import Record
 from alb_reconcile.record.settings import leave, read_settings
+from alb_reconcile.tags import spec_digest_of
 from tests.harness import demo, load, world
 from tests.record.receiver import receiving
 from tests.record.records import FAILED, UPDATE, corrected, failed, left, made
@@ -54,7 +55,7 @@ class TestLogbook:
         assert vpc.id.startswith("vpc-")
         assert any(step.seconds > 1 for step in record.steps)
         assert record.calls["create_vpc"] == 1
-        assert record.spec_digest == digest_of(load(spec).desired)
+        assert record.spec_digest == spec_digest_of(load(spec).desired)
         assert record.user
         assert Record.from_json(record.to_json()) == record
 
@@ -106,10 +107,10 @@ class TestLogbook:
 
     def test_the_digest_is_of_what_is_wanted(self) -> None:
         spec = demo()
-        before = digest_of(load(spec).desired)
-        assert digest_of(load(dict(reversed(spec.items()))).desired) == before
+        before = spec_digest_of(load(spec).desired)
+        assert spec_digest_of(load(dict(reversed(spec.items()))).desired) == before
         spec["vpcs"]["main"]["enable_dns_hostnames"] = False
-        assert digest_of(load(spec).desired) != before
+        assert spec_digest_of(load(spec).desired) != before
 
     def test_a_clock_that_jumps(self) -> None:
         moments = iter([1_795_489_200.0, 1_000_000_000.0])

@@ -1,0 +1,20 @@
+"""A stack in a fresh account, and somebody who changes it by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness import world
+from tests.kinds.hand import Hand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def hand() -> Iterator[Hand]:
+    """Somebody in a fresh account."""
+    with world() as fresh:
+        yield Hand(fresh)

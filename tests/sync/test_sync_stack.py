@@ -1,0 +1,376 @@
+"""What an unattended run corrects, what it leaves to a person, and how it tells drift from a changed spec."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile import tags
+from tests.harness import READS, Spec, demo
+from tests.kinds.hand import LINUX_1, LINUX_2, Hand
+
+if TYPE_CHECKING:
+    from alb_reconcile.apply import Event
+    from alb_reconcile.sync import Ending
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def left(ending: Ending) -> dict[str, str]:
+    """What waits for a person: address and cause."""
+    selection = ending.selection
+    return {str(step.address): selection.causes[step.key] for step in selection.left if step.part_of is None}
+
+
+def done(ending: Ending) -> dict[str, str]:
+    """What was done: address and cause."""
+    causes = ending.acted.causes if ending.acted else {}
+    return {str(item.step.address): causes[item.step.key] for item in ending.outcomes if item.how == "done"}
+
+
+def writes(hand: Hand) -> list[str]:
+    return [name for name, _ in hand.world.log if not name.startswith(READS)]
+
+
+def with_image(spec: Spec, image: str) -> Spec:
+    changed = copy.deepcopy(spec)
+    changed["instances"]["web"]["image_id"] = image
+    return changed
+
+
+@pytest.fixture
+def spec(hand: Hand) -> Spec:
+    found = with_image(demo(), LINUX_1)
+    found["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
+        "soon": {
+            "priority": 10,
+            "conditions": [{"path_pattern": "/v2/*"}],
+            "action": {"fixed_response": {"status_code": 503}},
+        }
+    }
+    hand.make(found)
+    return found
+
+
+class TestDrift:
+    """The account has moved: what is made and changed is corrected, the rest waits."""
+
+    def test_nothing_to_do_changes_nothing(self, hand: Hand, spec: Spec) -> None:
+        ending = hand.world.sync(spec)
+        assert (left(ending), done(ending), ending.is_failed) == ({}, {}, False)
+        assert writes(hand) == []
+
+    def test_a_deleted_listener_is_made_again(self, hand: Hand, spec: Spec) -> None:
+        hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        ending = hand.world.sync(spec)
+        assert done(ending) == {"listener.public/http": "drift", "rule.public/http/soon": "drift"}
+        assert left(ending) == {}
+        assert hand.world.plan(spec).is_empty
+
+    def test_a_terminated_instance_is_made_again(self, hand: Hand, spec: Spec) -> None:
+        hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+        hand.wait(120)
+        ending = hand.world.sync(spec)
+        assert done(ending)["instance.web-1"] == "drift"
+        assert hand.world.plan(spec).is_empty
+
+    def test_changed_and_stray_rules_are_corrected(self, hand: Hand, spec: Spec) -> None:
+        hand.ec2.authorize_security_group_ingress(
+            GroupId=hand["security_group.web"],
+            IpPermissions=[
+                {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+            ],
+        )
+        assert done(hand.world.sync(spec)) == {"security_group_rules.web": "drift"}
+        assert hand.world.plan(spec).is_empty
+
+    def test_a_stray_listener_waits(self, hand: Hand, spec: Spec) -> None:
+        """Deleting is left to a person, and until then told each time."""
+        hand.elb.create_listener(
+            LoadBalancerArn=hand["load_balancer.public"],
+            Protocol="HTTP",
+            Port=8080,
+            DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
+        )
+        for _ in range(2):
+            ending = hand.world.sync(spec)
+            assert list(left(ending).values()) == ["drift"]
+            assert writes(hand) == []
+
+    def test_a_stopped_instance_waits_and_its_neighbour_is_corrected(self, hand: Hand, spec: Spec) -> None:
+        hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
+        hand.changed_tags("ec2", hand["instance.web-2"], {"Name": "other"})
+        hand.wait(120)
+        ending = hand.world.sync(spec)
+        assert left(ending) == {"instance.web-1": "drift"}
+        assert done(ending) == {"instance.web-2": "drift"}
+
+    def test_a_stray_target_waits_since_it_would_be_drained(self, hand: Hand, spec: Spec) -> None:
+        stranger = hand.stranger_in(hand["subnet.public-a"])
+        hand.elb.register_targets(
+            TargetGroupArn=hand["target_group.web"], Targets=[{"Id": stranger, "Port": 80}]
+        )
+        ending = hand.world.sync(spec)
+        assert list(left(ending).values()) == ["drift"]
+        assert "deregister_targets" not in writes(hand)
+
+    def test_what_a_missing_thing_needs_comes_first(self, hand: Hand, spec: Spec) -> None:
+        """A load balancer and its listener, gone."""
+        hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])
+        hand.wait(300)
+        ending = hand.world.sync(spec)
+        assert done(ending) == dict.fromkeys(
+            ("load_balancer.public", "listener.public/http", "rule.public/http/soon"), "drift"
+        )
+        assert not ending.problems
+
+
+class TestChangedSpec:
+    """The spec has moved: that is for `apply`, or for --apply-changes."""
+
+    def test_a_new_entry_waits(self, hand: Hand, spec: Spec) -> None:
+        spec["load_balancers"]["public"]["listeners"]["extra"] = {
+            "protocol": "HTTP", "port": 8080, "default_action": {"forward": "web"},
+        }  # fmt: skip
+        ending = hand.world.sync(spec)
+        assert left(ending) == {"listener.public/extra": "spec"}
+        assert set(ending.selection.withheld.values()) == {"spec not applied"}
+        assert writes(hand) == []
+        assert done(hand.world.sync(spec, apply_changes=True)) == {"listener.public/extra": "spec"}
+        assert hand.world.sync(spec).selection.plan.is_empty
+
+    def test_more_instances_wait_with_their_registrations(self, hand: Hand, spec: Spec) -> None:
+        spec["instances"]["web"]["count"] = 3
+        assert left(hand.world.sync(spec)) == {
+            "instance.web-3": "spec",
+            "registration.web/web-3:80": "spec",
+        }
+
+    def test_fewer_instances_wait_with_their_registrations(self, hand: Hand, spec: Spec) -> None:
+        spec["instances"]["web"]["count"] = 1
+        assert left(hand.world.sync(spec)) == {
+            "instance.web-2": "spec",
+            "registration.web/web-2:80": "spec",
+        }
+        assert writes(hand) == []
+
+    def test_a_roll_waits_whole(self, hand: Hand, spec: Spec) -> None:
+        ending = hand.world.sync(with_image(spec, LINUX_2))
+        assert set(left(ending).values()) == {"spec"}
+        assert writes(hand) == []
+
+    def test_a_roll_isnt_applied_even_with_apply_changes_unless_replacing_is_allowed(
+        self, hand: Hand, spec: Spec
+    ) -> None:
+        changed = with_image(spec, LINUX_2)
+        assert hand.world.sync(changed, apply_changes=True).outcomes == ()
+        changed["sync"] = {"correct": ["replace"]}
+        ending = hand.world.sync(changed, apply_changes=True)
+        assert not ending.is_failed
+        assert left(ending) == {}
+        assert hand.world.plan(changed).is_empty
+
+    def test_drift_elsewhere_is_corrected_beside_it(self, hand: Hand, spec: Spec) -> None:
+        """A changed entry holds nothing up but itself, and what is drift stays drift."""
+        hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+        spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
+        ending = hand.world.sync(spec)
+        assert done(ending) == {"vpc.main": "drift"}
+        assert left(ending) == {"target_group.web": "spec"}
+
+    def test_missing_things_wait_while_a_change_isnt_applied(self, hand: Hand, spec: Spec) -> None:
+        """They would be made as nobody has applied it yet."""
+        spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
+        hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        missing = ("target_group.web", "listener.public/http", "rule.public/http/soon")
+        assert left(hand.world.sync(spec)) == dict.fromkeys(missing, "spec")
+
+    def test_a_terminated_instance_of_a_changed_group_waits(self, hand: Hand, spec: Spec) -> None:
+        """It must not come back as another version than its neighbour."""
+        hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+        hand.wait(120)
+        ending = hand.world.sync(with_image(spec, LINUX_2))
+        assert left(ending)["instance.web-1"] == "spec"
+        assert done(ending) == {}
+
+    def test_tags_of_the_whole_stack_are_the_specs(self, hand: Hand, spec: Spec) -> None:
+        spec["tags"] = {"service": "renamed"}
+        ending = hand.world.sync(spec)
+        assert set(left(ending).values()) == {"spec"}
+        assert done(ending) == {}
+
+    def test_a_removed_entry_waits(self, hand: Hand, spec: Spec) -> None:
+        del spec["load_balancers"]["public"]["listeners"]["http"]["rules"]
+        ending = hand.world.sync({**spec, "sync": {"correct": ["delete"]}})
+        assert left(ending) == {"rule.public/http/soon": "spec"}
+
+    def test_a_stack_that_was_never_applied_waits(self, hand: Hand) -> None:
+        ending = hand.world.sync(demo())
+        assert set(left(ending).values()) == {"spec"}
+        assert writes(hand) == []
+
+    def test_a_destroyed_stack_stays_destroyed(self, hand: Hand, spec: Spec) -> None:
+        """Instances are shown for an hour after their end."""
+        hand.world.destroy(spec)
+        ending = hand.world.sync(spec)
+        assert set(left(ending).values()) == {"spec"}
+        assert writes(hand) == []
+
+    def test_a_change_without_a_difference_is_known_as_applied(self, hand: Hand, spec: Spec) -> None:
+        """`apply` writes it down, so that later drift is drift."""
+        spec["target_groups"]["web"]["min_healthy"] = 1
+        hand.make(spec)
+        assert writes(hand).count("add_tags") == 1
+        hand.make(spec)
+        assert writes(hand) == []
+        hand.elb.modify_target_group(TargetGroupArn=hand["target_group.web"], HealthCheckPath="/other")
+        assert done(hand.world.sync(spec)) == {"target_group.web": "drift"}
+
+
+class TestWord:
+    """`sync:` in the spec."""
+
+    def test_a_kind_is_only_reported(self, hand: Hand, spec: Spec) -> None:
+        hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        ending = hand.world.sync({**spec, "sync": {"report": ["listener"]}})
+        assert left(ending) == {"listener.public/http": "drift", "rule.public/http/soon": "drift"}
+
+    def test_an_address_outranks_its_kind(self, hand: Hand, spec: Spec) -> None:
+        hand.changed_tags("ec2", hand["subnet.public-a"], {"Name": "other"})
+        hand.changed_tags("ec2", hand["subnet.public-b"], {"Name": "other"})
+        words = {"report": ["subnet"], "correct": ["subnet.public-a"]}
+        ending = hand.world.sync({**spec, "sync": words})
+        assert done(ending) == {"subnet.public-a": "drift"}
+        assert left(ending) == {"subnet.public-b": "drift"}
+
+    def test_what_is_ignored_is_neither_done_nor_told(self, hand: Hand, spec: Spec) -> None:
+        hand.changed_tags("ec2", hand["instance.web-1"], {"Name": "other"})
+        ending = hand.world.sync({**spec, "sync": {"ignore": ["instance.web"]}})
+        assert (done(ending), left(ending)) == ({}, {})
+        assert len(ending.selection.ignored) == 1
+
+    def test_deleting_can_be_allowed(self, hand: Hand, spec: Spec) -> None:
+        hand.elb.create_rule(
+            ListenerArn=hand["listener.public/http"], Priority=7,
+            Conditions=[{"Field": "path-pattern", "Values": ["/stray"]}],
+            Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
+        )  # fmt: skip
+        assert set(left(hand.world.sync(spec)).values()) == {"drift"}
+        ending = hand.world.sync({**spec, "sync": {"correct": ["delete"]}})
+        assert set(done(ending).values()) == {"drift"}
+        assert hand.world.plan(spec).is_empty
+
+    def test_a_target_leaves_only_for_an_instance_that_comes(self, hand: Hand, spec: Spec) -> None:
+        """Draining is allowed and replacing isn't: then nothing is drained for a replacement that waits."""
+        changed = with_image(spec, LINUX_2)
+        changed["instances"]["web"]["rollout"] = {"max_surge": 0, "max_unavailable": 1}
+        changed["sync"] = {"correct": ["registration", "delete"], "report": ["instance"]}
+        ending = hand.world.sync(changed, apply_changes=True)
+        assert writes(hand) == []
+        assert {name.partition(".")[0] for name in left(ending)} == {"instance", "registration"}
+
+
+class TestBreakGlass:
+    """`alb-reconcile:ignore-until` on a resource."""
+
+    @pytest.mark.parametrize(
+        ("until", "waits"),
+        [
+            ("2026-12-01T00:00Z", True),
+            ("2026-11-24T13:30+01:00", True),
+            ("2026-11-24", False),
+            ("2026-11-24T11:59Z", False),
+            ("tomorrow", True),
+        ],
+    )
+    def test_it_is_honoured_until_then(self, hand: Hand, spec: Spec, until: str, *, waits: bool) -> None:
+        """What is no time is honoured too, and told."""
+        hand.changed_tags("ec2", hand["subnet.public-a"], {"Name": "other", tags.IGNORE_UNTIL: until})
+        ending = hand.world.sync(spec, now=NOW)
+        assert ("subnet.public-a" in left(ending)) is waits
+        assert ("subnet.public-a" in done(ending)) is not waits
+        if waits:
+            assert tags.IGNORE_UNTIL in next(iter(ending.selection.withheld.values()))
+
+    @pytest.mark.parametrize("carrier", ["load_balancer.public", "listener.public/http"])
+    def test_it_covers_what_is_inside(self, hand: Hand, spec: Spec, carrier: str) -> None:
+        hand.changed_tags("elbv2", hand[carrier], {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
+        hand.elb.delete_rule(RuleArn=hand["rule.public/http/soon"])
+        assert left(hand.world.sync(spec, now=NOW)) == {"rule.public/http/soon": "drift"}
+
+    def test_it_covers_members(self, hand: Hand, spec: Spec) -> None:
+        group = hand["security_group.web"]
+        hand.changed_tags("ec2", group, {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
+        hand.ec2.authorize_security_group_ingress(
+            GroupId=group,
+            IpPermissions=[
+                {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+            ],
+        )
+        assert left(hand.world.sync(spec, now=NOW)) == {"security_group_rules.web": "drift"}
+
+    def test_an_instance_out_for_repair_isnt_registered_again(self, hand: Hand, spec: Spec) -> None:
+        hand.changed_tags("ec2", hand["instance.web-1"], {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
+        hand.elb.deregister_targets(
+            TargetGroupArn=hand["target_group.web"], Targets=[{"Id": hand["instance.web-1"], "Port": 80}]
+        )
+        hand.wait(120)
+        assert left(hand.world.sync(spec, now=NOW)) == {"registration.web/web-1:80": "drift"}
+
+
+class TestSightings:
+    """`sightings: 2`."""
+
+    def test_drift_that_stays_is_corrected(self, hand: Hand, spec: Spec) -> None:
+        hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+        began = hand.world.clock.now()
+        ending = hand.world.sync({**spec, "sync": {"sightings": 2}})
+        assert done(ending) == {"vpc.main": "drift"}
+        assert hand.world.clock.now() - began >= 30
+
+    def test_drift_that_passes_isnt(self, hand: Hand, spec: Spec) -> None:
+        """Somebody's deployment puts it right between the two reads; another difference comes up meanwhile."""
+        hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+        sleep = hand.world.clock.advance
+
+        def advance(seconds: float) -> None:
+            sleep(seconds)
+            if seconds > 20:
+                hand.changed_tags("ec2", hand["vpc.main"], {"Name": "demo-main"})
+                hand.changed_tags("ec2", hand["subnet.public-a"], {"Name": "other"})
+
+        hand.world.clock.advance = advance  # type: ignore[method-assign]
+        ending = hand.world.sync({**spec, "sync": {"sightings": 2}})
+        assert done(ending) == {}
+        assert left(ending) == {"subnet.public-a": "drift"}
+        assert writes(hand) == []
+
+
+class TestEnds:
+    """How it ends when something goes wrong."""
+
+    def test_what_a_stranger_is_in_the_way_of_waits_and_the_rest_is_done(
+        self, hand: Hand, spec: Spec
+    ) -> None:
+        hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+        hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        hand.elb.create_listener(
+            LoadBalancerArn=hand["load_balancer.public"], Protocol="HTTP", Port=80,
+            DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
+        )  # fmt: skip
+        ending = hand.world.sync(spec)
+        assert done(ending) == {"vpc.main": "drift"}
+        assert set(left(ending).values()) == {"drift"}
+        assert any("which waits" in reason for reason in ending.selection.withheld.values())
+
+    def test_events_are_told(self, hand: Hand, spec: Spec) -> None:
+        hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+        told: list[Event] = []
+        hand.world.sync(spec, meanwhile=told.append)
+        assert [(event.what, str(event.step.address)) for event in told] == [
+            ("started", "vpc.main"),
+            ("done", "vpc.main"),
+        ]
