@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
-    """Everything that isn't the stack's and holds something of it, and everything that is protected; in words."""
+    """Everything that isn't the stack's and holds something of it, in words."""
     live = [item for item in discovery.resources if not item.is_gone]
     own = {item.id for item in live}
     vpcs = sorted(item.id for item in live if item.address.kind == "vpc")
@@ -24,19 +24,8 @@ async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
         _interfaces(aws, own, live, vpcs, groups, subnets),
         _group_references(aws, own, vpcs, groups),
         _inhabitants(aws, own, vpcs),
-        *(
-            _termination_protection(aws, str(item.address), item.id)
-            for item in live
-            if item.address.kind == "instance" and not item.is_leaving
-        ),
     )
-    protected = [
-        f"{item.address} has deletion protection; apply deletion_protection.enabled: false first"
-        for item in live
-        if item.address.kind == "load_balancer"
-        and (getattr(item.state, "attributes", None) or {}).get("deletion_protection.enabled") == "true"
-    ]
-    return [*protected, *(text for part in found for text in part)]
+    return [text for part in found for text in part]
 
 
 async def _interfaces(
@@ -132,16 +121,3 @@ async def _inhabitants(aws: Aws, own: set[str], vpcs: list[str]) -> list[str]:
         for item in strangers
         if item not in own
     ]
-
-
-async def _termination_protection(aws: Aws, address: str, instance: str) -> list[str]:
-    try:
-        answer = await aws.call(
-            "ec2", "describe_instance_attribute", InstanceId=instance, Attribute="disableApiTermination"
-        )
-    except AwsError as error:
-        if error.code.startswith("InvalidInstanceID"):
-            return []
-        raise
-    protected = answer.get("DisableApiTermination", {}).get("Value", False)
-    return [f"{address} ({instance}) has termination protection; lift it by hand first"] if protected else []

@@ -17,6 +17,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.plan.forwards import action_of
 from alb_reconcile.plan.planner import Options, make_plan
 from alb_reconcile.policy import Policy
+from alb_reconcile.protection import settle_locks
 from alb_reconcile.values import Address
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ async def look(
     options: Options,
     shared: Shared | None = None,
 ) -> tuple[Discovery, Plan]:
-    """Read the stack and plan; `shared` has reads for several stacks. Raises what `discover` and `make_plan` raise."""
+    """Read the stack and plan, under the stack's policy; `shared` has reads for several stacks.
+
+    Raises what `discover`, `make_plan` and `settle_locks` raise.
+    """
     discovery = await discover(
         aws,
         kinds,
@@ -64,7 +68,7 @@ async def look(
         everything=target.destroy,
         shared=shared,
     )
-    options = replace(options, destroy=target.destroy)
+    options = replace(options, destroy=target.destroy, policy=target.policy)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     missing = sorted(
         {step.state.image_id for step in plan.steps if isinstance(step.state, Instance)}
@@ -74,6 +78,8 @@ async def look(
     if images:  # of instances that turned out to be replaced
         discovery = replace(discovery, images={**discovery.images, **images})
         plan = make_plan(target.stack, target.region, target.desired, discovery, options)
+    if options.check:
+        plan = await settle_locks(aws, plan, options.allow)
     return discovery, plan
 
 

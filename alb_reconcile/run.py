@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NOT_YET: Final = 300.0
 """Seconds for which a resource that we just made may be unknown to other calls."""
 
+LIFTED: Final[Mapping[str, float]] = {"OperationNotPermitted": 60.0}
+"""For how many seconds a protection that we just lifted may still be in the way."""
 
 _TOGETHER: Final = 0.03
 """Seconds before the first look, so that those who begin to wait at the same time share it."""

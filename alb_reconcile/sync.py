@@ -18,9 +18,12 @@ from alb_reconcile.plan.causes import find_causes
 from alb_reconcile.plan.limits import check_damage, find_protected
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.plan.selection import Selection, select
+from alb_reconcile.protection import find_locked
 from alb_reconcile.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alb_reconcile.aws import Aws
     from alb_reconcile.converge import Target
     from alb_reconcile.discover import Discovery
@@ -99,20 +102,27 @@ async def _look(
     causes = find_causes(plan, target.desired, discovery)
     if not any(item.owner == target.stack and not item.is_gone for item in discovery.resources):
         causes = dict.fromkeys(causes, "spec")  # it was never applied, or somebody took all of it
-    selection = select(
-        plan,
-        discovery,
-        target.sync,
-        causes,
-        barred=find_protected(plan, target.policy),
-        apply_changes=ways.apply_changes,
-        now=ways.now(),
-    )
+    barred = {key: _by_hand(text) for key, text in find_protected(plan, target.policy).items()}
+
+    def sort_out(barred: Mapping[str, str]) -> Selection:
+        return select(
+            plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=ways.now()
+        )  # fmt: skip
+
+    selection = sort_out(barred)
+    locked = await find_locked(aws, selection.steps)  # nobody is there to say that it may be lifted
+    if locked:
+        selection = sort_out({**barred, **locked})
     try:
         check_damage(plan, selection.steps, target.policy, {}, ways.now())
     except RefusedError as error:
-        return discovery, selection.keep(set(), f"beyond a limit: {error}")
+        return discovery, selection.keep(set(), _by_hand(str(error)))
     return discovery, selection
+
+
+def _by_hand(text: str) -> str:
+    """A refusal as a reason: what a user may allow is for `apply`."""
+    return text.replace("\n", "; ").replace("--allow", "apply --allow")
 
 
 async def _see_again(aws: Aws, target: Target, ways: Ways, found: Selection) -> Selection:

@@ -192,9 +192,9 @@ class World:
         ending: Ending = self._run(main)
         return ending
 
-    def destroy(self, spec: Spec) -> Result:
+    def destroy(self, spec: Spec, **options: Any) -> Result:
         """Destroy the stack; nothing may be left to do."""
-        return self.converge(spec, destroy=True)
+        return self.converge(spec, destroy=True, **options)
 
 
 def _target(spec: Spec, *, destroy: bool) -> Target:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.commands.session import load_with_region, target_of
+from alb_reconcile.commands.session import load_further_policy, load_with_region, target_of
 from alb_reconcile.converge import Target
 from alb_reconcile.errors import ReconcileError, UsageError
 from alb_reconcile.spec.document import shorten
@@ -70,12 +70,17 @@ def _find(place: str) -> list[str]:
 
 
 def load_fleet(args: argparse.Namespace, files: Iterable[str]) -> Fleet:
-    """All specs that can be used, and those that can't: broken ones, and all that claim one stack."""
+    """All specs that can be used, and those that can't: broken ones, and all that claim one stack.
+
+    Raises SpecError for a broken --policy file.
+    """
+    further = load_further_policy(args)
     loaded: list[tuple[str, Stack]] = []
     broken: list[Broken] = []
     for file in files:
         try:
-            loaded.append((file, load_with_region(args, file)))
+            stack = load_with_region(args, file)
+            loaded.append((file, replace(stack, policy=stack.policy.tighten(further))))
         except ReconcileError as error:
             broken.append(Broken(file, str(error)))
     claims: dict[tuple[str, str | None], list[str]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from alb_reconcile.commands.recording import Story, recorded, settings_of
 from alb_reconcile.commands.session import (
     confirm,
     default_region,
+    load_further_policy,
     load_stacks,
     local_urls,
     target_of,
@@ -25,6 +27,7 @@ from alb_reconcile.discover import discover
 from alb_reconcile.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.plan.causes import find_causes
+from alb_reconcile.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.reader import Reader
 from alb_reconcile.render.console import complain, emit
@@ -59,16 +62,15 @@ def plan(args: argparse.Namespace) -> ExitCode:
         )
         if args.out:
             _save(args.out, made)
+        closed = describe_closure(target.policy, datetime.now(UTC))
+        if closed and not made.is_empty and ANY_TIME not in args.allow:
+            complain(f"Note: {closed}")
     return ExitCode.CHANGES if pending and args.detailed_exitcode else ExitCode.OK
 
 
 async def _plan(aws: Aws, target: Target, args: argparse.Namespace) -> Plan:
-    _, made = await look(
-        aws,
-        load_kinds(),
-        target,
-        Options(allow=getattr(args, "allow", {}), check=not getattr(args, "destroy", False)),
-    )
+    allow = {**args.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
+    _, made = await look(aws, load_kinds(), target, Options(allow=allow, check=not args.destroy))
     return made
 
 
@@ -108,6 +110,7 @@ async def _reach(
     run = Run(aws, target.stack)
     if not made.is_empty:
         confirm(args, aws, "Apply these changes? Type yes: ", "yes")
+        check_windows(target.policy, args.allow, datetime.now(UTC))  # the answer may have taken hours
         outcomes = story.outcomes = await _carry_out(story, run, style, args.verbose)
         if any(item.how != "done" for item in outcomes):
             return _report(aws, outcomes)
@@ -145,7 +148,7 @@ def destroy(args: argparse.Namespace) -> ExitCode:
         return _each(args, lambda aws, target: _destroy(aws, target, args), destroy=True)
     if not args.region:
         raise UsageError("--stack wants --region too")
-    target = Target(args.stack, args.region, {}, destroy=True)
+    target = Target(args.stack, args.region, {}, destroy=True, policy=load_further_policy(args))
     return ExitCode(with_aws(args, args.region, lambda aws: _destroy(aws, target, args)))
 
 
@@ -157,7 +160,7 @@ async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCo
             target,
             "destroy",
             args.lock_timeout,
-            lambda: look(aws, load_kinds(), target, Options()),
+            lambda: look(aws, load_kinds(), target, Options(allow=args.allow)),
             complain,
         ) as (discovery, made),
     ):
@@ -192,6 +195,7 @@ async def _remove(
         )
     emit(render_plan(made, style, notice=""))
     confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
+    check_windows(target.policy, args.allow, datetime.now(UTC))
     outcomes = story.outcomes = await _carry_out(story, Run(aws, target.stack), style, args.verbose)
     if any(item.how != "done" for item in outcomes):
         return _report(aws, outcomes)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile import local
@@ -15,9 +16,10 @@ from alb_reconcile.commands.authoring import refuse_twins
 from alb_reconcile.commands.link import open_link, until_answered
 from alb_reconcile.converge import Target
 from alb_reconcile.errors import ExitCode, InterruptedRun, RefusedError, UsageError
+from alb_reconcile.policy import Policy
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.progress import render_calls
-from alb_reconcile.spec.stack import Stack, load_stack
+from alb_reconcile.spec.stack import Stack, load_policy, load_stack
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 
 def load_stacks(args: argparse.Namespace) -> list[Stack]:
-    """All specs, before AWS is asked anything."""
+    """All specs under the policy of `--policy` too, before AWS is asked anything."""
+    further = load_further_policy(args)
     loaded: list[Stack] = []
     seen: dict[tuple[str, str | None], str] = {}
     for file in args.specs:
@@ -33,8 +36,14 @@ def load_stacks(args: argparse.Namespace) -> list[Stack]:
         refuse_twins(stack, seen)
         for warning in stack.warnings:
             complain(warning.render(file))
-        loaded.append(stack)
+        loaded.append(replace(stack, policy=stack.policy.tighten(further)))
     return loaded
+
+
+def load_further_policy(args: argparse.Namespace) -> Policy:
+    """What `--policy` adds to the specs' own. Raises SpecError."""
+    file = getattr(args, "policy", None)  # of some commands only
+    return load_policy(file, args.set) if file else Policy()
 
 
 def load_with_region(args: argparse.Namespace, file: str) -> Stack:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from alb_reconcile.commands.fleet import Broken, Fleet, find_specs, load_fleet
 from alb_reconcile.commands.recording import settings_of
 from alb_reconcile.commands.rounds import Report, Rounds
-from alb_reconcile.errors import ExitCode, UsageError
+from alb_reconcile.commands.session import load_further_policy
+from alb_reconcile.errors import ExitCode, SpecError, UsageError
 from alb_reconcile.record.log import configure_logs, tell
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.style import Style
@@ -29,7 +30,8 @@ _JITTER = 0.1
 def sync(args: argparse.Namespace) -> ExitCode:
     """Correct what may be corrected of each stack, and tell what is left."""
     settings = settings_of(args)
-    find_specs(args.places)  # a mistake in the command line is told at once
+    find_specs(args.places)  # a mistake in the command line, or in the policy, is told at once
+    load_further_policy(args)
     configure_logs(
         complain,
         terminal=sys.stderr.isatty(),
@@ -61,7 +63,7 @@ async def _run(args: argparse.Namespace, rounds: Rounds) -> ExitCode:
 def _load(args: argparse.Namespace) -> Fleet:
     try:
         return load_fleet(args, find_specs(args.places))
-    except UsageError as error:  # what was there in the first round is gone
+    except (UsageError, SpecError) as error:  # what was there, or right, in the first round
         return Fleet((), (Broken(" ".join(args.places), str(error)),))
 
 

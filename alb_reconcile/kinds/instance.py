@@ -11,7 +11,7 @@ from alb_reconcile import tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.kind import Desired, Facts, Kind, Observed
 from alb_reconcile.launch import NOT_YET_KNOWN, launch_once, token_stem
-from alb_reconcile.run import NOT_YET, WaitError
+from alb_reconcile.run import LIFTED, NOT_YET, WaitError
 from alb_reconcile.values import Ref, digest
 
 if TYPE_CHECKING:
@@ -264,9 +264,19 @@ class Instance(Kind):
             if settle:
                 run.say(f"{settle:.0f} s to let the last requests settle")
                 await run.aws.sleep(settle)
+            lift = bool(run.notes.get("lift"))
+            if lift:
+                await run.gone(
+                    "ec2",
+                    "modify_instance_attribute",
+                    missing=("InvalidInstanceID.NotFound",),
+                    InstanceId=observed.id,
+                    DisableApiTermination={"Value": False},
+                )
             await run.gone(
                 "ec2",
                 "terminate_instances",
+                retry=LIFTED if lift else None,
                 missing=("InvalidInstanceID.NotFound",),
                 InstanceIds=[observed.id],
             )

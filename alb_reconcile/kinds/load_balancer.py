@@ -11,7 +11,7 @@ from alb_reconcile import elb, tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.interfaces import is_load_balancers
 from alb_reconcile.kind import Desired, Kind, Observed, bind
-from alb_reconcile.run import NOT_YET, WaitError
+from alb_reconcile.run import LIFTED, NOT_YET, WaitError
 from alb_reconcile.values import Ref
 
 if TYPE_CHECKING:
@@ -125,9 +125,17 @@ class LoadBalancer(Kind):
             successor = run.ids.get(address)
             if successor and successor != observed.id:
                 await wait_until_active(run, successor, _ACTIVE_TIMEOUT)
+        lift = bool(run.notes.get("lift"))
+        if lift:
+            off = [{"Key": "deletion_protection.enabled", "Value": "false"}]
+            await run.gone(
+                "elbv2", "modify_load_balancer_attributes", missing=("LoadBalancerNotFound",),
+                LoadBalancerArn=observed.id, Attributes=off,
+            )  # fmt: skip
         await run.gone(
-            "elbv2", "delete_load_balancer", missing=("LoadBalancerNotFound",), LoadBalancerArn=observed.id
-        )
+            "elbv2", "delete_load_balancer", retry=LIFTED if lift else None, missing=("LoadBalancerNotFound",),
+            LoadBalancerArn=observed.id,
+        )  # fmt: skip
         await cls._wait_for_interfaces(run, observed.id)
 
     @staticmethod

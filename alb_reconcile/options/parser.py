@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from alb_reconcile import __version__
 from alb_reconcile.errors import ExitCode
 from alb_reconcile.options.values import (
+    COUNTED,
     Allowance,
     Assignment,
     Detour,
@@ -110,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--detailed-exitcode", action="store_true", help="exit with 2 when something is to be done"
     )
     _add_allow(command)
+    _add_policy(command)
 
     command = add("apply", "reconcile.apply", "do what the spec wants")
     command.add_argument("specs", nargs="+", metavar="SPEC")
@@ -126,6 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_lock(command)
     _add_record(command)
     _add_allow(command)
+    _add_policy(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
@@ -135,6 +138,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     _add_lock(command)
     _add_record(command)
+    _add_allow(command)
+    _add_policy(command)
 
     _add_sync(add)
 
@@ -225,6 +230,7 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
         metavar="15m",
         help="how long to wait until a corrected stack serves",
     )
+    _add_policy(command)
     _add_lock(command)
     _add_record(command)
 
@@ -361,6 +367,12 @@ def _add_record(command: argparse.ArgumentParser) -> None:
 
 def _add_allow(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--allow", action=Allowance, default={}, metavar="ACTION=N",
-        help="allow so much damage: delete=N, replace=N, replace-load-balancer=N",
+        "--allow", action=Allowance, default={}, metavar="WHAT=N",
+        help=f"allow so much damage for once: {', '.join(f'{item}=N' for item in COUNTED)}, or any-time",
     )  # fmt: skip
+
+
+def _add_policy(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--policy", metavar="FILE", help="further limits, as under policy in a spec; the stricter ones count"
+    )

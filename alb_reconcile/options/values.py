@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.values import parse_duration
 
@@ -28,8 +28,12 @@ class Assignment(argparse.Action):
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})
 
 
+COUNTED: Final = ("delete", "replace", "replace-load-balancer", "touch", "never-delete", "lift-protection")
+"""What `--allow` takes a number of; `any-time` stands alone."""
+
+
 class Allowance(argparse.Action):
-    """`--allow ACTION=N`, as often as wanted, into a dict."""
+    """`--allow WHAT=N` or `--allow any-time`, as often as wanted, into a dict."""
 
     def __call__(
         self,
@@ -38,13 +42,12 @@ class Allowance(argparse.Action):
         values: Any,
         _: str | None = None,
     ) -> None:
-        name, _, number = str(values).partition("=")
-        if (
-            name not in ("delete", "replace", "replace-load-balancer")
-            or not number.isdigit()
-            or len(number) > 6
-        ):
-            parser.error(f"--allow wants delete=N, replace=N or replace-load-balancer=N, not {values!r}")
+        name, equals, number = str(values).partition("=")
+        if name == "any-time" and not equals:
+            number = "1"
+        elif name not in COUNTED or not (number.isascii() and number.isdigit()) or len(number) > 6:
+            wanted = ", ".join(f"{item}=N" for item in COUNTED)
+            parser.error(f"--allow wants {wanted} or any-time, not {values!r}")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: int(number)})
 
 

@@ -1,204 +1,244 @@
-"""What a plan must not do: facts that AWS would refuse later, and damage that needs the user's word."""
+"""How much damage a plan, or a part of one, may do: what is protected, the policy's limits, and the user's word."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alb_reconcile import tags
 from alb_reconcile.errors import RefusedError
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.plan.decide import DUPLICATE, Decisions, named_ids
-from alb_reconcile.plan.forwards import action_of, entrance_of
-from alb_reconcile.values import Address
+from alb_reconcile.kind import Observed
+from alb_reconcile.plan.model import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
-    from alb_reconcile.discover import Discovery
     from alb_reconcile.plan.model import Plan
+    from alb_reconcile.policy import Policy
 
-_SMALL_STACK = 5
+_SMALL_STACK: Final = 5
+ANY_TIME: Final = "any-time"
+"""The word in `allow` with which a policy's windows don't count."""
 
 
-def check_facts(decisions: Decisions, discovery: Discovery) -> None:
-    """Refuse what `validate` couldn't know. Raises RefusedError with everything found."""
-    problems = [
-        *_zones(decisions, discovery),
-        *_names(decisions, discovery),
-        *_places(decisions, discovery),
-        *_duplicates(decisions),
-        *_shared_groups(decisions),
-    ]
+def check_plan(
+    plan: Plan, policy: Policy, allow: Mapping[str, int], now: datetime, *, destroy: bool = False
+) -> None:
+    """Refuse damage that the user hasn't allowed. A destroy means the whole stack, so there nothing is counted.
+
+    `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError.
+    """
+    problems = dict.fromkeys(text for _, text in _forbidden(plan, policy, allow))
+    if problems:
+        raise RefusedError("\n".join(problems))
+    if destroy:
+        if plan.steps:
+            check_windows(policy, allow, now)
+        return
+    check_damage(plan, plan.steps, policy, allow, now)
+
+
+def find_protected(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
+    """By step key, why that step must not be done at all, for what it takes away or what AWS takes along with it.
+
+    That is what has `prevent_destroy`, what belongs to another stack, and the kinds of `never_delete` (unless `allow`
+    has enough of `never-delete`).
+    """
+    reasons: dict[str, str] = {}
+    for victim, text in _forbidden(plan, policy, allow or {}):
+        for step in victim.steps:
+            reasons.setdefault(step.key, text)
+    return reasons
+
+
+def check_damage(
+    plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime
+) -> None:
+    """Refuse what those steps of a plan do beyond the limits, or outside of the policy's windows.
+
+    `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError with every limit that
+    is exceeded, and how to allow that once.
+    """
+    steps = tuple(steps)
+    if not steps:
+        return
+    damage = _measure(plan, steps)
+    problems = [*_excess(damage, policy, allow), *_closed(policy, allow, now)]
     if problems:
         raise RefusedError("\n".join(problems))
 
 
-def _shared_groups(decisions: Decisions) -> list[str]:
-    """Somebody else's target groups under a load balancer that is replaced: AWS lets them serve one only."""
-    problems = []
-    for address, item in decisions.wishes.items():
-        entrance = entrance_of(decisions, item.wish)
-        balancer = decisions.wishes.get(entrance) if entrance else None
-        if balancer is None or balancer.found is None or not balancer.forces or item.found is None:
+def check_windows(policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
+    """Refuse a run that would begin outside of the policy's windows. Raises RefusedError."""
+    for text in _closed(policy, allow, now):
+        raise RefusedError(text)
+
+
+def describe_closure(policy: Policy, now: datetime) -> str:
+    """That a run may not begin now, and when it may; empty if it may."""
+    if policy.is_open(now):
+        return ""
+    opening = policy.next_opening(now)
+    until = (
+        f"until {policy.show(opening)}"
+        if opening
+        else "at any time: no moment of the next two weeks is in all of them"
+    )
+    return f"it is outside of the policy's windows ({policy.show(now)}); changes are refused {until}"
+
+
+def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator[str]:
+    text = "" if allow.get(ANY_TIME) else describe_closure(policy, now)
+    if text:
+        yield f"{text}; allow it once with --allow {ANY_TIME}"
+
+
+class _Victim(NamedTuple):
+    """What goes, and the steps that take it away: its own, and those of what AWS deletes it with."""
+
+    found: Observed
+    steps: tuple[Step, ...]
+
+    def tell(self) -> str:
+        """What becomes of it, in words."""
+        own = [step for step in self.steps if step.id == self.found.id]
+        if own:
+            return (
+                "would be replaced" if any(step.action == "replace" for step in own) else "would be deleted"
+            )
+        return f"would be deleted with {self.steps[0].address}"
+
+
+def _victims(plan: Plan, steps: Iterable[Step]) -> Iterator[_Victim]:
+    """Everything that those steps take away, with what AWS deletes along with it and no step of its own names."""
+    takers: dict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        if step.action in ("delete", "replace") and step.id:
+            takers[step.id].append(step)
+    known = {item.id: item for item in plan.live} if takers else {}
+    for item in known.values():
+        found = [step for text in _lineage(item, known) for step in takers.get(text, ())]
+        if found and not item.is_leaving:
+            yield _Victim(item, tuple(found))
+
+
+def _lineage(item: Observed | None, known: Mapping[str, Observed]) -> Iterator[str]:
+    """The ids of a resource, of what AWS deletes it with, and so on."""
+    while item is not None:
+        yield item.id
+        if item.state.parent is None:
+            return
+        parent = str(getattr(item.state, item.state.parent))
+        if parent not in known:
+            yield parent
+        item = known.get(parent)
+
+
+def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tuple[_Victim, str]]:
+    """What must not go, with the reason."""
+    refused, spared = [], []
+    for victim in _victims(plan, plan.steps):
+        found = victim.found
+        name = f"{found.address} ({found.id})"
+        if found.owner not in (None, plan.stack):
+            text = f"{name} belongs to the stack {found.owner} and would be deleted with its parent; remove it there first"
+            refused.append((victim, text))
             continue
-        problems += [
-            f"{address}: {part.target_group} serves {entrance}, which would be replaced, and AWS lets a target group serve one load "
-            "balancer; take it out of the spec, apply, and put it back in then"
-            for part in action_of(item.wish.state).forward
-            if isinstance(part.target_group, str)
+        wish = plan.desired.get(found.address) if found.owner else None
+        declared = wish is not None and wish.lifecycle.prevent_destroy is True
+        if declared or found.tags.get(tags.PREVENT_DESTROY) == "true":
+            text = f"{name} is protected by prevent_destroy; apply prevent_destroy: false first"
+            refused.append((victim, text))
+        elif found.address.kind in policy.never_delete:
+            spared.append((victim, f"{name} {victim.tell()}, and never_delete names {found.address.kind}"))
+    if len(spared) > allow.get("never-delete", 0):
+        refused += [
+            (victim, f"{text}; allow it once with --allow never-delete={len(spared)}")
+            for victim, text in spared
         ]
-    return problems
+    return refused
 
 
-def _zones(decisions: Decisions, discovery: Discovery) -> list[str]:
-    if not discovery.zones:
-        return []
-    return [
-        f"{address}: there is no zone {item.state.availability_zone} here; choose one of {', '.join(discovery.zones)}"
-        for address, item in decisions.wishes.items()
-        if isinstance(item.state, Subnet) and item.state.availability_zone not in discovery.zones
-    ]
+@dataclass(frozen=True)
+class _Damage:
+    """What steps do to the stack's `total` resources with tags; a replaced one doesn't count as deleted."""
+
+    balancers: int
+    deleted: int
+    replaced: int
+    touched: int
+    total: int
 
 
-def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
-    problems = []
-    for address, item in decisions.wishes.items():
-        name = getattr(item.wish.state, "name", None)
-        holder = discovery.taken.get((address.kind, str(name)))
-        if name and holder and (item.found is None or item.forces):
-            problems.append(
-                f"{address}: the name \"{name}\" belongs to {holder}, which isn't this stack's; choose another, or remove that one"
-            )
-    return problems
-
-
-def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
-    """Load balancers over foreign subnets, of which only AWS knows the zone and the VPC."""
-    problems = []
-    for address, item in decisions.wishes.items():
-        if not isinstance(item.wish.state, LoadBalancer):
-            continue
-        spots = [_spot(subnet, decisions, discovery) for subnet in item.wish.state.subnets]
-        zones, vpcs = [zone for zone, _ in spots if zone], {vpc for _, vpc in spots if vpc}
-        if len(vpcs) > 1:
-            problems.append(
-                f"{address}: its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
-            )
-        if len(set(zones)) < len(zones):
-            problems.append(
-                f"{address}: two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS takes one a zone"
-            )
-    return problems
-
-
-def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str | None, Any]:
-    if isinstance(subnet, Address):
-        state = decisions.wishes[subnet].wish.state
-        return (state.availability_zone, state.vpc) if isinstance(state, Subnet) else (None, None)
-    found: Mapping[str, Any] = discovery.foreign.get(subnet, {})
-    return found.get("AvailabilityZone"), found.get("VpcId")
-
-
-def _duplicates(decisions: Decisions) -> list[str]:
-    """One of two at an address goes only if nothing that stays refers to it."""
-    doubles = {found.id: found for found, reason in decisions.leavers.values() if reason == DUPLICATE}
-    goes = decisions.leavers.keys() | {
-        item.found.id for item in decisions.wishes.values() if item.found and item.forces
+def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
+    own = {item.id for item in plan.live if item.state.service and item.owner == plan.stack}
+    replaced = {
+        step.id
+        for step in steps
+        if step.action == "replace" and step.observed and step.observed.state.service
     }
-    if not doubles:
-        return []
-    stays = [item for item in decisions.live if item.id not in goes and not item.is_leaving]
-    return [
-        f"{doubles[text].address} exists twice, and {item.address} still uses {text}; move or delete one of them by hand"
-        for item in stays
-        for text in doubles.keys() & set(named_ids(item.state))
-        if not _is_changed_away(item.id, text, decisions)
-    ]
-
-
-def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
-    """Whether the user of a duplicate is going to name something else."""
-    for item in decisions.wishes.values():
-        if item.found and item.found.id == user and item.changes:
-            return used not in named_ids(item.state)
-    parents = {found.id for found, _ in decisions.leavers.values()}
-    state = next((item.state for item in decisions.live if item.id == user), None)
-    return state is not None and bool(state.parent) and str(getattr(state, str(state.parent))) in parents
-
-
-def check_plan(plan: Plan, decisions: Decisions, allow: Mapping[str, int], *, destroy: bool) -> None:
-    """Refuse damage that the user hasn't allowed. Raises RefusedError."""
-    _check_protection(decisions)
-    _check_strangers(plan, decisions)
-    if destroy:
-        return
+    goes_anew = {step.id for step in plan.steps if step.action == "replace"}
+    deleted = {
+        victim.found.id
+        for victim in _victims(plan, steps)
+        if victim.found.state.service
+        and victim.found.id not in replaced
+        # the second of two at an address takes nothing away that the spec wants
+        and not (
+            victim.found.owner == plan.stack
+            and victim.found.address in plan.desired
+            and victim.found.id not in goes_anew
+        )
+    }
+    updated = {_entry(plan, step, own) for step in steps if step.action == "update"}
     balancers = sum(
         step.address.kind == "load_balancer"
         and (step.action == "replace" or (bool(step.notes.get("takeover")) and step.part_of is None))
-        for step in plan.steps
+        for step in steps
     )
-    if balancers > allow.get("replace-load-balancer", 0):
-        raise RefusedError(
-            f"{balancers} load balancer would be replaced, with another DNS name and a gap until clients follow it; "
-            f"allow it with --allow replace-load-balancer={balancers}"
+    touched = own.intersection(replaced | deleted | updated)
+    return _Damage(balancers, len(deleted), len(replaced), len(touched), len(own))
+
+
+def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
+    """The id of what an update touches: of a member without tags, such as a group's rules, the entry that carries it."""
+    if step.id in own or step.desired is None or step.desired.carrier is None:
+        return step.id
+    return plan.ids.get(step.desired.carrier)
+
+
+def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
+    """The limits that are exceeded, in words."""
+    if damage.balancers > allow.get("replace-load-balancer", 0):
+        yield (
+            f"{damage.balancers} load balancer{'s' if damage.balancers > 1 else ''} would be replaced, with another DNS name and a gap until clients follow it; "
+            f"allow it with --allow replace-load-balancer={damage.balancers}"
         )
-    leaving = [
-        found
-        for found, reason in decisions.leavers.values()
-        if found.state.service and not found.is_leaving and reason != DUPLICATE
-    ]
-    replaced = [
-        item for item in decisions.wishes.values() if item.found and item.forces and item.state.service
-    ]
-    touched = {"delete": len(leaving), "replace": len(replaced)}
-    total = sum(bool(item.state.service) for item in decisions.live if item.owner == plan.stack)
-    exceeded = [action for action, count in touched.items() if count > allow.get(action, 0)]
-    if total >= _SMALL_STACK and sum(touched.values()) * 2 > total and exceeded:
-        words = " ".join(f"--allow {action}={touched[action]}" for action in exceeded)
-        raise RefusedError(
-            f"{touched['delete']} deletions and {touched['replace']} replacements are more than half of the stack's {total} resources; "
+    counts = {"delete": damage.deleted, "replace": damage.replaced}
+    exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]
+    if damage.total >= _SMALL_STACK and sum(counts.values()) * 2 > damage.total and exceeded:
+        words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
+        yield (
+            f"{damage.deleted} deletions and {damage.replaced} replacements are more than half of the stack's {damage.total} resources; "
             f"if that is meant, allow it with {words}"
         )
-
-
-def _check_protection(decisions: Decisions) -> None:
-    """What is protected goes neither by itself nor with something else."""
-    going = [found for found, _ in decisions.leavers.values()]
-    going += [item.found for item in decisions.wishes.values() if item.found and item.forces]
-    problems = []
-    for found in going:
-        wish = decisions.wishes.get(found.address)
-        declared = wish is not None and wish.wish.lifecycle.prevent_destroy is True
-        if declared or found.tags.get(tags.PREVENT_DESTROY) == "true":
-            problems.append(
-                f"{found.address} ({found.id}) is protected by prevent_destroy; apply prevent_destroy: false first"
+    for action, noun, limit in (
+        ("delete", "deletions", policy.max_deletions),
+        ("replace", "replacements", policy.max_replacements),
+    ):
+        if limit is not None and counts[action] > max(limit, allow.get(action, 0)):
+            yield (
+                f"max_{noun} is {limit}, and the plan has {counts[action]}; allow it once with --allow {action}={counts[action]}"
             )
-    if problems:
-        raise RefusedError("\n".join(problems))
-
-
-def _check_strangers(plan: Plan, decisions: Decisions) -> None:
-    """What belongs to another stack must not go down with its parent."""
-    gone = {step.id for step in plan.steps if step.action == "delete"}
-    listeners = {item.id: item for item in decisions.live if item.state.kind == "listener"}
-    problems = []
-    for item in decisions.live:
-        if item.owner in (None, plan.stack) or item.state.parent is None:
-            continue
-        parent = str(getattr(item.state, item.state.parent))
-        above = listeners[parent].state if parent in listeners else None
-        if gone.intersection({parent, str(getattr(above, "load_balancer", parent))}):
-            problems.append(
-                f"{item.address} ({item.id}) belongs to the stack {item.owner} and would be deleted with its parent; remove it there first"
-            )
-    if problems:
-        raise RefusedError("\n".join(problems))
-
-
-def find_protected(plan: Plan, policy: object) -> dict[str, str]:
-    return {}
-
-
-def check_damage(plan: Plan, steps: object, policy: object, allow: object, now: object) -> None:
-    return None
+    share = policy.max_touched
+    if (
+        share is not None
+        and damage.touched * 100 > share * damage.total
+        and damage.touched > allow.get("touch", 0)
+    ):
+        yield (
+            f"max_touched is {share}%, and the plan changes, replaces or deletes {damage.touched} of the stack's {damage.total} "
+            f"resources; allow it once with --allow touch={damage.touched}"
+        )

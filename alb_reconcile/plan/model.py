@@ -59,6 +59,10 @@ class Plan:
     """Notes that need no step: what is no longer managed, what belongs to others."""
     ids: Mapping[Address, str] = field(default_factory=dict)
     """The physical ids of the resources that stay."""
+    live: tuple[Observed, ...] = ()
+    """What there is: the stack's resources, and strangers inside of them."""
+    desired: Mapping[Address, Desired] = field(default_factory=dict)
+    """What the spec wants."""
     applied: str = ""
     """The digest of the whole spec."""
     names: Mapping[str, Address] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from alb_reconcile import tags
@@ -16,12 +17,14 @@ from alb_reconcile.plan import limits
 from alb_reconcile.plan.costs import add_costs, longest
 from alb_reconcile.plan.decide import Decision, Decisions, decide, vpc_of
 from alb_reconcile.plan.draft import Draft
+from alb_reconcile.plan.facts import check_facts
 from alb_reconcile.plan.forwards import action_of, entrance_of
 from alb_reconcile.plan.late import take_away_late
 from alb_reconcile.plan.model import Plan, Step
 from alb_reconcile.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.plan.rollout import add_rollout
 from alb_reconcile.plan.traffic import add_traffic
+from alb_reconcile.policy import Policy
 from alb_reconcile.values import Address, digest
 
 if TYPE_CHECKING:
@@ -32,12 +35,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What a plan may do. `allow` holds the user's word: how many deletions, replacements, replaced load balancers."""
+    """What a plan may do. `allow` holds the user's word (`--allow`): so many deletions, replacements and so on."""
 
     allow: Mapping[str, int] = field(default_factory=dict)
     destroy: bool = False
     check: bool = True
     """Whether damage is refused; a plan that is only looked at needs nobody's word."""
+    policy: Policy = field(default_factory=Policy)
+    now: datetime | None = None
+    """The (aware) time at which the policy's windows must be open; None for the time at which the plan is made."""
 
 
 def make_plan(
@@ -57,7 +63,7 @@ def make_plan(
     while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
         forced |= more
         decisions = decide(stack, desired, discovery, forced)
-    limits.check_facts(decisions, discovery)
+    check_facts(decisions, discovery)
     draft = Draft(decisions, discovery, destroy=options.destroy)
     _add_steps(draft, Facts(images=discovery.images, desired=desired))
     draft.drop_implied()
@@ -76,13 +82,16 @@ def make_plan(
         warnings=tuple(_warnings(decisions, steps)),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,
+        live=decisions.live,
+        desired=desired,
         applied=tags.spec_digest_of(desired),
         names={item.id: item.address for item in decisions.live},
         total=sum(item.owner == stack for item in decisions.live),
         seconds=longest(steps),
     )
     if options.check:
-        limits.check_plan(plan, decisions, options.allow, destroy=options.destroy)
+        now = options.now or datetime.now(UTC)
+        limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
     return plan
 
 

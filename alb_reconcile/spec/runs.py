@@ -22,7 +22,7 @@ def policy_of(entry: Mapping[str, Any]) -> Policy:
         max_replacements=entry.get("max_replacements"),
         max_touched=None if touched is None else int(touched.rstrip("%")),
         never_delete=frozenset(entry.get("never_delete", ())),
-        windows=tuple(_window(item) for item in entry.get("windows", ())),
+        calendars=(tuple(_window(item) for item in entry["windows"]),) if "windows" in entry else (),
     )
 
 

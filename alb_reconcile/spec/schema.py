@@ -108,7 +108,7 @@ def _inline(schema: Any, file: str) -> Any:
 
 
 @cache
-def _validator() -> Any:
+def _validator(section: str) -> Any:
     from jsonschema import Draft202012Validator, ValidationError, validators
 
     def unique(_: Any, wanted: bool, instance: Any, __: _Schema) -> Iterator[ValidationError]:
@@ -132,17 +132,22 @@ def _validator() -> Any:
     )
     extend: Any = validators.extend  # untyped in the stubs
     keywords = {"uniqueItems": unique, "pattern": pattern}
-    return extend(Draft202012Validator, keywords, type_checker=types)(resolved("stack"))
+    wanted = resolved("stack")
+    return extend(Draft202012Validator, keywords, type_checker=types)(
+        wanted["properties"][section] if section else wanted
+    )
 
 
-def validate(root: Node) -> tuple[list[Path], list[Problem]]:
+def validate(root: Node, section: str = "") -> tuple[list[Path], list[Problem]]:
     """Everything in which the document departs from the schema, and the paths that are unusable for it.
+
+    The document is a spec, or one section of it in a file of its own.
 
     Text that came from a variable becomes a number or a boolean where the schema wants one (in place).
     """
-    errors, coerced = _errors(root)
+    errors, coerced = _errors(root, section)
     if coerced:
-        errors, _ = _errors(root)
+        errors, _ = _errors(root, section)
     problems = islice(
         (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path))),
         MAX_PROBLEMS,
@@ -161,10 +166,10 @@ _PARTIAL: Final = frozenset(
 """Keywords that refuse a part of a value, or something missing in it; the rest of it is usable."""
 
 
-def _errors(root: Node) -> tuple[list[Any], bool]:
+def _errors(root: Node, section: str) -> tuple[list[Any], bool]:
     """The errors that remain, as many as are worth telling, and whether others could be mended."""
     errors, coerced = [], False
-    for error in _validator().iter_errors(to_plain(root)):
+    for error in _validator(section).iter_errors(to_plain(root)):
         if _coerce(root, error):
             coerced = True
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alb_reconcile.correction import Correction
@@ -15,6 +15,7 @@ from alb_reconcile.policy import Policy
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
+from alb_reconcile.spec.checks.limits import check_policy
 from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, shorten
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import correction_of, policy_of
@@ -45,21 +46,61 @@ def load_stack(file: str, variables: Mapping[str, str] | None = None, region: st
 
     Raises SpecError with all problems at once; asks nothing of AWS.
     """
-    path = Path(file)
+    data = _read(file, "name a spec file (`alb-reconcile init` writes one)")
+    return parse_stack(data, file, Path(file).parent, {**os.environ, **(variables or {})}, region)
+
+
+def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy:
+    """Read and validate a file that holds what a spec may say under `policy`, with the keys at its top.
+
+    Raises SpecError with all problems at once.
+    """
+    data = _read(file, "name a file with the keys that a spec has under policy")
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        root, problems = parse(data)
+    except DocumentError as error:
+        known = ", ".join(schema.resolved("stack")["properties"]["policy"]["properties"])
+        raise SpecError(
+            file,
+            [
+                replace(item, message=f"is empty; give one of {known}")
+                if item.message.startswith("is empty")
+                else item
+                for item in error.problems
+            ],
+        ) from None
+    problems += substitute(root, {**os.environ, **(variables or {})})
+    if isinstance(root.value, dict) and "policy" in root.value:
         raise SpecError(
             file,
             [
                 Problem(
-                    1, 1, "", f"can't be read: {reason}; name a spec file (`alb-reconcile init` writes one)"
+                    *root.keys["policy"],
+                    "policy",
+                    "is what this file is; put its keys at the top, without policy:",
                 )
             ],
-        ) from None
-    return parse_stack(data, file, path.parent, {**os.environ, **(variables or {})}, region)
+        )
+    invalid, refused = schema.validate(root, "policy")
+    problems += refused
+    if not isinstance(root.value, dict):
+        raise SpecError(file, _one_a_place(problems))
+    outline = Outline(root, invalid, Path(file).parent, None)
+    check_policy(outline, outline.data, ())
+    problems = _one_a_place(problems + outline.problems)
+    if problems:
+        raise SpecError(file, problems)
+    return policy_of(outline.data)
+
+
+def _read(file: str, advice: str) -> bytes:
+    """Not more than is too large. Raises SpecError."""
+    try:
+        with Path(file).open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; {advice}")]) from None
 
 
 def parse_stack(

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("tests.kinds.hand")
-
-from tests.harness import world  # noqa: E402 (after the line above, so that its asserts explain themselves)
-from tests.kinds.hand import Faults, Hand  # noqa: E402
+from tests.harness import world
+from tests.kinds.hand import Faults, Hand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alb_reconcile.spec.checks import balancing, instances, names, network, reachability, sync
+from alb_reconcile.spec.checks import balancing, instances, limits, names, network, reachability, sync
 
 if TYPE_CHECKING:
     from alb_reconcile.spec.outline import Outline
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
-    for module in (names, network, instances, balancing, reachability, sync):
+    for module in (names, network, instances, balancing, reachability, limits, sync):
         module.check(outline)

@@ -1,0 +1,183 @@
+"""Deletion and termination protection: refused before anything is changed, lifted by the step itself if that is allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.converge import Target, look
+from alb_reconcile.errors import RefusedError
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.plan.planner import Options
+from alb_reconcile.protection import find_locked
+from tests.harness import REGION, Spec, demo, load
+from tests.kinds.hand import Hand, calls, edited, order
+
+if TYPE_CHECKING:
+    from alb_reconcile.aws import Aws
+    from tests.kinds.hand import Faults
+
+PUBLIC, WEB_1, WEB_2 = "load_balancer.public", "instance.web-1", "instance.web-2"
+ON = "load_balancers/public/attributes/deletion_protection.enabled"
+
+
+def protect(hand: Hand, *addresses: str) -> None:
+    """Switch protection on by hand."""
+    for address in addresses:
+        if address == PUBLIC:
+            pair = {"Key": "deletion_protection.enabled", "Value": "true"}
+            hand.elb.modify_load_balancer_attributes(LoadBalancerArn=hand[address], Attributes=[pair])
+        else:
+            hand.ec2.modify_instance_attribute(
+                InstanceId=hand[address], DisableApiTermination={"Value": True}
+            )
+
+
+def refused(hand: Hand, spec: Spec, **options: Any) -> list[str]:
+    """What such an apply is refused with, line by line; it must not have changed anything."""
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError) as caught:
+        hand.world.apply(spec, **options)
+    assert hand.world.strict.inventory() == before
+    return str(caught.value).splitlines()
+
+
+def test_a_load_balancer_that_goes(hand: Hand) -> None:
+    hand.make(demo())
+    protect(hand, PUBLIC)
+    without = edited(demo(), "load_balancers", None)
+    (line,) = refused(hand, without)
+    assert line == (
+        f"{PUBLIC} ({hand[PUBLIC]}) has deletion protection; allow it once with --allow lift-protection=1"
+    )
+    assert hand.world.converge(without, allow={"lift-protection": 1}).writes == {
+        "modify_load_balancer_attributes": 1, "delete_load_balancer": 1,
+    }  # fmt: skip
+    both = ("modify_load_balancer_attributes", "delete_load_balancer")
+    assert order(hand.world, *both) == list(both)
+
+
+def test_a_load_balancer_that_is_replaced_keeps_its_protection_in_the_new_one(hand: Hand) -> None:
+    spec = edited(demo(), ON, True)
+    hand.make(spec)
+    other = edited(spec, "load_balancers/public/scheme", "internal")
+    allow = {"replace-load-balancer": 1}
+    assert refused(hand, other, allow=allow)[0].endswith("allow it once with --allow lift-protection=1")
+    # what the spec declares is read anyway
+    assert not calls(hand.world, "describe_load_balancer_attributes")[1:]
+    hand.make(other, allow={**allow, "lift-protection": 1})
+    answer = hand.elb.describe_load_balancer_attributes(LoadBalancerArn=hand[PUBLIC])
+    assert {"Key": "deletion_protection.enabled", "Value": "true"} in answer["Attributes"]
+
+
+def test_instances_that_are_replaced(hand: Hand) -> None:
+    hand.make(demo())
+    protect(hand, WEB_1, WEB_2)
+    old = {hand[WEB_1], hand[WEB_2]}
+    other = edited(demo(), "instances/web/instance_type", "t3.small")
+    assert [line.partition(" (")[0] for line in refused(hand, other)] == [WEB_1, WEB_2]
+    lines = refused(hand, other, allow={"lift-protection": 1})
+    assert all(line.endswith("has termination protection; allow it once with --allow lift-protection=2") for line in lines)  # fmt: skip
+    result = hand.make(other, allow={"lift-protection": 2})
+    lifted = [params["InstanceId"] for params in calls(hand.world, "modify_instance_attribute")]
+    assert result.writes["modify_instance_attribute"] == 2
+    assert set(lifted) == old
+    # one after the other, as the roll goes, and each just before it is terminated
+    assert order(hand.world, "modify_instance_attribute", "terminate_instances") == [
+        "modify_instance_attribute", "terminate_instances",
+    ] * 2  # fmt: skip
+
+
+def test_a_destroy(hand: Hand) -> None:
+    spec = edited(demo(), "instances/web/count", 1)
+    hand.make(spec)
+    protect(hand, PUBLIC, WEB_1)
+    assert len(refused(hand, spec, destroy=True)) == 2
+    assert len(refused(hand, spec, destroy=True, allow={"lift-protection": 1})) == 2
+    hand.world.destroy(spec, allow={"lift-protection": 2})
+
+
+def test_what_is_not_protected_is_not_lifted_and_what_stays_is_not_asked_about(hand: Hand) -> None:
+    hand.make(edited(demo(), "instances/web/count", 3))
+    protect(hand, PUBLIC, WEB_1)
+    hand.make(demo())
+    assert "modify_instance_attribute" not in order(hand.world, "modify_instance_attribute")
+    reads = "describe_instance_attribute", "describe_load_balancer_attributes"
+    hand.world.plan(edited(demo(), "instances/web/count", 1))
+    assert [params["InstanceId"] for params in calls(hand.world, reads[0])] == [hand[WEB_2]]
+    for spec in (demo(), edited(demo(), "target_groups/web/health_check/path", "/other")):
+        hand.world.plan(spec)
+        assert not calls(hand.world, reads[0])
+        assert len(calls(hand.world, reads[1])) == 1  # the demo declares attributes
+
+
+def test_a_spec_that_switches_it_off(hand: Hand) -> None:
+    hand.make(edited(demo(), ON, True))
+    off = edited(demo(), ON, False)
+    (line,) = refused(hand, off)
+    assert (
+        f"({hand[PUBLIC]}) would lose its deletion protection; allow it once with --allow lift-protection=1"
+        in line
+    )
+    assert hand.make(off, allow={"lift-protection": 1}).writes["modify_load_balancer_attributes"] == 1
+    assert hand.make(edited(demo(), ON, True)).writes["modify_load_balancer_attributes"] == 1
+
+
+def test_a_lifted_protection_may_be_in_the_way_for_a_while(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    protect(hand, PUBLIC, WEB_2)
+    fewer = edited(edited(demo(), "load_balancers", None), "instances/web/count", 1)
+    faults.refuse("delete_load_balancer", "OperationNotPermitted", times=2)
+    faults.refuse("terminate_instances", "OperationNotPermitted", times=2)
+    hand.make(fewer, allow={"lift-protection": 2})
+    assert faults.made["delete_load_balancer"] == faults.made["terminate_instances"] == 3
+
+
+def test_steps_that_need_it_can_be_found_without_being_allowed(hand: Hand) -> None:
+    """As a run must that nobody watches: it lifts nothing, and withholds them."""
+    hand.make(demo())
+    protect(hand, WEB_1)
+    other = load(edited(demo(), "instances/web/instance_type", "t3.small"))
+    target = Target("demo", REGION, other.desired)
+
+    async def main(aws: Aws) -> dict[str, str]:
+        _, plan = await look(aws, load_kinds(), target, Options(check=False))
+        assert "describe_instance_attribute" not in aws.calls
+        return await find_locked(aws, plan.steps)
+
+    locked = hand.world._run(main)
+    old = f"{WEB_1}@{hand[WEB_1]}"
+    assert locked == dict.fromkeys(
+        (f"delete:{old}", f"replace:{old}"), f"{WEB_1} ({hand[WEB_1]}) has termination protection"
+    )
+
+
+def test_sync_lifts_nothing_and_says_so(hand: Hand) -> None:
+    spec = edited(demo(), ON, False)
+    hand.make(spec)
+    protect(hand, PUBLIC)
+    before = hand.world.strict.inventory()
+    ending = hand.world.sync(spec)
+    assert list(ending.selection.withheld.values()) == [
+        f"{PUBLIC} ({hand[PUBLIC]}) would lose its deletion protection"
+    ]
+    assert hand.world.strict.inventory() == before
+
+
+def test_sync_keeps_to_the_policy(hand: Hand) -> None:
+    spec = {**demo(), "policy": {"never_delete": ["instance"], "max_touched": "10%"}}
+    spec["sync"] = {"correct": ["create", "update", "replace", "delete"]}
+    hand.make(spec, allow={"touch": 20})
+    for group in ("security_group.web", "security_group.load-balancer"):
+        hand.ec2.create_tags(Resources=[hand[group]], Tags=[{"Key": "service", "Value": "other"}])
+    told = set(hand.world.sync(spec).selection.withheld.values())
+    assert told == {
+        (
+            "max_touched is 10%, and the plan changes, replaces or deletes 2 of the stack's 12 resources; "
+            "allow it once with apply --allow touch=2"
+        )
+    }
+    hand.make(spec, allow={"touch": 2})
+    hand.ec2.create_tags(Resources=[hand["security_group.web"]], Tags=[{"Key": "service", "Value": "other"}])
+    assert not hand.world.sync(spec).selection.withheld

@@ -1,0 +1,266 @@
+"""The limits of one run: each just kept and just exceeded, allowed once, over a part of a plan, and of two policies."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.errors import RefusedError
+from alb_reconcile.plan.limits import check_damage, find_protected
+from alb_reconcile.plan.planner import Options, make_plan
+from alb_reconcile.policy import Policy, Window
+from tests.harness import REGION
+from tests.plan.stacks import Account, base
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.plan.model import Plan
+
+TUESDAY = datetime(2026, 3, 31, 12, 0, 30, tzinfo=UTC)
+NIGHTS = Policy(calendars=((Window(start=22 * 60, end=4 * 60),),))
+FOUR = {"instances/web/count": 4}
+TYPE = {"instances/web/instance_type": "t3.large"}
+"""Replaces both instances, of 12 resources with tags."""
+NO_ENTRANCE = {"load_balancers": None}
+"""Deletes the load balancer, with a listener and maybe rules."""
+RULE = {
+    "load_balancers/public/listeners/http/rules": {
+        "api": {"priority": 1, "conditions": [{"path_pattern": "/api"}], "action": {"forward": "web"}}
+    }
+}
+
+
+def plan(
+    *,
+    have: Mapping[str, Any] | None = None,
+    want: Mapping[str, Any] | None = None,
+    then: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Plan:
+    """The plan from one demo, with things done by hand to it, to another."""
+    account, wanted = Account(base(have)), base(have, want)
+    for how, what in (then or {}).items():
+        getattr(account, how)(what)
+    options = {"now": TUESDAY, **options}
+    desired = {} if options.get("destroy") else wanted.desired
+    return make_plan(wanted.name, REGION, desired, account.discovery(), Options(**options))
+
+
+def refusal(**case: Any) -> str:
+    """What such a plan is refused with."""
+    with pytest.raises(RefusedError) as caught:
+        plan(**case)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("case", "kept", "exceeded", "told", "allow"),
+    [
+        pytest.param(
+            {"have": FOUR, "want": {"instances/web/count": 2}},
+            Policy(max_deletions=2),
+            Policy(max_deletions=1),
+            "max_deletions is 1, and the plan has 2; allow it once with --allow delete=2",
+            {"delete": 2},
+            id="deletions",
+        ),
+        pytest.param(
+            {"have": RULE, "want": NO_ENTRANCE},
+            Policy(max_deletions=3),
+            Policy(max_deletions=2),
+            "max_deletions is 2, and the plan has 3; allow it once with --allow delete=3",
+            {"delete": 3},
+            id="what AWS deletes along with something else is counted",
+        ),
+        pytest.param(
+            {"want": TYPE},
+            Policy(max_replacements=2),
+            Policy(max_replacements=1),
+            "max_replacements is 1, and the plan has 2; allow it once with --allow replace=2",
+            {"replace": 2},
+            id="replacements",
+        ),
+        pytest.param(
+            {"want": TYPE},
+            Policy(max_touched=17),
+            Policy(max_touched=16),
+            "max_touched is 16%, and the plan changes, replaces or deletes 2 of the stack's 12 resources; allow it once with --allow touch=2",
+            {"touch": 2},
+            id="share, of replacements",
+        ),
+        pytest.param(
+            {"want": {"security_groups/web/ingress": [], "tags/service": "other"}},
+            Policy(max_touched=100),
+            Policy(max_touched=99),
+            "max_touched is 99%, and the plan changes, replaces or deletes 12 of the stack's 12 resources; allow it once with --allow touch=12",
+            {"touch": 12},
+            id="share, of updates",
+        ),
+        pytest.param(
+            {"want": {"security_groups/web/ingress": []}},
+            Policy(max_touched=9),
+            Policy(max_touched=8),
+            "the plan changes, replaces or deletes 1 of the stack's 12 resources",
+            {"touch": 1},
+            id="share, where a member without tags counts as its entry",
+        ),
+        pytest.param(
+            {"want": TYPE},
+            Policy(never_delete=frozenset({"vpc", "target_group"})),
+            Policy(never_delete=frozenset({"instance"})),
+            "instance.web-1 (i-web-1) would be replaced, and never_delete names instance; allow it once with --allow never-delete=2",
+            {"never-delete": 2},
+            id="kinds that are never deleted, replaced",
+        ),
+        pytest.param(
+            {"have": RULE, "want": NO_ENTRANCE},
+            Policy(never_delete=frozenset({"target_group"})),
+            Policy(never_delete=frozenset({"rule"})),
+            "would be deleted with load_balancer.public, and never_delete names rule; allow it once with --allow never-delete=1",
+            {"never-delete": 1},
+            id="kinds that are never deleted, taken along",
+        ),
+        pytest.param(
+            {"destroy": True},
+            Policy(max_deletions=0, max_touched=0),
+            Policy(never_delete=frozenset({"vpc"})),
+            "vpc.main (vpc-main) would be deleted, and never_delete names vpc; allow it once with --allow never-delete=1",
+            {"never-delete": 1},
+            id="a destroy means everything, but not those kinds",
+        ),
+        pytest.param(
+            {"want": TYPE},
+            Policy(calendars=((Window(start=12 * 60, end=13 * 60),),)),
+            NIGHTS,
+            "it is outside of the policy's windows (Tue 2026-03-31 12:00 UTC); changes are refused until Tue 2026-03-31 22:00 UTC; "
+            "allow it once with --allow any-time",
+            {"any-time": 1},
+            id="windows",
+        ),
+        pytest.param(
+            {"destroy": True},
+            Policy(calendars=((Window(start=12 * 60, end=13 * 60),),)),
+            NIGHTS,
+            "changes are refused until Tue 2026-03-31 22:00 UTC; allow it once with --allow any-time",
+            {"any-time": 1},
+            id="windows, for a destroy",
+        ),
+    ],
+)
+def test_a_limit_holds_and_can_be_lifted_once(
+    case: dict[str, Any], kept: Policy, exceeded: Policy, told: str, allow: dict[str, int]
+) -> None:
+    made = plan(**case, policy=kept)
+    assert not made.is_empty
+    assert told in refusal(**case, policy=exceeded)
+    assert plan(**case, policy=exceeded, allow=allow).steps == made.steps
+    less = {key: count - 1 for key, count in allow.items()}
+    assert told in refusal(**case, policy=exceeded, allow=less)
+
+
+def test_what_is_allowed_for_once_does_not_lower_a_limit() -> None:
+    case = {"have": FOUR, "want": {"instances/web/count": 2}}
+    assert plan(**case, policy=Policy(max_deletions=2), allow={"delete": 1}).count()["delete"]
+
+
+def test_everything_that_is_exceeded_is_told_at_once() -> None:
+    policy = Policy(max_replacements=0, max_touched=0, calendars=NIGHTS.calendars)
+    lines = refusal(want=TYPE, policy=policy).splitlines()
+    assert [line.partition("--allow ")[2] for line in lines] == ["replace=2", "touch=2", "any-time"]
+
+
+def test_a_plan_without_steps_may_be_made_at_any_time() -> None:
+    assert plan(policy=Policy(max_touched=0, calendars=NIGHTS.calendars)).is_empty
+
+
+def test_windows_that_are_never_open_together() -> None:
+    mondays, fridays = Window(days=frozenset({0})), Window(days=frozenset({4}))
+    told = refusal(want=TYPE, policy=Policy(calendars=((mondays,), (fridays,))))
+    assert "changes are refused at any time: no moment of the next two weeks is in all of them" in told
+
+
+def test_of_two_policies_the_stricter_counts() -> None:
+    one = Policy(max_deletions=3, max_touched=40, never_delete=frozenset({"vpc"}), calendars=NIGHTS.calendars)
+    other = Policy(max_deletions=5, max_replacements=2, max_touched=30, never_delete=frozenset({"subnet"}))
+    both = Policy(
+        max_deletions=3, max_replacements=2, max_touched=30, never_delete=frozenset({"vpc", "subnet"}),
+        calendars=NIGHTS.calendars,
+    )  # fmt: skip
+    assert one.tighten(other) == other.tighten(one) == both
+    assert Policy().tighten(one) == one
+    late = Policy(calendars=((Window(start=23 * 60),),))
+    assert "until Tue 2026-03-31 23:00 UTC" in refusal(want=TYPE, policy=NIGHTS.tighten(late))
+
+
+def test_the_second_of_two_at_an_address_counts_as_no_loss_but_is_kept_by_its_kind() -> None:
+    """An interrupted replacement leaves it behind, and whoever cleans up must not need anybody's word for it."""
+    case = {"then": {"copies": [{"of": "instance.web-1", "id": "i-old", "created": "2026-01-02"}]}}
+    assert plan(**case, policy=Policy(max_deletions=0, max_touched=0)).count()["delete"] == 1
+    assert "never-delete=1" in refusal(**case, policy=Policy(never_delete=frozenset({"instance"})))
+
+
+def test_what_is_on_its_way_out_already_is_not_what_a_run_deletes() -> None:
+    case = {"have": {"instances/web/count": 1}, "then": {"status": {"instance.web-1": "shutting-down"}}}
+    made = plan(**case, destroy=True, policy=Policy(never_delete=frozenset({"instance"})))
+    assert "instance.web-1" in {str(step.address) for step in made.steps}
+
+
+def test_a_part_of_a_plan_is_measured_by_itself() -> None:
+    """As where a run withholds steps and carries out the others."""
+    made = plan(want=TYPE, check=False)
+    policy = Policy(max_replacements=1)
+    one = [step for step in made.steps if "web-1" in step.address.name]
+    check_damage(made, one, policy, {}, TUESDAY)
+    check_damage(made, (), NIGHTS, {}, TUESDAY)
+    with pytest.raises(RefusedError, match="max_replacements is 1, and the plan has 2"):
+        check_damage(made, made.steps, policy, {}, TUESDAY)
+    old = [step for step in one if step.action == "delete" and step.address.kind == "instance"]
+    with pytest.raises(RefusedError, match="max_deletions is 0, and the plan has 1"):
+        check_damage(made, old, Policy(max_deletions=0), {}, TUESDAY)
+
+
+def test_more_than_half_of_the_stack_in_part_of_a_plan() -> None:
+    want = dict.fromkeys(("load_balancers", "instances", "target_groups", "security_groups"))
+    made = plan(want=want, check=False)
+    few = [step for step in made.steps if step.address.kind in ("load_balancer", "instance")]
+    check_damage(made, few, Policy(), {}, TUESDAY)
+    with pytest.raises(RefusedError, match="7 deletions and 0 replacements are more than half"):
+        check_damage(made, made.steps, Policy(), {}, TUESDAY)
+
+
+def protected(policy: Policy | None = None, **case: Any) -> dict[str, str]:
+    """Which steps of such a plan must not be done, without ids, and why."""
+    found = find_protected(plan(**case, check=False), policy or Policy())
+    return {key.partition("@")[0]: text for key, text in found.items()}
+
+
+def test_whatever_takes_along_what_is_protected_is_withheld() -> None:
+    rule = {**RULE["load_balancers/public/listeners/http/rules"]["api"], "prevent_destroy": True}
+    have = {"load_balancers/public/listeners/http/rules": {"api": rule}}
+    found = protected(have=have, want=NO_ENTRANCE)
+    assert found.keys() == {"delete:load_balancer.public"}
+    assert "rule.public/http/api" in found["delete:load_balancer.public"]
+    assert "is protected by prevent_destroy" in found["delete:load_balancer.public"]
+    found = protected(have=have, want={"load_balancers/public/scheme": "internal"})
+    assert found.keys() == {
+        "replace:load_balancer.public", "delete:load_balancer.public", "replace:listener.public/http",
+        "replace:rule.public/http/api",
+    }  # fmt: skip
+
+
+def test_another_stacks_listener_keeps_our_load_balancer() -> None:
+    theirs = {"of": "listener.public/http", "id": "arn:theirs", "owner": "other", "address": "listener.x/y"}
+    found = protected(then={"copies": [theirs]}, want=NO_ENTRANCE)
+    assert found.keys() == {"delete:load_balancer.public"}
+    assert "belongs to the stack other" in found["delete:load_balancer.public"]
+
+
+def test_what_is_never_deleted_is_withheld_step_by_step() -> None:
+    found = protected(
+        Policy(never_delete=frozenset({"instance"})), have=FOUR, want={"instances/web/count": 3}
+    )
+    assert found.keys() == {"delete:instance.web-4"}
+    assert protected(Policy(never_delete=frozenset({"vpc"})), want=TYPE) == {}
