@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import json
 import math
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _POLL: Final = 0.5
+_LOOKERS: Final = 10
+"""How often to look again, at short intervals, at a lock of which its file says that nobody has it: `is_held` looks too."""
 _LATEST: Final = 32_503_680_000.0
 """The year 3000, in seconds since the epoch: what is later can't be a time that we wrote."""
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_LOCK_DIR"
@@ -87,13 +90,17 @@ class StackLock:
         except OSError as error:
             raise self._unusable(error) from None
         deadline = time.monotonic() + timeout
-        waited = False
+        waited, lookers = False, _LOOKERS
         while True:
             try:
                 lock.acquire(blocking=False)
                 break
             except Timeout:
                 holder = self.holder()
+                if lookers and (holder is None or holder.released is not None):
+                    lookers -= 1
+                    await asyncio.sleep(0.02)
+                    continue
                 who = holder.render() if holder else "another run"
                 if time.monotonic() >= deadline:
                     raise HeldError(
@@ -122,6 +129,23 @@ class StackLock:
             self._write(Holder(**{**asdict(self._own), "released": time.time()}))
             self._lock.release()
             self._lock = None
+
+    def is_held(self) -> bool:
+        """Whether somebody has it now. Makes nothing, and takes it for a moment. Raises ReconcileError."""
+        from filelock import FileLock, Timeout
+
+        path = self._path.with_name(self._path.name + ".lock")
+        try:
+            if not path.exists():
+                return False
+            lock = FileLock(path, mode=0o660)
+            lock.acquire(blocking=False)
+        except Timeout:
+            return True
+        except OSError as error:
+            raise self._unusable(error) from None
+        lock.release()
+        return False
 
     def was_used_since(self, moment: float) -> bool:
         """Whether somebody may have held it after that moment (seconds since the epoch), before it was ours."""

@@ -16,6 +16,8 @@ from alb_reconcile.commands.session import (
     default_region,
     load_stacks,
     local_urls,
+    named_target,
+    refuse_lease,
     target_of,
     with_aws,
 )
@@ -139,10 +141,9 @@ def destroy(args: argparse.Namespace) -> ExitCode:
     if bool(args.stack) == bool(args.specs):
         raise UsageError("destroy wants SPEC, or --stack NAME with --region")
     if not args.stack:
+        refuse_lease(args)
         return _each(args, lambda aws, target: _destroy(aws, target, args), destroy=True)
-    if not args.region:
-        raise UsageError("--stack wants --region too")
-    target = Target(args.stack, args.region, {}, destroy=True)
+    target = named_target(args)
     return ExitCode(with_aws(args, args.region, lambda aws: _destroy(aws, target, args)))
 
 
@@ -288,6 +289,8 @@ async def _carry_out(story: Story, run: Run, style: Style, verbose: int) -> tupl
 
 def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     complain(render_outcomes(outcomes))
+    if aws.halted is not None:
+        raise aws.halted
     if aws.stopping.is_set():
         return ExitCode.INTERRUPTED
     failed = [item.error for item in outcomes if item.error is not None]

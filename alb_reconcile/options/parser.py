@@ -128,6 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
     command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost; wants --region")
+    _add_lease(command)
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     _add_lock(command)
     _add_record(command)
@@ -152,8 +153,28 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_adoption(add)
     add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
+    _add_locks(commands, common)
     _add_sandbox(commands)
     return parser
+
+
+def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
+    text = "who may run over a stack: the lock on this host, and the lease"
+    lock = commands.add_parser("lock", help=text, description=text[:1].upper() + text[1:] + ".")
+    actions = lock.add_subparsers(metavar="ACTION", required=True)
+    text = "show who holds them, since when and how long, or held them last"
+    show = actions.add_parser("show", help=text, description=f"{text.capitalize()}.", parents=[common])
+    show.set_defaults(run="lock.show")
+    show.add_argument("specs", nargs="*", metavar="SPEC")
+    show.add_argument("--format", choices=("text", "json"), default="text")
+    text = "take the lease from a run that is dead, or is to stop"
+    broken = actions.add_parser("break", help=text, description=f"{text.capitalize()}.", parents=[common])
+    broken.set_defaults(run="lock.break_")
+    broken.add_argument("spec", nargs="?", metavar="SPEC")
+    broken.add_argument("--yes", action="store_true", help="don't ask")
+    for action in (show, broken):
+        action.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost; wants --region")
+        _add_lease(action)
 
 
 def _add_sandbox(commands: Any) -> None:
@@ -279,13 +300,19 @@ def _add_verify(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_lease(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--lease", default="", metavar="s3://BUCKET/PREFIX", help="with --stack: where its lease is"
+    )
+
+
 def _add_lock(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--lock-timeout",
         type=duration,
         default=0,
         metavar="5m",
-        help="how long to wait while another run on this host holds the stack (default: not at all)",
+        help="how long to wait while another run holds the stack (default: not at all)",
     )
 
 
