@@ -125,7 +125,10 @@ class Store:
     def _explain(self, error: AwsError, action: str) -> LeaseError:
         place = self.place
         if error.code == "NoSuchBucket":
-            return LeaseError(f"the lease's bucket {place.bucket} doesn't exist; create it, or correct lease")
+            at = f" --endpoint-url {self.aws.endpoint}" if self.aws.endpoint else ""
+            return LeaseError(
+                f"the lease's bucket {place.bucket} doesn't exist; create it (aws s3 mb s3://{place.bucket}{at}), or correct lease"
+            )
         if error.code in _DENIED:
             missing = " (and s3:ListBucket, if there is no such object yet)" if action == "GetObject" else ""
             return LeaseError(

@@ -35,7 +35,7 @@ class FakeS3:
     def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         self.log.append(operation)
         if service != "s3":
-            return {}
+            return {"Account": "123456789012"}
         if self.mishaps:
             self.mishaps.pop(0)(operation)
         answer = getattr(self, f"_{operation}")(params)

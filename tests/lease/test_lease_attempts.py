@@ -36,9 +36,9 @@ class _Refuser(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def refuser() -> Iterator[tuple[str, list[str]]]:
+def serving(kind: type[Any]) -> Iterator[tuple[str, list[str]]]:
     seen: list[str] = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (_Refuser,), {"seen": seen})) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (kind,), {"seen": seen})) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -85,7 +85,7 @@ def test_each_attempt_is_asked_for(monkeypatch: pytest.MonkeyPatch, attempts: in
             await aws.call("ec2", "describe_vpcs")
         aws.close()
 
-    with refuser() as (url, seen):
+    with serving(_Refuser) as (url, seen):
         asyncio.run(main(url))
     assert seen.count("CreateTags") == sent
     assert seen.count("DescribeVpcs") == 4
@@ -96,6 +96,38 @@ def test_the_worst_case_follows_from_the_clients_numbers() -> None:
     assert patience.longest("ec2") == 4 * 64 + (1 + 2 + 4) + 3 * 5
     assert patience.longest("ec2", once=True) == 64
     assert patience.longest("s3") < 40, "a renewal ends long before the next is due"
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """S3 with a bucket in Frankfurt, which sends away what is signed for another region."""
+
+    seen: list[str]
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        region = self.headers["Authorization"].partition("Credential=")[2].split("/")[2]
+        self.seen.append(f"{region} {self.path}")
+        self.send_response(200 if region == "eu-central-1" else 301)
+        self.send_header("x-amz-bucket-region", "eu-central-1")
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_PUT
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_bucket_in_another_region_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with serving(_Elsewhere) as (url, seen):
+        transport = BotoTransport(region="us-east-1", endpoint_url=url)
+        transport.prepare()
+        answer = transport("s3", "put_object", {"Bucket": "our-leases", "Key": "k", "Body": b"1"})
+    assert answer["ETag"] == '"1"'
+    assert seen == ["us-east-1 /our-leases/k", "eu-central-1 /our-leases/k"]
 
 
 class _Hole:

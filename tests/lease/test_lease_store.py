@@ -39,7 +39,10 @@ def refused(lab: Lab) -> str:
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("NoSuchBucket", "the lease's bucket our-leases doesn't exist; create it, or correct lease"),
+        (
+            "NoSuchBucket",
+            "the lease's bucket our-leases doesn't exist; create it (aws s3 mb s3://our-leases), or correct lease",
+        ),
         ("AccessDenied", f"can't be written: AccessDenied it is; allow the IAM action s3:PutObject on {ARN}"),
         ("PermanentRedirect", "the lease's bucket our-leases is in another region"),
         ("NotImplemented", "its endpoint does no conditional writes (If-None-Match, If-Match)"),
