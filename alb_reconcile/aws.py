@@ -110,7 +110,7 @@ class Aws:
         if delay > 0:
             await self.sleep(delay)
         if guard is not None:
-            await guard.permit(patience.longest(service, once=operation in UNGUARDED))
+            await guard.permit(patience.settled_all(service, once=operation in UNGUARDED))
             self._refuse_if_stopping(operation)
         self._count(service, operation)
         send = partial(self._send, guard, service, operation, params)
@@ -126,7 +126,7 @@ class Aws:
         with self._lock:
             self._changing += 1
         try:
-            with guarded(guard, patience.shortest(service)):
+            with guarded(guard, patience.settled(service)):
                 ask_guard()
                 self.changed = True
                 return self._transport(service, operation, params)

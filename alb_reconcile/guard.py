@@ -15,10 +15,10 @@ class Guard(Protocol):
     """Who says whether anything may still be changed. Both raise ReconcileError if not."""
 
     async def permit(self, seconds: float, /) -> None:
-        """Before a call that takes so many seconds at worst, with all its attempts."""
+        """Before a call that may take effect for so many seconds, with all its attempts."""
 
     def check(self, seconds: float, /) -> None:
-        """In the call's own thread, immediately before each attempt, which takes so many seconds at worst."""
+        """In the call's own thread, immediately before each attempt, which may take effect for so many seconds."""
 
 
 _CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
@@ -27,7 +27,7 @@ _CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None
 
 @contextmanager
 def guarded(guard: Guard | None, seconds: float) -> Iterator[None]:
-    """The call within is one that changes something; each attempt takes so many seconds at worst."""
+    """The call within is one that changes something; each attempt may take effect for so many seconds."""
     token = _CHECK.set(partial(guard.check, seconds) if guard is not None else None)
     try:
         yield

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+SIGNED: Final = 300.0
+"""IAM User Guide, "AWS Signature Version 4": in most cases AWS denies a request that reaches it later than so many seconds
+after its time stamp. What a frozen process sends when it wakes up is therefore refused, if it slept for longer."""
+
 
 class Patience(NamedTuple):
     """Seconds to connect and to wait for an answer, and how often a call is tried."""
@@ -38,3 +42,13 @@ def longest(service: str, *, once: bool = False) -> float:
     attempts = patience_of(service, once=once).attempts
     pauses = sum(min(2.0**number, _PAUSE) + _ADDED for number in range(attempts - 1))
     return attempts * shortest(service) + pauses
+
+
+def settled(service: str) -> float:
+    """Seconds after which an attempt that is made now can't take effect any more, be it delayed or frozen on its way."""
+    return max(shortest(service), SIGNED)
+
+
+def settled_all(service: str, *, once: bool = False) -> float:
+    """The same for a call with all its attempts."""
+    return max(longest(service, once=once), SIGNED)

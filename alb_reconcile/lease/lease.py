@@ -156,7 +156,7 @@ class Lease:
         while self._lost is None:
             await asyncio.sleep(pause)
             async with self._writing:
-                problem = await self._renew(needed=patience.longest("ec2")) if self._lost is None else ""
+                problem = await self._renew(needed=patience.settled_all("ec2")) if self._lost is None else ""
             pause = terms.AGAIN if problem else terms.RENEW
             if problem and not told and self._lost is None:
                 self._say(f"{problem}; it is tried again for as long as the lease lasts")

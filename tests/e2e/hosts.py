@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 BUCKET = "our-leases"
 LEASED = "leased.yaml"
 """The demo, with a lease."""
-SECONDS = 5.0
+SECONDS = 6.0
 MARGIN = 2.0
+SIGNED = 3.0
+"""As AWS, in proportion, refuses what was signed longer ago."""
 _QUICK = f"""
 from alb_reconcile import patience
 from alb_reconcile.lease import terms
 terms.SECONDS, terms.MARGIN, terms.RENEW, terms.AGAIN, terms.POLL = {SECONDS}, {MARGIN}, 0.5, 0.2, 0.2
-patience.longest = patience.shortest = lambda *_, **__: 1.5
+patience.settled = patience.settled_all = lambda *_, **__: {SIGNED}
 from alb_reconcile.cli import run
 run()
 """

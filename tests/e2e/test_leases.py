@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from tests.e2e.hosts import BUCKET, LEASED, MARGIN, SECONDS, Host, make_bucket, s3
+from tests.e2e.hosts import BUCKET, LEASED, MARGIN, SECONDS, SIGNED, Host, make_bucket, s3
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import read_until
 
@@ -57,10 +57,15 @@ def test_a_second_host_is_held_and_then_runs(sandbox: Tool, account: Account, tm
 def test_a_frozen_holder_that_wakes_up_changes_nothing_more(
     sandbox: Tool, account: Account, tmp_path: Path
 ) -> None:
-    """It sleeps past its lease's end, while another host takes over and finishes."""
+    """It sleeps past its lease's end, while another host takes over and finishes.
+
+    All that it may still send is what it was sending when it was frozen: one call for each of its threads, whose
+    signatures have run out.
+    """
     make_bucket(sandbox)
     second = Host(tmp_path, "second", sandbox, quick=True)
     with in_front_of(sandbox, tmp_path / "proxied") as (proxy, proxied):
+        proxy.signed = SIGNED  # frozen in the midst of sending, it will send that when it wakes up
         first = Host(tmp_path, "first", proxied, quick=True)
         with first.started("apply", "--yes", LEASED) as process:
             read_until(process, "vpc.main created")
@@ -74,6 +79,7 @@ def test_a_frozen_holder_that_wakes_up_changes_nothing_more(
             told = process.communicate(timeout=30)[0]
     assert process.returncode == 1, told
     assert proxy.changes == before
+    assert len(proxy.refused) <= 8, "what follows the VPC at once, and none of it twice"
     assert "took it over, and has let go of it since; nothing more is changed" in told
     assert account.census() == made
     assert not second.plan(LEASED)["steps"]

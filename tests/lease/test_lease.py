@@ -173,11 +173,11 @@ def test_in_the_calls_own_thread_it_is_asked_again(lab: Lab) -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
         runner.lease._keeper.cancel()  # type: ignore[union-attr]
-        await asyncio.sleep(terms.SECONDS - patience.shortest("ec2") - 1)
-        runner.lease.check(patience.shortest("ec2"))
+        await asyncio.sleep(terms.SECONDS - patience.settled("ec2") - 1)
+        runner.lease.check(patience.settled("ec2"))
         runner.clocks.wall_off = 2
         with pytest.raises(LeaseError, match="it wasn't sent"):
-            runner.lease.check(patience.shortest("ec2"))
+            runner.lease.check(patience.settled("ec2"))
         await runner.lease.release()
         with pytest.raises(LeaseError):
             runner.lease.check(0)
@@ -205,7 +205,7 @@ def test_renewals_that_fail_are_repeated_while_there_is_time(lab: Lab) -> None:
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        outage = int((terms.SECONDS - patience.longest("ec2") - terms.RENEW) / terms.AGAIN) - 3
+        outage = int((terms.SECONDS - patience.settled_all("ec2") - terms.RENEW) / terms.AGAIN) - 3
         lab.s3.mishaps = [UNREACHABLE] * outage
         await asyncio.sleep(terms.SECONDS)
         assert not lab.s3.mishaps
@@ -219,7 +219,7 @@ def test_renewals_that_fail_are_repeated_while_there_is_time(lab: Lab) -> None:
 
 
 def test_when_there_is_no_time_left_the_run_ends(lab: Lab) -> None:
-    """By then the longest call would still have had time; it ends before others may begin."""
+    """It ends before others may begin."""
 
     async def main() -> float:
         runner = lab.runner()
@@ -237,7 +237,7 @@ def test_when_there_is_no_time_left_the_run_ends(lab: Lab) -> None:
         return lab.clock.now()
 
     ended = lab.run(main)
-    assert 0 <= ended - (terms.SECONDS - patience.longest("ec2")) <= terms.AGAIN + 1
+    assert 0 <= ended - (terms.SECONDS - patience.settled_all("ec2")) <= terms.AGAIN + 1
     assert lab.stored["released"], "it is given back, since nobody else has had it"
 
 

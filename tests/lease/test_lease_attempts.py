@@ -13,6 +13,7 @@ import pytest
 from alb_reconcile import patience
 from alb_reconcile.aws import Aws, BotoTransport
 from alb_reconcile.errors import AwsError, LeaseError
+from alb_reconcile.lease import terms
 from alb_reconcile.patience import Patience
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class _Guard:
         self.permitted.append(seconds)
 
     def check(self, seconds: float, /) -> None:
-        assert seconds == patience.shortest("ec2")
+        assert seconds == patience.settled("ec2")
         self.attempts -= 1
         if self.attempts < 0:
             raise LeaseError("it wasn't sent")
@@ -79,7 +80,7 @@ def test_each_attempt_is_asked_for(monkeypatch: pytest.MonkeyPatch, attempts: in
         with pytest.raises(LeaseError):
             await aws.call("ec2", "create_tags", Resources=["i-1"], Tags=[])
         assert aws.changed == (attempts > 0)
-        assert guard.permitted == [patience.longest("ec2")]
+        assert guard.permitted == [patience.settled_all("ec2")]
         assert not aws.is_changing
         with pytest.raises(AwsError, match="503"):
             await aws.call("ec2", "describe_vpcs")
@@ -95,6 +96,10 @@ def test_the_worst_case_follows_from_the_clients_numbers() -> None:
     assert patience.patience_of("ec2") == Patience(4, 60, 4)
     assert patience.longest("ec2") == 4 * 64 + (1 + 2 + 4) + 3 * 5
     assert patience.longest("ec2", once=True) == 64
+    assert patience.settled("ec2") == 300, "until AWS refuses what was signed then"
+    assert patience.settled_all("ec2") < terms.SECONDS - terms.RENEW - patience.longest("s3"), (
+        "it is had without a wait"
+    )
     assert patience.longest("s3") < 40, "a renewal ends long before the next is due"
 
 
@@ -112,8 +117,6 @@ class _Elsewhere(BaseHTTPRequestHandler):
         self.send_header("ETag", '"1"')
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-    do_HEAD = do_PUT
 
     def log_message(self, *_: Any) -> None:
         pass
