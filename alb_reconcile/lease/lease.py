@@ -129,7 +129,7 @@ class Lease:
         """Guard.check, from any thread. Raises LeaseError."""
         if self._lost is not None or self._left() <= seconds:
             raise LeaseError(
-                f"{self.title}: the lease {self._store.place.url} had run out when this was about to be sent; it wasn't sent"
+                f"{self.title}: its lease {self._store.place.url} had too little time left when this was to be sent; it wasn't sent"
             )
 
     async def _renew(self, *, needed: float) -> str:
@@ -178,8 +178,8 @@ class Lease:
             return
         try:
             await self._write(etag, released=iso(time.time()))
-        except _TakenError:
-            self._say(f"the lease {url} was no longer ours when it was to be given back")
+        except _TakenError as taken:
+            self._say(self._taken(taken.seen))
         except LeaseError as error:
             self._say(f"the lease wasn't given back, and runs out within {minutes:.0f} minutes: {error}")
         finally:

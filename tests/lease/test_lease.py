@@ -375,6 +375,23 @@ def test_a_lease_that_cant_be_given_back_is_told(lab: Lab) -> None:
     lab.run(main)
 
 
+def test_who_took_it_is_told_at_the_end_at_the_latest(lab: Lab) -> None:
+    """Where each call that was to be sent found by itself that the time was up."""
+
+    async def main() -> None:
+        frozen, heir = lab.runner(), lab.runner("destroy")
+        await frozen.lease.acquire(0)
+        frozen.lease._keeper.cancel()  # type: ignore[union-attr]
+        await asyncio.sleep(EXPIRY)
+        await heir.lease.acquire(0)
+        await heir.lease.release()
+        await frozen.lease.release()
+        (told,) = frozen.said
+        assert told.endswith(f"was lost: {_who(heir)} took it over, and has let go of it since")
+
+    lab.run(main)
+
+
 def test_it_is_given_back_after_ctrl_c(lab: Lab) -> None:
     async def main() -> None:
         runner = lab.runner()
