@@ -401,3 +401,19 @@ def test_it_is_given_back_after_ctrl_c(lab: Lab) -> None:
 
     lab.run(main)
     assert lab.stored["released"]
+
+
+def test_it_isnt_given_back_while_a_call_is_under_way(lab: Lab) -> None:
+    """One that nobody waits for any more may still take effect; others wait until the lease has run out."""
+
+    async def main() -> None:
+        runner = lab.runner()
+        await runner.lease.acquire(0)
+        runner.aws._changing = 1
+        await runner.lease.release()
+        assert runner.said == [
+            f"a call is still under way: the lease {PLACE.url} is left to run out, within 10 minutes"
+        ]
+
+    lab.run(main)
+    assert not lab.stored["released"]
