@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
-import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from alb_reconcile import patience
 from alb_reconcile.errors import AwsError, InterruptedRun, UnreachableError
+from alb_reconcile.guard import ask_guard, guarded
+from alb_reconcile.hints import explain_code, transport_error
 from alb_reconcile.pace import Pace
-from alb_reconcile.values import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from alb_reconcile.guard import Guard
 
 Response = dict[str, Any]
 
 READS: Final = ("describe_", "get_", "list_")
 UNGUARDED: Final = frozenset({"create_vpc", "create_internet_gateway"})
 """Creates without a client token and without a unique name: botocore must not repeat them after a lost reply."""
+_LARGEST: Final = 65_536
+"""Bytes of an object that are read; what we keep in S3 is far smaller."""
 
 
 class Transport(Protocol):
@@ -56,17 +62,29 @@ class Aws:
         self._identity: asyncio.Future[Response] | None = None
         self._on_call = on_call
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
+        # a pool of their own, so that calls that hang can't keep a lease from being renewed
+        self._aside = ThreadPoolExecutor(4, "aside") if max_workers else None
         self._pace = pace or Pace()
+        self._changing = 0
+        self._lock = threading.Lock()
+        self.guard: Guard | None = None
+        """Is asked before each change."""
+        self.changed = False
+        """Whether a change was sent, whatever came of it."""
         self.stopping = asyncio.Event()
+        self.halted: InterruptedRun | None = None
+        """Why the run was stopped, where it wasn't by the user."""
         self.calls: dict[str, int] = {}
         self.requests: list[str] = []
         """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
 
     def fork(self) -> Aws:
-        """The same account and region for another run: it shares threads, pace and identity, and has a count and a
-        `stopping` of its own."""
+        """The same account and region for another run: it shares threads, pace and identity, and nothing of how the run
+        goes."""
         other = copy.copy(self)
-        other.stopping, other.calls, other.requests = asyncio.Event(), {}, []
+        other.stopping, other.halted, other.guard = asyncio.Event(), None, None
+        other.changed, other._changing, other._lock = False, 0, threading.Lock()
+        other.calls, other.requests = {}, []
         return other
 
     async def call(
@@ -100,26 +118,67 @@ class Aws:
         return result
 
     async def _once(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
-        if self.stopping.is_set() and not operation.startswith(READS):
-            raise InterruptedRun("interrupted")
+        guard = None if operation.startswith(READS) else self.guard
+        self._refuse_if_stopping(operation)
         delay = self._pace.reserve(service, operation, self.now())
         if delay > 0:
             await self.sleep(delay)
-        self.calls[operation] = self.calls.get(operation, 0) + 1
-        if self._on_call:
-            self._on_call(f"{service} {operation}")
-        answer = await self._answer(service, operation, params)
+        if guard is not None:
+            await guard.permit(patience.settled_all(service, once=operation in UNGUARDED))
+            self._refuse_if_stopping(operation)
+        self._count(service, operation)
+        send = partial(self._send, guard, service, operation, params)
+        answer = send() if self._pool is None else await _in(self._pool, send)
         if not operation.startswith(READS):
             request = answer.get("ResponseMetadata", {}).get("RequestId", "")
             self.requests.append(f"{operation} {request}".rstrip())
         return answer
 
-    async def _answer(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
-        if self._pool is None:
+    def _refuse_if_stopping(self, operation: str) -> None:
+        if self.stopping.is_set() and not operation.startswith(READS):
+            raise self._interruption()
+
+    def _send(self, guard: Guard | None, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        if operation.startswith(READS):
             return self._transport(service, operation, params)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._transport, service, operation, params
-        )
+        with self._lock:
+            self._changing += 1
+        try:
+            with guarded(guard, patience.settled(service)):
+                ask_guard()
+                self.changed = True
+                return self._transport(service, operation, params)
+        finally:
+            with self._lock:
+                self._changing -= 1
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a change is under way, though perhaps nobody waits for it any more."""
+        return self._changing > 0
+
+    async def aside(self, service: str, operation: str, **params: Any) -> Response:
+        """One call for the run's own sake: not paced, not guarded, and made also while the run is being stopped.
+
+        It ends in time whatever happens. Raises AwsError.
+        """
+        self._count(service, operation)
+        send = partial(self._transport, service, operation, params)
+        if self._aside is None:
+            return send()
+        limit = patience.longest(service) + 5
+        try:
+            async with asyncio.timeout(limit):
+                return await _in(self._aside, send)
+        except TimeoutError:
+            raise AwsError(
+                service, operation, "Timeout", f"no answer within {limit:.0f} s", "", ambiguous=True
+            ) from None
+
+    def _count(self, service: str, operation: str) -> None:
+        self.calls[operation] = self.calls.get(operation, 0) + 1
+        if self._on_call:
+            self._on_call(f"{service} {operation}")
 
     async def account(self) -> str:
         """The account's number (STS GetCallerIdentity), asked for once."""
@@ -188,44 +247,30 @@ class Aws:
                 await self.stopping.wait()
         except TimeoutError:
             return
-        raise InterruptedRun("interrupted")
+        raise self._interruption()
+
+    async def pause(self, seconds: float) -> None:
+        """`sleep` on our own clock, for what the other side's speed has nothing to do with."""
+        await self.sleep(seconds * self.speed)
+
+    def halt(self, reason: InterruptedRun) -> None:
+        """Stop the run for another reason than the user's word: waits and changes raise it from now on."""
+        if not self.stopping.is_set():
+            self.halted = reason
+            self.stopping.set()
+
+    def _interruption(self) -> InterruptedRun:
+        return self.halted or InterruptedRun("interrupted")
 
     def close(self) -> None:
         """Let the threads go; calls that are under way finish."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._aside):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
-_HINTS: Final = {
-    "UnauthorizedOperation": "allow the IAM action {action} to this identity",
-    "AccessDenied": "allow the IAM action {action} to this identity",
-    "AccessDeniedException": "allow the IAM action {action} to this identity",
-    "ExpiredToken": "log in again",
-    "ExpiredTokenException": "log in again",
-    "RequestExpired": "log in again, and check this machine's clock",
-    "AuthFailure": "check the credentials, and that the region is enabled in the account",
-    "InvalidClientTokenId": "check the credentials",
-    "UnrecognizedClientException": "check the credentials",
-    "SignatureDoesNotMatch": "check the credentials",
-    "InsufficientInstanceCapacity": "AWS has none of this type there now: try later, another type or another zone",
-    "DependencyViolation": "something still uses it; find it in the console and run again",
-    "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
-    "Unsupported": "this type isn't offered in this zone; choose another",
-    "IdempotentParameterMismatch": "an earlier run's request is still remembered; run again in some minutes",
-    "InvalidKeyPair.NotFound": "create the key pair, or correct key_name",
-    "CertificateNotFound": "check certificate_arn: its region and account must be the stack's",
-    "InvalidAMIID.NotFound": "check image_id: AMIs differ by region",
-    "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
-}
-
-
-def explain_code(service: str, operation: str, code: str) -> str:
-    """What a user can do about an error code; empty if nothing can be said."""
-    if code.endswith("LimitExceeded") or code.startswith("TooMany"):
-        return "a quota of the account is reached: raise it in Service Quotas, or remove what isn't needed"
-    prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
-    action = "".join(word.capitalize() for word in operation.split("_"))
-    return _HINTS.get(code, "").format(action=f"{prefix}:{action}")
+async def _in(pool: ThreadPoolExecutor, send: Callable[[], Response]) -> Response:
+    return await asyncio.get_running_loop().run_in_executor(pool, send)
 
 
 class BotoTransport:
@@ -274,15 +319,19 @@ class BotoTransport:
 
         # what the user's environment says of AWS isn't said of a sandbox
         direct = {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
+        limits = patience.patience_of(service, once=once)
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 1 if once else 4},
+            retries={"mode": "standard", "total_max_attempts": limits.attempts},
             max_pool_connections=self._workers,
-            connect_timeout=4,
-            read_timeout=10 if service == "sts" else 60,
+            connect_timeout=limits.connect,
+            read_timeout=limits.read,
             user_agent_extra="alb-reconcile",
+            s3={"addressing_style": "path" if self.endpoint else "auto"},
             **(direct if self._sandbox else {}),
         )
-        return self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+        client = self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+        client.meta.events.register_first("before-send", ask_guard)
+        return client
 
     @staticmethod
     def default_region(profile: str | None) -> str | None:
@@ -305,6 +354,8 @@ class BotoTransport:
             raise UnreachableError(f"the AWS settings can't be used: {error}") from None
         try:
             answer: Response = getattr(client, operation)(**params)
+            if service == "s3" and "Body" in answer:  # a stream, which may break as well
+                answer["Body"] = answer["Body"].read(_LARGEST)
         except ClientError as error:
             self.answered = True
             details = error.response.get("Error", {})
@@ -316,7 +367,7 @@ class BotoTransport:
                 hint=explain_code(service, operation, code), ambiguous=status >= 500,
             ) from None  # fmt: skip
         except BotoCoreError as error:
-            raise _transport_error(service, operation, error) from None
+            raise transport_error(service, operation, error) from None
         self.answered = True
         return answer
 
@@ -344,41 +395,3 @@ def _sandbox_session(region: str) -> Any:
         region_name=region,
         botocore_session=own,
     )
-
-
-def _transport_error(service: str, operation: str, error: Exception) -> AwsError:
-    name = type(error).__name__
-    if name in (
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "CredentialRetrievalError",
-        "TokenRetrievalError",
-        "SSOTokenLoadError",
-        "UnauthorizedSSOTokenError",
-    ):
-        return UnreachableError(
-            f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in"
-        )
-    if name in (
-        "EndpointConnectionError",
-        "ConnectTimeoutError",
-        "ReadTimeoutError",
-        "ConnectionClosedError",
-        "ProxyConnectionError",
-        "SSLError",
-        "HTTPClientError",
-    ):
-        return AwsError(
-            service,
-            operation,
-            name,
-            _one_line(error),
-            "",
-            hint="check the network, the region and the endpoint",
-            ambiguous=True,
-        )
-    return AwsError(service, operation, name, _one_line(error), "")
-
-
-def _one_line(error: Exception) -> str:
-    return printable(re.sub(r"\s+", " ", str(error)).strip().rstrip("."))

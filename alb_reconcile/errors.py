@@ -8,7 +8,9 @@ ReconcileError (1)
 ├── RefusedError (4)      it could be done and must not be without the user's word
 ├── HeldError (5)         another run holds the stack
 ├── UsageError (64)       the command line is wrong
+├── LeaseError (1)        the lease can't be had, kept or read
 └── InterruptedRun (130)  the user stopped it
+    └── LeaseLostError (1)    the lease was lost: the run stops before its next change
 """
 
 from __future__ import annotations
@@ -127,7 +129,21 @@ class UsageError(ReconcileError):
     exit_code = ExitCode.USAGE
 
 
+class LeaseError(ReconcileError):
+    """The lease can't be had, kept or read; the text says what to do."""
+
+
 class InterruptedRun(ReconcileError):  # noqa: N818 (an interruption is no error)
     """The user interrupted the run."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+class LeaseLostError(InterruptedRun):
+    """The run has lost its lease. `to_another` says that somebody took it, rather than that it couldn't be renewed."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, why: str, *, to_another: bool) -> None:
+        super().__init__(f"{why}; nothing more is changed. Run it again to go on from there")
+        self.why, self.to_another = why, to_another

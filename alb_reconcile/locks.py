@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import json
 import math
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from alb_reconcile.clock import Clock, Moment
 from alb_reconcile.errors import HeldError, ReconcileError
 from alb_reconcile.values import digest
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _POLL: Final = 0.5
+_LOOKERS: Final = 10
+"""How often to look again, at short intervals, at a lock of which its file says that nobody has it: `is_held` looks too."""
 _LATEST: Final = 32_503_680_000.0
 """The year 3000, in seconds since the epoch: what is later can't be a time that we wrote."""
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_LOCK_DIR"
@@ -37,6 +41,8 @@ class Holder:
     since: float
     """Seconds since the epoch, as are those below."""
     released: float | None = None
+    steady: float = 0.0
+    """When it was released on the host's clock that doesn't jump, in seconds since its start."""
 
     def render(self) -> str:
         """As in `alb-reconcile apply` (user ops, process 4711) since 2026-11-24T03:00:00+00:00."""
@@ -67,7 +73,7 @@ class StackLock:
         self._path = folder() / f"{account}-{region}-{stack}-{digest([endpoint], 8)}"
         self._lock: BaseFileLock | None = None
         self._own: Holder | None = None
-        self._used: float | None = None
+        self._used: Moment | None = None
         """Until when others may have held it; None if nobody ever has."""
 
     async def acquire(
@@ -87,13 +93,17 @@ class StackLock:
         except OSError as error:
             raise self._unusable(error) from None
         deadline = time.monotonic() + timeout
-        waited = False
+        waited, lookers = False, _LOOKERS
         while True:
             try:
                 lock.acquire(blocking=False)
                 break
             except Timeout:
                 holder = self.holder()
+                if lookers and (holder is None or holder.released is not None):
+                    lookers -= 1
+                    await asyncio.sleep(0.02)
+                    continue
                 who = holder.render() if holder else "another run"
                 if time.monotonic() >= deadline:
                     raise HeldError(
@@ -110,28 +120,47 @@ class StackLock:
         if fresh and not waited:
             self._used = None
         elif waited or before is None or before.released is None:
-            self._used = math.inf
+            self._used = Moment(math.inf, math.inf)
         else:
-            self._used = before.released
+            self._used = Moment(before.steady, before.released)
         self._own = Holder(command, _user(), os.getpid(), time.time())
         self._write(self._own)
 
     def release(self) -> None:
         """Let go of it."""
         if self._lock is not None and self._own is not None:
-            self._write(Holder(**{**asdict(self._own), "released": time.time()}))
+            now = Clock().now()
+            self._write(replace(self._own, released=now.wall, steady=now.steady))
             self._lock.release()
             self._lock = None
 
-    def was_used_since(self, moment: float) -> bool:
-        """Whether somebody may have held it after that moment (seconds since the epoch), before it was ours."""
-        return self._used is not None and self._used >= moment
+    def is_held(self) -> bool:
+        """Whether somebody has it now. Makes nothing, and takes it for a moment. Raises ReconcileError."""
+        from filelock import FileLock, Timeout
+
+        path = self._path.with_name(self._path.name + ".lock")
+        try:
+            if not path.exists():
+                return False
+            lock = FileLock(path, mode=0o660)
+            lock.acquire(blocking=False)
+        except Timeout:
+            return True
+        except OSError as error:
+            raise self._unusable(error) from None
+        lock.release()
+        return False
+
+    def was_used_since(self, moment: Moment) -> bool:
+        """Whether somebody may have held it after that moment, before it was ours, by any of the two clocks."""
+        used = self._used
+        return used is not None and (used.steady >= moment.steady or used.wall >= moment.wall)
 
     def holder(self) -> Holder | None:
         """Who has it, or had it last."""
         with suppress(OSError, ValueError, TypeError):
             found = Holder(**json.loads(self._path.with_name(self._path.name + ".json").read_text("utf-8")))
-            times = (found.since, found.released or 0.0)
+            times = (found.since, found.released or 0.0, found.steady)
             if all(isinstance(item, int | float) and 0 <= item < _LATEST for item in times):
                 return found
         return None

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile import tags
+from alb_reconcile.clock import Clock
 from alb_reconcile.errors import AwsError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Shared:
     """What was read so far in a round over some stacks. It gets no younger: whoever changes something reads for himself."""
 
     def __init__(self, aws: Aws, stacks: Collection[str]) -> None:
+        self.began = Clock().now()
         self._aws = aws
         self._stacks = sorted(stacks)
         self._tasks: dict[str, asyncio.Future[Any]] = {}

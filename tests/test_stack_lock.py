@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.clock import Clock, Moment
 from alb_reconcile.errors import HeldError, ReconcileError
 from alb_reconcile.locks import StackLock
 
@@ -26,6 +27,12 @@ def lock() -> StackLock:
     return StackLock("123456789012", "us-east-1", "demo", "")
 
 
+def moment(seconds: float = 0.0) -> Moment:
+    """So many seconds from now."""
+    now = Clock(wall=time.time).now()
+    return Moment(now.steady + seconds, now.wall + seconds)
+
+
 def take(found: StackLock, timeout: float = 0.0) -> None:
     asyncio.run(found.acquire("apply", timeout, asyncio.sleep, lambda _: None))
 
@@ -36,7 +43,7 @@ def info(folder: Path) -> Path:
 
 
 def test_the_first_holder_needs_no_second_look(folder: Path) -> None:
-    began = time.time()
+    began = moment()
     mine = lock()
     take(mine)
     assert not mine.was_used_since(began)
@@ -46,11 +53,26 @@ def test_the_first_holder_needs_no_second_look(folder: Path) -> None:
 def test_one_who_let_go_before_is_past(folder: Path) -> None:
     take(first := lock())
     first.release()
-    began = time.time() + 0.001
+    began = moment(0.001)
     take(second := lock())
     assert not second.was_used_since(began)
-    assert second.was_used_since(began - 60)
+    assert second.was_used_since(moment(-60))
     second.release()
+
+
+@pytest.mark.parametrize("jump", [-7200, 7200])
+def test_a_clock_that_jumps_hides_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+    """Somebody holds it after we have read, and the wall clock is set meanwhile."""
+    take(first := lock())
+    first.release()
+    began = moment()
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + jump)
+    take(between := lock())
+    between.release()
+    take(ours := lock())
+    assert ours.was_used_since(began)
+    ours.release()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +88,7 @@ def test_whoever_cant_be_read_may_have_held_it_just_now(folder: Path, damage: st
     else:
         info(folder).write_text(damage)
     take(second := lock())
-    assert second.was_used_since(time.time() + 60)
+    assert second.was_used_since(moment(60))
     second.release()
 
 
@@ -76,7 +98,7 @@ def test_a_holder_that_was_killed_may_have_held_it_just_now(folder: Path) -> Non
     told: dict[str, Any] = json.loads(info(folder).read_text())
     info(folder).write_text(json.dumps({**told, "released": None}))
     take(second := lock())
-    assert second.was_used_since(time.time() + 60)
+    assert second.was_used_since(moment(60))
     second.release()
 
 
@@ -94,7 +116,7 @@ def test_one_that_was_waited_for_has_held_it(folder: Path) -> None:
         first._write = lambda _: None  # type: ignore[method-assign]  # a full disk
         first.release()
         await waiting
-        used = second.was_used_since(time.time() + 60)
+        used = second.was_used_since(moment(60))
         second.release()
         return used
 

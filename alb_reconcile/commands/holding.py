@@ -1,11 +1,15 @@
-"""The stack's lock around a run."""
+"""The stack's locks around a run: the host's, and the lease for those of other hosts."""
 
 from __future__ import annotations
 
-import time
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from alb_reconcile.clock import Clock, Moment
+from alb_reconcile.errors import HeldError, LeaseLostError
+from alb_reconcile.lease.lease import Lease
+from alb_reconcile.lease.store import Place, Store
 from alb_reconcile.locks import StackLock
 
 if TYPE_CHECKING:
@@ -26,17 +30,59 @@ async def hold(
     look: Callable[[], Awaitable[_T]],
     say: Callable[[str], None],
 ) -> AsyncIterator[_T]:
-    """Hold the stack's lock; gives what `look` read under it.
+    """Hold the stack, as `held` does; gives what `look` read meanwhile.
 
-    It is read before the lock is taken, which needs the account that AWS tells meanwhile; where another run has held
-    the lock since, it is read again. Raises HeldError if another run holds it for longer than `timeout` seconds, and
-    what `look` raises.
+    Without a lease it is read before the lock is taken, which needs the account that AWS tells meanwhile; where another
+    run has held the lock since, it is read again. Raises what `held` and `look` raise.
     """
-    began = time.time()
+    if target.lease:
+        async with held(aws, target, command, timeout, say):
+            yield await look()
+        return
+    began = Clock().now()
     found = await look()
+    async with held(aws, target, command, timeout, say) as was_used_since:
+        yield await look() if was_used_since(began) else found
+
+
+@asynccontextmanager
+async def held(
+    aws: Aws, target: Target, command: str, timeout: float, say: Callable[[str], None]
+) -> AsyncIterator[Callable[[Moment], bool]]:
+    """Hold the stack's lock on this host, and then its lease, if it has one.
+
+    Gives whether another run may have held them after a moment. Of other hosts nobody knows: so it is with a lease.
+
+    Raises HeldError if another run holds one of them for longer than `timeout` seconds, or took the lease over before
+    anything was changed; LeaseError; LeaseLostError.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = now() + timeout
+    async with _on_host(aws, target, command, timeout, say) as lock:
+        if not target.lease:
+            yield lock.was_used_since
+            return
+        store = Store(aws, Place.of(target.lease, await aws.account(), target.region, target.stack))
+        lease = Lease(aws, store, lock.title, command, say)
+        try:
+            await lease.acquire(max(0.0, deadline - now()))
+            yield lambda _: True
+        except LeaseLostError as lost:
+            if lost.to_another and not aws.changed:
+                raise HeldError(f"{lost.why}; nothing was changed. Run it again") from None
+            raise
+        finally:
+            aws.guard = None
+            await lease.release()
+
+
+@asynccontextmanager
+async def _on_host(
+    aws: Aws, target: Target, command: str, timeout: float, say: Callable[[str], None]
+) -> AsyncIterator[StackLock]:
     lock = StackLock(await aws.account(), target.region, target.stack, aws.endpoint)
     await lock.acquire(command, timeout, aws.sleep, say)
     try:
-        yield await look() if lock.was_used_since(began) else found
+        yield lock
     finally:
         lock.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from alb_reconcile.commands.session import (
     load_further_policy,
     load_stacks,
     local_urls,
+    named_target,
+    refuse_lease,
     target_of,
     with_aws,
 )
@@ -145,10 +148,9 @@ def destroy(args: argparse.Namespace) -> ExitCode:
     if bool(args.stack) == bool(args.specs):
         raise UsageError("destroy wants SPEC, or --stack NAME with --region")
     if not args.stack:
+        refuse_lease(args)
         return _each(args, lambda aws, target: _destroy(aws, target, args), destroy=True)
-    if not args.region:
-        raise UsageError("--stack wants --region too")
-    target = Target(args.stack, args.region, {}, destroy=True, policy=load_further_policy(args))
+    target = replace(named_target(args), policy=load_further_policy(args))
     return ExitCode(with_aws(args, args.region, lambda aws: _destroy(aws, target, args)))
 
 
@@ -295,6 +297,8 @@ async def _carry_out(story: Story, run: Run, style: Style, verbose: int) -> tupl
 
 def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     complain(render_outcomes(outcomes))
+    if aws.halted is not None:
+        raise aws.halted
     if aws.stopping.is_set():
         return ExitCode.INTERRUPTED
     failed = [item.error for item in outcomes if item.error is not None]

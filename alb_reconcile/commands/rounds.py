@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alb_reconcile.aws import Aws
 from alb_reconcile.commands.fleet import Broken, Fleet
-from alb_reconcile.commands.holding import hold
+from alb_reconcile.commands.holding import held
 from alb_reconcile.commands.link import Link, open_link, until_answered
 from alb_reconcile.commands.recording import Story, recorded
 from alb_reconcile.errors import ExitCode, ReconcileError
@@ -138,14 +138,11 @@ class Rounds:
             _tell_event(event)
 
         ways = Ways(self._turns, self._args.apply_changes, self._args.timeout)
-        reads = iter((shared, None))  # whoever held the stack meanwhile has made the shared ones old
-
-        async def choose_reads() -> Shared | None:
-            return next(reads)
-
-        async with hold(aws, target, "sync", self._args.lock_timeout, choose_reads, _warn) as chosen:
+        async with held(aws, target, "sync", self._args.lock_timeout, _warn) as was_used_since:
             tell("stack begun", level=10)
-            ending = await sync_stack(aws, target, ways, chosen, note)
+            # whoever has held the stack meanwhile has made the shared reads old
+            reads = None if was_used_since(shared.began) else shared
+            ending = await sync_stack(aws, target, ways, reads, note)
         _write_down(story, ending)
         report.notes[story.book.run] = (*ending.problems, *ending.ill)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -19,6 +20,8 @@ from alb_reconcile.errors import ExitCode, InterruptedRun, RefusedError, UsageEr
 from alb_reconcile.policy import Policy
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.progress import render_calls
+from alb_reconcile.spec import schema
+from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
 
 if TYPE_CHECKING:
@@ -76,6 +79,24 @@ def target_of(stack: Stack, *, destroy: bool = False, spec_file: str = "") -> Ta
         stack.name, stack.region, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
         spec_file=spec_file, policy=stack.policy, sync=stack.sync, lease=stack.lease,
     )  # fmt: skip
+
+
+def named_target(args: argparse.Namespace) -> Target:
+    """A stack whose spec isn't at hand: --stack, --region and --lease. Raises UsageError."""
+    if not args.region:
+        raise UsageError("--stack wants --region too")
+    properties = schema.resolved("stack")["properties"]
+    for option in ("region", "lease"):
+        value = getattr(args, option) or ""
+        if value and not re.fullmatch(properties[option]["pattern"], value):
+            raise UsageError(f"--{option} wants {properties[option]['x-expect']}, not {shorten(value)}")
+    return Target(args.stack, args.region, {}, destroy=True, lease=(args.lease or "").rstrip("/"))
+
+
+def refuse_lease(args: argparse.Namespace) -> None:
+    """With a spec, the spec says where the lease is. Raises UsageError."""
+    if args.lease:
+        raise UsageError("--lease goes with --stack; a spec says itself where its lease is (lease:)")
 
 
 def with_aws(args: argparse.Namespace, region: str, main: Callable[[Aws], Awaitable[Any]]) -> Any:

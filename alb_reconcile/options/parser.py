@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from alb_reconcile import __version__
 from alb_reconcile.errors import ExitCode
+from alb_reconcile.options.groups import add_allow, add_lease, add_lock, add_policy, add_record, add_verify
 from alb_reconcile.options.values import (
-    COUNTED,
-    Allowance,
     Assignment,
-    Detour,
     duration,
     interval,
     number,
     port,
     positive,
-    sigmas,
     speed,
     stack_name,
 )  # fmt: skip
@@ -110,8 +107,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--detailed-exitcode", action="store_true", help="exit with 2 when something is to be done"
     )
-    _add_allow(command)
-    _add_policy(command)
+    add_allow(command)
+    add_policy(command)
 
     command = add("apply", "reconcile.apply", "do what the spec wants")
     command.add_argument("specs", nargs="+", metavar="SPEC")
@@ -125,21 +122,22 @@ def make_parser() -> argparse.ArgumentParser:
         help="how long to wait until everything serves",
     )
     command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
-    _add_lock(command)
-    _add_record(command)
-    _add_allow(command)
-    _add_policy(command)
+    add_lock(command)
+    add_record(command)
+    add_allow(command)
+    add_policy(command)
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
     command.add_argument(
         "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
     )
+    add_lease(command)
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
-    _add_lock(command)
-    _add_record(command)
-    _add_allow(command)
-    _add_policy(command)
+    add_lock(command)
+    add_record(command)
+    add_allow(command)
+    add_policy(command)
 
     _add_sync(add)
 
@@ -148,7 +146,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=("text", "json"), default="text")
 
     command = add("verify", "verify.verify", "send real requests through each listener and rule")
-    _add_verify(command)
+    add_verify(command)
 
     command = add("history", "history.show", "show the runs over a stack: when, what, who, what failed")
     command.add_argument("spec", nargs="?", metavar="SPEC")
@@ -163,8 +161,30 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_adoption(add)
     add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
+    _add_locks(commands, common)
     _add_sandbox(commands)
     return parser
+
+
+def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
+    text = "who may run over a stack: the lock on this host, and the lease"
+    lock = commands.add_parser("lock", help=text, description=text[:1].upper() + text[1:] + ".")
+    actions = lock.add_subparsers(metavar="ACTION", required=True)
+    text = "show who holds them, since when and how long, or held them last"
+    show = actions.add_parser("show", help=text, description=f"{text.capitalize()}.", parents=[common])
+    show.set_defaults(run="lock.show")
+    show.add_argument("specs", nargs="*", metavar="SPEC")
+    show.add_argument("--format", choices=("text", "json"), default="text")
+    text = "take the lease from a run that is dead, or is to stop"
+    broken = actions.add_parser("break", help=text, description=f"{text.capitalize()}.", parents=[common])
+    broken.set_defaults(run="lock.break_")
+    broken.add_argument("spec", nargs="?", metavar="SPEC")
+    broken.add_argument("--yes", action="store_true", help="don't ask")
+    for action in (show, broken):
+        action.add_argument(
+            "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
+        )
+        add_lease(action)
 
 
 def _add_sandbox(commands: Any) -> None:
@@ -230,9 +250,9 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
         metavar="15m",
         help="how long to wait until a corrected stack serves",
     )
-    _add_policy(command)
-    _add_lock(command)
-    _add_record(command)
+    add_policy(command)
+    add_lock(command)
+    add_record(command)
 
 
 def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
@@ -259,120 +279,4 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     for item in (command, release, move):
         item.add_argument("--yes", action="store_true", help="don't ask")
         item.add_argument("--format", choices=("text", "json"), default="text")
-        _add_lock(item)
-
-
-def _add_verify(command: argparse.ArgumentParser) -> None:
-    command.add_argument("specs", nargs="+", metavar="SPEC")
-    command.add_argument("--format", choices=("text", "json"), default="text")
-    group = command.add_argument_group("how much is sent")
-    amount = group.add_mutually_exclusive_group()
-    amount.add_argument(
-        "--requests", type=number(1, 100_000), default=100, metavar="N", help="to each forward (default 100)"
-    )
-    amount.add_argument("--duration", type=duration, metavar="30s", help="for so long, instead of --requests")
-    group.add_argument(
-        "--rate",
-        type=number(1, 1000),
-        default=50,
-        metavar="N",
-        help="requests a second over all (default 50)",
-    )
-    group.add_argument(
-        "--concurrency",
-        type=number(1, 1000),
-        default=10,
-        metavar="N",
-        help="requests under way at once (default 10)",
-    )
-    group.add_argument("--timeout", type=duration, default=10, metavar="10s", help="for one request")
-    group = command.add_argument_group("what is sent")
-    group.add_argument("--path", default="/", help="where a rule leaves it open (default /)")
-    group.add_argument("--host", metavar="NAME", help="where a rule leaves it open (default the DNS name)")
-    group.add_argument(
-        "--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)"
-    )
-    group.add_argument(
-        "--websocket",
-        nargs="?",
-        const="/ws",
-        metavar="PATH",
-        help="try a WebSocket through each forward (default path /ws)",
-    )
-    group.add_argument(
-        "--any-method", action="store_true", help="POST, PUT and DELETE too, where a rule takes nothing else"
-    )
-    group = command.add_argument_group("what is expected")
-    group.add_argument(
-        "--attribute",
-        default="json:instance_id",
-        metavar="HOW",
-        help="what tells whose answer it is: header:NAME, json:FIELD or none (default json:instance_id)",
-    )
-    group.add_argument("--expect-status", metavar="200-399", help="of forwards (default any below 500)")
-    group.add_argument(
-        "--tolerance",
-        type=sigmas,
-        default=3.0,
-        metavar="N",
-        help="how many standard deviations a share may be off (default 3)",
-    )
-    group = command.add_argument_group("how to connect")
-    group.add_argument("--ca-file", metavar="FILE", help="whom to trust, instead of the system's authorities")
-    group.add_argument("--insecure", action="store_true", help="accept any certificate")
-    group.add_argument(
-        "--connect-to",
-        action=Detour,
-        default={},
-        metavar="PORT=HOST:PORT",
-        help="where a listener's port is reached, e.g. through a tunnel",
-    )
-
-
-def _add_lock(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--lock-timeout",
-        type=duration,
-        default=0,
-        metavar="5m",
-        help="how long to wait while another run on this host holds the stack (default: not at all)",
-    )
-
-
-def _add_record(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("what a run leaves behind")
-    group.add_argument(
-        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
-    )
-    group.add_argument(
-        "--metrics-file", metavar="FILE", help="a textfile for node-exporter; else ALB_RECONCILE_METRICS_FILE"
-    )
-    # other users of a machine see command lines, so neither the URL nor the secret is taken from them
-    group.add_argument(
-        "--webhook-url-file",
-        metavar="FILE",
-        help="holds the URL that is told of news; else ALB_RECONCILE_WEBHOOK_URL_FILE, ALB_RECONCILE_WEBHOOK_URL",
-    )
-    group.add_argument(
-        "--webhook-secret-file",
-        metavar="FILE",
-        help="holds what messages are signed with; else ALB_RECONCILE_WEBHOOK_SECRET_FILE, ALB_RECONCILE_WEBHOOK_SECRET",
-    )
-    group.add_argument(
-        "--webhook-allow",
-        metavar="private,http",
-        help="a receiver inside of the network, or without TLS; else ALB_RECONCILE_WEBHOOK_ALLOW",
-    )
-
-
-def _add_allow(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--allow", action=Allowance, default={}, metavar="WHAT=N",
-        help=f"allow so much damage for once: {', '.join(f'{item}=N' for item in COUNTED)}, or any-time",
-    )  # fmt: skip
-
-
-def _add_policy(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--policy", metavar="FILE", help="further limits, as under policy in a spec; the stricter ones count"
-    )
+        add_lock(item)

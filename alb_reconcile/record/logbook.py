@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from alb_reconcile import __version__, tags
-from alb_reconcile.errors import AwsError, HeldError, InterruptedRun, RefusedError
+from alb_reconcile.errors import AwsError, HeldError, InterruptedRun, LeaseLostError, RefusedError
 from alb_reconcile.plan.model import plain
 from alb_reconcile.record.model import Record, Result, StepRecord
 from alb_reconcile.values import Change, printable
@@ -162,6 +162,8 @@ def result_of(error: BaseException) -> Result:
         return "held"
     if isinstance(error, RefusedError):
         return "refused"
+    if isinstance(error, LeaseLostError):
+        return "failed"
     return "interrupted" if isinstance(error, InterruptedRun | KeyboardInterrupt) else "failed"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,12 @@ from tests.e2e.tool import Tool
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+_EXPIRED = (
+    b"<Response><Errors><Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error></Errors>"
+    b"<RequestID>r-1</RequestID></Response>"
+)
 READS = ("Describe", "Get", "List")
 
 
@@ -32,6 +38,9 @@ class Proxy(ThreadingHTTPServer):
         self.changes: list[str] = []
         self.kill_at: tuple[int, str] | None = None
         self.victim: subprocess.Popen[str] | None = None
+        self.signed: float | None = None
+        """Seconds after which a change that was signed then is refused, as AWS does after 300."""
+        self.refused: list[str] = []
         self.held: str | None = None
         """The operation that is never answered."""
         self.holding = threading.Event()
@@ -61,6 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._forward(b"")
 
+    def do_PUT(self) -> None:
+        """S3's, which no test counts."""
+        self._forward(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         action = parse_qs(body.decode("latin-1")).get("Action", [""])[0]
@@ -68,6 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._forward(body)
             return
         server = self.server
+        if server.signed is not None and _age(self.headers["X-Amz-Date"]) > server.signed:
+            server.refused.append(action)
+            self._answer(400, _EXPIRED)
+            return
         with server.lock:  # one change at a time, so that the count is what happened
             if server.victim is not None and server.victim.poll() is not None:
                 return
@@ -94,9 +111,12 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
         if not answer:
             return
+        self._answer(response.status, content, response.getheaders())
+
+    def _answer(self, status: int, content: bytes, headers: Iterable[tuple[str, str]] = ()) -> None:
         try:
-            self.send_response_only(response.status)
-            for name, value in response.getheaders():
+            self.send_response_only(status)
+            for name, value in headers:
                 if name.lower() not in ("content-length", "connection", "transfer-encoding"):
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
@@ -110,6 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
         except OSError:  # so was this one
             self.close_connection = True
+
+
+def _age(stamp: str) -> float:
+    """Seconds since a request was signed; stamps are in whole ones."""
+    return time.time() - datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp() - 1
 
 
 @contextmanager

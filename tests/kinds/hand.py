@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from alb_reconcile.aws import explain_code
 from alb_reconcile.errors import AwsError
+from alb_reconcile.hints import explain_code
 from tests.harness import REGION, Spec, World, demo
 
 if TYPE_CHECKING:

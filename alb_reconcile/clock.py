@@ -1,0 +1,37 @@
+"""How much time has passed for this process, frozen, suspended or on a clock that jumps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Moment(NamedTuple):
+    """One moment on both clocks, in seconds from any start."""
+
+    steady: float
+    wall: float
+
+
+def _steady() -> float:
+    """Goes on while the machine is suspended, where the system has such a clock."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Two clocks of one machine. Each may miss time; neither is believed when it says less than the other."""
+
+    steady: Callable[[], float] = _steady
+    wall: Callable[[], float] = lambda: time.time()
+
+    def now(self) -> Moment:
+        """This moment."""
+        return Moment(self.steady(), self.wall())
+
+    def passed(self, since: Moment) -> float:
+        """Seconds since then, rather too many than too few. A wall clock that was put back counts for nothing."""
+        return max(self.steady() - since.steady, self.wall() - since.wall, 0.0)

@@ -1,0 +1,54 @@
+"""How long a call may take: the numbers that clients are made with, and the worst that follows from them."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+SIGNED: Final = 300.0
+"""IAM User Guide, "AWS Signature Version 4": in most cases AWS denies a request that reaches it later than so many seconds
+after its time stamp. What a frozen process sends when it wakes up is therefore refused, if it slept for longer."""
+
+
+class Patience(NamedTuple):
+    """Seconds to connect and to wait for an answer, and how often a call is tried."""
+
+    connect: float
+    read: float
+    attempts: int
+
+
+_STANDARD: Final = Patience(4, 60, 4)
+_SERVICES: Final = {"sts": Patience(4, 10, 4), "s3": Patience(2, 5, 3)}
+"""S3 keeps our leases: whether one still holds has to be known soon."""
+_PAUSE: Final = 20.0
+_ADDED: Final = 5.0
+"""botocore's standard mode waits 2 ** n seconds before it repeats a call, 20 at most, and 5 more if AWS asks for them."""
+
+
+def patience_of(service: str, *, once: bool = False) -> Patience:
+    """What a service's client is made with; `once` for calls that must not be repeated."""
+    limits = _SERVICES.get(service, _STANDARD)
+    return limits._replace(attempts=1) if once else limits
+
+
+def shortest(service: str) -> float:
+    """The worst case of one attempt, in seconds."""
+    limits = patience_of(service)
+    return limits.connect + limits.read
+
+
+def longest(service: str, *, once: bool = False) -> float:
+    """The worst case of a call with all its attempts and the pauses between them, in seconds."""
+    attempts = patience_of(service, once=once).attempts
+    pauses = sum(min(2.0**number, _PAUSE) + _ADDED for number in range(attempts - 1))
+    return attempts * shortest(service) + pauses
+
+
+def settled(service: str) -> float:
+    """Seconds after which an attempt that is made now can't take effect any more, be it delayed or frozen on its way."""
+    return max(shortest(service), SIGNED)
+
+
+def settled_all(service: str, *, once: bool = False) -> float:
+    """The same for a call with all its attempts."""
+    return max(longest(service, once=once), SIGNED)

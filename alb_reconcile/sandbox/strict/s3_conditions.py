@@ -1,0 +1,36 @@
+"""Corrections of moto's S3 where PutObject has a condition."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+from moto.s3.exceptions import S3ClientError
+from moto.s3.responses import S3Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """PutObject: S3 judges a condition and stores the object in one step (Amazon S3 User Guide, "How to prevent object
+    overwrites with conditional writes": of several writers one succeeds); moto's threads may come in between.
+    If-None-Match takes `*` only (API reference, PutObject); moto ignores anything else.
+    """
+    lock = threading.Lock()
+
+    @functools.wraps(original)
+    def put_object(response: Any) -> Any:
+        if response.headers.get("If-None-Match", "*") != "*":
+            raise S3ClientError(
+                "NotImplemented", "A header you provided implies functionality that is not implemented"
+            )
+        with lock:
+            return original(response)
+
+    return put_object
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    return [(S3Response, "put_object", one_at_a_time(S3Response.put_object))]

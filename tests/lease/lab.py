@@ -1,0 +1,78 @@
+"""A lab for leases: several runs over one stack, each with clocks of its own, all on one virtual clock and one S3."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.aws import Aws
+from alb_reconcile.clock import Clock
+from alb_reconcile.lease.lease import Lease
+from alb_reconcile.lease.store import Place, Store
+from alb_reconcile.sandbox.strict import VirtualClock
+from tests.lease.fake_s3 import FakeS3
+from tests.virtual import run_virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+PLACE = Place.of("s3://our-leases/prod", "123456789012", "eu-west-1", "shop")
+
+
+@dataclass
+class Clocks:
+    """A machine's clocks: true unless a test says otherwise."""
+
+    clock: VirtualClock
+    steady_off: float = 0.0
+    wall_off: float = 0.0
+
+    def make(self) -> Clock:
+        return Clock(lambda: self.clock.now() + self.steady_off, lambda: self.clock.now() + self.wall_off)
+
+
+@dataclass
+class Runner:
+    """One run on one host."""
+
+    aws: Aws
+    store: Store
+    lease: Lease
+    clocks: Clocks
+    said: list[str]
+
+    async def change(self) -> None:
+        """A call that changes something."""
+        await self.aws.call("ec2", "create_tags")
+
+    @property
+    def changes(self) -> int:
+        return self.aws.calls.get("create_tags", 0)
+
+
+@dataclass
+class Lab:
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    s3: FakeS3 = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.s3 = FakeS3(self.clock)
+
+    def runner(self, command: str = "apply") -> Runner:
+        """Inside of `run` only."""
+        aws = Aws(self.s3, max_workers=0)
+        clocks, said = Clocks(self.clock), list[str]()
+        store = Store(aws, PLACE)
+        lease = Lease(
+            aws, store, "shop (account 123456789012, eu-west-1)", command, said.append, clocks.make()
+        )
+        return Runner(aws, store, lease, clocks, said)
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        return run_virtually(self.clock, main())
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.s3.objects[PLACE.key][0])
+        return found

@@ -1,0 +1,114 @@
+"""What holds a stack around a run: the host's lock, then the lease; and how a run ends that has lost it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.aws import Aws
+from alb_reconcile.commands.holding import held, hold
+from alb_reconcile.converge import Target
+from alb_reconcile.errors import HeldError, LeaseError, LeaseLostError
+from alb_reconcile.lease import terms
+from tests.lease.fake_s3 import fail
+from tests.lease.lab import PLACE, Lab
+from tests.lease.test_lease_store import GOOD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAIN = Target("shop", "eu-west-1", {})
+LEASED = Target("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
+    return Lab()
+
+
+def aws_of(lab: Lab) -> Aws:
+    return Aws(lab.s3, max_workers=0)
+
+
+@pytest.mark.parametrize(
+    ("target", "order"),
+    [
+        (PLAIN, ["look", "get_caller_identity"]),
+        (LEASED, ["get_caller_identity", "put_object", "put_object", "put_object", "look", "put_object"]),
+    ],
+)
+def test_with_a_lease_it_is_read_when_the_lease_is_had(lab: Lab, target: Target, order: list[str]) -> None:
+    """Without one it is read while AWS tells the account. The first lease of all makes sure that S3 is strict."""
+
+    async def look() -> str:
+        lab.s3.log.append("look")
+        return "found"
+
+    async def main() -> None:
+        async with hold(aws_of(lab), target, "apply", 0, look, print) as found:
+            assert found == "found"
+
+    lab.run(main)
+    assert lab.s3.log == order
+
+
+def test_whom_the_host_holds_doesnt_ask_for_the_lease(lab: Lab) -> None:
+    async def main() -> None:
+        async with held(aws_of(lab), LEASED, "apply", 0, print):
+            before = lab.stored
+            with pytest.raises(HeldError, match="lock-timeout"):
+                async with held(aws_of(lab), LEASED, "destroy", 0, print):
+                    pass
+            assert lab.stored == before
+
+    lab.run(main)
+
+
+def test_a_lease_that_cant_be_had_lets_go_of_the_host(lab: Lab) -> None:
+    async def main() -> None:
+        lab.s3.mishaps = [fail("NoSuchBucket")]
+        with pytest.raises(LeaseError):
+            async with held(aws_of(lab), LEASED, "apply", 0, print):
+                pass
+        async with held(aws_of(lab), LEASED, "apply", 0, print):
+            pass
+
+    lab.run(main)
+
+
+async def lose(lab: Lab, how: str, *, changed: bool) -> None:
+    """A run that waits, and whose lease is lost meanwhile."""
+    aws = aws_of(lab)
+    async with held(aws, LEASED, "apply", 0, print):
+        aws.changed = changed
+        if how == "taken":
+            lab.s3.put(PLACE.key, json.dumps({**GOOD, "command": "destroy"}).encode())
+        else:
+            lab.s3.mishaps = [fail("EndpointConnectionError", ambiguous=True)] * 1000
+        await aws.sleep(terms.RENEW * 3)
+
+
+@pytest.mark.parametrize(
+    ("how", "changed", "error", "told"),
+    [
+        ("taken", False, HeldError, "alb-reconcile destroy (user ops on web-1, process 7) since 2026 took it over; nothing was changed"),
+        ("taken", True, LeaseLostError, "took it over; nothing more is changed. Run it again"),
+        ("unreachable", False, LeaseLostError, "ran out before it could be renewed"),
+    ],
+)  # fmt: skip
+def test_a_run_that_lost_it_was_held_if_it_had_changed_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, how: str, changed: bool, error: type[Any], told: str
+) -> None:
+    if how == "unreachable":  # by the clock of this process no time passes
+        monkeypatch.setattr(terms, "SECONDS", 1.0)
+
+    async def main() -> None:
+        with pytest.raises(error) as raised:
+            await lose(lab, how, changed=changed)
+        assert told in str(raised.value)
+        lab.s3.mishaps.clear()
+
+    lab.run(main)

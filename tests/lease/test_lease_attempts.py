@@ -1,0 +1,165 @@
+"""The guard of changes in the calls' own threads, as botocore sends them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile import patience
+from alb_reconcile.aws import Aws, BotoTransport
+from alb_reconcile.errors import AwsError, LeaseError
+from alb_reconcile.lease import terms
+from alb_reconcile.patience import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class _Refuser(BaseHTTPRequestHandler):
+    """503 to everything, so that botocore repeats it."""
+
+    seen: list[str]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.seen.append(body.partition("Action=")[2].partition("&")[0])
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def serving(kind: type[Any]) -> Iterator[tuple[str, list[str]]]:
+    seen: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (kind,), {"seen": seen})) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Guard:
+    """Lets so many attempts pass."""
+
+    def __init__(self, attempts: int) -> None:
+        self.attempts = attempts
+        self.permitted: list[float] = []
+
+    async def permit(self, seconds: float, /) -> None:
+        self.permitted.append(seconds)
+
+    def check(self, seconds: float, /) -> None:
+        assert seconds == patience.settled("ec2")
+        self.attempts -= 1
+        if self.attempts < 0:
+            raise LeaseError("it wasn't sent")
+
+
+@pytest.mark.parametrize(("attempts", "sent"), [(0, 0), (1, 0), (2, 1), (3, 2)])
+def test_each_attempt_is_asked_for(monkeypatch: pytest.MonkeyPatch, attempts: int, sent: int) -> None:
+    """Once when the call's thread begins, then before each attempt. What isn't granted isn't sent; reads aren't asked."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+
+    async def main(url: str) -> None:
+        transport = BotoTransport(region="us-east-1", endpoint_url=url)
+        transport.prepare()
+        aws = Aws(transport, max_workers=1)
+        guard = aws.guard = _Guard(attempts)
+        with pytest.raises(LeaseError):
+            await aws.call("ec2", "create_tags", Resources=["i-1"], Tags=[])
+        assert aws.changed == (attempts > 0)
+        assert guard.permitted == [patience.settled_all("ec2")]
+        assert not aws.is_changing
+        with pytest.raises(AwsError, match="503"):
+            await aws.call("ec2", "describe_vpcs")
+        aws.close()
+
+    with serving(_Refuser) as (url, seen):
+        asyncio.run(main(url))
+    assert seen.count("CreateTags") == sent
+    assert seen.count("DescribeVpcs") == 4
+
+
+def test_the_worst_case_follows_from_the_clients_numbers() -> None:
+    assert patience.patience_of("ec2") == Patience(4, 60, 4)
+    assert patience.longest("ec2") == 4 * 64 + (1 + 2 + 4) + 3 * 5
+    assert patience.longest("ec2", once=True) == 64
+    assert patience.settled("ec2") == 300, "until AWS refuses what was signed then"
+    assert patience.settled_all("ec2") < terms.SECONDS - terms.RENEW - patience.longest("s3"), (
+        "it is had without a wait"
+    )
+    assert patience.longest("s3") < 40, "a renewal ends long before the next is due"
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """S3 with a bucket in Frankfurt, which sends away what is signed for another region."""
+
+    seen: list[str]
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        region = self.headers["Authorization"].partition("Credential=")[2].split("/")[2]
+        self.seen.append(f"{region} {self.path}")
+        self.send_response(200 if region == "eu-central-1" else 301)
+        self.send_header("x-amz-bucket-region", "eu-central-1")
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_bucket_in_another_region_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with serving(_Elsewhere) as (url, seen):
+        transport = BotoTransport(region="us-east-1", endpoint_url=url)
+        transport.prepare()
+        answer = transport("s3", "put_object", {"Bucket": "our-leases", "Key": "k", "Body": b"1"})
+    assert answer["ETag"] == '"1"'
+    assert seen == ["us-east-1 /our-leases/k", "eu-central-1 /our-leases/k"]
+
+
+class _Hole:
+    """A transport that answers when the test ends."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+    def __call__(self, *_: Any) -> dict[str, Any]:
+        self.done.wait(30)
+        return {}
+
+
+def test_calls_aside_end_in_time_and_arent_kept_from_their_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though all workers hang."""
+    monkeypatch.setattr(patience, "longest", lambda *_, **__: -4.9)
+    hole = _Hole()
+
+    async def main() -> None:
+        aws = Aws(hole, max_workers=1)
+        stuck = asyncio.ensure_future(aws.call("ec2", "create_tags"))
+        while not aws.is_changing:
+            await asyncio.sleep(0.01)
+        aws.stopping.set()
+        with pytest.raises(AwsError, match="no answer within"):
+            await aws.aside("s3", "get_object")
+        assert aws.calls == {"create_tags": 1, "get_object": 1}
+        hole.done.set()
+        await stuck
+        aws.close()
+
+    asyncio.run(main())

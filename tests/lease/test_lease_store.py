@@ -1,0 +1,126 @@
+"""A lease's object that can't be had, isn't ours or can't be trusted: one message each, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from alb_reconcile.errors import LeaseError
+from alb_reconcile.lease.claim import Claim
+from alb_reconcile.lease.store import Place
+from tests.lease.fake_s3 import fail, passes
+from tests.lease.lab import PLACE, Lab
+
+ARN = "arn:aws:s3:::our-leases/prod/123456789012-eu-west-1-shop.json"
+GOOD = {
+    "version": 1, "owner": "o", "host": "web-1", "user": "ops", "pid": 7, "command": "apply", "since": "2026",
+    "seconds": 600.0, "writes": 1, "released": "", "broken_by": "",
+}  # fmt: skip
+
+
+def refused(lab: Lab) -> str:
+    """What a run is told that can't have the lease."""
+
+    async def main() -> str:
+        runner = lab.runner()
+        with pytest.raises(LeaseError) as error:
+            await runner.lease.acquire(60)
+        lab.s3.mishaps.clear()
+        await runner.lease.release()
+        assert not [name for name in lab.s3.log if name not in ("get_object", "put_object")]
+        return str(error.value)
+
+    told: str = lab.run(main)
+    assert "\n" not in told
+    return told
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (
+            "NoSuchBucket",
+            "the lease's bucket our-leases doesn't exist; create it (aws s3 mb s3://our-leases), or correct lease",
+        ),
+        ("AccessDenied", f"can't be written: AccessDenied it is; allow the IAM action s3:PutObject on {ARN}"),
+        ("PermanentRedirect", "the lease's bucket our-leases is in another region"),
+        ("NotImplemented", "its endpoint does no conditional writes (If-None-Match, If-Match)"),
+        (
+            "EndpointConnectionError",
+            f"the lease {PLACE.url} can't be had: PutObject: EndpointConnectionError",
+        ),
+        ("ExpiredToken", "ExpiredToken it is"),
+    ],
+)
+def test_what_s3_refuses_is_told_with_what_to_do(code: str, told: str) -> None:
+    lab = Lab()
+    lab.s3.mishaps = [fail(code)]
+    assert told in refused(lab)
+    assert not lab.s3.objects
+
+
+def test_one_that_may_not_be_read_names_the_action() -> None:
+    lab = Lab()
+    lab.s3.put(PLACE.key, json.dumps(GOOD).encode())
+    lab.s3.mishaps = [passes, fail("AccessDenied")]
+    assert (
+        f"can't be read: AccessDenied it is; allow the IAM action s3:GetObject on {ARN} (and s3:ListBucket"
+        in refused(lab)
+    )
+
+
+def test_s3_that_stays_busy_is_given_up() -> None:
+    lab = Lab()
+    lab.s3.mishaps = [fail("ConditionalRequestConflict")] * 9
+    assert "ConditionalRequestConflict" in refused(lab)
+    assert lab.clock.now() < 10
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "it isn't JSON"),
+        (b"\xff\xfe", "it isn't JSON"),
+        (b"[" * 60_000, "it isn't JSON"),
+        (b"[]", "it names no version"),
+        (b'{"version": 2}', "it is of another version"),
+        (json.dumps({**GOOD, "more": 1}).encode(), "other keys"),
+        (json.dumps({**GOOD, "pid": "7"}).encode(), "its pid can't be"),
+        (json.dumps({**GOOD, "pid": True}).encode(), "its pid can't be"),
+        (json.dumps({**GOOD, "seconds": 1e9}).encode(), "its seconds can't be"),
+        (json.dumps({**GOOD, "seconds": float("nan")}).encode(), "its seconds can't be"),
+    ],
+)
+def test_what_isnt_a_lease_is_left_alone(body: bytes, why: str) -> None:
+    lab = Lab()
+    lab.s3.put(PLACE.key, body)
+    told = refused(lab)
+    assert f"{PLACE.url} is no lease that this program can read: " in told
+    assert why in told
+    assert lab.s3.objects[PLACE.key][0] == body
+
+
+@pytest.mark.parametrize("obeyed", [(), ("IfMatch",), ("IfNoneMatch",)])
+def test_an_endpoint_that_ignores_conditions_is_never_trusted(obeyed: tuple[str, ...]) -> None:
+    """Not by the second run either, which finds what the first has left."""
+    lab = Lab()
+    lab.s3.obeys = obeyed
+    assert "its endpoint does no conditional writes" in refused(lab)
+    assert refused(lab)
+
+
+def test_what_others_wrote_is_data() -> None:
+    claim = Claim.parse(json.dumps({**GOOD, "host": "a\x1b[2J\n", "user": "x" * 5000}).encode())
+    assert claim.render().isprintable()
+    assert len(claim.render()) < 500
+    assert Claim.parse(claim.to_bytes()) == claim
+
+
+def test_places() -> None:
+    place = Place.of("s3://b-1", "123456789012", "us-gov-west-1", "shop")
+    assert place.url == "s3://b-1/123456789012-us-gov-west-1-shop.json"
+    assert place.arn == "arn:aws-us-gov:s3:::b-1/123456789012-us-gov-west-1-shop.json"
+    assert (
+        Place.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
+    )

@@ -1,0 +1,148 @@
+"""`lock show` and `lock break`, and --lease, as their user meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from alb_reconcile.cli import main
+from alb_reconcile.locks import StackLock
+from tests.harness import REGION, demo, world
+from tests.lease.test_lease_store import GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.harness import World
+
+ACCOUNT = "123456789012"
+KEY = f"prod/{ACCOUNT}-{REGION}-demo.json"
+NAMED = ("--stack", "demo", "--region", REGION)
+LEASE = ("--lease", "s3://our-leases/prod")
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    for name, more in (("plain", {}), ("leased", {"lease": "s3://our-leases/prod/"})):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**demo(), **more}), encoding="utf-8")
+    with world() as found:
+        found.client("s3").create_bucket(Bucket="our-leases")
+        yield found
+
+
+def put(account: World, **changes: Any) -> None:
+    account.client("s3").put_object(
+        Bucket="our-leases", Key=KEY, Body=json.dumps({**GOOD, **changes}).encode()
+    )
+
+
+def stored(account: World) -> dict[str, Any]:
+    answer = account.client("s3").get_object(Bucket="our-leases", Key=KEY)
+    found: dict[str, Any] = json.loads(answer["Body"].read())
+    return found
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> str:
+    code = main(arguments)
+    told = capsys.readouterr()
+    assert code == expect, told
+    return told.out + told.err
+
+
+def lock() -> StackLock:
+    return StackLock(ACCOUNT, REGION, "demo", "")
+
+
+def take(found: StackLock) -> None:
+    asyncio.run(found.acquire("apply", 0, asyncio.sleep, lambda _: None))
+
+
+@pytest.mark.usefixtures("account")
+def test_show_of_what_nobody_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "lock", "show", "plain.yaml") == (
+        f"demo (account {ACCOUNT}, {REGION})\n"
+        "  this host   free\n"
+        "  lease       none; lease: in the spec names a place for one\n"
+    )
+    told = json.loads(run(capsys, "lock", "show", "leased.yaml", "--format", "json"))
+    assert told == [
+        {
+            "stack": "demo",
+            "region": REGION,
+            "account": ACCOUNT,
+            "host_lock": {"state": "free"},
+            "lease": {"url": f"s3://our-leases/{KEY}", "state": "free"},
+        }
+    ]
+
+
+def test_show_of_holders(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    take(mine := lock())
+    put(account, host="web\x1b[31m-1")
+    told = run(capsys, "lock", "show", *NAMED, *LEASE)
+    assert "this host   held by alb-reconcile apply (user " in told
+    assert (
+        r"lease       held by alb-reconcile apply (user ops on web\x1b[31m-1, process 7) since 2026; until 20"
+        in told
+    )
+    assert "\x1b" not in told
+    mine.release()
+    put(account, released="2026-11-24T03:00:00Z")
+    told = run(capsys, "lock", "show", *NAMED, *LEASE)
+    assert "this host   free; last held by alb-reconcile apply (user " in told
+    assert "since 2026, until 2026-11-24T03:00:00Z; s3://our-leases/prod/" in told
+
+
+def test_break_takes_the_lease_only(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There is nothing to break." in run(capsys, "lock", "break", "leased.yaml", "--yes")
+    put(account)
+    assert "no terminal to ask at" in run(capsys, "lock", "break", "leased.yaml", expect=4)
+    assert not stored(account)["broken_by"]
+    take(mine := lock())
+    told = run(capsys, "lock", "break", "leased.yaml", "--yes")
+    assert "The lease is broken, and free at 20" in told
+    assert "a call that is under way may still take effect" in told
+    assert "The lock on this host is held until its process ends: end process " in told
+    assert stored(account)["broken_by"]
+    assert "dies with it: end process" in run(capsys, "lock", "break", "leased.yaml", "--yes", expect=4)
+    mine.release()
+    assert "There is nothing to break." in run(capsys, "lock", "break", *NAMED, *LEASE, "--yes")
+
+
+def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    account.client("s3").put_object(Bucket="our-leases", Key=KEY, Body=b"a letter")
+    for action in ("show", "break"):
+        assert "is no lease that this program can read" in run(
+            capsys, "lock", action, "leased.yaml", expect=1
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("lock", "show"), "wants SPEC, or --stack NAME with --region"),
+        (("lock", "break", "leased.yaml", *NAMED), "wants SPEC, or --stack NAME with --region"),
+        (("lock", "break", "--stack", "demo"), "--stack wants --region too"),
+        (("lock", "show", "leased.yaml", *LEASE), "--lease goes with --stack"),
+        (("destroy", "leased.yaml", *LEASE), "--lease goes with --stack"),
+        (
+            ("destroy", *NAMED, "--lease", "s3://our-leases/../theirs"),
+            "--lease wants a place in S3 such as s3://",
+        ),
+        (("destroy", "--stack", "../demo", "--region", REGION), "is no stack's name"),
+    ],
+)
+@pytest.mark.usefixtures("account")
+def test_what_cant_be_meant(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in run(capsys, *arguments, expect=64)

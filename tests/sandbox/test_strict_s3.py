@@ -1,0 +1,48 @@
+"""S3's conditional writes, as leases need them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from tests.harness import FAKE_ENVIRONMENT
+
+
+@pytest.fixture
+def put(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """PutObject to one key; gives the ETag, or the error's code."""
+    for name, value in FAKE_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with StrictAws(VirtualClock().now):
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="our-leases")
+
+        def attempt(body: bytes, **conditions: str) -> str:
+            try:
+                return str(s3.put_object(Bucket="our-leases", Key="k", Body=body, **conditions)["ETag"])
+            except ClientError as error:
+                return str(error.response["Error"]["Code"])
+
+        yield attempt
+
+
+def test_if_none_match_makes_an_object_once(put: Any) -> None:
+    assert put(b"1", IfNoneMatch="*").startswith('"')
+    assert put(b"2", IfNoneMatch="*") == "PreconditionFailed"
+
+
+def test_if_match_writes_over_what_was_read(put: Any) -> None:
+    assert put(b"1", IfMatch='"00"') == "NoSuchKey"
+    first = put(b"1")
+    second = put(b"2", IfMatch=first)
+    assert second not in (first, "PreconditionFailed")
+    assert put(b"3", IfMatch=first) == "PreconditionFailed"
+
+
+def test_if_none_match_takes_an_asterisk_only(put: Any) -> None:
+    """moto would write."""
+    assert put(b"1", IfNoneMatch='"00"') == "NotImplemented"
