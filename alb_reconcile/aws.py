@@ -96,12 +96,25 @@ class Aws:
         result: Response = await retrying(self._once, service, operation, params)
         return result
 
+    async def call_late(
+        self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]
+    ) -> Response:
+        """One call whose parameters are asked for when the pace lets it go. Raises as `call`."""
+        await self._wait_for_turn(service, operation)
+        return await self._send(service, operation, params())
+
     async def _once(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        await self._wait_for_turn(service, operation)
+        return await self._send(service, operation, params)
+
+    async def _wait_for_turn(self, service: str, operation: str) -> None:
         if self.stopping.is_set() and not operation.startswith(READS):
             raise InterruptedRun("interrupted")
         delay = self._pace.reserve(service, operation, self.now())
         if delay > 0:
             await self.sleep(delay)
+
+    async def _send(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         self.calls[operation] = self.calls.get(operation, 0) + 1
         if self._on_call:
             self._on_call(f"{service} {operation}")
