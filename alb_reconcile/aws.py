@@ -117,7 +117,15 @@ class Aws:
         result: Response = await retrying(self._once, service, operation, params)
         return result
 
-    async def _once(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+    async def call_late(
+        self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]
+    ) -> Response:
+        """One call whose parameters are asked for when the pace lets it go. Raises as `call`."""
+        return await self._once(service, operation, params)
+
+    async def _once(
+        self, service: str, operation: str, params: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    ) -> Response:
         guard = None if operation.startswith(READS) else self.guard
         self._refuse_if_stopping(operation)
         delay = self._pace.reserve(service, operation, self.now())
@@ -127,7 +135,8 @@ class Aws:
             await guard.permit(patience.settled_all(service, once=operation in UNGUARDED))
             self._refuse_if_stopping(operation)
         self._count(service, operation)
-        send = partial(self._send, guard, service, operation, params)
+        given = params() if callable(params) else params
+        send = partial(self._send, guard, service, operation, given)
         answer = send() if self._pool is None else await _in(self._pool, send)
         if not operation.startswith(READS):
             request = answer.get("ResponseMetadata", {}).get("RequestId", "")

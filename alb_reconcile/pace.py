@@ -14,7 +14,6 @@ class Bucket(NamedTuple):
 
 
 # EC2 API throttling, "Request token bucket sizes and refill rates"; ELB API throttling, the same heading.
-# Of both numbers half is taken.
 BUCKETS: Final = {
     "ec2 read": Bucket(100, 20),
     "ec2 change": Bucket(50, 5),
@@ -26,6 +25,8 @@ BUCKETS: Final = {
     "elbv2 register": Bucket(20, 4),
     "elbv2 place": Bucket(10, 0.2),
 }
+SHARE: Final = 0.5
+"""Of both numbers."""
 _SPECIAL: Final = {
     "run_instances": "ec2 run",
     "start_instances": "ec2 run",
@@ -36,6 +37,13 @@ _SPECIAL: Final = {
     "create_load_balancer": "elbv2 place",
     "set_subnets": "elbv2 place",
 }
+
+
+def bucket_of(service: str, operation: str) -> str | None:
+    """The name of the bucket that a call is taken from; none where AWS documents none."""
+    verb = "read" if operation.startswith(("describe_", "get_")) else "change"
+    name = _SPECIAL.get(operation, f"{service} {verb}")
+    return name if name in BUCKETS else None
 
 
 @dataclass
@@ -52,11 +60,10 @@ class Pace:
 
     def reserve(self, service: str, operation: str, now: float) -> float:
         """Take a place in the queue for a call. Returns the seconds to wait for it."""
-        verb = "read" if operation.startswith(("describe_", "get_")) else "change"
-        name = _SPECIAL.get(operation, f"{service} {verb}")
-        if name not in BUCKETS:
+        name = bucket_of(service, operation)
+        if name is None:
             return 0.0
-        burst, refill = BUCKETS[name].burst / 2, BUCKETS[name].refill / 2
+        burst, refill = BUCKETS[name].burst * SHARE, BUCKETS[name].refill * SHARE
         level = self._levels.setdefault(name, _Level(burst, now))
         level.tokens = min(burst, level.tokens + (now - level.since) * refill)
         level.since = now

@@ -32,6 +32,9 @@ class Shared:
         self._tasks: dict[str, asyncio.Future[Any]] = {}
         self._tags: dict[str, asyncio.Future[dict[str, str] | None]] = {}
         self._waiting: list[str] = []
+        self._batches: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        """Batches that haven't taken their ARNs yet: as many as those that wait fill."""
 
     async def once(self, name: str, read: Callable[[Aws], Awaitable[Any]]) -> Any:
         """The result of a read of the whole account, which whoever asks first sets off."""
@@ -64,44 +67,62 @@ class Shared:
         return rows
 
     async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The tags of ELBv2 resources; those that several stacks ask for at about the same time are read together."""
+        """The tags of ELBv2 resources; those that several stacks ask for before it is their turn are read together."""
         if fresh := [arn for arn in dict.fromkeys(arns) if arn not in self._tags]:
             loop = asyncio.get_running_loop()
             self._tags |= {arn: loop.create_future() for arn in fresh}
-            if not self._waiting:
-                self._tasks[f"tags from {fresh[0]}"] = asyncio.ensure_future(self._collect())
             self._waiting += fresh
+            while self._under_way * TAG_BATCH < len(self._waiting):
+                self._under_way += 1
+                task = asyncio.ensure_future(self._read_batch())
+                self._batches.add(task)
+                task.add_done_callback(self._batches.discard)
         found = {arn: await asyncio.shield(self._tags[arn]) for arn in arns}
         return {arn: item for arn, item in found.items() if item is not None}
 
-    async def _collect(self) -> None:
-        await asyncio.sleep(_TOGETHER)
-        arns, self._waiting = self._waiting, []
-        batches = [arns[start : start + TAG_BATCH] for start in range(0, len(arns), TAG_BATCH)]
-        await asyncio.gather(*map(self._read_batch, batches))
+    async def _read_batch(self) -> None:
+        taken: list[str] = []
 
-    async def _read_batch(self, arns: Sequence[str]) -> None:
+        def take() -> dict[str, Any]:
+            self._under_way -= 1
+            taken[:] = self._waiting[:TAG_BATCH]
+            del self._waiting[:TAG_BATCH]
+            return {"ResourceArns": taken}
+
         try:
-            found = await read_tags(self._aws, arns)
+            await asyncio.sleep(_TOGETHER)
+            found = await _tags_of(
+                lambda: self._aws.call_late("elbv2", "describe_tags", take), self._aws, taken
+            )
         except Exception as error:  # whatever it is, those who wait must hear of it
-            for arn in arns:
+            if not taken:  # its turn never came
+                take()
+            for arn in taken:
                 self._tags[arn].set_exception(error)
                 self._tags[arn].exception()  # a stack that has failed meanwhile doesn't ask any more
             return
-        for arn in arns:
+        for arn in taken:
             self._tags[arn].set_result(found.get(arn))
 
     async def cancel(self) -> None:
         """Drop what is still being read."""
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *self._batches]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def read_tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
     """The tags of up to 20 ELBv2 resources (DescribeTags); of those that are gone meanwhile, none."""
+    return await _tags_of(lambda: aws.call("elbv2", "describe_tags", ResourceArns=list(arns)), aws, arns)
+
+
+async def _tags_of(
+    ask: Callable[[], Awaitable[dict[str, Any]]], aws: Aws, arns: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """`arns` may be known only once `ask` has answered."""
     try:
-        answer = await aws.call("elbv2", "describe_tags", ResourceArns=list(arns))
+        answer = await ask()
     except AwsError as error:
         if not error.code.endswith("NotFound"):
             raise

@@ -96,7 +96,9 @@ class Rounds:
             endpoint=link.transport.endpoint, pace=pace,
         )  # fmt: skip
         shared = Shared(aws, [target.stack for target in targets])
-        self._running.add(aws)
+        self._running.add(aws)  # the end mustn't wait for the turn of a read that is shared
+        if self.is_ending:
+            aws.stopping.set()
         try:
             await asyncio.gather(
                 *(self._run_stack(aws.fork(), target, shared, link, report) for target in targets)

@@ -9,12 +9,12 @@ import sys
 import time
 from importlib.metadata import version
 
-from tests.bench import command_line, growth, planner, runbook
+from tests.bench import command_line, fleet, growth, planner, runbook
 from tests.bench.lab import lab
 from tests.bench.table import Table
 
 _RUNBOOK = ("create", "plan", "destroy")
-_SECTIONS = ("cli", *_RUNBOOK, "growth", "planner")
+_SECTIONS = ("cli", *_RUNBOOK, "growth", "planner", "sync")
 
 
 def main() -> int:
@@ -38,12 +38,14 @@ def main() -> int:
         command_line.measure(table)
     if "planner" in wanted:
         planner.measure(table)
-    if set(wanted).intersection(("growth", *_RUNBOOK)):
+    if set(wanted).intersection(("growth", "sync", *_RUNBOOK)):
         with lab() as account:
             if set(wanted).intersection(_RUNBOOK):
                 runbook.measure(account, table, wanted, verbose=args.verbose)
             if "growth" in wanted:
                 growth.measure(account, table)
+            if "sync" in wanted:
+                fleet.measure(account, table)
     missed = table.missed
     print(
         f"\n{len(table.rows)} numbers, {len(missed)} limits missed, {time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f}"

@@ -59,9 +59,9 @@ class Ran:
         return tuple(call for call in self.calls if call not in self.after_changes)
 
 
-def environment(port: int | None = None) -> dict[str, str]:
-    """An environment without the user's own AWS settings."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+def environment(port: int | None = None, state: str | None = None) -> dict[str, str]:
+    """An environment without the user's own AWS settings; `state` is where runs are recorded and locked."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ALB_RECONCILE_"))}
     own = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -72,6 +72,8 @@ def environment(port: int | None = None) -> dict[str, str]:
     }
     if port is not None:
         own["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+    if state is not None:
+        own["XDG_STATE_HOME"] = state
     return kept | own
 
 
@@ -102,20 +104,21 @@ def module(name: str, *args: str) -> list[str]:
 class Lab:
     """A running account."""
 
-    def __init__(self, moto: int, proxy: int) -> None:
+    def __init__(self, moto: int, proxy: int, state: str) -> None:
         self.moto = moto
         self.proxy = proxy
+        self.state = state
 
     def run(self, command: Sequence[str]) -> Ran:
         """Run something through the proxy and collect its calls."""
         self._ask(self.proxy, "GET", "/bench/calls")
-        done = run(command, environment(self.proxy))
+        done = run(command, environment(self.proxy, self.state))
         calls = tuple(Call(*row) for row in json.loads(self._ask(self.proxy, "GET", "/bench/calls")))
         return Ran(done.started, done.ended, done.output, calls)
 
     def run_directly(self, command: Sequence[str]) -> Ran:
         """Run something past the proxy: to set a scene that isn't measured."""
-        return run(command, environment(self.moto))
+        return run(command, environment(self.moto, self.state))
 
     def reset(self) -> None:
         """Forget everything but the key pair."""
@@ -153,7 +156,7 @@ def lab() -> Iterator[Lab]:
     with ExitStack() as stack:
         moto = stack.enter_context(_process("emulator"))
         proxy = stack.enter_context(_process("proxy", str(moto)))
-        started = Lab(moto, proxy)
+        started = Lab(moto, proxy, stack.enter_context(tempfile.TemporaryDirectory()))
         started.reset()
         yield started
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile import tags
@@ -17,6 +15,7 @@ from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.plan.planner import Options, make_plan
 from alb_reconcile.spec.stack import Stack, load_stack
 from alb_reconcile.values import Address
+from tests.bench.memory import peak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,12 +80,6 @@ def _observed(stack: str, wish: Desired, state: Kind, ids: Mapping[Address, str]
     return Observed(wish.address, ids[wish.address], state, found, stack, status, facts=own_facts)
 
 
-def _peak() -> float:
-    """The most memory that this process ever had, in MB (getrusage's figure includes what the parent had)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]  # Linux always has the line
-
-
 def main() -> None:
     """Plan once."""
     stack = load_stack(sys.argv[1])
@@ -101,7 +94,7 @@ def main() -> None:
         json.dumps(
             {
                 "seconds": seconds,
-                "megabytes": _peak(),
+                "megabytes": peak(),
                 "resources": len(stack.desired),
                 "steps": len(plan.steps),
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -76,6 +77,16 @@ def service(instances: int, groups: int) -> dict[str, Any]:
         "target_groups": {name: _group(["web"]) for name in names},
         "load_balancers": {"main": _balancer(names)},
     }
+
+
+def fleet(count: int, folder: Path) -> Path:
+    """A folder of so many specs: services of two instances, one target group and one load balancer, each in a VPC of
+    its own."""
+    folder.mkdir()
+    for number in range(count):
+        text = json.dumps(service(2, 1) | {"stack": f"service-{number:02}"})
+        write(json.loads(text.replace("10.64.", f"10.{64 + number}.")), folder / f"{number:02}.yaml")
+    return folder
 
 
 def entries(total: int) -> dict[str, Any]:

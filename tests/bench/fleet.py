@@ -1,0 +1,139 @@
+"""`sync` over many stacks that nobody has touched: its calls and its time beside what AWS's buckets allow, and its memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from botocore import xform_name
+
+from alb_reconcile.pace import BUCKETS, SHARE, bucket_of
+from tests.bench.calls import changes
+from tests.bench.lab import DELAY, ROOT, Lab, environment, module, tool
+from tests.bench.memory import peak, resident
+from tests.bench.specs import fleet
+from tests.bench.table import Row, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.bench.calls import Call
+
+STACKS: Final = 50
+MOST_MEMORY: Final = 250
+ROUNDS: Final = 200
+WARM: Final = 20
+"""Rounds after which all that is kept for good is there."""
+FEW: Final = 6
+"""Stacks of a round, where there are 200 rounds."""
+MOST_GROWTH: Final = 2.0
+"""MB in 180 rounds: 11 KB a round, less than one stack's answers, of which a leak would keep at least one."""
+
+
+def measure(lab: Lab, table: Table) -> None:
+    """One round over 50 stacks at AWS's pace, then 200 over a few."""
+    with tempfile.TemporaryDirectory() as folder:
+        lab.reset()
+        specs = str(fleet(STACKS, Path(folder) / "specs"))
+        lab.run_directly(module("unpaced", "sync", "--apply-changes", specs))
+        _measure_round(lab, table, specs, Path(folder) / "weight.json")
+        lab.reset()
+        few = str(fleet(FEW, Path(folder) / "few"))
+        lab.run_directly(module("unpaced", "sync", "--apply-changes", few))
+        _measure_rounds(lab, table, few)
+
+
+def _measure_round(lab: Lab, table: Table, specs: str, weight: Path) -> None:
+    table.head(f"sync: {STACKS} undisturbed stacks in one account and region, {DELAY * 1000:.0f} ms a call")
+    done = lab.run(module("weighed", str(weight), "sync", specs))
+    _expect(done.output, STACKS)
+    single = lab.run(tool("plan", str(Path(specs) / "00.yaml"), "--detailed-exitcode"))
+    made, alone = _by_bucket(done.calls), _by_bucket(single.calls)
+    for name in BUCKETS:
+        if made[name] or alone[name]:
+            table.add(
+                Row(f"calls, {name} ({STACKS} single plans' beside)", made[name], floor=alone[name] * STACKS)
+            )
+    table.add(Row("mutating calls", len(changes(done.calls)), limit=0))
+    table.add(
+        Row("wall time, process start to end", done.wall, "s", allowed(made, SHARE), limit=1.3, by_ratio=True)
+    )
+    table.note(
+        f"the floor is what {SHARE:.0%} of AWS's buckets, which is the tool's pace, allows for these calls"
+    )
+    table.add(
+        Row(f"what AWS's buckets allow for {STACKS} single plans", allowed(_times(alone, STACKS), 1), "s")
+    )
+    table.add(Row("what AWS's buckets allow for these calls", allowed(made, 1), "s"))
+    spent = json.loads(weight.read_text(encoding="utf-8"))
+    table.add(Row("processor time", spent["seconds"], "s"))
+    table.add(Row("peak memory", spent["megabytes"], "MB", limit=MOST_MEMORY))
+
+
+def _measure_rounds(lab: Lab, table: Table, specs: str) -> None:
+    table.head(f"sync: {ROUNDS} rounds over {FEW} undisturbed stacks in one process, unpaced, without delay")
+    with subprocess.Popen(
+        module("unpaced", "sync", "--every", "1h", "--format", "json", specs), cwd=ROOT,
+        env=environment(lab.moto, lab.state), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        try:
+            sizes, seconds = _go_round(process)
+            highest = peak(process.pid)
+            process.send_signal(signal.SIGTERM)
+            if code := process.wait(30):
+                raise RuntimeError(f"sync --every ended with {code} on SIGTERM")
+        finally:
+            process.kill()
+    table.add(Row("a round", seconds / ROUNDS, "s"))
+    table.add(Row("peak memory", highest, "MB", limit=MOST_MEMORY))
+    table.add(Row(f"memory after {WARM} rounds", sizes[WARM - 1], "MB"))
+    table.add(Row(f"memory after {ROUNDS} rounds", sizes[-1], "MB", sizes[WARM - 1]))
+    grown = sizes[-1] - sizes[WARM - 1]
+    table.add(Row("growth between", grown * 1024, "KB", limit=MOST_GROWTH * 1024))
+    table.note("MB after every 20 rounds: " + ", ".join(f"{size:.1f}" for size in sizes[WARM - 1 :: 20]))
+
+
+def _go_round(process: subprocess.Popen[str]) -> tuple[list[float], float]:
+    """The process's memory after each round, and the seconds that all took."""
+    assert process.stdout is not None
+    sizes: list[float] = []
+    seconds = 0.0
+    for line in process.stdout:
+        report = json.loads(line)
+        if report["summary"].get("in order") != FEW:
+            raise RuntimeError(f"round {len(sizes) + 1}: {report['summary']}")
+        seconds += report["seconds"]
+        sizes.append(resident(process.pid))
+        if len(sizes) == ROUNDS:
+            return sizes, seconds
+        process.send_signal(signal.SIGHUP)
+    raise RuntimeError(f"sync --every ended after {len(sizes)} rounds")
+
+
+def _expect(output: str, stacks: int) -> None:
+    """Whether all were in order; that the exit code was 0 is known."""
+    if not re.search(rf"^{stacks} stacks in .*: {stacks} in order$", output, re.MULTILINE):
+        raise RuntimeError(f"not all were in order:\n{output[-2000:]}")
+
+
+def _by_bucket(calls: Iterable[Call]) -> Counter[str]:
+    names = (bucket_of(call.service, xform_name(call.operation)) for call in calls)
+    return Counter(name for name in names if name)
+
+
+def _times(calls: Counter[str], factor: int) -> Counter[str]:
+    return Counter({name: count * factor for name, count in calls.items()})
+
+
+def allowed(calls: Mapping[str, int], share: float) -> float:
+    """Seconds in which full buckets let so many calls go, if `share` of their size and refill may be used."""
+    return max(
+        (count - BUCKETS[name].burst * share) / (BUCKETS[name].refill * share)
+        for name, count in calls.items()
+    )
