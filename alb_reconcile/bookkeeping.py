@@ -8,9 +8,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile import tags
+from alb_reconcile.kind import is_anchor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.discover import Discovery
@@ -26,28 +27,42 @@ async def keep_books(aws: Aws, stack: str, desired: Mapping[Address, Desired], d
 
     For a stack that is as the spec wants it. Makes no call where the tags say so already. Raises AwsError.
     """
-    own = [
-        item
-        for item in discovery.resources
-        if item.owner == stack and item.state.service and not item.is_gone and not item.is_leaving
-    ]
+    own = _own(stack, discovery)
     wanted: dict[str, dict[str, str]] = {}
     for item in own:
         wish = desired.get(item.address)
         if wish is not None and item.tags.get(tags.SPEC) != tags.spec_tag(wish):
             wanted[item.id] = {tags.SPEC: tags.spec_tag(wish)}
-    applied = tags.spec_digest_of(desired)
-    for item in _anchors(own):
+    applied = tags.applied_tag(desired)
+    for item in find_anchors(own):
         if item.tags.get(tags.APPLIED) != applied:
             wanted.setdefault(item.id, {})[tags.APPLIED] = applied
     await asyncio.gather(*_calls(aws, wanted))
 
 
-def _anchors(own: list[Observed]) -> list[Observed]:
-    """Who carries the digest of the whole: everything that EC2 tags, in one call, so that it outlives each of them."""
-    simple = [item for item in own if item.state.service == "ec2" and item.state.kind != "instance"]
-    instances = [item for item in own if item.state.kind == "instance"]
-    return simple or instances or [item for item in own if item.state.kind == "load_balancer"]
+async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> None:
+    """Write down that the stack is being destroyed, so that nobody takes for drift what is missing from then on.
+
+    Raises AwsError.
+    """
+    found = find_anchors(_own(stack, discovery))
+    wanted = {item.id: {tags.APPLIED: tags.DESTROYING} for item in found}
+    await asyncio.gather(*_calls(aws, wanted))
+
+
+def _own(stack: str, discovery: Discovery) -> list[Observed]:
+    return [
+        item
+        for item in discovery.resources
+        if item.owner == stack and item.state.service and not item.is_gone and not item.is_leaving
+    ]
+
+
+def find_anchors(own: Iterable[Observed]) -> list[Observed]:
+    """Who carries the digest of the whole, so that it outlives each of them; of a stack without such, whoever there is."""
+    own = list(own)
+    found = [item for item in own if is_anchor(item.state)]
+    return found or [item for item in own if item.state.kind in ("instance", "load_balancer")]
 
 
 def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[object]]:

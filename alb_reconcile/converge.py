@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -95,9 +95,15 @@ async def verify(aws: Aws, kinds: Mapping[str, type[Kind]], target: Target) -> t
 
 
 async def wait_until_serving(
-    run: Run, discovery: Discovery, timeout: float, say: Callable[[str], None]
+    run: Run,
+    discovery: Discovery,
+    timeout: float,
+    say: Callable[[str], None],
+    *,
+    without: Collection[str] = (),
 ) -> list[str]:
-    """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
+    """Wait until the stack's load balancers are active and the targets that they forward to are healthy, but for those
+    registrations (by id) that nobody waits for.
 
     Returns what isn't by then, in words.
     """
@@ -108,8 +114,9 @@ async def wait_until_serving(
         for item in discovery.resources
         if item.address.kind == "load_balancer"
     ]
-    # whom nobody wants to run (`state: any`) nobody waits for
-    resting = {item.id for item in discovery.resources if item.status in ("stopped", "stopping")}
+    # whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated
+    ended = ("stopped", "stopping", "shutting-down", "terminated")
+    resting = {item.id for item in discovery.resources if item.status in ended}
     waits += [
         item.state.wait_until_healthy(run, timeout)
         for item in discovery.resources
@@ -117,6 +124,7 @@ async def wait_until_serving(
         and item.state.target_group in serving
         and not item.is_leaving
         and item.state.target not in resting
+        and item.id not in without
     ]
     results = await asyncio.gather(*waits, return_exceptions=True)
     problems = []

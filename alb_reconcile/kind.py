@@ -155,6 +155,12 @@ class Observed:
         return self.status in ("draining", "shutting-down")
 
 
+def is_anchor(state: Kind) -> bool:
+    """Whether a resource carries the digest of the whole spec: what EC2 tags in one call, but instances, which come and
+    go."""
+    return state.service == "ec2" and state.kind != "instance"
+
+
 @dataclass(frozen=True)
 class Facts:
     """What was read beside the resources and helps to settle a wish."""

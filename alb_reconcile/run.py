@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from alb_reconcile import tags
 from alb_reconcile.aws import Aws
 from alb_reconcile.errors import AwsError, ReconcileError
+from alb_reconcile.kind import is_anchor
 from alb_reconcile.values import Address, digest
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Run:
         """The tags for a create call."""
         made = tags.tags_of(desired, self.stack)
         # a launch is repeated with the very same tags, so what other entries say stays out of it
-        if self.applied and desired.state.kind != "instance":
+        if self.applied and is_anchor(desired.state):
             made[tags.APPLIED] = self.applied
         return tags.to_list(made)
 

@@ -22,6 +22,10 @@ _TOGETHER: Final = 0.05
 """Seconds for which ARNs are collected before their tags are read."""
 
 
+_PAUSE: Final = 2.0
+"""Seconds before a read that has failed is made once more."""
+
+
 class Shared:
     """What was read so far in a round over some stacks. It gets no younger: whoever changes something reads for himself."""
 
@@ -39,8 +43,16 @@ class Shared:
     async def once(self, name: str, read: Callable[[Aws], Awaitable[Any]]) -> Any:
         """The result of a read of the whole account, which whoever asks first sets off."""
         if name not in self._tasks:
-            self._tasks[name] = asyncio.ensure_future(read(self._aws))
+            self._tasks[name] = asyncio.ensure_future(self._read_twice(read))
         return await asyncio.shield(self._tasks[name])
+
+    async def _read_twice(self, read: Callable[[Aws], Awaitable[Any]]) -> Any:
+        """One failure isn't to fail all stacks."""
+        try:
+            return await read(self._aws)
+        except AwsError:
+            await self._aws.sleep(_PAUSE)
+            return await read(self._aws)
 
     async def tagged(self, operation: str, key: str, stack: str) -> list[dict[str, Any]]:
         """The EC2 resources that carry a stack's tag; those of all stacks are read together."""

@@ -1,9 +1,9 @@
-"""One stack, corrected without anybody who watches: look, sort out, look again, apply what may be, and look whether it is so."""
+"""One stack, corrected without anybody who watches: look and sort out; then look again, apply what may be, and look whether it
+is so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 from alb_reconcile.apply import Event, Outcome, apply_plan
 from alb_reconcile.bookkeeping import keep_books
 from alb_reconcile.converge import PATIENCE, look, wait_until_serving
-from alb_reconcile.errors import RefusedError
+from alb_reconcile.discover import Discovery
+from alb_reconcile.errors import ReconcileError, RefusedError
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.plan.causes import find_causes
+from alb_reconcile.plan.causes import find_causes, is_applied
 from alb_reconcile.plan.limits import check_damage, find_protected
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.plan.selection import Selection, select
@@ -22,11 +23,11 @@ from alb_reconcile.protection import find_locked
 from alb_reconcile.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.converge import Target
-    from alb_reconcile.discover import Discovery
+    from alb_reconcile.kind import Observed
     from alb_reconcile.shared import Shared
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -34,74 +35,121 @@ SIGHTING_INTERVAL: Final = 30.0
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How it went. `selection` is what is left in the end, `outcomes` how the steps went that were carried out, of
-    `acted`; `problems` are what doesn't serve, in words."""
-
-    selection: Selection
-    acted: Selection | None = None
-    outcomes: tuple[Outcome, ...] = ()
-    problems: tuple[str, ...] = ()
-    ill: tuple[str, ...] = ()
-    """Registered targets that aren't healthy: no difference, but worth a word."""
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether something that was to be done wasn't."""
-        return bool(self.problems) or any(item.how != "done" for item in self.outcomes)
-
-
-@dataclass(frozen=True)
 class Ways:
-    """How a stack is synced: whether a changed spec is applied, how long it may take to serve, and whose turn it is."""
+    """How a stack is synced: whether a changed spec is applied, and how many seconds it may take to serve."""
 
-    turns: AbstractAsyncContextManager[object]
-    """Held while something is changed."""
     apply_changes: bool = False
     timeout: float = 900
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
 
-async def sync_stack(
-    aws: Aws, target: Target, ways: Ways, shared: Shared | None, note: Callable[[Event], None]
-) -> Ending:
-    """Correct what may be corrected of one stack, and tell what is left.
+@dataclass(frozen=True)
+class Survey:
+    """A stack as it was seen: what there is, and what may be done about it. `is_applied`: it is known to have been applied
+    as the spec is now."""
 
-    `shared` has reads for several stacks; before anything is changed the stack is read again for itself. Raises what
-    `look` raises, InterruptedRun too; for a step's failure nothing is raised.
-    """
-    discovery, found = await _look(aws, target, ways, shared)
-    if not found.steps:
-        if ways.apply_changes and not found.withheld:
-            await keep_books(aws, target.stack, target.desired, discovery)
-        return Ending(found, ill=_ill(discovery))
-    async with ways.turns:
-        chosen = await _see_again(aws, target, ways, found)
-        if not chosen.steps:
-            return Ending(chosen, ill=_ill(discovery))
-        run = Run(aws, target.stack)
-        outcomes = await apply_plan(replace(chosen.plan, steps=chosen.steps), run, note)
-        if any(item.how != "done" for item in outcomes):
-            return Ending(chosen, chosen, outcomes)
-        discovery, rest = await _settle(aws, target, ways)
-        if rest.steps:
-            text = ", ".join(str(step.address) for step in rest.steps[:10])
-            return Ending(
-                rest, chosen, outcomes, (f"still not as the spec wants it, though all was done: {text}",)
+    discovery: Discovery
+    selection: Selection
+    is_applied: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is no difference, but worth a word."""
+        plan = self.selection.plan
+        found = [
+            f"{item.address} is {item.status}"
+            for item in self.discovery.resources
+            if (isinstance(item.state, Registration) and item.status in ("unhealthy", "unavailable"))
+            or (item.address.kind == "load_balancer" and item.status == "failed")
+        ]
+        if plan.is_empty and plan.total and not self.is_applied:
+            found.append(
+                "it isn't known to have been applied as it is: run apply once, so that what is missing later is drift"
             )
-        if ways.apply_changes and not rest.withheld:
-            await keep_books(aws, target.stack, target.desired, discovery)
-        problems = await wait_until_serving(run, discovery, ways.timeout, lambda _: None)
-        return Ending(rest, chosen, outcomes, tuple(f"not serving: {item}" for item in problems))
+        return tuple(found)
 
 
-async def _look(
-    aws: Aws, target: Target, ways: Ways, shared: Shared | None = None
-) -> tuple[Discovery, Selection]:
+@dataclass(frozen=True)
+class Ending:
+    """How it went. `selection` is what is left in the end, `outcomes` how the steps went that were carried out, of
+    `acted`; `problems` are what doesn't serve, in words, and `error` is what ended it early."""
+
+    selection: Selection
+    acted: Selection | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: ReconcileError | None = None
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether something that was to be done wasn't."""
+        undone = any(item.how != "done" for item in self.outcomes)
+        return bool(self.problems) or undone or self.error is not None
+
+
+async def survey(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:
+    """Look at a stack, and sort out what may be done. `shared` has reads for several stacks.
+
+    Where a changed spec is applied and makes no difference, that is written down. Raises what `look` raises.
+    """
+    found = await _look(aws, target, ways, shared)
+    if not found.selection.steps:
+        await _keep_books(aws, target, ways, found)
+    return found
+
+
+async def correct(
+    aws: Aws, target: Target, ways: Ways, first: Survey, note: Callable[[Event], None]
+) -> Ending:
+    """Look again, and do what may be done. `first` is what was seen before, perhaps some time ago.
+
+    Raises what `look` raises as long as nothing was changed; from then on the ending says what went wrong.
+    """
+    seen = await _see_again(aws, target, ways, first)
+    chosen = seen.selection
+    if not chosen.steps:
+        return Ending(chosen, notes=seen.notes)
+    run = Run(aws, target.stack)
+    outcomes = await apply_plan(replace(chosen.plan, steps=chosen.steps), run, note)
+    if any(item.how != "done" for item in outcomes):
+        return Ending(chosen, chosen, outcomes)
+    try:
+        return await _conclude(run, target, ways, seen, outcomes)
+    except ReconcileError as error:  # what was done is to be told, whatever came after it
+        return Ending(chosen, chosen, outcomes, error=error)
+
+
+async def _conclude(
+    run: Run, target: Target, ways: Ways, seen: Survey, outcomes: tuple[Outcome, ...]
+) -> Ending:
+    last = await _settle(run.aws, target, ways)
+    rest, chosen = last.selection, seen.selection
+    if rest.steps:
+        text = ", ".join(str(step.address) for step in rest.steps[:10])
+        problem = f"still not as the spec wants it, though all was done: {text}"
+        return Ending(rest, chosen, outcomes, (problem,), last.notes)
+    await _keep_books(run.aws, target, ways, last, was_applied=seen.is_applied)
+    # who was ill before isn't waited for, unless it was touched
+    touched = {str(item.step.address) for item in outcomes}
+    ill = {item.id for item in _ill(seen.discovery) if str(item.address) not in touched}
+    problems = await wait_until_serving(run, last.discovery, ways.timeout, lambda _: None, without=ill)
+    return Ending(rest, chosen, outcomes, tuple(f"not serving: {item}" for item in problems), last.notes)
+
+
+async def _keep_books(
+    aws: Aws, target: Target, ways: Ways, found: Survey, *, was_applied: bool = False
+) -> None:
+    """Write down that the spec is applied, where it is: now, or before what carried the word was taken away."""
+    waits = found.selection.withheld or found.selection.ignored
+    if (ways.apply_changes and not waits) or was_applied:
+        await keep_books(aws, target.stack, target.desired, found.discovery)
+
+
+async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:
     discovery, plan = await look(aws, load_kinds(), target, Options(check=False), shared)
     causes = find_causes(plan, target.desired, discovery)
-    if not any(item.owner == target.stack and not item.is_gone for item in discovery.resources):
-        causes = dict.fromkeys(causes, "spec")  # it was never applied, or somebody took all of it
+    known = is_applied(target.stack, target.desired, discovery)
     barred = {key: _by_hand(text) for key, text in find_protected(plan, target.policy).items()}
 
     def sort_out(barred: Mapping[str, str]) -> Selection:
@@ -116,8 +164,8 @@ async def _look(
     try:
         check_damage(plan, selection.steps, target.policy, {}, ways.now())
     except RefusedError as error:
-        return discovery, selection.keep(set(), _by_hand(str(error)))
-    return discovery, selection
+        selection = selection.keep(set(), _by_hand(str(error)))
+    return Survey(discovery, selection, known)
 
 
 def _by_hand(text: str) -> str:
@@ -125,36 +173,39 @@ def _by_hand(text: str) -> str:
     return text.replace("\n", "; ").replace("--allow", "apply --allow")
 
 
-async def _see_again(aws: Aws, target: Target, ways: Ways, found: Selection) -> Selection:
+async def _see_again(aws: Aws, target: Target, ways: Ways, first: Survey) -> Survey:
     """What is to be done by the newest read of all that are wanted, if every one has shown it."""
-    seen = [found]
-    for number in range(1, max(target.sync.sightings, 2)):
-        if number < target.sync.sightings:
+    wanted = target.sync.sightings
+    seen = [first]
+    for number in range(1, max(wanted, 2)):
+        if number < wanted:
             await aws.sleep(SIGHTING_INTERVAL)
-        _, selection = await _look(aws, target, ways)
-        seen.append(selection)
-    if target.sync.sightings < 2:  # the first read may be some time old; only the second one counts
-        return seen[-1]
-    constant = set.intersection(*({(step.key, step.changes) for step in item.steps} for item in seen))
-    return seen[-1].keep(
-        {key for key, _ in constant}, "not every read has shown it; the next round looks again"
+        seen.append(await _look(aws, target, ways))
+    last = seen[-1]
+    if wanted < 2:  # the first read may be some time old; only the second one counts
+        return last
+    constant = set.intersection(
+        *({(step.key, step.changes) for step in item.selection.steps} for item in seen)
     )
+    reason = "not every read has shown it; the next round looks again"
+    return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
 
 
-async def _settle(aws: Aws, target: Target, ways: Ways) -> tuple[Discovery, Selection]:
+async def _settle(aws: Aws, target: Target, ways: Ways) -> Survey:
     """Read again until nothing is left that may be done, for as long as reads may lag. Returns the last look."""
     started, pause = aws.now(), 1.0
     while True:
-        discovery, selection = await _look(aws, target, ways)
-        if not selection.steps or aws.now() - started > PATIENCE:
-            return discovery, selection
+        found = await _look(aws, target, ways)
+        if not found.selection.steps or aws.now() - started > PATIENCE:
+            return found
         await aws.sleep(pause)
         pause = min(pause * 2, 15)
 
 
-def _ill(discovery: Discovery) -> tuple[str, ...]:
-    return tuple(
-        f"{item.address} is {item.status}"
+def _ill(discovery: Discovery) -> Iterable[Observed]:
+    """The registered targets that aren't healthy."""
+    return (
+        item
         for item in discovery.resources
-        if isinstance(item.state, Registration) and item.status in ("unhealthy", "initial", "unavailable")
+        if isinstance(item.state, Registration) and item.status != "healthy"
     )

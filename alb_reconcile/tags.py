@@ -6,6 +6,7 @@ protection alive when an entry is removed.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,8 +25,10 @@ USER_DATA: Final = "alb-reconcile:user-data"
 PREVENT_DESTROY: Final = "alb-reconcile:prevent-destroy"
 ADOPTED: Final = "alb-reconcile:adopted"
 APPLIED: Final = "alb-reconcile:applied"
-"""A digest of the whole spec that was applied last: while the spec says the same, what is missing was there, and somebody
-took it."""
+"""A digest of the whole spec that was applied last, and a code for each of its entries: what is missing, and is wanted as it
+was applied, was there, and somebody took it."""
+DESTROYING: Final = "destroying"
+"""What `applied` says from the beginning of a destroy on."""
 IGNORE_UNTIL: Final = "alb-reconcile:ignore-until"
 """Set by hand in an emergency: until that time `sync` leaves the resource as it is."""
 
@@ -52,6 +55,34 @@ def spec_tag(desired: Desired) -> str:
 def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
     """A digest of what a spec wants, variables filled in; the order of its entries doesn't matter."""
     return digest(sorted([str(address), item.spec_digest] for address, item in desired.items()))
+
+
+def applied_tag(desired: Mapping[Address, Desired]) -> str:
+    """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first what is missed first."""
+    entries = [(address, item.spec_digest) for address, item in desired.items() if item.spec_digest]
+    entries.sort(key=lambda entry: (_MISSED.get(entry[0].kind, len(_MISSED)), entry))
+    return " ".join(
+        [spec_digest_of(desired), "".join(_entry_code(*entry) for entry in entries[:_MOST_CODES])]
+    )
+
+
+def is_known_in(tag: str, wish: Desired) -> bool:
+    """Whether an `applied` tag holds the code of an entry as it is wanted now."""
+    codes = tag.partition(" ")[2]
+    own = _entry_code(wish.address, wish.spec_digest)
+    return any(codes[start : start + len(own)] == own for start in range(0, len(codes), len(own)))
+
+
+_MISSED: Final = {
+    kind: place
+    for place, kind in enumerate(("instance", "listener", "rule", "load_balancer", "target_group"))
+}
+_MOST_CODES: Final = 60
+
+
+def _entry_code(address: Address, spec_digest: str) -> str:
+    """Four characters that a tag may have."""
+    return base64.urlsafe_b64encode(hashlib.sha256(f"{address} {spec_digest}".encode()).digest()[:3]).decode()
 
 
 def no_longer_declared(desired: Desired, tag: str, candidates: Iterable[str]) -> list[str]:

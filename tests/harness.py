@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,7 @@ import yaml
 
 from alb_reconcile.apply import Event, Outcome, apply_plan
 from alb_reconcile.aws import Aws, BotoTransport, Response
-from alb_reconcile.bookkeeping import keep_books
+from alb_reconcile.bookkeeping import begin_destroying, keep_books
 from alb_reconcile.converge import Target, look, verify, wait_until_serving
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.plan.model import Plan
@@ -27,7 +26,7 @@ from alb_reconcile.run import Run
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
 from alb_reconcile.shared import Shared
 from alb_reconcile.spec.stack import Stack, parse_stack
-from alb_reconcile.sync import Ending, Ways, sync_stack
+from alb_reconcile.sync import Ending, Ways, correct, survey
 from tests.virtual import run_virtually
 
 REGION = "us-east-1"
@@ -153,6 +152,8 @@ class World:
             discovery, plan = await look(aws, load_kinds(), target, Options(allow=allow or {}, check=check))
             result = Result(plan)
             run = Run(aws, target.stack)
+            if destroy:
+                await begin_destroying(aws, target.stack, discovery)
             result.outcomes = await apply_plan(plan, run, result.events.append)
             result.calls = dict(aws.calls)
             if not result.failures:
@@ -186,8 +187,11 @@ class World:
         target = _target(spec, destroy=False)
 
         async def main(aws: Aws) -> Ending:
-            ways = Ways(asyncio.Semaphore(1), apply_changes, now=lambda: now or datetime.now(UTC))
-            return await sync_stack(aws, target, ways, Shared(aws, [target.stack]), meanwhile)
+            ways = Ways(apply_changes, now=lambda: now or datetime.now(UTC))
+            found = await survey(aws, target, ways, Shared(aws, [target.stack]))
+            if not found.selection.steps:
+                return Ending(found.selection, notes=found.notes)
+            return await correct(aws, target, ways, found, meanwhile)
 
         ending: Ending = self._run(main)
         return ending

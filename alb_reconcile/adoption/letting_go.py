@@ -38,6 +38,8 @@ class Release:
     """Whether nothing of the stack is left."""
     outlook: Outlook | None = None
     notes: tuple[str, ...] = ()
+    unknowing: tuple[Tagging, ...] = ()
+    """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
 
 
 async def find_own(reader: Imagination, kinds: Mapping[str, type[Kind]]) -> list[Observed]:
@@ -78,7 +80,13 @@ async def find_release(
         await reader.cancel()
         raise
     notes = [*_declared(target, going, whole=not staying), *_ties(going, staying)]
-    return Release(target, taggings, found, account, not staying, outlook, tuple(notes))
+    knowing = staying if any(item.address in target.desired for item in going) else []
+    unknowing = tuple(
+        Tagging(item.address, item.id, remove=(tags.APPLIED,))
+        for item in knowing
+        if tags.APPLIED in reader.tags[item.id]
+    )
+    return Release(target, taggings, found, account, not staying, outlook, tuple(notes), unknowing)
 
 
 def _choose(target: Target, own: Iterable[Observed], addresses: Collection[str]) -> list[Observed]:

@@ -73,6 +73,7 @@ async def _release(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCo
             confirm(args, aws, question, target.stack)
         else:
             confirm(args, aws, f"Release ({len(found.taggings)} in all)? Type yes: ", "yes")
+        await carry_out(aws, found.unknowing, lambda _: None)
         await _write(aws, found.taggings, args, "released")
     return ExitCode.OK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,10 +24,11 @@ _ENDINGS: Final = (".yaml", ".yml")
 
 @dataclass(frozen=True)
 class Broken:
-    """A spec that can't be used, and why, one problem a line."""
+    """A spec that can't be used, and why, one problem a line; or what else kept a stack from being looked at."""
 
     file: str
     text: str
+    is_spec: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,28 @@ def find_specs(places: Sequence[str]) -> list[str]:
 
     Each once, in the order in which they were named. Raises UsageError where one of them names none.
     """
-    files: dict[Path, str] = {}
+    files: dict[str, str] = {}
     for place in places:
         for file in _find(place):
-            files.setdefault(Path(file).resolve(), file)
+            files.setdefault(os.path.realpath(file), file)
     return list(files.values())
 
 
 def _find(place: str) -> list[str]:
+    try:
+        return _files_of(place)
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # an unreadable folder, a circle of links, a name too long
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"{shorten(place)} can't be looked into: {reason.lower()}; correct it, or name specs"
+        ) from None
+
+
+def _files_of(place: str) -> list[str]:
     path = Path(place)
     if path.is_dir():
         found = sorted(

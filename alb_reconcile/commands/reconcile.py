@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile import tags
 from alb_reconcile.apply import Event, Outcome, apply_plan
 from alb_reconcile.blockers import find_blockers
-from alb_reconcile.bookkeeping import keep_books
+from alb_reconcile.bookkeeping import begin_destroying, keep_books
 from alb_reconcile.commands.holding import hold
 from alb_reconcile.commands.recording import Story, recorded, settings_of
 from alb_reconcile.commands.session import (
@@ -198,6 +198,7 @@ async def _remove(
     emit(render_plan(made, style, notice=""))
     confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
     check_windows(target.policy, args.allow, datetime.now(UTC))
+    await begin_destroying(aws, target.stack, discovery)
     outcomes = story.outcomes = await _carry_out(story, Run(aws, target.stack), style, args.verbose)
     if any(item.how != "done" for item in outcomes):
         return _report(aws, outcomes)

@@ -6,19 +6,19 @@ import asyncio
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.aws import Aws
 from alb_reconcile.commands.fleet import Broken, Fleet
 from alb_reconcile.commands.holding import held
 from alb_reconcile.commands.link import Link, open_link, until_answered
 from alb_reconcile.commands.recording import Story, recorded
-from alb_reconcile.errors import ExitCode, ReconcileError
+from alb_reconcile.errors import AwsError, ExitCode, ReconcileError, UnreachableError
 from alb_reconcile.pace import Pace
 from alb_reconcile.record.log import about, tell
 from alb_reconcile.record.model import Record
 from alb_reconcile.shared import Shared
-from alb_reconcile.sync import Ending, Ways, sync_stack
+from alb_reconcile.sync import Ending, Ways, correct, survey
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +44,7 @@ class Report:
         results = {record.result for record in self.records}
         if "interrupted" in results:
             return ExitCode.INTERRUPTED
-        if self.broken and not self.records:
+        if self.broken and not self.records and all(item.is_spec for item in self.broken):
             return ExitCode.INVALID
         if self.broken or results & {"failed", "refused"}:
             return ExitCode.FAILED
@@ -88,7 +88,7 @@ class Rounds:
         try:
             link, pace = self._link(region)
         except ReconcileError as error:
-            report.broken += [Broken(target.spec_file, str(error)) for target in targets]
+            report.broken += [Broken(target.spec_file, str(error), is_spec=False) for target in targets]
             tell("region can't be reached", level=40, region=region, error=error)
             return
         aws = Aws(
@@ -114,9 +114,10 @@ class Rounds:
         return self._links[region]
 
     async def _run_stack(self, aws: Aws, target: Target, shared: Shared, link: Link, report: Report) -> None:
-        story: Story | None = None
         if self.is_ending:
             return
+        story: Story | None = None
+        failure: Exception | None = None
         self._running.add(aws)
         with about(stack=target.stack, region=target.region):
             try:
@@ -125,28 +126,56 @@ class Rounds:
                 ) as story:
                     await until_answered(link.transport, self._sync(aws, target, shared, story, report))
             except ReconcileError as error:
+                failure = error
                 tell("stack failed", level=40, error=error)
             except Exception as error:  # whatever it is, it mustn't stop the other stacks
+                failure = error
                 tell("stack failed unexpectedly", level=40, error=f"{type(error).__name__}: {error}")
             finally:
                 self._running.discard(aws)
-                if story is not None and story.record is not None:
-                    report.records.append(story.record)
-                    tell("stack done", result=story.record.result, seconds=story.record.seconds)
+        if _is_about_credentials(failure):
+            self._links.pop(target.region, None)  # its clients never look for others
+        if story is None or story.record is None:
+            report.broken.append(
+                Broken(target.spec_file, f"it isn't recorded what came of it: {failure}", is_spec=False)
+            )
+            return
+        report.records.append(story.record)
+        with about(stack=target.stack, region=target.region):
+            tell("stack done", result=story.record.result, seconds=story.record.seconds)
 
     async def _sync(self, aws: Aws, target: Target, shared: Shared, story: Story, report: Report) -> None:
         def note(event: Event) -> None:
             story.book(event)
             _tell_event(event)
 
-        ways = Ways(self._turns, self._args.apply_changes, self._args.timeout)
-        async with held(aws, target, "sync", self._args.lock_timeout, _warn) as was_used_since:
-            tell("stack begun", level=10)
+        ways = Ways(self._args.apply_changes, self._args.timeout)
+        timeout = self._args.lock_timeout
+        async with held(aws, target, "sync", timeout, _warn) as was_used_since:
             # whoever has held the stack meanwhile has made the shared reads old
-            reads = None if was_used_since(shared.began) else shared
-            ending = await sync_stack(aws, target, ways, reads, note)
+            found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
+        ending = Ending(found.selection, notes=found.notes)
+        if found.selection.steps:
+            async with (
+                self._turns,
+                held(aws, target, "sync", timeout, _warn),
+            ):  # who waits for a turn holds nothing
+                tell("correcting", level=10, steps=len(found.selection.steps))
+                ending = await correct(aws, target, ways, found, note)
         _write_down(story, ending)
-        report.notes[story.book.run] = (*ending.problems, *ending.ill)
+        report.notes[story.book.run] = tuple(map(self._settings.mask.line, (*ending.problems, *ending.notes)))
+        if ending.error is not None:
+            raise ending.error
+
+
+_CREDENTIALS: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException",
+     "AuthFailure", "SignatureDoesNotMatch"}
+)  # fmt: skip
+
+
+def _is_about_credentials(error: Exception | None) -> bool:
+    return isinstance(error, UnreachableError) or (isinstance(error, AwsError) and error.code in _CREDENTIALS)
 
 
 def _write_down(story: Story, ending: Ending) -> None:

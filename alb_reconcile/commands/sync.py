@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alb_reconcile.commands.fleet import Broken, Fleet, find_specs, load_fleet
@@ -61,10 +62,19 @@ async def _run(args: argparse.Namespace, rounds: Rounds) -> ExitCode:
 
 
 def _load(args: argparse.Namespace) -> Fleet:
+    """What there is now: of what was there, or right, in the first round some may be gone, or broken."""
+    files: dict[str, None] = {}
+    lost: list[Broken] = []
+    for place in args.places:
+        try:
+            files |= dict.fromkeys(find_specs([place]))
+        except UsageError as error:
+            lost.append(Broken(place, str(error)))
     try:
-        return load_fleet(args, find_specs(args.places))
-    except (UsageError, SpecError) as error:  # what was there, or right, in the first round
-        return Fleet((), (Broken(" ".join(args.places), str(error)),))
+        fleet = load_fleet(args, find_specs(list(files)) if files else ())
+    except SpecError as error:  # the policy
+        return Fleet((), (*lost, Broken(args.policy, str(error))))
+    return replace(fleet, broken=(*lost, *fleet.broken))
 
 
 def _show(args: argparse.Namespace, report: Report) -> None:

@@ -33,6 +33,8 @@ class Draft:
         self.steps: dict[str, Step] = {}
         self.edges: dict[str, set[str]] = defaultdict(set)
         self.soft: set[tuple[str, str]] = set()
+        self.firm: set[tuple[str, str]] = set()
+        """Edges for a better reason than good order."""
         self._index: dict[str, Any] = {}
         self.implied: dict[str, str] = {}
         """Deletes that AWS makes with another: the id of what goes, the key of the step that takes it along."""
@@ -60,8 +62,10 @@ class Draft:
             effects=(*step.effects, effects) if effects else step.effects,
         )
 
-    def after(self, later: str | None, earlier: str | None, *, soft: bool = False) -> None:
-        """An edge: `later` follows `earlier`. Nothing if one of them doesn't exist."""
+    def after(
+        self, later: str | None, earlier: str | None, *, soft: bool = False, order: bool = False
+    ) -> None:
+        """An edge: `later` follows `earlier`, be it for mere good `order`. Nothing if one of them doesn't exist."""
         if (
             later is None
             or earlier is None
@@ -75,6 +79,8 @@ class Draft:
         elif not soft:
             self.soft.discard((later, earlier))
         self.edges[later].add(earlier)
+        if not order:
+            self.firm.add((later, earlier))
 
     @property
     def makers(self) -> dict[Address, str]:

@@ -50,7 +50,7 @@ def take_away_late(draft: Draft) -> None:
             late += [step.key for step in draft.of_kind(kind, "delete")]
         for key in late:
             for move in before:
-                draft.after(key, move, soft=True)
+                draft.after(key, move, soft=True, order=True)
 
 
 def _split(draft: Draft, step: Step, fields: tuple[str, ...]) -> str | None:

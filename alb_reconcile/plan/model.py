@@ -29,6 +29,8 @@ class Step:
     reason: str = ""
     changes: tuple[Change, ...] = ()
     needs: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    """Those of `needs` that it could do without, if it had to: better after them, but not because of them."""
     part_of: str | None = None
     waits: tuple[str, ...] = ()
     """What the step waits for, in words."""
@@ -64,7 +66,7 @@ class Plan:
     desired: Mapping[Address, Desired] = field(default_factory=dict)
     """What the spec wants."""
     applied: str = ""
-    """The digest of the whole spec."""
+    """What the tag of that name is to say."""
     names: Mapping[str, Address] = field(default_factory=dict)
     """Addresses by physical id, for the reader."""
     total: int = 0

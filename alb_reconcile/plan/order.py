@@ -38,7 +38,9 @@ def _after_what_is_named(draft: Draft) -> None:
                 if (
                     maker is None or key not in draft.edges[maker]
                 ):  # a listener may have to wait for its rules
-                    draft.after(key, maker)
+                    # what is only changed is there already; but nobody registers an instance that doesn't run
+                    there = maker is not None and draft.steps[maker].action == "update"
+                    draft.after(key, maker, order=there and address.kind != "instance")
 
 
 def _after_whoever_names_it(draft: Draft) -> None:
@@ -112,7 +114,7 @@ def _after_what_is_followed(draft: Draft) -> None:
             gone = [step.key for step in draft.of_kind(followed, "delete")]
             for step in draft.of_kind(kind.kind, "create", "replace"):
                 for key in made:
-                    draft.after(step.key, key)
+                    draft.after(step.key, key, order=True)
             for step in draft.of_kind(kind.kind, "delete"):
                 for key in gone:
                     draft.after(key, step.key)
@@ -132,7 +134,7 @@ def _into_complete_networks(draft: Draft) -> None:
         *draft.of_kind("instance", "update"),
     ]:
         for key in complete:
-            draft.after(step.key, key, soft=True)
+            draft.after(step.key, key, soft=True, order=True)
 
 
 def _hand_over_subnets(draft: Draft) -> None:
@@ -185,7 +187,12 @@ def sort_keys(draft: Draft) -> list[str]:
 
 def steps_of(draft: Draft, keys: list[str]) -> tuple[Step, ...]:
     """The steps, with what each of them needs."""
-    return tuple(replace(draft.steps[key], needs=tuple(sorted(draft.edges.get(key, ())))) for key in keys)
+    return tuple(_with_needs(draft, key, sorted(draft.edges.get(key, ()))) for key in keys)
+
+
+def _with_needs(draft: Draft, key: str, needs: list[str]) -> Step:
+    order = tuple(earlier for earlier in needs if (key, earlier) not in draft.firm)
+    return replace(draft.steps[key], needs=tuple(needs), order=order)
 
 
 def _stable_order(graph: dict[str, set[str]]) -> Iterator[str]:

@@ -84,7 +84,7 @@ def make_plan(
         ids=decisions.ids,
         live=decisions.live,
         desired=desired,
-        applied=tags.spec_digest_of(desired),
+        applied=tags.applied_tag(desired),
         names={item.id: item.address for item in decisions.live},
         total=sum(item.owner == stack for item in decisions.live),
         seconds=longest(steps),

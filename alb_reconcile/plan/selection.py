@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from alb_reconcile import tags
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.plan.entangled import Web
 from alb_reconcile.plan.model import Plan, Step
-from alb_reconcile.values import Address
+from alb_reconcile.plan.weights import weigh
+from alb_reconcile.values import Address, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from alb_reconcile.correction import Correction
+    from alb_reconcile.correction import Care, Correction
     from alb_reconcile.discover import Discovery
-    from alb_reconcile.kind import Observed
-
-_STOPS: Final = frozenset({"instance_type", "state"})
-"""Properties of an instance that are changed by stopping or starting it."""
+    from alb_reconcile.kind import Desired, Observed
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,12 @@ def select(
 ) -> Selection:
     """Sort a plan's steps out. `barred` has reasons why steps must not be done at all, by key."""
     pauses = _Pauses(discovery, plan, now)
+    dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
     withheld: dict[str, str] = {}
     ignored: set[str] = set()
     for step in plan.steps:
-        weight = weigh(step)
-        care = correction.of(_names(step), weight)
+        weight = weigh(step, dead)
+        care = _care(plan, correction, step, weight)
         if care == "ignore":
             ignored.add(step.key)
         elif step.key in barred:
@@ -85,25 +85,22 @@ _WORDS: Final = {
 }
 
 
-def weigh(step: Step) -> str:
-    """The action that a step counts as: what stops, starts or drains an instance weighs as much as a replacement."""
-    if step.part_of is not None:
-        return "replace"
-    if step.address.kind == "instance" and step.action == "update":
-        return "replace" if _STOPS.intersection(change.path for change in step.changes) else "update"
-    if step.address.kind == "registration" and step.action == "delete":
-        return "delete" if step.observed is not None and step.observed.is_leaving else "replace"
-    return step.action
+def _care(plan: Plan, correction: Correction, step: Step, weight: str) -> Care:
+    """What the spec says of a step's resource; of an order of rules, what it says of the most delicate of them."""
+    if "priorities" not in step.notes:
+        return correction.of(_names(step.address, step.desired), weight)
+    rules = [plan.names.get(arn) for arn, _ in step.notes["priorities"]]
+    cares = {correction.of(_names(rule or step.address, None), weight) for rule in rules}
+    return cares.pop() if len(cares) == 1 else "report"
 
 
-def _names(step: Step) -> tuple[str, ...]:
-    """By what the spec may speak of a step's resource, the closest first: its address, its entry's, its kind."""
-    address = step.address
+def _names(address: Address, wish: Desired | None) -> tuple[str, ...]:
+    """By what the spec may speak of a resource, the closest first: its address, its entry's, its kind."""
     names = [str(address)]
     if address.kind == "instance":
         names.append(str(Address("instance", address.name.rpartition("-")[0])))
-    if step.desired is not None and step.desired.carrier is not None:
-        names.append(str(step.desired.carrier))
+    if wish is not None and wish.carrier is not None:
+        names.append(str(wish.carrier))
     elif address.kind == "registration":
         names.append(str(Address("target_group", address.name.partition("/")[0])))
     return (*names, "rule" if address.kind == "rule_priorities" else address.kind)
@@ -114,49 +111,33 @@ def _close(
 ) -> Selection:
     """Withhold what can't be done, or shouldn't be, without what is withheld."""
     out = dict(withheld)
-    steps = {step.key: step for step in plan.steps}
-
-    def is_out(key: str) -> bool:
-        return key in out or key in ignored
-
-    while more := dict(_entangled(plan, steps, is_out)):
+    web = Web(plan, causes)
+    while more := dict(web.entangled(out.keys() | ignored)):
         out |= more
-    left = [steps[key] for key in out] + [steps[key] for key in ignored]
-    moved = {step.desired.carrier or step.address for step in left if step.desired is not None}
+    left = [step for step in plan.steps if step.key in out or step.key in ignored]
+    moved = {entry for step in left for entry in _entries(plan, step)}
+    keys = {step.key for step in plan.steps}.difference(out, ignored)
     chosen = tuple(
-        # while a part of an entry waits, its digest has to go on telling that
-        replace(step, refresh=None) if step.refresh and step.refresh[0].address in moved else step
+        replace(
+            step,
+            needs=tuple(key for key in step.needs if key in keys),
+            # while a part of an entry waits, its digest has to go on telling that
+            refresh=None if step.refresh and step.refresh[0].address in moved else step.refresh,
+        )
         for step in plan.steps
-        if not is_out(step.key)
+        if step.key in keys
     )
     return Selection(plan, chosen, out, ignored, causes)
 
 
-def _entangled(
-    plan: Plan, steps: Mapping[str, Step], is_out: Callable[[str], bool]
-) -> Iterator[tuple[str, str]]:
-    pairs = {step.part_of: step.key for step in plan.steps if step.part_of is not None}
-    going = {step.id for step in plan.steps if is_out(step.key) and step.action == "delete"}
-    heirs: dict[str, Step] = {}  # what is withheld and follows a step, directly or not
-    for step in reversed(plan.steps):
-        heir = step if is_out(step.key) else heirs.get(step.key)
-        if heir is not None:
-            heirs |= dict.fromkeys(step.needs, heir)
-    for step in plan.steps:
-        if is_out(step.key):
-            continue
-        other = step.part_of or pairs.get(step.key)
-        missing = next((steps[key] for key in step.needs if is_out(key)), None)
-        parked = going.intersection(arn for arn, _ in step.notes.get("priorities", ()))
-        if other is not None and is_out(other):
-            yield step.key, f"{steps[other].address} is replaced whole or not at all"
-        elif missing is not None:
-            yield step.key, f"it needs {missing.address}, which waits"
-        elif parked:
-            yield step.key, "it would move a rule that is left to a person"
-        elif weigh(step) in ("replace", "delete") and step.key in heirs:
-            # what takes something away may do so only to make way for what is withheld
-            yield step.key, f"it may only make way for {heirs[step.key].address}, which waits"
+def _entries(plan: Plan, step: Step) -> Iterator[Address]:
+    """The entries whose digest speaks for a step."""
+    if step.desired is not None:
+        yield step.desired.carrier or step.address
+    elif step.observed is not None and step.observed.state.parent is not None:
+        parent = plan.names.get(str(getattr(step.observed.state, step.observed.state.parent)))
+        if parent is not None:
+            yield parent
 
 
 class _Pauses:
@@ -181,7 +162,7 @@ class _Pauses:
         except ValueError:
             return ", which is no time; write 2026-12-01T00:00Z, or remove the tag"
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return f"={until.astimezone(UTC):%Y-%m-%dT%H:%MZ}" if until > self.now else ""
+        return f"={printable(text.strip())}" if until > self.now else ""
 
     def _near(self, step: Step) -> Iterator[Observed]:
         """The resource itself, what it is in, what carries it, and the instance that it registers."""

@@ -50,6 +50,7 @@ class Keeper:
         found: Release = self._run(
             lambda aws: find_release(aws, load_kinds(), target, addresses), writes=set()
         )
+        self.write(found.unknowing)
         self.write(found.taggings)
         return found
 

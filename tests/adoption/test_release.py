@@ -153,3 +153,14 @@ def test_where_aws_only_knows_released_instances_none_of_them_is_taken(
         result = world.apply(demo())
         assert any("terminated or released" in text for text in result.failures)
         assert released not in our_tags(world)
+
+
+def test_what_is_let_go_and_still_declared_isnt_made_anew_by_sync() -> None:
+    """Nobody is there who would have read the note about the next apply."""
+    with keeper() as (world, keep):
+        world.converge(demo())
+        keep.release(demo(), "instance.web-2")
+        before = world.strict.inventory()
+        ending = world.sync(demo())
+        assert "instance.web-2" in {str(step.address) for step in ending.selection.left}
+        assert world.strict.inventory() == before

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import world
-from tests.kinds.hand import Hand
+from tests.harness import Spec, demo, world
+from tests.kinds.hand import LINUX_1, Hand
+from tests.sync.words import with_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,3 +19,18 @@ def hand() -> Iterator[Hand]:
     """Somebody in a fresh account."""
     with world() as fresh:
         yield Hand(fresh)
+
+
+@pytest.fixture
+def spec(hand: Hand) -> Spec:
+    """A stack that is applied."""
+    found = with_image(demo(), LINUX_1)
+    found["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
+        "soon": {
+            "priority": 10,
+            "conditions": [{"path_pattern": "/v2/*"}],
+            "action": {"fixed_response": {"status_code": 503}},
+        }
+    }
+    hand.make(found)
+    return found

@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile import tags
-from tests.harness import READS, Spec, demo
-from tests.kinds.hand import LINUX_1, LINUX_2, Hand
+from tests.harness import Spec, demo
+from tests.kinds.hand import LINUX_2, Hand
+from tests.sync.words import done, left, with_image, writes
 
 if TYPE_CHECKING:
     from alb_reconcile.apply import Event
-    from alb_reconcile.sync import Ending
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-def left(ending: Ending) -> dict[str, str]:
-    """What waits for a person: address and cause."""
-    selection = ending.selection
-    return {str(step.address): selection.causes[step.key] for step in selection.left if step.part_of is None}
-
-
-def done(ending: Ending) -> dict[str, str]:
-    """What was done: address and cause."""
-    causes = ending.acted.causes if ending.acted else {}
-    return {str(item.step.address): causes[item.step.key] for item in ending.outcomes if item.how == "done"}
-
-
-def writes(hand: Hand) -> list[str]:
-    return [name for name, _ in hand.world.log if not name.startswith(READS)]
-
-
-def with_image(spec: Spec, image: str) -> Spec:
-    changed = copy.deepcopy(spec)
-    changed["instances"]["web"]["image_id"] = image
-    return changed
-
-
-@pytest.fixture
-def spec(hand: Hand) -> Spec:
-    found = with_image(demo(), LINUX_1)
-    found["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
-        "soon": {
-            "priority": 10,
-            "conditions": [{"path_pattern": "/v2/*"}],
-            "action": {"fixed_response": {"status_code": 503}},
-        }
-    }
-    hand.make(found)
-    return found
 
 
 class TestDrift:
@@ -181,12 +144,27 @@ class TestChangedSpec:
         assert done(ending) == {"vpc.main": "drift"}
         assert left(ending) == {"target_group.web": "spec"}
 
-    def test_missing_things_wait_while_a_change_isnt_applied(self, hand: Hand, spec: Spec) -> None:
-        """They would be made as nobody has applied it yet."""
+    def test_what_is_missing_and_is_wanted_as_before_is_made(self, hand: Hand, spec: Spec) -> None:
+        """A change that isn't applied holds nothing up but what it is about."""
         spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
+        listener = spec["load_balancers"]["public"]["listeners"]["http"]
         hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
-        missing = ("target_group.web", "listener.public/http", "rule.public/http/soon")
-        assert left(hand.world.sync(spec)) == dict.fromkeys(missing, "spec")
+        listener["rules"]["soon"]["priority"] = 20
+        ending = hand.world.sync(spec)
+        assert done(ending) == {"listener.public/http": "drift"}
+        assert left(ending) == {"target_group.web": "spec", "rule.public/http/soon": "spec"}
+
+    def test_of_a_large_stack_only_the_whole_is_known(self, hand: Hand) -> None:
+        """A tag has no room for a code of each entry; instances and listeners come first."""
+        spec = demo()
+        spec["security_groups"] |= {f"group-{number:03}": {"description": "more"} for number in range(70)}
+        hand.make(spec)
+        hand.ec2.delete_security_group(GroupId=hand["security_group.group-069"])
+        hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+        spec["vpcs"]["main"]["enable_dns_support"] = True
+        ending = hand.world.sync(spec)
+        assert left(ending) == {"security_group.group-069": "spec"}
+        assert done(ending) == {"listener.public/http": "drift"}
 
     def test_a_terminated_instance_of_a_changed_group_waits(self, hand: Hand, spec: Spec) -> None:
         """It must not come back as another version than its neighbour."""

@@ -1,0 +1,132 @@
+"""Many stacks: which specs there are, and that what goes wrong with one of them, or with its record, is told and no more."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.cli import main
+from alb_reconcile.commands.fleet import find_specs
+from alb_reconcile.commands.rounds import Report
+from alb_reconcile.commands.sync import _load
+from alb_reconcile.errors import ExitCode, UsageError
+from alb_reconcile.options.parser import make_parser
+from alb_reconcile.record.model import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPEC = "stack: {}\nregion: us-east-1\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two folders of specs, one stack each."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stack.yaml").write_text(SPEC.format(f"stack-{name}"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestSpecs:
+    """Files, folders and patterns."""
+
+    def test_each_is_found_once_in_the_order_of_the_places(self, folder: Path) -> None:
+        (folder / "one" / ".hidden.yaml").write_text("")
+        (folder / "one" / "deeper").mkdir()
+        (folder / "one" / "deeper" / "more.yaml").write_text("")
+        assert find_specs(["two", "*/stack.yaml", "one"]) == ["two/stack.yaml", "one/stack.yaml"]
+        assert find_specs(["one/**/*.yaml"]) == ["one/deeper/more.yaml", "one/stack.yaml"]
+
+    @pytest.mark.parametrize("place", ["loop.yaml", "x" * 5000, "one/nothing/*.yaml"])
+    def test_what_cant_be_looked_into_is_told(self, folder: Path, place: str) -> None:
+        """A circle of links and a file that isn't there are broken specs like others."""
+        (folder / "loop.yaml").symlink_to("loop.yaml")
+        args = make_parser().parse_args(["sync", "one", place])
+        fleet = _load(args)
+        assert [target.stack for target in fleet.targets] == ["stack-one"]
+        assert len(fleet.broken) == 1
+
+    def test_a_place_that_is_lost_keeps_none_of_the_others(self, folder: Path) -> None:
+        args = make_parser().parse_args(["sync", "one", "two/*.yaml"])
+        (folder / "two" / "stack.yaml").unlink()
+        fleet = _load(args)
+        assert [target.stack for target in fleet.targets] == ["stack-one"]
+        assert "no file matches" in fleet.broken[0].text
+
+    def test_a_folder_without_specs_is_a_mistake(self, folder: Path) -> None:
+        (folder / "empty").mkdir()
+        with pytest.raises(UsageError, match=r"no \*\.yaml or \*\.yml"):
+            find_specs(["empty"])
+
+    def test_two_specs_of_one_stack_are_both_left_alone(self, folder: Path) -> None:
+        (folder / "two" / "stack.yaml").write_text(SPEC.format("stack-one"))
+        fleet = _load(make_parser().parse_args(["sync", "one", "two"]))
+        assert fleet.targets == ()
+        assert ["one/stack.yaml" in item.text for item in fleet.broken] == [True, True]
+
+
+def _record(result: str) -> Record:
+    moment = "2026-11-24T03:00:00Z"
+    return Record("r", "sync", "demo", "us-east-1", moment, moment, result)
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        (("in order", "corrected"), ExitCode.OK),
+        (("in order", "held"), ExitCode.OK),
+        (("held", "held"), ExitCode.HELD),
+        (("left", "held", "in order"), ExitCode.CHANGES),
+        (("left", "failed"), ExitCode.FAILED),
+        (("refused", "in order"), ExitCode.FAILED),
+        (("failed", "interrupted"), ExitCode.INTERRUPTED),
+        ((), ExitCode.OK),
+    ],
+)
+def test_the_gravest_result_makes_the_exit_code(results: tuple[str, ...], code: ExitCode) -> None:
+    assert Report([_record(result) for result in results]).code is code
+
+
+class TestFailures:
+    """On the command line, without AWS."""
+
+    @pytest.fixture(autouse=True)
+    def _nobody_there(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "x"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("AWS_MAX_ATTEMPTS", "1"),
+            ("ALB_RECONCILE_STATE_DIR", str(folder / "state")),
+            ("ALB_RECONCILE_LOCK_DIR", str(folder / "locks")),
+        ):
+            monkeypatch.setenv(name, value)
+
+    def test_settings_that_cant_be_used_are_a_failure(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["sync", "one", "--profile", "nope"]) == 1
+        assert "nope" in capsys.readouterr().out
+
+    def test_a_run_that_cant_be_recorded_is_told(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It isn't taken for nothing to do."""
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise OSError("no such thing")
+
+        monkeypatch.setattr("alb_reconcile.commands.recording.Logbook", refuse)
+        assert main(["sync", "one", "--format", "json"]) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert told["broken"][0]["spec_file"] == "one/stack.yaml"
+        assert "no such thing" in told["broken"][0]["error"]
+
+    def test_a_policy_that_is_broken_is_told_at_once(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "policy.yaml").write_text("max_deletion: 1\n")
+        assert main(["sync", "one", "--policy", "policy.yaml"]) == 3
+        assert "did you mean max_deletions?" in capsys.readouterr().err

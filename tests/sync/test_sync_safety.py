@@ -1,0 +1,246 @@
+"""What an unattended run must not do, and must not be kept from: found by trying to make it do harm."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile import tags
+from tests.kinds.hand import LINUX_2, Faults, Hand
+from tests.sync.words import done, left, writes
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ANYWHERE = [{"CidrIp": "0.0.0.0/0"}]
+SSH = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": ANYWHERE}]
+FIXED = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]
+
+
+def open_ssh(hand: Hand) -> None:
+    hand.ec2.authorize_security_group_ingress(GroupId=hand["security_group.web"], IpPermissions=SSH)
+
+
+def other_rule(hand: Hand, listener: str) -> None:
+    """A rule of another stack."""
+    hand.elb.create_rule(
+        ListenerArn=listener,
+        Priority=7,
+        Conditions=[{"Field": "path-pattern", "Values": ["/b"]}],
+        Actions=FIXED,
+        Tags=[{"Key": tags.STACK, "Value": "other"}, {"Key": tags.ADDRESS, "Value": "rule.x/y/z"}],
+    )
+
+
+def test_a_half_destroyed_stack_isnt_built_up_again(hand: Hand, spec: Spec) -> None:
+    faults = Faults(hand.world)
+    faults.refuse("delete_security_group", "UnauthorizedOperation", times=20)
+    assert hand.world.apply(spec, destroy=True).failures
+    faults.refusals.clear()
+    hand.world.sync(spec)
+    assert writes(hand) == []
+
+
+def test_unapplied_gate_doesnt_send_requests_to_the_ill(hand: Hand, spec: Spec) -> None:
+    spec["target_groups"]["green"] = copy.deepcopy(spec["target_groups"]["web"])
+    hand.make(spec)
+    hand.elb.modify_listener(
+        ListenerArn=hand["listener.public/http"],
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": hand["target_group.green"]}],
+    )
+    hand.wait(120)
+    for name in ("instance.web-1", "instance.web-2"):
+        hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand[name])
+    hand.wait(60)
+    spec["target_groups"]["web"]["min_healthy"] = 0  # nobody has applied it
+    hand.world.sync(spec)
+    actions = hand.elb.describe_listeners(ListenerArns=[hand["listener.public/http"]])["Listeners"][0][
+        "DefaultActions"
+    ]
+    assert hand["target_group.green"] in str(actions)
+
+
+def test_an_unapplied_rule_doesnt_change_the_listener(hand: Hand, spec: Spec) -> None:
+    spec["target_groups"]["api"] = copy.deepcopy(spec["target_groups"]["web"])
+    hand.make(spec)
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"]["api"] = {
+        "priority": 20,
+        "conditions": [{"path_pattern": "/api/*"}],
+        "action": {"forward": "api"},
+    }
+    hand.world.sync(spec)
+    assert writes(hand) == []
+
+
+def test_an_old_checkout_doesnt_bring_back_what_was_removed(hand: Hand, spec: Spec) -> None:
+    new = copy.deepcopy(spec)
+    del new["load_balancers"]["public"]["listeners"]["http"]["rules"]
+    hand.make(new)  # removed and applied; then a host with the old file
+    hand.world.sync(spec)
+    assert writes(hand) == []
+
+
+def test_another_stacks_rule_isnt_deleted_with_its_listener(hand: Hand, spec: Spec) -> None:
+    listener = hand.elb.create_listener(
+        LoadBalancerArn=hand["load_balancer.public"], Protocol="HTTP", Port=8080, DefaultActions=FIXED
+    )["Listeners"][0]["ListenerArn"]
+    other_rule(hand, listener)
+    hand.world.sync({**spec, "sync": {"correct": ["delete"]}})
+    assert "delete_listener" not in writes(hand)
+
+
+@pytest.mark.parametrize("elsewhere", ["stopped", "stray target", "roll not applied"])
+def test_an_open_port_is_closed_whatever_waits_elsewhere(hand: Hand, spec: Spec, elsewhere: str) -> None:
+    open_ssh(hand)
+    if elsewhere == "stopped":
+        hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
+        hand.wait(120)
+    elif elsewhere == "stray target":
+        hand.elb.register_targets(
+            TargetGroupArn=hand["target_group.web"],
+            Targets=[{"Id": hand.stranger_in(hand["subnet.public-a"]), "Port": 80}],
+        )
+    else:
+        spec["instances"]["web"]["image_id"] = LINUX_2
+    assert done(hand.world.sync(spec)) == {"security_group_rules.web": "drift"}
+
+
+def test_break_glass_on_a_route_table_doesnt_keep_an_instance_dead(hand: Hand, spec: Spec) -> None:
+    hand.changed_tags("ec2", hand["route_table.public"], {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
+    hand.ec2.create_route(
+        RouteTableId=hand["route_table.public"],
+        DestinationCidrBlock="192.168.0.0/16",
+        GatewayId=hand["internet_gateway.main"],
+    )
+    hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(120)
+    assert "instance.web-1" in done(hand.world.sync(spec, now=NOW))
+
+
+def test_what_is_ignored_doesnt_keep_a_listener_deleted(hand: Hand, spec: Spec) -> None:
+    hand.ec2.revoke_security_group_ingress(
+        GroupId=hand["security_group.web"],
+        IpPermissions=hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])[
+            "SecurityGroups"
+        ][0]["IpPermissions"],
+    )
+    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+    assert "listener.public/http" in done(
+        hand.world.sync({**spec, "sync": {"ignore": ["security_group_rules.web"]}})
+    )
+
+
+def test_correcting_something_else_doesnt_fail_over_a_target_that_was_ill_before(
+    hand: Hand, spec: Spec
+) -> None:
+    hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand["instance.web-1"])
+    hand.wait(300)
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    began = hand.world.clock.now()
+    ending = hand.world.sync(spec)
+    assert (ending.is_failed, hand.world.clock.now() - began < 60) == (False, True)
+
+
+def test_a_scaled_down_instance_isnt_drift_when_an_unapplied_spec_wants_it_again(
+    hand: Hand, spec: Spec
+) -> None:
+    spec["instances"]["web"]["count"] = 3
+    hand.make(spec)
+    spec["instances"]["web"]["count"] = 2
+    hand.make(spec)
+    spec["instances"]["web"]["count"] = 3
+    spec["target_groups"]["web"]["min_healthy"] = 1
+    hand.world.sync(spec)
+    assert "run_instances" not in writes(hand)
+
+
+def test_an_ignored_difference_isnt_written_down_as_applied(hand: Hand, spec: Spec) -> None:
+    new = copy.deepcopy(spec)
+    new["instances"]["web"]["image_id"] = LINUX_2
+    new["load_balancers"]["public"]["listeners"]["extra"] = {
+        "protocol": "HTTP",
+        "port": 8080,
+        "default_action": {"fixed_response": {"status_code": 200}},
+    }
+    hand.world.sync(
+        {**new, "sync": {"ignore": ["instance.web", "target_group.web", "listener.public/extra"]}},
+        apply_changes=True,
+    )
+    ending = hand.world.sync(new)
+    assert (set(left(ending).values()), done(ending)) == ({"spec"}, {})
+
+
+@pytest.mark.parametrize("word", ["report", "ignore"])
+def test_what_is_said_of_a_rule_holds_for_its_priority(hand: Hand, spec: Spec, word: str) -> None:
+    hand.elb.set_rule_priorities(RulePriorities=[{"RuleArn": hand["rule.public/http/soon"], "Priority": 30}])
+    hand.world.sync({**spec, "sync": {word: ["rule.public/http/soon"]}})
+    assert writes(hand) == []
+
+
+def test_a_digest_isnt_written_while_a_target_waits(hand: Hand, spec: Spec) -> None:
+    spec["instances"]["job"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 1}
+    spec["target_groups"]["web"]["targets"] = ["web", "job"]
+    hand.make(spec)
+    spec["target_groups"]["web"]["targets"] = ["web"]
+    spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
+    hand.world.sync(spec, apply_changes=True)
+    assert left(hand.world.sync(spec)) == {"registration.web/job-1:80": "spec"}
+
+
+def test_a_table_doesnt_let_a_subnet_go_that_nobody_takes(hand: Hand, spec: Spec) -> None:
+    r = [{"destination_cidr_block": "0.0.0.0/0", "internet_gateway": "main"}]
+    spec["route_tables"] = {
+        "public": {"subnets": ["public-a"], "routes": r},
+        "second": {"subnets": ["public-b"], "routes": r},
+    }
+    hand.make(spec)
+    table = hand.ec2.describe_route_tables(RouteTableIds=[hand["route_table.second"]])["RouteTables"][0]
+    hand.ec2.replace_route_table_association(
+        AssociationId=table["Associations"][0]["RouteTableAssociationId"],
+        RouteTableId=hand["route_table.public"],
+    )
+    hand.changed_tags("ec2", hand["route_table.second"], {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
+    ending = hand.world.sync(spec, now=NOW)
+    assert (ending.is_failed, writes(hand)) == (False, [])
+
+
+def test_nothing_is_made_for_consumers_that_all_wait(hand: Hand, spec: Spec) -> None:
+    hand.ec2.delete_tags(Resources=[hand["vpc.main"]], Tags=[{"Key": tags.STACK}])
+    hand.world.sync(spec)
+    assert "create_vpc" not in writes(hand)
+
+
+def test_break_glass_far_away_in_another_zone(hand: Hand, spec: Spec) -> None:
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "o", tags.IGNORE_UNTIL: "9999-12-31T23:59-05:00"})
+    assert left(hand.world.sync(spec, now=NOW)) == {"vpc.main": "drift"}
+
+
+def test_what_was_done_is_told_though_the_read_after_it_fails(hand: Hand, spec: Spec) -> None:
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    faults = Faults(hand.world)
+    ending = hand.world.sync(
+        spec,
+        meanwhile=lambda event: (
+            event.what == "done" and faults.refuse("describe_vpcs", "RequestLimitExceeded")
+        ),
+    )
+    assert done(ending) == {"vpc.main": "drift"}
+    assert ending.is_failed
+
+
+def test_an_instance_that_is_just_going_is_registered_again_in_the_same_round(hand: Hand, spec: Spec) -> None:
+    hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+    began = hand.world.clock.now()
+    ending = hand.world.sync(spec)
+    assert not ending.is_failed
+    assert hand.world.clock.now() - began < 300
+
+
+def test_more_members_arent_made_of_a_version_that_waits(hand: Hand, spec: Spec) -> None:
+    spec["instances"]["web"] |= {"image_id": LINUX_2, "count": 3}
+    hand.world.sync(spec, apply_changes=True)
+    assert "run_instances" not in writes(hand)
