@@ -127,7 +127,7 @@ def test_an_apply_waits_for_a_sync(sandbox: Tool, stacks: Path, account: Account
     file.write_text(file.read_text() + "sync: {sightings: 2}\n")  # 30 s at the sandbox's speed: 1 s
     disturb(account, "one")
     with sandbox.started("sync", "-v", str(file)) as process:
-        read_until(process, "stack begun")
+        read_until(process, "correcting")
         ended = sandbox.run("apply", "--yes", "--lock-timeout", "60s", str(file))
         assert "waiting for alb-reconcile sync" in ended.stderr
         assert "No changes" in ended.stdout
