@@ -59,11 +59,13 @@ class Aws:
         self.stopping = asyncio.Event()
         self.calls: dict[str, int] = {}
 
-    def fork(self) -> Aws:
+    def fork(self, *, anew: bool = False) -> Aws:
         """The same account and region for another run: it shares threads, pace and identity, and has a count and a
-        `stopping` of its own."""
+        `stopping` of its own. `anew`: it asks for its identity itself, once for all of its own forks."""
         other = copy.copy(self)
         other.stopping, other.calls = asyncio.Event(), {}
+        if anew:
+            other._root, other._identity = other, None
         return other
 
     async def call(

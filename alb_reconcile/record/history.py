@@ -81,14 +81,17 @@ def _append(file: Path, line: bytes) -> None:
 
 
 def _drop_old(file: Path, keep: Keep) -> None:
+    oldest = (datetime.now(UTC) - timedelta(days=keep.days)).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
+        with file.open("rb") as stream:  # line by line: most runs drop nothing, and need none of it in memory
+            first = stream.readline()
+            count = 1 + sum(1 for _ in stream)
+        crowded = count > keep.runs + keep.runs // 10  # so that not each run writes all of it again
+        if not crowded and (count <= keep.least or _is_kept(first, oldest)):
+            return
         lines = file.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise unwritable(file, error) from None
-    oldest = (datetime.now(UTC) - timedelta(days=keep.days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    crowded = len(lines) > keep.runs + keep.runs // 10  # so that not each run writes all of it again
-    if not crowded and (len(lines) <= keep.least or _is_kept(lines[0], oldest)):
-        return
     newest = lines[-keep.runs :]
     safe = max(len(newest) - keep.least, 0)
     replace_file(

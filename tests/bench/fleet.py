@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from botocore import xform_name
 
 from alb_reconcile.pace import BUCKETS, SHARE, bucket_of
+from alb_reconcile.record.history import Keep
 from tests.bench.calls import changes
 from tests.bench.lab import DELAY, ROOT, Lab, environment, module, tool
 from tests.bench.memory import peak, resident
@@ -76,8 +77,17 @@ def _measure_round(lab: Lab, table: Table, specs: str, weight: Path) -> None:
     table.add(Row("peak memory", spent["megabytes"], "MB", limit=MOST_MEMORY))
 
 
+def _fill_histories(state: Path) -> None:
+    """Let each stack have as long a history as is kept: each run reads it, and memory is flat only once it is full."""
+    for file in state.rglob("history/*.jsonl"):
+        file.write_bytes(file.read_bytes().splitlines(keepends=True)[-1] * Keep().runs)
+
+
 def _measure_rounds(lab: Lab, table: Table, specs: str) -> None:
-    table.head(f"sync: {ROUNDS} rounds over {FEW} undisturbed stacks in one process, unpaced, without delay")
+    _fill_histories(Path(lab.state))
+    table.head(
+        f"sync: {ROUNDS} rounds over {FEW} undisturbed stacks with full histories in one process, unpaced, no delay"
+    )
     with subprocess.Popen(
         module("unpaced", "sync", "--every", "1h", "--format", "json", specs), cwd=ROOT,
         env=environment(lab.moto, lab.state), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
