@@ -88,7 +88,7 @@ async def sync_stack(
             )
         if ways.apply_changes and not rest.withheld:
             await keep_books(aws, target.stack, target.desired, discovery)
-        problems = await wait_until_serving(run, discovery, ways.timeout, lambda _: None)
+        problems = await wait_until_serving(run, _staying(discovery, rest), ways.timeout, lambda _: None)
         return Ending(rest, chosen, outcomes, tuple(f"not serving: {item}" for item in problems))
 
 
@@ -140,6 +140,18 @@ async def _settle(aws: Aws, target: Target, ways: Ways) -> tuple[Discovery, Sele
             return discovery, selection
         await aws.sleep(pause)
         pause = min(pause * 2, 15)
+
+
+def _staying(discovery: Discovery, rest: Selection) -> Discovery:
+    """The stack without the targets that are to go, but not by this run: strangers, and those of instances that are gone,
+    needn't become healthy."""
+    going = {step.id for step in rest.left if step.action in ("delete", "replace")}
+    kept = (
+        item
+        for item in discovery.resources
+        if item.id not in going or not isinstance(item.state, Registration)
+    )
+    return replace(discovery, resources=tuple(kept))
 
 
 def _ill(discovery: Discovery) -> tuple[str, ...]:

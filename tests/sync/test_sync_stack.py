@@ -117,6 +117,29 @@ class TestDrift:
         assert list(left(ending).values()) == ["drift"]
         assert "deregister_targets" not in writes(hand)
 
+    def test_nobody_waits_for_the_health_of_a_stray_target(self, hand: Hand, spec: Spec) -> None:
+        """Found: what else was corrected failed as not serving, after 15 minutes."""
+        stranger = hand.stranger_in(hand["subnet.public-a"])
+        group = hand["target_group.web"]
+        hand.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": stranger, "Port": 80}])
+        hand.world.strict.set_target_unhealthy(group, stranger)
+        hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+        hand.wait(120)
+        began = hand.world.clock.now()
+        ending = hand.world.sync(spec)
+        assert (done(ending), ending.problems) == ({"vpc.main": "drift"}, ())
+        assert len(left(ending)) == 1
+        assert hand.world.clock.now() - began < 60
+
+    def test_nobody_waits_for_the_target_of_an_instance_that_is_going(self, hand: Hand, spec: Spec) -> None:
+        """Found: it was terminated a moment ago, and its target, which nobody may drain, can't become healthy."""
+        hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+        ending = hand.world.sync(spec)
+        assert (done(ending), ending.problems) == ({"instance.web-1": "drift"}, ())
+        hand.wait(600)
+        assert done(hand.world.sync(spec)) == {"registration.web/web-1:80": "drift"}
+        assert hand.world.plan(spec).is_empty
+
     def test_what_a_missing_thing_needs_comes_first(self, hand: Hand, spec: Spec) -> None:
         """A load balancer and its listener, gone."""
         hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])
