@@ -21,10 +21,13 @@ from alb_reconcile.plan.selection import Selection, select
 from alb_reconcile.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from alb_reconcile.aws import Aws
     from alb_reconcile.converge import Target
     from alb_reconcile.discover import Discovery
     from alb_reconcile.shared import Shared
+    from alb_reconcile.values import Address
 
 SIGHTING_INTERVAL: Final = 30.0
 """Seconds between the reads that have to see a difference before it is corrected (`sightings`)."""
@@ -80,12 +83,15 @@ async def sync_stack(
         outcomes = await apply_plan(replace(chosen.plan, steps=chosen.steps), run, note)
         if any(item.how != "done" for item in outcomes):
             return Ending(chosen, chosen, outcomes)
-        discovery, rest = await _settle(aws, target, ways)
-        if rest.steps:
-            text = ", ".join(str(step.address) for step in rest.steps[:10])
+        # of a step in two parts the second one may wait
+        acted = {step.address for step in chosen.steps} - {step.address for step in chosen.left}
+        discovery, rest = await _settle(aws, target, ways, acted)
+        if undone := [str(step.address) for step in rest.steps if step.address in acted]:
+            text = ", ".join(undone[:10])
             return Ending(
                 rest, chosen, outcomes, (f"still not as the spec wants it, though all was done: {text}",)
             )
+        rest = rest.keep(set(), "it has come up since this run began; the next one looks again")
         if ways.apply_changes and not rest.withheld:
             await keep_books(aws, target.stack, target.desired, discovery)
         problems = await wait_until_serving(run, _staying(discovery, rest), ways.timeout, lambda _: None)
@@ -131,12 +137,18 @@ async def _see_again(aws: Aws, target: Target, ways: Ways, found: Selection) -> 
     )
 
 
-async def _settle(aws: Aws, target: Target, ways: Ways) -> tuple[Discovery, Selection]:
-    """Read again until nothing is left that may be done, for as long as reads may lag. Returns the last look."""
+async def _settle(
+    aws: Aws, target: Target, ways: Ways, acted: Collection[Address]
+) -> tuple[Discovery, Selection]:
+    """Read again until nothing is left of what was done, for as long as reads may lag. Returns the last look.
+
+    Other steps may have become possible meanwhile, for example once an instance that was being terminated has gone.
+    """
     started, pause = aws.now(), 1.0
     while True:
         discovery, selection = await _look(aws, target, ways)
-        if not selection.steps or aws.now() - started > PATIENCE:
+        undone = any(step.address in acted for step in selection.steps)
+        if not undone or aws.now() - started > PATIENCE:
             return discovery, selection
         await aws.sleep(pause)
         pause = min(pause * 2, 15)

@@ -66,6 +66,15 @@ class Stage:
         self.scene = scene
         self.deeds = [list(sort(scene)) for sort in SORTS]
 
+    def named(self, *words: str) -> tuple[tuple[int, int], ...]:
+        """The picks of deeds that are called so."""
+        places = {
+            deed.words: (sort, number)
+            for sort, deeds in enumerate(self.deeds)
+            for number, deed in enumerate(deeds)
+        }
+        return tuple(places[text] for text in words)
+
     def disturb(self, drift: Drift) -> list[Deed]:
         """Do it, in a fresh copy of the scene. Returns what AWS has let be done."""
         self.scene.reset()

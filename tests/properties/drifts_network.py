@@ -173,8 +173,13 @@ def permissions(scene: Scene) -> Iterator[Deed]:
                 yield Deed(f"{rules} {way} gets a stray rule {number}", add, stray)
             if declared:
 
-                def revoke(item: Observed = item, way: str = way, last: bool = True) -> object:
-                    return _permit(scene, "revoke", way, item.id, _present(scene, item.id, way)[-last])
+                def revoke(item: Observed = item, way: str = way) -> object:
+                    ours = [
+                        row
+                        for row in _present(scene, item.id, way)
+                        if row.get("FromPort") != _PORT["FromPort"]
+                    ]
+                    return _permit(scene, "revoke", way, item.id, ours[-1])
 
                 yield Deed(f"{rules} {way} loses a rule", revoke, (str(rules),))
             if declared and any(rule.description for rule in declared):

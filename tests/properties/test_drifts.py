@@ -40,3 +40,12 @@ def test_every_sort_of_deed_can_be_done_and_is_found() -> None:
             check_found(made.account.plan(made.spec), done)
             assert all(deed.shown_at for deed in done), f"{sort.__name__} begins with what isn't managed"
     assert refused == ["deletions", "detachments"], "a VPC in use, a gateway with public addresses behind it"
+
+
+def test_what_becomes_possible_during_a_run_is_left_to_the_next_one() -> None:
+    """Found: an instance that was being terminated had gone by then, so that its targets could be made anew; the run told
+    that as its own failure."""
+    deeds = ("instance.web-2 terminated", "vpc.main EnableDnsHostnames", "target_group.web deleted")
+    with scene("wide") as made:
+        stage = Stage(made)
+        assert not (problem := judge(stage, Drift("wide", stage.named(*deeds), 0)).problem), problem
