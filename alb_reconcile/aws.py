@@ -52,7 +52,6 @@ class Aws:
         speed: float = 1.0,
         on_call: Callable[[str], None] | None = None,
         endpoint: str = "",
-        pace: Pace | None = None,
     ) -> None:
         self._transport = transport
         self.speed = speed
@@ -64,7 +63,7 @@ class Aws:
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
         # a pool of their own, so that calls that hang can't keep a lease from being renewed
         self._aside = ThreadPoolExecutor(4, "aside") if max_workers else None
-        self._pace = pace or Pace()
+        self._pace = Pace()
         self._changing = 0
         self._lock = threading.Lock()
         self.guard: Guard | None = None
@@ -78,13 +77,15 @@ class Aws:
         self.requests: list[str] = []
         """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
 
-    def fork(self) -> Aws:
+    def fork(self, *, anew: bool = False) -> Aws:
         """The same account and region for another run: it shares threads, pace and identity, and nothing of how the run
-        goes."""
+        goes. `anew`: it asks for its identity itself, once for all of its own forks."""
         other = copy.copy(self)
         other.stopping, other.halted, other.guard = asyncio.Event(), None, None
         other.changed, other._changing, other._lock = False, 0, threading.Lock()
         other.calls, other.requests = {}, []
+        if anew:
+            other._root, other._identity = other, None
         return other
 
     async def call(

@@ -23,12 +23,12 @@ from alb_reconcile.protection import find_locked
 from alb_reconcile.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from alb_reconcile.aws import Aws
     from alb_reconcile.converge import Target
-    from alb_reconcile.kind import Observed
     from alb_reconcile.shared import Shared
+    from alb_reconcile.values import Address
 
 SIGHTING_INTERVAL: Final = 30.0
 """Seconds between the reads that have to see a difference before it is corrected (`sightings`)."""
@@ -123,17 +123,19 @@ async def correct(
 async def _conclude(
     run: Run, target: Target, ways: Ways, seen: Survey, outcomes: tuple[Outcome, ...]
 ) -> Ending:
-    last = await _settle(run.aws, target, ways)
-    rest, chosen = last.selection, seen.selection
-    if rest.steps:
-        text = ", ".join(str(step.address) for step in rest.steps[:10])
-        problem = f"still not as the spec wants it, though all was done: {text}"
-        return Ending(rest, chosen, outcomes, (problem,), last.notes)
+    chosen = seen.selection
+    # of a step in two parts the second one may wait
+    acted = {step.address for step in chosen.steps} - {step.address for step in chosen.left}
+    last = await _settle(run.aws, target, ways, acted)
+    if undone := [str(step.address) for step in last.selection.steps if step.address in acted]:
+        problem = f"still not as the spec wants it, though all was done: {', '.join(undone[:10])}"
+        return Ending(last.selection, chosen, outcomes, (problem,), last.notes)
+    rest = last.selection.keep(set(), "it has come up since this run began; the next one looks again")
+    last = replace(last, selection=rest)
     await _keep_books(run.aws, target, ways, last, was_applied=seen.is_applied)
-    # who was ill before isn't waited for, unless it was touched
-    touched = {str(item.step.address) for item in outcomes}
-    ill = {item.id for item in _ill(seen.discovery) if str(item.address) not in touched}
-    problems = await wait_until_serving(run, last.discovery, ways.timeout, lambda _: None, without=ill)
+    problems = await wait_until_serving(
+        run, last.discovery, ways.timeout, lambda _: None, without=_unawaited(seen, rest, outcomes)
+    )
     return Ending(rest, chosen, outcomes, tuple(f"not serving: {item}" for item in problems), last.notes)
 
 
@@ -191,21 +193,28 @@ async def _see_again(aws: Aws, target: Target, ways: Ways, first: Survey) -> Sur
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
 
 
-async def _settle(aws: Aws, target: Target, ways: Ways) -> Survey:
-    """Read again until nothing is left that may be done, for as long as reads may lag. Returns the last look."""
+async def _settle(aws: Aws, target: Target, ways: Ways, acted: Collection[Address]) -> Survey:
+    """Read again until nothing is left of what was done, for as long as reads may lag. Returns the last look.
+
+    Other steps may have become possible meanwhile, for example once an instance that was being terminated has gone.
+    """
     started, pause = aws.now(), 1.0
     while True:
         found = await _look(aws, target, ways)
-        if not found.selection.steps or aws.now() - started > PATIENCE:
+        undone = any(step.address in acted for step in found.selection.steps)
+        if not undone or aws.now() - started > PATIENCE:
             return found
         await aws.sleep(pause)
         pause = min(pause * 2, 15)
 
 
-def _ill(discovery: Discovery) -> Iterable[Observed]:
-    """The registered targets that aren't healthy."""
-    return (
-        item
-        for item in discovery.resources
-        if isinstance(item.state, Registration) and item.status != "healthy"
-    )
+def _unawaited(seen: Survey, rest: Selection, outcomes: tuple[Outcome, ...]) -> set[str]:
+    """The registrations that nobody waits for: those that were ill before and weren't touched, and those that are to go,
+    but not by this run."""
+    touched = {item.step.address for item in outcomes}
+    ill = {
+        item.id
+        for item in seen.discovery.resources
+        if isinstance(item.state, Registration) and item.status != "healthy" and item.address not in touched
+    }
+    return ill | {step.id for step in rest.left if step.id and step.action in ("delete", "replace")}

@@ -71,7 +71,8 @@ def demo() -> Spec:
 
 def load(spec: Spec) -> Stack:
     """A spec as the loader makes it. Raises SpecError."""
-    return parse_stack(yaml.safe_dump(spec, sort_keys=False).encode(), "spec.yaml", SPECS, {}, None)
+    text = yaml.dump(spec, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)
+    return parse_stack(text.encode(), "spec.yaml", SPECS, {}, None)
 
 
 @dataclass

@@ -14,7 +14,6 @@ from alb_reconcile.commands.holding import held
 from alb_reconcile.commands.link import Link, open_link, until_answered
 from alb_reconcile.commands.recording import Story, recorded
 from alb_reconcile.errors import AwsError, ExitCode, ReconcileError, UnreachableError
-from alb_reconcile.pace import Pace
 from alb_reconcile.record.log import about, tell
 from alb_reconcile.record.model import Record
 from alb_reconcile.shared import Shared
@@ -54,12 +53,14 @@ class Report:
 
 
 class Rounds:
-    """Rounds over changing fleets; what can be kept from one to the next is kept: clients, and how far the pace is."""
+    """Rounds over changing fleets; what can be kept from one to the next is kept: clients, threads (new ones each time
+    would leave memory in pieces), and how far the pace is."""
 
     def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
         self._args, self._settings = args, settings
-        self._links: dict[str, tuple[Link, Pace]] = {}
+        self._links: dict[str, tuple[Link, Aws]] = {}
         self._running: set[Aws] = set()
+        self._stale: set[str] = set()
         self._turns = asyncio.Semaphore(args.parallel)
         self.is_ending = False
 
@@ -86,15 +87,11 @@ class Rounds:
 
     async def _run_region(self, region: str, targets: Sequence[Target], report: Report) -> None:
         try:
-            link, pace = self._link(region)
+            link, aws = self._link(region)
         except ReconcileError as error:
             report.broken += [Broken(target.spec_file, str(error), is_spec=False) for target in targets]
             tell("region can't be reached", level=40, region=region, error=error)
             return
-        aws = Aws(
-            link.transport, max_workers=self._args.max_workers, speed=link.speed, on_call=link.on_call,
-            endpoint=link.transport.endpoint, pace=pace,
-        )  # fmt: skip
         shared = Shared(aws, [target.stack for target in targets])
         self._running.add(aws)  # the end mustn't wait for the turn of a read that is shared
         if self.is_ending:
@@ -106,12 +103,25 @@ class Rounds:
         finally:
             self._running.discard(aws)
             await shared.cancel()
+            if region in self._stale:  # its clients never look for other credentials
+                self._stale.discard(region)
+                self._links.pop(region)[1].close()
+
+    def close(self) -> None:
+        """Let the threads go; calls that are under way finish."""
+        for _, aws in self._links.values():
             aws.close()
 
-    def _link(self, region: str) -> tuple[Link, Pace]:
+    def _link(self, region: str) -> tuple[Link, Aws]:
+        """The link to a region, and what asks it in this round."""
         if region not in self._links:
-            self._links[region] = (open_link(self._args, region), Pace())
-        return self._links[region]
+            link = open_link(self._args, region)
+            self._links[region] = link, Aws(
+                link.transport, max_workers=self._args.max_workers, speed=link.speed, on_call=link.on_call,
+                endpoint=link.transport.endpoint,
+            )  # fmt: skip
+        link, aws = self._links[region]
+        return link, aws.fork(anew=True)
 
     async def _run_stack(self, aws: Aws, target: Target, shared: Shared, link: Link, report: Report) -> None:
         if self.is_ending:
@@ -134,7 +144,7 @@ class Rounds:
             finally:
                 self._running.discard(aws)
         if _is_about_credentials(failure):
-            self._links.pop(target.region, None)  # its clients never look for others
+            self._stale.add(target.region)
         if story is None or story.record is None:
             report.broken.append(
                 Broken(target.spec_file, f"it isn't recorded what came of it: {failure}", is_spec=False)

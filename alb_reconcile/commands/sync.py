@@ -40,7 +40,11 @@ def sync(args: argparse.Namespace) -> ExitCode:
         verbose=bool(args.verbose),
         quiet=args.quiet,
     )
-    return asyncio.run(_run(args, Rounds(args, settings)))
+    rounds = Rounds(args, settings)
+    try:
+        return asyncio.run(_run(args, rounds))
+    finally:
+        rounds.close()
 
 
 async def _run(args: argparse.Namespace, rounds: Rounds) -> ExitCode:

@@ -12,7 +12,7 @@ from alb_reconcile.errors import ReconcileError
 from alb_reconcile.values import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_STATE_DIR"
 _PATIENCE: Final = 5.0
@@ -72,8 +72,9 @@ def only_writer(file: Path, *, make_folder: bool = True) -> Iterator[None]:
             lock.release()
 
 
-def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file whole or not at all, as its only writer: readers see the old one or the new one.
+def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a file whole or not at all, as its only writer: readers see the old one or the new one. `data` may be made up
+    of parts, which are written as they come.
 
     Raises RecordError.
     """
@@ -85,7 +86,7 @@ def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
         with os.fdopen(
             os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
         ) as stream:
-            stream.write(data)
+            stream.writelines([data] if isinstance(data, bytes) else data)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())

@@ -12,7 +12,7 @@ from alb_reconcile.record.files import RecordError, only_writer, replace_file, s
 from alb_reconcile.record.model import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _ENDING: Final = ".jsonl"
@@ -81,19 +81,24 @@ def _append(file: Path, line: bytes) -> None:
 
 
 def _drop_old(file: Path, keep: Keep) -> None:
+    oldest = (datetime.now(UTC) - timedelta(days=keep.days)).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        lines = file.read_bytes().splitlines(keepends=True)
+        with file.open("rb") as stream:  # line by line: it may be larger than all that a run has in memory
+            first = stream.readline()
+            count = 1 + sum(1 for _ in stream)
+            crowded = count > keep.runs + keep.runs // 10  # so that not each run writes all of it again
+            if crowded or (count > keep.least and not _is_kept(first, oldest)):
+                stream.seek(0)
+                replace_file(file, _newest(stream, count, keep, oldest))
     except OSError as error:
         raise unwritable(file, error) from None
-    oldest = (datetime.now(UTC) - timedelta(days=keep.days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    crowded = len(lines) > keep.runs + keep.runs // 10  # so that not each run writes all of it again
-    if not crowded and (len(lines) <= keep.least or _is_kept(lines[0], oldest)):
-        return
-    newest = lines[-keep.runs :]
-    safe = max(len(newest) - keep.least, 0)
-    replace_file(
-        file, b"".join([*(line for line in newest[:safe] if _is_kept(line, oldest)), *newest[safe:]])
-    )
+
+
+def _newest(lines: Iterable[bytes], count: int, keep: Keep, oldest: str) -> Iterator[bytes]:
+    """What is kept of so many lines."""
+    for number, line in enumerate(lines):
+        if number >= count - keep.runs and (number >= count - keep.least or _is_kept(line, oldest)):
+            yield line
 
 
 def _is_kept(line: bytes, oldest: str) -> bool:

@@ -9,12 +9,12 @@ import sys
 import time
 from importlib.metadata import version
 
-from tests.bench import command_line, fleet, growth, planner, runbook
+from tests.bench import command_line, drift, fleet, growth, planner, runbook
 from tests.bench.lab import lab
 from tests.bench.table import Table
 
 _RUNBOOK = ("create", "plan", "destroy")
-_SECTIONS = ("cli", *_RUNBOOK, "growth", "planner", "sync")
+_SECTIONS = ("cli", *_RUNBOOK, "growth", "planner", "sync", "drift")
 
 
 def main() -> int:
@@ -46,6 +46,8 @@ def main() -> int:
                 growth.measure(account, table)
             if "sync" in wanted:
                 fleet.measure(account, table)
+    if "drift" in wanted:
+        drift.measure(table)
     missed = table.missed
     print(
         f"\n{len(table.rows)} numbers, {len(missed)} limits missed, {time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f}"

@@ -41,6 +41,7 @@ def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, A
     assert not problems.has_errors(), problems.generate_report()
     response = RESPONSES[service]()
     response.params, response.region, response.current_account = given, REGION, ACCOUNT
+    response.partition = "aws"
     response.querystring, response.headers = {"Action": [model.name]}, {}
     response.data, response.uri_match, response.response_headers = {}, {}, {}
     status, headers, body = response.call_action()

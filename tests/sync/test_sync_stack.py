@@ -80,6 +80,20 @@ class TestDrift:
         assert list(left(ending).values()) == ["drift"]
         assert "deregister_targets" not in writes(hand)
 
+    def test_nobody_waits_for_the_health_of_a_stray_target(self, hand: Hand, spec: Spec) -> None:
+        """Found: what else was corrected failed as not serving, after 15 minutes."""
+        stranger = hand.stranger_in(hand["subnet.public-a"])
+        group = hand["target_group.web"]
+        hand.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": stranger, "Port": 80}])
+        hand.world.strict.set_target_unhealthy(group, stranger)
+        hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+        hand.wait(120)
+        began = hand.world.clock.now()
+        ending = hand.world.sync(spec)
+        assert (done(ending), ending.problems) == ({"vpc.main": "drift"}, ())
+        assert len(left(ending)) == 1
+        assert hand.world.clock.now() - began < 60
+
     def test_what_a_missing_thing_needs_comes_first(self, hand: Hand, spec: Spec) -> None:
         """A load balancer and its listener, gone."""
         hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])

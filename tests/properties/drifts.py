@@ -1,0 +1,186 @@
+"""Random drift: some things that somebody does by hand to a stack, and what a round of `sync` must make of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from alb_reconcile.errors import AwsError
+from tests.harness import READS
+from tests.kinds.hand import client
+from tests.properties import drifts_network as network
+from tests.properties import drifts_service as service
+from tests.properties.scene import Deed, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from random import Random
+
+    from alb_reconcile.plan.model import Plan
+    from alb_reconcile.sync import Ending
+
+SORTS: tuple[Callable[[Scene], Iterator[Deed]], ...] = (
+    service.instance_states, service.instance_properties, service.targets, service.health_checks, service.attributes,
+    service.balancers, service.groups, service.listeners, service.rules, service.priorities,
+    network.vpc_attributes, network.subnet_attributes, network.deletions, network.detachments, network.associations,
+    network.routes, network.permissions, network.changed_tags, network.removed_tags,
+)  # fmt: skip
+AGES = (0, 30, 1200)
+"""Seconds between what is done and the run: things may still be on their way, or gone for long."""
+CORRECT_ALL = {"sync": {"correct": ["create", "update", "replace", "delete"]}}
+TAKES_AWAY = ("terminate_", "stop_", "start_", "deregister_", "detach_")
+LOOSENS = frozenset({"delete_route"})
+"""A route is a part of its table, as a rule is of its security group: to take a stray one out changes the table."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is drawn: where, what (a sort and a number in it, as far as there are so many), and how long ago."""
+
+    shape: str
+    picks: tuple[tuple[int, int], ...]
+    age: int
+
+
+def drifts(shape: str) -> st.SearchStrategy[Drift]:
+    """Up to three things that are done to a stack of that shape."""
+    picks = st.tuples(st.integers(0, len(SORTS) - 1), st.integers(0, 999))
+    return st.builds(
+        Drift, st.just(shape), st.lists(picks, min_size=1, max_size=3).map(tuple), st.sampled_from(AGES)
+    )
+
+
+def draw(shape: str, random: Random) -> Drift:
+    """The same, from a seed."""
+    picks = (
+        (random.randrange(len(SORTS)), random.randrange(1000)) for _ in range(random.choice((1, 1, 2, 3)))
+    )
+    return Drift(shape, tuple(picks), random.choice(AGES))
+
+
+class Stage:
+    """A scene, and everything that can be done in it, by sort."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.deeds = [list(sort(scene)) for sort in SORTS]
+
+    def named(self, *words: str) -> tuple[tuple[int, int], ...]:
+        """The picks of deeds that are called so."""
+        places = {
+            deed.words: (sort, number)
+            for sort, deeds in enumerate(self.deeds)
+            for number, deed in enumerate(deeds)
+        }
+        return tuple(places[text] for text in words)
+
+    def disturb(self, drift: Drift) -> list[Deed]:
+        """Do it, in a fresh copy of the scene. Returns what AWS has let be done."""
+        self.scene.reset()
+        done: list[Deed] = []
+        for sort, number in drift.picks:
+            deeds = next(
+                self.deeds[(sort + step) % len(SORTS)]
+                for step in range(len(SORTS))
+                if self.deeds[(sort + step) % len(SORTS)]
+            )
+            deed = deeds[number % len(deeds)]
+            if deed in done:
+                continue
+            try:
+                deed.act()
+            except (AwsError, IndexError):  # AWS refuses it, or something before it has taken its object away
+                continue
+            done.append(deed)
+        self.scene.account.clock.advance(drift.age)
+        return done
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one drift. `is_managed`: whether anything was done that the spec has a say in."""
+
+    deeds: tuple[Deed, ...]
+    is_found: bool = False
+    is_corrected: bool = False
+    problem: str = ""
+
+    @property
+    def is_managed(self) -> bool:
+        return any(deed.shown_at for deed in self.deeds)
+
+
+def judge(stage: Stage, drift: Drift) -> Verdict:
+    """Do it, and see whether all holds: the plan has it, `sync` corrects what it may and takes nothing away, and `sync`
+    that may do everything leaves nothing."""
+    done = stage.disturb(drift)
+    scene, is_found = stage.scene, False
+    try:
+        disturbed = scene.account.keep()
+        plan = scene.account.plan(scene.spec)
+        check_found(plan, done)
+        is_found = True
+        _check_default(scene, scene.account.sync(scene.spec), plan)
+        scene.account.restore(disturbed)
+        spec = {**scene.spec, **CORRECT_ALL}
+        ending = scene.account.sync(spec)
+        assert not ending.is_failed, [*ending.problems, *_failures(ending)]
+        assert not ending.selection.withheld, ending.selection.withheld
+        rest = scene.account.plan(spec)
+        assert rest.is_empty, [(step.key, step.changes) for step in rest.steps]
+    except Exception as error:  # whatever it is, it has to be told with what led to it
+        told = f"{drift.shape}, {drift.age} s ago: " + "; ".join(deed.words for deed in done)
+        return Verdict(tuple(done), is_found, problem=f"{told}\n{type(error).__name__}: {error}")
+    return Verdict(tuple(done), is_found, is_corrected=True)
+
+
+def check_found(plan: Plan, done: list[Deed]) -> None:
+    """Each deed is in the plan, unless the spec doesn't manage what it changed."""
+    there = [str(step.address) for step in plan.steps]
+    for deed in done:
+        hits = [name for name in there if name.startswith(deed.shown_at)] if deed.shown_at else []
+        assert hits or not deed.shown_at, f"not found: {deed.words}; the plan has {there}"
+    if not any(deed.shown_at for deed in done):
+        assert plan.is_empty, f"nothing that is managed was changed, but the plan has {there}"
+
+
+def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
+    """What is made and changed is corrected, nothing is taken away, and all of the rest is told as drift."""
+    # nothing drains where the instance is gone already, and its registration is made anew
+    calls = [
+        name
+        for name, params in scene.account.log
+        if not name.startswith(READS) and not (name == "deregister_targets" and _is_gone(scene, params))
+    ]
+    wrong = [
+        name for name in calls
+        if name.startswith(TAKES_AWAY) or (name.startswith("delete_") and name not in LOOSENS)
+    ]  # fmt: skip
+    assert not wrong, f"called {wrong}"
+    assert not ending.is_failed, [*ending.problems, *_failures(ending)]
+    causes = {**(ending.acted.causes if ending.acted else {}), **ending.selection.causes}
+    assert set(causes.values()) <= {"drift"}, causes
+    assert calls or not (ending.acted and ending.acted.steps)
+    rest = scene.account.plan(scene.spec)
+    # by address: what the target of an instance that is just going is told as changes while it goes
+    left, told = ({str(step.address) for step in steps} for steps in (rest.steps, ending.selection.left))
+    assert left <= told, f"left {left}, told {told}"
+    if plan.steps and all(step.action in ("create", "update") for step in plan.steps):
+        small = [
+            step.key for step in plan.steps if step.address.kind == "instance" and step.action == "update"
+        ]
+        assert rest.is_empty or small, left
+
+
+def _is_gone(scene: Scene, params: Mapping[str, Any]) -> bool:
+    """Whether all targets of a call are instances that don't run any more."""
+    ids = [target["Id"] for target in params["Targets"]]
+    answer = client("ec2").describe_instances(InstanceIds=ids)
+    states = [item["State"]["Name"] for part in answer["Reservations"] for item in part["Instances"]]
+    return all(state in ("shutting-down", "terminated") for state in states)
+
+
+def _failures(ending: Ending) -> list[Any]:
+    return [f"{item.step.key}: {item.how}: {item.error}" for item in ending.outcomes if item.how != "done"]

@@ -1,0 +1,268 @@
+"""What somebody can do by hand to a stack's network: VPCs, subnets, gateways, routes, security groups; and to tags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import tags
+from alb_reconcile.values import Address
+from tests.properties.scene import Deed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.kind import Observed
+    from tests.properties.scene import Scene
+
+
+def vpc_attributes(scene: Scene) -> Iterator[Deed]:
+    """DNS switched over, both ways."""
+    for item, wish in scene.of("vpc"):
+        for name, param in (
+            ("enable_dns_support", "EnableDnsSupport"),
+            ("enable_dns_hostnames", "EnableDnsHostnames"),
+        ):
+            wanted = getattr(wish.state, name) if wish else None
+
+            def act(item: Observed = item, param: str = param, value: bool = not wanted) -> object:
+                return scene.ec2("modify_vpc_attribute", VpcId=item.id, **{param: {"Value": value}})
+
+            yield Deed(f"{item.address} {param}", act, () if wanted is None else (str(item.address),))
+
+
+def subnet_attributes(scene: Scene) -> Iterator[Deed]:
+    """Public addresses switched over."""
+    for item, wish in scene.of("subnet"):
+        wanted = getattr(wish.state, "map_public_ip_on_launch", None) if wish else None
+
+        def act(item: Observed = item, value: bool = not wanted) -> object:
+            return scene.ec2(
+                "modify_subnet_attribute", SubnetId=item.id, MapPublicIpOnLaunch={"Value": value}
+            )
+
+        yield Deed(f"{item.address} public", act, () if wanted is None else (str(item.address),))
+
+
+_DELETIONS = {
+    "vpc": ("delete_vpc", "VpcId"),
+    "subnet": ("delete_subnet", "SubnetId"),
+    "internet_gateway": ("delete_internet_gateway", "InternetGatewayId"),
+    "route_table": ("delete_route_table", "RouteTableId"),
+    "security_group": ("delete_security_group", "GroupId"),
+}
+
+
+def deletions(scene: Scene) -> Iterator[Deed]:
+    """Each thing deleted, with what is needed before it; AWS refuses some."""
+    for kind, (operation, key) in _DELETIONS.items():
+        for item, _ in scene.of(kind):
+
+            def act(item: Observed = item, operation: str = operation, key: str = key) -> object:
+                if item.address.kind == "internet_gateway":
+                    scene.ec2("detach_internet_gateway", InternetGatewayId=item.id, VpcId=scene.vpc)
+                for association in _associations(scene, item.id):
+                    scene.ec2("disassociate_route_table", AssociationId=association)
+                return scene.ec2(operation, **{key: item.id})
+
+            yield Deed(f"{item.address} deleted", act, (str(item.address),))
+
+
+def detachments(scene: Scene) -> Iterator[Deed]:
+    """Gateways detached, which AWS refuses while there are public addresses behind them."""
+    for item, _ in scene.of("internet_gateway"):
+
+        def act(item: Observed = item) -> object:
+            return scene.ec2("detach_internet_gateway", InternetGatewayId=item.id, VpcId=scene.vpc)
+
+        yield Deed(f"{item.address} detached", act, (str(item.address),))
+
+
+def _associations(scene: Scene, table: str) -> list[str]:
+    if not table.startswith("rtb-"):
+        return []
+    (found,) = scene.ec2("describe_route_tables", RouteTableIds=[table])["RouteTables"]
+    ours = {item.id for item, _ in scene.of("subnet")}
+    return [item["RouteTableAssociationId"] for item in found["Associations"] if item.get("SubnetId") in ours]
+
+
+def associations(scene: Scene) -> Iterator[Deed]:
+    """Subnets taken out of their table, moved to a stranger's, and put into another one of ours."""
+    for item, wish in scene.of("route_table"):
+        if wish is None or wish.state.subnets is None:  # type: ignore[attr-defined]
+            continue
+
+        def leave(item: Observed = item) -> object:
+            return scene.ec2("disassociate_route_table", AssociationId=_associations(scene, item.id)[0])
+
+        def move(item: Observed = item) -> object:
+            table = scene.ec2("create_route_table", VpcId=scene.vpc)["RouteTable"]["RouteTableId"]
+            association = _associations(scene, item.id)[-1]
+            return scene.ec2("replace_route_table_association", AssociationId=association, RouteTableId=table)
+
+        if wish.state.subnets:  # type: ignore[attr-defined]
+            yield Deed(f"{item.address} loses a subnet", leave, (str(item.address),))
+            yield Deed(f"{item.address} loses a subnet to a stranger's", move, (str(item.address),))
+
+        def take_foreign(item: Observed = item) -> object:
+            subnet = scene.ec2("create_subnet", VpcId=scene.vpc, CidrBlock=_free(scene))["Subnet"]["SubnetId"]
+            return scene.ec2("associate_route_table", RouteTableId=item.id, SubnetId=subnet)
+
+        yield Deed(f"{item.address} gets a stranger's subnet", take_foreign)
+
+
+def _free(scene: Scene) -> str:
+    block: str = scene.ec2("describe_vpcs", VpcIds=[scene.vpc])["Vpcs"][0]["CidrBlock"]
+    return block.replace(".0.0/16", ".250.0/24")
+
+
+def routes(scene: Scene) -> Iterator[Deed]:
+    """Routes deleted, led elsewhere, and added."""
+    for item, wish in scene.of("route_table"):
+        if wish is None:
+            continue
+        address, declared = str(item.address), wish.state.routes  # type: ignore[attr-defined]
+        stray = () if declared is None or wish.lifecycle.keep_others else (address,)
+
+        def add(item: Observed = item, **to: str) -> object:
+            return scene.ec2("create_route", RouteTableId=item.id, GatewayId=_gateway(scene), **to)
+
+        yield Deed(f"{address} gets a route", lambda add=add: add(DestinationCidrBlock="192.0.2.0/24"), stray)  # type: ignore[misc]
+        yield Deed(
+            f"{address} gets an IPv6 route",
+            lambda add=add: add(DestinationIpv6CidrBlock="2001:db8::/32"),  # type: ignore[misc]
+            stray,
+        )
+        for route in declared or ():
+            to = route.destination_cidr_block
+
+            def delete(item: Observed = item, to: str = to) -> object:
+                return scene.ec2("delete_route", RouteTableId=item.id, DestinationCidrBlock=to)
+
+            def lead(item: Observed = item, to: str = to) -> object:
+                subnet = next(
+                    row["SubnetId"] for row in scene.ec2("describe_subnets")["Subnets"] if row["VpcId"] == scene.vpc
+                )  # fmt: skip
+                other = scene.ec2("create_network_interface", SubnetId=subnet)["NetworkInterface"]
+                return scene.ec2(
+                    "replace_route", RouteTableId=item.id, DestinationCidrBlock=to,
+                    NetworkInterfaceId=other["NetworkInterfaceId"],
+                )  # fmt: skip
+
+            yield Deed(f"{address} loses {to}", delete, (address,))
+            yield Deed(f"{address} leads {to} elsewhere", lead, (address,))
+
+
+def _gateway(scene: Scene) -> str:
+    return next(item.id for item, _ in scene.of("internet_gateway"))
+
+
+def permissions(scene: Scene) -> Iterator[Deed]:
+    """Rules of security groups added, revoked, narrowed and renamed."""
+    for item, _ in scene.of("security_group"):
+        rules = Address("security_group_rules", item.address.name)
+        carrier, own = scene.wishes.get(item.address), scene.wishes.get(rules)
+        for way in ("ingress", "egress"):
+            declared = getattr(own.state, way) if own else None
+            kept = carrier is not None and carrier.lifecycle.keep_others
+            stray = () if declared is None or kept else (str(rules),)
+            for number, source in enumerate(_sources(scene)):
+
+                def add(item: Observed = item, way: str = way, source: Any = source) -> object:
+                    return _permit(scene, "authorize", way, item.id, {**_PORT, **source})
+
+                yield Deed(f"{rules} {way} gets a stray rule {number}", add, stray)
+            if declared:
+
+                def revoke(item: Observed = item, way: str = way) -> object:
+                    ours = [
+                        row
+                        for row in _present(scene, item.id, way)
+                        if row.get("FromPort") != _PORT["FromPort"]
+                    ]
+                    return _permit(scene, "revoke", way, item.id, ours[-1])
+
+                yield Deed(f"{rules} {way} loses a rule", revoke, (str(rules),))
+            if declared and any(rule.description for rule in declared):
+
+                def rename(item: Observed = item, way: str = way) -> object:
+                    present = _present(scene, item.id, way)
+                    for rule in present:
+                        for part in (*rule.get("IpRanges", ()), *rule.get("UserIdGroupPairs", ())):
+                            part["Description"] = "mine"
+                    return scene.ec2(
+                        f"update_security_group_rule_descriptions_{way}", GroupId=item.id, IpPermissions=present
+                    )  # fmt: skip
+
+                yield Deed(f"{rules} {way} is described otherwise", rename, (str(rules),))
+
+
+_PORT = {"IpProtocol": "tcp", "FromPort": 3389, "ToPort": 3389}
+
+
+def _sources(scene: Scene) -> list[dict[str, Any]]:
+    group = next(item.id for item, _ in scene.of("security_group"))
+    return [
+        {"IpRanges": [{"CidrIp": "192.0.2.0/24"}]},
+        {"Ipv6Ranges": [{"CidrIpv6": "2001:db8::/32"}]},
+        {"UserIdGroupPairs": [{"GroupId": group}]},
+    ]
+
+
+def _permit(scene: Scene, verb: str, way: str, group: str, permission: dict[str, Any]) -> object:
+    return scene.ec2(f"{verb}_security_group_{way}", GroupId=group, IpPermissions=[permission])
+
+
+def _present(scene: Scene, group: str, way: str) -> list[dict[str, Any]]:
+    (found,) = scene.ec2("describe_security_groups", GroupIds=[group])["SecurityGroups"]
+    rules: list[dict[str, Any]] = found["IpPermissions" if way == "ingress" else "IpPermissionsEgress"]
+    for rule in rules:
+        for pair in rule.get("UserIdGroupPairs", ()):
+            pair.pop("UserId", None)
+    return rules
+
+
+def changed_tags(scene: Scene) -> Iterator[Deed]:
+    """Tags that the spec declares changed and removed, protection turned, and foreign ones added."""
+    for item, wish in _tagged(scene):
+        address = str(item.address)
+        for key in sorted({"Name", *wish.tags} & item.tags.keys()):
+            yield Deed(
+                f"{address} tag {key} changed",
+                lambda item=item, key=key: _tag(scene, item, key, "other"),
+                (address,),
+            )  # type: ignore[misc]
+        if tags.PREVENT_DESTROY in item.tags:
+            yield Deed(
+                f"{address} protection turned",
+                lambda item=item: _tag(scene, item, tags.PREVENT_DESTROY, "false"),  # type: ignore[misc]
+                (address,),
+            )
+        yield Deed(f"{address} gets a foreign tag", lambda item=item: _tag(scene, item, "cost", "7"))  # type: ignore[misc]
+
+
+def removed_tags(scene: Scene) -> Iterator[Deed]:
+    """Tags removed; not those of ownership, by which somebody lets a resource go."""
+    for item, wish in _tagged(scene):
+        for key in sorted(
+            {"Name", tags.PREVENT_DESTROY, tags.IMAGE, tags.USER_DATA, *wish.tags} & item.tags.keys()
+        ):
+
+            def remove(item: Observed = item, key: str = key) -> object:
+                if item.state.service == "ec2":
+                    return scene.ec2("delete_tags", Resources=[item.id], Tags=[{"Key": key}])
+                return scene.elb("remove_tags", ResourceArns=[item.id], TagKeys=[key])
+
+            yield Deed(f"{item.address} tag {key} removed", remove, (str(item.address),))
+
+
+def _tagged(scene: Scene) -> Iterator[tuple[Observed, Any]]:
+    for item in scene.found:
+        if item.state.service and item.address in scene.wishes:
+            yield item, scene.wishes[item.address]
+
+
+def _tag(scene: Scene, item: Observed, key: str, value: str) -> object:
+    pair = {"Key": key, "Value": value}
+    if item.state.service == "ec2":
+        return scene.ec2("create_tags", Resources=[item.id], Tags=[pair])
+    return scene.elb("add_tags", ResourceArns=[item.id], Tags=[pair])

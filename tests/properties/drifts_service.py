@@ -1,0 +1,365 @@
+"""What somebody can do by hand to what serves: instances, targets, load balancers, listeners, rules."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile import tags
+from alb_reconcile.values import Address
+from tests.harness import REGION
+from tests.kinds.hand import LINUX_1
+from tests.properties.scene import ANSWER, Deed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.kind import Desired, Observed
+    from tests.properties.scene import Scene
+
+OTHER_STACK = [{"Key": tags.STACK, "Value": "other"}]
+
+
+def instance_states(scene: Scene) -> Iterator[Deed]:
+    """Instances terminated and stopped."""
+    for item, wish in scene.of("instance"):
+        address = str(item.address)
+        stopped = (address,) if wish and wish.state.state is not None else ()  # type: ignore[attr-defined]
+        yield Deed(
+            f"{address} terminated",
+            lambda item=item: scene.ec2("terminate_instances", InstanceIds=[item.id]),  # type: ignore[misc]
+            (address,),
+        )
+        yield Deed(
+            f"{address} stopped",
+            lambda item=item: scene.ec2("stop_instances", InstanceIds=[item.id]),  # type: ignore[misc]
+            stopped,
+        )
+
+
+_OPTIONS = {
+    "http_tokens": ("HttpTokens", ("required", "optional")),
+    "http_put_response_hop_limit": ("HttpPutResponseHopLimit", (5, 6)),
+    "http_endpoint": ("HttpEndpoint", ("enabled", "disabled")),
+    "instance_metadata_tags": ("InstanceMetadataTags", ("enabled", "disabled")),
+}
+
+
+def instance_properties(scene: Scene) -> Iterator[Deed]:
+    """Metadata options, security groups, profiles and types of instances changed."""
+    for item, wish in scene.of("instance"):
+        if wish is None:
+            continue
+        address, state = str(item.address), wish.state
+        for name, (param, values) in _OPTIONS.items():
+            declared = (state.metadata_options or {}).get(name)  # type: ignore[attr-defined]
+            value = next(value for value in values if value != declared)
+
+            def set_option(item: Observed = item, param: str = param, value: Any = value) -> object:
+                return scene.ec2("modify_instance_metadata_options", InstanceId=item.id, **{param: value})
+
+            yield Deed(f"{address} {param}", set_option, () if declared is None else (address,))
+
+        def regroup(item: Observed = item) -> object:
+            group = scene.ec2(
+                "create_security_group", GroupName=f"by-hand-{item.id}", Description="x", VpcId=scene.vpc
+            )
+            return scene.ec2("modify_instance_attribute", InstanceId=item.id, Groups=[group["GroupId"]])
+
+        yield Deed(f"{address} in another security group", regroup, (address,))
+
+        def retype(item: Observed = item) -> object:
+            scene.ec2("stop_instances", InstanceIds=[item.id])
+            scene.account.clock.advance(60)
+            scene.ec2("modify_instance_attribute", InstanceId=item.id, InstanceType={"Value": "t3.large"})
+            scene.ec2("start_instances", InstanceIds=[item.id])
+            return scene.account.clock.advance(60)
+
+        yield Deed(f"{address} of another type", retype, (address,))
+        if state.iam_instance_profile:  # type: ignore[attr-defined]
+            yield Deed(
+                f"{address} without its profile",
+                lambda item=item: scene.ec2(
+                    "disassociate_iam_instance_profile", AssociationId=_profile(scene, item)
+                ),  # type: ignore[misc]
+                (address,),
+            )
+            yield Deed(
+                f"{address} with another profile",
+                lambda item=item: scene.ec2(  # type: ignore[misc]
+                    "replace_iam_instance_profile_association",
+                    AssociationId=_profile(scene, item),
+                    IamInstanceProfile={"Name": "other"},
+                ),
+                (address,),
+            )
+
+
+def _profile(scene: Scene, item: Observed) -> str:
+    found = scene.ec2(
+        "describe_iam_instance_profile_associations", Filters=[{"Name": "instance-id", "Values": [item.id]}]
+    )
+    return str(found["IamInstanceProfileAssociations"][0]["AssociationId"])
+
+
+def targets(scene: Scene) -> Iterator[Deed]:
+    """Targets taken out, put in, and put in on another port."""
+    for item, _ in scene.of("registration"):
+
+        def leave(item: Observed = item) -> object:
+            state: Any = item.state
+            target = {"Id": state.target, "Port": state.port}
+            return scene.elb("deregister_targets", TargetGroupArn=state.target_group, Targets=[target])
+
+        yield Deed(f"{item.address} deregistered", leave, (str(item.address),))
+    instances = [item for item, _ in scene.of("instance")]
+    for group, wish in scene.of("target_group"):
+        managed = wish is not None and wish.lifecycle.members
+        strangers = wish is not None and managed and not wish.lifecycle.keep_others
+        name, above = group.address.name, (str(group.address),)
+
+        def join(group: Observed = group, instance: str = "", port: int = 80) -> object:
+            target = {"Id": instance or _stranger(scene), "Port": port}
+            return scene.elb("register_targets", TargetGroupArn=group.id, Targets=[target])
+
+        yield Deed(
+            f"{group.address} gets a stranger", join, (f"registration.{name}/i-", *above) if strangers else ()
+        )
+        for item in instances:
+            yield Deed(
+                f"{group.address} gets {item.address} on another port",
+                lambda join=join, item=item: join(instance=item.id, port=8099),  # type: ignore[misc]
+                (f"registration.{name}/{item.address.name}:8099", str(item.address), *above)
+                if managed
+                else (),
+            )
+
+
+def _stranger(scene: Scene) -> str:
+    subnet = next(
+        row["SubnetId"] for row in scene.ec2("describe_subnets")["Subnets"] if row["VpcId"] == scene.vpc
+    )
+    answer = scene.ec2(
+        "run_instances", ImageId=LINUX_1, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet
+    )
+    scene.account.clock.advance(30)
+    return str(answer["Instances"][0]["InstanceId"])
+
+
+_CHECKS: dict[str, dict[str, Any]] = {
+    "protocol": {"HealthCheckProtocol": "HTTPS"},
+    "port": {"HealthCheckPort": "8080"},
+    "path": {"HealthCheckPath": "/other"},
+    "interval_seconds": {"HealthCheckIntervalSeconds": 20},
+    "timeout_seconds": {"HealthCheckTimeoutSeconds": 7},
+    "healthy_threshold_count": {"HealthyThresholdCount": 4},
+    "unhealthy_threshold_count": {"UnhealthyThresholdCount": 5},
+    "matcher": {"Matcher": {"HttpCode": "200-202"}},
+}
+_GROUP_ATTRIBUTES = {
+    "deregistration_delay.timeout_seconds": "77",
+    "stickiness.enabled": "true",
+    "load_balancing.algorithm.type": "least_outstanding_requests",
+}
+_BALANCER_ATTRIBUTES = {
+    "routing.http.drop_invalid_header_fields.enabled": "false",
+    "idle_timeout.timeout_seconds": "33",
+    "deletion_protection.enabled": "false",
+    "routing.http.desync_mitigation_mode": "monitor",
+}
+
+
+def health_checks(scene: Scene) -> Iterator[Deed]:
+    """Each part of a health check changed; of those that aren't declared, what lets targets stay healthy."""
+    for item, wish in scene.of("target_group"):
+        declared = (wish.state.health_check if wish else None) or {}  # type: ignore[attr-defined]
+        for name, change in _CHECKS.items():
+            if name in declared or name == "unhealthy_threshold_count":
+                yield Deed(
+                    f"{item.address} health check {name}",
+                    lambda item=item, change=change: scene.elb(
+                        "modify_target_group", TargetGroupArn=item.id, **change
+                    ),  # type: ignore[misc]
+                    (str(item.address),) if name in declared else (),
+                )
+
+
+def attributes(scene: Scene) -> Iterator[Deed]:
+    """Attributes of load balancers and target groups changed."""
+    for kind, key, values in (
+        ("load_balancer", "LoadBalancerArn", _BALANCER_ATTRIBUTES),
+        ("target_group", "TargetGroupArn", _GROUP_ATTRIBUTES),
+    ):
+        for item, wish in scene.of(kind):
+            declared = (wish.state.attributes if wish else None) or {}  # type: ignore[attr-defined]
+            for name, value in values.items():
+
+                def act(
+                    kind: str = kind,
+                    key: str = key,
+                    item: Observed = item,
+                    name: str = name,
+                    value: str = value,
+                ) -> object:
+                    return scene.elb(
+                        f"modify_{kind}_attributes", **{key: item.id}, Attributes=[{"Key": name, "Value": value}]
+                    )  # fmt: skip
+
+                yield Deed(f"{item.address} {name}", act, (str(item.address),) if name in declared else ())
+
+
+def balancers(scene: Scene) -> Iterator[Deed]:
+    """Load balancers deleted, and put into other security groups and subnets."""
+    for item, _ in scene.of("load_balancer"):
+        state: Any = item.state
+        address = (str(item.address),)
+        yield Deed(
+            f"{item.address} deleted",
+            lambda item=item: scene.elb("delete_load_balancer", LoadBalancerArn=item.id),  # type: ignore[misc]
+            address,
+        )
+
+        def widen(item: Observed = item, state: Any = state) -> object:
+            found: str = scene.ec2("describe_vpcs", VpcIds=[scene.vpc])["Vpcs"][0]["CidrBlock"]
+            block = found.replace(".0.0/16", ".251.0/24")
+            theirs = scene.ec2(
+                "create_subnet", VpcId=scene.vpc, CidrBlock=block, AvailabilityZone=f"{REGION}c"
+            )
+            subnets = [*state.subnets, theirs["Subnet"]["SubnetId"]]
+            return scene.elb("set_subnets", LoadBalancerArn=item.id, Subnets=subnets)
+
+        yield Deed(f"{item.address} in another subnet", widen, address)
+
+        def regroup(item: Observed = item) -> object:
+            group = scene.ec2("create_security_group", GroupName="by-hand", Description="x", VpcId=scene.vpc)
+            return scene.elb(
+                "set_security_groups", LoadBalancerArn=item.id, SecurityGroups=[group["GroupId"]]
+            )
+
+        yield Deed(f"{item.address} in another security group", regroup, address)
+
+
+def groups(scene: Scene) -> Iterator[Deed]:
+    """Target groups deleted, once nothing forwards to them any more."""
+    for item, _ in scene.of("target_group"):
+
+        def delete(item: Observed = item) -> object:
+            for other in scene.found:
+                if item.id in str(getattr(other.state, "default_action", "")):
+                    scene.elb("modify_listener", ListenerArn=other.id, DefaultActions=[ANSWER])
+                elif item.id in str(getattr(other.state, "action", "")):
+                    scene.elb("modify_rule", RuleArn=other.id, Actions=[ANSWER])
+            return scene.elb("delete_target_group", TargetGroupArn=item.id)
+
+        yield Deed(f"{item.address} deleted", delete, (str(item.address),))
+
+
+def listeners(scene: Scene) -> Iterator[Deed]:
+    """Listeners changed, deleted and added."""
+    certificate = next(own for own in scene.account.strangers if ":certificate/" in own)
+    for item, wish in scene.of("listener"):
+        state: Any = item.state
+        changes: dict[str, dict[str, Any]] = {"port": {"Port": 7443}, "action": {"DefaultActions": [ANSWER]}}
+        if state.protocol == "HTTP":
+            changes["protocol"] = {
+                "Protocol": "HTTPS",
+                "SslPolicy": _OLD,
+                "Certificates": [{"CertificateArn": certificate}],
+            }
+        elif wish and wish.state.ssl_policy:  # type: ignore[attr-defined]
+            changes["policy"] = {"SslPolicy": _OLD}
+        for name, change in changes.items():
+            yield Deed(
+                f"{item.address} {name}",
+                lambda item=item, change=change: scene.elb("modify_listener", ListenerArn=item.id, **change),  # type: ignore[misc]
+                (str(item.address),),
+            )
+        yield Deed(
+            f"{item.address} deleted",
+            lambda item=item: scene.elb("delete_listener", ListenerArn=item.id),  # type: ignore[misc]
+            (str(item.address),),
+        )
+    for item, wish in scene.of("load_balancer"):
+
+        def add(item: Observed = item, port: int = 9000, **params: Any) -> object:
+            return scene.elb(
+                "create_listener", LoadBalancerArn=item.id, Protocol="HTTP", Port=port, DefaultActions=[ANSWER], **params
+            )  # fmt: skip
+
+        shown = _stray(wish, f"listener.{item.address.name}/:9000", str(item.address))
+        yield Deed(f"{item.address} gets a stray listener", add, shown)
+        yield Deed(f"{item.address} gets another stack's", lambda add=add: add(port=9001, Tags=OTHER_STACK))  # type: ignore[misc]
+
+
+_OLD = "ELBSecurityPolicy-2016-08"
+
+
+def _stray(carrier: Desired | None, *addresses: str) -> tuple[str, ...]:
+    return () if carrier is None or carrier.lifecycle.keep_others else addresses
+
+
+def rules(scene: Scene) -> Iterator[Deed]:
+    """Rules changed, deleted and added, with and without somebody else's tags."""
+    for item, _ in scene.of("rule"):
+        above = (str(item.address), str(Address("listener", item.address.name.rpartition("/")[0])))
+        for name, change in (
+            ("path", {"Conditions": [_condition("/by-hand")]}),
+            (
+                "source",
+                {"Conditions": [{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]},
+            ),
+            ("action", {"Actions": [{**ANSWER, "FixedResponseConfig": {"StatusCode": "418"}}]}),
+        ):
+            yield Deed(
+                f"{item.address} {name}",
+                lambda item=item, change=change: scene.elb("modify_rule", RuleArn=item.id, **change),  # type: ignore[misc]
+                above,
+            )
+        yield Deed(
+            f"{item.address} deleted",
+            lambda item=item: scene.elb("delete_rule", RuleArn=item.id),  # type: ignore[misc]
+            above,
+        )
+    for item, wish in scene.of("listener"):
+
+        def add(item: Observed = item, priority: int = 15, **params: Any) -> object:
+            return scene.elb(
+                "create_rule", ListenerArn=item.id, Priority=priority, Actions=[ANSWER], Conditions=[_condition("/stray")], **params
+            )  # fmt: skip
+
+        above = _stray(wish, f"rule.{item.address.name}/#", str(item.address))
+        yield Deed(f"{item.address} gets a stray rule", add, above)
+        yield Deed(
+            f"{item.address} gets another stack's rule", lambda add=add: add(priority=16, Tags=OTHER_STACK)
+        )  # type: ignore[misc]
+
+
+def priorities(scene: Scene) -> Iterator[Deed]:
+    """Rules moved, and swapped with each other."""
+    for item, _ in scene.of("rule"):
+        yield Deed(
+            f"{item.address} moved",
+            lambda item=item: _order(scene, {item.id: 1000 + item.state.priority}),  # type: ignore[misc]
+            _moved(item),
+        )
+    for one, two in combinations([item for item, _ in scene.of("rule")], 2):
+        if one.state.listener == two.state.listener:  # type: ignore[attr-defined]
+
+            def swap(one: Any = one, two: Any = two) -> object:
+                return _order(scene, {one.id: two.state.priority, two.id: one.state.priority})
+
+            yield Deed(f"{one.address} and {two.address} swapped", swap, _moved(one))
+
+
+def _order(scene: Scene, wanted: dict[str, int]) -> object:
+    rows = [{"RuleArn": arn, "Priority": priority} for arn, priority in wanted.items()]
+    return scene.elb("set_rule_priorities", RulePriorities=rows)
+
+
+def _moved(item: Observed) -> tuple[str, ...]:
+    listener = item.address.name.rpartition("/")[0]
+    return f"rule_priorities.{listener}", f"listener.{listener}", str(item.address)
+
+
+def _condition(path: str) -> dict[str, Any]:
+    return {"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}}

@@ -1,0 +1,51 @@
+"""Whatever somebody does by hand to a stack is found, and corrected in the next round; by default without taking anything
+away."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+
+from tests.properties.drifts import SORTS, Drift, Stage, check_found, drifts, judge
+from tests.properties.scene import SHAPES, scene
+
+EXAMPLES = (1000 if os.environ.get("SOAK") else 30) // len(SHAPES)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_drift_is_found_and_corrected_in_the_next_round(shape: str) -> None:
+    """One to three things that somebody does at once, in stacks of several shapes."""
+    with scene(shape) as made:
+        stage = Stage(made)
+
+        @settings(max_examples=EXAMPLES, database=None, deadline=None, derandomize=not os.environ.get("SOAK"))
+        @given(drifts(shape))
+        def check(drift: Drift) -> None:
+            assert not (problem := judge(stage, drift).problem), problem
+
+        check()
+
+
+def test_every_sort_of_deed_can_be_done_and_is_found() -> None:
+    """Else the property above might hold for nothing; the first deed of each sort, in a stack that has everything."""
+    refused = []
+    with scene("full") as made:
+        stage = Stage(made)
+        for number, sort in enumerate(SORTS):
+            done = stage.disturb(Drift("full", ((number, 0),), 30))
+            if not done:
+                refused.append(sort.__name__)
+            check_found(made.account.plan(made.spec), done)
+            assert all(deed.shown_at for deed in done), f"{sort.__name__} begins with what isn't managed"
+    assert refused == ["deletions", "detachments"], "a VPC in use, a gateway with public addresses behind it"
+
+
+def test_what_becomes_possible_during_a_run_is_left_to_the_next_one() -> None:
+    """Found: an instance that was being terminated had gone by then, so that its targets could be made anew; the run told
+    that as its own failure."""
+    deeds = ("instance.web-2 terminated", "vpc.main EnableDnsHostnames", "target_group.web deleted")
+    with scene("wide") as made:
+        stage = Stage(made)
+        assert not (problem := judge(stage, Drift("wide", stage.named(*deeds), 0)).problem), problem
