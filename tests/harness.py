@@ -16,7 +16,7 @@ import boto3
 import yaml
 
 from alb_reconcile.apply import Event, Outcome, apply_plan
-from alb_reconcile.aws import Aws, BotoTransport, Response
+from alb_reconcile.aws import Aws
 from alb_reconcile.bookkeeping import begin_destroying, keep_books
 from alb_reconcile.converge import Target, look, verify, wait_until_serving
 from alb_reconcile.kinds import load_kinds
@@ -27,6 +27,7 @@ from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
 from alb_reconcile.shared import Shared
 from alb_reconcile.spec.stack import Stack, parse_stack
 from alb_reconcile.sync import Ending, Ways, correct, survey
+from alb_reconcile.transport import BotoTransport, Response
 from tests.virtual import run_virtually
 
 REGION = "us-east-1"

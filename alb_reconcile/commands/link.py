@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile import local
-from alb_reconcile.aws import BotoTransport
 from alb_reconcile.errors import UnreachableError, UsageError
 from alb_reconcile.render.console import complain
+from alb_reconcile.transport import BotoTransport
 
 if TYPE_CHECKING:
     import argparse

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile import local
-from alb_reconcile.aws import Aws, BotoTransport
+from alb_reconcile.aws import Aws
 from alb_reconcile.commands.authoring import refuse_twins
 from alb_reconcile.commands.link import open_link, until_answered
 from alb_reconcile.converge import Target
@@ -23,6 +23,7 @@ from alb_reconcile.render.progress import render_calls
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
+from alb_reconcile.transport import BotoTransport
 
 if TYPE_CHECKING:
     import argparse

@@ -16,13 +16,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile import tags
-from alb_reconcile.aws import Aws, BotoTransport, Response
+from alb_reconcile.aws import Aws
 from alb_reconcile.converge import Target, look
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.launch import token_stem
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.spec.stack import Stack, load_stack
+from alb_reconcile.transport import BotoTransport, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile import patience
-from alb_reconcile.aws import Aws, BotoTransport
+from alb_reconcile.aws import Aws
 from alb_reconcile.errors import AwsError, LeaseError
 from alb_reconcile.lease import terms
 from alb_reconcile.patience import Patience
+from alb_reconcile.transport import BotoTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

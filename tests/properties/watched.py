@@ -25,10 +25,11 @@ from tests.properties.reach import dark_subnets, reaches
 from tests.properties.strategies import FOREIGN
 
 if TYPE_CHECKING:
-    from alb_reconcile.aws import Aws, Response
+    from alb_reconcile.aws import Aws
     from alb_reconcile.discover import Discovery
     from alb_reconcile.kind import Observed
     from alb_reconcile.spec.stack import Stack
+    from alb_reconcile.transport import Response
 
 ACCOUNT = "123456789012"
 OWNERSHIP = (tags.STACK, tags.ADDRESS)
