@@ -51,6 +51,10 @@ class Lease:
         self._etag: str | None = None
         self._mark: Moment | None = None
         """The moment before the last write that succeeded was sent; None if it isn't held."""
+        self._tried: Moment | None = None
+        """The moment before the last write was sent, whatever came of it."""
+        self._failed: Moment | None = None
+        """When the last renewal failed; None if it succeeded."""
         self._lost: LeaseLostError | None = None
         self._writing = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
@@ -97,7 +101,7 @@ class Lease:
         self._claim = replace(self._claim, **changes)  # type: ignore[arg-type]  # mypy takes it for each field's type
         for _ in range(_TRIES):
             self._claim = replace(self._claim, writes=self._claim.writes + 1)
-            mark = self._clock.now()
+            mark = self._tried = self._clock.now()
             try:
                 self._etag = await self._store.write(self._claim, etag)
             except MovedError:
@@ -118,29 +122,44 @@ class Lease:
 
     async def permit(self, seconds: float, /) -> None:
         """Guard.permit: it holds for longer than that, if need be after a renewal. Raises LeaseLostError."""
-        if self._lost is None and self._left() <= seconds:
+        if self._must_ask(seconds):
             async with self._writing:
-                if self._left() <= seconds:
+                if self._must_ask(seconds):
                     await self._renew(needed=seconds)
         if self._lost is not None:
             raise self._lost
 
+    def _must_ask(self, seconds: float) -> bool:
+        """Whether it is to be renewed before a call: too little is left of it, or it may have been broken and taken.
+
+        While S3 is away the latter isn't asked before each call.
+        """
+        left = self._left()
+        if self._lost is not None or left > max(seconds, self._claim.seconds - terms.NOTICE):
+            return False
+        return left <= seconds or self._failed is None or self._clock.passed(self._failed) >= terms.AGAIN
+
     def check(self, seconds: float, /) -> None:
-        """Guard.check, from any thread. Raises LeaseError."""
-        if self._lost is not None or self._left() <= seconds:
+        """Guard.check, from any thread. Raises LeaseError.
+
+        Where S3 wasn't even asked for longer than others wait for who lost it, this process was frozen.
+        """
+        asked = self._tried is not None and self._clock.passed(self._tried) < terms.NOTICE
+        if self._lost is not None or self._left() <= seconds or not asked:
             raise LeaseError(
-                f"{self.title}: its lease {self._store.place.url} had too little time left when this was to be sent; it wasn't sent"
+                f"{self.title}: its lease {self._store.place.url} was too old when this was to be sent; it wasn't sent"
             )
 
     async def _renew(self, *, needed: float) -> str:
         """Renew it; it is lost where somebody else has it, or where too little is left. Returns what went wrong."""
         problem = ""
+        self._failed = None
         try:
             await self._write(self._etag)
         except _TakenError as taken:
             self._lose(self._taken(taken.seen), to_another=True)
         except LeaseError as error:
-            problem = str(error)
+            problem, self._failed = str(error), self._clock.now()
         if self._lost is None and self._left() <= needed:
             why = problem or "what a renewal gives is less than a call may take"
             self._lose(f"{self.title}: its lease ran out before it could be renewed: {why}", to_another=False)

@@ -172,12 +172,13 @@ def test_in_the_calls_own_thread_it_is_asked_again(lab: Lab) -> None:
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        runner.lease._keeper.cancel()  # type: ignore[union-attr]
+        lab.s3.mishaps = [UNREACHABLE] * 1000
         await asyncio.sleep(terms.SECONDS - patience.settled("ec2") - 1)
         runner.lease.check(patience.settled("ec2"))
         runner.clocks.wall_off = 2
         with pytest.raises(LeaseError, match="it wasn't sent"):
             runner.lease.check(patience.settled("ec2"))
+        lab.s3.mishaps.clear()
         await runner.lease.release()
         with pytest.raises(LeaseError):
             runner.lease.check(0)

@@ -1,0 +1,131 @@
+"""A lease that is broken: it is free for others only when its holder can't change anything any more."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from alb_reconcile import patience
+from alb_reconcile.errors import HeldError, LeaseError, LeaseLostError
+from alb_reconcile.lease import terms
+from alb_reconcile.lease.breaking import break_lease
+from tests.lease.fake_s3 import fail
+from tests.lease.lab import Lab, Runner
+
+UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
+
+
+async def freeze(runner: Runner) -> None:
+    """Its loop stands still: at a prompt, or in a process that was stopped."""
+    assert runner.lease._keeper is not None
+    runner.lease._keeper.cancel()
+    await asyncio.sleep(0)
+
+
+async def break_it(runner: Runner) -> None:
+    seen = await runner.store.read()
+    assert seen is not None
+    assert await break_lease(runner.store, seen) is not None
+
+
+def test_a_holder_that_was_frozen_asks_before_it_changes_anything(lab: Lab) -> None:
+    """Though by its own clock the lease holds for minutes yet; another has it meanwhile."""
+
+    async def main() -> None:
+        frozen, breaker, heir = lab.runner(), lab.runner(), lab.runner("destroy")
+        await frozen.lease.acquire(0)
+        await freeze(frozen)
+        await break_it(breaker)
+        with pytest.raises(HeldError):
+            await heir.lease.acquire(terms.NOTICE - 10)
+        await heir.lease.acquire(60)
+        with pytest.raises(LeaseLostError, match="took it over"):
+            await frozen.change()
+        assert not frozen.changes
+        await frozen.lease.release()
+        await heir.change()
+        await heir.lease.release()
+
+    lab.run(main)
+
+
+def test_a_call_that_was_frozen_on_its_way_isnt_sent(lab: Lab) -> None:
+    """It was permitted before, and its thread wakes up before the loop could ask anybody."""
+
+    async def main() -> None:
+        frozen, breaker, heir = lab.runner(), lab.runner(), lab.runner("destroy")
+        await frozen.lease.acquire(0)
+        await frozen.lease.permit(patience.settled_all("ec2"))
+        await freeze(frozen)
+        await break_it(breaker)
+        await heir.lease.acquire(300)
+        with pytest.raises(LeaseError, match="it wasn't sent"):
+            frozen.lease.check(patience.settled("ec2"))
+        await heir.lease.release()
+        await frozen.lease.release()
+
+    lab.run(main)
+
+
+def test_one_that_was_frozen_and_still_has_it_goes_on(lab: Lab) -> None:
+    async def main() -> None:
+        runner = lab.runner()
+        await runner.lease.acquire(0)
+        await freeze(runner)
+        await asyncio.sleep(terms.NOTICE + 1)
+        before = len(lab.s3.log)
+        await runner.change()
+        await runner.change()
+        assert lab.s3.log[before:] == ["put_object", "create_tags", "create_tags"]
+        await runner.lease.release()
+
+    lab.run(main)
+
+
+def test_while_s3_is_away_changes_go_on_and_dont_ask_each_time(lab: Lab) -> None:
+    """For as long as the lease itself lasts. It is asked again after a while, by whoever comes first."""
+
+    async def main() -> None:
+        runner = lab.runner()
+        await runner.lease.acquire(0)
+        await freeze(runner)
+        lab.s3.mishaps = [UNREACHABLE] * 1000
+        await asyncio.sleep(terms.NOTICE + 1)
+        before = len(lab.s3.log)
+        for _ in range(20):
+            await runner.change()
+        assert lab.s3.log[before:].count("put_object") == 1
+        await asyncio.sleep(terms.AGAIN + 0.1)
+        await runner.change()
+        assert lab.s3.log[before:].count("put_object") == 2
+        assert runner.changes == 21
+        await asyncio.sleep(terms.SECONDS - patience.settled_all("ec2") - terms.NOTICE)
+        with pytest.raises(LeaseLostError, match="ran out before it could be renewed"):
+            await runner.change()
+        lab.s3.mishaps.clear()
+        await runner.lease.release()
+
+    lab.run(main)
+
+
+def test_what_was_lost_while_s3_was_away_is_found_when_it_is_back(lab: Lab) -> None:
+    async def main() -> None:
+        runner, breaker = lab.runner(), lab.runner()
+        await runner.lease.acquire(0)
+        await freeze(runner)
+        await break_it(breaker)
+        await asyncio.sleep(terms.NOTICE + 1)
+        lab.s3.mishaps = [UNREACHABLE]
+        await runner.change()
+        await asyncio.sleep(terms.AGAIN + 0.1)
+        with pytest.raises(LeaseLostError, match="was broken by"):
+            await runner.change()
+        await runner.lease.release()
+
+    lab.run(main)
