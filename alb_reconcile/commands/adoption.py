@@ -49,7 +49,7 @@ async def _adopt(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
         _show(args, found, adoption_text, adoption_json)
         if not found.taggings:
             return ExitCode.OK
-        confirm(args, aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes")
+        await confirm(args, aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes")
         await _write(aws, found.taggings, args, "adopted")
     return ExitCode.OK
 
@@ -70,9 +70,9 @@ async def _release(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCo
         _show(args, found, release_text, release_json)
         if found.whole:
             question = f"Let go of the whole stack? Type its name ({target.stack}): "
-            confirm(args, aws, question, target.stack)
+            await confirm(args, aws, question, target.stack)
         else:
-            confirm(args, aws, f"Release ({len(found.taggings)} in all)? Type yes: ", "yes")
+            await confirm(args, aws, f"Release ({len(found.taggings)} in all)? Type yes: ", "yes")
         await carry_out(aws, found.unknowing, lambda _: None)
         await _write(aws, found.taggings, args, "released")
     return ExitCode.OK
@@ -89,7 +89,7 @@ async def _move(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
 
     async with hold(aws, target, "move", args.lock_timeout, look, complain) as found:
         _show(args, found, move_text, move_json)
-        confirm(args, aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes")
+        await confirm(args, aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes")
         await _write(aws, [item for _, item in found.moves], args, "moved")
     return ExitCode.OK
 

@@ -78,7 +78,7 @@ async def _break(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
             )
         emit("There is nothing to break.")
         return ExitCode.OK
-    confirm(args, aws, f"Break the lease of {seen.claim.render()}? Type yes: ", "yes")
+    await confirm(args, aws, f"Break the lease of {seen.claim.render()}? Type yes: ", "yes")
     store = Store(aws, Place.of(target.lease, view.account, target.region, target.stack))
     broken = await break_lease(store, seen)
     if broken is None:

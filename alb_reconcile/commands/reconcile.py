@@ -112,7 +112,7 @@ async def _reach(
     emit(render_plan(made, style, notice=""))
     run = Run(aws, target.stack)
     if not made.is_empty:
-        confirm(args, aws, "Apply these changes? Type yes: ", "yes")
+        await confirm(args, aws, "Apply these changes? Type yes: ", "yes")
         check_windows(target.policy, args.allow, datetime.now(UTC))  # the answer may have taken hours
         outcomes = story.outcomes = await _carry_out(story, run, style, args.verbose)
         if any(item.how != "done" for item in outcomes):
@@ -196,7 +196,7 @@ async def _remove(
             )
         )
     emit(render_plan(made, style, notice=""))
-    confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
+    await confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
     check_windows(target.policy, args.allow, datetime.now(UTC))
     await begin_destroying(aws, target.stack, discovery)
     outcomes = story.outcomes = await _carry_out(story, Run(aws, target.stack), style, args.verbose)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -120,7 +121,7 @@ def with_aws(args: argparse.Namespace, region: str, main: Callable[[Aws], Awaita
 
 
 def _stop_on_signals(aws: Aws) -> None:
-    """The first Ctrl-C (or SIGTERM) starts nothing new and drops waits; the second stops at once."""
+    """The first Ctrl-C (or SIGTERM, or SIGHUP) starts nothing new and drops waits; the second stops at once."""
 
     def stop() -> None:
         if aws.stopping.is_set():
@@ -129,12 +130,21 @@ def _stop_on_signals(aws: Aws) -> None:
         complain("\nstopping: nothing new is started, calls under way end first (again to stop at once)")
         aws.stopping.set()
 
+    def hang_up() -> None:
+        if not aws.stopping.is_set():  # the kernel and the shell both tell that a terminal is gone
+            stop()
+
     with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(signal.SIGHUP, hang_up)
 
 
-def confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> None:
+async def confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> None:
+    """Ask before a change. Raises RefusedError, and InterruptedRun if the run was stopped meanwhile or its lease lost."""
+    _refuse_if_stopped(aws)
     if args.yes:
         return
     if not sys.stdin.isatty():
@@ -142,16 +152,39 @@ def confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str) -> N
             "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
         )
     emit("")
-    # Ctrl-C at the prompt ends the command: nothing is under way yet
-    with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().remove_signal_handler(number)
-    try:
-        answer = input(question)
-    except EOFError:
-        answer = ""
-    except KeyboardInterrupt:
-        raise InterruptedRun("\ninterrupted; nothing was changed") from None
-    _stop_on_signals(aws)
-    if answer.strip() != wanted:
+    answer, stopped = _read_answer(question), asyncio.ensure_future(aws.stopping.wait())
+    await asyncio.wait({answer, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not answer.done():
+        complain("")  # the question's line
+    _refuse_if_stopped(aws)
+    if answer.result().strip() != wanted:
         raise RefusedError("not confirmed; nothing was changed")
+    if aws.guard is not None:  # the answer may have taken hours
+        await aws.guard.permit(0.0)
+
+
+def _read_answer(question: str) -> asyncio.Future[str]:
+    """What is typed, empty if nothing can be. The thread that waits for it dies with the process, if it must."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+
+    def settle(text: str) -> None:
+        if not answer.done():
+            answer.set_result(text)
+
+    def read() -> None:
+        try:
+            text = input(question)
+        except (EOFError, OSError, RuntimeError, ValueError):  # closed, hung up, lost, or not text
+            text = ""
+        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(settle, text)
+
+    threading.Thread(target=read, name="answer", daemon=True).start()
+    return answer
+
+
+def _refuse_if_stopped(aws: Aws) -> None:
+    if aws.stopping.is_set():
+        raise aws.halted or InterruptedRun("interrupted; nothing was changed")
