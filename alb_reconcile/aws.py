@@ -6,6 +6,7 @@ import asyncio
 import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -54,8 +55,9 @@ class Aws:
         self._identity: asyncio.Future[Response] | None = None
         self._on_call = on_call
         self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
-        # a pool of their own, so that calls that hang can't keep a lease from being renewed
-        self._aside = ThreadPoolExecutor(4, "aside") if max_workers else None
+        # lanes of their own, so that neither calls that hang nor others' turns keep a lease from being renewed
+        self._aside = _Lane("aside", 4) if max_workers else None
+        self._urgent = _Lane("urgent", 8) if max_workers else None
         self._pace = Pace()
         self._changing = 0
         self._lock = threading.Lock()
@@ -160,23 +162,28 @@ class Aws:
         """Whether a change is under way, though perhaps nobody waits for it any more."""
         return self._changing > 0
 
-    async def aside(self, service: str, operation: str, **params: Any) -> Response:
-        """One call for the run's own sake: not paced, not guarded, and made also while the run is being stopped.
+    async def aside(self, service: str, operation: str, *, urgent: bool = False, **params: Any) -> Response:
+        """One call for the run's own sake: not paced, not guarded. `urgent` ones, for the sake of what is held, don't stand
+        behind others, and are made also while the run is being stopped.
 
-        It ends in time whatever happens. Raises AwsError.
+        It ends in time whatever happens, from when it has its turn. Raises AwsError, InterruptedRun.
         """
-        self._count(service, operation)
         send = partial(self._transport, service, operation, params)
-        if self._aside is None:
-            return send()
-        limit = patience.longest(service) + 5
-        try:
-            async with asyncio.timeout(limit):
-                return await _in(self._aside, send)
-        except TimeoutError:
-            raise AwsError(
-                service, operation, "Timeout", f"no answer within {limit:.0f} s", "", ambiguous=True
-            ) from None
+        lane = self._urgent if urgent else self._aside
+        async with lane.turns if lane is not None else nullcontext():
+            if self.stopping.is_set() and not urgent:
+                raise self._interruption()
+            self._count(service, operation)
+            if lane is None:
+                return send()
+            limit = patience.longest(service) + 5
+            try:
+                async with asyncio.timeout(limit):
+                    return await _in(lane.pool, send)
+            except TimeoutError:
+                raise AwsError(
+                    service, operation, "Timeout", f"no answer within {limit:.0f} s", "", ambiguous=True
+                ) from None
 
     def _count(self, service: str, operation: str) -> None:
         self.calls[operation] = self.calls.get(operation, 0) + 1
@@ -267,9 +274,18 @@ class Aws:
 
     def close(self) -> None:
         """Let the threads go; calls that are under way finish."""
-        for pool in (self._pool, self._aside):
+        lanes = (lane.pool for lane in (self._aside, self._urgent) if lane is not None)
+        for pool in (self._pool, *lanes):
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Lane:
+    """Threads for calls aside, and turns for them: who waits for one isn't yet a call that takes its time."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.pool = ThreadPoolExecutor(threads, name)
+        self.turns = asyncio.Semaphore(threads)
 
 
 async def _in(pool: ThreadPoolExecutor, send: Callable[[], Response]) -> Response:

@@ -15,7 +15,7 @@ from alb_reconcile.clock import Clock
 from alb_reconcile.errors import HeldError, LeaseError, LeaseLostError
 from alb_reconcile.lease import terms
 from alb_reconcile.lease.claim import Claim, Sighting
-from alb_reconcile.lease.store import MovedError, Store
+from alb_reconcile.lease.store import MovedError, Store, UnansweredError
 from alb_reconcile.record.logbook import iso, user_name
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Lease:
             command=command, since="", seconds=terms.SECONDS, writes=0,
         )  # fmt: skip
         self._etag: str | None = None
+        self._unsure = False
+        """Whether our claim may be there though S3 hasn't said so."""
         self._mark: Moment | None = None
         """The moment before the last write that succeeded was sent; None if it isn't held."""
         self._tried: Moment | None = None
@@ -105,12 +107,17 @@ class Lease:
             try:
                 self._etag = await self._store.write(self._claim, etag)
             except MovedError:
+                self._unsure = True
                 seen = await self._store.read()
                 if seen is None or not seen.claim.is_of(self._claim.owner):
+                    self._unsure = False
                     raise _TakenError(seen) from None
                 etag = seen.etag  # an earlier write of ours took effect, and its answer was lost
                 continue
-            self._mark = mark
+            except UnansweredError:
+                self._unsure = True
+                raise
+            self._mark, self._unsure, self._store.urgent = mark, False, True
             return
         raise LeaseError(
             f"the lease {self._store.place.url} can't be written: S3 refuses what it has just told"
@@ -186,8 +193,8 @@ class Lease:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        etag, self._mark = self._etag, None
-        if etag is None or (self._lost is not None and self._lost.to_another):
+        etag, self._mark, self._store.urgent = self._etag, None, True
+        if (etag is None and not self._unsure) or (self._lost is not None and self._lost.to_another):
             return
         url, minutes = self._store.place.url, (self._claim.seconds + terms.MARGIN) / 60
         if self._aws.is_changing:
@@ -196,13 +203,21 @@ class Lease:
             )
             return
         try:
+            if etag is None and (etag := await self._find_own()) is None:
+                return
             await self._write(etag, released=iso(time.time()))
         except _TakenError as taken:
             self._say(self._taken(taken.seen))
         except LeaseError as error:
-            self._say(f"the lease wasn't given back, and runs out within {minutes:.0f} minutes: {error}")
+            given = "the lease wasn't given back, and" if etag else "if S3 has taken down the lease after all, it"
+            self._say(f"{given} runs out within {minutes:.0f} minutes: {error}")
         finally:
             self._mark = None  # nothing is sent under it any more
+
+    async def _find_own(self) -> str | None:
+        """The ETag of our claim, if it is there. Raises LeaseError."""
+        seen = await self._store.read()
+        return seen.etag if seen is not None and seen.claim.is_of(self._claim.owner) else None
 
     def _held(self, seen: Sighting) -> str:
         url = self._store.place.url

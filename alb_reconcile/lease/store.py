@@ -37,6 +37,10 @@ class MovedError(Exception):
     """Somebody else has written the object, or deleted it, since it was read."""
 
 
+class UnansweredError(LeaseError):
+    """Nobody knows what came of it: S3 may have done it."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a lease is."""
@@ -62,16 +66,20 @@ class Place:
 
 
 class Store:
-    """One lease's object. All calls end within a bounded time (Aws.aside)."""
+    """One lease's object. All calls end within a bounded time from their turn, and raise InterruptedRun as Aws.aside does."""
 
     def __init__(self, aws: Aws, place: Place) -> None:
         self.aws = aws
         self.place = place
+        self.urgent = False
+        """Whether its lease is ours, so that calls don't stand in line."""
 
     async def read(self) -> Sighting | None:
         """S3 GetObject; None if there is none. Raises LeaseError."""
         try:
-            answer = await self.aws.aside("s3", "get_object", Bucket=self.place.bucket, Key=self.place.key)
+            answer = await self.aws.aside(
+                "s3", "get_object", urgent=self.urgent, Bucket=self.place.bucket, Key=self.place.key
+            )
         except AwsError as error:
             if error.code in ("NoSuchKey", "404"):
                 return None
@@ -88,7 +96,7 @@ class Store:
     async def write(self, claim: Claim, etag: str | None) -> str:
         """S3 PutObject over the object with that ETag, or (None) where there is none. Returns the new ETag.
 
-        Raises MovedError, LeaseError.
+        Raises MovedError, UnansweredError, LeaseError.
         """
         return await self._put(claim.to_bytes(), {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
 
@@ -109,7 +117,7 @@ class Store:
         for number in range(_TRIES):
             try:
                 answer = await self.aws.aside(
-                    "s3", "put_object", Bucket=self.place.bucket, Key=self.place.key, Body=body,
+                    "s3", "put_object", urgent=self.urgent, Bucket=self.place.bucket, Key=self.place.key, Body=body,
                     ContentType="application/json", **condition,
                 )  # fmt: skip
             except AwsError as error:
@@ -142,7 +150,8 @@ class Store:
             )
         if error.code in _UNABLE:
             return self.unable()
-        return LeaseError(f"the lease {place.url} can't be had: {printable(str(error))}")
+        kind = UnansweredError if error.ambiguous else LeaseError
+        return kind(f"the lease {place.url} can't be had: {printable(str(error))}")
 
     def unable(self) -> LeaseError:
         """That its endpoint doesn't do what a lease needs."""

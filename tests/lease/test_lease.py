@@ -418,3 +418,66 @@ def test_it_isnt_given_back_while_a_call_is_under_way(lab: Lab) -> None:
 
     lab.run(main)
     assert not lab.stored["released"]
+
+
+def lose_first(lab: Lab, away: int) -> None:
+    """S3 takes the first write down; its answer is lost for good, and S3 is away for so many requests then."""
+
+    def take_down(operation: str) -> None:
+        lab.s3.mishaps, rest = [], lab.s3.mishaps
+        lab.s3.lost.append("put_object")
+        lab.s3.mishaps = [UNREACHABLE, *rest]
+
+    lab.s3.mishaps = [take_down, *[UNREACHABLE] * away]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_first_write_that_was_told_as_failed_is_given_back(lab: Lab, before: bool) -> None:
+    """Else nobody would hold the stack for ten minutes."""
+
+    async def main() -> None:
+        if before:
+            first = lab.runner()
+            await first.lease.acquire(0)
+            await first.lease.release()
+            lab.s3.mishaps = [passes, passes]
+        runner, heir = lab.runner(), lab.runner("destroy")
+        lose_first(lab, 0)
+        lab.s3.mishaps = [passes, passes] * before + lab.s3.mishaps
+        with pytest.raises(LeaseError, match="EndpointConnectionError"):
+            await runner.lease.acquire(0)
+        assert not lab.stored["released"]
+        await runner.lease.release()
+        await heir.lease.acquire(0)
+        await heir.lease.release()
+        assert not runner.said
+
+    lab.run(main)
+
+
+def test_where_it_cant_be_known_it_is_told_how_long_that_lasts(lab: Lab) -> None:
+    async def main() -> None:
+        runner = lab.runner()
+        lose_first(lab, 1)
+        with pytest.raises(LeaseError):
+            await runner.lease.acquire(0)
+        await runner.lease.release()
+        (told,) = runner.said
+        assert told.startswith("if S3 has taken down the lease after all, it runs out within 10 minutes: ")
+
+    lab.run(main)
+
+
+def test_that_of_another_isnt_given_back(lab: Lab) -> None:
+    async def main() -> None:
+        runner, other = lab.runner(), lab.runner("destroy")
+        lab.s3.mishaps = [UNREACHABLE]
+        with pytest.raises(LeaseError):
+            await runner.lease.acquire(0)
+        await other.lease.acquire(0)
+        await runner.lease.release()
+        await other.change()
+        assert not lab.stored["released"]
+        await other.lease.release()
+
+    lab.run(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 
 from alb_reconcile import patience
 from alb_reconcile.aws import Aws
-from alb_reconcile.errors import AwsError, LeaseError
+from alb_reconcile.errors import AwsError, InterruptedRun, LeaseError
 from alb_reconcile.lease import terms
 from alb_reconcile.patience import Patience
 from alb_reconcile.transport import BotoTransport
@@ -156,11 +157,57 @@ def test_calls_aside_end_in_time_and_arent_kept_from_their_thread(monkeypatch: p
         while not aws.is_changing:
             await asyncio.sleep(0.01)
         aws.stopping.set()
+        with pytest.raises(InterruptedRun):  # what isn't held yet isn't taken any more
+            await aws.aside("s3", "put_object")
         with pytest.raises(AwsError, match="no answer within"):
-            await aws.aside("s3", "get_object")
+            await aws.aside("s3", "get_object", urgent=True)
         assert aws.calls == {"create_tags": 1, "get_object": 1}
         hole.done.set()
         await stuck
+        aws.close()
+
+    asyncio.run(main())
+
+
+def test_calls_aside_have_their_time_from_when_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many stacks stand in line for the threads, which are the same for all of them."""
+    monkeypatch.setattr(patience, "longest", lambda *_, **__: -4.0)
+    line, most = [0], [0]
+
+    def slow(*_: Any) -> dict[str, Any]:
+        line[0] += 1
+        most[0] = max(most[0], line[0])
+        time.sleep(0.1)
+        line[0] -= 1
+        return {}
+
+    async def main() -> None:
+        aws = Aws(slow, max_workers=1)
+        await asyncio.gather(*(aws.fork().aside("s3", "get_object") for _ in range(60)))
+        aws.close()
+
+    asyncio.run(main())
+    assert most[0] <= 4
+
+
+def test_who_holds_a_lease_doesnt_stand_behind_those_who_want_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though all of their calls hang."""
+    done = threading.Event()
+
+    def hang(service: str, operation: str, params: Any) -> dict[str, Any]:
+        if operation == "get_object":
+            done.wait(30)
+        return {"ETag": '"1"'}
+
+    async def main() -> None:
+        aws = Aws(hang, max_workers=1)
+        line = [asyncio.ensure_future(aws.fork().aside("s3", "get_object")) for _ in range(12)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await aws.fork().aside("s3", "put_object", urgent=True)
+        assert not any(call.done() for call in line)
+        done.set()
+        await asyncio.gather(*line)
         aws.close()
 
     asyncio.run(main())
