@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from alb_reconcile.errors import LeaseError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,6 +21,18 @@ class Guard(Protocol):
 
     def check(self, seconds: float, /) -> None:
         """In the call's own thread, immediately before each attempt, which may take effect for so many seconds."""
+
+
+class Ended:
+    """The guard of a run that has let go of its stack."""
+
+    async def permit(self, seconds: float, /) -> None:
+        """Raises LeaseError."""
+        self.check(seconds)
+
+    def check(self, _: float, /) -> None:
+        """Raises LeaseError."""
+        raise LeaseError("the stack isn't held any more; this wasn't sent")
 
 
 _CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)

@@ -10,12 +10,12 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.clock import Clock, Moment
 from alb_reconcile.errors import HeldError, ReconcileError
+from alb_reconcile.record.logbook import iso
 from alb_reconcile.values import digest
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ class Holder:
     """When it was released on the host's clock that doesn't jump, in seconds since its start."""
 
     def render(self) -> str:
-        """As in `alb-reconcile apply` (user ops, process 4711) since 2026-11-24T03:00:00+00:00."""
-        since = datetime.fromtimestamp(self.since, UTC).isoformat(timespec="seconds")
-        return f"alb-reconcile {self.command} (user {self.user}, process {self.pid}) since {since}"
+        """As in `alb-reconcile apply` (user ops, process 4711) since 2026-11-24T03:00:00Z."""
+        return f"alb-reconcile {self.command} (user {self.user}, process {self.pid}) since {iso(self.since)}"
 
 
 def folder() -> Path:
@@ -104,7 +103,8 @@ class StackLock:
                     lookers -= 1
                     await asyncio.sleep(0.02)
                     continue
-                who = holder.render() if holder else "another run"
+                # one that has ended isn't who has it: that one couldn't write who it is
+                who = holder.render() if holder and holder.released is None else "another run"
                 if time.monotonic() >= deadline:
                     raise HeldError(
                         f"{self.title} is held by {who}; nothing was changed. Wait for it, with --lock-timeout if you like"

@@ -131,6 +131,24 @@ def test_a_damaged_file_doesnt_hide_that_it_is_held(folder: Path) -> None:
     first.release()
 
 
+def test_who_has_ended_isnt_named_for_who_has_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the present holder couldn't write down who it is."""
+    take(first := lock())
+    first.release()
+    second = lock()
+    monkeypatch.setattr("pathlib.Path.write_text", _full)
+    take(second)
+    said: list[str] = []
+    with pytest.raises(HeldError, match="is held by another run; nothing was changed"):
+        asyncio.run(lock().acquire("destroy", 0.3, asyncio.sleep, said.append))
+    assert said == [f"waiting for another run, which holds {second.title}"]
+    second.release()
+
+
+def _full(*_: Any, **__: Any) -> int:
+    raise OSError(28, "No space left on device")
+
+
 def test_without_a_home_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ALB_RECONCILE_LOCK_DIR", "XDG_STATE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)

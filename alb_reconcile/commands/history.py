@@ -38,5 +38,7 @@ def show(args: argparse.Namespace) -> ExitCode:
     else:
         where = f" in {region}" if region else ""
         torn = f" {past.unreadable} lines there can't be read." if past.unreadable else ""
-        emit(f"No run over {shorten(name)}{where} is recorded in {shorten(folder / 'history', 500)}.{torn}")
+        emit(
+            f"No run over {shorten(name)}{where} is recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
+        )
     return ExitCode.OK

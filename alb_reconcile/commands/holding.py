@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from alb_reconcile.clock import Clock, Moment
 from alb_reconcile.errors import HeldError, LeaseLostError
+from alb_reconcile.guard import Ended
 from alb_reconcile.lease.lease import Lease
 from alb_reconcile.lease.store import Place, Store
 from alb_reconcile.locks import StackLock
@@ -72,7 +73,7 @@ async def held(
                 raise HeldError(f"{lost.why}; nothing was changed. Run it again") from None
             raise
         finally:
-            aws.guard = None
+            aws.guard = Ended()  # whatever is still under way mustn't change anything from now on
             await lease.release()
 
 

@@ -152,8 +152,10 @@ async def confirm(args: argparse.Namespace, aws: Aws, question: str, wanted: str
             "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
         )
     emit("")
-    answer, stopped = _read_answer(question), asyncio.ensure_future(aws.stopping.wait())
-    await asyncio.wait({answer, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    answer = _read_answer(question)
+    stopped = asyncio.ensure_future(aws.stopping.wait())
+    waits: list[asyncio.Future[Any]] = [answer, stopped]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not answer.done():
         complain("")  # the question's line

@@ -209,7 +209,9 @@ class Lease:
         except _TakenError as taken:
             self._say(self._taken(taken.seen))
         except LeaseError as error:
-            given = "the lease wasn't given back, and" if etag else "if S3 has taken down the lease after all, it"
+            given = (
+                "the lease wasn't given back, and" if etag else "if S3 has taken down the lease after all, it"
+            )
             self._say(f"{given} runs out within {minutes:.0f} minutes: {error}")
         finally:
             self._mark = None  # nothing is sent under it any more

@@ -162,9 +162,10 @@ class Store:
 
 
 def _date(answer: dict[str, Any]) -> datetime | None:
-    """S3's own time at its answer."""
+    """S3's own time at its answer; None if that doesn't tell it, or without its zone (-0000)."""
     text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
-        return parsedate_to_datetime(text)
+        found = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return None
+    return found if found.tzinfo is not None else None

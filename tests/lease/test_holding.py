@@ -112,3 +112,23 @@ def test_a_run_that_lost_it_was_held_if_it_had_changed_nothing(
         lab.s3.mishaps.clear()
 
     lab.run(main)
+
+
+def test_what_comes_after_a_run_changes_nothing(lab: Lab) -> None:
+    """Nor while its lease is given back; until it has taken it again."""
+
+    async def main() -> None:
+        aws = aws_of(lab)
+        async with held(aws, LEASED, "sync", 0, print):
+            await aws.call("ec2", "create_tags")
+        for _ in range(2):
+            with pytest.raises(LeaseError, match="isn't held any more"):
+                await aws.call("ec2", "create_tags")
+            assert aws.guard is not None
+            with pytest.raises(LeaseError):
+                aws.guard.check(0)
+        async with held(aws, LEASED, "sync", 0, print):
+            await aws.call("ec2", "create_tags")
+
+    lab.run(main)
+    assert lab.s3.log.count("create_tags") == 2

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from alb_reconcile.errors import LeaseError
+from alb_reconcile.errors import HeldError, LeaseError
+from alb_reconcile.lease import terms
 from alb_reconcile.lease.claim import Claim
 from alb_reconcile.lease.store import Place
 from tests.lease.fake_s3 import fail, passes
@@ -124,3 +125,27 @@ def test_places() -> None:
     assert (
         Place.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
     )
+
+
+@pytest.mark.parametrize("date", ["Tue, 24 Nov 2026 03:00:00 -0000", "yesterday", ""])
+def test_without_a_time_of_s3s_nobody_takes_what_isnt_given_back(
+    date: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of -0000 the zone is unknown, by RFC 5322."""
+    lab = Lab()
+    monkeypatch.setattr("tests.lease.fake_s3.format_datetime", lambda *_, **__: date)
+
+    async def main() -> None:
+        first, second = lab.runner(), lab.runner()
+        await first.lease.acquire(0)
+        seen = await second.store.read()
+        assert seen is not None
+        assert seen.free_in == terms.SECONDS + terms.MARGIN
+        assert seen.state == "held"
+        with pytest.raises(HeldError):
+            await second.lease.acquire(0)
+        await first.lease.release()
+        await second.lease.acquire(0)
+        await second.lease.release()
+
+    lab.run(main)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 
 from alb_reconcile.cli import main
 from alb_reconcile.locks import StackLock
-from tests.harness import REGION, demo, world
+from tests.harness import REGION, demo, load, world
 from tests.lease.test_lease_store import GOOD
 
 if TYPE_CHECKING:
@@ -138,6 +139,28 @@ def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.
             ("destroy", *NAMED, "--lease", "s3://our-leases/../theirs"),
             "--lease wants a place in S3 such as s3://",
         ),
+        *(
+            (
+                ("lock", "show", *NAMED, "--lease", f"s3://{bucket}/x"),
+                "--lease wants a place in S3 such as s3://",
+            )
+            for bucket in (
+                "192.168.1.1",
+                "xn--abc",
+                "sthree-abc",
+                "amzn-s3-demo-abc",
+                "abc-s3alias",
+                "abc--ol-s3",
+                "abc.mrap",
+                "abc--x-s3",
+                "abc--table-s3",
+                "a..b",
+                "ab",
+                "Abc",
+                "-abc",
+                "a" * 64,
+            )
+        ),
         (("destroy", "--stack", "../demo", "--region", REGION), "is no stack's name"),
     ],
 )
@@ -146,3 +169,24 @@ def test_what_cant_be_meant(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
 ) -> None:
     assert told in run(capsys, *arguments, expect=64)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["192.168.1.1.abc/x", "192.168.1/x", "axn--abc", "abc-s3aliases/x-s3alias", "a" * 63, "a.b-c/x/y/"],
+)
+def test_places_that_can_be(place: str) -> None:
+    """By AWS's rules for buckets' names."""
+    assert load({**demo(), "lease": f"s3://{place}"}).lease == f"s3://{place}".rstrip("/")
+
+
+def test_times_are_told_alike(account: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the lock and of the lease, by whom it is held as well as by whom it was."""
+    take(mine := lock())
+    put(account, since="2026-11-24T03:00:00Z")
+    told = run(capsys, "lock", "show", *NAMED, *LEASE)
+    told += run(capsys, "lock", "break", *NAMED, *LEASE, "--yes")
+    mine.release()
+    told += run(capsys, "lock", "show", *NAMED, *LEASE)
+    assert re.search(r"held by alb-reconcile apply \(.*\) since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", told)
+    assert "+00:00" not in told

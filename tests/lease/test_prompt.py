@@ -66,6 +66,13 @@ async def ask(aws: Aws) -> None:
     await confirm(ASK, aws, "Type yes: ", "yes")
 
 
+async def run(aws: Aws, meanwhile: Callable[[], object]) -> None:
+    """A run that asks; a second later something happens."""
+    async with held(aws, LEASED, "apply", 0, print):
+        asyncio.get_running_loop().call_later(1, meanwhile)
+        await ask(aws)
+
+
 def test_the_lease_is_kept_while_it_is_open(lab: Lab, person: Person) -> None:
     """For three hours."""
 
@@ -93,9 +100,7 @@ def test_where_it_is_lost_meanwhile_nothing_begins(
     async def main() -> None:
         aws = Aws(lab.s3, max_workers=0)
         with pytest.raises(HeldError, match="took it over; nothing was changed"):
-            async with held(aws, LEASED, "apply", 0, print):
-                lab.s3.put(PLACE.key, json.dumps({**GOOD, "command": "destroy"}).encode())
-                await ask(aws)
+            await run(aws, lambda: lab.s3.put(PLACE.key, json.dumps(GOOD).encode()))
         assert not aws.changed
 
     lab.run(main)
@@ -138,9 +143,7 @@ def test_signals_end_it_and_give_the_lease_back(
         aws = Aws(lab.s3, max_workers=0)
         handlers = handlers_of(aws, monkeypatch)
         with pytest.raises(InterruptedRun) as interrupted:
-            async with held(aws, LEASED, "apply", 0, print):
-                asyncio.get_running_loop().call_later(1, handlers[number])
-                await ask(aws)
+            await run(aws, handlers[number])
         assert str(interrupted.value) == "interrupted; nothing was changed"
         assert interrupted.value.exit_code == 130
 
@@ -182,7 +185,7 @@ def test_a_run_that_is_being_stopped_isnt_asked(lab: Lab, person: Person, yes: b
     async def main() -> None:
         aws = Aws(lab.s3, max_workers=0)
         aws.stopping.set()
-        with pytest.raises(InterruptedRun, match="^interrupted; nothing was changed$"):
+        with pytest.raises(InterruptedRun, match=r"^interrupted; nothing was changed$"):
             await confirm(argparse.Namespace(yes=yes), aws, "Type yes: ", "yes")
 
     lab.run(main)

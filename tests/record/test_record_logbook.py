@@ -290,7 +290,8 @@ class TestHistory:
 
     def test_none(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["history", "shop.yaml"]) == 0
-        assert capsys.readouterr().out.startswith('No run over "shop" in eu-west-1 is recorded in "')
+        folder = tmp_path / "state" / "history"
+        assert capsys.readouterr().out == f'No run over "shop" in eu-west-1 is recorded in "{folder}".\n'
 
     def test_another_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_history(made(), tmp_path / "other")
