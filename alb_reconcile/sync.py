@@ -113,7 +113,7 @@ async def correct(
     run = Run(aws, target.stack)
     outcomes = await apply_plan(replace(chosen.plan, steps=chosen.steps), run, note)
     if any(item.how != "done" for item in outcomes):
-        return Ending(chosen, chosen, outcomes)
+        return Ending(chosen, chosen, outcomes, error=aws.halted)  # a lost lease, say
     try:
         return await _conclude(run, target, ways, seen, outcomes)
     except ReconcileError as error:  # what was done is to be told, whatever came after it
