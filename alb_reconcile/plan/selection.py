@@ -142,6 +142,7 @@ def _entangled(
         heir = step if is_out(step.key) else heirs.get(step.key)
         if heir is not None:
             heirs |= dict.fromkeys(step.needs, heir)
+    wanted = {key for step in plan.steps if not is_out(step.key) for key in step.needs}
     for step in plan.steps:
         if is_out(step.key):
             continue
@@ -154,6 +155,9 @@ def _entangled(
             yield step.key, f"it needs {missing.address}, which waits"
         elif parked:
             yield step.key, "it would move a rule that is left to a person"
+        elif step.notes.get("attach") and step.key not in wanted and step.key in heirs:
+            # a target group put beside others for a while, so that targets become healthy of which none comes
+            yield step.key, f"it only makes ready for {heirs[step.key].address}, which waits"
         elif weigh(step) in ("replace", "delete") and step.key in heirs:
             # what takes something away may do so only to make way for what is withheld
             yield step.key, f"it may only make way for {heirs[step.key].address}, which waits"
