@@ -203,7 +203,13 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         _entry(plan, step, own)
         for step in steps
         # a target that leaves changes its group; one that makes way for a successor doesn't
-        if step.action == "update" or (step.action == "delete" and step.part_of is None)
+        if step.action == "update"
+        or (
+            step.action == "delete"
+            and step.part_of is None
+            and step.observed
+            and not step.observed.state.service
+        )
     }
     balancers = sum(
         step.address.kind == "load_balancer"

@@ -47,11 +47,11 @@ def test_a_load_balancer_that_goes(hand: Hand) -> None:
     hand.make(demo())
     protect(hand, PUBLIC)
     without = edited(demo(), "load_balancers", None)
-    (line,) = refused(hand, without)
+    (line,) = refused(hand, without, allow={"delete-load-balancer": 1})
     assert line == (
         f"{PUBLIC} ({hand[PUBLIC]}) has deletion protection; allow it once with --allow lift-protection=1"
     )
-    assert hand.world.converge(without, allow={"lift-protection": 1}).writes == {
+    assert hand.world.converge(without, allow={"lift-protection": 1, "delete-load-balancer": 1}).writes == {
         "modify_load_balancer_attributes": 1, "delete_load_balancer": 1,
     }  # fmt: skip
     both = ("modify_load_balancer_attributes", "delete_load_balancer")
@@ -130,7 +130,7 @@ def test_a_lifted_protection_may_be_in_the_way_for_a_while(hand: Hand, faults: F
     fewer = edited(edited(demo(), "load_balancers", None), "instances/web/count", 1)
     faults.refuse("delete_load_balancer", "OperationNotPermitted", times=2)
     faults.refuse("terminate_instances", "OperationNotPermitted", times=2)
-    hand.make(fewer, allow={"lift-protection": 2})
+    hand.make(fewer, allow={"lift-protection": 2, "delete-load-balancer": 1})
     assert faults.made["delete_load_balancer"] == faults.made["terminate_instances"] == 3
 
 
