@@ -181,3 +181,19 @@ def test_sync_keeps_to_the_policy(hand: Hand) -> None:
     hand.make(spec, allow={"touch": 2})
     hand.ec2.create_tags(Resources=[hand["security_group.web"]], Tags=[{"Key": "service", "Value": "other"}])
     assert not hand.world.sync(spec).selection.withheld
+
+
+@pytest.mark.parametrize(
+    ("operation", "gone"),
+    [("terminate_instances", "instances/web/count"), ("delete_load_balancer", "load_balancers")],
+)
+def test_what_is_unlocked_and_not_deleted_is_told(
+    hand: Hand, faults: Faults, operation: str, gone: str
+) -> None:
+    hand.make(demo())
+    protect(hand, PUBLIC, WEB_2)
+    faults.refuse(operation, "UnauthorizedOperation")
+    wish = edited(demo(), gone, 1 if gone.startswith("instances") else None)
+    (line,) = hand.world.apply(wish, allow={"lift-protection": 1, "delete-load-balancer": 1}).failures
+    assert "UnauthorizedOperation" in line
+    assert "protection is off now: run again, or switch it on by hand" in line
