@@ -112,8 +112,8 @@ class _Application:
         elapsed = self.run.aws.now() - started
         try:
             self._end(Outcome(step, "done"), elapsed, task.result())
-        except InterruptedRun:
-            self._end(Outcome(step, "interrupted"), elapsed, "interrupted")
+        except InterruptedRun as error:
+            self._end(Outcome(step, "interrupted"), elapsed, str(error))
         except ReconcileError as error:
             self._end(Outcome(step, "failed", error=error), elapsed, str(error))
         return step.key

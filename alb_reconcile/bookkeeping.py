@@ -34,8 +34,10 @@ async def keep_books(aws: Aws, stack: str, desired: Mapping[Address, Desired], d
         if wish is not None and item.tags.get(tags.SPEC) != tags.spec_tag(wish):
             wanted[item.id] = {tags.SPEC: tags.spec_tag(wish)}
     applied = tags.applied_tag(desired)
-    for item in find_anchors(own):
-        if item.tags.get(tags.APPLIED) != applied:
+    anchors = {item.id for item in find_anchors(own)}
+    for item in own:
+        said = item.tags.get(tags.APPLIED)
+        if said == tags.DESTROYING or (item.id in anchors and said != applied):
             wanted.setdefault(item.id, {})[tags.APPLIED] = applied
     await asyncio.gather(*_calls(aws, wanted))
 

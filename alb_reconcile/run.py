@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,16 @@ LIFTED: Final[Mapping[str, float]] = {"OperationNotPermitted": 60.0}
 
 _TOGETHER: Final = 0.03
 """Seconds before the first look, so that those who begin to wait at the same time share it."""
+
+
+@contextmanager
+def telling(text: str) -> Iterator[None]:
+    """Whatever goes wrong within is told with something that one has to know then."""
+    try:
+        yield
+    except ReconcileError as error:
+        error.args = (f"{error}; {text}",)
+        raise
 
 
 class WaitError(ReconcileError):

@@ -15,7 +15,7 @@ from alb_reconcile.discover import Discovery
 from alb_reconcile.errors import ReconcileError, RefusedError
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.plan.causes import find_causes, is_applied
+from alb_reconcile.plan.causes import find_causes, is_applied, is_ending
 from alb_reconcile.plan.limits import check_damage, find_protected
 from alb_reconcile.plan.planner import Options
 from alb_reconcile.plan.selection import Selection, select
@@ -51,6 +51,8 @@ class Survey:
     discovery: Discovery
     selection: Selection
     is_applied: bool
+    is_ending: bool = False
+    """Whether a destroy of it was begun."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,9 +113,11 @@ async def correct(
     if not chosen.steps:
         return Ending(chosen, notes=seen.notes)
     run = Run(aws, target.stack)
-    outcomes = await apply_plan(replace(chosen.plan, steps=chosen.steps), run, note)
+    # what is made anew mustn't say of a spec that isn't applied that it is
+    said = chosen.plan.applied if seen.is_applied else ""
+    outcomes = await apply_plan(replace(chosen.plan, steps=chosen.steps, applied=said), run, note)
     if any(item.how != "done" for item in outcomes):
-        return Ending(chosen, chosen, outcomes)
+        return Ending(chosen, chosen, outcomes, error=aws.halted)  # a lost lease, say
     try:
         return await _conclude(run, target, ways, seen, outcomes)
     except ReconcileError as error:  # what was done is to be told, whatever came after it
@@ -143,8 +147,10 @@ async def _keep_books(
     aws: Aws, target: Target, ways: Ways, found: Survey, *, was_applied: bool = False
 ) -> None:
     """Write down that the spec is applied, where it is: now, or before what carried the word was taken away."""
-    waits = found.selection.withheld or found.selection.ignored
-    if (ways.apply_changes and not waits) or was_applied:
+    selection = found.selection
+    waits = selection.withheld.keys() | selection.ignored
+    moved = any(selection.causes.get(key) == "spec" for key in waits)
+    if (ways.apply_changes and not waits and not found.is_ending) or (was_applied and not moved):
         await keep_books(aws, target.stack, target.desired, found.discovery)
 
 
@@ -152,7 +158,12 @@ async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = No
     discovery, plan = await look(aws, load_kinds(), target, Options(check=False), shared)
     causes = find_causes(plan, target.desired, discovery)
     known = is_applied(target.stack, target.desired, discovery)
+    ending = is_ending(target.stack, discovery)
     barred = {key: _by_hand(text) for key, text in find_protected(plan, target.policy).items()}
+    if ending:
+        barred = dict.fromkeys(
+            (step.key for step in plan.steps), "its destroy was begun: finish that, or run apply"
+        )
 
     def sort_out(barred: Mapping[str, str]) -> Selection:
         return select(
@@ -167,7 +178,7 @@ async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = No
         check_damage(plan, selection.steps, target.policy, {}, ways.now())
     except RefusedError as error:
         selection = selection.keep(set(), _by_hand(str(error)))
-    return Survey(discovery, selection, known)
+    return Survey(discovery, selection, known, ending)
 
 
 def _by_hand(text: str) -> str:
@@ -215,6 +226,8 @@ def _unawaited(seen: Survey, rest: Selection, outcomes: tuple[Outcome, ...]) -> 
     ill = {
         item.id
         for item in seen.discovery.resources
-        if isinstance(item.state, Registration) and item.status != "healthy" and item.address not in touched
+        if isinstance(item.state, Registration)
+        and item.status in ("unhealthy", "unavailable")
+        and item.address not in touched
     }
     return ill | {step.id for step in rest.left if step.id and step.action in ("delete", "replace")}

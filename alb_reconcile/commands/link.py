@@ -32,10 +32,9 @@ class Link:
 
 def open_link(args: argparse.Namespace, region: str) -> Link:
     """Raises UsageError for options that contradict each other, SandboxError, UnreachableError."""
+    refuse_contradictions(args)
     endpoint, speed = args.endpoint_url, 1.0
     if args.sandbox:
-        if args.profile or args.endpoint_url:
-            raise UsageError("--sandbox is a place of its own: leave --profile and --endpoint-url out")
         found, fresh = local.start()
         endpoint, speed = found.endpoint_url, found.speed
         if fresh:
@@ -49,6 +48,12 @@ def open_link(args: argparse.Namespace, region: str) -> Link:
     )
     transport.prepare()
     return Link(transport, speed, _caller() if args.verbose > 1 else None)
+
+
+def refuse_contradictions(args: argparse.Namespace) -> None:
+    """Raises UsageError for options that contradict each other."""
+    if args.sandbox and (args.profile or args.endpoint_url):
+        raise UsageError("--sandbox is a place of its own: leave --profile and --endpoint-url out")
 
 
 def _caller() -> Callable[[str], None]:

@@ -53,28 +53,39 @@ def plan(args: argparse.Namespace) -> ExitCode:
     """Show what would be done."""
     if args.out and len(args.specs) > 1:
         raise UsageError("--out takes one plan: name one SPEC")
-    pending = False
+    pending, refused = False, False
     for stack in load_stacks(args):
         target = target_of(stack, destroy=args.destroy)
-        made = with_aws(args, target.region, lambda aws, target=target: _plan(aws, target, args))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+        made, refusal = with_aws(args, target.region, lambda aws, target=target: _plan(aws, target, args))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
         pending = pending or not made.is_empty
         emit(
             made.to_json()
             if args.format == "json"
             else render_plan(made, Style.detect(no_color=args.no_color))
         )
+        if refusal is not None:
+            complain(str(refusal))
+            refused = True
+            continue
         if args.out:
             _save(args.out, made)
         closed = describe_closure(target.policy, datetime.now(UTC))
         if closed and not made.is_empty and ANY_TIME not in args.allow:
             complain(f"Note: {closed}")
+    if refused:
+        return ExitCode.REFUSED
     return ExitCode.CHANGES if pending and args.detailed_exitcode else ExitCode.OK
 
 
-async def _plan(aws: Aws, target: Target, args: argparse.Namespace) -> Plan:
+async def _plan(aws: Aws, target: Target, args: argparse.Namespace) -> tuple[Plan, RefusedError | None]:
+    """The plan, and why it would be refused."""
     allow = {**args.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
-    _, made = await look(aws, load_kinds(), target, Options(allow=allow, check=not args.destroy))
-    return made
+    try:
+        _, made = await look(aws, load_kinds(), target, Options(allow=allow, check=not args.destroy))
+    except RefusedError as error:  # what is refused without a plan is refused again
+        _, made = await look(aws, load_kinds(), target, Options(check=False))
+        return made, error
+    return made, None
 
 
 def apply(args: argparse.Namespace) -> ExitCode:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alb_reconcile.commands.fleet import Broken, Fleet, find_specs, load_fleet
+from alb_reconcile.commands.link import refuse_contradictions
 from alb_reconcile.commands.recording import settings_of
 from alb_reconcile.commands.rounds import Report, Rounds
 from alb_reconcile.commands.session import load_further_policy
@@ -20,6 +21,7 @@ from alb_reconcile.record.log import configure_logs, tell
 from alb_reconcile.render.console import complain, emit
 from alb_reconcile.render.style import Style
 from alb_reconcile.render.sync import sync_json, sync_text
+from alb_reconcile.spec.stack import check_region
 
 if TYPE_CHECKING:
     import argparse
@@ -33,6 +35,8 @@ def sync(args: argparse.Namespace) -> ExitCode:
     settings = settings_of(args)
     find_specs(args.places)  # a mistake in the command line, or in the policy, is told at once
     load_further_policy(args)
+    check_region(args.region)
+    refuse_contradictions(args)
     configure_logs(
         complain,
         terminal=sys.stderr.isatty(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -11,7 +12,7 @@ from alb_reconcile import tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.kind import Desired, Facts, Kind, Observed
 from alb_reconcile.launch import NOT_YET_KNOWN, launch_once, token_stem
-from alb_reconcile.run import LIFTED, NOT_YET, WaitError
+from alb_reconcile.run import LIFTED, NOT_YET, WaitError, telling
 from alb_reconcile.values import Ref, digest
 
 if TYPE_CHECKING:
@@ -273,13 +274,15 @@ class Instance(Kind):
                     InstanceId=observed.id,
                     DisableApiTermination={"Value": False},
                 )
-            await run.gone(
-                "ec2",
-                "terminate_instances",
-                retry=LIFTED if lift else None,
-                missing=("InvalidInstanceID.NotFound",),
-                InstanceIds=[observed.id],
-            )
+            off = "its termination protection is off now: run again, or switch it on by hand"
+            with telling(off) if lift else nullcontext():
+                await run.gone(
+                    "ec2",
+                    "terminate_instances",
+                    retry=LIFTED if lift else None,
+                    missing=("InvalidInstanceID.NotFound",),
+                    InstanceIds=[observed.id],
+                )
         await _wait_for(run, observed.id, "terminated")
 
 

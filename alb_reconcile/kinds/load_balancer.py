@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -11,7 +12,7 @@ from alb_reconcile import elb, tags
 from alb_reconcile.errors import AwsError
 from alb_reconcile.interfaces import is_load_balancers
 from alb_reconcile.kind import Desired, Kind, Observed, bind
-from alb_reconcile.run import LIFTED, NOT_YET, WaitError
+from alb_reconcile.run import LIFTED, NOT_YET, WaitError, telling
 from alb_reconcile.values import Ref
 
 if TYPE_CHECKING:
@@ -132,10 +133,12 @@ class LoadBalancer(Kind):
                 "elbv2", "modify_load_balancer_attributes", missing=("LoadBalancerNotFound",),
                 LoadBalancerArn=observed.id, Attributes=off,
             )  # fmt: skip
-        await run.gone(
-            "elbv2", "delete_load_balancer", retry=LIFTED if lift else None, missing=("LoadBalancerNotFound",),
-            LoadBalancerArn=observed.id,
-        )  # fmt: skip
+        unlocked = "its deletion protection is off now: run again, or switch it on by hand"
+        with telling(unlocked) if lift else nullcontext():
+            await run.gone(
+                "elbv2", "delete_load_balancer", retry=LIFTED if lift else None, missing=("LoadBalancerNotFound",),
+                LoadBalancerArn=observed.id,
+            )  # fmt: skip
         await cls._wait_for_interfaces(run, observed.id)
 
     @staticmethod

@@ -28,7 +28,15 @@ class Assignment(argparse.Action):
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})
 
 
-COUNTED: Final = ("delete", "replace", "replace-load-balancer", "touch", "never-delete", "lift-protection")
+COUNTED: Final = (
+    "delete",
+    "replace",
+    "delete-load-balancer",
+    "replace-load-balancer",
+    "touch",
+    "never-delete",
+    "lift-protection",
+)
 """What `--allow` takes a number of; `any-time` stands alone."""
 
 

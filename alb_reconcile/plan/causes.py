@@ -52,6 +52,14 @@ def is_applied(stack: str, desired: Mapping[Address, Desired], discovery: Discov
     return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
 
 
+def is_ending(stack: str, discovery: Discovery) -> bool:
+    """Whether a destroy of the stack was begun."""
+    return any(
+        item.owner == stack and not item.is_gone and item.tags.get(tags.APPLIED) == tags.DESTROYING
+        for item in discovery.resources
+    )
+
+
 class _Judge:
     def __init__(self, plan: Plan, desired: Mapping[Address, Desired], discovery: Discovery) -> None:
         self.plan, self.desired = plan, desired
@@ -64,8 +72,7 @@ class _Judge:
         for item in self.live.values():
             if plan.ids.get(item.address, item.id) == item.id:
                 self.by_address.setdefault(item.address, item)
-        said = [item.tags.get(tags.APPLIED, "") for item in self.live.values()]
-        self.is_over = not self.live or tags.DESTROYING in said
+        self.is_over = not self.live or is_ending(plan.stack, discovery)
         self.applied = {item.tags.get(tags.APPLIED, "") for item in find_anchors(self.live.values())}
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}

@@ -30,6 +30,17 @@ class _Waiting(NamedTuple):
     heirs: Mapping[str, Step]
 
 
+def _adds(step: Step) -> bool:
+    """Whether an update brings something that isn't there, and doesn't only take strangers away."""
+    if step.action != "update" or step.notes.get("late"):
+        return False
+    return any(
+        not set(change.after).issubset(change.before or ()) if isinstance(change.after, tuple) else True
+        for change in step.changes
+        if not change.path.startswith("tags.")
+    )
+
+
 class Web:
     """A plan's steps, and how they hang together."""
 
@@ -79,11 +90,15 @@ class Web:
         if waiting.going.intersection(arn for arn, _ in step.notes.get("priorities", ())):
             return "it would move a rule that is left to a person"
         # what takes something away, or puts a group beside others, may do so only for the sake of what is withheld
-        if step.key in waiting.heirs and (weigh(step) in ("delete", "replace") or step.notes.get("attach")):
+        if step.key in waiting.heirs and (weigh(step) in ("delete", "replace") or self._only_for(step, out)):
             return f"it may only make way for {waiting.heirs[step.key].address}, which waits"
         if step.action == "create":
             return self._why_not_made(step, waiting)
         return self._keeps_a_subnet(step, out)
+
+    def _only_for(self, step: Step, out: Collection[str]) -> bool:
+        """Whether it puts a group beside others for those alone who wait."""
+        return bool(step.notes.get("attach")) and all(key in out for key in self._users[step.key])
 
     def _why_not_made(self, step: Step, waiting: _Waiting) -> str:
         """Nothing is made for consumers that all wait, and no instance beside others of a version that goes."""
@@ -98,11 +113,16 @@ class Web:
 
         Mere order counts where the other one isn't there yet, or where the spec has more to move first.
         """
+        earlier = self._steps[key]
         if key not in step.order:
             return True
-        if step.notes.get("late"):
-            return self._causes.get(step.key) == "spec"
-        return self._steps[key].action in ("create", "replace")
+        if step.notes.get(
+            "late"
+        ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
+            return step.address.kind == "load_balancer" or self._causes.get(step.key) == "spec"
+        if step.action == "create" and step.address.kind == "instance" and _adds(earlier):
+            return True  # its user data runs once, and needs the way out
+        return earlier.action in ("create", "replace")
 
     def _keeps_a_subnet(self, step: Step, out: Collection[str]) -> str:
         """A route table lets a subnet go only if the one that takes it does."""

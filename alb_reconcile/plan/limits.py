@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,13 +13,14 @@ from alb_reconcile.kind import Observed
 from alb_reconcile.plan.model import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from alb_reconcile.plan.model import Plan
     from alb_reconcile.policy import Policy
 
 _SMALL_STACK: Final = 5
+_MOST_NAMES: Final = 10
 ANY_TIME: Final = "any-time"
 """The word in `allow` with which a policy's windows don't count."""
 
@@ -65,7 +67,8 @@ def check_damage(
     if not steps:
         return
     damage = _measure(plan, steps)
-    problems = [*_excess(damage, policy, allow), *_closed(policy, allow, now)]
+    excess = list(_excess(damage, policy, allow))
+    problems = [*excess, *(_victims_named(damage) if excess else ()), *_closed(policy, allow, now)]
     if problems:
         raise RefusedError("\n".join(problems))
 
@@ -166,10 +169,14 @@ class _Damage:
     """What steps do to the stack's `total` resources with tags; a replaced one doesn't count as deleted."""
 
     balancers: int
+    """Load balancers that are replaced, as `entrances` are those that are deleted."""
+    entrances: int
     deleted: int
     replaced: int
     touched: int
     total: int
+    names: Mapping[str, tuple[str, ...]]
+    """The addresses of what is deleted, and of what is replaced."""
 
 
 def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
@@ -192,21 +199,50 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
             and victim.found.id not in goes_anew
         )
     }
-    updated = {_entry(plan, step, own) for step in steps if step.action == "update"}
+    updated = {
+        _entry(plan, step, own)
+        for step in steps
+        # a target that leaves changes its group; one that makes way for a successor doesn't
+        if step.action == "update"
+        or (
+            step.action == "delete"
+            and step.part_of is None
+            and step.observed
+            and not step.observed.state.service
+        )
+    }
     balancers = sum(
         step.address.kind == "load_balancer"
         and (step.action == "replace" or (bool(step.notes.get("takeover")) and step.part_of is None))
         for step in steps
     )
     touched = own.intersection(replaced | deleted | updated)
-    return _Damage(balancers, len(deleted), len(replaced), len(touched), len(own))
+    goes = {item.id: str(item.address) for item in plan.live if item.id in deleted | replaced}
+    # one that others take over from counts as replaced
+    taken = {step.id for step in steps if step.notes.get("takeover")}
+    entrances = sum(goes[key].startswith("load_balancer.") for key in deleted - taken if key in goes)
+    names = {
+        word: tuple(sorted(goes[key] for key in keys if key in goes))
+        for word, keys in (("deleted", deleted), ("replaced", replaced))
+    }
+    return _Damage(balancers, entrances, len(deleted), len(replaced), len(touched), len(own), names)
+
+
+def _victims_named(damage: _Damage) -> Iterator[str]:
+    for word, names in damage.names.items():
+        if names:
+            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            yield f"it would be {word}: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
-    """The id of what an update touches: of a member without tags, such as a group's rules, the entry that carries it."""
-    if step.id in own or step.desired is None or step.desired.carrier is None:
+    """The id of what a step touches: of a member without tags, such as a group's rules, the entry that carries it."""
+    if step.id in own:
         return step.id
-    return plan.ids.get(step.desired.carrier)
+    if step.desired is not None and step.desired.carrier is not None:
+        return plan.ids.get(step.desired.carrier)
+    state = step.observed.state if step.observed else None
+    return str(getattr(state, state.parent)) if state is not None and state.parent else step.id
 
 
 def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
@@ -215,6 +251,11 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
         yield (
             f"{damage.balancers} load balancer{'s' if damage.balancers > 1 else ''} would be replaced, with another DNS name and a gap until clients follow it; "
             f"allow it with --allow replace-load-balancer={damage.balancers}"
+        )
+    if damage.entrances > allow.get("delete-load-balancer", 0):
+        yield (
+            f"{damage.entrances} load balancer{'s' if damage.entrances > 1 else ''} would be deleted, and the DNS name with it; "
+            f"allow it with --allow delete-load-balancer={damage.entrances}"
         )
     counts = {"delete": damage.deleted, "replace": damage.replaced}
     exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]

@@ -40,7 +40,13 @@ def _after_what_is_named(draft: Draft) -> None:
                 ):  # a listener may have to wait for its rules
                     # what is only changed is there already; but nobody registers an instance that doesn't run
                     there = maker is not None and draft.steps[maker].action == "update"
-                    draft.after(key, maker, order=there and address.kind != "instance")
+                    draft.after(key, maker, order=there and not _stops(draft.steps[str(maker)]))
+
+
+def _stops(step: Step) -> bool:
+    """Whether an update of an instance stops or starts it."""
+    paths = {change.path for change in step.changes}
+    return step.address.kind == "instance" and not paths.isdisjoint(("state", "instance_type"))
 
 
 def _after_whoever_names_it(draft: Draft) -> None:

@@ -107,8 +107,7 @@ def parse_stack(
     data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None
 ) -> Stack:
     """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
-    if region and not re.fullmatch(schema.resolved("stack")["properties"]["region"]["pattern"], region):
-        raise UsageError(f"--region wants a region such as us-east-1, not {shorten(region)}")
+    check_region(region)
     try:
         root, problems = parse(data)
     except DocumentError as error:
@@ -139,6 +138,12 @@ def parse_stack(
         sync=correction_of(outline.data.get("sync", {})),
         lease=outline.data.get("lease", "").rstrip("/"),
     )
+
+
+def check_region(region: str | None) -> None:
+    """Raises UsageError for a --region that can't be one."""
+    if region and not re.fullmatch(schema.resolved("stack")["properties"]["region"]["pattern"], region):
+        raise UsageError(f"--region wants a region such as us-east-1, not {shorten(region)}")
 
 
 def _one_a_place(problems: list[Problem]) -> list[Problem]:

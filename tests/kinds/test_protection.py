@@ -47,11 +47,11 @@ def test_a_load_balancer_that_goes(hand: Hand) -> None:
     hand.make(demo())
     protect(hand, PUBLIC)
     without = edited(demo(), "load_balancers", None)
-    (line,) = refused(hand, without)
+    (line,) = refused(hand, without, allow={"delete-load-balancer": 1})
     assert line == (
         f"{PUBLIC} ({hand[PUBLIC]}) has deletion protection; allow it once with --allow lift-protection=1"
     )
-    assert hand.world.converge(without, allow={"lift-protection": 1}).writes == {
+    assert hand.world.converge(without, allow={"lift-protection": 1, "delete-load-balancer": 1}).writes == {
         "modify_load_balancer_attributes": 1, "delete_load_balancer": 1,
     }  # fmt: skip
     both = ("modify_load_balancer_attributes", "delete_load_balancer")
@@ -130,7 +130,7 @@ def test_a_lifted_protection_may_be_in_the_way_for_a_while(hand: Hand, faults: F
     fewer = edited(edited(demo(), "load_balancers", None), "instances/web/count", 1)
     faults.refuse("delete_load_balancer", "OperationNotPermitted", times=2)
     faults.refuse("terminate_instances", "OperationNotPermitted", times=2)
-    hand.make(fewer, allow={"lift-protection": 2})
+    hand.make(fewer, allow={"lift-protection": 2, "delete-load-balancer": 1})
     assert faults.made["delete_load_balancer"] == faults.made["terminate_instances"] == 3
 
 
@@ -181,3 +181,19 @@ def test_sync_keeps_to_the_policy(hand: Hand) -> None:
     hand.make(spec, allow={"touch": 2})
     hand.ec2.create_tags(Resources=[hand["security_group.web"]], Tags=[{"Key": "service", "Value": "other"}])
     assert not hand.world.sync(spec).selection.withheld
+
+
+@pytest.mark.parametrize(
+    ("operation", "gone"),
+    [("terminate_instances", "instances/web/count"), ("delete_load_balancer", "load_balancers")],
+)
+def test_what_is_unlocked_and_not_deleted_is_told(
+    hand: Hand, faults: Faults, operation: str, gone: str
+) -> None:
+    hand.make(demo())
+    protect(hand, PUBLIC, WEB_2)
+    faults.refuse(operation, "UnauthorizedOperation")
+    wish = edited(demo(), gone, 1 if gone.startswith("instances") else None)
+    (line,) = hand.world.apply(wish, allow={"lift-protection": 1, "delete-load-balancer": 1}).failures
+    assert "UnauthorizedOperation" in line
+    assert "protection is off now: run again, or switch it on by hand" in line

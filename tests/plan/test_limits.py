@@ -44,7 +44,8 @@ def plan(
     account, wanted = Account(base(have)), base(have, want)
     for how, what in (then or {}).items():
         getattr(account, how)(what)
-    options = {"now": TUESDAY, **options}
+    # what becomes of an entrance has a limit of its own
+    options = {"now": TUESDAY, **options, "allow": {"delete-load-balancer": 1, **options.get("allow", {})}}
     desired = {} if options.get("destroy") else wanted.desired
     return make_plan(wanted.name, REGION, desired, account.discovery(), Options(**options))
 
@@ -169,7 +170,9 @@ def test_what_is_allowed_for_once_does_not_lower_a_limit() -> None:
 def test_everything_that_is_exceeded_is_told_at_once() -> None:
     policy = Policy(max_replacements=0, max_touched=0, calendars=NIGHTS.calendars)
     lines = refusal(want=TYPE, policy=policy).splitlines()
-    assert [line.partition("--allow ")[2] for line in lines] == ["replace=2", "touch=2", "any-time"]
+    words = [line.partition("--allow ")[2] for line in lines if "--allow" in line]
+    assert words == ["replace=2", "touch=2", "any-time"]
+    assert "it would be replaced: instance.web-1, instance.web-2" in lines
 
 
 def test_a_plan_without_steps_may_be_made_at_any_time() -> None:
@@ -226,9 +229,10 @@ def test_more_than_half_of_the_stack_in_part_of_a_plan() -> None:
     want = dict.fromkeys(("load_balancers", "instances", "target_groups", "security_groups"))
     made = plan(want=want, check=False)
     few = [step for step in made.steps if step.address.kind in ("load_balancer", "instance")]
-    check_damage(made, few, Policy(), {}, TUESDAY)
+    entrance = {"delete-load-balancer": 1}
+    check_damage(made, few, Policy(), entrance, TUESDAY)
     with pytest.raises(RefusedError, match="7 deletions and 0 replacements are more than half"):
-        check_damage(made, made.steps, Policy(), {}, TUESDAY)
+        check_damage(made, made.steps, Policy(), entrance, TUESDAY)
 
 
 def protected(policy: Policy | None = None, **case: Any) -> dict[str, str]:

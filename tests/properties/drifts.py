@@ -27,6 +27,11 @@ SORTS: tuple[Callable[[Scene], Iterator[Deed]], ...] = (
     network.vpc_attributes, network.subnet_attributes, network.deletions, network.detachments, network.associations,
     network.routes, network.permissions, network.changed_tags, network.removed_tags,
 )  # fmt: skip
+REFUSALS = (
+    "NotFound", "DependencyViolation", "OperationNotPermitted", "IncorrectInstanceState", "Duplicate", "Conflict", "InUse",
+    "InvalidTarget", "belong to different networks",
+)  # fmt: skip
+"""What AWS says where something can't be done, or any more."""
 AGES = (0, 30, 1200)
 """Seconds between what is done and the run: things may still be on their way, or gone for long."""
 CORRECT_ALL = {"sync": {"correct": ["create", "update", "replace", "delete"]}}
@@ -91,7 +96,11 @@ class Stage:
                 continue
             try:
                 deed.act()
-            except (AwsError, IndexError):  # AWS refuses it, or something before it has taken its object away
+            except IndexError:  # what it is about was taken away by something before it
+                continue
+            except AwsError as error:
+                if not any(text in f"{error.code} {error.message}" for text in REFUSALS):
+                    raise  # what was meant can't be done like this at all
                 continue
             done.append(deed)
         self.scene.account.clock.advance(drift.age)

@@ -49,3 +49,13 @@ def test_what_becomes_possible_during_a_run_is_left_to_the_next_one() -> None:
     with scene("wide") as made:
         stage = Stage(made)
         assert not (problem := judge(stage, Drift("wide", stage.named(*deeds), 0)).problem), problem
+
+
+def test_nothing_is_made_ready_for_what_waits() -> None:
+    """Found: a target group was put into a rule for a while, so that an instance would be checked that waits for a person."""
+    deeds = (
+        "target_group.stable deleted", "instance.stable-2 tag alb-reconcile:user-data removed", "target_group.canary deleted",
+    )  # fmt: skip
+    with scene("secure") as made:
+        stage = Stage(made)
+        assert not (problem := judge(stage, Drift("secure", stage.named(*deeds), 30)).problem), problem

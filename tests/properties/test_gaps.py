@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SSH = {"protocol": "tcp", "port": 22, "cidr_block": "10.9.0.0/16"}
-ALLOW = {"delete": 99, "replace": 99, "replace-load-balancer": 2}
+ALLOW = {"delete": 99, "replace": 99, "replace-load-balancer": 2, "delete-load-balancer": 2}
 
 
 def web(port: int = 80) -> dict[str, Any]:
@@ -253,7 +253,7 @@ def test_a_load_balancer_goes_when_its_successor_serves(name: str) -> None:
         empty = world.strict.inventory()
         world.converge(before)
         with pytest.raises(RefusedError, match="replace-load-balancer=1"):
-            world.plan(after, allow={**ALLOW, "replace-load-balancer": 0})
+            world.plan(after, allow={**ALLOW, "replace-load-balancer": 0, "delete-load-balancer": 0})
         (old,) = world.account.elb.load_balancers
         world.watch_balancers()
         world.converge(after, allow=ALLOW)

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile import tags
+from alb_reconcile.converge import Target
+from alb_reconcile.errors import LeaseLostError
+from alb_reconcile.sync import Ways, correct, survey
+from tests.harness import REGION, load
 from tests.kinds.hand import LINUX_2, Faults, Hand
 from tests.sync.words import done, left, writes
 
 if TYPE_CHECKING:
+    from alb_reconcile.apply import Event
+    from alb_reconcile.aws import Aws
+    from alb_reconcile.sync import Ending
     from tests.harness import Spec
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -244,3 +251,118 @@ def test_more_members_arent_made_of_a_version_that_waits(hand: Hand, spec: Spec)
     spec["instances"]["web"] |= {"image_id": LINUX_2, "count": 3}
     hand.world.sync(spec, apply_changes=True)
     assert "run_instances" not in writes(hand)
+
+
+def test_what_is_made_anew_doesnt_say_that_an_unapplied_spec_is_applied(hand: Hand, spec: Spec) -> None:
+    """Else the next rounds would apply it, thing by thing."""
+    spec["security_groups"]["spare"] = {"description": "spare"}
+    hand.make(spec)
+    hand.ec2.delete_security_group(GroupId=hand["security_group.spare"])
+    spec["instances"]["web"]["count"] = 3
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {
+        "fixed_response": {"status_code": 503}
+    }
+    assert done(hand.world.sync(spec)) == {"security_group.spare": "drift"}
+    for _ in range(2):
+        hand.world.sync(spec)
+        assert writes(hand) == []
+
+
+def test_a_half_finished_apply_isnt_written_down_as_applied(hand: Hand, spec: Spec) -> None:
+    spec["security_groups"]["spare"] = {"description": "spare"}
+    spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {
+        "fixed_response": {"status_code": 503}
+    }
+    faults = Faults(hand.world)
+    for name in ("modify_target_group", "modify_listener"):
+        faults.refuse(name, "UnauthorizedOperation", times=20)
+    assert hand.world.apply(spec).failures
+    faults.refusals.clear()
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    hand.world.sync(spec)
+    assert set(left(hand.world.sync(spec)).values()) == {"spec"}
+
+
+def test_what_waits_of_a_changed_spec_stays_the_specs(hand: Hand, spec: Spec) -> None:
+    new = copy.deepcopy(spec)
+    new["security_groups"]["spare"] = {"description": "spare"}
+    new["instances"]["web"]["image_id"] = LINUX_2
+    hand.world.sync(new, apply_changes=True)
+    hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
+    hand.world.sync(new)
+    assert set(left(hand.world.sync(new)).values()) == {"spec"}
+
+
+def test_a_begun_destroy_isnt_undone_by_apply_changes(hand: Hand, spec: Spec) -> None:
+    """`apply` undoes it, where somebody looks."""
+    faults = Faults(hand.world)
+    faults.refuse("delete_security_group", "UnauthorizedOperation", times=20)
+    assert hand.world.apply(spec, destroy=True).failures
+    faults.refusals.clear()
+    ending = hand.world.sync(spec, apply_changes=True)
+    assert writes(hand) == []
+    assert set(ending.selection.withheld.values()) == {"its destroy was begun: finish that, or run apply"}
+    hand.world.converge(spec)
+    hand.elb.delete_listener(ListenerArn=hand.make(spec) and hand["listener.public/http"])
+    assert "listener.public/http" in done(hand.world.sync(spec))
+
+
+def test_a_zone_isnt_taken_from_a_target_that_waits(hand: Hand, spec: Spec) -> None:
+    subnet = hand.ec2.create_subnet(
+        VpcId=hand["vpc.main"], CidrBlock="10.0.7.0/24", AvailabilityZone="us-east-1c"
+    )["Subnet"]["SubnetId"]
+    hand.elb.set_subnets(
+        LoadBalancerArn=hand["load_balancer.public"],
+        Subnets=[hand["subnet.public-a"], hand["subnet.public-b"], subnet],
+    )
+    hand.elb.register_targets(
+        TargetGroupArn=hand["target_group.web"], Targets=[{"Id": hand.stranger_in(subnet), "Port": 80}]
+    )
+    hand.wait(300)
+    hand.world.sync(spec)
+    assert "set_subnets" not in writes(hand)
+
+
+def test_a_tag_that_waits_doesnt_keep_a_target_out(hand: Hand, spec: Spec) -> None:
+    hand.elb.deregister_targets(
+        TargetGroupArn=hand["target_group.web"], Targets=[{"Id": hand["instance.web-1"], "Port": 80}]
+    )
+    hand.wait(600)
+    spec["instances"]["web"]["tags"] = {"team": "new"}
+    assert done(hand.world.sync(spec)) == {"registration.web/web-1:80": "drift"}
+
+
+def test_no_instance_is_made_where_its_route_is_missing(hand: Hand, spec: Spec) -> None:
+    """Its user data runs once."""
+    hand.ec2.delete_route(RouteTableId=hand["route_table.public"], DestinationCidrBlock="0.0.0.0/0")
+    hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(600)
+    hand.world.sync({**spec, "sync": {"report": ["route_table"]}})
+    assert "run_instances" not in writes(hand)
+
+
+def test_a_lost_lease_is_told(hand: Hand, spec: Spec) -> None:
+    """It isn't taken for an interruption, which nobody hears of."""
+    for name in ("vpc.main", "subnet.public-a"):
+        hand.changed_tags("ec2", hand[name], {"Name": "other"})
+    stack = load(spec)
+    target = Target(stack.name, REGION, stack.desired)
+
+    async def main(aws: Aws) -> Ending:
+        def lose(event: Event) -> None:
+            if event.what == "started":
+                aws.halt(LeaseLostError("taken", to_another=True))
+
+        return await correct(aws, target, Ways(), await survey(aws, target, Ways()), lose)
+
+    assert isinstance(hand.world._run(main).error, LeaseLostError)
+
+
+def test_targets_that_nobody_had_checked_are_waited_for(hand: Hand, spec: Spec) -> None:
+    """Without a listener they are unused, which says nothing of their health."""
+    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+    hand.wait(60)
+    for name in ("instance.web-1", "instance.web-2"):
+        hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand[name])
+    assert hand.world.sync(spec).problems
