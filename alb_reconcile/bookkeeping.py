@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile import tags
+from alb_reconcile.errors import AwsError
 from alb_reconcile.kind import is_anchor
 
 if TYPE_CHECKING:
@@ -67,21 +68,30 @@ def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     return found or [item for item in own if item.state.kind in ("instance", "load_balancer")]
 
 
-def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[object]]:
-    alike: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[None]]:
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for resource, found in wanted.items():
         for tag in found.items():
-            alike[(tag,)].append(resource)
+            alike[tag].append(resource)
     calls = []
-    for (tag,), resources in alike.items():
-        written = tags.to_list(dict([tag]))
+    for tag, resources in alike.items():
         simple = [item for item in resources if not item.startswith("arn:")]
-        for start in range(0, len(simple), _MOST):
-            part = simple[start : start + _MOST]
-            calls.append(aws.call("ec2", "create_tags", Resources=part, Tags=written))
-        calls += [
-            aws.call("elbv2", "add_tags", ResourceArns=[arn], Tags=written)
-            for arn in resources
-            if arn.startswith("arn:")
-        ]
+        parts = [simple[start : start + _MOST] for start in range(0, len(simple), _MOST)]
+        parts += [[arn] for arn in resources if arn.startswith("arn:")]
+        calls += [_tag(aws, part, dict([tag])) for part in parts]
     return [asyncio.ensure_future(call) for call in calls]
+
+
+async def _tag(aws: Aws, resources: list[str], wanted: Mapping[str, str]) -> None:
+    """Tag those of the resources that are there: a read that lags shows what is gone."""
+    written = tags.to_list(wanted)
+    try:
+        if resources[0].startswith("arn:"):
+            await aws.call("elbv2", "add_tags", ResourceArns=resources, Tags=written)
+        else:
+            await aws.call("ec2", "create_tags", Resources=resources, Tags=written)
+    except AwsError as error:
+        if "NotFound" not in error.code:
+            raise
+        if len(resources) > 1:  # a call fails whole when one of them is gone
+            await asyncio.gather(*(_tag(aws, [resource], wanted) for resource in resources))

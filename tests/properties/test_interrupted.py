@@ -15,4 +15,5 @@ def test_a_killed_run_is_finished_by_the_next(name: str, part: int) -> None:
     """One more run leads where an uninterrupted one does, wherever the first was killed; destroy then leaves nothing."""
     tried, resumed, wrong = failures_of(name, PARTS, part)
     assert not wrong, "\n\n".join(wrong)
-    assert resumed >= 0.6 * tried > 0, "the kills left something to do"
+    # what the last calls do (targets, what the tags say of the spec) needs no further step
+    assert resumed >= 0.5 * tried > 0, "the kills left something to do"

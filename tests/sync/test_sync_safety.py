@@ -366,3 +366,15 @@ def test_targets_that_nobody_had_checked_are_waited_for(hand: Hand, spec: Spec) 
     for name in ("instance.web-1", "instance.web-2"):
         hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand[name])
     assert hand.world.sync(spec).problems
+
+
+def test_books_are_kept_though_a_read_shows_what_is_gone(hand: Hand, spec: Spec) -> None:
+    """CreateTags fails whole when one of its resources isn't there any more."""
+    spec["security_groups"]["spare"] = {"description": "spare"}
+    hand.make(spec)
+    spec["target_groups"]["web"]["min_healthy"] = 1
+    faults = Faults(hand.world)
+    faults.refuse("create_tags", "InvalidGroup.NotFound", times=2)  # the whole, and the one that is gone
+    hand.make(spec)
+    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+    assert "listener.public/http" in done(hand.world.sync(spec))
