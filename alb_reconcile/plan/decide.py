@@ -93,6 +93,11 @@ def decide(
             if option.found and option.found.id in forced and not option.forces:
                 option.forces, option.reason = ("vpc",), forced[option.found.id]
         best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
+        if best is None and _rests(wish, result):
+            result.kept.append(
+                f"{address}: its instance is stopped, as it may be (state: any), and is registered when it runs"
+            )
+            continue
         if best is None:
             result.wishes[address] = Decision(wish, bind(wish.state, result.ids).settle(None, facts))
             continue
@@ -102,6 +107,16 @@ def decide(
     _choose_places(result)
     _collect_leavers(stack, desired, result)
     return result
+
+
+def _rests(wish: Desired, result: Decisions) -> bool:
+    """Whether a registration is wanted of an instance that doesn't run, and that nobody wants to run: AWS refuses it."""
+    if not isinstance(wish.state, Registration) or not isinstance(wish.state.target, Address):
+        return False
+    item = result.wishes.get(wish.state.target)
+    if item is None or item.found is None or item.forces or not isinstance(item.wish.state, Instance):
+        return False
+    return item.wish.state.state is None and item.found.status in ("stopped", "stopping")
 
 
 def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:

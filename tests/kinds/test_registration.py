@@ -136,3 +136,19 @@ def test_a_group_that_nothing_forwards_to_is_filled_without_waiting_for_health(h
     hand.make(spec)
     found = hand.elb.describe_target_health(TargetGroupArn=hand["target_group.spare"])
     assert {item["TargetHealth"]["State"] for item in found["TargetHealthDescriptions"]} == {"unused"}
+
+
+def test_an_instance_that_may_rest_is_registered_when_it_runs(hand: Hand) -> None:
+    """AWS refuses targets that don't run; its group is made anew without it, and the plan says so."""
+    spec = demo()
+    spec["instances"]["web"]["state"] = "any"
+    hand.make(spec)
+    hand.ec2.stop_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
+    hand.elb.delete_target_group(TargetGroupArn=hand["target_group.web"])
+    (note,) = hand.make(spec).plan.kept
+    assert note.startswith("registration.web/web-1:80: its instance is stopped, as it may be (state: any)")
+    hand.wait(120)
+    hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(120)
+    hand.repairs(("create", "registration.web/web-1:80", ()), register_targets=1)
