@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.spec.document import shorten
@@ -71,6 +72,8 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
                 f"{name_of_file} leaves the folder of the spec; put the file beside the spec or below it",
             )
         elif not file.is_file():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                file.stat()  # a loop of symlinks, from 3.13 on
             outline.error(
                 path,
                 f"there is no file {name_of_file} in {outline.folder}; correct the name (it is relative to the spec)",
@@ -83,8 +86,9 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
         else:
             file.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of symlinks, before 3.13
+        reason = "its name has a NUL character" if isinstance(error, ValueError) else str(error)
         outline.error(
-            path, f"can't be read: {getattr(error, 'strerror', None) or error}; give it a file that can"
+            path, f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can"
         )
 
 
