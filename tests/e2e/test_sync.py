@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,6 @@ import pytest
 from tests.e2e.tool import DEMO, read_until
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from tests.e2e.tool import Account, Tool
@@ -106,19 +107,31 @@ def test_what_names_no_spec_is_told(sandbox: Tool, place: str, said: str) -> Non
     assert said in ended.stdout + ended.stderr
 
 
+HOLDER = """
+import asyncio, sys
+from alb_reconcile.locks import StackLock
+lock = StackLock("123456789012", "us-east-1", "one", sys.argv[1])
+asyncio.run(lock.acquire("apply", 0, asyncio.sleep, print))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_a_stack_that_another_run_holds_is_left_to_it(sandbox: Tool, stacks: Path) -> None:
     """5 if there was nothing else; else it is only named."""
     del stacks
-    with sandbox.started("apply", "--yes", DEMO) as process:
-        read_until(process, "vpc.main created")
-        ended = sandbox.run("sync", DEMO, expect=5)
-        assert (
-            "demo  held\n    demo (account 123456789012, us-east-1) is held by alb-reconcile apply"
-            in ended.stdout
-        )
-        assert "1 in order, 1 held" in sandbox.run("sync", DEMO, "stacks/one.yaml").stdout
-        assert "Converged." in process.communicate(timeout=60)[0]
-    assert "in order" in sandbox.run("sync", DEMO).stdout
+    endpoint = f"http://127.0.0.1:{sandbox.state()['port']}"
+    command = [sys.executable, "-c", HOLDER, endpoint]
+    with subprocess.Popen(
+        command, env=sandbox.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        read_until(holder, "held")
+        ended = sandbox.run("sync", "stacks/one.yaml", expect=5)
+        told = "one  held\n    one (account 123456789012, us-east-1) is held by alb-reconcile apply (user "
+        assert told in ended.stdout
+        assert "1 in order, 1 held" in sandbox.run("sync", "stacks").stdout
+        holder.kill()
+    assert "in order" in sandbox.run("sync", "stacks/one.yaml").stdout
 
 
 def test_an_apply_waits_for_a_sync(sandbox: Tool, stacks: Path, account: Account) -> None:
