@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 exit codes:
-  0 success   1 failed, in part or whole   2 changes pending   3 invalid spec   4 refused
-  5 held by another run   64 usage   130 interrupted
+  0 success   1 failed, in part or whole   2 changes pending, or left to a person   3 invalid spec
+  4 refused   5 held by another run   64 usage   130 interrupted
 """
 
 

@@ -64,7 +64,7 @@ def test_a_waiter_gets_it_when_it_is_given_back(lab: Lab) -> None:
 
 
 def _who(runner: object) -> str:
-    return runner.lease._claim.render()  # type: ignore[attr-defined]
+    return runner.lease._claim.render()
 
 
 def test_it_is_renewed_for_as_long_as_it_is_held(lab: Lab) -> None:
@@ -99,7 +99,7 @@ def test_that_of_a_dead_run_is_taken_over_when_it_has_expired_and_not_before(lab
     async def main() -> float:
         dead, heir = lab.runner(), lab.runner()
         await dead.lease.acquire(0)
-        dead.lease._keeper.cancel()  # type: ignore[union-attr]  # as SIGKILL does
+        dead.lease._keeper.cancel()  # as SIGKILL does
         await heir.lease.acquire(3600)
         await heir.change()
         await heir.lease.release()
@@ -116,7 +116,7 @@ def test_one_that_was_frozen_changes_nothing_when_another_has_run(lab: Lab, stea
         frozen, heir = lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
         await frozen.change()
-        frozen.lease._keeper.cancel()  # type: ignore[union-attr]
+        frozen.lease._keeper.cancel()
         await asyncio.sleep(EXPIRY)
         if steady_misses:
             frozen.clocks.steady_off = -EXPIRY
@@ -142,7 +142,7 @@ def test_one_that_was_frozen_goes_on_where_nobody_else_has_run(lab: Lab) -> None
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        runner.lease._keeper.cancel()  # type: ignore[union-attr]
+        runner.lease._keeper.cancel()
         await asyncio.sleep(5 * EXPIRY)
         await runner.change()
         assert runner.changes == 1
@@ -382,7 +382,7 @@ def test_who_took_it_is_told_at_the_end_at_the_latest(lab: Lab) -> None:
     async def main() -> None:
         frozen, heir = lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
-        frozen.lease._keeper.cancel()  # type: ignore[union-attr]
+        frozen.lease._keeper.cancel()
         await asyncio.sleep(EXPIRY)
         await heir.lease.acquire(0)
         await heir.lease.release()

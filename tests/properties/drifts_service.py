@@ -24,15 +24,15 @@ def instance_states(scene: Scene) -> Iterator[Deed]:
     """Instances terminated and stopped."""
     for item, wish in scene.of("instance"):
         address = str(item.address)
-        stopped = (address,) if wish and wish.state.state is not None else ()  # type: ignore[attr-defined]
+        stopped = (address,) if wish and wish.state.state is not None else ()
         yield Deed(
             f"{address} terminated",
-            lambda item=item: scene.ec2("terminate_instances", InstanceIds=[item.id]),  # type: ignore[misc]
+            lambda item=item: scene.ec2("terminate_instances", InstanceIds=[item.id]),
             (address,),
         )
         yield Deed(
             f"{address} stopped",
-            lambda item=item: scene.ec2("stop_instances", InstanceIds=[item.id]),  # type: ignore[misc]
+            lambda item=item: scene.ec2("stop_instances", InstanceIds=[item.id]),
             stopped,
         )
 
@@ -52,7 +52,7 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
             continue
         address, state = str(item.address), wish.state
         for name, (param, values) in _OPTIONS.items():
-            declared = (state.metadata_options or {}).get(name)  # type: ignore[attr-defined]
+            declared = (state.metadata_options or {}).get(name)
             value = next(value for value in values if value != declared)
 
             def set_option(item: Observed = item, param: str = param, value: Any = value) -> object:
@@ -76,17 +76,17 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
             return scene.account.clock.advance(60)
 
         yield Deed(f"{address} of another type", retype, (address,))
-        if state.iam_instance_profile:  # type: ignore[attr-defined]
+        if state.iam_instance_profile:
             yield Deed(
                 f"{address} without its profile",
                 lambda item=item: scene.ec2(
                     "disassociate_iam_instance_profile", AssociationId=_profile(scene, item)
-                ),  # type: ignore[misc]
+                ),
                 (address,),
             )
             yield Deed(
                 f"{address} with another profile",
-                lambda item=item: scene.ec2(  # type: ignore[misc]
+                lambda item=item: scene.ec2(
                     "replace_iam_instance_profile_association",
                     AssociationId=_profile(scene, item),
                     IamInstanceProfile={"Name": "other"},
@@ -128,7 +128,7 @@ def targets(scene: Scene) -> Iterator[Deed]:
         for item in instances:
             yield Deed(
                 f"{group.address} gets {item.address} on another port",
-                lambda join=join, item=item: join(instance=item.id, port=8099),  # type: ignore[misc]
+                lambda join=join, item=item: join(instance=item.id, port=8099),
                 (f"registration.{name}/{item.address.name}:8099", str(item.address), *above)
                 if managed
                 else (),
@@ -172,14 +172,14 @@ _BALANCER_ATTRIBUTES = {
 def health_checks(scene: Scene) -> Iterator[Deed]:
     """Each part of a health check changed; of those that aren't declared, what lets targets stay healthy."""
     for item, wish in scene.of("target_group"):
-        declared = (wish.state.health_check if wish else None) or {}  # type: ignore[attr-defined]
+        declared = (wish.state.health_check if wish else None) or {}
         for name, change in _CHECKS.items():
             if name in declared or name == "unhealthy_threshold_count":
                 yield Deed(
                     f"{item.address} health check {name}",
                     lambda item=item, change=change: scene.elb(
                         "modify_target_group", TargetGroupArn=item.id, **change
-                    ),  # type: ignore[misc]
+                    ),
                     (str(item.address),) if name in declared else (),
                 )
 
@@ -191,7 +191,7 @@ def attributes(scene: Scene) -> Iterator[Deed]:
         ("target_group", "TargetGroupArn", _GROUP_ATTRIBUTES),
     ):
         for item, wish in scene.of(kind):
-            declared = (wish.state.attributes if wish else None) or {}  # type: ignore[attr-defined]
+            declared = (wish.state.attributes if wish else None) or {}
             for name, value in values.items():
 
                 def act(
@@ -215,7 +215,7 @@ def balancers(scene: Scene) -> Iterator[Deed]:
         address = (str(item.address),)
         yield Deed(
             f"{item.address} deleted",
-            lambda item=item: scene.elb("delete_load_balancer", LoadBalancerArn=item.id),  # type: ignore[misc]
+            lambda item=item: scene.elb("delete_load_balancer", LoadBalancerArn=item.id),
             address,
         )
 
@@ -266,17 +266,17 @@ def listeners(scene: Scene) -> Iterator[Deed]:
                 "SslPolicy": _OLD,
                 "Certificates": [{"CertificateArn": certificate}],
             }
-        elif wish and wish.state.ssl_policy:  # type: ignore[attr-defined]
+        elif wish and wish.state.ssl_policy:
             changes["policy"] = {"SslPolicy": _OLD}
         for name, change in changes.items():
             yield Deed(
                 f"{item.address} {name}",
-                lambda item=item, change=change: scene.elb("modify_listener", ListenerArn=item.id, **change),  # type: ignore[misc]
+                lambda item=item, change=change: scene.elb("modify_listener", ListenerArn=item.id, **change),
                 (str(item.address),),
             )
         yield Deed(
             f"{item.address} deleted",
-            lambda item=item: scene.elb("delete_listener", ListenerArn=item.id),  # type: ignore[misc]
+            lambda item=item: scene.elb("delete_listener", ListenerArn=item.id),
             (str(item.address),),
         )
     for item, wish in scene.of("load_balancer"):
@@ -288,7 +288,7 @@ def listeners(scene: Scene) -> Iterator[Deed]:
 
         shown = _stray(wish, f"listener.{item.address.name}/:9000", str(item.address))
         yield Deed(f"{item.address} gets a stray listener", add, shown)
-        yield Deed(f"{item.address} gets another stack's", lambda add=add: add(port=9001, Tags=OTHER_STACK))  # type: ignore[misc]
+        yield Deed(f"{item.address} gets another stack's", lambda add=add: add(port=9001, Tags=OTHER_STACK))
 
 
 _OLD = "ELBSecurityPolicy-2016-08"
@@ -312,12 +312,12 @@ def rules(scene: Scene) -> Iterator[Deed]:
         ):
             yield Deed(
                 f"{item.address} {name}",
-                lambda item=item, change=change: scene.elb("modify_rule", RuleArn=item.id, **change),  # type: ignore[misc]
+                lambda item=item, change=change: scene.elb("modify_rule", RuleArn=item.id, **change),
                 above,
             )
         yield Deed(
             f"{item.address} deleted",
-            lambda item=item: scene.elb("delete_rule", RuleArn=item.id),  # type: ignore[misc]
+            lambda item=item: scene.elb("delete_rule", RuleArn=item.id),
             above,
         )
     for item, wish in scene.of("listener"):
@@ -331,7 +331,7 @@ def rules(scene: Scene) -> Iterator[Deed]:
         yield Deed(f"{item.address} gets a stray rule", add, above)
         yield Deed(
             f"{item.address} gets another stack's rule", lambda add=add: add(priority=16, Tags=OTHER_STACK)
-        )  # type: ignore[misc]
+        )
 
 
 def priorities(scene: Scene) -> Iterator[Deed]:
@@ -339,11 +339,11 @@ def priorities(scene: Scene) -> Iterator[Deed]:
     for item, _ in scene.of("rule"):
         yield Deed(
             f"{item.address} moved",
-            lambda item=item: _order(scene, {item.id: 1000 + item.state.priority}),  # type: ignore[misc]
+            lambda item=item: _order(scene, {item.id: 1000 + item.state.priority}),
             _moved(item),
         )
     for one, two in combinations([item for item, _ in scene.of("rule")], 2):
-        if one.state.listener == two.state.listener:  # type: ignore[attr-defined]
+        if one.state.listener == two.state.listener:
 
             def swap(one: Any = one, two: Any = two) -> object:
                 return _order(scene, {one.id: two.state.priority, two.id: one.state.priority})

@@ -89,7 +89,7 @@ class Scene:
     @cached_property
     def vpc(self) -> str:
         """The network that the stack is in."""
-        return str(next(item.state.vpc for item in self.found if item.address.kind == "security_group"))  # type: ignore[attr-defined]
+        return str(next(item.state.vpc for item in self.found if item.address.kind == "security_group"))
 
     @staticmethod
     def ec2(operation: str, **params: Any) -> dict[str, Any]:
