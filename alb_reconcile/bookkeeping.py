@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from alb_reconcile.kind import Desired, Observed
     from alb_reconcile.values import Address
 
+_DENIED: Final = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
 _MOST: Final = 500
 """Resources of one CreateTags call, which takes up to 1,000."""
 
 
-async def keep_books(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> None:
+async def keep_books(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
     """Write down that this spec is applied: each entry's digest, and that of the whole.
 
-    For a stack that is as the spec wants it. Makes no call where the tags say so already. Raises AwsError.
+    For a stack that is as the spec wants it. Makes no call where the tags say so already. Returns a warning where the
+    identity may not; raises AwsError for anything else.
     """
     own = _own(stack, discovery)
     wanted: dict[str, dict[str, str]] = {}
@@ -40,17 +42,31 @@ async def keep_books(aws: Aws, stack: str, desired: Mapping[Address, Desired], d
         said = item.tags.get(tags.APPLIED)
         if said == tags.DESTROYING or (item.id in anchors and said != applied):
             wanted.setdefault(item.id, {})[tags.APPLIED] = applied
-    await asyncio.gather(*_calls(aws, wanted))
+    return await _write(aws, wanted, "sync can't tell drift from a changed spec by them")
 
 
-async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> None:
+async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
     """Write down that the stack is being destroyed, so that nobody takes for drift what is missing from then on.
 
-    Raises AwsError.
+    Returns a warning where the identity may not; raises AwsError for anything else.
     """
     found = find_anchors(_own(stack, discovery))
     wanted = {item.id: {tags.APPLIED: tags.DESTROYING} for item in found}
-    await asyncio.gather(*_calls(aws, wanted))
+    return await _write(
+        aws, wanted, "if this destroy ends half-way, a sync may take for drift what it has deleted"
+    )
+
+
+async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str) -> str:
+    """Tag; a warning where that is denied, since nothing but `sync` depends on these tags."""
+    results = await asyncio.gather(*_calls(aws, wanted), return_exceptions=True)
+    denied = ""
+    for result in results:
+        if isinstance(result, AwsError) and result.code in _DENIED:
+            denied = f"tags couldn't be written, and {what_then}: allow ec2:CreateTags and elasticloadbalancing:AddTags ({result})"
+        elif result is not None:
+            raise result
+    return denied
 
 
 def _own(stack: str, discovery: Discovery) -> list[Observed]:

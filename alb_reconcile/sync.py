@@ -53,6 +53,7 @@ class Survey:
     is_applied: bool
     is_ending: bool = False
     """Whether a destroy of it was begun."""
+    warning: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ class Survey:
             found.append(
                 "it isn't known to have been applied as it is: run apply once, so that what is missing later is drift"
             )
-        return tuple(found)
+        return (*found, self.warning) if self.warning else tuple(found)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ async def survey(aws: Aws, target: Target, ways: Ways, shared: Shared | None = N
     """
     found = await _look(aws, target, ways, shared)
     if not found.selection.steps:
-        await _keep_books(aws, target, ways, found)
+        return replace(found, warning=await _keep_books(aws, target, ways, found))
     return found
 
 
@@ -136,7 +137,7 @@ async def _conclude(
         return Ending(last.selection, chosen, outcomes, (problem,), last.notes)
     rest = last.selection.keep(set(), "it has come up since this run began; the next one looks again")
     last = replace(last, selection=rest)
-    await _keep_books(run.aws, target, ways, last, was_applied=seen.is_applied)
+    last = replace(last, warning=await _keep_books(run.aws, target, ways, last, was_applied=seen.is_applied))
     problems = await wait_until_serving(
         run, last.discovery, ways.timeout, lambda _: None, without=_unawaited(seen, rest, outcomes)
     )
@@ -145,13 +146,17 @@ async def _conclude(
 
 async def _keep_books(
     aws: Aws, target: Target, ways: Ways, found: Survey, *, was_applied: bool = False
-) -> None:
-    """Write down that the spec is applied, where it is: now, or before what carried the word was taken away."""
+) -> str:
+    """Write down that the spec is applied, where it is: now, or before what carried the word was taken away.
+
+    Returns a warning where that is denied.
+    """
     selection = found.selection
     waits = selection.withheld.keys() | selection.ignored
     moved = any(selection.causes.get(key) == "spec" for key in waits)
     if (ways.apply_changes and not waits and not found.is_ending) or (was_applied and not moved):
-        await keep_books(aws, target.stack, target.desired, found.discovery)
+        return await keep_books(aws, target.stack, target.desired, found.discovery)
+    return ""
 
 
 async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:

@@ -86,6 +86,7 @@ class Result:
     problems: list[str] = field(default_factory=list)
     calls: Mapping[str, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def writes(self) -> dict[str, int]:
@@ -155,13 +156,13 @@ class World:
             result = Result(plan)
             run = Run(aws, target.stack)
             if destroy:
-                await begin_destroying(aws, target.stack, discovery)
+                result.warnings.append(await begin_destroying(aws, target.stack, discovery))
             result.outcomes = await apply_plan(plan, run, result.events.append)
             result.calls = dict(aws.calls)
             if not result.failures:
                 discovery, result.rest = await verify(aws, load_kinds(), target)
                 if not destroy:
-                    await keep_books(aws, target.stack, target.desired, discovery)
+                    result.warnings.append(await keep_books(aws, target.stack, target.desired, discovery))
                     result.problems = await wait_until_serving(run, discovery, timeout, lambda _: None)
             return result
 

@@ -138,7 +138,8 @@ async def _reach(
                 )
             )
             return ExitCode.FAILED
-    await keep_books(aws, target.stack, target.desired, discovery)
+    if warning := await keep_books(aws, target.stack, target.desired, discovery):
+        complain(f"warning: {warning}")
     progress = Progress(style, speed=run.aws.speed)
     problems = await wait_until_serving(run, discovery, args.timeout, progress.waiting)
     for problem in problems:
@@ -209,7 +210,8 @@ async def _remove(
     emit(render_plan(made, style, notice=""))
     await confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
     check_windows(target.policy, args.allow, datetime.now(UTC))
-    await begin_destroying(aws, target.stack, discovery)
+    if warning := await begin_destroying(aws, target.stack, discovery):
+        complain(f"warning: {warning}")
     outcomes = story.outcomes = await _carry_out(story, Run(aws, target.stack), style, args.verbose)
     if any(item.how != "done" for item in outcomes):
         return _report(aws, outcomes)

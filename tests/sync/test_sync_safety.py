@@ -378,3 +378,13 @@ def test_books_are_kept_though_a_read_shows_what_is_gone(hand: Hand, spec: Spec)
     hand.make(spec)
     hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
     assert "listener.public/http" in done(hand.world.sync(spec))
+
+
+def test_who_may_tag_at_creation_only_can_apply_and_destroy(hand: Hand, spec: Spec) -> None:
+    """The README limits roles so; what the tags say of the spec is for `sync` alone, and its lack is told."""
+    faults = Faults(hand.world)
+    spec["target_groups"]["web"]["min_healthy"] = 1
+    for name in ("create_tags", "add_tags"):
+        faults.refuse(name, "UnauthorizedOperation", times=20)
+    assert any("ec2:CreateTags" in text for text in hand.make(spec).warnings)
+    assert any("ec2:CreateTags" in text for text in hand.world.destroy(spec).warnings)
