@@ -1,5 +1,5 @@
 """`python -m alb_reconcile` is the command line."""
 
-from alb_reconcile.cli import run
+from alb_reconcile.cli.main import run
 
 run()

@@ -15,19 +15,20 @@ from typing import Any
 import boto3
 import yaml
 
-from alb_reconcile.apply import Event, Outcome, apply_plan
-from alb_reconcile.aws import Aws
-from alb_reconcile.bookkeeping import begin_destroying, keep_books
-from alb_reconcile.converge import Target, look, verify, wait_until_serving
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.transport import BotoTransport, Response
+from alb_reconcile.engine.applied_tags import begin_destroying, keep_books
+from alb_reconcile.engine.apply import Event, Outcome, apply_plan
+from alb_reconcile.engine.converge import look, verify, wait_until_serving
+from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.plan.model import Plan
-from alb_reconcile.plan.planner import Options
-from alb_reconcile.run import Run
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.target import Target
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
-from alb_reconcile.shared import Shared
 from alb_reconcile.spec.stack import Stack, parse_stack
-from alb_reconcile.sync import Ending, Ways, correct, survey
-from alb_reconcile.transport import BotoTransport, Response
+from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 from tests.virtual import run_virtually
 
 REGION = "us-east-1"

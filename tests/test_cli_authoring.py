@@ -14,8 +14,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from alb_reconcile import __version__
-from alb_reconcile.cli import main
-from alb_reconcile.options.parser import make_parser
+from alb_reconcile.cli.main import main
+from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.spec import schema
 
 if TYPE_CHECKING:

@@ -98,7 +98,7 @@ class TestImports:
     )
     def test_boto3_is_not_imported(self, words: list[str]) -> None:
         code = (
-            "import sys; from alb_reconcile.cli import main; code = main(sys.argv[1:]);"
+            "import sys; from alb_reconcile.cli.main import main; code = main(sys.argv[1:]);"
             "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); sys.exit(code)"
         )
         done = subprocess.run(
@@ -140,7 +140,7 @@ def test_a_wheel_carries_the_schemas_and_the_web_api(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
     code = (
-        "import alb_reconcile, sys; from alb_reconcile.cli import main; from alb_reconcile.spec import schema;"
+        "import alb_reconcile, sys; from alb_reconcile.cli.main import main; from alb_reconcile.spec import schema;"
         "assert alb_reconcile.__file__.startswith(sys.argv[1]), alb_reconcile.__file__;"
         "assert str(schema.schema_folder()).startswith(sys.argv[1]);"
         "from alb_reconcile.sandbox.traffic.processes import web_api_file; found = web_api_file();"

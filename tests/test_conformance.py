@@ -16,8 +16,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from alb_reconcile.kind import Kind
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import Kind
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import _Builder
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from alb_reconcile.options.parser import make_parser
+from alb_reconcile.cli.options.parser import make_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.apply import Event
-from alb_reconcile.cli import main
-from alb_reconcile.errors import AwsError
-from alb_reconcile.render.console import complain, emit
-from alb_reconcile.render.plan import render_plan
-from alb_reconcile.render.progress import Progress
-from alb_reconcile.render.style import Style
+from alb_reconcile.cli.main import main
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.progress import Progress
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.apply import Event
+from alb_reconcile.model.errors import AwsError
 from tests.harness import demo, world
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli import main
-from alb_reconcile.policy import Policy, Window
+from alb_reconcile.cli.main import main
+from alb_reconcile.model.policy import Policy, Window
 from alb_reconcile.spec.stack import load_policy
 from tests.harness import world
 

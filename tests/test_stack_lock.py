@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.clock import Clock, Moment
-from alb_reconcile.errors import HeldError, ReconcileError
-from alb_reconcile.locks import StackLock
+from alb_reconcile.locking.host import StackLock
+from alb_reconcile.model.clock import Clock, Moment
+from alb_reconcile.model.errors import HeldError, ReconcileError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,24 +7,27 @@ import base64
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
 from alb_reconcile.adoption.evidence import ORDER, Scene
-from alb_reconcile.adoption.imagination import Imagination
+from alb_reconcile.adoption.hypothetical import Imagination
 from alb_reconcile.adoption.match import NEW, Match, Matcher
-from alb_reconcile.adoption.outlook import Outlook, imagine
+from alb_reconcile.adoption.preview import Outlook, imagine
 from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, excess
-from alb_reconcile.converge import Target
-from alb_reconcile.discover import resolve_images
-from alb_reconcile.errors import RefusedError
-from alb_reconcile.kinds.instance import RESOLVE, Instance, UserData
-from alb_reconcile.values import Address, printable
+from alb_reconcile.engine.discover import resolve_images
+from alb_reconcile.kinds.instance import RESOLVE, Instance
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.target import Target
+from alb_reconcile.model.text import printable
+from alb_reconcile.model.user_data import UserData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.aws import Aws
-    from alb_reconcile.kind import Desired, Kind
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Desired
 
 
 @dataclass(frozen=True)

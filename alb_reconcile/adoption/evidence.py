@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from alb_reconcile.actions import Action
-from alb_reconcile.kind import Desired, Observed, bind
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
-from alb_reconcile.plan.forwards import action_of
-from alb_reconcile.values import Address
+from alb_reconcile.model.actions import Action
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.resource import Desired, Observed
 
 
 @dataclass(frozen=True)

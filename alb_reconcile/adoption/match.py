@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.adoption.evidence import Candidate, Scene, place_of_candidate, weigh
-from alb_reconcile.values import Address, is_id_of
+from alb_reconcile.model.address import Address, is_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alb_reconcile.kind import Desired
+    from alb_reconcile.model.resource import Desired
 
 NEW: Final = "new"
 """What stands for an id where an entry is left to `apply`, whatever looks like it."""

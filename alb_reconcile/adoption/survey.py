@@ -6,20 +6,21 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
 from alb_reconcile.adoption.evidence import Candidate, Scene
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
-from alb_reconcile.plan.forwards import action_of
+from alb_reconcile.model import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.adoption.imagination import Imagination
-    from alb_reconcile.kind import Kind, Observed
-    from alb_reconcile.values import Address
+    from alb_reconcile.adoption.hypothetical import Imagination
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.address import Address
+    from alb_reconcile.model.resource import Observed
 
 Survey = dict[str, list[Candidate]]
 """Candidates by kind; those of kinds without tags too."""

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError
-from alb_reconcile.values import Address
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alb_reconcile.adoption.imagination import Imagination
-    from alb_reconcile.aws import Aws
+    from alb_reconcile.adoption.hypothetical import Imagination
+    from alb_reconcile.aws.client import Aws
 
 WAVES: Final = (
     "vpc", "subnet", "internet_gateway", "route_table", "security_group", "instance", "rule", "listener", "target_group",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.kind import Kind
+    from alb_reconcile.kinds.base import Kind
 
 
 def load_kinds() -> Mapping[str, type[Kind]]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError
-from alb_reconcile.kind import Desired, Facts, Kind, Observed
-from alb_reconcile.launch import NOT_YET_KNOWN, launch_once, token_stem
-from alb_reconcile.run import LIFTED, NOT_YET, WaitError, telling
-from alb_reconcile.values import Ref, digest
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds._launch import NOT_YET_KNOWN, launch_once, token_stem
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import LIFTED, NOT_YET, telling
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired, Facts, Observed
+from alb_reconcile.model.user_data import UserData
 
 if TYPE_CHECKING:
-    from alb_reconcile.reader import Reader
-    from alb_reconcile.run import Run
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.kinds.reader import Reader
 
 _UNKNOWN: Final = {"InvalidInstanceID.NotFound": NOT_YET}
 _BUSY: Final = {"IncorrectInstanceState": 300.0, **_UNKNOWN}
@@ -30,22 +33,6 @@ _METADATA: Final = {
     "instance_metadata_tags": "InstanceMetadataTags",
 }
 RESOLVE: Final = "resolve:ssm:"
-
-
-@dataclass(frozen=True)
-class UserData:
-    """What an instance runs at its first boot. It may hold secrets: only the digest is ever compared or shown."""
-
-    digest: str
-    content: bytes | None = field(default=None, compare=False, repr=False)
-
-    @classmethod
-    def of(cls, content: bytes) -> UserData:
-        """User data with its content."""
-        return cls(digest(content.hex(), 16), content)
-
-    def __str__(self) -> str:
-        return f"sha256:{self.digest}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,20 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from alb_reconcile import elb, tags
-from alb_reconcile.errors import AwsError
-from alb_reconcile.interfaces import is_load_balancers
-from alb_reconcile.kind import Desired, Kind, Observed, bind
-from alb_reconcile.run import LIFTED, NOT_YET, WaitError, telling
-from alb_reconcile.values import Ref
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds import _elb as elb
+from alb_reconcile.kinds._interfaces import is_load_balancers
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import LIFTED, NOT_YET, telling
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired, Observed
 
 if TYPE_CHECKING:
-    from alb_reconcile.reader import Reader
-    from alb_reconcile.run import Run
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.kinds.reader import Reader
 
 _UNKNOWN: Final = {
     "InvalidSubnet": 60.0,  # right after the gateway's attachment; else it is the user's mistake, and told after a minute

@@ -7,17 +7,20 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError, RefusedError
-from alb_reconcile.kind import Desired, Kind, Observed, bind
-from alb_reconcile.run import NOT_YET, WaitError, Watch
-from alb_reconcile.values import Address, Ref
+from alb_reconcile.aws.polling import WaitError, Watch
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.resource import Desired, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from alb_reconcile.reader import Reader
-    from alb_reconcile.run import Run
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.kinds.reader import Reader
 
 _UNKNOWN: Final = {"TargetGroupNotFound": NOT_YET, "InvalidTarget": NOT_YET}
 _DRAIN_TIMEOUT: Final = 3600 + 120.0

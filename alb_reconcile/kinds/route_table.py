@@ -6,15 +6,16 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError
-from alb_reconcile.kind import Desired, Kind, Observed
-from alb_reconcile.run import NOT_YET
-from alb_reconcile.values import Ref
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired, Observed
 
 if TYPE_CHECKING:
-    from alb_reconcile.reader import Reader
-    from alb_reconcile.run import Run
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.kinds.reader import Reader
 
 _UNKNOWN: Final = {
     "InvalidRouteTableID.NotFound": NOT_YET,

@@ -6,20 +6,21 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from alb_reconcile import tags
-from alb_reconcile.actions import Action
-from alb_reconcile.elb import action_from_aws, action_to_aws, is_ours
-from alb_reconcile.errors import AwsError, RefusedError
-from alb_reconcile.kind import Desired, Kind, Observed
-from alb_reconcile.run import NOT_YET
-from alb_reconcile.values import Address, Ref
+from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.model import tags
+from alb_reconcile.model.actions import Action
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.resource import Desired, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from alb_reconcile.kind import Facts
-    from alb_reconcile.reader import Reader
-    from alb_reconcile.run import Run
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.kinds.reader import Reader
+    from alb_reconcile.model.resource import Facts
 
 _UNKNOWN: Final = {"ListenerNotFound": 60.0, "TargetGroupNotFound": NOT_YET, "RuleNotFound": 60.0}
 _PATIENCE: Final = 120.0

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError, RefusedError
-from alb_reconcile.interfaces import refuse_foreign_interfaces
-from alb_reconcile.kind import Desired, Kind, Observed
-from alb_reconcile.run import NOT_YET
-from alb_reconcile.values import Ref
+from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.resource import Desired, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from alb_reconcile.reader import Reader
-    from alb_reconcile.run import Run
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.kinds.reader import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

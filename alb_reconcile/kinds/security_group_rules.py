@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError
-from alb_reconcile.kind import Desired, Facts, Kind, Observed
-from alb_reconcile.run import NOT_YET
-from alb_reconcile.values import Address, Ref
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired, Facts, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alb_reconcile.reader import Reader
-    from alb_reconcile.run import Run
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.kinds.reader import Reader
 
 _UNKNOWN: Final = {"InvalidGroup.NotFound": NOT_YET, "InvalidGroupId.NotFound": NOT_YET}
 _PREFIXES: Final = {"ingress": "security_group_ingress", "egress": "security_group_egress"}

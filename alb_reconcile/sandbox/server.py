@@ -20,8 +20,8 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from alb_reconcile.errors import ReconcileError
-from alb_reconcile.local import HOST, IDENTITY, TRAFFIC, Sandbox, Traffic, now_text, read_state
+from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.sandbox.client import HOST, IDENTITY, TRAFFIC, Sandbox, Traffic, now_text, read_state
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
 

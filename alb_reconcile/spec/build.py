@@ -7,9 +7,7 @@ import ipaddress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.actions import Action, Forward, canonical
-from alb_reconcile.kind import Desired, Kind, Lifecycle, Rollout, field_names
-from alb_reconcile.kinds.instance import Instance, UserData
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.internet_gateway import InternetGateway
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
@@ -21,12 +19,18 @@ from alb_reconcile.kinds.security_group_rules import Permission, SecurityGroupRu
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.kinds.vpc import Vpc
+from alb_reconcile.model.actions import Action, Forward, canonical
+from alb_reconcile.model.address import Address, Ref, is_aws_id
+from alb_reconcile.model.diff import field_names
+from alb_reconcile.model.resource import Desired, Lifecycle, Rollout
+from alb_reconcile.model.text import digest, parse_duration
+from alb_reconcile.model.user_data import UserData
 from alb_reconcile.spec.schema import SECTIONS, resolved
-from alb_reconcile.values import Address, Ref, digest, is_aws_id, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.spec.outline import Entry, Outline
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from alb_reconcile.errors import Problem
-from alb_reconcile.values import printable as printable
+from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.text import printable as printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

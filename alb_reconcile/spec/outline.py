@@ -6,10 +6,10 @@ import ipaddress
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from alb_reconcile.errors import Problem
+from alb_reconcile.model.address import is_aws_id
+from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
-from alb_reconcile.values import is_aws_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

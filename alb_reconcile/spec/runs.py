@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.correction import DEFAULTS, Care, Correction
-from alb_reconcile.policy import Policy, Window
+from alb_reconcile.model.drift_policy import DEFAULTS, Care, Correction
+from alb_reconcile.model.policy import Policy, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

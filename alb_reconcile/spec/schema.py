@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.errors import Problem
+from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import (
     MAX_PROBLEMS,
     Node,

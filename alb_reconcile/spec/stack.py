@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from alb_reconcile.correction import Correction
-from alb_reconcile.errors import Problem, SpecError, UsageError
-from alb_reconcile.kind import Desired
-from alb_reconcile.policy import Policy
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.drift_policy import Correction
+from alb_reconcile.model.errors import Problem, SpecError, UsageError
+from alb_reconcile.model.policy import Policy
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
@@ -20,7 +21,6 @@ from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, s
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import correction_of, policy_of
 from alb_reconcile.spec.variables import substitute
-from alb_reconcile.values import Address
 
 
 @dataclass(frozen=True)

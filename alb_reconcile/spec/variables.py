@@ -6,7 +6,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.errors import Problem
+from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, render_path, shorten
 
 if TYPE_CHECKING:

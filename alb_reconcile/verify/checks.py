@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from alb_reconcile.actions import Action
-from alb_reconcile.kind import bind
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import TargetGroup
-from alb_reconcile.values import Address
-from alb_reconcile.verify.finding import Rules, Wishes, find_request
+from alb_reconcile.model.actions import Action
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import bind
 from alb_reconcile.verify.matching import Request, read_conditions
+from alb_reconcile.verify.request_search import Rules, Wishes, find_request
 from alb_reconcile.verify.shares import uneven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from alb_reconcile.discover import Discovery
-    from alb_reconcile.kind import Desired, Kind, Observed
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.resource import Desired, Observed
 
 State = Literal["send", "skipped", "unreachable", "missing"]
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.actions import Action
+    from alb_reconcile.model.actions import Action
     from alb_reconcile.verify.client import Reply, Shot
 
 _PORTS: Final = {"http": 80, "https": 443}

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alb_reconcile.errors import InterruptedRun
+from alb_reconcile.model.errors import InterruptedRun
 from alb_reconcile.verify.checks import Check, names_of_targets, notes_on_groups, plan_checks
 from alb_reconcile.verify.judge import Finding, Tally, judge
+from alb_reconcile.verify.schedule import send_all
 from alb_reconcile.verify.shares import Group, read_targets
 from alb_reconcile.verify.site import Settings, Site, VerifyError, drop_unreachable
-from alb_reconcile.verify.volley import send_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

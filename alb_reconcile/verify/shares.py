@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from alb_reconcile.actions import Forward
+    from alb_reconcile.model.actions import Forward
 
 ENOUGH: Final = 30
 """Requests below which a share says nothing."""

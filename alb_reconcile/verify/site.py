@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from alb_reconcile.discover import Discovery
-from alb_reconcile.errors import ReconcileError
-from alb_reconcile.kind import Desired
-from alb_reconcile.values import Address
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.verify.attribution import DEMO, Attribution
 from alb_reconcile.verify.checks import Check, Choice
 from alb_reconcile.verify.client import Endpoint

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
-from alb_reconcile.adoption.letting_go import Release, find_release
-from alb_reconcile.adoption.moving import Move, find_move
+from alb_reconcile.adoption.move import Move, find_move
+from alb_reconcile.adoption.release import Release, find_release
 from alb_reconcile.adoption.tagging import carry_out
-from alb_reconcile.commands.adoption import parse_choices
-from alb_reconcile.converge import Target
+from alb_reconcile.cli.commands.adoption import parse_choices
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.target import Target
 from tests.harness import READS, REGION, SPECS, Spec, World, load
 from tests.properties.watched import WatchedWorld, watched
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import Phase, given, settings
 
-from alb_reconcile import tags
+from alb_reconcile.model import tags
 from tests.adoption.adopting import keeper, our_tags
 from tests.properties.strategies import specs
 from tests.properties.watched import portrait

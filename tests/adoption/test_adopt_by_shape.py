@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alb_reconcile import tags
-from alb_reconcile.errors import RefusedError
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
 from tests.harness import Spec, World, demo
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile import tags
-from alb_reconcile.converge import look
-from alb_reconcile.errors import AwsError, RefusedError, UsageError
+from alb_reconcile.engine.converge import look
+from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.plan.planner import Options
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, RefusedError, UsageError
 from tests.adoption.adopting import (
     RUNBOOK_NAMES,
     build_runbook,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from alb_reconcile import tags
-from alb_reconcile.cli import main
-from alb_reconcile.locks import StackLock
+from alb_reconcile.cli.main import main
+from alb_reconcile.locking.host import StackLock
+from alb_reconcile.model import tags
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags, runbook
 from tests.harness import REGION, demo, world
 from tests.properties.watched import ACCOUNT

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError, RefusedError, UsageError
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, RefusedError, UsageError
 from tests.adoption.adopting import keeper, our_tags
 from tests.adoption.test_adopt_refusals import _failing_after
 from tests.harness import demo

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alb_reconcile import tags
-from alb_reconcile.errors import AwsError, RefusedError
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, RefusedError
 from tests.adoption.adopting import keeper, our_tags
 from tests.adoption.test_adopt_refusals import _failing_after
 from tests.harness import demo
@@ -145,7 +145,7 @@ def test_where_aws_only_knows_released_instances_none_of_them_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Found: with all tokens spent, the last one's instance counted as launched, and was registered."""
-    monkeypatch.setattr("alb_reconcile.launch._ATTEMPTS", 1)
+    monkeypatch.setattr("alb_reconcile.kinds._launch._ATTEMPTS", 1)
     with keeper() as (world, keep):
         world.converge(demo())
         keep.release(demo(), "instance.web-2")

@@ -15,7 +15,7 @@ from tests.bench.table import Row, Table, spread
 RUNS: Final = 7
 _IMPORTED: Final = """
 import sys
-from alb_reconcile.cli import main
+from alb_reconcile.cli.main import main
 code = main(sys.argv[1:])
 found = sorted({name.partition(".")[0] for name in sys.modules} & {"boto3", "botocore"})
 print(f"imported {len(found)}")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from botocore import xform_name
 
-from alb_reconcile.pace import BUCKETS, SHARE, bucket_of
-from alb_reconcile.record.history import Keep
+from alb_reconcile.aws.throttle import BUCKETS, SHARE, bucket_of
+from alb_reconcile.journal.history import Keep
 from tests.bench.calls import changes
 from tests.bench.lab import DELAY, ROOT, Lab, environment, module, tool
 from tests.bench.memory import peak, resident

@@ -8,17 +8,20 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile import tags
-from alb_reconcile.discover import Discovery
-from alb_reconcile.kind import Desired, Facts, Kind, Observed, bind
+from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.plan.planner import Options, make_plan
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import Desired, Facts, Observed
 from alb_reconcile.spec.stack import Stack, load_stack
-from alb_reconcile.values import Address
 from tests.bench.memory import peak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from alb_reconcile.kinds.base import Kind
 
 REGION: Final = "us-west-2"
 _PREFIXES: Final = {

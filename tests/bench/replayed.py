@@ -15,20 +15,21 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
-from alb_reconcile.aws import Aws
-from alb_reconcile.converge import Target, look
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.transport import BotoTransport, Response
+from alb_reconcile.engine.converge import look
+from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds._launch import token_stem
 from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.launch import token_stem
-from alb_reconcile.plan.planner import Options
+from alb_reconcile.model import tags
+from alb_reconcile.model.target import Target
 from alb_reconcile.spec.stack import Stack, load_stack
-from alb_reconcile.transport import BotoTransport, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.plan.model import Plan
+    from alb_reconcile.model.plan import Plan
 
 
 class Replay:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from alb_reconcile.cli import main
-from alb_reconcile.pace import Pace
+from alb_reconcile.aws.throttle import Pace
+from alb_reconcile.cli.main import main
 
 
 def _at_once(_: Pace, service: str, operation: str, now: float) -> float:

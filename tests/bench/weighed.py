@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from alb_reconcile.cli import main
+from alb_reconcile.cli.main import main
 from tests.bench.memory import peak
 
 if __name__ == "__main__":

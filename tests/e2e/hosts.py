@@ -20,11 +20,11 @@ MARGIN = 2.0
 SIGNED = 3.0
 """As AWS, in proportion, refuses what was signed longer ago."""
 _QUICK = f"""
-from alb_reconcile import patience
-from alb_reconcile.lease import terms
+from alb_reconcile.aws import timeouts
+from alb_reconcile.locking import terms
 terms.SECONDS, terms.MARGIN, terms.RENEW, terms.AGAIN, terms.POLL = {SECONDS}, {MARGIN}, 0.5, 0.2, 0.2
-patience.settled = patience.settled_all = lambda *_, **__: {SIGNED}
-from alb_reconcile.cli import run
+timeouts.settled = timeouts.settled_all = lambda *_, **__: {SIGNED}
+from alb_reconcile.cli.main import run
 run()
 """
 

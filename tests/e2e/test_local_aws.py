@@ -192,7 +192,7 @@ def test_commands_without_aws_take_the_option_and_start_nothing(tmp_path: Path) 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     tool = Tool(tmp_path)
-    program = "import sys; sys.modules['moto'] = None; from alb_reconcile.cli import run; run()"
+    program = "import sys; sys.modules['moto'] = None; from alb_reconcile.cli.main import run; run()"
     for arguments in (("sandbox", "start"), ("plan", "--sandbox", DEMO)):
         ended = subprocess.run(
             [sys.executable, "-c", program, *arguments],
@@ -208,8 +208,8 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
 
 def test_the_tool_itself_never_imports_the_emulator(sandbox: Tool) -> None:
     program = (
-        "import sys; from alb_reconcile.cli import main; code = main(); "
-        "sys.exit(code or any(name in sys.modules for name in ('moto', 'werkzeug', 'alb_reconcile.sandbox')))"
+        "import sys; from alb_reconcile.cli.main import main; code = main(); "
+        "sys.exit(code or any(name in sys.modules for name in ('moto', 'werkzeug', 'alb_reconcile.sandbox.strict')))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, "plan", "--sandbox", DEMO],

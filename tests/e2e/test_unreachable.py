@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.commands.link import SILENCE
+from alb_reconcile.aws.connection import SILENCE
 from tests.e2e.tool import DEMO, Tool
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def test_a_black_hole(tool: Tool, command: tuple[str, ...]) -> None:
     """It accepts and never answers. The patience is shortened, but for SOAK=1."""
     soak = bool(os.environ.get("SOAK"))
     program = (
-        f"import alb_reconcile.commands.link as link; link.SILENCE = {SILENCE if soak else 1.5}; "
-        "from alb_reconcile.cli import run; run()"
+        f"import alb_reconcile.aws.connection as link; link.SILENCE = {SILENCE if soak else 1.5}; "
+        "from alb_reconcile.cli.main import run; run()"
     )
     with socket.create_server(("127.0.0.1", 0)) as hole:
         url = f"http://127.0.0.1:{hole.getsockname()[1]}"

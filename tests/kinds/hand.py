@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from alb_reconcile.errors import AwsError
-from alb_reconcile.hints import explain_code
+from alb_reconcile.aws.hints import explain_code
+from alb_reconcile.model.errors import AwsError
 from tests.harness import REGION, Spec, World, demo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.plan.model import Plan
+    from alb_reconcile.model.plan import Plan
     from tests.harness import Result
 
 LINUX_1, LINUX_2 = "ami-03cf127a", "ami-1e749f67"

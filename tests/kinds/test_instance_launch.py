@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.errors import RefusedError
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.kinds.hand import calls, client, edited, prepare, rich
 

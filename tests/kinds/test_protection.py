@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.converge import Target, look
-from alb_reconcile.errors import RefusedError
+from alb_reconcile.engine.converge import look
+from alb_reconcile.engine.deletion_protection import find_locked
+from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.plan.planner import Options
-from alb_reconcile.protection import find_locked
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.target import Target
 from tests.harness import REGION, Spec, demo, load
 from tests.kinds.hand import Hand, calls, edited, order
 
 if TYPE_CHECKING:
-    from alb_reconcile.aws import Aws
+    from alb_reconcile.aws.client import Aws
     from tests.kinds.hand import Faults
 
 PUBLIC, WEB_1, WEB_2 = "load_balancer.public", "instance.web-1", "instance.web-2"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.errors import PlanError, RefusedError
+from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.hand import create, edited, order, replaced, update
 

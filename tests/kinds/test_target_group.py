@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.errors import PlanError, RefusedError
+from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import demo
 from tests.kinds.hand import calls, create, delete, edited, order, prepare, replaced, rich, short, update
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.errors import AwsError
+from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict import VirtualClock
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ START = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 @dataclass
 class FakeS3:
-    """A transport (alb_reconcile.aws.Transport) that knows S3's GetObject and PutObject, and passes on nothing else."""
+    """A transport (alb_reconcile.aws.client.Transport) that knows S3's GetObject and PutObject, and passes on nothing else."""
 
     clock: VirtualClock
     objects: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.aws import Aws
-from alb_reconcile.clock import Clock
-from alb_reconcile.lease.lease import Lease
-from alb_reconcile.lease.store import Place, Store
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.locking.lease import Lease
+from alb_reconcile.locking.store import Place, Store
+from alb_reconcile.model.clock import Clock
 from alb_reconcile.sandbox.strict import VirtualClock
 from tests.lease.fake_s3 import FakeS3
 from tests.virtual import run_virtually

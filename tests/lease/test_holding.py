@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.aws import Aws
-from alb_reconcile.commands.holding import held, hold
-from alb_reconcile.converge import Target
-from alb_reconcile.errors import HeldError, LeaseError, LeaseLostError
-from alb_reconcile.lease import terms
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.locking import terms
+from alb_reconcile.locking.hold import held, hold
+from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
+from alb_reconcile.model.target import Target
 from tests.lease.fake_s3 import fail
 from tests.lease.lab import PLACE, Lab
 from tests.lease.test_lease_store import GOOD

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from alb_reconcile import patience
-from alb_reconcile.errors import HeldError, LeaseError, LeaseLostError, RefusedError
-from alb_reconcile.lease import terms
-from alb_reconcile.lease.breaking import break_lease
+from alb_reconcile.aws import timeouts
+from alb_reconcile.locking import terms
+from alb_reconcile.locking.breaking import break_lease
+from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError, RefusedError
 from tests.lease.fake_s3 import fail, passes, refusal
 from tests.lease.lab import PLACE, Lab
 
@@ -173,11 +173,11 @@ def test_in_the_calls_own_thread_it_is_asked_again(lab: Lab) -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
         lab.s3.mishaps = [UNREACHABLE] * 1000
-        await asyncio.sleep(terms.SECONDS - patience.settled("ec2") - 1)
-        runner.lease.check(patience.settled("ec2"))
+        await asyncio.sleep(terms.SECONDS - timeouts.settled("ec2") - 1)
+        runner.lease.check(timeouts.settled("ec2"))
         runner.clocks.wall_off = 2
         with pytest.raises(LeaseError, match="it wasn't sent"):
-            runner.lease.check(patience.settled("ec2"))
+            runner.lease.check(timeouts.settled("ec2"))
         lab.s3.mishaps.clear()
         await runner.lease.release()
         with pytest.raises(LeaseError):
@@ -206,7 +206,7 @@ def test_renewals_that_fail_are_repeated_while_there_is_time(lab: Lab) -> None:
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        outage = int((terms.SECONDS - patience.settled_all("ec2") - terms.RENEW) / terms.AGAIN) - 3
+        outage = int((terms.SECONDS - timeouts.settled_all("ec2") - terms.RENEW) / terms.AGAIN) - 3
         lab.s3.mishaps = [UNREACHABLE] * outage
         await asyncio.sleep(terms.SECONDS)
         assert not lab.s3.mishaps
@@ -238,7 +238,7 @@ def test_when_there_is_no_time_left_the_run_ends(lab: Lab) -> None:
         return lab.clock.now()
 
     ended = lab.run(main)
-    assert 0 <= ended - (terms.SECONDS - patience.settled_all("ec2")) <= terms.AGAIN + 1
+    assert 0 <= ended - (terms.SECONDS - timeouts.settled_all("ec2")) <= terms.AGAIN + 1
     assert lab.stored["released"], "it is given back, since nobody else has had it"
 
 

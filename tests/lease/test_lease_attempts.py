@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile import patience
-from alb_reconcile.aws import Aws
-from alb_reconcile.errors import AwsError, InterruptedRun, LeaseError
-from alb_reconcile.lease import terms
-from alb_reconcile.patience import Patience
-from alb_reconcile.transport import BotoTransport
+from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.timeouts import Patience
+from alb_reconcile.aws.transport import BotoTransport
+from alb_reconcile.locking import terms
+from alb_reconcile.model.errors import AwsError, InterruptedRun, LeaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ class _Guard:
         self.permitted.append(seconds)
 
     def check(self, seconds: float, /) -> None:
-        assert seconds == patience.settled("ec2")
+        assert seconds == timeouts.settled("ec2")
         self.attempts -= 1
         if self.attempts < 0:
             raise LeaseError("it wasn't sent")
@@ -82,7 +82,7 @@ def test_each_attempt_is_asked_for(monkeypatch: pytest.MonkeyPatch, attempts: in
         with pytest.raises(LeaseError):
             await aws.call("ec2", "create_tags", Resources=["i-1"], Tags=[])
         assert aws.changed == (attempts > 0)
-        assert guard.permitted == [patience.settled_all("ec2")]
+        assert guard.permitted == [timeouts.settled_all("ec2")]
         assert not aws.is_changing
         with pytest.raises(AwsError, match="503"):
             await aws.call("ec2", "describe_vpcs")
@@ -95,14 +95,14 @@ def test_each_attempt_is_asked_for(monkeypatch: pytest.MonkeyPatch, attempts: in
 
 
 def test_the_worst_case_follows_from_the_clients_numbers() -> None:
-    assert patience.patience_of("ec2") == Patience(4, 60, 4)
-    assert patience.longest("ec2") == 4 * 64 + (1 + 2 + 4) + 3 * 5
-    assert patience.longest("ec2", once=True) == 64
-    assert patience.settled("ec2") == 300, "until AWS refuses what was signed then"
-    assert patience.settled_all("ec2") < terms.SECONDS - terms.RENEW - patience.longest("s3"), (
+    assert timeouts.patience_of("ec2") == Patience(4, 60, 4)
+    assert timeouts.longest("ec2") == 4 * 64 + (1 + 2 + 4) + 3 * 5
+    assert timeouts.longest("ec2", once=True) == 64
+    assert timeouts.settled("ec2") == 300, "until AWS refuses what was signed then"
+    assert timeouts.settled_all("ec2") < terms.SECONDS - terms.RENEW - timeouts.longest("s3"), (
         "it is had without a wait"
     )
-    assert patience.longest("s3") < 40, "a renewal ends long before the next is due"
+    assert timeouts.longest("s3") < 40, "a renewal ends long before the next is due"
 
 
 class _Elsewhere(BaseHTTPRequestHandler):
@@ -148,7 +148,7 @@ class _Hole:
 
 def test_calls_aside_end_in_time_and_arent_kept_from_their_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though all workers hang."""
-    monkeypatch.setattr(patience, "longest", lambda *_, **__: -4.9)
+    monkeypatch.setattr(timeouts, "longest", lambda *_, **__: -4.9)
     hole = _Hole()
 
     async def main() -> None:
@@ -171,7 +171,7 @@ def test_calls_aside_end_in_time_and_arent_kept_from_their_thread(monkeypatch: p
 
 def test_calls_aside_have_their_time_from_when_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many stacks stand in line for the threads, which are the same for all of them."""
-    monkeypatch.setattr(patience, "longest", lambda *_, **__: -4.0)
+    monkeypatch.setattr(timeouts, "longest", lambda *_, **__: -4.0)
     line, most = [0], [0]
 
     def slow(*_: Any) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from alb_reconcile import patience
-from alb_reconcile.errors import HeldError, LeaseError, LeaseLostError
-from alb_reconcile.lease import terms
-from alb_reconcile.lease.breaking import break_lease
+from alb_reconcile.aws import timeouts
+from alb_reconcile.locking import terms
+from alb_reconcile.locking.breaking import break_lease
+from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from tests.lease.fake_s3 import fail
 from tests.lease.lab import Lab, Runner
 
@@ -61,12 +61,12 @@ def test_a_call_that_was_frozen_on_its_way_isnt_sent(lab: Lab) -> None:
     async def main() -> None:
         frozen, breaker, heir = lab.runner(), lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
-        await frozen.lease.permit(patience.settled_all("ec2"))
+        await frozen.lease.permit(timeouts.settled_all("ec2"))
         await freeze(frozen)
         await break_it(breaker)
         await heir.lease.acquire(300)
         with pytest.raises(LeaseError, match="it wasn't sent"):
-            frozen.lease.check(patience.settled("ec2"))
+            frozen.lease.check(timeouts.settled("ec2"))
         await heir.lease.release()
         await frozen.lease.release()
 
@@ -105,7 +105,7 @@ def test_while_s3_is_away_changes_go_on_and_dont_ask_each_time(lab: Lab) -> None
         await runner.change()
         assert lab.s3.log[before:].count("put_object") == 2
         assert runner.changes == 21
-        await asyncio.sleep(terms.SECONDS - patience.settled_all("ec2") - terms.NOTICE)
+        await asyncio.sleep(terms.SECONDS - timeouts.settled_all("ec2") - terms.NOTICE)
         with pytest.raises(LeaseLostError, match="ran out before it could be renewed"):
             await runner.change()
         lab.s3.mishaps.clear()

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from alb_reconcile.errors import HeldError, LeaseError
-from alb_reconcile.lease import terms
-from alb_reconcile.lease.claim import Claim
-from alb_reconcile.lease.store import Place
+from alb_reconcile.locking import terms
+from alb_reconcile.locking.claim import Claim
+from alb_reconcile.locking.store import Place
+from alb_reconcile.model.errors import HeldError, LeaseError
 from tests.lease.fake_s3 import fail, passes
 from tests.lease.lab import PLACE, Lab
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from alb_reconcile.cli import main
-from alb_reconcile.locks import StackLock
+from alb_reconcile.cli.main import main
+from alb_reconcile.locking.host import StackLock
 from tests.harness import REGION, demo, load, world
 from tests.lease.test_lease_store import GOOD
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.aws import Aws
-from alb_reconcile.commands.holding import held
-from alb_reconcile.commands.session import _stop_on_signals, confirm
-from alb_reconcile.converge import Target
-from alb_reconcile.errors import HeldError, InterruptedRun, RefusedError
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.cli.commands.session import _stop_on_signals, confirm
+from alb_reconcile.locking.hold import held
+from alb_reconcile.model.errors import HeldError, InterruptedRun, RefusedError
+from alb_reconcile.model.target import Target
 from tests.lease.lab import PLACE, Lab
 from tests.lease.test_lease_store import GOOD
 

@@ -6,10 +6,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
-from alb_reconcile.actions import Action
-from alb_reconcile.discover import Discovery
-from alb_reconcile.kind import Desired, Kind, Observed, bind
+from alb_reconcile.kinds._launch import token_stem
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
@@ -20,13 +17,18 @@ from alb_reconcile.kinds.security_group import SecurityGroup
 from alb_reconcile.kinds.security_group_rules import EVERYTHING, SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.target_group import TargetGroup
-from alb_reconcile.launch import token_stem
-from alb_reconcile.values import Address
+from alb_reconcile.model import tags
+from alb_reconcile.model.actions import Action
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import Desired, Observed
 from tests.harness import REGION, Spec, demo, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.spec.stack import Stack
 
 ACCOUNT = "123456789012"

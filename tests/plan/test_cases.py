@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from alb_reconcile.errors import PlanError, RefusedError
-from alb_reconcile.plan.planner import Options, make_plan
-from alb_reconcile.render.plan import render_plan
-from alb_reconcile.render.style import Style
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import REGION
 from tests.plan.stacks import Account, base
 
 if TYPE_CHECKING:
-    from alb_reconcile.plan.model import Plan
+    from alb_reconcile.model.plan import Plan
 
 FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 CASES = [

@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
-from alb_reconcile.errors import PlanError, RefusedError
-from alb_reconcile.render.plan import render_plan
-from alb_reconcile.render.style import Style
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.plan.test_cases import CASES, plan_of
 
 CHANGE = {

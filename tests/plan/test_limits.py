@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.errors import RefusedError
-from alb_reconcile.plan.limits import check_damage, find_protected
-from alb_reconcile.plan.planner import Options, make_plan
-from alb_reconcile.policy import Policy, Window
+from alb_reconcile.engine.plan.limits import check_damage, find_protected
+from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.policy import Policy, Window
 from tests.harness import REGION
 from tests.plan.stacks import Account, base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.plan.model import Plan
+    from alb_reconcile.model.plan import Plan
 
 TUESDAY = datetime(2026, 3, 31, 12, 0, 30, tzinfo=UTC)
 NIGHTS = Policy(calendars=((Window(start=22 * 60, end=4 * 60),),))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.plan.planner import make_plan
+from alb_reconcile.engine.plan.planner import make_plan
 from tests.harness import REGION
 from tests.plan.stacks import Account, base
 from tests.plan.test_cases import plan_of
 
 if TYPE_CHECKING:
-    from alb_reconcile.plan.model import Plan
+    from alb_reconcile.model.plan import Plan
 
 
 def follows(plan: Plan, later: str, earlier: str) -> bool:
@@ -98,7 +98,7 @@ def test_rules_and_listeners_that_go_with_their_load_balancer_count_as_deleted()
         "have": {"load_balancers/public/listeners/http/rules": rules},
         "want": {"load_balancers": None},
     }
-    from alb_reconcile.errors import RefusedError
+    from alb_reconcile.model.errors import RefusedError
 
     with pytest.raises(RefusedError, match="more than half"):
         plan_of(case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from alb_reconcile.plan.planner import Options, make_plan
+from alb_reconcile.engine.plan.planner import Options, make_plan
 from tests.harness import REGION, Spec, demo, load
 from tests.plan.stacks import Account, edited
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alb_reconcile.policy import Policy, Window, zone_of
+from alb_reconcile.model.policy import Policy, Window, zone_of
 
 ZURICH = "Europe/Zurich"
 SUN, FRI = 6, 4
@@ -135,8 +135,8 @@ def test_a_run_may_begin_just_when_each_calendar_has_an_open_window(
 def test_utc_needs_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small containers have none; then it is said, before AWS is asked anything."""
     monkeypatch.setattr("zoneinfo.TZPATH", ())
-    monkeypatch.setattr("alb_reconcile.policy.ZoneInfo", _not_found)
-    monkeypatch.setattr("alb_reconcile.policy.available_timezones", set)
+    monkeypatch.setattr("alb_reconcile.model.policy.ZoneInfo", _not_found)
+    monkeypatch.setattr("alb_reconcile.model.policy.available_timezones", set)
     zone_of.cache_clear()
     assert zone_of("UTC") is UTC
     with pytest.raises(ValueError, match=r"no time zone database; install tzdata, or use UTC"):

@@ -12,8 +12,8 @@ from botocore.validate import ParamValidator
 from moto.ec2.responses import EC2Response
 from moto.elbv2.responses import ELBV2Response
 
-from alb_reconcile.errors import AwsError
-from alb_reconcile.hints import explain_code
+from alb_reconcile.aws.hints import explain_code
+from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict.inventory import parser
 from tests.harness import REGION
 

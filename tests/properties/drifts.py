@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from alb_reconcile.errors import AwsError
+from alb_reconcile.model.errors import AwsError
 from tests.harness import READS
 from tests.kinds.hand import client
 from tests.properties import drifts_network as network
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from random import Random
 
-    from alb_reconcile.plan.model import Plan
-    from alb_reconcile.sync import Ending
+    from alb_reconcile.model.plan import Plan
+    from alb_reconcile.sync.stack import Ending
 
 SORTS: tuple[Callable[[Scene], Iterator[Deed]], ...] = (
     service.instance_states, service.instance_properties, service.targets, service.health_checks, service.attributes,

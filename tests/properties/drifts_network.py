@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
-from alb_reconcile.values import Address
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from tests.properties.scene import Deed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alb_reconcile.kind import Observed
+    from alb_reconcile.model.resource import Observed
     from tests.properties.scene import Scene
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
-from alb_reconcile.values import Address
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from tests.harness import REGION
 from tests.kinds.hand import LINUX_1
 from tests.properties.scene import ANSWER, Deed
@@ -14,7 +14,7 @@ from tests.properties.scene import ANSWER, Deed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alb_reconcile.kind import Desired, Observed
+    from alb_reconcile.model.resource import Desired, Observed
     from tests.properties.scene import Scene
 
 OTHER_STACK = [{"Key": tags.STACK, "Value": "other"}]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.errors import PlanError, RefusedError
+from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
 from tests.properties.watched import portrait, watched
 

@@ -22,8 +22,8 @@ from tests.properties.watched import WatchedWorld
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alb_reconcile.kind import Desired, Observed
-    from alb_reconcile.values import Address
+    from alb_reconcile.model.address import Address
+    from alb_reconcile.model.resource import Desired, Observed
 
 ANSWER = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
 STRANGERS = (*FOREIGN.values(), "subnet-0f0e0d0c0b0a09081", "subnet-0f0e0d0c0b0a09082")

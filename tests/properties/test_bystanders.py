@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile import tags
-from alb_reconcile.errors import RefusedError
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.properties.scenarios import regrouped, rolled, scaled
 from tests.properties.watched import portrait, watched
@@ -181,7 +181,7 @@ def test_a_copy_of_an_instance_with_our_tags_stays_as_it_was() -> None:
 
 def test_a_copy_in_our_own_network_stops_destroy_before_its_first_delete() -> None:
     """It can't be left alone and its subnet deleted; so nothing is."""
-    from alb_reconcile.blockers import find_blockers
+    from alb_reconcile.engine.destroy_blockers import find_blockers
 
     with watched() as world:
         world.converge(demo())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.errors import RefusedError
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.properties.watched import watched
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import Phase, given, settings
 
-from alb_reconcile.errors import PlanError, RefusedError
+from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import demo
 from tests.properties.strategies import pairs
 from tests.properties.watched import portrait, watched

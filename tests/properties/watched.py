@@ -10,26 +10,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile import tags
-from alb_reconcile.discover import discover
-from alb_reconcile.kind import field_names
+from alb_reconcile.engine.discover import discover
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import field_names
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
-from alb_reconcile.values import Address
 from tests.harness import FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
 from tests.properties import direct
 from tests.properties.reach import dark_subnets, reaches
 from tests.properties.strategies import FOREIGN
 
 if TYPE_CHECKING:
-    from alb_reconcile.aws import Aws
-    from alb_reconcile.discover import Discovery
-    from alb_reconcile.kind import Observed
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.aws.transport import Response
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.resource import Observed
     from alb_reconcile.spec.stack import Stack
-    from alb_reconcile.transport import Response
 
 ACCOUNT = "123456789012"
 OWNERSHIP = (tags.STACK, tags.ADDRESS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from alb_reconcile.record.model import Record, StepRecord
+from alb_reconcile.journal.record import Record, StepRecord
 
 RECORD = Record(
     run="0" * 32,

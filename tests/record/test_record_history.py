@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alb_reconcile.record.files import RecordError, safe_name, state_folder
-from alb_reconcile.record.history import Keep, history_file, read_history, write_history
-from alb_reconcile.record.model import Record
+from alb_reconcile.journal.files import RecordError, safe_name, state_folder
+from alb_reconcile.journal.history import Keep, history_file, read_history, write_history
+from alb_reconcile.journal.record import Record
 from tests.record.records import FAILED, REPLACE, made
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ def test_what_stands_in_the_way(tmp_path: Path, place: str) -> None:
 def test_another_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr("alb_reconcile.record.files._PATIENCE", 0.2)
+    monkeypatch.setattr("alb_reconcile.journal.files._PATIENCE", 0.2)
     write(tmp_path, ["a"])
     file = history_file(tmp_path, made())
     with FileLock(file.with_name(file.name + ".lock")), pytest.raises(RecordError, match="another process"):

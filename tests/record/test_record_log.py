@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alb_reconcile.record.log import about, configure_logs, tell
-from alb_reconcile.record.mask import HIDDEN, Mask
+from alb_reconcile.journal.log import about, configure_logs, tell
+from alb_reconcile.journal.mask import HIDDEN, Mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

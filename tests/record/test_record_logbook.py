@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from alb_reconcile.cli import main
-from alb_reconcile.errors import HeldError, InterruptedRun, PlanError, RefusedError
-from alb_reconcile.record.history import read_history, write_history
-from alb_reconcile.record.logbook import Logbook, place_name, result_of
-from alb_reconcile.record.mask import Mask
-from alb_reconcile.record.model import Record
-from alb_reconcile.record.settings import leave, read_settings
-from alb_reconcile.tags import spec_digest_of
+from alb_reconcile.cli.main import main
+from alb_reconcile.journal.history import read_history, write_history
+from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.recorder import Logbook, place_name, result_of
+from alb_reconcile.journal.settings import leave, read_settings
+from alb_reconcile.model.errors import HeldError, InterruptedRun, PlanError, RefusedError
+from alb_reconcile.model.tags import spec_digest_of
 from tests.harness import demo, load, world
 from tests.record.receiver import receiving
 from tests.record.records import FAILED, UPDATE, corrected, failed, left, made
@@ -344,7 +344,7 @@ class TestHistory:
 def test_aws_is_not_asked(tmp_path: Path) -> None:
     """Nor are the libraries loaded that only the others need."""
     code = (
-        "import sys; from alb_reconcile.cli import main; code = main(sys.argv[1:]);"
+        "import sys; from alb_reconcile.cli.main import main; code = main(sys.argv[1:]);"
         "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); sys.exit(code)"
     )
     done = subprocess.run(

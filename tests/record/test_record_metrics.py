@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from alb_reconcile.record.files import RecordError
-from alb_reconcile.record.metrics import write_metrics
-from alb_reconcile.record.model import RESULTS
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.metrics import write_metrics
+from alb_reconcile.journal.record import RESULTS
 from tests.record.records import REPLACE, UPDATE, corrected, failed, left, made
 
 if TYPE_CHECKING:

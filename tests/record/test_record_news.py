@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.record.files import RecordError
-from alb_reconcile.record.news import State, judge, notify
-from alb_reconcile.record.webhook import Webhook, make_webhook
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.notify import State, judge, notify
+from alb_reconcile.journal.webhook import Webhook, make_webhook
 from tests.record.receiver import Receiver, receiving
 from tests.record.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from alb_reconcile.record.model import Record
+    from alb_reconcile.journal.record import Record
 
 IN_ORDER, FAILING, DRIFT = State("in order"), State("failing"), State("drift", (REPLACE.key,))
 OTHER = replace(REPLACE, key="delete subnet.x")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from alb_reconcile.errors import UsageError
-from alb_reconcile.record.settings import read_settings
+from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.model.errors import UsageError
 
 SECRET = "a secret of some length"
 

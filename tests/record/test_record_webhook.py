@@ -18,10 +18,10 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alb_reconcile.errors import UsageError
-from alb_reconcile.record.addresses import refusal
-from alb_reconcile.record.files import RecordError
-from alb_reconcile.record.webhook import Webhook, make_webhook, send, sign
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.webhook import Webhook, make_webhook, send, sign
+from alb_reconcile.journal.webhook_addresses import refusal
+from alb_reconcile.model.errors import UsageError
 from tests.record.receiver import Receiver, receiving
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, addresses: Sequence[str]) -> list
         asked.append(host)
         return [(None, None, None, "", (address, port)) for address in addresses]
 
-    monkeypatch.setattr("alb_reconcile.record.addresses.socket.getaddrinfo", answer)
+    monkeypatch.setattr("alb_reconcile.journal.webhook_addresses.socket.getaddrinfo", answer)
     return asked
 
 
@@ -142,7 +142,7 @@ class TestFailures:
             done.wait(60)
             return []
 
-        monkeypatch.setattr("alb_reconcile.record.addresses.socket.getaddrinfo", hang)
+        monkeypatch.setattr("alb_reconcile.journal.webhook_addresses.socket.getaddrinfo", hang)
         webhook = replace(make_webhook("https://hooks.example.com/hook", SECRET), timeout=0.3)
         assert refused(webhook) == "it took more than 0.3 s"
         done.set()  # its thread ends without anybody listening, which must disturb nobody
@@ -176,7 +176,7 @@ class TestFailures:
         def unknown(*_: object, **__: object) -> list[Any]:
             raise socket.gaierror(-2, "Name or service not known")
 
-        monkeypatch.setattr("alb_reconcile.record.addresses.socket.getaddrinfo", unknown)
+        monkeypatch.setattr("alb_reconcile.journal.webhook_addresses.socket.getaddrinfo", unknown)
         assert refused(make_webhook("https://nowhere.invalid/hook", SECRET)) == "name or service not known"
 
     @pytest.mark.parametrize("host", ["a" * 64 + ".example.com", ".."])

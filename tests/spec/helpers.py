@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.errors import SpecError
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import SpecError
 from alb_reconcile.spec.stack import Stack, parse_stack
-from alb_reconcile.values import Address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.kind import Desired, Kind
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Desired
 
 NETWORK = """\
 stack: shop

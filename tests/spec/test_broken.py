@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alb_reconcile.errors import Problem, SpecError
+from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.spec.document import MAX_BYTES
 from alb_reconcile.spec.stack import load_stack, parse_stack
 

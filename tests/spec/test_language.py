@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kind import Rollout
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Rollout
 from alb_reconcile.spec.stack import load_stack, parse_stack
-from alb_reconcile.values import Address
 from tests.spec.helpers import NETWORK, declared, get, load, refusal
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.actions import Action, Forward
-from alb_reconcile.errors import SpecError
-from alb_reconcile.kinds.instance import UserData
 from alb_reconcile.kinds.security_group_rules import Permission
+from alb_reconcile.model.actions import Action, Forward
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import SpecError
+from alb_reconcile.model.user_data import UserData
 from alb_reconcile.spec.stack import Stack, load_stack
-from alb_reconcile.values import Address
 from tests.spec.helpers import declared, get, load
 
 if TYPE_CHECKING:

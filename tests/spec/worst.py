@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.errors import SpecError
+from alb_reconcile.model.errors import SpecError
 from alb_reconcile.spec.document import MAX_BYTES
 from alb_reconcile.spec.schema import load_schemas
 from alb_reconcile.spec.stack import parse_stack

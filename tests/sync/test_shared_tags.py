@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.aws import Aws
-from alb_reconcile.errors import AwsError, InterruptedRun
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.errors import AwsError, InterruptedRun
 from alb_reconcile.sandbox.strict import VirtualClock
-from alb_reconcile.shared import Shared
 from tests.virtual import run_virtually
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.cli import main
-from alb_reconcile.commands.fleet import find_specs
-from alb_reconcile.commands.rounds import Report
-from alb_reconcile.commands.sync import _load
-from alb_reconcile.errors import ExitCode, UsageError
-from alb_reconcile.options.parser import make_parser
-from alb_reconcile.record.model import Record
+from alb_reconcile.cli.commands.sync import _load
+from alb_reconcile.cli.main import main
+from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.journal.record import Record
+from alb_reconcile.model.errors import ExitCode, UsageError
+from alb_reconcile.sync.fleet import find_specs
+from alb_reconcile.sync.rounds import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ class TestFailures:
         def refuse(*_: Any, **__: Any) -> None:
             raise OSError("no such thing")
 
-        monkeypatch.setattr("alb_reconcile.commands.recording.Logbook", refuse)
+        monkeypatch.setattr("alb_reconcile.journal.run.Logbook", refuse)
         assert main(["sync", "one", "--format", "json"]) == 1
         told = json.loads(capsys.readouterr().out)
         assert told["broken"][0]["spec_file"] == "one/stack.yaml"

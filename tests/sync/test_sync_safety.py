@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile import tags
-from alb_reconcile.converge import Target
-from alb_reconcile.errors import LeaseLostError
-from alb_reconcile.sync import Ways, correct, survey
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import LeaseLostError
+from alb_reconcile.model.target import Target
+from alb_reconcile.sync.stack import Ways, correct, survey
 from tests.harness import REGION, load
 from tests.kinds.hand import LINUX_2, Faults, Hand
 from tests.sync.words import done, left, writes
 
 if TYPE_CHECKING:
-    from alb_reconcile.apply import Event
-    from alb_reconcile.aws import Aws
-    from alb_reconcile.sync import Ending
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.engine.apply import Event
+    from alb_reconcile.sync.stack import Ending
     from tests.harness import Spec
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

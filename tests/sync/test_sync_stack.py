@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile import tags
+from alb_reconcile.model import tags
 from tests.harness import Spec, demo
 from tests.kinds.hand import LINUX_2, Hand
 from tests.sync.words import done, left, with_image, writes
 
 if TYPE_CHECKING:
-    from alb_reconcile.apply import Event
+    from alb_reconcile.engine.apply import Event
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.harness import READS
 
 if TYPE_CHECKING:
-    from alb_reconcile.sync import Ending
+    from alb_reconcile.sync.stack import Ending
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from alb_reconcile.cli import main
+from alb_reconcile.cli.main import main
 from tests.harness import SPECS, Spec, World, world
 from tests.verify import servers
 

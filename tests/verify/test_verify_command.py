@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from alb_reconcile import local
-from alb_reconcile.cli import main
+from alb_reconcile.cli.main import main
+from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verify.site import Settings
 from tests.harness import World, demo
 from tests.verify import servers
@@ -136,7 +136,7 @@ class TestDemo:
     def test_at_the_end_of_apply(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """With defaults, which lead to a name that doesn't resolve here: what fails is the verification alone."""
         hurried = functools.partial(Settings, patience=0.0)
-        monkeypatch.setattr("alb_reconcile.commands.verify.Settings", hurried)
+        monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", hurried)
         fine = bench.run("--yes", command="apply")
         shown = bench.run("--yes", "--verify", command="apply")
         assert (fine.code, shown.code) == (0, 1), shown.text + shown.errors
@@ -185,10 +185,10 @@ class TestBadWeather:
         assert "Traceback" not in capsys.readouterr().err
 
     def test_a_sandbox_without_traffic(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        quiet = local.Sandbox(1, 1, 10, "", "", traffic=False)
-        monkeypatch.setattr(local, "running", lambda: quiet)
-        monkeypatch.setattr(local, "start", lambda: (quiet, False))
-        monkeypatch.setattr(local.Sandbox, "endpoint_url", property(lambda _: None))
+        quiet = sandbox_client.Sandbox(1, 1, 10, "", "", traffic=False)
+        monkeypatch.setattr(sandbox_client, "running", lambda: quiet)
+        monkeypatch.setattr(sandbox_client, "start", lambda: (quiet, False))
+        monkeypatch.setattr(sandbox_client.Sandbox, "endpoint_url", property(lambda _: None))
         shown = bench.run("--sandbox")
         assert (shown.code, shown.text) == (1, "")
         assert shown.errors.startswith("the sandbox was started without traffic")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alb_reconcile.verify.automaton import HOST, PATH, search
-from alb_reconcile.verify.finding import Wishes, find_request
 from alb_reconcile.verify.matching import Condition, Request, read_conditions, takes
+from alb_reconcile.verify.pattern_search import HOST, PATH, search
+from alb_reconcile.verify.request_search import Wishes, find_request
 
 WISHES = Wishes("lb.aws")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.actions import Action, Forward, canonical
-from alb_reconcile.values import Address
+from alb_reconcile.model.actions import Action, Forward, canonical
+from alb_reconcile.model.address import Address
 from alb_reconcile.verify import site
 from alb_reconcile.verify.attribution import DEMO
 from alb_reconcile.verify.checks import Check

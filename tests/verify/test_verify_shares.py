@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alb_reconcile.actions import Forward
+from alb_reconcile.model.actions import Forward
 from alb_reconcile.verify.client import Endpoint, Shot
 from alb_reconcile.verify.matching import Request
+from alb_reconcile.verify.schedule import mix
 from alb_reconcile.verify.shares import (
     Group,
     Target,
@@ -24,7 +25,6 @@ from alb_reconcile.verify.shares import (
     read_targets,
     uneven,
 )
-from alb_reconcile.verify.volley import mix
 
 
 def group(name: str, *healths: str) -> Group:

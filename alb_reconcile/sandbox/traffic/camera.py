@@ -6,6 +6,7 @@ import base64
 import copy
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.picture import (
     HealthCheck,
@@ -17,7 +18,6 @@ from alb_reconcile.sandbox.traffic.picture import (
     Target,
     TargetGroup,
 )
-from alb_reconcile.values import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trustme
 
-from alb_reconcile.values import digest
+from alb_reconcile.model.text import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,8 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from alb_reconcile.errors import ReconcileError
-from alb_reconcile.local import Door, Traffic
+from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.sandbox.client import Door, Traffic
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.prober import Probe
 from alb_reconcile.sandbox.traffic.reach import find_shut_out

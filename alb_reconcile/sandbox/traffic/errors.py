@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alb_reconcile.errors import ReconcileError
+from alb_reconcile.model.errors import ReconcileError
 
 
 class TrafficError(ReconcileError):

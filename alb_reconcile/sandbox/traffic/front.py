@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.local import Door
+from alb_reconcile.sandbox.client import Door
 from alb_reconcile.sandbox.traffic import xds
 from alb_reconcile.sandbox.traffic.certificates import Authority
 from alb_reconcile.sandbox.traffic.envoy import Envoy

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from alb_reconcile.local import HOST
+from alb_reconcile.sandbox.client import HOST
 from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.traffic.picture import HealthCheck
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.local import HOST, Process
+from alb_reconcile.sandbox.client import HOST, Process
 from alb_reconcile.sandbox.traffic import leash
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.traffic.answers import word_page
 from alb_reconcile.sandbox.traffic.conditions import compare, match_headers
-from alb_reconcile.values import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
 from alb_reconcile.sandbox.traffic.ports import HOST
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
-from alb_reconcile.values import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.policy import zone_of
+from alb_reconcile.model.policy import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

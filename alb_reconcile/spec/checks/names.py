@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.model.address import is_aws_id, is_id_of
 from alb_reconcile.spec.schema import SECTIONS
-from alb_reconcile.values import is_aws_id, is_id_of
 
 if TYPE_CHECKING:
     from alb_reconcile.spec.document import Path

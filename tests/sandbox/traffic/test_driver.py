@@ -11,8 +11,8 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 
-from alb_reconcile.errors import ReconcileError
-from alb_reconcile.local import Door
+from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.sandbox.client import Door
 from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.camera import take_picture

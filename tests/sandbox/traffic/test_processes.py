@@ -24,7 +24,7 @@ from alb_reconcile.sandbox.traffic.processes import Processes, Program, web_api_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from alb_reconcile.local import Process
+    from alb_reconcile.sandbox.client import Process
 
 ONE = Instance("i-1", "running", "us-east-1a", "10.0.1.5", "abc123", 1)
 TWO = Instance("i-2", "running", "us-east-1b", "10.0.2.5", "abc123", 1)

@@ -1,0 +1,151 @@
+"""Reads of an account as if some of its resources carried other tags: what a plan would see after a change of tags."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.address import Address
+    from alb_reconcile.model.resource import Desired
+
+PREFIX: Final = "alb-reconcile:"
+"""What the keys of all our tags begin with."""
+
+_WHERE: Final = {
+    "describe_vpcs": ("VpcId", "vpc-", "vpc-id", ""),
+    "describe_internet_gateways": ("InternetGatewayId", "igw-", "internet-gateway-id", ""),
+    "describe_subnets": ("SubnetId", "subnet-", "subnet-id", "vpc-id"),
+    "describe_route_tables": ("RouteTableId", "rtb-", "route-table-id", "vpc-id"),
+    "describe_security_groups": ("GroupId", "sg-", "group-id", "vpc-id"),
+    "describe_instances": ("InstanceId", "i-", "instance-id", "vpc-id"),
+}
+"""Where an entry's id is, how it begins, the filter by it, and the filter by VPC; without one everything is read."""
+
+
+class Imagination(Reader):
+    """What an account would look like with other tags. Each read is made once, whatever is imagined meanwhile.
+
+    While it `claims` everything, all that is in `vpcs` (of VPCs themselves all there are, until `vpcs` is known; all
+    internet gateways) counts as the stack's, without an address; else what `imagined` says, by id, stands for a
+    resource's tags. `named` are ids that are read wherever they are.
+    """
+
+    def __init__(
+        self, aws: Aws, stack: str, desired: Mapping[Address, Desired], named: Collection[str] = ()
+    ) -> None:
+        super().__init__(aws, stack, desired)
+        self.named = frozenset(named)
+        self.vpcs: set[str] | None = None
+        self.claims = False
+        self.imagined: Mapping[str, Mapping[str, str]] = {}
+        self.rows: dict[str, Mapping[str, Any]] = {}
+        """What AWS says of each resource that was read, by id."""
+        self.tags: dict[str, dict[str, str]] = {}
+        """Its tags, as they are."""
+
+    async def tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
+        if operation == "describe_volumes":
+            return self._see(await self.once("all volumes", "", self._volumes), "VolumeId")
+        rows = await self.once(f"all {operation}", "", lambda: self._read(operation, key))
+        seen = self._see(rows, _WHERE[operation][0])
+        return [{"Instances": [row]} for row in seen] if operation == "describe_instances" else seen
+
+    async def _read(self, operation: str, key: str) -> list[dict[str, Any]]:
+        identifier, prefix, by_id, by_vpc = _WHERE[operation]
+        named = [item for item in self.named if item.startswith(prefix)]
+        filters: list[dict[str, Any]] = [{}]
+        if by_vpc:
+            filters = [_where(f"tag:{tags.STACK}", [self.stack])]
+            filters += [_where(by_vpc, self.vpcs)] if self.vpcs else []
+            filters += [_where(by_id, named)] if named else []
+        parts = await asyncio.gather(*(self.aws.pages("ec2", operation, key, **item) for item in filters))
+        rows = [row for part in parts for row in part]
+        if operation == "describe_instances":
+            rows = [row for reservation in rows for row in reservation["Instances"]]
+        return list({row[identifier]: row for row in rows}.values())
+
+    async def _volumes(self) -> list[dict[str, Any]]:
+        """The volumes of the instances that were read, 200 a call."""
+        instances = sorted(item for item in self.rows if item.startswith("i-"))
+        parts = await asyncio.gather(
+            *(
+                self.aws.pages(
+                    "ec2", "describe_volumes", "Volumes", **_where("attachment.instance-id", instances[start : start + 200])
+                )
+                for start in range(0, len(instances), 200)
+            )
+        )  # fmt: skip
+        return [row for part in parts for row in part]
+
+    def _see(self, rows: Iterable[dict[str, Any]], identifier: str) -> list[dict[str, Any]]:
+        """The rows that are the stack's as things are imagined, with the tags that they are imagined with."""
+        found = []
+        for row in rows:
+            physical_id = row[identifier]
+            within = identifier != "VpcId" or self.vpcs is None or physical_id in self.vpcs
+            seen = self._look_at(physical_id, row, tags.from_list(row.get("Tags")), within=within)
+            if self.ours(seen):
+                found.append({**row, "Tags": tags.to_list(seen)})
+        return found
+
+    def _look_at(
+        self, physical_id: str, row: Mapping[str, Any], real: dict[str, str], *, within: bool = True
+    ) -> dict[str, str]:
+        self.rows[physical_id], self.tags[physical_id] = row, real
+        if physical_id in self.imagined:
+            return dict(self.imagined[physical_id])
+        if self.claims and within and not self.ours(real):
+            return {**without_ours(real), tags.STACK: self.stack, tags.ADOPTED: physical_id}
+        return real
+
+    async def load_balancers(self) -> list[dict[str, Any]]:
+        found = await super().load_balancers()
+        return [self._see_balancing(item, "LoadBalancerArn") for item in found]
+
+    async def target_groups(self) -> list[dict[str, Any]]:
+        found = {item["TargetGroupArn"]: item for item in await super().target_groups()}
+        everywhere = await self._all_target_groups()
+        far = [
+            arn for item in everywhere if (arn := item["TargetGroupArn"]) in self.named and arn not in found
+        ]
+        if far:
+            tagged = await self.once("tags", "named groups", lambda: self.elb_tags(far))
+            rows = {item["TargetGroupArn"]: item for item in everywhere}
+            found |= {arn: {**rows[arn], "Tags": own} for arn, own in tagged.items()}
+        return [self._see_balancing(item, "TargetGroupArn") for item in found.values()]
+
+    def _see_balancing(self, item: dict[str, Any], identifier: str) -> dict[str, Any]:
+        arn = item[identifier]
+        # what isn't made of instances has no protocol or port to read
+        within = item.get("TargetType", "instance") == "instance" and (
+            item.get("VpcId") in (self.vpcs or ()) or arn in self.named
+        )
+        return {**item, "Tags": self._look_at(arn, item, item["Tags"], within=within)}
+
+    async def listeners(self, load_balancer: str) -> list[dict[str, Any]]:
+        return [
+            {**item, "Tags": self._look_at(item["ListenerArn"], item, item["Tags"])}
+            for item in await super().listeners(load_balancer)
+        ]
+
+    async def rules(self, listener: str) -> list[dict[str, Any]]:
+        return [
+            {**item, "Tags": self._look_at(item["RuleArn"], item, item["Tags"])}
+            for item in await super().rules(listener)
+        ]
+
+
+def without_ours(found: Mapping[str, str]) -> dict[str, str]:
+    """Tags without those that this tool writes."""
+    return {key: value for key, value in found.items() if not key.startswith(PREFIX)}
+
+
+def _where(name: str, values: Collection[str]) -> dict[str, Any]:
+    return {"Filters": [{"Name": name, "Values": sorted(values)}]}

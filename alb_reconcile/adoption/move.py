@@ -1,0 +1,146 @@
+"""`move`: another address for what is there, since its entry was renamed; nothing is replaced."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.adoption.hypothetical import Imagination
+from alb_reconcile.adoption.preview import Outlook, imagine
+from alb_reconcile.adoption.release import find_own, hurdles, is_meant, volumes_of
+from alb_reconcile.adoption.tagging import Tagging
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address, is_aws_id
+from alb_reconcile.model.errors import RefusedError, UsageError
+from alb_reconcile.model.target import Target
+from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Observed
+
+_NAME: Final = r"[a-z][a-z0-9-]{0,62}"
+_DEPTH: Final = {"listener": 2, "rule": 3}
+"""How many parts a name has; one for all other kinds."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """What moving would do. Nothing has been written yet."""
+
+    target: Target
+    moves: tuple[tuple[Address, Tagging], ...]
+    """Where each was, and what is written."""
+    outlook: Outlook
+    notes: tuple[str, ...] = ()
+
+
+async def find_move(aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, old: str, new: str) -> Move:
+    """Who moves: what is at `old`, with all whose address holds its name.
+
+    `instances.OLD` to `instances.NEW` moves all members of a group. Raises UsageError for what is no address,
+    RefusedError where nothing is at `old`, or something at a new address already.
+    """
+    _check(old, new, kinds)
+    reader = Imagination(aws, target.stack, target.desired)
+    try:
+        own = await find_own(reader, kinds)
+        moving = [(item, address) for item in own if (address := _new_address(item.address, old, new))]
+        _refuse(target, own, moving, old)
+        volumes = await volumes_of(reader, [item for item, _ in moving])
+        moves = tuple(
+            (item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving
+        )
+        imagined = {
+            key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)
+        }
+        outlook = await imagine(reader, kinds, target, imagined)
+    except BaseException:  # an interruption too: no read may go on behind it
+        await reader.cancel()
+        raise
+    return Move(target, moves, outlook, tuple(_undeclared(target, moving)))
+
+
+def _check(old: str, new: str, kinds: Mapping[str, type[Kind]]) -> None:
+    (first, _, before), (second, _, after) = old.partition("."), new.partition(".")
+    for text, kind in ((old, first), (new, second)):
+        if kind == "instances" or (kind in kinds and kinds[kind].service):
+            continue
+        if kind in kinds:
+            raise UsageError(f"{text} has no tags of its own: it moves with the entry that it belongs to")
+        raise UsageError(f"{text} is no address; write it as plans do, as in instance.web-1 or instances.web")
+    if first != second:
+        raise RefusedError(f"{old} can't become {new}: an address keeps its kind; nothing was moved")
+    parts, olds = after.split("/"), before.split("/")
+    if len(parts) != _DEPTH.get(second, 1) or not all(_is_name(part) for part in parts):
+        raise UsageError(
+            f"{new}: a name is [a-z][a-z0-9-]*, at most 63 long and no id; of a listener LOAD-BALANCER/NAME"
+        )
+    if second == "instance" and not re.fullmatch(r".+-[1-9][0-9]*", after):
+        raise UsageError(
+            f"{new}: members of an instance group are numbered, as in {after}-1; instances.{after} is all of them"
+        )
+    if parts[:-1] != olds[:-1]:
+        raise RefusedError(
+            f"{old} can't become {new}: AWS can't move it to another parent; nothing was moved"
+        )
+    if old == new:
+        raise UsageError(f"{old} and {new} are the same address")
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(_NAME, text) is not None and not is_aws_id(text)
+
+
+def _new_address(address: Address, old: str, new: str) -> Address | None:
+    """Where a resource goes; None if it stays."""
+    before, after = old.partition(".")[2], new.partition(".")[2]
+    if is_meant(old, address):
+        if old.startswith("instances."):
+            return Address("instance", f"{after}-{address.name.rpartition('-')[2]}")
+        return Address.parse(new)
+    family = ("load_balancer", "listener", "rule")
+    kind = old.partition(".")[0]
+    above = kind in family and address.kind in family[family.index(kind) + 1 :]
+    if above and address.name.startswith(f"{before}/"):
+        return Address(address.kind, after + address.name.removeprefix(before))
+    return None
+
+
+def _refuse(target: Target, own: list[Observed], moving: list[tuple[Observed, Address]], old: str) -> None:
+    movers = {item.id for item, _ in moving}
+    if not any(is_meant(old, item.address) for item, _ in moving):
+        raise RefusedError(f"the stack {target.stack} has nothing at {old}; nothing was moved")
+    there = {item.address: item.id for item in own if item.id not in movers}
+    taken = [f"{address} is there already ({there[address]})" for _, address in moving if address in there]
+    if taken:
+        raise RefusedError(
+            "\n".join([*map(printable, taken), "nothing was moved; release it first, or choose another name"])
+        )
+
+
+def _tagging(item: Observed, address: Address, volumes: tuple[str, ...]) -> Tagging:
+    write = {tags.ADDRESS: str(address)}
+    if address.kind == "instance":
+        write[tags.ADOPTED] = item.id  # its client token tells of the old address
+    return Tagging(address, item.id, write, volumes=volumes)
+
+
+def _undeclared(target: Target, moving: list[tuple[Observed, Address]]) -> list[str]:
+    notes = []
+    news = [str(address) for _, address in moving if address not in target.desired]
+    if news:
+        notes.append(
+            f"the spec doesn't declare {', '.join(news)}: rename the entry before the next apply, which else deletes"
+        )
+    olds = {item.address: item for item, _ in moving if item.address in target.desired}
+    if olds:
+        names = ", ".join(map(str, olds))
+        notes.append(
+            f"the spec still declares {names}: the next apply makes new ones, unless the entry is renamed"
+        )
+    return [*notes, *hurdles(target, olds)]

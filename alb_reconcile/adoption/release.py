@@ -1,0 +1,188 @@
+"""`release`: the stack's tags come off, and nothing else changes; what the next apply would make of that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from alb_reconcile.adoption.hypothetical import PREFIX, Imagination, without_ours
+from alb_reconcile.adoption.preview import Outlook, check_account, imagine
+from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
+from alb_reconcile.adoption.tagging import WAVES, Tagging
+from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.address import Address
+
+
+@dataclass(frozen=True)
+class Release:
+    """What releasing would do. Nothing has been written yet."""
+
+    target: Target
+    taggings: tuple[Tagging, ...]
+    found: Mapping[str, Observed] = field(default_factory=dict)
+    """What is released, by id."""
+    account: str = ""
+    whole: bool = False
+    """Whether nothing of the stack is left."""
+    outlook: Outlook | None = None
+    notes: tuple[str, ...] = ()
+    unknowing: tuple[Tagging, ...] = ()
+    """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
+
+
+async def find_own(reader: Imagination, kinds: Mapping[str, type[Kind]]) -> list[Observed]:
+    """All that carries the stack's tags: listeners and rules too whose load balancer doesn't, after an interruption."""
+    vpcs = await survey_vpcs(reader, kinds)
+    own = {item.found.id for item in vpcs if item.owner == reader.stack}
+    found, _ = await survey_rest(reader, kinds, own)
+    everything = [item for part in (vpcs, *found.values()) for item in part]
+    order = {kind: number for number, kind in enumerate(WAVES)}
+    return sorted(
+        (item.found for item in everything if item.owner == reader.stack),
+        key=lambda item: (order[item.state.kind], item.address, item.id),
+    )
+
+
+async def find_release(
+    aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, addresses: Collection[str]
+) -> Release:
+    """What `addresses` name, with what can't be without it; everything if there are none.
+
+    `instances.NAME` names all members of a group. Raises RefusedError for what the stack doesn't have.
+    """
+    reader = Imagination(aws, target.stack, target.desired)
+    try:
+        account = await check_account(reader, target)
+        own = await find_own(reader, kinds)
+        going = _with_children(_choose(target, own, addresses), own) if addresses else own
+        volumes = await volumes_of(reader, going)
+        taggings = tuple(
+            Tagging(item.address, item.id, remove=_ours(reader, item.id), volumes=volumes.get(item.id, ()))
+            for item in going
+        )
+        gone = {key: without_ours(reader.tags[key]) for item in taggings for key in (item.id, *item.volumes)}
+        found = {item.id: item for item in going}
+        staying = [item for item in own if item.id not in found]
+        outlook = await imagine(reader, kinds, target, gone) if staying else None
+    except BaseException:  # an interruption too: no read may go on behind it
+        await reader.cancel()
+        raise
+    notes = [*_declared(target, going, whole=not staying), *_ties(going, staying)]
+    knowing = staying if any(item.address in target.desired for item in going) else []
+    unknowing = tuple(
+        Tagging(item.address, item.id, remove=(tags.APPLIED,))
+        for item in knowing
+        if tags.APPLIED in reader.tags[item.id]
+    )
+    return Release(target, taggings, found, account, not staying, outlook, tuple(notes), unknowing)
+
+
+def _choose(target: Target, own: Iterable[Observed], addresses: Collection[str]) -> list[Observed]:
+    chosen: dict[str, Observed] = {}
+    problems = []
+    for text in addresses:
+        found = [item for item in own if is_meant(text, item.address)]
+        chosen |= {item.id: item for item in found}
+        if not found:
+            problems.append(f"{text}: the stack {target.stack} has nothing at this address")
+    if problems:
+        raise RefusedError("\n".join(["nothing was released:", *(f"  {item}" for item in problems)]))
+    return list(chosen.values())
+
+
+def is_meant(text: str, address: Address) -> bool:
+    """Whether an address of the command line means a resource: `instances.web` all of web-1, web-2 …"""
+    if text.startswith("instances."):
+        group, _, number = address.name.rpartition("-")
+        return address.kind == "instance" and group == text.removeprefix("instances.") and number.isdigit()
+    return text == str(address)
+
+
+def _with_children(chosen: list[Observed], own: list[Observed]) -> list[Observed]:
+    """With listeners and rules of what goes: under a load balancer that isn't the stack's nothing would find them."""
+    going = {item.id for item in chosen}
+    for kind in ("listener", "rule"):
+        going |= {
+            item.id
+            for item in own
+            if item.state.kind == kind
+            and item.state.parent
+            and getattr(item.state, item.state.parent) in going
+        }
+    return [item for item in own if item.id in going]
+
+
+async def volumes_of(reader: Imagination, items: Iterable[Observed]) -> dict[str, tuple[str, ...]]:
+    """The volumes with the stack's tag that instances were launched with, by instance."""
+    instances = {item.id for item in items if item.state.kind == "instance"}
+    found: dict[str, tuple[str, ...]] = {}
+    if not instances:
+        return found
+    await reader.tagged("describe_volumes", "Volumes")
+    for key in instances:
+        ids = [
+            (device.get("Ebs") or {}).get("VolumeId")
+            for device in reader.rows[key].get("BlockDeviceMappings", ())
+        ]
+        found[key] = tuple(sorted(item for item in ids if item and reader.ours(reader.tags.get(item, {}))))
+    return found
+
+
+def _ours(reader: Imagination, physical_id: str) -> tuple[str, ...]:
+    """The keys of all tags of ours; the stack's is always there, as what it was found by."""
+    return tuple(sorted({tags.STACK, *(key for key in reader.tags[physical_id] if key.startswith(PREFIX))}))
+
+
+def _declared(target: Target, going: Iterable[Observed], *, whole: bool) -> list[str]:
+    declared = [item for item in going if item.address in target.desired]
+    if not declared:
+        return []
+    names = ", ".join(sorted(str(item.address) for item in declared))
+    first = f"the spec still declares {names}: the next apply makes new ones, unless the entries are removed"
+    # in another network the names are others
+    return [first, *([] if whole else hurdles(target, {item.address: item for item in declared}))]
+
+
+def hurdles(target: Target, gone: Mapping[Address, Observed]) -> list[str]:
+    """Why AWS would take what is no longer at an address for what is newly made there."""
+    notes = []
+    for address, item in gone.items():
+        physical = str(getattr(item.state, "name", None))
+        derived = getattr(target.desired[address].state, "name", None) is None
+        if derived and re.search("-[0-9a-f]{8}$", physical):
+            notes.append(
+                f"{address}: {item.id} keeps the name {physical}, which the next apply would need; give the entry a name: of its own, or remove it"
+            )
+    return notes
+
+
+def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]:
+    """What of the stack can't be deleted any more, since something that is let go uses it."""
+    used: dict[str, list[str]] = {}
+    stays = {item.id for item in staying}
+    for item in going:
+        if item.state.kind == "target_group" or stays.intersection(_parents(item)):
+            continue  # these don't hold a VPC, or go down with their load balancer
+        for text in named_ids(item.state):
+            used.setdefault(text, []).append(f"{item.address} ({item.id})")
+    return [
+        f"{item.address} can't be deleted while {', '.join(sorted(set(used[item.id])))} is there, which destroy then doesn't delete"
+        for item in staying
+        if item.id in used
+    ]
+
+
+def _parents(item: Observed) -> set[str]:
+    return {str(getattr(item.state, item.state.parent))} if item.state.parent else set()

@@ -1,0 +1,292 @@
+"""AWS's API for one run: calls are paced, paged, counted, guarded and repeated here."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.guard import ask_guard, guarded
+from alb_reconcile.aws.throttle import Pace
+from alb_reconcile.aws.transport import UNGUARDED, Response
+from alb_reconcile.model.errors import AwsError, InterruptedRun
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from alb_reconcile.aws.guard import Guard
+
+READS: Final = ("describe_", "get_", "list_")
+
+
+class Transport(Protocol):
+    """One API call as AWS answers it. Raises AwsError. Called from several threads at once."""
+
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /) -> Response: ...
+
+
+class Aws:
+    """One account and region, from inside an event loop.
+
+    `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of
+    their own). `speed` is how much faster than AWS's the other side's time runs: all waits are divided by it.
+    Once `stopping` is set, waits end and nothing is changed any more.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        max_workers: int = 8,
+        speed: float = 1.0,
+        on_call: Callable[[str], None] | None = None,
+        endpoint: str = "",
+    ) -> None:
+        self._transport = transport
+        self.speed = speed
+        self.endpoint = endpoint
+        """Where it isn't AWS's own."""
+        self._root = self
+        self._identity: asyncio.Future[Response] | None = None
+        self._on_call = on_call
+        self._pool = ThreadPoolExecutor(max_workers, "aws") if max_workers else None
+        # lanes of their own, so that neither calls that hang nor others' turns keep a lease from being renewed
+        self._aside = _Lane("aside", 4) if max_workers else None
+        self._urgent = _Lane("urgent", 8) if max_workers else None
+        self._pace = Pace()
+        self._changing = 0
+        self._lock = threading.Lock()
+        self.guard: Guard | None = None
+        """Is asked before each change."""
+        self.changed = False
+        """Whether a change was sent, whatever came of it."""
+        self.stopping = asyncio.Event()
+        self.halted: InterruptedRun | None = None
+        """Why the run was stopped, where it wasn't by the user."""
+        self.calls: dict[str, int] = {}
+        self.requests: list[str] = []
+        """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
+
+    def fork(self, *, anew: bool = False) -> Aws:
+        """The same account and region for another run: it shares threads, pace and identity, and nothing of how the run
+        goes. `anew`: it asks for its identity itself, once for all of its own forks."""
+        other = copy.copy(self)
+        other.stopping, other.halted, other.guard = asyncio.Event(), None, None
+        other.changed, other._changing, other._lock = False, 0, threading.Lock()
+        other.calls, other.requests = {}, []
+        if anew:
+            other._root, other._identity = other, None
+        return other
+
+    async def call(
+        self, service: str, operation: str, *, retry: Mapping[str, float] | None = None, **params: Any
+    ) -> Response:
+        """One call. The codes in `retry` mean "not yet": such a call is repeated for so many seconds.
+
+        Throttling and transport are botocore's to retry. Raises AwsError; InterruptedRun before a change once the
+        run is being stopped.
+        """
+        if not retry:
+            return await self._once(service, operation, params)
+        from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
+
+        started = self.now()
+        limits: Mapping[str, float] = retry
+
+        def not_yet(error: BaseException) -> bool:
+            limit = next(
+                (limits[key] for key in limits if isinstance(error, AwsError) and error.matches(key)), -1.0
+            )
+            return self.now() - started < limit
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(not_yet),
+            wait=wait_random_exponential(1, 15, min=1),
+            sleep=self.sleep,
+            reraise=True,
+        )
+        result: Response = await retrying(self._once, service, operation, params)
+        return result
+
+    async def call_late(
+        self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]
+    ) -> Response:
+        """One call whose parameters are asked for when the pace lets it go. Raises as `call`."""
+        return await self._once(service, operation, params)
+
+    async def _once(
+        self, service: str, operation: str, params: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    ) -> Response:
+        guard = None if operation.startswith(READS) else self.guard
+        self._refuse_if_stopping(operation)
+        delay = self._pace.reserve(service, operation, self.now())
+        if delay > 0:
+            await self.sleep(delay)
+        if guard is not None:
+            await guard.permit(timeouts.settled_all(service, once=operation in UNGUARDED))
+            self._refuse_if_stopping(operation)
+        self._count(service, operation)
+        given = params() if callable(params) else params
+        send = partial(self._send, guard, service, operation, given)
+        answer = send() if self._pool is None else await _in(self._pool, send)
+        if not operation.startswith(READS):
+            request = answer.get("ResponseMetadata", {}).get("RequestId", "")
+            self.requests.append(f"{operation} {request}".rstrip())
+        return answer
+
+    def _refuse_if_stopping(self, operation: str) -> None:
+        if self.stopping.is_set() and not operation.startswith(READS):
+            raise self._interruption()
+
+    def _send(self, guard: Guard | None, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        if operation.startswith(READS):
+            return self._transport(service, operation, params)
+        with self._lock:
+            self._changing += 1
+        try:
+            with guarded(guard, timeouts.settled(service)):
+                ask_guard()
+                self.changed = True
+                return self._transport(service, operation, params)
+        finally:
+            with self._lock:
+                self._changing -= 1
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a change is under way, though perhaps nobody waits for it any more."""
+        return self._changing > 0
+
+    async def aside(self, service: str, operation: str, *, urgent: bool = False, **params: Any) -> Response:
+        """One call for the run's own sake: not paced, not guarded. `urgent` ones, for the sake of what is held, don't stand
+        behind others, and are made also while the run is being stopped.
+
+        It ends in time whatever happens, from when it has its turn. Raises AwsError, InterruptedRun.
+        """
+        send = partial(self._transport, service, operation, params)
+        lane = self._urgent if urgent else self._aside
+        async with lane.turns if lane is not None else nullcontext():
+            if self.stopping.is_set() and not urgent:
+                raise self._interruption()
+            self._count(service, operation)
+            if lane is None:
+                return send()
+            limit = timeouts.longest(service) + 5
+            try:
+                async with asyncio.timeout(limit):
+                    return await _in(lane.pool, send)
+            except TimeoutError:
+                raise AwsError(
+                    service, operation, "Timeout", f"no answer within {limit:.0f} s", "", ambiguous=True
+                ) from None
+
+    def _count(self, service: str, operation: str) -> None:
+        self.calls[operation] = self.calls.get(operation, 0) + 1
+        if self._on_call:
+            self._on_call(f"{service} {operation}")
+
+    async def account(self) -> str:
+        """The account's number (STS GetCallerIdentity), asked for once."""
+        root = self._root
+        if root._identity is None:
+            root._identity = asyncio.ensure_future(root.call("sts", "get_caller_identity"))
+            # a run that another error has ended asks no more; asyncio would log that nobody saw this one
+            root._identity.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return str((await asyncio.shield(root._identity))["Account"])
+
+    @property
+    def known_account(self) -> str:
+        """The account's number, if AWS has told it; else empty."""
+        identity = self._root._identity
+        if identity is None or not identity.done() or identity.cancelled() or identity.exception():
+            return ""
+        return str(identity.result()["Account"])
+
+    async def pages(self, service: str, operation: str, key: str, **params: Any) -> list[Any]:
+        """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker)."""
+        found: list[Any] = []
+        token: dict[str, Any] = {}
+        while True:
+            answer = await self.call(service, operation, **params, **token)
+            found += answer.get(key, [])
+            if answer.get("NextMarker"):
+                token = {"Marker": answer["NextMarker"]}
+            elif answer.get("NextToken"):
+                token = {"NextToken": answer["NextToken"]}
+                # EC2 takes no paging parameters beside explicit ids, and answers none either
+            else:
+                return found
+
+    async def create_once(
+        self, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any
+    ) -> Response | str:
+        """An unguarded create: after an ambiguous failure its tag is looked up, with patience, before it is repeated.
+
+        Returns AWS's answer, or the id that `find` found.
+        """
+        for attempt in range(3):
+            try:
+                return await self.call(service, operation, **params)
+            except AwsError as error:
+                if not error.ambiguous or attempt == 2:
+                    raise
+                for pause in (1, 2, 4, 8, 15):
+                    await self.sleep(pause)
+                    found = await find()
+                    if found:
+                        return found
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def now(self) -> float:
+        """Seconds on AWS's clock, from any start."""
+        return asyncio.get_running_loop().time() * self.speed
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        """`asyncio.timeout` on AWS's clock."""
+        return asyncio.timeout(seconds / self.speed)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. Raises InterruptedRun as soon as the run is being stopped."""
+        try:
+            async with asyncio.timeout(seconds / self.speed):
+                await self.stopping.wait()
+        except TimeoutError:
+            return
+        raise self._interruption()
+
+    async def pause(self, seconds: float) -> None:
+        """`sleep` on our own clock, for what the other side's speed has nothing to do with."""
+        await self.sleep(seconds * self.speed)
+
+    def halt(self, reason: InterruptedRun) -> None:
+        """Stop the run for another reason than the user's word: waits and changes raise it from now on."""
+        if not self.stopping.is_set():
+            self.halted = reason
+            self.stopping.set()
+
+    def _interruption(self) -> InterruptedRun:
+        return self.halted or InterruptedRun("interrupted")
+
+    def close(self) -> None:
+        """Let the threads go; calls that are under way finish."""
+        lanes = (lane.pool for lane in (self._aside, self._urgent) if lane is not None)
+        for pool in (self._pool, *lanes):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Lane:
+    """Threads for calls aside, and turns for them: who waits for one isn't yet a call that takes its time."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.pool = ThreadPoolExecutor(threads, name)
+        self.turns = asyncio.Semaphore(threads)
+
+
+async def _in(pool: ThreadPoolExecutor, send: Callable[[], Response]) -> Response:
+    return await asyncio.get_running_loop().run_in_executor(pool, send)

@@ -1,0 +1,56 @@
+"""Asking, before anything is changed, whether it still may be: once for a call, and again for each of its attempts."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from alb_reconcile.model.errors import LeaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Guard(Protocol):
+    """Who says whether anything may still be changed. Both raise ReconcileError if not."""
+
+    async def permit(self, seconds: float, /) -> None:
+        """Before a call that may take effect for so many seconds, with all its attempts."""
+
+    def check(self, seconds: float, /) -> None:
+        """In the call's own thread, immediately before each attempt, which may take effect for so many seconds."""
+
+
+class Ended:
+    """The guard of a run that has let go of its stack."""
+
+    async def permit(self, seconds: float, /) -> None:
+        """Raises LeaseError."""
+        self.check(seconds)
+
+    def check(self, _: float, /) -> None:
+        """Raises LeaseError."""
+        raise LeaseError("the stack isn't held any more; this wasn't sent")
+
+
+_CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+"""For the call that this thread makes."""
+
+
+@contextmanager
+def guarded(guard: Guard | None, seconds: float) -> Iterator[None]:
+    """The call within is one that changes something; each attempt may take effect for so many seconds."""
+    token = _CHECK.set(partial(guard.check, seconds) if guard is not None else None)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
+
+
+def ask_guard(**_: Any) -> None:
+    """Ask the guard of this thread's call, if it has one. Raises ReconcileError; then nothing may be sent."""
+    check = _CHECK.get()
+    if check is not None:
+        check()

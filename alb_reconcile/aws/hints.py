@@ -1,0 +1,79 @@
+"""The errors of AWS and of the way to it, and what a user can do about them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from alb_reconcile.model.errors import AwsError, UnreachableError
+from alb_reconcile.model.text import printable
+
+_HINTS: Final = {
+    "UnauthorizedOperation": "allow the IAM action {action} to this identity",
+    "AccessDenied": "allow the IAM action {action} to this identity",
+    "AccessDeniedException": "allow the IAM action {action} to this identity",
+    "ExpiredToken": "log in again",
+    "ExpiredTokenException": "log in again",
+    "RequestExpired": "log in again, and check this machine's clock",
+    "AuthFailure": "check the credentials, and that the region is enabled in the account",
+    "InvalidClientTokenId": "check the credentials",
+    "UnrecognizedClientException": "check the credentials",
+    "SignatureDoesNotMatch": "check the credentials",
+    "InsufficientInstanceCapacity": "AWS has none of this type there now: try later, another type or another zone",
+    "DependencyViolation": "something still uses it; find it in the console and run again",
+    "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
+    "Unsupported": "this type isn't offered in this zone; choose another",
+    "IdempotentParameterMismatch": "an earlier run's request is still remembered; run again in some minutes",
+    "InvalidKeyPair.NotFound": "create the key pair, or correct key_name",
+    "CertificateNotFound": "check certificate_arn: its region and account must be the stack's",
+    "InvalidAMIID.NotFound": "check image_id: AMIs differ by region",
+    "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
+}
+
+
+def explain_code(service: str, operation: str, code: str) -> str:
+    """What a user can do about an error code; empty if nothing can be said."""
+    if code.endswith("LimitExceeded") or code.startswith("TooMany"):
+        return "a quota of the account is reached: raise it in Service Quotas, or remove what isn't needed"
+    prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
+    action = "".join(word.capitalize() for word in operation.split("_"))
+    return _HINTS.get(code, "").format(action=f"{prefix}:{action}")
+
+
+def transport_error(service: str, operation: str, error: Exception) -> AwsError:
+    """What botocore raised of its own, as an AwsError."""
+    name = type(error).__name__
+    if name in (
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "TokenRetrievalError",
+        "SSOTokenLoadError",
+        "UnauthorizedSSOTokenError",
+    ):
+        return UnreachableError(
+            f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in"
+        )
+    if name in (
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "ReadTimeoutError",
+        "ConnectionClosedError",
+        "ProxyConnectionError",
+        "SSLError",
+        "HTTPClientError",
+    ):
+        return AwsError(
+            service,
+            operation,
+            name,
+            _one_line(error),
+            "",
+            hint="check the network, the region and the endpoint",
+            ambiguous=True,
+        )
+    return AwsError(service, operation, name, _one_line(error), "")
+
+
+def _one_line(error: Exception) -> str:
+    return printable(re.sub(r"\s+", " ", str(error)).strip().rstrip("."))

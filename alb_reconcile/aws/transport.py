@@ -1,0 +1,146 @@
+"""Calls through boto3: the only module that knows it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.guard import ask_guard
+from alb_reconcile.aws.hints import explain_code, transport_error
+from alb_reconcile.model.errors import AwsError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Response = dict[str, Any]
+
+UNGUARDED: Final = frozenset({"create_vpc", "create_internet_gateway"})
+"""Creates without a client token and without a unique name: botocore must not repeat them after a lost reply."""
+_LARGEST: Final = 65_536
+"""Bytes of an object that are read; what we keep in S3 is far smaller."""
+
+
+class BotoTransport:
+    """Calls through boto3, with its standard settings: profile, environment, shared config, SSO, instance roles."""
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        max_workers: int = 8,
+        sandbox: bool = False,
+    ) -> None:
+        self.region = region
+        self.endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
+        self.answered = False
+        """Whether AWS has answered anything yet, be it with a refusal."""
+        self._sandbox = sandbox
+        self._profile = profile
+        self._endpoint_url = endpoint_url
+        self._workers = max(max_workers, 1)
+        self._clients: dict[tuple[str, bool], Any] = {}
+        self._session: Any = None
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Find the settings.
+
+        Raises UnreachableError where there are no usable settings.
+        """
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            self._session = (
+                _sandbox_session(self.region)
+                if self._sandbox
+                else boto3.Session(profile_name=self._profile, region_name=self.region)
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+
+    def _make_client(self, service: str, *, once: bool) -> Any:
+        from botocore.config import Config
+
+        # what the user's environment says of AWS isn't said of a sandbox
+        direct = {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
+        limits = timeouts.patience_of(service, once=once)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": limits.attempts},
+            max_pool_connections=self._workers,
+            connect_timeout=limits.connect,
+            read_timeout=limits.read,
+            user_agent_extra="alb-reconcile",
+            s3={"addressing_style": "path" if self.endpoint else "auto"},
+            **(direct if self._sandbox else {}),
+        )
+        client = self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+        client.meta.events.register_first("before-send", ask_guard)
+        return client
+
+    @staticmethod
+    def default_region(profile: str | None) -> str | None:
+        """The region of the environment or the shared config. Raises UnreachableError for an unknown profile."""
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            region: str | None = boto3.Session(profile_name=profile).region_name
+        except BotoCoreError as error:
+            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+        return region
+
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            client = self._client(service, operation in UNGUARDED)
+        except (BotoCoreError, ValueError) as error:
+            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+        try:
+            answer: Response = getattr(client, operation)(**params)
+            if service == "s3" and "Body" in answer:  # a stream, which may break as well
+                answer["Body"] = answer["Body"].read(_LARGEST)
+        except ClientError as error:
+            self.answered = True
+            details = error.response.get("Error", {})
+            meta = error.response.get("ResponseMetadata", {})
+            code = str(details.get("Code", "Unknown"))
+            status = int(meta.get("HTTPStatusCode", 0))
+            raise AwsError(
+                service, operation, code, str(details.get("Message", "")), str(meta.get("RequestId", "")),
+                hint=explain_code(service, operation, code), ambiguous=status >= 500,
+            ) from None  # fmt: skip
+        except BotoCoreError as error:
+            raise transport_error(service, operation, error) from None
+        self.answered = True
+        return answer
+
+    def _client(self, service: str, once: bool) -> Any:
+        """The client for a service, made when it is first asked for; sessions aren't thread-safe, clients are."""
+        with self._lock:
+            if (service, once) not in self._clients:
+                self._clients[service, once] = self._make_client(service, once=once)
+            return self._clients[service, once]
+
+
+def _sandbox_session(region: str) -> Any:
+    """A session that knows nothing of the user's profiles, files and credentials."""
+    import boto3
+    from botocore.session import Session
+
+    own = Session({
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+    })  # fmt: skip
+    return boto3.Session(
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",  # noqa: S106  # the sandbox asks for some, and takes any
+        region_name=region,
+        botocore_session=own,
+    )

@@ -1,0 +1,138 @@
+"""`validate`, `schema`, `init` and `explain`: writing a spec, without AWS."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.cli.render.console import emit
+from alb_reconcile.model.errors import ExitCode, Problem, ReconcileError, RefusedError, SpecError, UsageError
+from alb_reconcile.spec import schema
+from alb_reconcile.spec.stack import Stack, load_stack
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+
+def validate(args: argparse.Namespace) -> ExitCode:
+    """Print every mistake and risk in the given specs, one a line."""
+    code = ExitCode.OK
+    seen: dict[tuple[str, str | None], str] = {}
+    for file in args.specs:
+        try:
+            stack = load_stack(file, args.set, args.region)
+            refuse_twins(stack, seen)
+        except SpecError as error:
+            emit(str(error))
+            code = ExitCode.INVALID
+            continue
+        for warning in stack.warnings:
+            emit(warning.render(file))
+        emit(f"{file}: valid, {len(stack.desired)} resources")
+    return code
+
+
+def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
+    """Two specs for one stack would undo each other. Raises SpecError for the second."""
+    first = seen.setdefault((stack.name, stack.region), stack.file)
+    if Path(first).resolve() != Path(stack.file).resolve():
+        raise SpecError(
+            stack.file,
+            [
+                Problem(
+                    *stack.place,
+                    "stack",
+                    f'"{stack.name}" is the stack of {first} too; one stack is one file: rename or merge',
+                )
+            ],
+        )
+
+
+def print_schema(_: argparse.Namespace) -> ExitCode:
+    """Print the bundled JSON Schema."""
+    emit(json.dumps(schema.bundle(), indent=2))
+    return ExitCode.OK
+
+
+def init(args: argparse.Namespace) -> ExitCode:
+    """Write a commented spec to start from."""
+    text = resources.files("alb_reconcile").joinpath("starter.yaml").read_text(encoding="utf-8")
+    if args.file == "-":
+        emit(text.rstrip("\n"))
+        return ExitCode.OK
+    try:
+        with Path(args.file).open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise RefusedError(f"{args.file} is there already and stays as it is; name another file") from None
+    except OSError as error:
+        raise ReconcileError(f"{args.file} can't be written: {error.strerror}; name another file") from None
+    emit(f"{args.file} is written; edit it, then: alb-reconcile validate {args.file}")
+    return ExitCode.OK
+
+
+def explain(args: argparse.Namespace) -> ExitCode:
+    """Print what the schema says of a kind or of one of its properties."""
+    if not args.topic:
+        emit("\n".join(["alb-reconcile explain KIND[.KEY], where KIND is one of:", "", *_list_kinds()]))
+        return ExitCode.OK
+    word, *keys = args.topic.split(".")
+    name = schema.SECTIONS.get(word, word)
+    if name not in _kinds():
+        raise UsageError(f'there is no kind "{word}"; known: {", ".join(_kinds())}')
+    found, done = schema.resolved(name), name
+    for key in keys:
+        properties = _properties(found)
+        if key not in properties:
+            raise UsageError(f'{done} has no key "{key}"; known: {", ".join(properties) or "none"}')
+        found, done = properties[key], f"{done}.{key}"
+    emit("\n".join(_explanation(done, found, found_in=_parent(name, keys))))
+    return ExitCode.OK
+
+
+def _kinds() -> list[str]:
+    return ["stack", *schema.SECTIONS.values()]
+
+
+def _list_kinds() -> Iterator[str]:
+    for kind in _kinds():
+        yield f"  {kind:<18}{schema.resolved(kind)['description']}"
+
+
+def _properties(found: dict[str, Any]) -> dict[str, Any]:
+    """A schema's properties; of a list or a map of things, those of the things."""
+    for below in (found, found.get("items"), found.get("additionalProperties")):
+        if isinstance(below, dict) and below.get("properties"):
+            return dict(below["properties"])
+    return {}
+
+
+def _parent(name: str, keys: list[str]) -> dict[str, Any]:
+    found = schema.resolved(name)
+    for key in keys[:-1]:
+        found = _properties(found)[key]
+    return found.get("items", found) if keys else {}
+
+
+def _explanation(title: str, found: dict[str, Any], found_in: dict[str, Any]) -> Iterator[str]:
+    yield title
+    yield f"  {found['description']}" if "description" in found else "  (no description)"
+    yield ""
+    yield f"  type      {schema.describe_type(found)}"
+    if title.rpartition(".")[2] in found_in.get("required", ()):
+        yield "  required  yes"
+    if "default" in found:
+        yield f"  default   {json.dumps(found['default']) if not isinstance(found['default'], str) else found['default']}"
+    if "x-refers" in found:
+        yield f"  refers to {found['x-refers']}"
+    if "x-aws" in found:
+        yield f"  AWS       {found['x-aws']}"
+    properties = _properties(found)
+    if properties:
+        yield ""
+        yield "  keys"
+        width = max(map(len, properties)) + 2
+        yield from (f"    {key:<{width}}{item.get('description', '')}" for key, item in properties.items())

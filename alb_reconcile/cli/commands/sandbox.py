@@ -1,0 +1,70 @@
+"""`sandbox start|stop|status|reset`: the local AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.status import traffic_text
+from alb_reconcile.model.errors import ExitCode, UsageError
+from alb_reconcile.sandbox import client as sandbox_client
+
+if TYPE_CHECKING:
+    import argparse
+
+
+_WITHOUT = "It was started without traffic: its load balancers carry no requests, health goes by the clock."
+
+
+def start(args: argparse.Namespace) -> ExitCode:
+    """Start it, unless it runs."""
+    if args.serve and args.no_traffic:
+        raise UsageError("--serve needs traffic: leave --no-traffic out")
+    found, fresh = sandbox_client.start(
+        args.port, args.speed, traffic=False if args.no_traffic else None, serve=args.serve
+    )
+    emit(f"The sandbox {'is started' if fresh else 'runs already'}: {_where(found)}")
+    emit("")
+    emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
+    return ExitCode.OK
+
+
+def stop(_: argparse.Namespace) -> ExitCode:
+    """End it."""
+    found = sandbox_client.stop()
+    emit("The sandbox has ended, and what was in it is gone." if found else "No sandbox was running.")
+    return ExitCode.OK
+
+
+def status(_: argparse.Namespace) -> ExitCode:
+    """Say whether it runs, and how other tools reach it. Exits with 1 if it doesn't."""
+    found = sandbox_client.running()
+    if found is None:
+        emit("No sandbox is running.")
+        return ExitCode.FAILED
+    emit(f"The sandbox runs: {_where(found)}")
+    emit(f"  process {found.pid}, since {found.started}, state file {sandbox_client.state_file()}")
+    emit("")
+    emit("For the AWS CLI, boto3 and other tools:")
+    for line in (
+        f"AWS_ENDPOINT_URL={found.endpoint_url}",
+        "AWS_ACCESS_KEY_ID=sandbox",
+        "AWS_SECRET_ACCESS_KEY=sandbox",
+        f"AWS_DEFAULT_REGION={sandbox_client.REGION}",
+    ):
+        emit(f"  export {line}")
+    emit("")
+    emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
+    return ExitCode.OK
+
+
+def reset(_: argparse.Namespace) -> ExitCode:
+    """Empty it."""
+    found = sandbox_client.reset()
+    emit("The sandbox is empty." if found else "No sandbox is running; there is nothing to empty.")
+    return ExitCode.OK
+
+
+def _where(found: sandbox_client.Sandbox) -> str:
+    carries = "" if found.traffic else ", without traffic"
+    return f"{found.endpoint_url}, {found.speed:g} times as fast as AWS{carries}"

@@ -1,0 +1,167 @@
+"""`verify`, and the end of `apply --verify`: real requests through each listener and rule of a stack."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.cli.commands.session import load_stacks, target_of, with_aws
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.verify import verify_json, verify_text
+from alb_reconcile.engine.discover import discover
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.registration import read_health
+from alb_reconcile.model.errors import ExitCode, UsageError
+from alb_reconcile.sandbox import client as sandbox_client
+from alb_reconcile.verify.attribution import Attribution
+from alb_reconcile.verify.checks import Choice
+from alb_reconcile.verify.client import Endpoint, Trust
+from alb_reconcile.verify.expect import ANSWERED, Statuses
+from alb_reconcile.verify.request_search import is_host
+from alb_reconcile.verify.session import verify_stack
+from alb_reconcile.verify.site import Settings, Site, VerifyError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.target import Target
+    from alb_reconcile.verify.session import Report
+
+_DOORS: Final = 15.0
+"""Seconds for which a new listener's local port is waited for, in the sandbox."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the load balancers are reached: in the sandbox or by DNS name, or by the host and port given for a listener's port."""
+
+    sandbox: bool = False
+    trust: Trust = field(default_factory=Trust)
+    instead: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+
+
+def verify(args: argparse.Namespace) -> ExitCode:
+    """Prove that the load balancers balance. Exits with 1 unless everything answered as expected."""
+    settings = _settings(args)
+    way = Way(args.sandbox, Trust(args.ca_file, args.insecure), args.connect_to)
+    good = True
+    for stack in load_stacks(args):
+        target = target_of(stack)
+
+        async def run(aws: Aws, target: Target = target) -> Report:
+            return await check(aws, target, way, settings, complain)
+
+        report = with_aws(args, target.region, run)
+        good = good and report.ok
+        emit(
+            verify_json(report)
+            if args.format == "json"
+            else verify_text(report, Style.detect(no_color=args.no_color))
+        )
+    return ExitCode.OK if good else ExitCode.FAILED
+
+
+async def check_applied(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+    """The end of `apply --verify`: a verify with nothing but defaults."""
+    report = await check(aws, target, Way(args.sandbox), Settings(), complain)
+    emit("")
+    emit(verify_text(report, Style.detect(no_color=args.no_color)))
+    return ExitCode.OK if report.ok else ExitCode.FAILED
+
+
+async def check(aws: Aws, target: Target, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
+    """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
+    found = await discover(aws, load_kinds(), target.stack, target.desired, account_ids=target.account_ids)
+    run = Run(aws, target.stack)
+    endpoints, absent = _by_name(found, way), ""
+    if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):
+        endpoints, absent = await _by_door(found)
+    site = Site(
+        target.stack, target.region, found, target.desired, endpoints, lambda arn: read_health(run, arn), absent
+    )  # fmt: skip
+    return await verify_stack(site, settings, aws.stopping, say)
+
+
+def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
+    """The listeners' endpoints by ARN, at their load balancers' DNS names."""
+    names = {
+        item.id: str(item.facts["dns_name"])
+        for item in found.resources
+        if item.address.kind == "load_balancer"
+    }
+    endpoints = {}
+    for arn, listener in _listeners(found).items():
+        host, port = way.instead.get(listener.port, (names[str(listener.load_balancer)], listener.port))
+        tls = way.trust if listener.protocol == "HTTPS" else None
+        endpoints[arn] = Endpoint(host, port, listener.port, tls)
+    return endpoints
+
+
+async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
+    """The listeners' endpoints in the sandbox, and why one may be missing. Waits until all have one, for a while."""
+    sandbox = sandbox_client.running()
+    if sandbox is None or not sandbox.traffic:
+        raise VerifyError(
+            "the sandbox was started without traffic, so that nothing can be verified; stop it, and start it without --no-traffic"
+        )
+    trust = Trust(sandbox.ca_file)
+    listeners = _listeners(found)
+    deadline = asyncio.get_running_loop().time() + _DOORS
+    while True:
+        traffic = await asyncio.to_thread(sandbox.look)
+        endpoints = {
+            door.listener_arn: Endpoint(
+                sandbox_client.HOST, door.local_port, door.port, trust if door.protocol == "HTTPS" else None
+            )
+            for door in traffic.doors
+            if door.listener_arn in listeners
+        }
+        if len(endpoints) == len(listeners) or asyncio.get_running_loop().time() > deadline:
+            return (
+                endpoints,
+                f"the sandbox doesn't serve it ({traffic.problem or 'it has no local port'}); see: alb-reconcile sandbox status",
+            )
+        await asyncio.sleep(0.2)
+
+
+def _listeners(found: Discovery) -> dict[str, Listener]:
+    return {item.id: item.state for item in found.resources if isinstance(item.state, Listener)}
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    """The options' values. Raises UsageError."""
+    if not re.fullmatch(r"/[!-~]*", args.path) or re.search(r"[?#]", args.path):
+        raise UsageError("--path wants a path such as /health, without a query")
+    if args.websocket is not None and not re.fullmatch(r"/[!-~]*", args.websocket):
+        raise UsageError("--websocket wants a path such as /ws")
+    if args.host is not None and not is_host(args.host):
+        raise UsageError("--host wants a host name such as shop.example.com, without a port")
+    if args.timeout < 1 or args.duration == 0:
+        raise UsageError("--timeout and --duration want one second at least")
+    try:
+        attribution = Attribution.parse(args.attribute)
+        statuses = Statuses.parse(args.expect_status) if args.expect_status else ANSWERED
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Settings(
+        choice=Choice(args.host, args.path, args.any_method),
+        requests=args.requests,
+        duration=args.duration,
+        rate=args.rate,
+        concurrency=args.concurrency,
+        http=args.http,
+        websocket=args.websocket,
+        attribution=attribution,
+        statuses=statuses,
+        timeout=args.timeout,
+        tolerance=args.tolerance,
+    )

@@ -1,0 +1,38 @@
+"""The process: one command, and an exit code with one clear message for whatever goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.cli.render.console import complain, finish
+from alb_reconcile.model.errors import ExitCode, ReconcileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code."""
+    try:
+        args = make_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse's way to end, for --help as well as for mistakes
+        return int(stop.code or 0)
+    module, _, function = args.run.partition(".")
+    try:
+        command = getattr(importlib.import_module(f"alb_reconcile.cli.commands.{module}"), function)
+        return int(command(args))
+    except ReconcileError as error:
+        complain(str(error))
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return int(ExitCode.INTERRUPTED)
+
+
+def run() -> NoReturn:
+    """The process: `main`, and an end that doesn't wait for calls which nobody waits for any more."""
+    code = main()
+    os._exit(finish(code))

@@ -1,0 +1,132 @@
+"""Groups of options that several commands have, or that are long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, duration, number, sigmas
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    group = command.add_argument_group("how much is sent")
+    amount = group.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--requests", type=number(1, 100_000), default=100, metavar="N", help="to each forward (default 100)"
+    )
+    amount.add_argument("--duration", type=duration, metavar="30s", help="for so long, instead of --requests")
+    group.add_argument(
+        "--rate",
+        type=number(1, 1000),
+        default=50,
+        metavar="N",
+        help="requests a second over all (default 50)",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=number(1, 1000),
+        default=10,
+        metavar="N",
+        help="requests under way at once (default 10)",
+    )
+    group.add_argument("--timeout", type=duration, default=10, metavar="10s", help="for one request")
+    group = command.add_argument_group("what is sent")
+    group.add_argument("--path", default="/", help="where a rule leaves it open (default /)")
+    group.add_argument("--host", metavar="NAME", help="where a rule leaves it open (default the DNS name)")
+    group.add_argument(
+        "--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)"
+    )
+    group.add_argument(
+        "--websocket",
+        nargs="?",
+        const="/ws",
+        metavar="PATH",
+        help="try a WebSocket through each forward (default path /ws)",
+    )
+    group.add_argument(
+        "--any-method", action="store_true", help="POST, PUT and DELETE too, where a rule takes nothing else"
+    )
+    group = command.add_argument_group("what is expected")
+    group.add_argument(
+        "--attribute",
+        default="json:instance_id",
+        metavar="HOW",
+        help="what tells whose answer it is: header:NAME, json:FIELD or none (default json:instance_id)",
+    )
+    group.add_argument("--expect-status", metavar="200-399", help="of forwards (default any below 500)")
+    group.add_argument(
+        "--tolerance",
+        type=sigmas,
+        default=3.0,
+        metavar="N",
+        help="how many standard deviations a share may be off (default 3)",
+    )
+    group = command.add_argument_group("how to connect")
+    group.add_argument("--ca-file", metavar="FILE", help="whom to trust, instead of the system's authorities")
+    group.add_argument("--insecure", action="store_true", help="accept any certificate")
+    group.add_argument(
+        "--connect-to",
+        action=Detour,
+        default={},
+        metavar="PORT=HOST:PORT",
+        help="where a listener's port is reached, e.g. through a tunnel",
+    )
+
+
+def add_lease(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--lease", default="", metavar="s3://BUCKET/PREFIX", help="with --stack: where its lease is"
+    )
+
+
+def add_lock(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--lock-timeout",
+        type=duration,
+        default=0,
+        metavar="5m",
+        help="how long to wait while another run holds the stack (default: not at all)",
+    )
+
+
+def add_record(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("what a run leaves behind")
+    group.add_argument(
+        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
+    )
+    group.add_argument(
+        "--metrics-file", metavar="FILE", help="a textfile for node-exporter; else ALB_RECONCILE_METRICS_FILE"
+    )
+    # other users of a machine see command lines, so neither the URL nor the secret is taken from them
+    group.add_argument(
+        "--webhook-url-file",
+        metavar="FILE",
+        help="holds the URL that is told of news; else ALB_RECONCILE_WEBHOOK_URL_FILE, ALB_RECONCILE_WEBHOOK_URL",
+    )
+    group.add_argument(
+        "--webhook-secret-file",
+        metavar="FILE",
+        help="holds what messages are signed with; else ALB_RECONCILE_WEBHOOK_SECRET_FILE, ALB_RECONCILE_WEBHOOK_SECRET",
+    )
+    group.add_argument(
+        "--webhook-allow",
+        metavar="private,http",
+        help="a receiver inside of the network, or without TLS; else ALB_RECONCILE_WEBHOOK_ALLOW",
+    )
+
+
+def add_allow(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow", action=Allowance, default={}, metavar="WHAT=N",
+        help=f"allow so much damage for once: {', '.join(f'{item}=N' for item in COUNTED)}, or any-time",
+    )  # fmt: skip
+
+
+def add_policy(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--policy", metavar="FILE", help="further limits, as under policy in a spec; the stricter ones count"
+    )

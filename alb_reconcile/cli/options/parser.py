@@ -1,0 +1,289 @@
+"""The whole command line: every command with its options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from alb_reconcile import __version__
+from alb_reconcile.cli.options.groups import (
+    add_allow,
+    add_lease,
+    add_lock,
+    add_policy,
+    add_record,
+    add_verify,
+)
+from alb_reconcile.cli.options.values import (
+    Assignment,
+    duration,
+    interval,
+    number,
+    port,
+    positive,
+    speed,
+    stack_name,
+)
+from alb_reconcile.model.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EPILOG = """\
+exit codes:
+  0 success   1 failed, in part or whole   2 changes pending, or left to a person   3 invalid spec
+  4 refused   5 held by another run   64 usage   130 interrupted
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+
+def _common() -> _Parser:
+    common = _Parser(add_help=False)
+    group = common.add_argument_group("common options")
+    group.add_argument("--profile", help="the AWS profile; else AWS_PROFILE")
+    group.add_argument("--region", help="the region of a spec that names none")
+    group.add_argument("--endpoint-url", help="where AWS's API is asked; else AWS_ENDPOINT_URL")
+    group.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="use the local AWS, and start it if none runs; no account needed",
+    )
+    group.add_argument(
+        "--set",
+        action=Assignment,
+        default={},
+        metavar="NAME=VALUE",
+        help="a variable of the spec, before the environment",
+    )
+    group.add_argument(
+        "--max-workers",
+        type=positive,
+        default=16,
+        metavar="N",
+        help="how many calls run at once (default 16)",
+    )
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: each API call too")
+    group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
+    return common
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(
+        prog="alb-reconcile",
+        description="An HTTP service behind an AWS Application Load Balancer, from one YAML file.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"alb-reconcile {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    common = _common()
+
+    def add(name: str, run: str, text: str) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands.add_parser(
+            name, help=text, description=text[:1].upper() + text[1:] + ".", parents=[common]
+        )
+        command.set_defaults(run=run)
+        return command
+
+    command = add("validate", "authoring.validate", "check specs without asking AWS anything")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    add("schema", "authoring.print_schema", "print the JSON Schema, for editors")
+    command = add("init", "authoring.init", "write a commented spec to start from")
+    command.add_argument(
+        "file",
+        nargs="?",
+        default="stack.yaml",
+        metavar="FILE",
+        help="default stack.yaml; - is standard output",
+    )
+    command = add("explain", "authoring.explain", "say what a kind or one of its keys means")
+    command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
+
+    command = add("plan", "reconcile.plan", "show what would be done; changes nothing")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--destroy", action="store_true", help="plan the stack's end")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
+    command.add_argument(
+        "--detailed-exitcode", action="store_true", help="exit with 2 when something is to be done"
+    )
+    add_allow(command)
+    add_policy(command)
+
+    command = add("apply", "reconcile.apply", "do what the spec wants")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--yes", action="store_true", help="don't ask")
+    command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
+    command.add_argument(
+        "--timeout",
+        type=duration,
+        default=900,
+        metavar="15m",
+        help="how long to wait until everything serves",
+    )
+    command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
+    add_lock(command)
+    add_record(command)
+    add_allow(command)
+    add_policy(command)
+
+    command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
+    command.add_argument("specs", nargs="*", metavar="SPEC")
+    command.add_argument(
+        "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
+    )
+    add_lease(command)
+    command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
+    add_lock(command)
+    add_record(command)
+    add_allow(command)
+    add_policy(command)
+
+    _add_sync(add)
+
+    command = add("status", "reconcile.status", "show each resource, the health of the targets and the URLs")
+    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+
+    command = add("verify", "verify.verify", "send real requests through each listener and rule")
+    add_verify(command)
+
+    command = add("history", "history.show", "show the runs over a stack: when, what, who, what failed")
+    command.add_argument("spec", nargs="?", metavar="SPEC")
+    command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--limit", type=number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)"
+    )
+    command.add_argument(
+        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
+    )
+
+    _add_adoption(add)
+    add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
+    _add_locks(commands, common)
+    _add_sandbox(commands)
+    return parser
+
+
+def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
+    text = "who may run over a stack: the lock on this host, and the lease"
+    lock = commands.add_parser("lock", help=text, description=text[:1].upper() + text[1:] + ".")
+    actions = lock.add_subparsers(metavar="ACTION", required=True)
+    text = "show who holds them, since when and how long, or held them last"
+    show = actions.add_parser("show", help=text, description=f"{text.capitalize()}.", parents=[common])
+    show.set_defaults(run="lock.show")
+    show.add_argument("specs", nargs="*", metavar="SPEC")
+    show.add_argument("--format", choices=("text", "json"), default="text")
+    text = "take the lease from a run that is dead, or is to stop"
+    broken = actions.add_parser("break", help=text, description=f"{text.capitalize()}.", parents=[common])
+    broken.set_defaults(run="lock.break_")
+    broken.add_argument("spec", nargs="?", metavar="SPEC")
+    broken.add_argument("--yes", action="store_true", help="don't ask")
+    for action in (show, broken):
+        action.add_argument(
+            "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
+        )
+        add_lease(action)
+
+
+def _add_sandbox(commands: Any) -> None:
+    text = "a local AWS to try things out with, without an account"
+    sandbox = commands.add_parser("sandbox", help=text, description=text[:1].upper() + text[1:] + ".")
+    actions = sandbox.add_subparsers(metavar="ACTION", required=True)
+    for name, text in (
+        ("start", "start it; what is made in it stays until stop"),
+        ("stop", "end it, with all that is in it"),
+        ("status", "say whether one runs, and how other tools reach it"),
+        ("reset", "empty it"),
+    ):
+        action = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+        action.set_defaults(run=f"sandbox.{name}")
+        if name == "start":
+            action.add_argument("--port", type=port, metavar="N", help="listen there; default a free one")
+            action.add_argument(
+                "--speed", type=speed, metavar="N", help="how much faster than AWS time runs (default 10)"
+            )
+            action.add_argument(
+                "--serve", default="", metavar="COMMAND",
+                help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "
+                "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
+            )  # fmt: skip
+            action.add_argument(
+                "--no-traffic",
+                action="store_true",
+                help="answer AWS's API only: no requests are carried, no instance runs, health goes by the clock",
+            )
+
+
+def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    command = add("sync", "sync.sync", "correct drift unattended, of one stack or many; tell what is left")
+    command.add_argument(
+        "places", nargs="+", metavar="SPEC|DIRECTORY|GLOB", help="specs, folders of specs, quoted patterns"
+    )
+    command.add_argument(
+        "--apply-changes",
+        action="store_true",
+        help="apply a spec that was changed too, as far as sync: lets it",
+    )
+    command.add_argument(
+        "--every",
+        type=interval,
+        metavar="5m",
+        help="go on for ever, a round each 5 minutes; SIGHUP begins one now",
+    )
+    command.add_argument(
+        "--parallel",
+        type=number(1, 64),
+        default=8,
+        metavar="N",
+        help="stacks that are changed at once (default 8)",
+    )
+    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "-q", "--quiet", action="store_true", help="say nothing of what is in order, as cron likes it"
+    )
+    command.add_argument(
+        "--timeout",
+        type=duration,
+        default=900,
+        metavar="15m",
+        help="how long to wait until a corrected stack serves",
+    )
+    add_policy(command)
+    add_lock(command)
+    add_record(command)
+
+
+def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    command = add("adopt", "adoption.adopt", "take over what was made by hand; changes tags only")
+    command.add_argument("spec", metavar="SPEC")
+    command.add_argument(
+        "choices",
+        nargs="*",
+        metavar="ADDRESS=ID",
+        help="what an entry stands for; ADDRESS=new leaves it to apply",
+    )
+    command.add_argument(
+        "--keep-images",
+        action="store_true",
+        help="instances count as launched by their image reference, whatever it leads to now",
+    )
+    release = add("release", "adoption.release", "let resources, or the stack, go; changes tags only")
+    release.add_argument("spec", metavar="SPEC")
+    release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default all of the stack")
+    move = add("move", "adoption.move", "follow an entry that was renamed; changes tags only")
+    move.add_argument("spec", metavar="SPEC")
+    move.add_argument("old", metavar="OLD", help="as in instance.web-1, target_group.web or instances.web")
+    move.add_argument("new", metavar="NEW")
+    for item in (command, release, move):
+        item.add_argument("--yes", action="store_true", help="don't ask")
+        item.add_argument("--format", choices=("text", "json"), default="text")
+        add_lock(item)

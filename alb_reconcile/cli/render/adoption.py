@@ -1,0 +1,160 @@
+"""What `adopt`, `release` and `move` are about to do, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.cli.render.plan import render_plan, short_id
+from alb_reconcile.model.plan import plain
+from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from alb_reconcile.adoption.adopt import Adoption
+    from alb_reconcile.adoption.move import Move
+    from alb_reconcile.adoption.preview import Outlook
+    from alb_reconcile.adoption.release import Release
+    from alb_reconcile.adoption.tagging import Tagging
+    from alb_reconcile.cli.render.style import Style
+    from alb_reconcile.model.target import Target
+
+
+def adoption_text(found: Adoption, style: Style) -> str:
+    """Each match with how it was found, what is missing, and what the next apply would change."""
+    lines = [_title(found.target, found.outlook.account, style), ""]
+    width = max((len(str(match.address)) for match in found.matches), default=0)
+    for match in found.matches:
+        name = style.paint(f"{match.address!s:<{width}}", "green")
+        lines.append(f"  = {name}  {short_id(match.found.found.id)}   by {match.how}")
+    lines += [f"  + {address}   nothing found: apply would create it" for address in found.missing]
+    if found.held:
+        lines.append(f"  {len(found.held)} of the spec's entries are the stack's already.")
+    lines += ["", *_notes(found.notes, style)]
+    if found.matches:
+        lines += _outlook("After that, apply would do this:", found.outlook, style)
+        lines.append("Adopting changes tags only.")
+    else:
+        lines.append("There is nothing to adopt.")
+    return "\n".join(lines)
+
+
+def adoption_json(found: Adoption) -> str:
+    """The same in stable order."""
+    written = {item.address: item for item in found.taggings}
+    return _dump(
+        found.target,
+        found.outlook.account,
+        found.outlook,
+        adopted=[
+            {
+                "address": str(match.address),
+                "id": match.found.found.id,
+                "found_by": match.how,
+                "tags": dict(sorted(written[match.address].write.items())),
+                **_differences(found.outlook, str(match.address), match.found.found.id),
+            }
+            for match in found.matches
+        ],
+        held=[str(address) for address in found.held],
+        missing=[str(address) for address in found.missing],
+        notes=list(found.notes),
+    )
+
+
+def release_text(found: Release, style: Style) -> str:
+    """What is let go, and what comes of it."""
+    lines = [_title(found.target, found.account, style), ""]
+    lines += [f"  o {printable(str(item.address))}  {short_id(item.id)}" for item in found.taggings]
+    lines += ["", *_notes(found.notes, style)]
+    if found.outlook is not None:
+        lines += _outlook("With the spec as it is, the next apply would do this:", found.outlook, style)
+    lines.append("Releasing removes alb-reconcile's tags and changes nothing else.")
+    return "\n".join(lines)
+
+
+def release_json(found: Release) -> str:
+    """The same in stable order."""
+    return _dump(
+        found.target, found.account, found.outlook, released=_listed(found.taggings), notes=list(found.notes)
+    )
+
+
+def move_text(found: Move, style: Style) -> str:
+    """Who moves where, and what the next apply would change."""
+    lines = [_title(found.target, found.outlook.account, style), ""]
+    lines += [
+        f"  {printable(str(old))} → {printable(str(item.address))}  {short_id(item.id)}"
+        for old, item in found.moves
+    ]
+    lines += ["", *_notes(found.notes, style)]
+    lines += _outlook("After that, apply would do this:", found.outlook, style)
+    lines.append("Moving changes tags only.")
+    return "\n".join(lines)
+
+
+def move_json(found: Move) -> str:
+    """The same in stable order."""
+    moves = [{"from": str(old), "to": str(item.address), "id": item.id} for old, item in found.moves]
+    return _dump(found.target, found.outlook.account, found.outlook, moved=moves, notes=list(found.notes))
+
+
+def _title(target: Target, account: str, style: Style) -> str:
+    return style.paint(f"{target.stack} · {target.region} · account {account}", "bold")
+
+
+def _notes(notes: Sequence[str], style: Style) -> Iterator[str]:
+    for note in notes:
+        yield style.paint(f"Warning: {printable(note)}", "yellow")
+    if notes:
+        yield ""
+
+
+def _outlook(title: str, outlook: Outlook, style: Style) -> Iterator[str]:
+    if outlook.plan is None:
+        yield style.paint(f"Warning: apply would refuse to go on from there: {outlook.refusal}", "red")
+        return
+    if outlook.plan.is_empty:
+        yield "After that, apply has nothing to do."
+        return
+    yield title
+    yield ""
+    yield from render_plan(outlook.plan, style, notice="").split("\n")[2:]
+    for step in outlook.plan.steps:
+        name = f"{printable(str(step.address))} ({short_id(step.id or '')})"
+        if step.action == "replace":
+            forced = ", ".join(change.path for change in step.changes) or step.reason
+            yield style.paint(f"Warning: apply would REPLACE {name}: {forced}", "red")
+        elif step.action == "delete" and step.part_of is None:
+            yield style.paint(f"Warning: apply would DELETE {name}: {step.reason}", "red")
+    yield ""
+
+
+def _differences(outlook: Outlook, address: str, physical_id: str) -> dict[str, Any]:
+    steps = [
+        step
+        for step in (outlook.plan.steps if outlook.plan else ())
+        if str(step.address) == address and step.id == physical_id and step.part_of is None
+    ]
+    return {
+        "differences": [
+            {"path": item.path, "before": plain(item.before), "after": plain(item.after)}
+            for step in steps
+            for item in step.changes
+        ],
+        "replaced_by_apply": any(step.action == "replace" for step in steps),
+    }
+
+
+def _listed(items: Iterable[Tagging]) -> list[dict[str, str]]:
+    return [{"address": str(item.address), "id": item.id} for item in items]
+
+
+def _dump(target: Target, account: str, outlook: Outlook | None, **parts: Any) -> str:
+    plan = json.loads(outlook.plan.to_json()) if outlook and outlook.plan else None
+    data = {
+        "version": 1, "stack": target.stack, "region": target.region, "account": account,
+        **parts, "refused": outlook.refusal if outlook else "", "next_plan": plan,
+    }  # fmt: skip
+    return json.dumps(data, indent=2, ensure_ascii=False)

@@ -1,0 +1,101 @@
+"""Who may run over a stack: the lock on this host and the lease, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.locking.claim import Sighting
+from alb_reconcile.locking.host import Holder
+from alb_reconcile.model.host import iso
+from alb_reconcile.spec.document import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class LockView:
+    """One stack's locks, as they were seen."""
+
+    stack: str
+    region: str
+    account: str
+    locked: bool
+    """Whether a process of this host has the host's lock."""
+    holder: Holder | None
+    """Who has it, or had it last."""
+    lease: str
+    """The lease's URL; empty if the stack has none."""
+    seen: Sighting | None
+
+
+def locks_text(views: Sequence[LockView]) -> str:
+    """A few lines for each stack."""
+    return "\n".join(
+        line
+        for view in views
+        for line in (
+            f"{view.stack} (account {view.account}, {view.region})",
+            f"  this host   {_host(view)}",
+            f"  lease       {_lease(view)}",
+        )
+    )
+
+
+def _host(view: LockView) -> str:
+    who = printable(view.holder.render()) if view.holder else ""
+    if view.locked:
+        current = (
+            who if view.holder and view.holder.released is None else "a process that its file doesn't name"
+        )
+        return f"held by {current}"
+    if view.holder is None:
+        return "free"
+    if view.holder.released is None:
+        return f"free; last held by {who}, which has died"
+    return f"free; last held by {who}, until {iso(view.holder.released)}"
+
+
+def _lease(view: LockView) -> str:
+    if not view.lease:
+        return "none; lease: in the spec names a place for one"
+    if view.seen is None:
+        return f"free; {view.lease} isn't there yet"
+    claim, until = view.seen.claim, view.seen.good_until
+    who = claim.render()
+    said = {
+        "held": f"held by {who}; until {until}, in {view.seen.free_in:.0f} s, unless it is renewed",
+        "expired": f"free: that of {who} ran out at {until}",
+        "broken": f"broken by {claim.broken()}; free at {until}, in {view.seen.free_in:.0f} s. Was held by {who}",
+    }
+    past = f"broken by {claim.broken()}" if claim.broken_by else f"until {printable(claim.released[:40])}"
+    return f"{said.get(view.seen.state, f'free; last held by {who}, {past}')}; {view.lease}"
+
+
+def locks_json(views: Sequence[LockView]) -> str:
+    """A list with an object for each stack."""
+    return json.dumps([_plain(view) for view in views], indent=2)
+
+
+def _plain(view: LockView) -> dict[str, Any]:
+    lease: dict[str, Any] | None = None
+    if view.lease:
+        lease = {"url": view.lease, "state": "free" if view.seen is None else view.seen.state}
+    if lease and view.seen is not None:
+        claim = asdict(view.seen.claim)
+        lease |= {
+            key: claim[key] for key in ("command", "host", "user", "pid", "since", "released", "broken_by")
+        }
+        lease |= {"good_until": view.seen.good_until, "free_in": round(view.seen.free_in)}
+    host: dict[str, Any] = {"state": "held" if view.locked else "free"}
+    if view.holder is not None:
+        ended = view.holder.released
+        host |= {
+            "command": view.holder.command, "user": view.holder.user, "pid": view.holder.pid,
+            "since": iso(view.holder.since), "released": "" if ended is None else iso(ended),
+        }  # fmt: skip
+    return {
+        "stack": view.stack, "region": view.region, "account": view.account, "host_lock": host, "lease": lease,
+    }  # fmt: skip

@@ -1,0 +1,208 @@
+"""A plan as text: what is made, changed, replaced and deleted, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.kinds.route_table import Route
+from alb_reconcile.kinds.security_group_rules import Permission
+from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import Change, field_names
+from alb_reconcile.model.plan import plain
+from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.cli.render.style import Style
+    from alb_reconcile.model.plan import Plan, Step
+
+_SIGNS: Final = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "replace": ("-/+", "yellow"),
+    "delete": ("-", "red"),
+}
+_COLLECTIONS: Final = frozenset({"ingress", "egress", "routes", "subnets", "security_groups", "conditions"})
+_HIDDEN: Final = frozenset({"name"})
+
+
+def render_plan(plan: Plan, style: Style, *, notice: str = "Nothing has been changed.") -> str:
+    """The whole plan. `notice` ends the summary line."""
+    return "\n".join(_lines(plan, style, notice))
+
+
+def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
+    yield style.paint(f"{plan.stack} · {plan.region} · account {plan.account}", "bold")
+    yield ""
+    for step in plan.steps:
+        if step.part_of is None:
+            yield from _step(plan, step, style)
+    if plan.steps:
+        yield ""
+    for warning in plan.warnings:
+        yield style.paint(f"Warning: {printable(warning)}", "yellow")
+    for note in plan.kept:
+        yield style.paint(f"Note: {printable(note)}", "dim")
+    yield summarize(plan, notice)
+    if plan.seconds:
+        yield f"About {show_duration(plan.seconds)} of waiting, besides AWS's own time: health checks, draining, settling, by the spec's own numbers."
+
+
+def show_duration(seconds: int) -> str:
+    """As in `2m 10s`."""
+    minutes, rest = divmod(seconds, 60)
+    return " ".join(filter(None, (f"{minutes}m" if minutes else "", f"{rest}s" if rest else "")))
+
+
+def summarize(plan: Plan, notice: str = "") -> str:
+    """The summary line."""
+    if plan.is_empty:
+        return (
+            f"No changes: all {plan.total} resources are as the spec wants them."
+            if plan.total
+            else "No changes: there is nothing here."
+        )
+    counts = plan.count()
+    words = ", ".join(f"{counts[action]} to {action}" for action in ("create", "update", "replace", "delete"))
+    return f"Plan: {words}. {notice}".rstrip()
+
+
+def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
+    sign, color = _SIGNS[step.action]
+    remarks = (
+        [_replacement_order(plan, step)]
+        if step.action == "replace"
+        else [f"({printable(step.reason)})"]
+        if step.reason
+        else []
+    )
+    known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
+    yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}" + "".join(
+        f"   {text}" for text in remarks
+    )
+    if step.action == "create":
+        yield from _properties(plan, step)
+    forces = _forces(step)
+    width = max((len(change.path) for change in step.changes), default=0)
+    for change in step.changes:
+        yield from _change(plan, change, width, style, forced=change.path in forces)
+    companions = [step, *(other for other in plan.steps if other.part_of == step.key)]
+    for text in dict.fromkeys(f"waits until {wait}" for part in companions for wait in part.waits):
+        yield f"      {text}"
+    for text in dict.fromkeys(effect for part in companions for effect in part.effects):
+        yield f"      {text}"
+
+
+def _replacement_order(plan: Plan, step: Step) -> str:
+    old = next((other for other in plan.steps if other.part_of == step.key), None)
+    first = old is not None and plan.steps.index(old) < plan.steps.index(step)
+    order = "the old one goes first" if first else "made before the old one goes"
+    return f"{order} ({step.reason})" if step.reason and not step.changes else order
+
+
+def _forces(step: Step) -> set[str]:
+    if step.action != "replace" or step.state is None:
+        return set()
+    return {change.path for change in step.changes if change.path.partition(".")[0] in step.state.replaced_on}
+
+
+def _properties(plan: Plan, step: Step) -> Iterator[str]:
+    if step.state is None:
+        return
+    found = []
+    for name in field_names(type(step.state)):
+        value = getattr(step.state, name)
+        if value is None or (name in _HIDDEN and value is None):
+            continue
+        if isinstance(value, dict):
+            found += [(f"{name}.{key}", item) for key, item in value.items()]
+        elif name in ("ingress", "egress"):
+            found += [(name, item) for item in value]
+        else:
+            found.append((name, value))
+    width = max((len(name) for name, _ in found), default=0)
+    for name, value in found:
+        yield f"      {name:<{width}}  {_member(name, value, plan)}"
+
+
+def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:
+    mark = "   forces replacement" if forced else ""
+    if change.path in _COLLECTIONS and isinstance(change.after, tuple):
+        before, after = list(change.before or ()), list(change.after)
+        texts = {_member(change.path, item, plan) for item in after}
+        for item in [item for item in before if item not in after]:
+            text = _member(change.path, item, plan)
+            # the same address: what is there now, and what takes its place
+            text = _member(change.path, item, replace(plan, names={})) if text in texts else text
+            yield style.paint(f"      - {change.path} {text}", "red") + mark
+        for item in [item for item in after if item not in before]:
+            yield style.paint(f"      + {change.path} {_member(change.path, item, plan)}", "green") + mark
+        return
+    old, new = show(change.before, plan), show(change.after, plan)
+    if old == new:  # as above
+        old = show(change.before, replace(plan, names={}))
+    yield f"      {change.path:<{width}}  {old} → {new}{mark}"
+
+
+def _member(name: str, value: Any, plan: Plan) -> str:
+    """A member of the property of that name; what a permission's source means depends on it."""
+    if isinstance(value, Permission):
+        return _permission(value, "to" if name == "egress" else "from", plan)
+    return show(value, plan)
+
+
+def show(value: Any, plan: Plan) -> str:
+    """A property as a user reads it: ids of the stack by their addresses."""
+    if isinstance(value, Address):
+        return str(value)
+    if isinstance(value, str):
+        return printable(str(plan.names.get(value) or short_id(value))) if value else '""'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "(not set)"
+    if isinstance(value, Forward):
+        # beside the one that it replaces
+        new = isinstance(value.target_group, Address) and value.target_group in plan.names.values()
+        return f"{'the new ' if new else ''}{show(value.target_group, plan)} at {value.weight}"
+    if isinstance(value, Route):
+        return f"{value.destination_cidr_block} → {show(value.target, plan)}"
+    if isinstance(value, tuple):
+        return ", ".join(show(item, plan) for item in value) or "(none)"
+    if hasattr(value, "forward"):
+        return _action(value, plan)
+    return printable(str(plain(value)))
+
+
+def _permission(item: Permission, way: str, plan: Plan) -> str:
+    protocol = "all traffic" if item.protocol == "-1" else item.protocol
+    ports = (
+        ""
+        if item.protocol == "-1"
+        else f" {item.from_port}"
+        if item.from_port == item.to_port
+        else f" {item.from_port}-{item.to_port}"
+    )
+    return f"{protocol}{ports} {way} {show(item.source, plan)}" + (
+        f" ({printable(item.description)})" if item.description else ""
+    )
+
+
+def _action(value: Any, plan: Plan) -> str:
+    if value.forward:
+        single = len(value.forward) == 1
+        groups = show(value.forward[0].target_group, plan) if single else show(value.forward, plan)
+        return f"forward to {groups}" + (
+            f", sticky for {value.stickiness_seconds} s" if value.stickiness_seconds else ""
+        )
+    name, pairs = ("redirect", value.redirect) if value.redirect else ("answer", value.fixed_response)
+    return printable(f"{name} {', '.join(f'{key} {item}' for key, item in pairs)}")
+
+
+def short_id(physical_id: str) -> str:
+    """An id as it is; of an ARN, what tells it from others; of a registration, its target."""
+    arn, _, member = physical_id.partition("|")
+    return printable(member.replace("|", ":") or (arn.rpartition(":")[2] if arn.startswith("arn:") else arn))

@@ -1,0 +1,146 @@
+"""A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.cli.render.plan import short_id
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from alb_reconcile.cli.render.style import Style
+    from alb_reconcile.model.address import Address
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.resource import Observed
+    from alb_reconcile.sandbox.client import Process, Traffic
+
+
+def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
+    """Where the stack's listeners answer: in the sandbox at their local URLs, which `local` has by listener ARN."""
+    return [local.get(arn, url) for arn, url in _listeners(discovery)]
+
+
+def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
+    """The same to read: beside a local URL stands the one that it is here for."""
+    return [f"{local[arn]}  (here, for {url})" if arn in local else url for arn, url in _listeners(discovery)]
+
+
+def _listeners(discovery: Discovery) -> list[tuple[str, str]]:
+    """Each listener's ARN and URL, sorted by this."""
+    hosts = {
+        item.id: item.facts["dns_name"]
+        for item in discovery.resources
+        if item.address.kind == "load_balancer"
+    }
+    found = []
+    for item in discovery.resources:
+        if isinstance(item.state, Listener) and item.state.load_balancer in hosts:
+            scheme, port = item.state.protocol.lower(), item.state.port
+            default = {"http": 80, "https": 443}[scheme]
+            host = hosts[str(item.state.load_balancer)]
+            found.append((item.id, f"{scheme}://{host}{'' if port == default else f':{port}'}/"))
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _visible(discovery: Discovery) -> list[Observed]:
+    shown = [item for item in discovery.resources if not item.is_gone]
+    return sorted(shown, key=lambda item: (item.address.kind, item.address.name, item.id))
+
+
+def status_json(stack: str, region: str, discovery: Discovery, local: Mapping[str, str]) -> str:
+    """The documented form."""
+    resources: list[dict[str, Any]] = []
+    for item in _visible(discovery):
+        entry = {"address": str(item.address), "id": item.id, "status": item.status or "present"}
+        if item.facts.get("reason"):
+            entry["reason"] = item.facts["reason"]
+        resources.append(entry)
+    return json.dumps(
+        {
+            "version": 1,
+            "stack": stack,
+            "region": region,
+            "account": discovery.account,
+            "resources": resources,
+            "urls": urls(discovery, local),
+        },
+        indent=2,
+    )
+
+
+def status_text(stack: str, region: str, discovery: Discovery, style: Style, local: Mapping[str, str]) -> str:
+    """The same to read."""
+    return "\n".join(_lines(stack, region, discovery, style, local))
+
+
+def _lines(
+    stack: str, region: str, discovery: Discovery, style: Style, local: Mapping[str, str]
+) -> Iterator[str]:
+    yield style.paint(f"{stack} · {region} · account {discovery.account}", "bold")
+    yield ""
+    shown = _visible(discovery)
+    if not shown:
+        yield "Nothing here belongs to this stack."
+        return
+    width = max(len(_label(item.address)) for item in shown)
+    broad = max(len(item.status or "present") for item in shown)
+    for item in shown:
+        status = printable(item.status or "present")
+        color = (
+            "green"
+            if status in ("healthy", "running", "active", "available", "attached", "present")
+            else "yellow"
+        )
+        reason = printable(" ".join(filter(None, (item.facts.get("reason"), item.facts.get("description")))))
+        yield (
+            f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
+            + (f"  {reason}" if reason else "")
+        ).rstrip()
+    found = url_lines(discovery, local)
+    if found:
+        yield ""
+        yield from found
+
+
+def _label(address: Address) -> str:
+    return str(address)
+
+
+def _id(item: Observed) -> str:
+    return "" if item.address.kind == "registration" else short_id(item.id)
+
+
+def traffic_text(traffic: Traffic) -> str:
+    """What `sandbox status` says of listeners and instances."""
+    lines = [
+        "Listeners:",
+        *(
+            f"  {door.url}  {door.protocol} {door.port} of {_name(door.load_balancer_arn)}"
+            for door in traffic.doors
+        ),
+    ]
+    if not traffic.doors:
+        lines = ["No load balancer has a listener."]
+    if traffic.processes:
+        lines += ["Instances:", *(_process(item) for item in traffic.processes)]
+    else:
+        lines.append("No instance runs.")
+    if traffic.problem:
+        lines += ["", f"Traffic is held up: {traffic.problem}"]
+    return "\n".join(lines)
+
+
+def _name(load_balancer_arn: str) -> str:
+    return load_balancer_arn.split("/")[2]
+
+
+def _process(item: Process) -> str:
+    runs = f"process {item.pid}" if item.pid else "no process"
+    told = f"  {item.instance_id}  {item.state:<7}  port {item.local_port}  {runs}"
+    if item.restarts:
+        told += f"  restarts {item.restarts}, the last after: {item.note}"
+    return told

@@ -1,0 +1,201 @@
+"""What `verify` found, to read and as JSON. What came from the network is shown with escapes."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from alb_reconcile.cli.render.style import Style
+    from alb_reconcile.verify.judge import Finding, TargetShare
+    from alb_reconcile.verify.session import Report
+
+_WIDTH: Final = 100
+_SIGNS: Final = {
+    "ok": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "skipped": ("-", "yellow"),
+    "unreachable": ("✗", "red"),
+}
+_MOST: Final = 10
+"""Versions and unknown targets that are listed; JSON has them all."""
+
+
+def verify_text(report: Report, style: Style) -> str:
+    """The whole report to read."""
+    return "\n".join(_lines(report, style))
+
+
+def _lines(report: Report, style: Style) -> Iterator[str]:
+    yield style.paint(f"{report.stack} · {report.region} · account {report.account}", "bold")
+    yield ""
+    for finding in report.findings:
+        yield from _finding(finding, style)
+    yield ""
+    total = sum(item.requests for item in report.findings)
+    fine = sum(item.state == "ok" for item in report.findings)
+    skipped = sum(item.state == "skipped" for item in report.findings)
+    words = f"{fine} of {len(report.findings)} listeners and rules answered {total} requests as expected"
+    words += f", {skipped} can't be checked" if skipped else ""
+    yield style.paint(
+        f"Verified: {words}." if report.ok else f"Not verified: {words}.", "green" if report.ok else "red"
+    )
+
+
+def _finding(finding: Finding, style: Style) -> Iterator[str]:
+    sign, color = _SIGNS[finding.state]
+    check = finding.check
+    name = f"{check.address} default action" if check.is_default else str(check.address)
+    yield f"  {style.paint(f'{sign} {name}', color)}  {_action(finding)}"
+    if check.request:
+        yield style.paint(f"      {check.request.method} {_url(finding)}", "dim")
+    if finding.requests:
+        yield f"      {_counts(finding)}"
+    if finding.shares:
+        yield from _shares(finding.shares, style)
+    if finding.versions:
+        yield from _wrap(f"versions: {_listing(finding.versions)}", "")
+    if finding.websocket == "":
+        yield "      WebSocket: a message came back"
+    for text in finding.problems:
+        yield from (style.paint(line, "red") for line in _wrap(text, "✗ "))
+    for text in finding.notes:
+        yield from (style.paint(line, "yellow") for line in _wrap(text, "! "))
+
+
+def _wrap(text: str, bullet: str) -> list[str]:
+    return textwrap.wrap(
+        printable(text),
+        _WIDTH,
+        initial_indent="      " + bullet,
+        subsequent_indent="      " + " " * len(bullet),
+        break_on_hyphens=False,
+    )
+
+
+def _listing(counts: Mapping[Any, int]) -> str:
+    rows = list(counts.items())
+    return ", ".join(f"{name} × {count}" for name, count in rows[:_MOST]) + (
+        ", …" if len(rows) > _MOST else ""
+    )
+
+
+def _action(finding: Finding) -> str:
+    action = finding.check.action
+    if action.forward:
+        names = ", ".join(dict.fromkeys(row.group for row in finding.shares))
+        return f"forward to {names}" if names else "forward"
+    if action.redirect:
+        return f"redirect {dict(action.redirect).get('status_code', '').removeprefix('HTTP_')}"
+    return f"fixed response {dict(action.fixed_response).get('status_code', '')}"
+
+
+def _url(finding: Finding) -> str:
+    check, request = finding.check, finding.check.request
+    if request is None:
+        raise AssertionError("only requests have a URL")
+    usual = {"http": 80, "https": 443}[check.scheme]
+    port = "" if check.port == usual else f":{check.port}"
+    query = "&".join(f"{name}={text}" for name, text in request.query)
+    headers = "".join(f"  {name}: {text}" for name, text in request.headers)
+    return printable(
+        f"{check.scheme}://{request.host}{port}{request.path}" + (f"?{query}" if query else "") + headers
+    )
+
+
+def _counts(finding: Finding) -> str:
+    parts = [f"{finding.requests} requests"]
+    answers = [*finding.statuses.items(), *finding.errors.items()]
+    parts.append(", ".join(f"{count} × {name}" for name, count in answers))
+    if finding.protocols:
+        parts.append(" and ".join(f"HTTP/{name}" for name in finding.protocols))
+    if finding.latency:
+        parts.append(", ".join(f"{name} {value:g} ms" for name, value in finding.latency.items()))
+    return printable(" · ".join(parts))
+
+
+def _shares(shares: tuple[TargetShare, ...], style: Style) -> Iterator[str]:
+    names = max(len(row.target.label) for row in shares)
+    ids = max(len(row.target.id) for row in shares)
+    healths = max(len(row.target.health) for row in shares)
+    for row in shares:
+        color = "green" if row.target.health == "healthy" else "yellow"
+        share = "" if row.share is None else f"  {row.answers:>5} answers {row.share:>6.1%}"
+        share += f" of {row.expected:.1%}" if row.share is not None and row.expected is not None else ""
+        verdict = {True: "  ✓", False: "  ✗", None: ""}[row.within]
+        yield (
+            f"      {row.target.label:<{names}}  {style.paint(f'{row.target.id:<{ids}}', 'dim')}  "
+            f"{style.paint(f'{row.target.health:<{healths}}', color)}{share}{verdict}"
+        ).rstrip()
+        if row.target.reason:
+            yield from (style.paint(line, "yellow") for line in _wrap(row.target.reason, "  "))
+
+
+def verify_json(report: Report) -> str:
+    """The documented form."""
+    return json.dumps(
+        {
+            "version": 1,
+            "stack": report.stack,
+            "region": report.region,
+            "account": report.account,
+            "ok": report.ok,
+            "checks": [_check_json(item) for item in report.findings],
+        },
+        indent=2,
+    )
+
+
+def _check_json(finding: Finding) -> dict[str, Any]:
+    check, request = finding.check, finding.check.request
+    kind = "forward" if check.action.forward else "redirect" if check.action.redirect else "fixed_response"
+    asked = request and {
+        "method": request.method,
+        "scheme": check.scheme,
+        "host": request.host,
+        "port": check.port,
+        "path": request.path,
+        "query": dict(request.query),
+        "headers": dict(request.headers),
+    }
+    return {
+        "address": str(check.address),
+        "action": kind,
+        "state": finding.state,
+        "ok": finding.ok,
+        "request": asked,
+        "requests": finding.requests,
+        "statuses": {str(status): count for status, count in finding.statuses.items()},
+        "errors": dict(finding.errors),
+        "latency_ms": dict(finding.latency),
+        "protocols": dict(finding.protocols),
+        "targets": [_share_json(row) for row in finding.shares],
+        "unknown_targets": dict(finding.unknown),
+        "unattributed": finding.unattributed,
+        "versions": dict(finding.versions),
+        "websocket": None
+        if finding.websocket is None
+        else {"ok": not finding.websocket, "problem": finding.websocket},
+        "problems": list(finding.problems),
+        "notes": list(finding.notes),
+    }
+
+
+def _share_json(row: TargetShare) -> dict[str, Any]:
+    return {
+        "id": row.target.id,
+        "port": row.target.port,
+        "name": row.target.name,
+        "target_group": row.group,
+        "health": row.target.health,
+        "reason": row.target.reason,
+        "answers": row.answers,
+        "share": row.share if row.share is None else round(row.share, 4),
+        "expected_share": row.expected if row.expected is None else round(row.expected, 4),
+        "within_tolerance": row.within,
+    }

@@ -1,0 +1,1 @@
+"""From desired resources to what AWS has: discover, plan, apply, converge."""

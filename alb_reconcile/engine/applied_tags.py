@@ -1,0 +1,113 @@
+"""What the resources' own tags say of the spec that was applied, where no step has written it (EC2 CreateTags, ELBv2
+AddTags)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import is_anchor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.address import Address
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.resource import Desired, Observed
+
+_DENIED: Final = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+_MOST: Final = 500
+"""Resources of one CreateTags call, which takes up to 1,000."""
+
+
+async def keep_books(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
+    """Write down that this spec is applied: each entry's digest, and that of the whole.
+
+    For a stack that is as the spec wants it. Makes no call where the tags say so already. Returns a warning where the
+    identity may not; raises AwsError for anything else.
+    """
+    own = _own(stack, discovery)
+    wanted: dict[str, dict[str, str]] = {}
+    for item in own:
+        wish = desired.get(item.address)
+        if wish is not None and item.tags.get(tags.SPEC) != tags.spec_tag(wish):
+            wanted[item.id] = {tags.SPEC: tags.spec_tag(wish)}
+    applied = tags.applied_tag(desired)
+    anchors = {item.id for item in find_anchors(own)}
+    for item in own:
+        said = item.tags.get(tags.APPLIED)
+        if said == tags.DESTROYING or (item.id in anchors and said != applied):
+            wanted.setdefault(item.id, {})[tags.APPLIED] = applied
+    return await _write(aws, wanted, "sync can't tell drift from a changed spec by them")
+
+
+async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
+    """Write down that the stack is being destroyed, so that nobody takes for drift what is missing from then on.
+
+    Returns a warning where the identity may not; raises AwsError for anything else.
+    """
+    found = find_anchors(_own(stack, discovery))
+    wanted = {item.id: {tags.APPLIED: tags.DESTROYING} for item in found}
+    return await _write(
+        aws, wanted, "if this destroy ends half-way, a sync may take for drift what it has deleted"
+    )
+
+
+async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str) -> str:
+    """Tag; a warning where that is denied, since nothing but `sync` depends on these tags."""
+    results = await asyncio.gather(*_calls(aws, wanted), return_exceptions=True)
+    denied = ""
+    for result in results:
+        if isinstance(result, AwsError) and result.code in _DENIED:
+            denied = f"tags couldn't be written, and {what_then}: allow ec2:CreateTags and elasticloadbalancing:AddTags ({result})"
+        elif result is not None:
+            raise result
+    return denied
+
+
+def _own(stack: str, discovery: Discovery) -> list[Observed]:
+    return [
+        item
+        for item in discovery.resources
+        if item.owner == stack and item.state.service and not item.is_gone and not item.is_leaving
+    ]
+
+
+def find_anchors(own: Iterable[Observed]) -> list[Observed]:
+    """Who carries the digest of the whole, so that it outlives each of them; of a stack without such, whoever there is."""
+    own = list(own)
+    found = [item for item in own if is_anchor(item.state)]
+    return found or [item for item in own if item.state.kind in ("instance", "load_balancer")]
+
+
+def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[None]]:
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for resource, found in wanted.items():
+        for tag in found.items():
+            alike[tag].append(resource)
+    calls = []
+    for tag, resources in alike.items():
+        simple = [item for item in resources if not item.startswith("arn:")]
+        parts = [simple[start : start + _MOST] for start in range(0, len(simple), _MOST)]
+        parts += [[arn] for arn in resources if arn.startswith("arn:")]
+        calls += [_tag(aws, part, dict([tag])) for part in parts]
+    return [asyncio.ensure_future(call) for call in calls]
+
+
+async def _tag(aws: Aws, resources: list[str], wanted: Mapping[str, str]) -> None:
+    """Tag those of the resources that are there: a read that lags shows what is gone."""
+    written = tags.to_list(wanted)
+    try:
+        if resources[0].startswith("arn:"):
+            await aws.call("elbv2", "add_tags", ResourceArns=resources, Tags=written)
+        else:
+            await aws.call("ec2", "create_tags", Resources=resources, Tags=written)
+    except AwsError as error:
+        if "NotFound" not in error.code:
+            raise
+        if len(resources) > 1:  # a call fails whole when one of them is gone
+            await asyncio.gather(*(_tag(aws, [resource], wanted) for resource in resources))

@@ -1,0 +1,186 @@
+"""Carrying out a plan: steps run as soon as what they need is done, and a failure stops its dependents only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING
+
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
+from alb_reconcile.kinds.registration import wait_for_groups
+from alb_reconcile.kinds.rule import set_priorities
+from alb_reconcile.model import tags
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.errors import InterruptedRun, ReconcileError, RefusedError
+from alb_reconcile.model.plan import Step
+
+if TYPE_CHECKING:
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.model.plan import Plan
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a step: started, waiting, done, failed, skipped or interrupted."""
+
+    what: str
+    step: Step
+    elapsed: float = 0.0
+    text: str = ""
+    """What is waited for, the id of what was made, the error, or the root cause of a skip."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended: done, failed, skipped or interrupted."""
+
+    step: Step
+    how: str
+    error: ReconcileError | None = None
+    cause: Step | None = None
+    """The step whose failure made this one impossible."""
+
+
+OnEvent = Callable[[Event], None]
+
+
+async def apply_plan(plan: Plan, run: Run, on_event: OnEvent) -> tuple[Outcome, ...]:
+    """Carry out a plan. Never raises for a step's failure: each outcome says how it ended."""
+    return await _Application(plan, run, on_event).carry_out()
+
+
+class _Application:
+    def __init__(self, plan: Plan, run: Run, on_event: OnEvent) -> None:
+        self.steps = {step.key: step for step in plan.steps}
+        self.run = run
+        self.on_event = on_event
+        self.outcomes: dict[str, Outcome] = {}
+        self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
+        run.ids.update(plan.ids)
+        run.applied = plan.applied
+
+    async def carry_out(self) -> tuple[Outcome, ...]:
+        try:
+            await self._run_all()
+        finally:
+            for task in self.running:  # only where something unforeseen has ended this
+                task.cancel()
+            await asyncio.gather(*self.running, return_exceptions=True)
+        return tuple(self.outcomes[key] for key in self.steps)
+
+    async def _run_all(self) -> None:
+        sorter = TopologicalSorter({key: step.needs for key, step in self.steps.items()})
+        sorter.prepare()
+        for step in self.steps.values():
+            if step.action in ("create", "replace") and step.state is not None:
+                step.state.prepare(self.run)
+        while sorter.is_active():
+            for key in sorter.get_ready():
+                if not self._start(self.steps[key]):
+                    sorter.done(key)
+            if self.running:
+                done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    sorter.done(self._finish(task))
+
+    def _start(self, step: Step) -> bool:
+        """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
+        causes = [outcome for key in step.needs if (outcome := self.outcomes[key]).how != "done"]
+        if causes:
+            cause = causes[0].cause or causes[0].step
+            self._end(Outcome(step, "skipped", cause=cause), 0.0, str(cause.address))
+            return False
+        if self.run.aws.stopping.is_set():
+            self._end(Outcome(step, "interrupted"), 0.0, "not started")
+            return False
+        started = self.run.aws.now()
+        self.on_event(Event("started", step))
+        own = replace(self.run, notes=step.notes, say=lambda text: self._say(step, started, text))
+        self.running[asyncio.ensure_future(perform(step, own))] = (step, started)
+        return True
+
+    def _say(self, step: Step, started: float, text: str) -> None:
+        self.on_event(Event("waiting", step, self.run.aws.now() - started, text))
+
+    def _finish(self, task: asyncio.Task[str]) -> str:
+        step, started = self.running.pop(task)
+        elapsed = self.run.aws.now() - started
+        try:
+            self._end(Outcome(step, "done"), elapsed, task.result())
+        except InterruptedRun as error:
+            self._end(Outcome(step, "interrupted"), elapsed, str(error))
+        except ReconcileError as error:
+            self._end(Outcome(step, "failed", error=error), elapsed, str(error))
+        return step.key
+
+    def _end(self, outcome: Outcome, elapsed: float, text: str) -> None:
+        self.outcomes[outcome.step.key] = outcome
+        self.on_event(Event(outcome.how, outcome.step, elapsed, text))
+
+
+async def perform(step: Step, run: Run) -> str:
+    """Carry out one step. Returns the id of what it made or changed."""
+    if "priorities" in step.notes:
+        await set_priorities(run, step.notes["priorities"])
+        return step.id or ""
+    if step.action == "delete":
+        if step.observed is not None:
+            if step.notes.get("awaits"):
+                await wait_for_groups(run, step.notes["awaits"], step.notes["serving"])
+            await type(step.observed.state).delete(run, step.observed)
+        return step.id or ""
+    if step.desired is None or step.state is None:
+        raise AssertionError(f"{step.key} says nothing of what is wanted")
+    state: Kind = bind(step.state, run.ids)
+    if step.notes.get("hopes"):
+        with suppress(WaitError, RefusedError):  # what didn't forward before may forward to whatever it names
+            await wait_for_groups(run, step.notes["hopes"], step.notes["serving"])
+    if step.action == "update" and step.observed is not None:
+        fields = {change.path for change in step.changes}
+        if any(least for _, least in step.notes.get("awaits", ())):
+            serving = {str(item.target_group) for item in action_of(step.observed.state).forward}
+            await wait_for_groups(run, step.notes["awaits"], serving)
+        await state.update(
+            run, step.observed, frozenset(fields | {path.partition(".")[0] for path in fields})
+        )
+        await _write_tags(step, run)
+        return step.observed.id
+    made = await state.create(run, step.desired, str(step.notes.get("salt", "")))
+    run.ids[step.address] = made
+    await _write_tags(step, run)
+    return made
+
+
+async def _write_tags(step: Step, run: Run) -> None:
+    """The tags that changed, and the bookkeeping of the entry, in one call for each resource."""
+    changed: dict[str, str] = {}
+    for change in step.changes if step.action == "update" else ():
+        if change.path.startswith("tags."):
+            changed[change.path.removeprefix("tags.")] = change.after
+        elif change.path == "prevent_destroy":
+            changed[tags.PREVENT_DESTROY] = str(change.after).lower()
+    if step.refresh is not None:
+        wish, found = step.refresh
+        own = changed if step.observed is found else {}
+        await _tag(
+            run,
+            found.state.service,
+            found.id,
+            {**own, **wish.state.extra_tags(), tags.SPEC: tags.spec_tag(wish)},
+        )
+        if own:
+            return
+    if changed and step.observed is not None:
+        await _tag(run, step.observed.state.service, step.observed.id, changed)
+
+
+async def _tag(run: Run, service: str, resource: str, wanted: dict[str, str]) -> None:
+    if service == "ec2":
+        await run.aws.call("ec2", "create_tags", Resources=[resource], Tags=tags.to_list(wanted))
+    elif service == "elbv2":
+        await run.aws.call("elbv2", "add_tags", ResourceArns=[resource], Tags=tags.to_list(wanted))

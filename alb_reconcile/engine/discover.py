@@ -1,0 +1,165 @@
+"""Discovery: what of a stack exists, found by its tags, and what a plan needs to know beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.kinds.instance import RESOLVE, Instance
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model import tags
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.errors import AwsError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Iterable, Mapping
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.shared_reader import Shared
+    from alb_reconcile.model.address import Address
+    from alb_reconcile.model.resource import Desired, Observed
+
+
+async def discover(
+    aws: Aws,
+    kinds: Mapping[str, type[Kind]],
+    stack: str,
+    desired: Mapping[Address, Desired],
+    *,
+    account_ids: Collection[str] = (),
+    everything: bool = False,
+    shared: Shared | None = None,
+) -> Discovery:
+    """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read
+    for several stacks.
+
+    Raises RefusedError in an account other than `account_ids`, if there are any.
+    """
+    reader = Reader(aws, stack, desired, everything=everything, shared=shared)
+    elsewhere = asyncio.ensure_future(_foreign(reader))
+    own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in kinds.items()}
+    identity = asyncio.ensure_future(_account(aws, account_ids))
+    # what these depend on is read early; they don't wait for the rest
+    images = asyncio.ensure_future(_images(aws, desired.values(), own["instance"]))
+    zones = asyncio.ensure_future(_zones(aws, desired, own["subnet"]))
+    tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, zones, *own.values()]
+    try:
+        await asyncio.gather(*tasks)
+        resources = tuple(item for task in own.values() for item in task.result())
+        taken = {
+            ("load_balancer", item["LoadBalancerName"]): item["LoadBalancerArn"]
+            for item in await reader.load_balancers()
+            if not reader.ours(item["Tags"])
+        }
+        taken |= {
+            ("target_group", item["TargetGroupName"]): item["TargetGroupArn"]
+            for item in await reader.target_groups()
+            if not reader.ours(item["Tags"])
+        }
+    except BaseException:  # an interruption too: no read may go on behind it
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await reader.cancel()
+        raise
+    return Discovery(identity.result(), resources, images.result(), taken, zones.result(), elsewhere.result())
+
+
+async def _account(aws: Aws, allowed: Collection[str]) -> str:
+    account = await aws.account()
+    if allowed and account not in allowed:
+        raise RefusedError(
+            f"these are the credentials of account {account}, but the spec's account_ids allow {', '.join(allowed)} only"
+        )
+    return account
+
+
+_FOREIGN: Final = (
+    ("vpc-", "describe_vpcs", "Vpcs", "vpc-id", "VpcId"),
+    ("subnet-", "describe_subnets", "Subnets", "subnet-id", "SubnetId"),
+    ("sg-", "describe_security_groups", "SecurityGroups", "group-id", "GroupId"),
+    ("igw-", "describe_internet_gateways", "InternetGateways", "internet-gateway-id", "InternetGatewayId"),
+)
+
+
+async def _foreign(reader: Reader) -> dict[str, Mapping[str, Any]]:
+    """Look at what the spec names by id. Raises RefusedError for what doesn't exist."""
+    found: dict[str, Mapping[str, Any]] = {}
+
+    async def read(prefix: str, operation: str, key: str, name: str, id_key: str) -> None:
+        ids = reader.literal_ids(prefix)
+        if not ids:
+            return
+        for item in await reader.aws.pages("ec2", operation, key, Filters=[{"Name": name, "Values": ids}]):
+            found[item[id_key]] = item
+        missing = [item for item in ids if item not in found]
+        if missing:
+            raise RefusedError(
+                f"the spec names {', '.join(missing)}, which don't exist in this account and region; correct the ids"
+            )
+
+    await asyncio.gather(*(read(*row) for row in _FOREIGN))
+    return found
+
+
+async def _images(
+    aws: Aws, desired: Iterable[Desired], instances: Awaitable[list[Observed]]
+) -> dict[str, str]:
+    """Resolve the image references of what may be made anew."""
+    settled = {item.address: item.tags.get(tags.IMAGE) for item in await instances if not item.is_gone}
+    wanted = {
+        item.state.image_id
+        for item in desired
+        if isinstance(item.state, Instance)
+        and item.state.image_id.startswith(RESOLVE)
+        and (settled.get(item.address) != item.state.image_id or item.lifecycle.image_update == "replace")
+    }
+    return await resolve_images(aws, sorted(wanted))
+
+
+async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
+    """The AMI ids behind `resolve:ssm:…` (SSM GetParameters, ten a call). Raises RefusedError for unknown ones."""
+    found: dict[str, str] = {}
+    for start in range(0, len(references), 10):
+        names = {reference.removeprefix(RESOLVE): reference for reference in references[start : start + 10]}
+        answer = await aws.call("ssm", "get_parameters", Names=list(names))
+        for item in answer["Parameters"]:
+            name = item["Name"] + (item.get("Selector") or "")
+            found[names.get(name, RESOLVE + name)] = item["Value"]
+        if answer.get("InvalidParameters"):
+            raise RefusedError(
+                f"the SSM parameters {', '.join(answer['InvalidParameters'])} don't exist in this region; correct image_id"
+            )
+    return found
+
+
+async def _zones(
+    aws: Aws, desired: Mapping[Address, Desired], subnets: Awaitable[list[Observed]]
+) -> tuple[str, ...]:
+    """The region's zones where a subnet is going to be made, for the plan to check against."""
+    there = {
+        (item.address, item.state.availability_zone)
+        for item in await subnets
+        if isinstance(item.state, Subnet)
+    }
+    if all(
+        (address, item.state.availability_zone) in there
+        for address, item in desired.items()
+        if isinstance(item.state, Subnet)
+    ):
+        return ()
+    try:
+        answer = await aws.call("ec2", "describe_availability_zones")
+    except AwsError as error:
+        if error.code == "UnauthorizedOperation":
+            return ()  # AWS itself refuses a wrong zone later
+        raise
+    return tuple(
+        sorted(
+            zone["ZoneName"]
+            for zone in answer["AvailabilityZones"]
+            if zone.get("State", "available") == "available"
+        )
+    )

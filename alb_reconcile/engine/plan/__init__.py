@@ -1,0 +1,1 @@
+"""The planner: what becomes of each resource, in which order, and what it costs."""

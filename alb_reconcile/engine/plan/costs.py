@@ -1,0 +1,90 @@
+"""What a change costs those who are served: healthy targets that stay, what is waited for, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.model.address import Address, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from alb_reconcile.engine.plan.graph import Draft
+    from alb_reconcile.model.plan import Step
+
+_INTERVAL: Final = 30
+_DELAY: Final = 300
+"""AWS's defaults for what neither the spec nor the group says, in seconds (health check, deregistration delay)."""
+
+
+def add_costs(draft: Draft) -> None:
+    """Tell the reader of the plan, step by step, what it waits for, how many healthy targets stay, and the seconds."""
+    for step in list(draft.steps.values()):
+        if step.address.kind == "registration":
+            _registration(draft, step)
+        elif step.address.kind == "instance" and step.notes.get("settle"):
+            pause = step.notes["settle"]
+            _cost(draft, step, pause, f"the last requests have settled ({pause} s)")
+        for group, least in step.notes.get("awaits", ()):
+            if least:
+                _cost(draft, step, 0, f"{_name(draft, group)} has {_targets(least)}")
+
+
+def _registration(draft: Draft, step: Step) -> None:
+    if step.action in ("create", "replace"):
+        if step.notes.get("checked"):
+            interval = int(_settings(draft, step, "health_check").get("interval_seconds", _INTERVAL))
+            _cost(draft, step, interval, f"healthy (one passed check, every {interval} s)")
+        return
+    if draft.destroy or (step.observed and step.observed.status == "unused"):
+        return
+    if step.notes.get("settle"):
+        pause = step.notes["settle"]
+        _cost(draft, step, pause, f"the switch has reached every node of the load balancer ({pause} s)")
+    delay = int(_settings(draft, step, "attributes").get("deregistration_delay.timeout_seconds", _DELAY))
+    _cost(draft, step, delay, f"drained (up to {delay} s)")
+    if "least" in step.notes and not (step.observed and step.observed.is_leaving):
+        least, group = step.notes["least"], _name(draft, _group_of(step))
+        text = f"keeps {_targets(least)}" if least else "may be left without a healthy target"
+        draft.say(step.key, effects=f"{group} {text}")
+
+
+def _cost(draft: Draft, step: Step, seconds: int, waits: str) -> None:
+    draft.say(step.key, waits=waits)
+    told = draft.steps[step.key]
+    draft.steps[step.key] = replace(told, seconds=told.seconds + seconds)
+
+
+def _targets(count: int) -> str:
+    return f"{count} healthy target{'' if count == 1 else 's'}"
+
+
+def _group_of(step: Step) -> Ref:
+    state = step.desired.state if step.desired else step.observed.state if step.observed else None
+    return state.target_group if isinstance(state, Registration) else ""
+
+
+def _name(draft: Draft, group: Ref) -> str:
+    return str(draft.addresses.get(str(group), group))
+
+
+def _settings(draft: Draft, step: Step, name: str) -> Mapping[str, Any]:
+    """What the spec says of the registration's group, over what the group itself says."""
+    group = _group_of(step)
+    address = draft.addresses.get(str(group), group)
+    decision = draft.decisions.wishes.get(address) if isinstance(address, Address) else None
+    wish = decision.wish.creation if decision and step.action != "delete" else None
+    found = draft.groups.get(str(group)) or (decision.found.state if decision and decision.found else None)
+    parts = [getattr(state, name) or {} for state in (found, wish) if isinstance(state, TargetGroup)]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def longest(steps: Iterable[Step]) -> int:
+    """The seconds of waiting along the longest chain of steps, which are in an order that keeps `needs`."""
+    ends: dict[str, int] = {}
+    for step in steps:
+        ends[step.key] = max((ends[key] for key in step.needs), default=0) + step.seconds
+    return max(ends.values(), default=0)

@@ -1,0 +1,283 @@
+"""What becomes of each resource: made, changed, replaced, deleted or left, one by one and without an order."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.diff import Change, bind, diff, field_names, references
+from alb_reconcile.model.resource import Desired, Facts, Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from alb_reconcile.model.discovery import Discovery
+
+
+DUPLICATE: Final = "a duplicate at its address"
+"""Why one of two resources at an address goes; it takes nothing away that the spec wants."""
+
+
+_HEAVY: Final = 1000
+"""What a load balancer weighs against other things that name a VPC."""
+
+
+@dataclass
+class Decision:
+    """What becomes of one wish, and of the resource that it found, if any."""
+
+    wish: Desired
+    state: Kind
+    """The wish, bound as far as ids are known and settled by what there is."""
+    found: Observed | None = None
+    changes: tuple[Change, ...] = ()
+    forces: tuple[str, ...] = ()
+    """The paths of changes that AWS can't make in place; not empty means replacement."""
+    reason: str = ""
+
+
+@dataclass
+class Decisions:
+    """All of them. `ids` are those of the resources that stay; `leavers` go, with the reason."""
+
+    wishes: dict[Address, Decision] = field(default_factory=dict)
+    leavers: dict[str, tuple[Observed, str]] = field(default_factory=dict)
+    ids: dict[Address, str] = field(default_factory=dict)
+    live: tuple[Observed, ...] = ()
+    graves: dict[Address, list[str]] = field(default_factory=dict)
+    """All physical ids that were ever seen at an address, dead ones too."""
+    kept: list[str] = field(default_factory=list)
+
+
+def decide(
+    stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[str, str]
+) -> Decisions:
+    """Match wishes and resources by address and compare them. `forced` replaces more, with the given reasons by id."""
+    result = Decisions(live=tuple(item for item in discovery.resources if not item.is_gone))
+    for item in discovery.resources:
+        result.graves.setdefault(item.address, []).append(item.id)
+    candidates: dict[Address, list[Observed]] = defaultdict(list)
+    healthy = [
+        item for item in result.live if isinstance(item.state, Registration) and item.status == "healthy"
+    ]
+    serving = {text for item in healthy for text in (item.id, str(getattr(item.state, "target", "")))}
+    mentions = Counter(text for item in result.live for text in named_ids(item.state))
+    for item in result.live:
+        if isinstance(item.state, LoadBalancer):
+            # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
+            mentions[item.facts["vpc"]] += _HEAVY
+    for item in result.live:
+        if not item.is_leaving:
+            candidates[item.address].append(item)
+    owned = {item.id: item.address for item in result.live if item.owner == stack}
+    facts = Facts(images=discovery.images, desired=desired, addresses=owned)
+    order = TopologicalSorter(
+        {address: set(references(item.state)).intersection(desired) for address, item in desired.items()}
+    )
+    for address in order.static_order():
+        wish = desired[address]
+        options = [
+            _compare(wish, item, result.ids, facts)
+            for item in candidates.get(address, ())
+            if item.owner == stack
+        ]
+        for option in options:
+            _keep_in_its_vpc(option, result, discovery)
+            if option.found and option.found.id in forced and not option.forces:
+                option.forces, option.reason = ("vpc",), forced[option.found.id]
+        best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
+        if best is None and _rests(wish, result):
+            result.kept.append(
+                f"{address}: its instance is stopped, as it may be (state: any), and is registered when it runs"
+            )
+            continue
+        if best is None:
+            result.wishes[address] = Decision(wish, bind(wish.state, result.ids).settle(None, facts))
+            continue
+        result.wishes[address] = best
+        if not best.forces and best.found:
+            result.ids[address] = best.found.id
+    _choose_places(result)
+    _collect_leavers(stack, desired, result)
+    return result
+
+
+def _rests(wish: Desired, result: Decisions) -> bool:
+    """Whether a registration is wanted of an instance that doesn't run, and that nobody wants to run: AWS refuses it."""
+    if not isinstance(wish.state, Registration) or not isinstance(wish.state.target, Address):
+        return False
+    item = result.wishes.get(wish.state.target)
+    if item is None or item.found is None or item.forces or not isinstance(item.wish.state, Instance):
+        return False
+    return item.wish.state.state is None and item.found.status in ("stopped", "stopping")
+
+
+def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
+    """A load balancer can't leave its VPC, which only its subnets tell."""
+    wish, found = option.wish.state, option.found
+    if not isinstance(wish, LoadBalancer) or found is None or option.forces:
+        return
+    vpcs = {vpc_of(subnet, result, discovery) for subnet in wish.subnets}
+    if vpcs.isdisjoint({found.facts["vpc"], None}):
+        option.forces, option.reason = ("vpc",), "a load balancer can't leave its VPC"
+
+
+def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | None:
+    """The VPC of a subnet, of the spec or foreign; None if it isn't known."""
+    if isinstance(subnet, Address):
+        state = decisions.wishes[subnet].state
+        return state.vpc if isinstance(state, Subnet) else None
+    vpc: str | None = discovery.foreign.get(subnet, {}).get("VpcId")
+    return vpc
+
+
+def _rank(
+    option: Decision, serving: set[str], mentions: Counter[str]
+) -> tuple[bool, bool, int, int, str, str]:
+    """The survivor of several at one address: what need not be replaced, what serves, what others name, what matches
+    best, the oldest."""
+    found = option.found
+    assert found is not None  # noqa: S101 (for mypy: options are made from resources)
+    idle = found.id not in serving
+    return bool(option.forces), idle, -mentions[found.id], len(option.changes), found.created, found.id
+
+
+def _compare(wish: Desired, found: Observed, ids: Mapping[Address, str], facts: Facts) -> Decision:
+    state = bind(wish.state, ids).settle(found, facts)
+    if wish.lifecycle.keep_others:
+        state = state.with_others(found.state)
+    changes = diff(state, found.state)
+    in_place = {"instance_type"} if wish.lifecycle.type_change == "in-place" else set()
+    fixed = state.fixed(found.state) - in_place
+    forces = tuple(change.path for change in changes if change.path.partition(".")[0] in fixed)
+    if wish.spec_digest:
+        changes += _tag_changes(wish, found)
+    return Decision(wish, state, found, changes, forces)
+
+
+def _tag_changes(wish: Desired, found: Observed) -> tuple[Change, ...]:
+    changes = [
+        Change(f"tags.{key}", found.tags.get(key), value)
+        for key, value in sorted(wish.tags.items())
+        if found.tags.get(key) != value
+    ]
+    if tags.IMAGE in (extra := wish.state.extra_tags()) and found.tags.get(tags.IMAGE) != extra[tags.IMAGE]:
+        changes.append(Change(f"tags.{tags.IMAGE}", found.tags.get(tags.IMAGE), extra[tags.IMAGE]))
+    before, after = found.tags.get(tags.PREVENT_DESTROY) == "true", wish.lifecycle.prevent_destroy
+    if after is not None and before != after:
+        changes.append(Change("prevent_destroy", before, after))
+    return tuple(changes)
+
+
+def named_ids(value: object) -> Iterable[str]:
+    """Everything in an observed state that may be another resource's id."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, tuple):
+        return [text for member in value for text in named_ids(member)]
+    if isinstance(value, Kind):
+        return [text for name in field_names(type(value)) for text in named_ids(getattr(value, name))]
+    if hasattr(value, "forward"):
+        return [item.target_group for item in value.forward]
+    return ()
+
+
+def _choose_places(result: Decisions) -> None:
+    """A new instance goes to the emptiest of its subnets; one that is replaced stays where it was, if it may."""
+    groups: dict[str | None, Counter[str]] = defaultdict(Counter)
+    for item in result.wishes.values():
+        if (
+            isinstance(item.state, Instance)
+            and item.found
+            and isinstance(item.found.state, Instance)
+            and item.found.state.subnets
+        ):
+            groups[item.wish.lifecycle.group][str(item.found.state.subnets[0])] += 1
+    for item in result.wishes.values():
+        if not isinstance(item.state, Instance) or (item.found and not item.forces):
+            continue
+        count = groups[item.wish.lifecycle.group]
+        subnets = item.state.subnets
+        if item.found and isinstance(item.found.state, Instance):
+            count[str(item.found.state.subnets[0]) if item.found.state.subnets else ""] -= 1
+            same = [subnet for subnet in subnets if subnet in item.found.state.subnets]
+            subnets = tuple(same) or subnets
+        place = min(subnets, key=lambda subnet: count[str(subnet)])
+        count[str(place)] += 1
+        item.state = replace(item.state, subnets=(place,))
+        item.changes = tuple(
+            replace(change, after=(place,)) if change.path == "subnets" else change for change in item.changes
+        )
+
+
+def _collect_leavers(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
+    stays = {item.found.id for item in result.wishes.values() if item.found and not item.forces}
+    owned = {item.id: item for item in result.live}
+    for item in result.live:
+        if item.id in stays or item.is_leaving:
+            continue
+        wish = result.wishes.get(item.address)
+        if wish and wish.found and wish.found.id == item.id:
+            continue  # replaced: the planner pairs it with what comes in its place
+        reason = _why_it_goes(stack, item, desired, result, owned)
+        if reason:
+            result.leavers[item.id] = (item, reason)
+    for item in [item for item in result.live if item.is_leaving]:
+        wanted = result.wishes.get(item.address)
+        if isinstance(item.state, Registration) and wanted and _same_target(wanted.state, item.state):
+            continue  # it is registered again, which ends the draining
+        gone = result.leavers.keys() | {d.found.id for d in result.wishes.values() if d.found and d.forces}
+        if gone.intersection(named_ids(item.state)):
+            result.leavers[item.id] = (item, f"{item.status} already")
+
+
+def _same_target(wanted: Kind, found: Registration) -> bool:
+    return isinstance(wanted, Registration) and (wanted.target_group, wanted.target, wanted.port) == (
+        found.target_group,
+        found.target,
+        found.port,
+    )
+
+
+def _why_it_goes(
+    stack: str,
+    item: Observed,
+    desired: Mapping[Address, Desired],
+    result: Decisions,
+    owned: Mapping[str, Observed],
+) -> str:
+    """The reason to delete what no wish claims; empty if it stays."""
+    parent = owned.get(str(getattr(item.state, item.state.parent))) if item.state.parent else None
+    carrier = desired.get(parent.address) if parent else None
+    if item.owner == stack:
+        if item.address in desired:
+            return DUPLICATE
+        if carrier and not item.state.service:
+            return _why_a_member_goes(item, carrier, result, owned)
+        return "no longer in the spec"
+    if item.owner is None:
+        return "" if carrier and carrier.lifecycle.keep_others else "not in the spec"
+    result.kept.append(f"{item.address} belongs to the stack {item.owner} and is left alone")
+    return ""
+
+
+def _why_a_member_goes(
+    item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]
+) -> str:
+    """The same for what carries no tags: it is managed as its entry says."""
+    if not isinstance(item.state, Registration) or not carrier.lifecycle.members:
+        return ""
+    group = result.wishes.get(carrier.address)
+    if group and group.forces and group.found and group.found.id == item.state.target_group:
+        return "its target group is replaced"
+    stranger = str(item.state.target) not in owned
+    return "" if stranger and carrier.lifecycle.keep_others else "not in the spec"

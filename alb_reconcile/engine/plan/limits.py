@@ -1,0 +1,285 @@
+"""How much damage a plan, or a part of one, may do: what is protected, the policy's limits, and the user's word."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from alb_reconcile.model.plan import Plan
+    from alb_reconcile.model.policy import Policy
+
+_SMALL_STACK: Final = 5
+_MOST_NAMES: Final = 10
+ANY_TIME: Final = "any-time"
+"""The word in `allow` with which a policy's windows don't count."""
+
+
+def check_plan(
+    plan: Plan, policy: Policy, allow: Mapping[str, int], now: datetime, *, destroy: bool = False
+) -> None:
+    """Refuse damage that the user hasn't allowed. A destroy means the whole stack, so there nothing is counted.
+
+    `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError.
+    """
+    problems = dict.fromkeys(text for _, text in _forbidden(plan, policy, allow))
+    if problems:
+        raise RefusedError("\n".join(problems))
+    if destroy:
+        if plan.steps:
+            check_windows(policy, allow, now)
+        return
+    check_damage(plan, plan.steps, policy, allow, now)
+
+
+def find_protected(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
+    """By step key, why that step must not be done at all, for what it takes away or what AWS takes along with it.
+
+    That is what has `prevent_destroy`, what belongs to another stack, and the kinds of `never_delete` (unless `allow`
+    has enough of `never-delete`).
+    """
+    reasons: dict[str, str] = {}
+    for victim, text in _forbidden(plan, policy, allow or {}):
+        for step in victim.steps:
+            reasons.setdefault(step.key, text)
+    return reasons
+
+
+def check_damage(
+    plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime
+) -> None:
+    """Refuse what those steps of a plan do beyond the limits, or outside of the policy's windows.
+
+    `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError with every limit that
+    is exceeded, and how to allow that once.
+    """
+    steps = tuple(steps)
+    if not steps:
+        return
+    damage = _measure(plan, steps)
+    excess = list(_excess(damage, policy, allow))
+    problems = [*excess, *(_victims_named(damage) if excess else ()), *_closed(policy, allow, now)]
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+def check_windows(policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
+    """Refuse a run that would begin outside of the policy's windows. Raises RefusedError."""
+    for text in _closed(policy, allow, now):
+        raise RefusedError(text)
+
+
+def describe_closure(policy: Policy, now: datetime) -> str:
+    """That a run may not begin now, and when it may; empty if it may."""
+    if policy.is_open(now):
+        return ""
+    opening = policy.next_opening(now)
+    until = (
+        f"until {policy.show(opening)}"
+        if opening
+        else "at any time: no moment of the next two weeks is in all of them"
+    )
+    return f"it is outside of the policy's windows ({policy.show(now)}); changes are refused {until}"
+
+
+def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator[str]:
+    text = "" if allow.get(ANY_TIME) else describe_closure(policy, now)
+    if text:
+        yield f"{text}; allow it once with --allow {ANY_TIME}"
+
+
+class _Victim(NamedTuple):
+    """What goes, and the steps that take it away: its own, and those of what AWS deletes it with."""
+
+    found: Observed
+    steps: tuple[Step, ...]
+
+    def tell(self) -> str:
+        """What becomes of it, in words."""
+        own = [step for step in self.steps if step.id == self.found.id]
+        if own:
+            return (
+                "would be replaced" if any(step.action == "replace" for step in own) else "would be deleted"
+            )
+        return f"would be deleted with {self.steps[0].address}"
+
+
+def _victims(plan: Plan, steps: Iterable[Step]) -> Iterator[_Victim]:
+    """Everything that those steps take away, with what AWS deletes along with it and no step of its own names."""
+    takers: dict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        if step.action in ("delete", "replace") and step.id:
+            takers[step.id].append(step)
+    known = {item.id: item for item in plan.live} if takers else {}
+    for item in known.values():
+        found = [step for text in _lineage(item, known) for step in takers.get(text, ())]
+        if found and not item.is_leaving:
+            yield _Victim(item, tuple(found))
+
+
+def _lineage(item: Observed | None, known: Mapping[str, Observed]) -> Iterator[str]:
+    """The ids of a resource, of what AWS deletes it with, and so on."""
+    while item is not None:
+        yield item.id
+        if item.state.parent is None:
+            return
+        parent = str(getattr(item.state, item.state.parent))
+        if parent not in known:
+            yield parent
+        item = known.get(parent)
+
+
+def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tuple[_Victim, str]]:
+    """What must not go, with the reason."""
+    refused, spared = [], []
+    for victim in _victims(plan, plan.steps):
+        found = victim.found
+        name = f"{found.address} ({found.id})"
+        if found.owner not in (None, plan.stack):
+            text = f"{name} belongs to the stack {found.owner} and would be deleted with its parent; remove it there first"
+            refused.append((victim, text))
+            continue
+        wish = plan.desired.get(found.address) if found.owner else None
+        declared = wish is not None and wish.lifecycle.prevent_destroy is True
+        if declared or found.tags.get(tags.PREVENT_DESTROY) == "true":
+            text = f"{name} is protected by prevent_destroy; apply prevent_destroy: false first"
+            refused.append((victim, text))
+        elif found.address.kind in policy.never_delete:
+            spared.append((victim, f"{name} {victim.tell()}, and never_delete names {found.address.kind}"))
+    if len(spared) > allow.get("never-delete", 0):
+        refused += [
+            (victim, f"{text}; allow it once with --allow never-delete={len(spared)}")
+            for victim, text in spared
+        ]
+    return refused
+
+
+@dataclass(frozen=True)
+class _Damage:
+    """What steps do to the stack's `total` resources with tags; a replaced one doesn't count as deleted."""
+
+    balancers: int
+    """Load balancers that are replaced, as `entrances` are those that are deleted."""
+    entrances: int
+    deleted: int
+    replaced: int
+    touched: int
+    total: int
+    names: Mapping[str, tuple[str, ...]]
+    """The addresses of what is deleted, and of what is replaced."""
+
+
+def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
+    own = {item.id for item in plan.live if item.state.service and item.owner == plan.stack}
+    replaced = {
+        step.id
+        for step in steps
+        if step.action == "replace" and step.observed and step.observed.state.service
+    }
+    goes_anew = {step.id for step in plan.steps if step.action == "replace"}
+    deleted = {
+        victim.found.id
+        for victim in _victims(plan, steps)
+        if victim.found.state.service
+        and victim.found.id not in replaced
+        # the second of two at an address takes nothing away that the spec wants
+        and not (
+            victim.found.owner == plan.stack
+            and victim.found.address in plan.desired
+            and victim.found.id not in goes_anew
+        )
+    }
+    updated = {
+        _entry(plan, step, own)
+        for step in steps
+        # a target that leaves changes its group; one that makes way for a successor doesn't
+        if step.action == "update"
+        or (
+            step.action == "delete"
+            and step.part_of is None
+            and step.observed
+            and not step.observed.state.service
+        )
+    }
+    balancers = sum(
+        step.address.kind == "load_balancer"
+        and (step.action == "replace" or (bool(step.notes.get("takeover")) and step.part_of is None))
+        for step in steps
+    )
+    touched = own.intersection(replaced | deleted | updated)
+    goes = {item.id: str(item.address) for item in plan.live if item.id in deleted | replaced}
+    # one that others take over from counts as replaced
+    taken = {step.id for step in steps if step.notes.get("takeover")}
+    entrances = sum(goes[key].startswith("load_balancer.") for key in deleted - taken if key in goes)
+    names = {
+        word: tuple(sorted(goes[key] for key in keys if key in goes))
+        for word, keys in (("deleted", deleted), ("replaced", replaced))
+    }
+    return _Damage(balancers, entrances, len(deleted), len(replaced), len(touched), len(own), names)
+
+
+def _victims_named(damage: _Damage) -> Iterator[str]:
+    for word, names in damage.names.items():
+        if names:
+            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            yield f"it would be {word}: {', '.join(names[:_MOST_NAMES])}{more}"
+
+
+def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
+    """The id of what a step touches: of a member without tags, such as a group's rules, the entry that carries it."""
+    if step.id in own:
+        return step.id
+    if step.desired is not None and step.desired.carrier is not None:
+        return plan.ids.get(step.desired.carrier)
+    state = step.observed.state if step.observed else None
+    return str(getattr(state, state.parent)) if state is not None and state.parent else step.id
+
+
+def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
+    """The limits that are exceeded, in words."""
+    if damage.balancers > allow.get("replace-load-balancer", 0):
+        yield (
+            f"{damage.balancers} load balancer{'s' if damage.balancers > 1 else ''} would be replaced, with another DNS name and a gap until clients follow it; "
+            f"allow it with --allow replace-load-balancer={damage.balancers}"
+        )
+    if damage.entrances > allow.get("delete-load-balancer", 0):
+        yield (
+            f"{damage.entrances} load balancer{'s' if damage.entrances > 1 else ''} would be deleted, and the DNS name with it; "
+            f"allow it with --allow delete-load-balancer={damage.entrances}"
+        )
+    counts = {"delete": damage.deleted, "replace": damage.replaced}
+    exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]
+    if damage.total >= _SMALL_STACK and sum(counts.values()) * 2 > damage.total and exceeded:
+        words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
+        yield (
+            f"{damage.deleted} deletions and {damage.replaced} replacements are more than half of the stack's {damage.total} resources; "
+            f"if that is meant, allow it with {words}"
+        )
+    for action, noun, limit in (
+        ("delete", "deletions", policy.max_deletions),
+        ("replace", "replacements", policy.max_replacements),
+    ):
+        if limit is not None and counts[action] > max(limit, allow.get(action, 0)):
+            yield (
+                f"max_{noun} is {limit}, and the plan has {counts[action]}; allow it once with --allow {action}={counts[action]}"
+            )
+    share = policy.max_touched
+    if (
+        share is not None
+        and damage.touched * 100 > share * damage.total
+        and damage.touched > allow.get("touch", 0)
+    ):
+        yield (
+            f"max_touched is {share}%, and the plan changes, replaces or deletes {damage.touched} of the stack's {damage.total} "
+            f"resources; allow it once with --allow touch={damage.touched}"
+        )

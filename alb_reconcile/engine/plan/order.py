@@ -1,0 +1,212 @@
+"""The order of steps, from what they refer to, what they hold and what they follow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.engine.plan.graph import MAKING, Draft
+from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.model.diff import bind, references
+from alb_reconcile.model.errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from alb_reconcile.model.plan import Step
+    from alb_reconcile.model.resource import Observed
+
+
+def add_edges(draft: Draft) -> None:
+    """The edges that hold for every kind."""
+    _after_what_is_named(draft)
+    _after_whoever_names_it(draft)
+    _replacements_first(draft)
+    _after_whoever_leaves_the_slot(draft)
+    _after_what_is_followed(draft)
+    _into_complete_networks(draft)
+    _hand_over_subnets(draft)
+
+
+def _after_what_is_named(draft: Draft) -> None:
+    for key, step in draft.steps.items():
+        if step.action in MAKING and step.desired is not None:
+            for address in references(step.desired.state):
+                maker = draft.makers.get(address)
+                if (
+                    maker is None or key not in draft.edges[maker]
+                ):  # a listener may have to wait for its rules
+                    # what is only changed is there already; but nobody registers an instance that doesn't run
+                    there = maker is not None and draft.steps[maker].action == "update"
+                    draft.after(key, maker, order=there and not _stops(draft.steps[str(maker)]))
+
+
+def _stops(step: Step) -> bool:
+    """Whether an update of an instance stops or starts it."""
+    paths = {change.path for change in step.changes}
+    return step.address.kind == "instance" and not paths.isdisjoint(("state", "instance_type"))
+
+
+def _after_whoever_names_it(draft: Draft) -> None:
+    """A delete follows every step that changes or deletes something whose observed state names it."""
+    for key, step in draft.steps.items():
+        if step.observed is None or step.action in ("create", "replace"):
+            continue
+        if step.action == "delete":
+            named = named_ids(step.observed.state)
+        else:
+            fields = {change.path.partition(".")[0] for change in step.changes}
+            named = [
+                text
+                for name in fields
+                if hasattr(step.observed.state, name)
+                for text in named_ids(getattr(step.observed.state, name))
+            ]
+        for text in named:
+            draft.after(draft.removers.get(text), key)
+    for found in draft.decisions.live:
+        if found.id in draft.implied:
+            for text in named_ids(found.state):
+                draft.after(draft.removers.get(text), draft.implied[found.id])
+
+
+def _replacements_first(draft: Draft) -> None:
+    for key, step in draft.steps.items():
+        if step.part_of is not None:
+            draft.after(key, step.part_of, soft=True)
+
+
+def _after_whoever_leaves_the_slot(draft: Draft) -> None:
+    leaving = _leaving(draft)
+    for key, step in draft.steps.items():
+        if step.action not in MAKING or step.desired is None or step.state is None:
+            continue
+        held = set(step.observed.state.slots()) if step.observed and step.action == "update" else set()
+        wanted = bind(step.desired.state, draft.decisions.ids)
+        for slot in set(wanted.slots()) - held:
+            for other, found in leaving[slot]:
+                if not wanted.conflicts(found.state):
+                    continue
+                if (other, key) in draft.soft:  # it would rather have it the other way round
+                    draft.edges[other].discard(key)
+                    draft.soft.discard((other, key))
+                draft.after(key, other)
+
+
+def _leaving(draft: Draft) -> dict[Hashable, list[tuple[str, Observed]]]:
+    """Who holds which slot and may leave it, by slot, with the step by which they do."""
+    leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
+    goers = [
+        (key, step.observed)
+        for key, step in draft.steps.items()
+        if step.observed and step.action in ("delete", "update")
+    ]
+    goers += [(draft.implied[found.id], found) for found in draft.decisions.live if found.id in draft.implied]
+    for key, found in goers:
+        for slot in found.state.slots():
+            leaving[slot].append((key, found))
+    return leaving
+
+
+def _after_what_is_followed(draft: Draft) -> None:
+    kinds = {type(item.state) for item in draft.decisions.wishes.values()} | {
+        type(item.state) for item in draft.decisions.live
+    }
+    for kind in kinds:
+        for followed in kind.follows:
+            made = [step.key for step in draft.of_kind(followed, *MAKING) if not step.notes.get("late")]
+            gone = [step.key for step in draft.of_kind(followed, "delete")]
+            for step in draft.of_kind(kind.kind, "create", "replace"):
+                for key in made:
+                    draft.after(step.key, key, order=True)
+            for step in draft.of_kind(kind.kind, "delete"):
+                for key in gone:
+                    draft.after(key, step.key)
+
+
+def _into_complete_networks(draft: Draft) -> None:
+    """Who moves into a subnet or a security group finds its routes and rules there."""
+    complete = [
+        step.key
+        for kind in ("route_table", "security_group_rules")
+        for step in draft.of_kind(kind, *MAKING)
+        if not step.notes.get("late")
+    ]
+    for step in [
+        *draft.of_kind("load_balancer", "update", "replace"),
+        *draft.of_kind("listener", *MAKING),
+        *draft.of_kind("instance", "update"),
+    ]:
+        for key in complete:
+            draft.after(step.key, key, soft=True, order=True)
+
+
+def _hand_over_subnets(draft: Draft) -> None:
+    """A subnet that moves to another table is moved by that one, in one call; the old one lets it go without a gap."""
+    tables = draft.of_kind("route_table", "create", "replace", "update", "delete")
+    if not tables:
+        return
+    associations = {
+        subnet: association
+        for found in draft.decisions.live
+        if isinstance(found.state, RouteTable)
+        for subnet, association in found.facts["associations"].items()
+    }
+    claims = {
+        address: {bind(subnet, draft.decisions.ids) for subnet in item.wish.state.subnets or ()}
+        for address, item in draft.decisions.wishes.items()
+        if isinstance(item.wish.state, RouteTable)
+    }
+    for step in tables:
+        is_old = step.action == "delete"
+        others = [subnets for address, subnets in claims.items() if address != step.address or is_old]
+        moving = {subnet for subnets in others for subnet in subnets}
+        draft.note(step.key, moving=frozenset(moving), associations=associations)
+        if is_old and step.observed:
+            for taker, subnets in claims.items():
+                if subnets.intersection(step.observed.facts["associations"]):
+                    draft.after(step.key, draft.makers.get(taker))
+
+
+def sort_keys(draft: Draft) -> list[str]:
+    """The keys of the steps in an order that keeps all edges, and alike ones in the order of the spec.
+
+    Soft edges that contradict others are given up.
+
+    Raises PlanError where only a detour leads there.
+    """
+    while True:
+        graph = {key: draft.edges.get(key, set()) for key in draft.steps}
+        try:
+            return list(_stable_order(graph))
+        except CycleError as error:
+            if not draft.cut(error.args[1]):
+                names = [str(draft.steps[key].address) for key in dict.fromkeys(error.args[1])]
+                raise PlanError(
+                    f"these changes wait for each other: {' → '.join(names)}; do it in two steps: apply one of the "
+                    "changes alone first; where a name, address or range is handed on, give the new thing another one beside the old one, apply, "
+                    "then remove the old one"
+                ) from None
+
+
+def steps_of(draft: Draft, keys: list[str]) -> tuple[Step, ...]:
+    """The steps, with what each of them needs."""
+    return tuple(_with_needs(draft, key, sorted(draft.edges.get(key, ()))) for key in keys)
+
+
+def _with_needs(draft: Draft, key: str, needs: list[str]) -> Step:
+    order = tuple(earlier for earlier in needs if (key, earlier) not in draft.firm)
+    return replace(draft.steps[key], needs=tuple(needs), order=order)
+
+
+def _stable_order(graph: dict[str, set[str]]) -> Iterator[str]:
+    places = {key: index for index, key in enumerate(graph)}
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=places.__getitem__)
+        yield from ready
+        sorter.done(*ready)

@@ -1,0 +1,238 @@
+"""`make_plan`: decisions as steps, in an order that is read off the data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from alb_reconcile.engine.plan import limits
+from alb_reconcile.engine.plan.costs import add_costs, longest
+from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, vpc_of
+from alb_reconcile.engine.plan.graph import Draft
+from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
+from alb_reconcile.engine.plan.preflight import check_facts
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of
+from alb_reconcile.engine.plan.zero_downtime.removals import take_away_late
+from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
+from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import bind, field_names
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.policy import Policy
+from alb_reconcile.model.resource import Desired, Facts
+from alb_reconcile.model.text import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.discovery import Discovery
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a plan may do. `allow` holds the user's word (`--allow`): so many deletions, replacements and so on."""
+
+    allow: Mapping[str, int] = field(default_factory=dict)
+    destroy: bool = False
+    check: bool = True
+    """Whether damage is refused; a plan that is only looked at needs nobody's word."""
+    policy: Policy = field(default_factory=Policy)
+    now: datetime | None = None
+    """The (aware) time at which the policy's windows must be open; None for the time at which the plan is made."""
+
+
+def make_plan(
+    stack: str,
+    region: str,
+    desired: Mapping[Address, Desired],
+    discovery: Discovery,
+    options: Options | None = None,
+) -> Plan:
+    """The steps from what there is to what is wanted.
+
+    Raises PlanError if no order of steps leads there, RefusedError if the way is forbidden or needs the user's word.
+    """
+    options = options or Options()
+    decisions = decide(stack, desired, discovery, {})
+    forced: dict[str, str] = {}
+    while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
+        forced |= more
+        decisions = decide(stack, desired, discovery, forced)
+    check_facts(decisions, discovery)
+    draft = Draft(decisions, discovery, destroy=options.destroy)
+    _add_steps(draft, Facts(images=discovery.images, desired=desired))
+    draft.drop_implied()
+    add_traffic(draft)
+    take_away_late(draft)
+    add_edges(draft)
+    add_rollout(draft)
+    keys = sort_keys(draft)
+    add_costs(draft)
+    steps = steps_of(draft, keys)
+    plan = Plan(
+        stack=stack,
+        region=region,
+        account=discovery.account,
+        steps=steps,
+        warnings=tuple(_warnings(decisions, steps)),
+        kept=(*_no_longer_managed(decisions), *decisions.kept),
+        ids=decisions.ids,
+        live=decisions.live,
+        desired=desired,
+        applied=tags.applied_tag(desired),
+        names={item.id: item.address for item in decisions.live},
+        total=sum(item.owner == stack for item in decisions.live),
+        seconds=longest(steps),
+    )
+    if options.check:
+        now = options.now or datetime.now(UTC)
+        limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
+    return plan
+
+
+def _cascades(decisions: Decisions) -> dict[str, str]:
+    """What is replaced because something else is, though none of its own properties forces it: reasons by id.
+
+    A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
+    another one.
+    """
+    ours = {item.id for item in decisions.live if isinstance(item.state, LoadBalancer)}
+    wanted: dict[Address, set[str | None]] = defaultdict(set)
+    for item in decisions.wishes.values():
+        entrance = entrance_of(decisions, item.wish)
+        for part in action_of(item.wish.state).forward:
+            if entrance and isinstance(part.target_group, Address):
+                wanted[part.target_group].add(decisions.ids.get(entrance))
+    forced = {}
+    for address, item in decisions.wishes.items():
+        if isinstance(item.state, TargetGroup) and item.found and not item.forces and wanted[address]:
+            serves = ours.intersection(item.found.facts["load_balancers"])
+            if not serves <= wanted[address]:
+                new = None in wanted[address]
+                forced[item.found.id] = (
+                    "its load balancer is replaced" if new else "it moves to another load balancer"
+                )
+    return forced
+
+
+def _add_steps(draft: Draft, facts: Facts) -> None:
+    for item in draft.decisions.wishes.values():
+        if item.found is None:
+            draft.add(_creation(item, draft, facts, f"create:{item.wish.address}", "create"))
+        elif item.forces:
+            key = f"replace:{item.wish.address}@{item.found.id}"
+            reason = item.reason or f"{', '.join(item.forces)} can't be changed in place"
+            draft.add(
+                replace(
+                    _creation(item, draft, facts, key, "replace"),
+                    id=item.found.id,
+                    reason=reason,
+                    changes=item.changes,
+                    observed=item.found,
+                )
+            )
+            draft.add(
+                Step(
+                    key=f"delete:{item.wish.address}@{item.found.id}", action="delete", address=item.wish.address, id=item.found.id,
+                    reason="replaced", part_of=key, observed=item.found,
+                )
+            )  # fmt: skip
+        elif item.changes:
+            draft.add(
+                Step(
+                    key=f"update:{item.wish.address}@{item.found.id}", action="update", address=item.wish.address, id=item.found.id,
+                    changes=item.changes, desired=item.wish, state=item.state, observed=item.found,
+                )
+            )  # fmt: skip
+    for found, reason in draft.decisions.leavers.values():
+        draft.add(
+            Step(
+                key=f"delete:{found.address}@{found.id}",
+                action="delete",
+                address=found.address,
+                id=found.id,
+                reason="" if draft.destroy else reason,
+                observed=found,
+            )
+        )
+    _add_refreshes(draft)
+
+
+def _creation(item: Decision, draft: Draft, facts: Facts, key: str, action: str) -> Step:
+    ids = draft.decisions.ids
+    state: Kind = bind(item.wish.creation, ids).settle(None, facts)
+    notes: dict[str, object] = {}
+    if isinstance(state, Instance) and isinstance(item.state, Instance):
+        state = replace(state, subnets=item.state.subnets)
+        notes["generation"] = digest(sorted(draft.decisions.graves.get(item.wish.address, ())))
+    if isinstance(item.wish.state, LoadBalancer):
+        notes["vpc"] = next(
+            (
+                vpc
+                for subnet in item.wish.state.subnets
+                if (vpc := vpc_of(subnet, draft.decisions, draft.discovery))
+            ),
+            "",
+        )
+    if item.found and item.reason:
+        notes["salt"] = item.found.id  # the same settings beside what is replaced need another name
+    return Step(
+        key=key, action=action, address=item.wish.address, desired=item.wish, state=state, notes=notes
+    )
+
+
+def _add_refreshes(draft: Draft) -> None:
+    """With the first step of each entry whose spec has moved, its digest is written anew."""
+    by_entry: dict[Address, str] = {}
+    for step in draft.steps.values():
+        wish = step.desired
+        if wish is not None and step.action in ("update", "create", "replace"):
+            entry = wish.carrier or (wish.address if step.action == "update" else None)
+            if entry is not None:
+                by_entry.setdefault(entry, step.key)
+    for entry, key in by_entry.items():
+        decision = draft.decisions.wishes.get(entry)
+        if (
+            decision
+            and decision.found
+            and not decision.forces
+            and decision.found.tags.get(tags.SPEC) != tags.spec_tag(decision.wish)
+        ):
+            draft.steps[key] = replace(draft.steps[key], refresh=(decision.wish, decision.found))
+
+
+def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
+    return [
+        f"{address} is replaced: it gets another DNS name, and its target groups are replaced with it"
+        for address, item in decisions.wishes.items()
+        if isinstance(item.state, LoadBalancer) and item.forces
+    ] + [
+        f"{step.address} goes, and its target groups move to another load balancer, which has another DNS name"
+        for step in steps
+        if step.notes.get("takeover") and step.part_of is None
+    ]
+
+
+def _no_longer_managed(decisions: Decisions) -> list[str]:
+    notes = []
+    for address, item in decisions.wishes.items():
+        if not item.found or item.forces or not item.wish.spec_digest:
+            continue
+        candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets"}
+        for name in field_names(type(item.state)):
+            value = getattr(item.found.state, name)
+            if isinstance(value, Mapping):
+                candidates |= {f"{name}.{key}" for key in value}
+        candidates |= {f"tags.{key}" for key in item.found.tags}
+        gone = tags.no_longer_declared(item.wish, item.found.tags.get(tags.SPEC, ""), candidates)
+        if gone:
+            notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")
+    return notes

@@ -1,0 +1,123 @@
+"""What `validate` couldn't know and AWS would refuse half-way: zones, names, places, duplicates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, named_ids
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.model.discovery import Discovery
+
+
+def check_facts(decisions: Decisions, discovery: Discovery) -> None:
+    """Refuse what `validate` couldn't know. Raises RefusedError with everything found."""
+    problems = [
+        *_zones(decisions, discovery),
+        *_names(decisions, discovery),
+        *_places(decisions, discovery),
+        *_duplicates(decisions),
+        *_shared_groups(decisions),
+    ]
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+def _shared_groups(decisions: Decisions) -> list[str]:
+    """Somebody else's target groups under a load balancer that is replaced: AWS lets them serve one only."""
+    problems = []
+    for address, item in decisions.wishes.items():
+        entrance = entrance_of(decisions, item.wish)
+        balancer = decisions.wishes.get(entrance) if entrance else None
+        if balancer is None or balancer.found is None or not balancer.forces or item.found is None:
+            continue
+        problems += [
+            f"{address}: {part.target_group} serves {entrance}, which would be replaced, and AWS lets a target group serve one load "
+            "balancer; take it out of the spec, apply, and put it back in then"
+            for part in action_of(item.wish.state).forward
+            if isinstance(part.target_group, str)
+        ]
+    return problems
+
+
+def _zones(decisions: Decisions, discovery: Discovery) -> list[str]:
+    if not discovery.zones:
+        return []
+    return [
+        f"{address}: there is no zone {item.state.availability_zone} here; choose one of {', '.join(discovery.zones)}"
+        for address, item in decisions.wishes.items()
+        if isinstance(item.state, Subnet) and item.state.availability_zone not in discovery.zones
+    ]
+
+
+def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
+    problems = []
+    for address, item in decisions.wishes.items():
+        name = getattr(item.wish.state, "name", None)
+        holder = discovery.taken.get((address.kind, str(name)))
+        if name and holder and (item.found is None or item.forces):
+            problems.append(
+                f"{address}: the name \"{name}\" belongs to {holder}, which isn't this stack's; choose another, or remove that one"
+            )
+    return problems
+
+
+def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
+    """Load balancers over foreign subnets, of which only AWS knows the zone and the VPC."""
+    problems = []
+    for address, item in decisions.wishes.items():
+        if not isinstance(item.wish.state, LoadBalancer):
+            continue
+        spots = [_spot(subnet, decisions, discovery) for subnet in item.wish.state.subnets]
+        zones, vpcs = [zone for zone, _ in spots if zone], {vpc for _, vpc in spots if vpc}
+        if len(vpcs) > 1:
+            problems.append(
+                f"{address}: its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
+            )
+        if len(set(zones)) < len(zones):
+            problems.append(
+                f"{address}: two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS takes one a zone"
+            )
+    return problems
+
+
+def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str | None, Any]:
+    if isinstance(subnet, Address):
+        state = decisions.wishes[subnet].wish.state
+        return (state.availability_zone, state.vpc) if isinstance(state, Subnet) else (None, None)
+    found: Mapping[str, Any] = discovery.foreign.get(subnet, {})
+    return found.get("AvailabilityZone"), found.get("VpcId")
+
+
+def _duplicates(decisions: Decisions) -> list[str]:
+    """One of two at an address goes only if nothing that stays refers to it."""
+    doubles = {found.id: found for found, reason in decisions.leavers.values() if reason == DUPLICATE}
+    goes = decisions.leavers.keys() | {
+        item.found.id for item in decisions.wishes.values() if item.found and item.forces
+    }
+    if not doubles:
+        return []
+    stays = [item for item in decisions.live if item.id not in goes and not item.is_leaving]
+    return [
+        f"{doubles[text].address} exists twice, and {item.address} still uses {text}; move or delete one of them by hand"
+        for item in stays
+        for text in doubles.keys() & set(named_ids(item.state))
+        if not _is_changed_away(item.id, text, decisions)
+    ]
+
+
+def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
+    """Whether the user of a duplicate is going to name something else."""
+    for item in decisions.wishes.values():
+        if item.found and item.found.id == user and item.changes:
+            return used not in named_ids(item.state)
+    parents = {found.id for found, _ in decisions.leavers.values()}
+    state = next((item.state for item in decisions.live if item.id == user), None)
+    return state is not None and bool(state.parent) and str(getattr(state, str(state.parent))) in parents

@@ -1,0 +1,1 @@
+"""Passes over a plan that keep a service answering while it changes."""

@@ -1,0 +1,208 @@
+"""New target groups beside others at weight 0, so that their targets are checked before they serve."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, serving_groups, shares_of
+from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.diff import Change, bind
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.plan import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from alb_reconcile.engine.plan.decide import Decision
+    from alb_reconcile.engine.plan.graph import Draft
+    from alb_reconcile.kinds.base import Kind
+
+_MOST_GROUPS: Final = 5
+
+
+def attach_new_groups(draft: Draft) -> None:
+    """A group that is made now, or that nobody checks (any more), stands at weight 0 beside one that serves until its
+    targets are healthy."""
+    joining: dict[Ref, list[str]] = defaultdict(list)
+    for step in draft.of_kind("registration", "create", "replace"):
+        if step.desired and isinstance(step.desired.state, Registration):
+            joining[step.desired.state.target_group].append(step.key)
+    orphans = _orphans(draft)
+    new = {*_unchecked(draft, joining), *orphans}
+    places = _beside_the_old(draft, new, joining)
+    places |= _beside_the_default(draft, new - places.keys(), joining)
+    for group, leavers in orphans.items():
+        for leaver in leavers:
+            draft.after(leaver, places.get(group))
+
+
+def _unchecked(draft: Draft, joining: Mapping[Ref, list[str]]) -> Iterator[Ref]:
+    """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
+    serving = serving_groups(draft)
+    joined = {
+        item.state.target_group for item in draft.decisions.live if isinstance(item.state, Registration)
+    }
+    for address, decision in draft.decisions.wishes.items():
+        for item in action_of(decision.wish.state).forward:
+            if isinstance(item.target_group, str) and item.target_group not in serving:
+                yield item.target_group  # somebody else's, whose targets we don't know
+        if address.kind == "target_group":
+            known = draft.decisions.ids.get(address)
+            if known not in serving and (known is None or address in joining or known in joined):
+                yield address
+
+
+def _orphans(draft: Draft) -> dict[Ref, list[str]]:
+    """The groups that all who forward to them now will leave, though they stay, with the steps that leave them."""
+    leavers: dict[str, list[str]] = defaultdict(list)
+    users: Counter[str] = Counter()
+    steps = {
+        step.id: step for kind in ("listener", "rule") for step in draft.of_kind(kind, "update", "delete")
+    }
+    for item in draft.decisions.live:
+        groups = {str(part.target_group) for part in action_of(item.state).forward}
+        users.update(groups)
+        step = steps.get(item.id)
+        kept = set()
+        if step is not None and step.action == "update":
+            forward = action_of(step.state).forward
+            kept = {bind(part.target_group, draft.decisions.ids) for part in forward}
+        key = step.key if step else draft.implied.get(item.id)
+        if key is not None:
+            for group in groups - kept:
+                leavers[group].append(key)
+    stay = {known: draft.addresses.get(known, known) for known in leavers if known not in draft.deleted}
+    return {name: leavers[known] for known, name in stay.items() if len(leavers[known]) == users[known]}
+
+
+def _beside_the_old(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+    """In the very listener or rule that is going to forward to it. Returns the steps by which that was done, by group.
+
+    Raises RefusedError where there is no room.
+    """
+    attached: dict[Ref, str] = {}
+    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+        before = action_of(step.observed.state if step.observed else None).forward
+        after = action_of(step.desired.state if step.desired else None).forward
+        groups = tuple(item.target_group for item in after if item.target_group in new - attached.keys())
+        have = {draft.addresses.get(str(item.target_group), item.target_group) for item in before}
+        groups = tuple(group for group in groups if group not in have)
+        if not before or not groups or step.desired is None:
+            continue
+        if len(before) + len(groups) > _MOST_GROUPS:
+            raise RefusedError(
+                f"{step.address} forwards to {len(before)} groups, and AWS takes five, so {len(groups)} more can't be put beside them to be checked "
+                "before they serve; remove groups of weight 0 first, or move over in two steps"
+            )
+        key = _attach(draft, draft.decisions.wishes[step.address], groups, joining)
+        draft.after(step.key, key)
+        attached |= dict.fromkeys(groups, key)
+    return attached
+
+
+def _beside_the_default(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+    """For a rule that is made, or an action that didn't forward before: beside what another forward of its listener has,
+    and taken away from there afterwards. Returns the steps by which that was done, by group.
+
+    Where there is none with room that stays as it is, nobody can check the group before.
+    """
+    guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
+    for step in [
+        *draft.of_kind("rule", "create"),
+        *draft.of_kind("rule", "update"),
+        *draft.of_kind("listener", "update"),
+    ]:
+        wish = step.desired.state if step.desired else None
+        groups = tuple(group for group in shares_of(action_of(wish).forward) if group in new)
+        listener = wish.listener if isinstance(wish, Rule) else step.address
+        if groups and isinstance(listener, Address) and not step.notes.get("attach"):
+            host = _host(draft, listener, len(groups))
+            if host is not None:
+                guests[host].append((step.key, groups))
+    attached: dict[Ref, str] = {}
+    for host, visits in guests.items():
+        decision = draft.decisions.wishes[host]
+        wanted = tuple(dict.fromkeys(group for _, groups in visits for group in groups))
+        groups = tuple(group for group in wanted if group not in attached)
+        if not groups or decision.found is None:
+            continue
+        before = action_of(decision.found.state).forward
+        if len(before) + len(groups) > _MOST_GROUPS:
+            continue
+        attach = _attach(draft, decision, groups, joining)
+        attached |= dict.fromkeys(groups, attach)
+        detach = attach.replace("attach:", "detach:", 1)
+        draft.add(
+            Step(
+                key=detach, action="update", address=host, id=decision.found.id, reason="the new group is in its own place",
+                changes=(Change(_path(decision.state), (*before, *(Forward(group, 0) for group in groups)), before),),
+                desired=decision.wish, state=decision.state, observed=decision.found, notes={"late": True},
+            )
+        )  # fmt: skip
+        for key, _ in visits:
+            draft.after(key, attach)
+            draft.after(detach, key)
+    return attached
+
+
+def _host(draft: Draft, listener: Address, count: int) -> Address | None:
+    """A forward of the listener that stays as it is, and has room."""
+    options = [listener]
+    options += [
+        address
+        for address, item in draft.decisions.wishes.items()
+        if isinstance(item.wish.state, Rule) and item.wish.state.listener == listener
+    ]
+    for address in options:
+        item = draft.decisions.wishes[address]
+        forward = action_of(item.found.state if item.found else None).forward
+        if (
+            forward
+            and not item.forces
+            and address not in draft.makers
+            and len(forward) + count <= _MOST_GROUPS
+        ):
+            return address
+    return None
+
+
+def _attach(draft: Draft, host: Decision, groups: tuple[Ref, ...], joining: Mapping[Ref, list[str]]) -> str:
+    """Put groups at weight 0 beside what a listener or rule forwards to now. Returns the step's key."""
+    found = host.found
+    assert found is not None  # noqa: S101 (for mypy: callers look)
+    before = action_of(found.state).forward
+    beside = (*before, *(Forward(group, 0) for group in groups))
+    key = f"attach:{host.wish.address}@{found.id}"
+    state = _with_forward(found.state, beside)
+    draft.add(
+        Step(
+            key=key, action="update", address=host.wish.address, id=found.id, reason="the new group beside the old one at weight 0, to be checked",
+            changes=(Change(_path(found.state), before, beside),), desired=replace(host.wish, state=state),
+            state=state, observed=found, notes={"attach": True},
+        )
+    )  # fmt: skip
+    for group in groups:
+        if isinstance(group, Address):
+            draft.after(key, draft.makers.get(group))
+        for registration in joining.get(group, ()):
+            draft.after(registration, key)
+            draft.note(registration, checked=True)
+    return key
+
+
+def _path(state: Kind) -> str:
+    return "default_action.forward" if isinstance(state, Listener) else "action.forward"
+
+
+def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:
+    action = replace(action_of(state), forward=forward)
+    if isinstance(state, Listener):
+        return replace(state, default_action=action)
+    assert isinstance(state, Rule)  # noqa: S101 (for mypy: only listeners and rules have actions)
+    return replace(state, action=action)

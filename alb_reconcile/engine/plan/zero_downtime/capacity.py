@@ -1,0 +1,142 @@
+"""How many healthy targets must stay, or be there first, when requests move."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from alb_reconcile.engine.plan.graph import Draft
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, serving_groups, taken_up
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.resource import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alb_reconcile.model.plan import Step
+
+
+def guard_capacity(draft: Draft) -> None:
+    """Tell the steps that move requests what must be healthy: who leaves a group, who gives it more, who goes."""
+    minima = _Minima.of(draft)
+    receiving = _receiving(draft)
+    _guard_departures(draft, minima, receiving)
+    _guard_arrivals(draft, minima)
+    _guard_new_rules(draft, minima, receiving)
+    _guard_takeovers(draft, minima)
+
+
+def rollout_of(draft: Draft, address: Address) -> Rollout:
+    """How changes of an instance are paced."""
+    decision = draft.decisions.wishes.get(address)
+    return decision.wish.lifecycle.rollout if decision else Rollout()
+
+
+@dataclass
+class _Minima:
+    """By target group, by its id where it has one: declared targets, how many may be missing, how long to wait."""
+
+    draft: Draft
+    wanted: Counter[Ref] = field(default_factory=Counter)
+    slack: dict[Ref, int] = field(default_factory=lambda: defaultdict(int))
+    timeout: dict[Ref, int] = field(default_factory=lambda: defaultdict(lambda: Rollout().health_timeout))
+
+    @classmethod
+    def of(cls, draft: Draft) -> _Minima:
+        found = cls(draft)
+        for decision in draft.decisions.wishes.values():
+            state = decision.wish.state
+            if not isinstance(state, Registration):
+                continue
+            group = bind(state.target_group, draft.decisions.ids)
+            found.wanted[group] += 1
+            if isinstance(state.target, Address):
+                rollout = rollout_of(draft, state.target)
+                found.slack[group] = max(found.slack[group], rollout.max_unavailable)
+                found.timeout[group] = max(found.timeout[group], rollout.health_timeout)
+                maker = draft.makers.get(decision.wish.address)
+                if maker:
+                    draft.note(maker, health_timeout=rollout.health_timeout)
+        return found
+
+    def by_targets(self, group: Ref) -> int:
+        """How many of its declared targets must be healthy."""
+        return max(self.wanted[group] - self.slack[group], 0)
+
+    def before_more(self, group: Ref) -> int:
+        """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests."""
+        decision = self.draft.decisions.wishes.get(group) if isinstance(group, Address) else None
+        if decision is None:
+            return 1  # somebody else's group
+        own = decision.wish.lifecycle
+        if own.min_healthy is not None:
+            return own.min_healthy
+        return self.by_targets(bind(group, self.draft.decisions.ids)) if own.members else 1
+
+    def patience(self, groups: Iterable[Ref]) -> int:
+        """How long to wait for the slowest of these groups, in seconds."""
+        return max((self.timeout[bind(group, self.draft.decisions.ids)] for group in groups), default=0)
+
+
+def _receiving(draft: Draft) -> set[str]:
+    """The groups that get requests now, from forwards that stay."""
+    found: set[str] = set()
+    for item in draft.decisions.live:
+        forward = action_of(item.state).forward if item.id not in draft.deleted else ()
+        found.update(str(part.target_group) for part in forward if part.weight > 0 or len(forward) == 1)
+    return found
+
+
+def _guard_departures(draft: Draft, minima: _Minima, receiving: set[str]) -> None:
+    if draft.destroy:
+        return
+    for step in draft.of_kind("registration", "delete"):
+        going = step.observed.state if step.observed else None
+        if isinstance(going, Registration) and going.target_group in receiving - draft.deleted:
+            group = str(going.target_group)
+            draft.note(step.key, least=minima.by_targets(group), health_timeout=minima.timeout[group])
+
+
+def _guard_arrivals(draft: Draft, minima: _Minima) -> None:
+    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+        if not step.notes.get("attach") and _forwarded(step):
+            groups = taken_up(draft, step)
+            awaits = tuple((group, minima.before_more(group)) for group in groups)
+            draft.note(step.key, awaits=awaits, health_timeout=minima.patience(groups))
+
+
+def _guard_new_rules(draft: Draft, minima: _Minima, receiving: set[str]) -> None:
+    """What didn't forward before waits for groups that are checked already, though it may have whatever it names."""
+    checked = serving_groups(draft)
+    for step in draft.steps.values():
+        if step.notes.get("attach"):
+            checked.update(str(item.target_group) for item in action_of(step.state).forward)
+    for step in [
+        *draft.of_kind("rule", "create", "update"),
+        *draft.of_kind("listener", "update"),
+    ]:
+        if step.notes.get("attach") or _forwarded(step):
+            continue
+        known = {group: bind(group, draft.decisions.ids) for group in taken_up(draft, step)}
+        hopes = tuple(
+            (group, minima.before_more(group)) for group in known if known[group] in checked - receiving
+        )
+        if hopes and receiving:
+            draft.note(step.key, hopes=hopes, serving=tuple(sorted(receiving)))
+
+
+def _forwarded(step: Step) -> bool:
+    """Whether it has forwarded before: then others serve what it is going to forward."""
+    return step.action == "update" and bool(action_of(step.observed.state if step.observed else None).forward)
+
+
+def _guard_takeovers(draft: Draft, minima: _Minima) -> None:
+    """A load balancer goes when the groups that take over from its own are healthy, unless it has to go first."""
+    for step in draft.of_kind("load_balancer", "delete"):
+        groups = step.notes.get("takeover", ())
+        if groups and step.notes["takers"] <= draft.edges[step.key]:
+            awaits = tuple((group, minima.before_more(group)) for group in groups)
+            draft.note(step.key, awaits=awaits, health_timeout=minima.patience(groups))

@@ -1,0 +1,106 @@
+"""What is taken away last: rules, routes and zones that traffic still needs until it has moved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.diff import Change, diff
+
+if TYPE_CHECKING:
+    from alb_reconcile.engine.plan.graph import Draft
+    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.plan import Step
+    from alb_reconcile.model.resource import Observed
+
+_FIELDS: Final = {
+    "load_balancer": ("subnets",),
+    "route_table": ("routes", "subnets"),
+    "security_group_rules": ("egress", "ingress"),
+}
+"""The collections of which members are added early and taken away late, by kind, in the order in which those leave."""
+
+
+def take_away_late(draft: Draft) -> None:
+    """Split updates that add and take away, and let what takes away follow everything that moves traffic."""
+    moves = [
+        step.key
+        for kind in ("registration", "listener", "rule", "instance")
+        for step in draft.of_kind(kind, "update", "delete")
+        if not step.notes.get("attach")
+    ]
+    balancers = [step.key for step in draft.of_kind("load_balancer", "update", "delete")]
+    for kind, fields in _FIELDS.items():
+        is_balancer = kind == "load_balancer"
+        before = (
+            [step.key for step in draft.of_kind("registration", "delete")]
+            if is_balancer
+            else [*moves, *balancers]
+        )
+        if not before:
+            continue
+        late = [key for step in draft.of_kind(kind, "update") if (key := _split(draft, step, fields))]
+        if is_balancer:
+            balancers += late
+        if kind == "route_table" and not draft.destroy:
+            late += [step.key for step in draft.of_kind(kind, "delete")]
+        for key in late:
+            for move in before:
+                draft.after(key, move, soft=True, order=True)
+
+
+def _split(draft: Draft, step: Step, fields: tuple[str, ...]) -> str | None:
+    """The key of the step that takes away, if there is any."""
+    wish, found = step.state, step.observed
+    if wish is None or found is None or not {_top(change) for change in step.changes}.intersection(fields):
+        return None
+    both = _union(draft, wish, found)
+    removed = tuple(change for change in diff(wish, both) if _top(change) in fields)
+    if not removed:
+        return None
+    added = tuple(change for change in diff(both, found.state) if _top(change) in fields)
+    early = (*(change for change in step.changes if _top(change) not in fields), *added)
+    reason = "after the traffic has moved"
+    if not early:
+        draft.steps[step.key] = replace(step, reason=reason, notes={**step.notes, "late": True})
+        return step.key
+    late = step.key.replace("update:", "revoke:", 1)
+    draft.add(replace(step, key=late, changes=removed, reason=reason, notes={**step.notes, "late": True}))
+    draft.add(replace(step, changes=early, state=both, refresh=None))
+    draft.after(late, step.key)
+    return late
+
+
+def _top(change: Change) -> str:
+    return change.path.partition(".")[0]
+
+
+def _union(draft: Draft, wish: Kind, found: Observed) -> Kind:
+    """The wish, with what there is beyond it."""
+    if isinstance(wish, SecurityGroupRules) and isinstance(found.state, SecurityGroupRules):
+        return wish.with_others(found.state)
+    if isinstance(wish, RouteTable) and isinstance(found.state, RouteTable):
+        return wish.with_others(found.state)
+    if isinstance(wish, LoadBalancer) and isinstance(found.state, LoadBalancer):
+        # one subnet a zone: where it is another one, they change places in one call
+        zones = {_zone(draft, subnet) for subnet in wish.subnets}
+        more = [subnet for subnet in found.state.subnets if _zone(draft, subnet) not in zones]
+        kept = [subnet for subnet in more if subnet not in wish.subnets]
+        return replace(wish, subnets=tuple(sorted({*wish.subnets, *kept}, key=str)))
+    return wish
+
+
+def _zone(draft: Draft, subnet: Ref) -> str | None:
+    if isinstance(subnet, Address):
+        state: Kind | None = draft.decisions.wishes[subnet].state
+    else:
+        state = next((item.state for item in draft.decisions.live if item.id == subnet), None)
+    if isinstance(state, Subnet):
+        return state.availability_zone
+    zone: str | None = draft.discovery.foreign.get(str(subnet), {}).get("AvailabilityZone")
+    return zone

@@ -1,0 +1,105 @@
+"""The files that runs leave behind: where they are, safe names, one writer at a time, and whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.text import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+FOLDER_VARIABLE: Final = "ALB_RECONCILE_STATE_DIR"
+_PATIENCE: Final = 5.0
+"""Seconds to wait for another writer; one takes milliseconds."""
+
+
+class RecordError(ReconcileError):
+    """Something can't be left behind, or read; the text says what and what to do. It never is the run's failure."""
+
+
+def state_folder(chosen: str | None, environ: Mapping[str, str]) -> Path:
+    """Where runs leave what they keep: the option, ALB_RECONCILE_STATE_DIR, or the user's own. Raises RecordError."""
+    named = chosen or environ.get(FOLDER_VARIABLE)
+    if named:
+        return Path(named)
+    try:
+        state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    except RuntimeError:  # a container's user may have no home
+        raise RecordError(
+            f"there is no home directory; set {FOLDER_VARIABLE} to a folder to write to"
+        ) from None
+    return Path(state) / "alb-reconcile"
+
+
+def safe_name(text: str) -> str:
+    """A part of a file name, without anything that a path, a pattern or a terminal gives a meaning; one to one.
+
+    Long ones end with a digest.
+    """
+    name = re.sub(
+        r"[^a-z0-9-]", lambda found: "".join(f"%{byte:02x}" for byte in found[0].encode("utf-8", "surrogatepass")), text
+    )  # fmt: skip
+    return name if len(name) <= 60 else f"{name[:40]}%{digest(text)}"
+
+
+@contextmanager
+def only_writer(file: Path, *, make_folder: bool = True) -> Iterator[None]:
+    """Be the only one to write a file. Raises RecordError if another writer doesn't end, or nobody can write there."""
+    from filelock import FileLock, Timeout
+
+    try:
+        if make_folder:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.parent.stat()  # the lock would make it, for its user only
+        lock = FileLock(file.with_name(file.name + ".lock"), timeout=_PATIENCE)
+        lock.acquire()
+    except Timeout:
+        raise RecordError(
+            f"{file} is being written by another process for {_PATIENCE:.0f} s; look for a stopped one"
+        ) from None
+    except OSError as error:
+        raise unwritable(file, error) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the kernel lets go of it in any case
+            lock.release()
+
+
+def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a file whole or not at all, as its only writer: readers see the old one or the new one. `data` may be made up
+    of parts, which are written as they come.
+
+    Raises RecordError.
+    """
+    draft = file.with_name(
+        f".{file.name}.draft"
+    )  # one name, so that writers that are killed leave one at most
+    try:
+        draft.unlink(missing_ok=True)
+        with os.fdopen(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+        ) as stream:
+            stream.writelines([data] if isinstance(data, bytes) else data)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        draft.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise unwritable(file, error) from None
+
+
+def unwritable(file: Path, error: OSError) -> RecordError:
+    """What to say of a file that can't be written."""
+    return RecordError(
+        f"{file} can't be written: {(error.strerror or str(error)).lower()}; what was there is still there. "
+        "Make room, or let this user write there"
+    )

@@ -1,0 +1,173 @@
+"""The history of a stack: one line of JSON a run, in one file for each account, region and stack."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
+from alb_reconcile.journal.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_ENDING: Final = ".jsonl"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is kept: the newest `runs`, none older than `days`; the newest `least` at any age.
+
+    Those outlive a clock that jumps ahead, and a stack that nobody touched for long.
+    """
+
+    runs: int = 2000
+    days: int = 90
+    least: int = 50
+
+
+@dataclass(frozen=True)
+class Past:
+    """Runs, the newest first, and how many lines couldn't be read (a writer was killed, or somebody edited them)."""
+
+    runs: tuple[Record, ...]
+    unreadable: int = 0
+
+
+def history_file(folder: Path, record: Record) -> Path:
+    """Where a run's stack has its history. `folder` is the state folder."""
+    parts = [
+        record.account or "unknown",
+        record.region,
+        record.stack,
+        *([record.place] if record.place else []),
+    ]
+    return folder / "history" / ("_".join(map(safe_name, parts)) + _ENDING)
+
+
+def write_history(record: Record, folder: Path, keep: Keep | None = None) -> None:
+    """Append a run, whole or not at all, and drop what needn't be kept any longer.
+
+    Raises RecordError if that can't be done, for example on a full disk; what was there is still there.
+    """
+    file = history_file(folder, record)
+    with only_writer(file):
+        try:
+            _append(file, record.to_json().encode() + b"\n")
+        except OSError as error:
+            raise unwritable(file, error) from None
+        _drop_old(file, keep or Keep())
+
+
+def _append(file: Path, line: bytes) -> None:
+    number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(number).st_size
+        if size and os.pread(number, 1, size - 1) != b"\n":
+            line = b"\n" + line  # a writer was killed in the middle of its line; ours is one of its own
+        try:
+            while line:
+                line = line[os.write(number, line) :]
+            os.fsync(number)
+        except OSError:
+            os.ftruncate(number, size)
+            raise
+    finally:
+        os.close(number)
+
+
+def _drop_old(file: Path, keep: Keep) -> None:
+    oldest = (datetime.now(UTC) - timedelta(days=keep.days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        with file.open("rb") as stream:  # line by line: it may be larger than all that a run has in memory
+            first = stream.readline()
+            count = 1 + sum(1 for _ in stream)
+            crowded = count > keep.runs + keep.runs // 10  # so that not each run writes all of it again
+            if crowded or (count > keep.least and not _is_kept(first, oldest)):
+                stream.seek(0)
+                replace_file(file, _newest(stream, count, keep, oldest))
+    except OSError as error:
+        raise unwritable(file, error) from None
+
+
+def _newest(lines: Iterable[bytes], count: int, keep: Keep, oldest: str) -> Iterator[bytes]:
+    """What is kept of so many lines."""
+    for number, line in enumerate(lines):
+        if number >= count - keep.runs and (number >= count - keep.least or _is_kept(line, oldest)):
+            yield line
+
+
+def _is_kept(line: bytes, oldest: str) -> bool:
+    with suppress(ValueError):
+        return Record.from_json(line).ended >= oldest
+    return False
+
+
+def read_history(
+    folder: Path,
+    stack: str,
+    region: str | None = None,
+    *,
+    account: str | None = None,
+    place: str | None = None,
+    limit: int | None = None,
+) -> Past:
+    """The runs over a stack, the newest first; None stands for any region, account or place.
+
+    Asks AWS nothing. Raises RecordError if there is a history that can't be read.
+    """
+    found: list[Record] = []
+    unreadable = 0
+    for file in _files(folder / "history", stack, region):
+        for record in _read(file):
+            if record is None:
+                unreadable += 1
+            elif (
+                record.stack == stack
+                and region in (None, record.region)
+                and account in (None, record.account)
+                and place in (None, record.place)
+            ):
+                found.append(record)
+    found.sort(key=lambda record: record.started)  # stable: runs of one second stay in their order
+    return Past(tuple(reversed(found))[:limit], unreadable)
+
+
+def _files(folder: Path, stack: str, region: str | None) -> list[Path]:
+    wanted = [safe_name(region) if region else None, safe_name(stack)]
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 (Path.iterdir gives no plain names)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+    files = []
+    for name in names:
+        parts = name.removesuffix(_ENDING).split("_")
+        if name.endswith(_ENDING) and len(parts) in (3, 4) and wanted in (parts[1:3], [None, parts[2]]):
+            files.append(folder / name)
+    return files
+
+
+def _read(file: Path) -> Iterator[Record | None]:
+    """Each line's record; None for one that can't be read."""
+    try:
+        with file.open("rb") as stream:
+            for line in stream:
+                try:
+                    yield Record.from_json(line)
+                except ValueError:
+                    if line.strip():
+                        yield None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(place: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"the history in {place} can't be read: {(error.strerror or str(error)).lower()}; let this user read it"
+    )

@@ -1,0 +1,90 @@
+"""Log lines with fields: to be read on a terminal, JSON elsewhere, without secrets and control characters."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alb_reconcile.journal.mask import Mask
+
+_OWN: Final = "alb_reconcile"
+_LOG: Final = logging.getLogger(_OWN)
+_about: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B039 (it is never changed, only replaced)
+
+
+@contextmanager
+def about(**fields: Any) -> Iterator[None]:
+    """All lines from within the block, and from tasks started in it, have these fields too: the stack, the run."""
+    before = _about.set({**_about.get(), **fields})
+    try:
+        yield
+    finally:
+        _about.reset(before)
+
+
+def tell(event: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
+    """Log that something happened: a few fixed words, and fields for what varies."""
+    _LOG.log(level, "%s", event, extra={"fields": {**_about.get(), **fields}})
+
+
+def configure_logs(
+    write: Callable[[str], None], *, terminal: bool, mask: Mask, verbose: bool = False, quiet: bool = False
+) -> None:
+    """Have all log lines written by `write`, each without its line end: readable on a terminal, else as JSON.
+
+    `quiet`: warnings and errors only. Those of libraries too, from warnings on. Called again, it replaces what it did before. Without it nothing of this
+    program's is logged.
+    """
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Lines)]:
+        root.removeHandler(handler)
+    root.addHandler(_Lines(write, terminal, mask))
+    root.setLevel(logging.WARNING)  # below that, HTTP clients write whole URLs
+    _LOG.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, write: Callable[[str], None], terminal: bool, mask: Mask) -> None:
+        super().__init__()
+        self._write, self._terminal, self._mask = write, terminal, mask
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self._line(record)
+        except Exception as error:  # a message that doesn't fit its arguments; logging itself would show them
+            line = f"a log line of {record.name} can't be written: {type(error).__name__}"
+        self._write(line)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC)
+        level, event = record.levelname.lower(), self._mask.line(record.getMessage(), 2000)
+        fields = {
+            self._mask.line(name, 100): self._mask.field(name, value)
+            for name, value in getattr(record, "fields", {}).items()
+        }
+        if record.name != _OWN:
+            fields["logger"] = self._mask.line(record.name, 100)
+        if record.exc_info:
+            fields["exception"] = self._mask.line(logging.Formatter().formatException(record.exc_info), 8000)
+        if self._terminal:
+            shown = "".join(f"  {name}={_brief(value)}" for name, value in fields.items())
+            told = "" if record.levelno == logging.INFO else f"{level}: "
+            return f"{moment:%H:%M:%S}  {told}{event}{shown}"
+        time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        own = {"time": time, "level": level, "event": event}
+        # in this order for whoever reads along; and no field passes for one of these
+        return json.dumps({**own, **fields, **own})
+
+
+def _brief(value: Any) -> str:
+    """A field to read: quoted only where it has to be."""
+    if isinstance(value, str) and value and " " not in value and "=" not in value and '"' not in value:
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,174 @@
+"""Metrics of the last runs, as a file for node-exporter's textfile collector; several stacks share one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
+from alb_reconcile.journal.record import RESULTS, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from prometheus_client.metrics_core import Metric
+
+_PREFIX: Final = "alb_reconcile_"
+_OWNER: Final = ("stack", "region", "account")
+
+GAUGES: Final[Mapping[str, str]] = {
+    "last_run_timestamp_seconds": "When the last run ended, whatever came of it.",
+    "last_success_timestamp_seconds": "When a run last left everything as wanted.",
+    "last_run_duration_seconds": "How long the last run took.",
+    "last_run_result": "1 for the result of the last run, 0 for the others.",
+    "drift_found": "Steps of the last plan because the account had moved.",
+    "drift_left": "Those of them that weren't done.",
+    "spec_left": "Steps of the last plan that weren't done though the spec wants them.",
+}
+COUNTERS: Final[Mapping[str, str]] = {
+    "runs": "Runs by command and result.",
+    "steps": "Steps by action and outcome.",
+    "drift_corrected": "Steps done because the account had moved.",
+    "api_calls": "Calls of AWS's API by operation.",
+}
+"""Their samples end with _total."""
+
+Labels = tuple[tuple[str, str], ...]
+Series = dict[str, dict[Labels, float]]
+"""Values by family (without prefix and _total) and labels, which are sorted."""
+
+
+def write_metrics(record: Record, file: Path, last_success: float | None = None) -> None:
+    """Put a run's metrics into the file; the series of other stacks stay, those of a stack that was destroyed go.
+
+    Counters go on from what the file has. `last_success` (seconds since the epoch) is for a file that has lost it.
+    Raises RecordError if the file can't be written, or belongs to somebody else.
+    """
+    with only_writer(file, make_folder=False):  # one that nobody collects from would stay unseen
+        series, others = _read(file)
+        account = record.account or _account_of(series, record)
+        owner = {"stack": record.stack, "region": record.region, "account": account}
+        if record.account:  # runs that didn't reach AWS have left some without an account
+            _drop(series, {**owner, "account": ""})
+        if record.is_gone:
+            _drop(series, owner)
+        else:
+            _put(series, record, owner, last_success)
+        replace_file(file, _render(series, others), mode=0o644)  # node-exporter runs as another user
+
+
+def _put(series: Series, record: Record, owner: Mapping[str, str], last_success: float | None) -> None:
+    def gauge(name: str, value: float, **labels: str) -> None:
+        series.setdefault(name, {})[_labels(owner, labels)] = value
+
+    def count(name: str, more: float, **labels: str) -> None:
+        values, key = series.setdefault(name, {}), _labels(owner, labels)
+        values[key] = values.get(key, 0.0) + more
+
+    ended = datetime.fromisoformat(record.ended).timestamp()
+    gauge("last_run_timestamp_seconds", ended)
+    gauge("last_run_duration_seconds", record.seconds)
+    for result in RESULTS:
+        gauge("last_run_result", float(result == record.result), result=result)
+    if record.is_success:
+        gauge("last_success_timestamp_seconds", ended)
+    elif last_success is not None:
+        series.setdefault("last_success_timestamp_seconds", {}).setdefault(_labels(owner, {}), last_success)
+    corrected = len(record.having(how="done", cause="drift"))
+    if record.counts:  # a run that was held, or failed early, knows nothing of drift
+        drift = len(record.having(cause="drift"))
+        gauge("drift_found", drift)
+        gauge("drift_left", drift - corrected)
+        gauge("spec_left", len(record.having(cause="spec")) - len(record.having(how="done", cause="spec")))
+    count("drift_corrected", corrected)
+    count("runs", 1, command=record.command, result=record.result)
+    for step in record.steps:
+        count("steps", 1, action=step.action, outcome=step.how)
+    for operation, calls in record.calls.items():
+        count("api_calls", calls, operation=operation)
+
+
+def _labels(owner: Mapping[str, str], more: Mapping[str, str]) -> Labels:
+    return tuple(sorted({**owner, **more}.items()))
+
+
+def _owned(labels: Labels, owner: Mapping[str, str]) -> bool:
+    found = dict(labels)
+    return all(found.get(name) == value for name, value in owner.items())
+
+
+def _drop(series: Series, owner: Mapping[str, str]) -> None:
+    for name, values in series.items():
+        series[name] = {labels: value for labels, value in values.items() if not _owned(labels, owner)}
+
+
+def _account_of(series: Series, record: Record) -> str:
+    """The account in which the stack ran before, for a run that didn't get to know it."""
+    owner = {"stack": record.stack, "region": record.region}
+    runs = series.get("last_run_timestamp_seconds", {})
+    accounts = {dict(labels)["account"] for labels in runs if _owned(labels, owner)}
+    return accounts.pop() if len(accounts) == 1 else ""
+
+
+def _read(file: Path) -> tuple[Series, list[Metric]]:
+    """What the file has: ours, and families that a later version of this program has put there."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return {}, []
+    except OSError as error:
+        raise unwritable(file, error) from None
+    except UnicodeDecodeError:
+        raise _foreign(file) from None
+    series: Series = {}
+    others: list[Metric] = []
+    try:
+        for family in text_string_to_metric_families(text):
+            name = family.name.removeprefix(_PREFIX)
+            if name == family.name or (name not in COUNTERS and name.removesuffix("_total") in COUNTERS):
+                raise _foreign(file)
+            if name not in GAUGES and name not in COUNTERS:
+                others.append(family)
+                continue
+            for sample in family.samples:
+                if not set(_OWNER) <= sample.labels.keys():
+                    raise _foreign(file)
+                series.setdefault(name, {})[_labels(sample.labels, {})] = sample.value
+    except (ValueError, KeyError, IndexError):  # what the parser says of what it can't read
+        raise _foreign(file) from None
+    return series, others
+
+
+def _foreign(file: Path) -> RecordError:
+    return RecordError(
+        f"{file} has other things in it than metrics of alb-reconcile, and was left alone; remove it, or name another --metrics-file"
+    )
+
+
+def _render(series: Series, others: Iterable[Metric]) -> bytes:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.exposition import generate_latest
+    from prometheus_client.registry import Collector
+
+    made: list[Any] = []
+    for families, family_type in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
+        for name, text in families.items():
+            family = family_type(_PREFIX + name, text)
+            for labels, value in sorted(series.get(name, {}).items()):
+                family.add_sample(
+                    _PREFIX + name + ("_total" if families is COUNTERS else ""), dict(labels), value
+                )
+            if family.samples:
+                made.append(family)
+
+    class Known(Collector):
+        def collect(self) -> Iterable[Metric]:
+            return [*made, *others]
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Known())
+    return generate_latest(registry)

@@ -1,0 +1,172 @@
+"""Takes a run down while it happens, and makes its record."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import uuid
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from alb_reconcile import __version__
+from alb_reconcile.journal.record import Record, Result, StepRecord
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, HeldError, InterruptedRun, LeaseLostError, RefusedError
+from alb_reconcile.model.host import iso, user_name
+from alb_reconcile.model.plan import plain
+from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from alb_reconcile.engine.apply import Event, Outcome
+    from alb_reconcile.journal.mask import Mask
+    from alb_reconcile.model.address import Address
+    from alb_reconcile.model.diff import Change
+    from alb_reconcile.model.plan import Plan, Step
+    from alb_reconcile.model.resource import Desired
+
+
+_MOST: Final = 50
+"""Changes of one step that are kept."""
+_LONGEST: Final = 200
+"""Characters of a value before or after."""
+
+
+class Logbook:
+    """One run over one stack. Give it each event as it comes, and `close` it in the end, however the run ended.
+
+    `place` is as `place_name` says. `wish` is what the spec wants, for its
+    digest: with variables filled in, so that two runs of one file with other variables differ.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        stack: str,
+        region: str,
+        *,
+        mask: Mask,
+        spec_file: str = "",
+        wish: Mapping[Address, Desired] | None = None,
+        place: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.run = uuid.uuid4().hex
+        self._command, self._stack, self._region, self._place = command, stack, region, place
+        self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(wish) if wish else ""
+        self._mask, self._now = mask, now
+        self._started, self._began = now(), time.monotonic()
+        self._seconds: dict[str, float] = {}
+        self._made: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take down an event: how long a step took, and the id of what it made."""
+        if event.what in ("done", "failed", "interrupted"):
+            self._seconds[event.step.key] = event.elapsed
+        if event.what == "done" and event.step.action in ("create", "replace"):
+            self._made[event.step.key] = event.text
+
+    def close(
+        self,
+        result: Result,
+        exit_code: int,
+        *,
+        account: str = "",
+        plan: Plan | None = None,
+        outcomes: Iterable[Outcome] = (),
+        withheld: Mapping[str, str] | None = None,
+        withheld_steps: Iterable[Step] = (),
+        causes: Mapping[str, str] | None = None,
+        calls: Mapping[str, int] | None = None,
+        requests: Iterable[str] = (),
+        error: BaseException | None = None,
+    ) -> Record:
+        """The record.
+
+        `withheld` has a reason for each step that waits for a person, by the step's key; steps that were taken out of
+        the plan are in `withheld_steps`. `causes` says of steps, by key, whether it is "drift" or the "spec" that
+        moved. `error` is what ended the run as a whole.
+        """
+        how = {item.step.key: item for item in outcomes}
+        planned = {step.key: step for step in (*(plan.steps if plan else ()), *withheld_steps)}
+        return Record(
+            run=self.run,
+            command=self._command,
+            stack=self._line(self._stack),
+            region=self._line(self._region),
+            started=iso(self._started),
+            ended=iso(self._now()),
+            result=result,
+            account=account,
+            place=self._line(self._place),
+            seconds=round(time.monotonic() - self._began, 3),
+            host=self._line(socket.gethostname()),
+            user=self._line(user_name()),
+            tool=__version__,
+            spec_file=self._line(self._spec_file),
+            spec_digest=self._spec_digest,
+            counts=plan.count() if plan else {},
+            steps=tuple(
+                self._step(step, how.get(key), (withheld or {}).get(key), (causes or {}).get(key, ""))
+                for key, step in planned.items()
+            ),
+            calls=dict(calls or {}),
+            requests=tuple(map(self._line, requests)),
+            exit_code=int(exit_code),
+            **self._failure(error),
+        )
+
+    def _step(self, step: Step, outcome: Outcome | None, reason: str | None, cause: str) -> StepRecord:
+        how = "planned" if outcome is None else outcome.how
+        if reason is None and outcome is not None and outcome.cause is not None:
+            reason = f"it needs {outcome.cause.address}"
+        elif reason is not None and outcome is None:
+            how = "withheld"
+        return StepRecord(
+            key=self._line(step.key),
+            action=step.action,
+            cause=cause,
+            how=how,
+            seconds=round(self._seconds.get(step.key, 0.0), 3),
+            id=self._line(self._made.get(step.key) or step.id or ""),
+            reason=self._line(reason or ""),
+            changes=tuple(map(self._change, step.changes[:_MOST])),
+            **self._failure(outcome.error if outcome else None),
+        )
+
+    def _change(self, change: Change) -> str:
+        # properties have AWS's names, of which http_tokens is no secret; user data is its digest
+        before, after = (
+            self._mask.line(json.dumps(plain(value), ensure_ascii=False), _LONGEST)
+            for value in (change.before, change.after)
+        )
+        return f"{printable(change.path)}: {before} → {after}"
+
+    def _failure(self, error: BaseException | None) -> dict[str, str]:
+        if error is None:
+            return {}
+        code, request = type(error).__name__, ""
+        if isinstance(error, AwsError):
+            code, request = error.code or code, error.request_id
+        return {"code": self._line(code), "error": self._line(error), "request_id": self._line(request)}
+
+    def _line(self, text: object) -> str:
+        return self._mask.line(text)
+
+
+def result_of(error: BaseException) -> Result:
+    """The result of a run that an error ended."""
+    if isinstance(error, HeldError):
+        return "held"
+    if isinstance(error, RefusedError):
+        return "refused"
+    if isinstance(error, LeaseLostError):
+        return "failed"
+    return "interrupted" if isinstance(error, InterruptedRun | KeyboardInterrupt) else "failed"
+
+
+def place_name(endpoint: str, *, sandbox: bool = False) -> str:
+    """What records call the place of a run: empty for AWS's own endpoints, else the sandbox or a host with its port."""
+    return "sandbox" if sandbox else urlsplit(endpoint).netloc.rpartition("@")[2] if endpoint else ""

@@ -1,0 +1,146 @@
+"""Where and to whom runs leave something, from options and the environment; and leaving it, in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.journal.files import RecordError, state_folder
+from alb_reconcile.journal.history import Keep, read_history, write_history
+from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.metrics import write_metrics
+from alb_reconcile.journal.notify import notify
+from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
+from alb_reconcile.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from alb_reconcile.journal.record import Record
+
+METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
+URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
+SECRET_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET_FILE"  # noqa: S105 (a variable's name)
+ALLOW_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_ALLOW"
+ALLOWANCES: Final = ("private", "http")
+_LONGEST: Final = 4096
+"""Bytes of a URL or a secret."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the history is, what is kept of it, and who else is told. `mask` knows the secrets of this process."""
+
+    folder: Path
+    keep: Keep = field(default_factory=Keep)
+    metrics_file: Path | None = None
+    webhook: Webhook | None = None
+    mask: Mask = field(default_factory=Mask)
+
+
+def read_settings(
+    environ: Mapping[str, str],
+    *,
+    state_dir: str | None = None,
+    metrics_file: str | None = None,
+    webhook_url_file: str | None = None,
+    webhook_secret_file: str | None = None,
+    webhook_allow: str | None = None,
+) -> Settings:
+    """The settings; each option outranks its variables. Call it before a run: a mistake in them is told before anything
+    is changed.
+
+    Raises UsageError, RecordError; their texts have no secret in them.
+    """
+    url = _url(environ, webhook_url_file)
+    webhook, secret = None, ""
+    if url:
+        secret = _secret(environ, webhook_secret_file)
+        allow = set(filter(None, (webhook_allow or environ.get(ALLOW_VARIABLE, "")).split(",")))
+        if not allow <= set(ALLOWANCES):
+            raise UsageError(
+                f"--webhook-allow or {ALLOW_VARIABLE} takes {' and '.join(ALLOWANCES)}, with a comma between them; correct it"
+            )
+        webhook = make_webhook(url, secret, private="private" in allow, plain="http" in allow)
+    elif webhook_secret_file or webhook_allow:
+        raise UsageError(
+            f"there is no webhook to tell anything; give --webhook-url-file, or set {URL_VARIABLE}"
+        )
+    chosen = metrics_file or environ.get(METRICS_VARIABLE)
+    if chosen and not chosen.endswith(".prom"):
+        raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no other")
+    return Settings(
+        folder=state_folder(state_dir, environ),
+        metrics_file=Path(chosen) if chosen else None,
+        webhook=webhook,
+        mask=Mask.of(environ, url, secret),
+    )
+
+
+def _url(environ: Mapping[str, str], file: str | None) -> str:
+    file = file or environ.get(URL_FILE_VARIABLE)
+    return _content(file, "URL") if file else environ.get(URL_VARIABLE, "")
+
+
+def _secret(environ: Mapping[str, str], file: str | None) -> str:
+    file = file or environ.get(SECRET_FILE_VARIABLE)
+    if file:
+        return _content(file, "secret")
+    secret = environ.get(SECRET_VARIABLE, "")
+    if not secret:
+        raise UsageError(
+            f"the webhook has no secret to sign with; give --webhook-secret-file, or set {SECRET_VARIABLE}"
+        )
+    return secret
+
+
+def _content(file: str, what: str) -> str:
+    """The text of a file that holds one of the webhook's secrets."""
+    try:
+        with Path(file).open("rb") as stream:
+            text = stream.read(_LONGEST).decode("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it isn't text"
+        raise UsageError(
+            f"the webhook's {what} can't be read from {file}: {reason.lower()}; correct the file's name or mode"
+        ) from None
+    if not text:
+        raise UsageError(f"the webhook's {what} isn't in {file}, which is empty; write it there")
+    return text
+
+
+async def leave(record: Record, settings: Settings, warn: Callable[[str], None]) -> None:
+    """Leave the record in the history, the metrics and with the webhook. Never raises for what can't be left: `warn` is
+    given one line for each.
+
+    Takes the webhook's time-out at most, and while another process writes the same files some seconds more.
+    """
+    last = None
+    try:
+        last = await asyncio.to_thread(_keep, record, settings)
+    except RecordError as error:
+        warn(f"this run isn't in the history: {error}")
+    if settings.metrics_file is not None:
+        try:
+            await asyncio.to_thread(write_metrics, record, settings.metrics_file, last)
+        except RecordError as error:
+            warn(f"this run isn't in the metrics: {error}")
+    if settings.webhook is not None:
+        try:
+            await notify(settings.webhook, settings.folder, record)
+        except RecordError as error:
+            warn(settings.mask.line(error))
+
+
+def _keep(record: Record, settings: Settings) -> float | None:
+    """Write the history. Returns when a run last was a success (seconds since the epoch), if the metrics may need it."""
+    write_history(record, settings.folder, settings.keep)
+    if settings.metrics_file is None or record.is_success:
+        return None
+    past = read_history(
+        settings.folder, record.stack, record.region, account=record.account, place=record.place
+    )
+    return next((datetime.fromisoformat(run.ended).timestamp() for run in past.runs if run.is_success), None)

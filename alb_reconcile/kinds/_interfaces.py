@@ -1,0 +1,45 @@
+"""Network interfaces: what keeps subnets, groups and gateways from being deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.model.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.kinds.context import Run
+
+
+def is_load_balancers(interface: Mapping[str, Any]) -> bool:
+    """Whether an Application Load Balancer made it; it goes some minutes after its load balancer."""
+    return str(interface.get("Description", "")).startswith("ELB app/")
+
+
+def describe_interface(interface: Mapping[str, Any]) -> str:
+    """An interface as a user can find it again."""
+    holder = (
+        (interface.get("Attachment") or {}).get("InstanceId")
+        or interface.get("Description")
+        or interface.get("InterfaceType")
+        or "unattached"
+    )
+    return f"{interface['NetworkInterfaceId']} ({holder})"
+
+
+async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
+    """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
+    found = await run.aws.pages(
+        "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=[{"Name": name, "Values": [value]}]
+    )
+    leaving = run.notes.get("leaving", ())
+    foreign = [
+        item
+        for item in found
+        if not is_load_balancers(item) and (item.get("Attachment") or {}).get("InstanceId") not in leaving
+    ]
+    if foreign:
+        raise RefusedError(
+            f"{value} is used by what isn't this stack's: {', '.join(map(describe_interface, foreign))}; remove that first"
+        )

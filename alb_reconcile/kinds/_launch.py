@@ -1,0 +1,79 @@
+"""Launching an instance exactly once: EC2's client tokens (RunInstances)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.text import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.model.resource import Desired
+
+NOT_YET_KNOWN: Final = {
+    "InvalidSubnetID.NotFound": NOT_YET,
+    "InvalidGroup.NotFound": NOT_YET,
+    "InvalidParameterValue~Invalid IAM Instance Profile": 120.0,  # IAM is slow to tell EC2 of a new profile
+}
+"""What AWS may say of things that were made a moment ago."""
+_ATTEMPTS: Final = 10
+
+
+async def launch_once(
+    run: Run, desired: Desired, generation: str, subnet: str, params: Mapping[str, Any]
+) -> str:
+    """Launch, or find what an earlier run launched for the same generation of that address. Returns its id.
+
+    A token is spent when its instance was terminated or released; then the next one is taken. Raises AwsError, and
+    ReconcileError if all of them are spent.
+    """
+    launched = run.tag_list(desired)
+    specifications = [{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")]
+    stem = token_stem(run.stack, str(desired.address))
+    for attempt in range(_ATTEMPTS):
+        token = f"{stem}-{digest([generation, attempt, subnet], 12)}"
+        try:
+            answer = await run.aws.call(
+                "ec2", "run_instances", retry=NOT_YET_KNOWN, ClientToken=token, MinCount=1, MaxCount=1,
+                TagSpecifications=specifications, **params,
+            )  # fmt: skip
+        except AwsError as error:
+            if not await _is_spent(run, desired, token, error):
+                raise
+            continue
+        instance = answer["Instances"][0]
+        ended = instance["State"]["Name"] in ("shutting-down", "terminated")
+        if not (ended or _is_let_go(run, desired, instance)):
+            return str(instance["InstanceId"])
+    raise ReconcileError(
+        f"{desired.address}: AWS answers each launch with an instance that was terminated or released; run again in an hour"
+    )
+
+
+def token_stem(stack: str, address: str) -> str:
+    """How the client tokens begin with which instances are made at an address."""
+    return digest([stack, address], 24)
+
+
+async def _is_spent(run: Run, desired: Desired, token: str, error: AwsError) -> bool:
+    """Whether only another token makes a new instance: this one's was terminated, or has been released since."""
+    if error.code == "IdempotentInstanceTerminated":
+        return True
+    if error.code != "IdempotentParameterMismatch":
+        return False
+    filters = [{"Name": "client-token", "Values": [token]}]
+    found = await run.aws.pages("ec2", "describe_instances", "Reservations", Filters=filters)
+    made = [instance for reservation in found for instance in reservation["Instances"]]
+    return bool(made) and all(_is_let_go(run, desired, instance) for instance in made)
+
+
+def _is_let_go(run: Run, desired: Desired, instance: Mapping[str, Any]) -> bool:
+    """Whether an instance that our token made is no longer ours (`release`, `move`). Without any tags it counts as ours:
+    what was launched a moment ago may not show them."""
+    found = tags.from_list(instance.get("Tags"))
+    return bool(found) and not tags.identity(desired, run.stack).items() <= found.items()

@@ -1,0 +1,108 @@
+"""What a step has at hand while it runs: AWS, names and tags, waits that share their reads, and a voice."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.polling import Watch
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.resource import is_anchor
+from alb_reconcile.model.text import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+
+    from alb_reconcile.model.resource import Desired
+
+NOT_YET: Final = 300.0
+"""Seconds for which a resource that we just made may be unknown to other calls."""
+
+LIFTED: Final[Mapping[str, float]] = {"OperationNotPermitted": 60.0}
+"""For how many seconds a protection that we just lifted may still be in the way."""
+
+
+@contextmanager
+def telling(text: str) -> Iterator[None]:
+    """Whatever goes wrong within is told with something that one has to know then."""
+    try:
+        yield
+    except ReconcileError as error:
+        error.args = (f"{error}; {text}",)
+        raise
+
+
+@dataclass
+class Run:
+    """One run over one stack."""
+
+    aws: Aws
+    stack: str
+    ids: dict[Address, str] = field(default_factory=dict)
+    applied: str = ""
+    """What the tag of that name is to say."""
+    say: Callable[[str], None] = lambda _: None
+    """Reports what the step at hand waits for."""
+    watches: dict[str, Watch] = field(default_factory=dict)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What was read in this run and doesn't change."""
+    departed: set[str] = field(default_factory=set)
+    """Registrations that this run has ended; a read may not show it yet."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What the step at hand was planned with beyond its properties."""
+
+    def tag_list(self, desired: Desired) -> list[dict[str, str]]:
+        """The tags for a create call."""
+        made = tags.tags_of(desired, self.stack)
+        # a launch is repeated with the very same tags, so what other entries say stays out of it
+        if self.applied and is_anchor(desired.state):
+            made[tags.APPLIED] = self.applied
+        return tags.to_list(made)
+
+    def tag_specification(self, resource_type: str, desired: Desired) -> list[dict[str, Any]]:
+        """The same for EC2."""
+        return [{"ResourceType": resource_type, "Tags": self.tag_list(desired)}]
+
+    def physical_name(self, desired: Desired, settings: Iterable[object], salt: str, limit: int) -> str:
+        """`<stack>-<name>-<hash>`: the hash over stack, address, the bound immutable settings and what it replaces."""
+        mark = digest([self.stack, str(desired.address), [str(item) for item in settings], salt], 8)
+        stem = re.sub(r"[^A-Za-z0-9-]", "-", f"{self.stack}-{desired.address.name}")[: limit - 9].rstrip("-")
+        return f"{stem}-{mark}"
+
+    def watch(
+        self, name: str, fetch: Callable[[set[str]], Awaitable[Mapping[str, Any]]], *, slowest: float = 10.0
+    ) -> Watch:
+        """The one watch of that name."""
+        if name not in self.watches:
+            self.watches[name] = Watch(self.aws, fetch, slowest=slowest)
+        return self.watches[name]
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """The one lock of that name."""
+        return self.locks.setdefault(name, asyncio.Lock())
+
+    async def gone(
+        self,
+        service: str,
+        operation: str,
+        *,
+        retry: Mapping[str, float] | None = None,
+        missing: Iterable[str],
+        **params: Any,
+    ) -> bool:
+        """A call for which "not found" is no failure, as for a delete. Returns whether there was something."""
+        try:
+            await self.aws.call(service, operation, retry=retry, **params)
+        except AwsError as error:
+            if error.code in missing:
+                return False
+            raise
+        return True

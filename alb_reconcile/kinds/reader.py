@@ -1,0 +1,234 @@
+"""Reads for discovery: each is made once, however many kinds ask for it, and as early as its arguments are known."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.kinds.shared_reader import TAG_BATCH, read_tags
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import field_names, references
+from alb_reconcile.model.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.shared_reader import Shared
+    from alb_reconcile.model.resource import Desired
+
+
+class Reader:
+    """What one discovery has read of one stack so far.
+
+    `everything` reads the tags of all target groups, not only of those that may be the stack's. `shared` has what was
+    read for other stacks too.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        stack: str,
+        desired: Mapping[Address, Desired],
+        *,
+        everything: bool = False,
+        shared: Shared | None = None,
+    ) -> None:
+        self.aws = aws
+        self.stack = stack
+        self.desired = desired
+        self.everything = everything
+        self.shared = shared
+        self._tasks: dict[tuple[str, str], asyncio.Task[Any]] = {}
+
+    async def once(self, name: str, key: str, read: Callable[[], Awaitable[Any]]) -> Any:
+        """The result of a read, which whoever asks first sets off."""
+        if (name, key) not in self._tasks:
+            self._tasks[name, key] = asyncio.ensure_future(read())
+        return await asyncio.shield(self._tasks[name, key])
+
+    async def cancel(self) -> None:
+        """Drop what is still being read after a failure."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
+        """EC2 resources that carry the stack's tag."""
+        if self.shared is not None:
+            return await self.shared.tagged(operation, key, self.stack)
+        filters = [{"Name": f"tag:{tags.STACK}", "Values": [self.stack]}]
+        found: list[dict[str, Any]] = await self.once(
+            operation, "", lambda: self.aws.pages("ec2", operation, key, Filters=filters)
+        )
+        return found
+
+    async def vpc_ids(self) -> set[str]:
+        """The VPCs of the stack, and the foreign ones that its spec names."""
+        own = {vpc["VpcId"] for vpc in await self.tagged("describe_vpcs", "Vpcs")}
+        named = (getattr(item.state, "vpc", None) for item in self.desired.values())
+        return own | {vpc for vpc in named if isinstance(vpc, str)}
+
+    async def load_balancers(self) -> list[dict[str, Any]]:
+        """All of the account's application load balancers in the region, with their tags under `Tags`."""
+        return list(await self.once("load balancers", "", self._load_balancers))
+
+    async def target_groups(self) -> list[dict[str, Any]]:
+        """The target groups that may be the stack's, with their tags under `Tags`."""
+        return list(await self.once("target groups", "", self._target_groups))
+
+    async def _load_balancers(self) -> list[dict[str, Any]]:
+        found = await self._all_load_balancers()
+        found = [item for item in found if item.get("Type", "application") == "application"]
+        for item in found:
+            if self._may_be_ours(item["LoadBalancerName"]):
+                self._start("listeners", item["LoadBalancerArn"], self._listeners)
+        tagged = await self._tags_of_both()
+        return [{**item, "Tags": tagged.get(item["LoadBalancerArn"], {})} for item in found]
+
+    async def _target_groups(self) -> list[dict[str, Any]]:
+        tagged = await self._tags_of_both()
+        found = await self._all_target_groups()
+        return [
+            {**item, "Tags": tagged[item["TargetGroupArn"]]}
+            for item in found
+            if item["TargetGroupArn"] in tagged
+        ]
+
+    async def _all_load_balancers(self) -> list[dict[str, Any]]:
+        return await self._all("describe_load_balancers", "LoadBalancers")
+
+    async def _all_target_groups(self) -> list[dict[str, Any]]:
+        return await self._all("describe_target_groups", "TargetGroups")
+
+    async def _all(self, operation: str, key: str) -> list[dict[str, Any]]:
+        """What the whole account has, whosever it is."""
+        if self.shared is not None:
+            return list(await self.shared.once(operation, lambda aws: aws.pages("elbv2", operation, key)))
+        return list(await self.once(operation, "", lambda: self.aws.pages("elbv2", operation, key)))
+
+    async def _tags_of_both(self) -> dict[str, dict[str, str]]:
+        return dict(await self.once("tags", "both", self._read_tags_of_both))
+
+    async def _read_tags_of_both(self) -> dict[str, dict[str, str]]:
+        balancers, groups, vpcs = await asyncio.gather(
+            self._all_load_balancers(), self._all_target_groups(), self.vpc_ids()
+        )
+        arns = [
+            item["LoadBalancerArn"] for item in balancers if item.get("Type", "application") == "application"
+        ]
+        ours = {item["LoadBalancerArn"] for item in balancers if self._may_be_ours(item["LoadBalancerName"])}
+        for item in groups:
+            arn = item["TargetGroupArn"]
+            near = (
+                item.get("VpcId") in vpcs
+                or self._may_be_ours(item["TargetGroupName"])
+                or ours.intersection(item.get("LoadBalancerArns", ()))
+            )
+            if self.everything or near:
+                arns.append(arn)
+                if near:
+                    self._start("health", arn, self._health)
+        return await self.elb_tags(arns)
+
+    def _may_be_ours(self, name: str) -> bool:
+        """A guess by name, which lets the next reads begin before the tags are known."""
+        explicit = {getattr(item.state, "name", None) for item in self.desired.values()}
+        return name in explicit or name.startswith(f"{self.stack}-"[:20])
+
+    def _start(self, name: str, key: str, read: Callable[[str], Awaitable[Any]]) -> None:
+        if (name, key) not in self._tasks:
+            self._tasks[name, key] = asyncio.ensure_future(read(key))
+
+    async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The tags of ELBv2 resources, 20 a call; of those that are gone meanwhile, none."""
+        if self.shared is not None:
+            return await self.shared.elb_tags(arns)
+        batches = [arns[start : start + TAG_BATCH] for start in range(0, len(arns), TAG_BATCH)]
+        found: dict[str, dict[str, str]] = {}
+        for part in await asyncio.gather(*(read_tags(self.aws, batch) for batch in batches)):
+            found |= part
+        return found
+
+    async def listeners(self, load_balancer: str) -> list[dict[str, Any]]:
+        """A load balancer's listeners with their tags under `Tags`."""
+        found = await self.once("listeners", load_balancer, lambda: self._listeners(load_balancer))
+        tagged = await self.once(
+            "tags", load_balancer, lambda: self.elb_tags([item["ListenerArn"] for item in found])
+        )
+        return [{**item, "Tags": tagged.get(item["ListenerArn"], {})} for item in found]
+
+    async def _listeners(self, load_balancer: str) -> list[dict[str, Any]]:
+        found = await self._children("describe_listeners", "Listeners", LoadBalancerArn=load_balancer)
+        for item in found:
+            self._start("rules", item["ListenerArn"], self._rules)
+        if found:
+            self._start(
+                "tags", load_balancer, lambda _: self.elb_tags([item["ListenerArn"] for item in found])
+            )
+        return found
+
+    async def rules(self, listener: str) -> list[dict[str, Any]]:
+        """A listener's rules but for the default one, with their tags under `Tags`."""
+        return list(await self.once("rules", listener, lambda: self._rules(listener)))
+
+    async def _rules(self, listener: str) -> list[dict[str, Any]]:
+        found = [
+            rule
+            for rule in await self._children("describe_rules", "Rules", ListenerArn=listener)
+            if not rule["IsDefault"]
+        ]
+        tagged = await self.elb_tags([rule["RuleArn"] for rule in found])
+        return [{**rule, "Tags": tagged.get(rule["RuleArn"], {})} for rule in found]
+
+    async def health(self, target_group: str) -> list[dict[str, Any]]:
+        """The targets of a group with their health."""
+        return list(await self.once("health", target_group, lambda: self._health(target_group)))
+
+    async def _health(self, target_group: str) -> list[dict[str, Any]]:
+        return await self._children(
+            "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=target_group
+        )
+
+    async def _children(self, operation: str, key: str, **params: Any) -> list[dict[str, Any]]:
+        """What is inside of something that may be gone meanwhile."""
+        try:
+            return await self.aws.pages("elbv2", operation, key, **params)
+        except AwsError as error:
+            if error.code.endswith("NotFound"):
+                return []
+            raise
+
+    def ours(self, found: Mapping[str, str]) -> bool:
+        """Whether tags are those of a resource of the stack."""
+        return found.get(tags.STACK) == self.stack
+
+    def literal_ids(self, prefix: str) -> list[str]:
+        """The literal ids of one sort that the spec refers to."""
+        return sorted(
+            {
+                text
+                for item in self.desired.values()
+                for text in _strings(item.state)
+                if text.startswith(prefix)
+            }
+        )
+
+    def refers_to(self, addresses: Iterable[Address]) -> set[Address]:
+        """Of some addresses, those that the spec refers to."""
+        return {found for item in self.desired.values() for found in references(item.state)}.intersection(
+            addresses
+        )
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, Address):
+        return []  # what is in the spec has no literal id
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, tuple):
+        return [text for member in value for text in _strings(member)]
+    if hasattr(value, "__dataclass_fields__"):
+        return [text for name in field_names(type(value)) for text in _strings(getattr(value, name))]
+    return []

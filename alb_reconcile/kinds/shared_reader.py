@@ -1,0 +1,146 @@
+"""Reads that the discoveries of several stacks in one account and region have in common: each is made once for all."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.model import tags
+from alb_reconcile.model.clock import Clock
+from alb_reconcile.model.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+
+    from alb_reconcile.aws.client import Aws
+
+TAG_BATCH: Final = 20
+"""ARNs of one DescribeTags call (ELBv2)."""
+_MOST_VALUES: Final = 200
+"""Values of one filter (EC2)."""
+_TOGETHER: Final = 0.05
+"""Seconds for which ARNs are collected before their tags are read."""
+
+
+_PAUSE: Final = 2.0
+"""Seconds before a read that has failed is made once more."""
+
+
+class Shared:
+    """What was read so far in a round over some stacks. It gets no younger: whoever changes something reads for himself."""
+
+    def __init__(self, aws: Aws, stacks: Collection[str]) -> None:
+        self.began = Clock().now()
+        self._aws = aws
+        self._stacks = sorted(stacks)
+        self._tasks: dict[str, asyncio.Future[Any]] = {}
+        self._tags: dict[str, asyncio.Future[dict[str, str] | None]] = {}
+        self._waiting: list[str] = []
+        self._batches: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        """Batches that haven't taken their ARNs yet: as many as those that wait fill."""
+
+    async def once(self, name: str, read: Callable[[Aws], Awaitable[Any]]) -> Any:
+        """The result of a read of the whole account, which whoever asks first sets off."""
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.ensure_future(self._read_twice(read))
+        return await asyncio.shield(self._tasks[name])
+
+    async def _read_twice(self, read: Callable[[Aws], Awaitable[Any]]) -> Any:
+        """One failure isn't to fail all stacks."""
+        try:
+            return await read(self._aws)
+        except AwsError:
+            await self._aws.sleep(_PAUSE)
+            return await read(self._aws)
+
+    async def tagged(self, operation: str, key: str, stack: str) -> list[dict[str, Any]]:
+        """The EC2 resources that carry a stack's tag; those of all stacks are read together."""
+        rows: dict[str, list[dict[str, Any]]] = await self.once(
+            operation, lambda aws: self._read_tagged(aws, operation, key)
+        )
+        return list(rows.get(stack, ()))
+
+    async def _read_tagged(self, aws: Aws, operation: str, key: str) -> dict[str, list[dict[str, Any]]]:
+        parts = [
+            self._stacks[start : start + _MOST_VALUES] for start in range(0, len(self._stacks), _MOST_VALUES)
+        ]
+        found = await asyncio.gather(
+            *(
+                aws.pages("ec2", operation, key, Filters=[{"Name": f"tag:{tags.STACK}", "Values": part}])
+                for part in parts
+            )
+        )
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for row in (row for part in found for row in part):
+            for item in row.get("Instances", (row,)):
+                owner = tags.from_list(item.get("Tags")).get(tags.STACK, "")
+                rows.setdefault(owner, []).append({"Instances": [item]} if "Instances" in row else item)
+        return rows
+
+    async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The tags of ELBv2 resources; those that several stacks ask for before it is their turn are read together."""
+        if fresh := [arn for arn in dict.fromkeys(arns) if arn not in self._tags]:
+            loop = asyncio.get_running_loop()
+            self._tags |= {arn: loop.create_future() for arn in fresh}
+            self._waiting += fresh
+            while self._under_way * TAG_BATCH < len(self._waiting):
+                self._under_way += 1
+                task = asyncio.ensure_future(self._read_batch())
+                self._batches.add(task)
+                task.add_done_callback(self._batches.discard)
+        found = {arn: await asyncio.shield(self._tags[arn]) for arn in arns}
+        return {arn: item for arn, item in found.items() if item is not None}
+
+    async def _read_batch(self) -> None:
+        taken: list[str] = []
+
+        def take() -> dict[str, Any]:
+            self._under_way -= 1
+            taken[:] = self._waiting[:TAG_BATCH]
+            del self._waiting[:TAG_BATCH]
+            return {"ResourceArns": taken}
+
+        try:
+            await asyncio.sleep(_TOGETHER)
+            found = await _tags_of(
+                lambda: self._aws.call_late("elbv2", "describe_tags", take), self._aws, taken
+            )
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            if not taken:  # its turn never came
+                take()
+            for arn in taken:
+                self._tags[arn].set_exception(error)
+                self._tags[arn].exception()  # a stack that has failed meanwhile doesn't ask any more
+            return
+        for arn in taken:
+            self._tags[arn].set_result(found.get(arn))
+
+    async def cancel(self) -> None:
+        """Drop what is still being read."""
+        tasks = [*self._tasks.values(), *self._batches]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def read_tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The tags of up to 20 ELBv2 resources (DescribeTags); of those that are gone meanwhile, none."""
+    return await _tags_of(lambda: aws.call("elbv2", "describe_tags", ResourceArns=list(arns)), aws, arns)
+
+
+async def _tags_of(
+    ask: Callable[[], Awaitable[dict[str, Any]]], aws: Aws, arns: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """`arns` may be known only once `ask` has answered."""
+    try:
+        answer = await ask()
+    except AwsError as error:
+        if not error.code.endswith("NotFound"):
+            raise
+        if len(arns) == 1:
+            return {}
+        # a batch fails whole when one of its resources is gone
+        parts = await asyncio.gather(*(read_tags(aws, [arn]) for arn in arns))
+        return {arn: found for part in parts for arn, found in part.items()}
+    return {item["ResourceArn"]: tags.from_list(item["Tags"]) for item in answer["TagDescriptions"]}

@@ -1,0 +1,89 @@
+"""The stack's locks around a run: the host's, and the lease for those of other hosts."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from alb_reconcile.aws.guard import Ended
+from alb_reconcile.locking.host import StackLock
+from alb_reconcile.locking.lease import Lease
+from alb_reconcile.locking.store import Place, Store
+from alb_reconcile.model.clock import Clock, Moment
+from alb_reconcile.model.errors import HeldError, LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.target import Target
+
+_T = TypeVar("_T")
+
+
+@asynccontextmanager
+async def hold(
+    aws: Aws,
+    target: Target,
+    command: str,
+    timeout: float,
+    look: Callable[[], Awaitable[_T]],
+    say: Callable[[str], None],
+) -> AsyncIterator[_T]:
+    """Hold the stack, as `held` does; gives what `look` read meanwhile.
+
+    Without a lease it is read before the lock is taken, which needs the account that AWS tells meanwhile; where another
+    run has held the lock since, it is read again. Raises what `held` and `look` raise.
+    """
+    if target.lease:
+        async with held(aws, target, command, timeout, say):
+            yield await look()
+        return
+    began = Clock().now()
+    found = await look()
+    async with held(aws, target, command, timeout, say) as was_used_since:
+        yield await look() if was_used_since(began) else found
+
+
+@asynccontextmanager
+async def held(
+    aws: Aws, target: Target, command: str, timeout: float, say: Callable[[str], None]
+) -> AsyncIterator[Callable[[Moment], bool]]:
+    """Hold the stack's lock on this host, and then its lease, if it has one.
+
+    Gives whether another run may have held them after a moment. Of other hosts nobody knows: so it is with a lease.
+
+    Raises HeldError if another run holds one of them for longer than `timeout` seconds, or took the lease over before
+    anything was changed; LeaseError; LeaseLostError.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = now() + timeout
+    async with _on_host(aws, target, command, timeout, say) as lock:
+        if not target.lease:
+            yield lock.was_used_since
+            return
+        store = Store(aws, Place.of(target.lease, await aws.account(), target.region, target.stack))
+        lease = Lease(aws, store, lock.title, command, say)
+        try:
+            await lease.acquire(max(0.0, deadline - now()))
+            yield lambda _: True
+        except LeaseLostError as lost:
+            if lost.to_another and not aws.changed:
+                raise HeldError(f"{lost.why}; nothing was changed. Run it again") from None
+            raise
+        finally:
+            aws.guard = Ended()  # whatever is still under way mustn't change anything from now on
+            await lease.release()
+
+
+@asynccontextmanager
+async def _on_host(
+    aws: Aws, target: Target, command: str, timeout: float, say: Callable[[str], None]
+) -> AsyncIterator[StackLock]:
+    lock = StackLock(await aws.account(), target.region, target.stack, aws.endpoint)
+    await lock.acquire(command, timeout, aws.sleep, say)
+    try:
+        yield lock
+    finally:
+        lock.release()

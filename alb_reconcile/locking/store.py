@@ -1,0 +1,171 @@
+"""The object in S3 that is a lease: read, and written only over what was read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.locking.claim import Claim, Sighting
+from alb_reconcile.model.errors import AwsError, LeaseError
+from alb_reconcile.spec.document import printable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from alb_reconcile.aws.client import Aws
+
+_MOVED: Final = ("PreconditionFailed", "412", "NoSuchKey", "404")
+_BUSY: Final = ("ConditionalRequestConflict", "409")
+_DENIED: Final = ("AccessDenied", "403", "AllAccessDisabled", "AccountProblem")
+_ELSEWHERE: Final = (
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "301",
+)
+_UNABLE: Final = ("NotImplemented", "501", "MethodNotAllowed")
+_TRIES: Final = 5
+_UNFIT: Final = (
+    b"This endpoint answers conditional writes as if they had no condition; it can't keep leases.\n"
+)
+
+
+class MovedError(Exception):
+    """Somebody else has written the object, or deleted it, since it was read."""
+
+
+class UnansweredError(LeaseError):
+    """Nobody knows what came of it: S3 may have done it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a lease is."""
+
+    bucket: str
+    key: str
+    region: str
+
+    @classmethod
+    def of(cls, lease: str, account: str, region: str, stack: str) -> Place:
+        """From the spec's `s3://bucket/prefix`."""
+        bucket, _, prefix = lease.removeprefix("s3://").rstrip("/").partition("/")
+        return cls(bucket, f"{prefix}{'/' * bool(prefix)}{account}-{region}-{stack}.json", region)
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def arn(self) -> str:
+        partition = re.match(r"(cn|us-gov)-", self.region)
+        return f"arn:aws{'-' + partition[1] if partition else ''}:s3:::{self.bucket}/{self.key}"
+
+
+class Store:
+    """One lease's object. All calls end within a bounded time from their turn, and raise InterruptedRun as Aws.aside does."""
+
+    def __init__(self, aws: Aws, place: Place) -> None:
+        self.aws = aws
+        self.place = place
+        self.urgent = False
+        """Whether its lease is ours, so that calls don't stand in line."""
+
+    async def read(self) -> Sighting | None:
+        """S3 GetObject; None if there is none. Raises LeaseError."""
+        try:
+            answer = await self.aws.aside(
+                "s3", "get_object", urgent=self.urgent, Bucket=self.place.bucket, Key=self.place.key
+            )
+        except AwsError as error:
+            if error.code in ("NoSuchKey", "404"):
+                return None
+            raise self._explain(error, "GetObject") from None
+        try:
+            claim = Claim.parse(answer["Body"])
+        except ValueError as error:
+            raise LeaseError(
+                f"{self.place.url} is no lease that this program can read: {error}; it was left alone, and nothing was "
+                "changed. Move it away, or name another place as lease"
+            ) from None
+        return Sighting(claim, str(answer["ETag"]), answer.get("LastModified"), _date(answer))
+
+    async def write(self, claim: Claim, etag: str | None) -> str:
+        """S3 PutObject over the object with that ETag, or (None) where there is none. Returns the new ETag.
+
+        Raises MovedError, UnansweredError, LeaseError.
+        """
+        return await self._put(claim.to_bytes(), {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
+
+    async def is_strict(self) -> bool:
+        """Whether S3 refuses writes with a condition that doesn't hold; asked when the object has just been made.
+
+        If it doesn't, what then is in the object's place tells later runs. Raises LeaseError.
+        """
+        for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
+            try:
+                await self._put(_UNFIT, condition)
+            except MovedError:
+                continue
+            return False
+        return True
+
+    async def _put(self, body: bytes, condition: dict[str, str]) -> str:
+        for number in range(_TRIES):
+            try:
+                answer = await self.aws.aside(
+                    "s3", "put_object", urgent=self.urgent, Bucket=self.place.bucket, Key=self.place.key, Body=body,
+                    ContentType="application/json", **condition,
+                )  # fmt: skip
+            except AwsError as error:
+                if error.code in _MOVED:
+                    raise MovedError from None
+                if error.code not in _BUSY or number == _TRIES - 1:
+                    raise self._explain(error, "PutObject") from None
+                await asyncio.sleep(0.2 * 2**number)
+            else:
+                return str(answer["ETag"])
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _explain(self, error: AwsError, action: str) -> LeaseError:
+        place = self.place
+        if error.code == "NoSuchBucket":
+            at = f" --endpoint-url {self.aws.endpoint}" if self.aws.endpoint else ""
+            return LeaseError(
+                f"the lease's bucket {place.bucket} doesn't exist; create it (aws s3 mb s3://{place.bucket}{at}), or correct lease"
+            )
+        if error.code in _DENIED:
+            missing = " (and s3:ListBucket, if there is no such object yet)" if action == "GetObject" else ""
+            return LeaseError(
+                f"the lease {place.url} can't be {'read' if action == 'GetObject' else 'written'}: "
+                f"{printable(error.message[:300]).rstrip('.')}; allow the IAM action s3:{action} on {place.arn}{missing}"
+            )
+        if error.code in _ELSEWHERE:
+            return LeaseError(
+                f"the lease's bucket {place.bucket} is in another region, and S3 doesn't say in which; "
+                "use one in the stack's region"
+            )
+        if error.code in _UNABLE:
+            return self.unable()
+        kind = UnansweredError if error.ambiguous else LeaseError
+        return kind(f"the lease {place.url} can't be had: {printable(str(error))}")
+
+    def unable(self) -> LeaseError:
+        """That its endpoint doesn't do what a lease needs."""
+        return LeaseError(
+            f"the lease {self.place.url} can't be kept: its endpoint does no conditional writes (If-None-Match, If-Match), "
+            "without which a lease holds nobody; use a bucket of AWS's S3"
+        )
+
+
+def _date(answer: dict[str, Any]) -> datetime | None:
+    """S3's own time at its answer; None if that doesn't tell it, or without its zone (-0000)."""
+    text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        found = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo is not None else None

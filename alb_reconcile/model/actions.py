@@ -1,0 +1,75 @@
+"""What a listener or a rule does with a request: the value that both kinds share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from alb_reconcile.model.address import Address, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Forward(NamedTuple):
+    """One target group's part of a forward."""
+
+    target_group: Ref
+    weight: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """A forward, a redirect or a fixed response; exactly one of them.
+
+    `redirect` and `fixed_response` hold (key, value) pairs by AWS's names in snake_case.
+    """
+
+    forward: tuple[Forward, ...] = ()
+    stickiness_seconds: int | None = None
+    redirect: tuple[tuple[str, str], ...] = ()
+    fixed_response: tuple[tuple[str, str], ...] = ()
+    keeps_split: bool | None = field(default=None, compare=False)
+    """Whether somebody else moves the weights (`weights: {managed_by: external}`)."""
+
+    def settle(self, found: Action, addresses: Mapping[str, Address]) -> Action:
+        """The same wish, with the weights that somebody else has set, while the groups and the sum are as wished.
+
+        `addresses` names the stack's own target groups by id: one that is replaced hands its weight on.
+        """
+        if not self.keeps_split:
+            return self
+        split: Counter[Ref] = Counter()
+        names = [addresses.get(str(item.target_group), item.target_group) for item in self.forward]
+        for item in found.forward:
+            name = addresses.get(str(item.target_group), item.target_group)
+            if item.weight or name in names:  # what gets nothing is a guest that is being checked
+                split[name] += item.weight
+        if set(names) != split.keys() or split.total() != sum(item.weight for item in self.forward):
+            return self
+        kept = (item._replace(weight=split[name]) for item, name in zip(self.forward, names, strict=True))
+        return replace(self, forward=tuple(kept))
+
+
+_LEFT_OUT: Final = {
+    "protocol": "#{protocol}",
+    "port": "#{port}",
+    "host": "#{host}",
+    "path": "/#{path}",
+    "query": "#{query}",
+    "content_type": "text/plain",
+    "message_body": "",
+}
+"""What AWS fills in for the parts of a redirect or fixed response that were left out."""
+
+
+def canonical(config: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """A redirect or fixed response as an `Action` holds it: without what says no more than leaving it out."""
+    return tuple(
+        sorted(
+            (key, str(value))
+            for key, value in config.items()
+            if value is not None and _LEFT_OUT.get(key) != str(value)
+        )
+    )

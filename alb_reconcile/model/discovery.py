@@ -1,0 +1,25 @@
+"""What was read of one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from alb_reconcile.model.resource import Observed
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What was read of one stack."""
+
+    account: str
+    resources: tuple[Observed, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    """AMI ids by `resolve:ssm:…`, as far as the plan may need them."""
+    taken: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Names of load balancers and target groups that aren't the stack's, by (kind, name), with their ARNs."""
+    zones: tuple[str, ...] = ()
+    """The region's zones, if a subnet is to be made."""
+    foreign: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What AWS says of the foreign ids that the spec names."""

@@ -1,0 +1,149 @@
+"""What can go wrong, as a tree, with the exit code of each class.
+
+ReconcileError (1)
+├── AwsError (1)          AWS refused a call, or didn't answer
+│   └── UnreachableError (1)  AWS can't be used at all: credentials, settings
+├── PlanError (1)         no order of steps leads from here to there
+├── SpecError (3)         the spec can't be used: one or more problems, each with its place
+├── RefusedError (4)      it could be done and must not be without the user's word
+├── HeldError (5)         another run holds the stack
+├── UsageError (64)       the command line is wrong
+├── LeaseError (1)        the lease can't be had, kept or read
+└── InterruptedRun (130)  the user stopped it
+    └── LeaseLostError (1)    the lease was lost: the run stops before its next change
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ExitCode(IntEnum):
+    """What every command's exit code means."""
+
+    OK = 0
+    FAILED = 1
+    CHANGES = 2
+    INVALID = 3
+    REFUSED = 4
+    HELD = 5
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake (or, as a warning, one risk) in a spec. Line and column count from 1."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    warning: bool = False
+
+    def render(self, file: str) -> str:
+        """FILE:LINE:COLUMN: path: what is wrong; what to do."""
+        kind = "warning: " if self.warning else ""
+        path = f"{self.path}: " if self.path else ""
+        return f"{file}:{self.line}:{self.column}: {kind}{path}{self.message}"
+
+
+class ReconcileError(Exception):
+    """Whatever this package raises on purpose; its text is for the user."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+
+class SpecError(ReconcileError):
+    """A spec that can't be used, with everything that is wrong with it."""
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(problem.render(file) for problem in problems))
+        self.file = file
+        self.problems = tuple(problems)
+
+
+class AwsError(ReconcileError):
+    """A call that failed. `ambiguous` ones may have taken effect."""
+
+    def __init__(
+        self,
+        service: str,
+        operation: str,
+        code: str,
+        message: str,
+        request_id: str,
+        *,
+        hint: str = "",
+        ambiguous: bool = False,
+    ) -> None:
+        self.service, self.operation, self.code, self.message = service, operation, code, message
+        self.request_id, self.hint, self.ambiguous = request_id, hint, ambiguous
+        name = "".join(word.capitalize() for word in operation.split("_"))
+        request = f" (request {request_id})" if request_id else ""
+        text = f"{name}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else "")
+        super().__init__(printable(text))  # AWS's words are on one line and no terminal obeys them
+
+    def matches(self, key: str) -> bool:
+        """Whether a key of a retry table means this error: a code, or a code and a part of the message, `code~part`."""
+        code, _, part = key.partition("~")
+        return code == self.code and part in self.message
+
+
+class UnreachableError(AwsError):
+    """AWS can't be used at all."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("", "", "", message, "")
+        self.args = (message,)
+
+
+class PlanError(ReconcileError):
+    """No order of steps leads from what is to what is wanted; the text says how to get there."""
+
+
+class RefusedError(ReconcileError):
+    """Refused for safety's sake; the text says how to allow it."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class HeldError(ReconcileError):
+    """Another run holds the stack's lock."""
+
+    exit_code = ExitCode.HELD
+
+
+class UsageError(ReconcileError):
+    """The command line doesn't make sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class LeaseError(ReconcileError):
+    """The lease can't be had, kept or read; the text says what to do."""
+
+
+class InterruptedRun(ReconcileError):  # noqa: N818 (an interruption is no error)
+    """The user interrupted the run."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class LeaseLostError(InterruptedRun):
+    """The run has lost its lease. `to_another` says that somebody took it, rather than that it couldn't be renewed."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, why: str, *, to_another: bool) -> None:
+        super().__init__(f"{why}; nothing more is changed. Run it again to go on from there")
+        self.why, self.to_another = why, to_another

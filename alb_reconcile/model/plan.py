@@ -1,0 +1,141 @@
+"""Plans and their steps, and the JSON that others script against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from alb_reconcile.kinds.base import Kind
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import Change
+from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.user_data import UserData
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    `action` is create, update, replace or delete. A replacement is two steps: `replace` makes the new resource, and
+    a `delete` that is `part_of` it removes the old one. `needs` holds the keys of the steps that come before.
+    """
+
+    key: str
+    action: str
+    address: Address
+    id: str | None = None
+    reason: str = ""
+    changes: tuple[Change, ...] = ()
+    needs: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    """Those of `needs` that it could do without, if it had to: better after them, but not because of them."""
+    part_of: str | None = None
+    waits: tuple[str, ...] = ()
+    """What the step waits for, in words."""
+    effects: tuple[str, ...] = ()
+    """What it does to those who are served, in words: stops, drains, keeps."""
+    seconds: int = 0
+    """For how long, by the spec's own numbers."""
+    desired: Desired | None = None
+    state: Kind | None = None
+    """The wish, bound as far as ids are known; for what is made, with its defaults and its place."""
+    observed: Observed | None = None
+    refresh: tuple[Desired, Observed] | None = None
+    """The entry whose bookkeeping tags are written with this step."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What the step's kind needs to know beyond that."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in an order that keeps `needs`; empty if all is as wanted."""
+
+    stack: str
+    region: str
+    account: str
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    """Notes that need no step: what is no longer managed, what belongs to others."""
+    ids: Mapping[Address, str] = field(default_factory=dict)
+    """The physical ids of the resources that stay."""
+    live: tuple[Observed, ...] = ()
+    """What there is: the stack's resources, and strangers inside of them."""
+    desired: Mapping[Address, Desired] = field(default_factory=dict)
+    """What the spec wants."""
+    applied: str = ""
+    """What the tag of that name is to say."""
+    names: Mapping[str, Address] = field(default_factory=dict)
+    """Addresses by physical id, for the reader."""
+    total: int = 0
+    """How many resources the stack has."""
+    seconds: int = 0
+    """How long is waited at least and in all (health checks, draining, settling), by the spec's own numbers."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.steps
+
+    def count(self) -> dict[str, int]:
+        """Steps by action; the second half of a replacement isn't counted."""
+        counts = dict.fromkeys(("create", "update", "replace", "delete"), 0)
+        for step in self.steps:
+            if step.part_of is None:
+                counts[step.action] += 1
+        return counts
+
+    def to_json(self) -> str:
+        """The documented form, in stable order, without secrets."""
+        data = {
+            "version": VERSION,
+            "stack": self.stack,
+            "region": self.region,
+            "account": self.account,
+            "summary": self.count(),
+            "steps": [_step(step) for step in self.steps],
+            "warnings": [*self.warnings, *self.kept],
+            "estimated_seconds": self.seconds,
+        }
+        return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "key": step.key,
+        "action": step.action,
+        "address": str(step.address),
+        "id": step.id,
+        "reason": step.reason,
+        "changes": [
+            {"path": item.path, "before": plain(item.before), "after": plain(item.after)}
+            for item in step.changes
+        ],
+        "needs": sorted(step.needs),
+        "waits": list(step.waits),
+        "effects": list(step.effects),
+        "estimated_seconds": step.seconds,
+    }
+
+
+def plain(value: Any) -> Any:
+    """A property as JSON has it; references by address, user data by its digest."""
+    if isinstance(value, Address | UserData):
+        return str(value)
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {key: plain(item) for key, item in value._asdict().items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return {
+            name: plain(item)
+            for name in value.__dataclass_fields__
+            if (item := getattr(value, name)) not in (None, ())
+        }
+    return value

@@ -1,0 +1,125 @@
+"""The tags that make ownership: their keys, what they hold, how they are written and read.
+
+`alb-reconcile:stack` and `alb-reconcile:address` are a contract. The others tell drift from a changed spec and keep
+protection alive when an entry is removed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.text import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from alb_reconcile.model.resource import Desired
+
+STACK: Final = "alb-reconcile:stack"
+ADDRESS: Final = "alb-reconcile:address"
+SPEC: Final = "alb-reconcile:spec"
+IMAGE: Final = "alb-reconcile:image"
+USER_DATA: Final = "alb-reconcile:user-data"
+PREVENT_DESTROY: Final = "alb-reconcile:prevent-destroy"
+ADOPTED: Final = "alb-reconcile:adopted"
+APPLIED: Final = "alb-reconcile:applied"
+"""A digest of the whole spec that was applied last, and a code for each of its entries: what is missing, and is wanted as it
+was applied, was there, and somebody took it."""
+DESTROYING: Final = "destroying"
+"""What `applied` says from the beginning of a destroy on."""
+IGNORE_UNTIL: Final = "alb-reconcile:ignore-until"
+"""Set by hand in an emergency: until that time `sync` leaves the resource as it is."""
+
+
+def tags_of(desired: Desired, stack: str) -> dict[str, str]:
+    """All tags that a resource is created with."""
+    tags = {
+        **desired.tags,
+        **desired.state.extra_tags(),
+        STACK: stack,
+        ADDRESS: str(desired.address),
+        SPEC: spec_tag(desired),
+    }
+    if desired.lifecycle.prevent_destroy is not None:
+        tags[PREVENT_DESTROY] = str(desired.lifecycle.prevent_destroy).lower()
+    return tags
+
+
+def spec_tag(desired: Desired) -> str:
+    """The digest of the declared properties, and a code for each of them, in the 256 characters that a tag has."""
+    return " ".join([desired.spec_digest, *sorted(_code(path) for path in desired.declared)])[:256].strip()
+
+
+def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
+    """A digest of what a spec wants, variables filled in; the order of its entries doesn't matter."""
+    return digest(sorted([str(address), item.spec_digest] for address, item in desired.items()))
+
+
+def applied_tag(desired: Mapping[Address, Desired]) -> str:
+    """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first what is missed first."""
+    entries = [(address, item.spec_digest) for address, item in desired.items() if item.spec_digest]
+    entries.sort(key=lambda entry: (_MISSED.get(entry[0].kind, len(_MISSED)), entry))
+    return " ".join(
+        [spec_digest_of(desired), "".join(_entry_code(*entry) for entry in entries[:_MOST_CODES])]
+    )
+
+
+def is_known_in(tag: str, wish: Desired) -> bool:
+    """Whether an `applied` tag holds the code of an entry as it is wanted now."""
+    codes = tag.partition(" ")[2]
+    own = _entry_code(wish.address, wish.spec_digest)
+    return any(codes[start : start + len(own)] == own for start in range(0, len(codes), len(own)))
+
+
+_MISSED: Final = {
+    kind: place
+    for place, kind in enumerate(("instance", "listener", "rule", "load_balancer", "target_group"))
+}
+_MOST_CODES: Final = 60
+
+
+def _entry_code(address: Address, spec_digest: str) -> str:
+    """Four characters that a tag may have."""
+    return base64.urlsafe_b64encode(hashlib.sha256(f"{address} {spec_digest}".encode()).digest()[:3]).decode()
+
+
+def no_longer_declared(desired: Desired, tag: str, candidates: Iterable[str]) -> list[str]:
+    """Which of the candidate paths an earlier spec declared (as its tag says) and this one doesn't."""
+    earlier = set(tag.split()[1:])
+    return sorted(path for path in set(candidates).difference(desired.declared) if _code(path) in earlier)
+
+
+def _code(path: str) -> str:
+    return hashlib.sha256(path.encode()).hexdigest()[:5]
+
+
+def from_list(tags: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
+    """AWS's list of keys and values as a dict."""
+    return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+def to_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """A dict as AWS's list of keys and values."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+def address_of(tags: Mapping[str, str], kind: str) -> Address | None:
+    """The address that a resource of that kind says it has."""
+    try:
+        address = Address.parse(tags.get(ADDRESS, ""))
+    except ValueError:
+        return None
+    return address if address.kind == kind else None
+
+
+def identity(desired: Desired, stack: str) -> dict[str, str]:
+    """The two tags by which a resource is found again."""
+    return {STACK: stack, ADDRESS: str(desired.address)}
+
+
+def unnamed(kind: str, physical_id: str) -> Address:
+    """The address of what carries the stack's tag and no usable address; no spec can name it."""
+    return Address(kind, f"({physical_id})")

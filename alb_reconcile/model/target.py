@@ -1,0 +1,26 @@
+"""What a run is to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.drift_policy import Correction
+from alb_reconcile.model.policy import Policy
+from alb_reconcile.model.resource import Desired
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run is to reach: everything that the commands know of one stack."""
+
+    stack: str
+    region: str
+    desired: Mapping[Address, Desired]
+    account_ids: tuple[str, ...] = ()
+    destroy: bool = False
+    spec_file: str = ""
+    policy: Policy = field(default_factory=Policy)
+    sync: Correction = field(default_factory=Correction)
+    lease: str = ""

@@ -1,0 +1,31 @@
+"""Texts: durations, digests, and what a terminal can show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Final
+
+
+def parse_duration(text: str) -> int:
+    """`30s`, `5m`, `1h` in seconds. Raises ValueError."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdigit():
+        raise ValueError(f"{text!r} is no duration; write 30s, 5m or 1h")
+    return int(number) * _UNITS[unit]
+
+
+def printable(text: str) -> str:
+    """A text with escapes for what a terminal can't show, or would obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def digest(value: object, length: int = 12) -> str:
+    """A short, stable digest of plain data (hexadecimal)."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600}

@@ -1,1 +1,0 @@
-"""What users see. Nothing outside of this folder writes to the terminal."""

@@ -1,0 +1,357 @@
+"""The local AWS from the client's side: its process, its state file, and how to talk to it. Never imports moto."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
+
+from alb_reconcile.model.errors import ReconcileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOST: Final = "127.0.0.1"
+IDENTITY: Final = "/alb-reconcile/sandbox"
+"""Where the server says who it is; a POST with its token empties it."""
+TRAFFIC: Final = IDENTITY + "/traffic"
+"""Where the server tells its doors and its instances' processes."""
+SPEED: Final = 10.0
+REGION: Final = "us-east-1"
+"""The region of a spec that names none, where the environment doesn't either."""
+_PATIENCE: Final = 60.0
+_POLL: Final = 0.05
+
+Answer = Literal["ours", "other", "refused", "mute"]
+
+
+class SandboxError(ReconcileError):
+    """The sandbox can't be started or stopped; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """A listener's port on this machine. `protocol` and `port` are the listener's, `url` is what a browser can open."""
+
+    listener_arn: str
+    load_balancer_arn: str
+    protocol: str
+    port: int
+    local_port: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Process:
+    """An instance's web API. `pid` is None while it doesn't run; `note` then says why, where it is no wish of the user."""
+
+    instance_id: str
+    state: str
+    local_port: int
+    pid: int | None
+    restarts: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What carries the sandbox's traffic. `problem` is what keeps it from being up to date, or nothing."""
+
+    doors: tuple[Door, ...] = ()
+    processes: tuple[Process, ...] = ()
+    problem: str = ""
+
+    @classmethod
+    def read(cls, told: Any) -> Traffic:
+        """From the server's JSON. Raises TypeError, KeyError for any other."""
+        doors = tuple(Door(**item) for item in told["doors"])
+        return cls(doors, tuple(Process(**item) for item in told["processes"]), told["problem"])
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox, as its state file describes it. `token` tells it from any other process on its port.
+
+    `traffic`: whether its load balancers carry requests; `serve`: the user's own web API, or nothing for the demo's;
+    `ca_file`: the certificates that its HTTPS listeners are trusted by.
+    """
+
+    pid: int
+    port: int
+    speed: float
+    started: str
+    token: str
+    traffic: bool = False
+    serve: str = ""
+    ca_file: str | None = None
+
+    @property
+    def endpoint_url(self) -> str:
+        """What AWS_ENDPOINT_URL has to be."""
+        return f"http://{HOST}:{self.port}"
+
+    def write(self, file: Path) -> None:
+        """Write the state file, in one go."""
+        draft = file.with_name(f"{file.name}.{self.pid}")
+        draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        draft.replace(file)
+
+    def ask(self, *, empty: bool = False, timeout: float = 3.0) -> Answer:
+        """Who answers on its port. With `empty`, it is told to forget everything."""
+        headers = {"X-Token": self.token} if empty else {}
+        try:
+            told = self._request("POST" if empty else "GET", IDENTITY, headers, timeout)
+        except ConnectionRefusedError:
+            return "refused"
+        except TimeoutError:
+            return "mute"
+        except (OSError, HTTPException, ValueError):
+            return "other"
+        ours = isinstance(told, dict) and (told.get("pid"), told.get("token")) == (self.pid, self.token)
+        return "ours" if ours else "other"
+
+    def look(self) -> Traffic:
+        """What carries its traffic now; nothing in one that was started without. Raises SandboxError."""
+        if not self.traffic:
+            return Traffic()
+        try:
+            return Traffic.read(self._request("GET", TRAFFIC, {}, 10.0))
+        except (OSError, HTTPException, ValueError, TypeError, KeyError):
+            raise SandboxError(
+                f"the sandbox at {self.endpoint_url} doesn't tell its listeners' ports; is it still there? See: alb-reconcile sandbox status"
+            ) from None
+
+    def doors(self) -> tuple[Door, ...]:
+        """Each listener's port on this machine, of all load balancers that are active. Raises SandboxError."""
+        return self.look().doors
+
+    def _request(self, method: str, path: str, headers: dict[str, str], timeout: float) -> Any:
+        connection = HTTPConnection(HOST, self.port, timeout=timeout)
+        try:
+            connection.request(method, path, headers=headers)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+
+def folder() -> Path:
+    """Where the sandbox keeps its state file, its lock and its log."""
+    chosen = os.environ.get("ALB_RECONCILE_SANDBOX_DIR")
+    if chosen:
+        return Path(chosen)
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "alb-reconcile"
+
+
+def state_file() -> Path:
+    """What a running sandbox is found by."""
+    return folder() / "sandbox.json"
+
+
+def failure_file() -> Path:
+    """Where a sandbox that can't start says why."""
+    return folder() / "sandbox.failed"
+
+
+def read_state(file: Path) -> Sandbox | None:
+    """What the state file says; None if there is none, or none that makes sense."""
+    with suppress(OSError, ValueError, TypeError):
+        found = Sandbox(**json.loads(file.read_text(encoding="utf-8")))
+        if all(type(item) is int and item > 0 for item in (found.pid, found.port)) and found.speed > 0:
+            return found
+    return None
+
+
+def running() -> Sandbox | None:
+    """The sandbox that runs now. Raises SandboxError if it hangs."""
+    found = read_state(state_file())
+    if found is None:
+        return None
+    answer = found.ask()
+    if answer == "mute":
+        raise SandboxError(
+            f"the sandbox (process {found.pid}) doesn't answer at {found.endpoint_url}; end it with: kill -9 {found.pid}"
+        )
+    return found if answer == "ours" else None
+
+
+def start(
+    port: int | None = None, speed: float | None = None, *, traffic: bool | None = None, serve: str = ""
+) -> tuple[Sandbox, bool]:
+    """The running sandbox, and whether it was started for that. Cleans up after one that was killed.
+
+    `traffic` is by default what ALB_RECONCILE_SANDBOX_TRAFFIC says (on or off), else on; `serve` is a command line.
+    Raises SandboxError where a running one differs from what is asked for, a port is taken, the extra or the command
+    is missing, or it doesn't start.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("moto", "flask_cors")):
+        raise SandboxError("the sandbox needs an extra: pip install 'alb-reconcile[sandbox]'")
+    if serve:
+        serve = _runnable(serve)
+    with _locked() as lock:
+        found = running()
+        if found is not None:
+            return _same(found, port, speed, traffic, serve), False
+        wanted = _traffic_by_default() if traffic is None else traffic
+        state_file().unlink(missing_ok=True)
+        failure_file().unlink(missing_ok=True)
+        with _listen(port or 0) as listener:
+            process = _spawn(
+                lock,
+                listener,
+                {"speed": speed or SPEED, "serve": serve, "traffic": "on" if wanted else "off"},
+            )
+    # The server inherited the lock, and lets go of it when it serves or dies.
+    with _locked():
+        found = running()
+    if found is None:
+        process.poll()
+        with suppress(OSError):
+            raise SandboxError(failure_file().read_text(encoding="utf-8"))
+        raise SandboxError(f"the sandbox didn't start; see {folder() / 'sandbox.log'}")
+    return found, True
+
+
+def _traffic_by_default() -> bool:
+    word = os.environ.get("ALB_RECONCILE_SANDBOX_TRAFFIC") or "on"
+    if word not in ("on", "off"):
+        raise SandboxError(f"ALB_RECONCILE_SANDBOX_TRAFFIC is {word!r}; set it to on or off, or unset it")
+    return word == "on"
+
+
+def _runnable(command: str) -> str:
+    """The command with its program's whole path, as it is found from where the user is. Raises SandboxError."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise SandboxError(f"--serve {command}: {str(error).lower()}; quote it as for a shell") from None
+    if not words:
+        raise SandboxError("--serve is empty; give the command that starts your web API")
+    program = shutil.which(words[0])
+    if program is None:
+        there = "is not executable; chmod +x it" if Path(words[0]).is_file() else "is no command here"
+        raise SandboxError(f"--serve {command}: {words[0]} {there}, or name the program that runs it")
+    return shlex.join([str(Path(program).absolute()), *words[1:]])
+
+
+def stop() -> Sandbox | None:
+    """End the running sandbox, with all that is in it. Returns the one that ended."""
+    with _locked():
+        found = running()
+        if found is not None:
+            os.kill(found.pid, signal.SIGTERM)
+            deadline = time.monotonic() + 10
+            while found.ask(timeout=1) == "ours":
+                if time.monotonic() > deadline:
+                    raise SandboxError(f"the sandbox (process {found.pid}) doesn't end; kill -9 {found.pid}")
+                time.sleep(_POLL)  # another process's end can only be polled for
+        state_file().unlink(missing_ok=True)
+    return found
+
+
+def reset() -> Sandbox | None:
+    """Empty the running sandbox. Returns it."""
+    found = running()
+    if found is not None and found.ask(empty=True, timeout=30) != "ours":
+        raise SandboxError(f"the sandbox at {found.endpoint_url} couldn't be emptied; stop it instead")
+    return found
+
+
+def _same(found: Sandbox, port: int | None, speed: float | None, traffic: bool | None, serve: str) -> Sandbox:
+    differs = port not in (None, found.port) or speed not in (None, found.speed)
+    if differs or traffic not in (None, found.traffic) or serve not in ("", found.serve):
+        carries = "" if found.traffic else ", without traffic"
+        serves = f", serving {found.serve}" if found.serve else ""
+        raise SandboxError(
+            f"a sandbox runs already, at {found.endpoint_url} with speed {found.speed:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
+        )
+    return found
+
+
+def _listen(port: int) -> socket.socket:
+    """The server's socket. It is made here, so that whoever connects early waits instead of being refused."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise SandboxError(
+            f"the sandbox can't listen on port {port}: {(error.strerror or str(error)).lower()}; name another --port, or none"
+        ) from None
+    return listener
+
+
+def _spawn(lock: IO[str], listener: socket.socket, options: dict[str, Any]) -> subprocess.Popen[bytes]:
+    package = str(Path(__file__).parent.parent)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
+    arguments = {
+        "listener": listener.fileno(),
+        "lock": lock.fileno(),
+        "state": state_file().absolute(),
+        "failure": failure_file().absolute(),
+        "cwd": Path.cwd(),
+        "token": secrets.token_hex(8),
+        **options,
+    }
+    with (folder() / "sandbox.log").open("w", encoding="utf-8") as log:
+        return subprocess.Popen(  # noqa: S603  # this interpreter, and values made here
+            [sys.executable, "-m", "alb_reconcile.sandbox.server"]
+            + [f"--{name}={value}" for name, value in arguments.items()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=folder(),
+            pass_fds=(listener.fileno(), lock.fileno()),
+            start_new_session=True,
+        )
+
+
+@contextmanager
+def _locked() -> Iterator[IO[str]]:
+    """Hold the folder's lock: one start or stop at a time. The kernel lets go of it for whoever dies."""
+    import fcntl
+
+    try:
+        folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        stream = (folder() / "sandbox.lock").open("a", encoding="utf-8")
+    except OSError as error:
+        raise SandboxError(
+            f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR"
+        ) from None
+    with stream:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SandboxError(
+                        f"another start or stop of the sandbox has held {stream.name} for {_PATIENCE:.0f} s; end it"
+                    ) from None
+                time.sleep(_POLL)  # a blocking flock has no time-out
+                continue
+            break
+        yield stream
+
+
+def now_text() -> str:
+    """The time of day for the state file."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Drift of one stack or many, corrected unattended."""

@@ -1,0 +1,137 @@
+"""Which steps of a plan make sense only with others: what goes with a step that is withheld."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.model.plan import Step
+from alb_reconcile.sync.severity import weigh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.model.plan import Plan
+
+_FOR_OTHERS: Final = frozenset(
+    {"vpc", "subnet", "internet_gateway", "route_table", "security_group", "target_group", "load_balancer"}
+)
+"""Kinds that are of no use by themselves."""
+
+
+class _Waiting(NamedTuple):
+    """What waits: keys, the ids of what doesn't go, the instance groups that aren't rolled, and by key who needs what."""
+
+    keys: Collection[str]
+    going: set[str | None]
+    rolling: set[str | None]
+    heirs: Mapping[str, Step]
+
+
+def _adds(step: Step) -> bool:
+    """Whether an update brings something that isn't there, and doesn't only take strangers away."""
+    if step.action != "update" or step.notes.get("late"):
+        return False
+    return any(
+        not set(change.after).issubset(change.before or ()) if isinstance(change.after, tuple) else True
+        for change in step.changes
+        if not change.path.startswith("tags.")
+    )
+
+
+class Web:
+    """A plan's steps, and how they hang together."""
+
+    def __init__(self, plan: Plan, causes: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._causes = causes
+        self._steps = {step.key: step for step in plan.steps}
+        self._pairs = {step.part_of: step.key for step in plan.steps if step.part_of is not None}
+        self._users: dict[str, list[str]] = defaultdict(list)
+        for step in plan.steps:
+            for key in set(step.needs).difference(step.order):
+                self._users[key].append(step.key)
+
+    def entangled(self, out: Collection[str]) -> Iterator[tuple[str, str]]:
+        """The steps that must wait as well because those in `out` do, with reasons. To be asked until there are none."""
+        waiting = _Waiting(
+            out,
+            {self._steps[key].id for key in out if self._steps[key].action == "delete"},
+            {
+                step.desired.lifecycle.group
+                for step in map(self._steps.__getitem__, out)
+                if step.action == "replace" and step.address.kind == "instance" and step.desired is not None
+            },
+            self._heirs(out),
+        )
+        for step in self._plan.steps:
+            if step.key not in out and (reason := self._reason(step, waiting)):
+                yield step.key, reason
+
+    def _heirs(self, out: Collection[str]) -> dict[str, Step]:
+        """By key, what is withheld and needs a step, directly or not."""
+        heirs: dict[str, Step] = {}
+        for step in reversed(self._plan.steps):
+            heir = step if step.key in out else heirs.get(step.key)
+            if heir is not None:
+                heirs |= dict.fromkeys(set(step.needs).difference(step.order), heir)
+        return heirs
+
+    def _reason(self, step: Step, waiting: _Waiting) -> str:
+        out = waiting.keys
+        other = step.part_of or self._pairs.get(step.key)
+        if other is not None and other in out:
+            return f"{self._steps[other].address} is replaced whole or not at all"
+        missing = next((key for key in step.needs if key in out and self._is_needed(step, key)), None)
+        if missing is not None:
+            return f"it needs {self._steps[missing].address}, which waits"
+        if waiting.going.intersection(arn for arn, _ in step.notes.get("priorities", ())):
+            return "it would move a rule that is left to a person"
+        # what takes something away, or puts a group beside others, may do so only for the sake of what is withheld
+        if step.key in waiting.heirs and (weigh(step) in ("delete", "replace") or self._only_for(step, out)):
+            return f"it may only make way for {waiting.heirs[step.key].address}, which waits"
+        if step.action == "create":
+            return self._why_not_made(step, waiting)
+        return self._keeps_a_subnet(step, out)
+
+    def _only_for(self, step: Step, out: Collection[str]) -> bool:
+        """Whether it puts a group beside others for those alone who wait."""
+        return bool(step.notes.get("attach")) and all(key in out for key in self._users[step.key])
+
+    def _why_not_made(self, step: Step, waiting: _Waiting) -> str:
+        """Nothing is made for consumers that all wait, and no instance beside others of a version that goes."""
+        users = self._users[step.key]
+        if step.address.kind in _FOR_OTHERS and users and all(key in waiting.keys for key in users):
+            return f"only {self._steps[users[0]].address} would use it, which waits"
+        group = step.desired.lifecycle.group if step.desired and step.address.kind == "instance" else None
+        return "the group's other instances wait to be replaced" if group and group in waiting.rolling else ""
+
+    def _is_needed(self, step: Step, key: str) -> bool:
+        """Whether a step can't, or mustn't, be done without another one that comes before it.
+
+        Mere order counts where the other one isn't there yet, or where the spec has more to move first.
+        """
+        earlier = self._steps[key]
+        if key not in step.order:
+            return True
+        if step.notes.get(
+            "late"
+        ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
+            return step.address.kind == "load_balancer" or self._causes.get(step.key) == "spec"
+        if step.action == "create" and step.address.kind == "instance" and _adds(earlier):
+            return True  # its user data runs once, and needs the way out
+        return earlier.action in ("create", "replace")
+
+    def _keeps_a_subnet(self, step: Step, out: Collection[str]) -> str:
+        """A route table lets a subnet go only if the one that takes it does."""
+        if step.address.kind != "route_table" or step.observed is None:
+            return ""
+        held = set(step.observed.facts.get("associations", ())) & set(step.notes.get("moving", ()))
+        for key in out:
+            taker = self._steps[key]
+            claims = taker.state.subnets if isinstance(taker.state, RouteTable) else ()
+            if taker.key != step.key and held.intersection(map(str, claims or ())):
+                return f"{taker.address} is to take its subnets, and waits"
+        return ""

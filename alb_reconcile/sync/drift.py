@@ -1,0 +1,190 @@
+"""Whether it is the account that has moved away from the spec (drift), or the spec from what was applied last."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, Literal
+
+from alb_reconcile.engine.applied_tags import find_anchors
+from alb_reconcile.engine.plan.decide import DUPLICATE, named_ids
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.plan import Plan, Step
+    from alb_reconcile.model.resource import Desired, Observed
+
+Cause = Literal["drift", "spec"]
+_MAKING: Final = ("create", "replace")
+
+
+def find_causes(plan: Plan, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[str, Cause]:
+    """The cause of each step, by key.
+
+    An entry's resource carries a digest of the entry as it was applied: while the spec says the same, a difference is
+    drift. What is missing has no tags to tell; it is drift if the others know it as it is wanted now. Where nothing
+    tells, it is the spec; so it is all over a stack that is being destroyed, or of which nothing is there.
+    """
+    judge = _Judge(plan, desired, discovery)
+    if judge.is_over:
+        return {step.key: "spec" for step in plan.steps}
+    causes: dict[str, Cause] = {step.key: judge.judge(step) for step in plan.steps}
+    while more := [
+        step.key for step in plan.steps if causes[step.key] == "drift" and judge.follows(step, causes)
+    ]:
+        causes |= dict.fromkeys(more, "spec")
+    return causes
+
+
+def is_applied(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> bool:
+    """Whether the stack's resources say that the whole spec was applied, as it is now."""
+    live = [
+        item
+        for item in discovery.resources
+        if item.owner == stack and item.state.service and not item.is_gone
+    ]
+    whole = tags.spec_digest_of(desired)
+    return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
+
+
+def is_ending(stack: str, discovery: Discovery) -> bool:
+    """Whether a destroy of the stack was begun."""
+    return any(
+        item.owner == stack and not item.is_gone and item.tags.get(tags.APPLIED) == tags.DESTROYING
+        for item in discovery.resources
+    )
+
+
+class _Judge:
+    def __init__(self, plan: Plan, desired: Mapping[Address, Desired], discovery: Discovery) -> None:
+        self.plan, self.desired = plan, desired
+        self.live = {
+            item.id: item
+            for item in discovery.resources
+            if item.owner == plan.stack and item.state.service and not item.is_gone
+        }
+        self.by_address: dict[Address, Observed] = {}
+        for item in self.live.values():
+            if plan.ids.get(item.address, item.id) == item.id:
+                self.by_address.setdefault(item.address, item)
+        self.is_over = not self.live or is_ending(plan.stack, discovery)
+        self.applied = {item.tags.get(tags.APPLIED, "") for item in find_anchors(self.live.values())}
+        self.whole = tags.spec_digest_of(desired)
+        self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}
+        self.removers = {
+            step.id: step.key for step in plan.steps if step.id and step.action in ("delete", "replace")
+        }
+        self.users: dict[str, list[str]] = defaultdict(list)
+        for step in plan.steps:
+            for key in set(step.needs).difference(step.order):
+                self.users[key].append(step.key)
+        self.joins: dict[Address, list[str]] = defaultdict(list)
+        for step in plan.steps:
+            state = step.desired.state if step.desired else step.observed.state if step.observed else None
+            if isinstance(state, Registration):
+                group = plan.names.get(str(state.target_group), state.target_group)
+                if isinstance(group, Address):
+                    self.joins[group].append(step.key)
+        self.members: dict[Address, list[Desired]] = defaultdict(list)
+        for wish in desired.values():
+            if isinstance(wish.state, Registration) and isinstance(wish.state.target_group, Address):
+                member = desired.get(wish.state.target) if isinstance(wish.state.target, Address) else None
+                if member is not None:
+                    self.members[wish.state.target_group].append(member)
+
+    def judge(self, step: Step) -> Cause:
+        """The cause, by the tags alone."""
+        if step.part_of is not None or step.action == "delete":
+            return self._why_it_goes(step)
+        wish = step.desired
+        if wish is None:  # the order of a listener's rules
+            return self._of_order(step)
+        if step.observed is not None and wish.carrier is None:
+            return self._compare(wish, step.observed)
+        carrier = wish.carrier or wish.address
+        found = self.by_address.get(carrier)
+        if wish.carrier is not None and found is not None:
+            return self._compare(self.desired[carrier], found)
+        return self._why_it_is_missing(self.desired[carrier])
+
+    def _compare(self, wish: Desired, found: Observed) -> Cause:
+        applied = found.tags.get(tags.SPEC, "").partition(" ")[0]
+        return "drift" if applied == wish.spec_digest else "spec"
+
+    def _why_it_is_missing(self, wish: Desired) -> Cause:
+        known = any(
+            tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wish) for tag in self.applied
+        )
+        return "drift" if known else "spec"
+
+    def _why_it_goes(self, step: Step) -> Cause:
+        found = step.observed
+        if found is None or step.reason == DUPLICATE:
+            return "drift"
+        if found.owner == self.plan.stack and found.state.service:
+            wish = self.desired.get(found.address)
+            return self._compare(wish, found) if wish else "spec"
+        # a member, or a stranger: what says whether it may be there is the entry that it is in
+        parent = self.live.get(str(getattr(found.state, found.state.parent))) if found.state.parent else None
+        wish = self.desired.get(parent.address) if parent else None
+        return self._compare(wish, parent) if wish and parent else "drift"
+
+    def _of_order(self, step: Step) -> Cause:
+        """Of rules that change places: one whose entry has changed makes it the spec's doing."""
+        for arn, _ in step.notes.get("priorities", ()):
+            found = self.live.get(arn)
+            wish = self.desired.get(found.address) if found else None
+            if found and (wish is None or self._compare(wish, found) == "spec"):
+                return "spec"
+        return "drift"
+
+    def follows(self, step: Step, causes: Mapping[str, Cause]) -> bool:
+        """Whether a step is only there because of another one, which the spec wants, or is guarded by what it says anew."""
+        before: list[str | None] = []
+        if step.part_of is not None:
+            before.append(step.part_of)
+        if step.desired is not None:
+            before += [self.makers.get(address) for address in references(step.desired.state)]
+        if step.action in ("delete", "replace") and step.observed is not None:
+            before += [self.removers.get(text) for text in named_ids(step.observed.state)]
+        if step.notes.get("attach"):  # a group is put beside others for whoever is going to take it up
+            before += self.users[step.key]
+        if any(key is not None and key != step.key and causes.get(key) == "spec" for key in before):
+            return True
+        return any(self._is_guarded_anew(group, causes) for group in self._guards(step))
+
+    def _guards(self, step: Step) -> Iterator[Address]:
+        """The target groups whose health a step waits for."""
+        groups = [group for name in ("awaits", "hopes") for group, _ in step.notes.get(name, ())]
+        if (
+            "least" in step.notes
+            and step.observed is not None
+            and isinstance(step.observed.state, Registration)
+        ):
+            groups.append(step.observed.state.target_group)
+        for group in groups:
+            address = self.plan.names.get(str(group), group)
+            if isinstance(address, Address):
+                yield address
+
+    def _is_guarded_anew(self, group: Address, causes: Mapping[str, Cause]) -> bool:
+        """Whether a spec that isn't applied says how many healthy targets a group must have."""
+        if self._is_moved(group):
+            return True
+        if any(
+            causes[key] == "spec" for key in self.joins[group]
+        ):  # fewer targets, or more, than were applied
+            return True
+        return any(
+            wish.lifecycle.rollout.max_unavailable and self._is_moved(wish.address)
+            for wish in self.members[group]
+        )
+
+    def _is_moved(self, address: Address) -> bool:
+        wish, found = self.desired.get(address), self.by_address.get(address)
+        return wish is not None and found is not None and self._compare(wish, found) == "spec"

@@ -1,0 +1,119 @@
+"""Which stacks a `sync` is about: files, folders and patterns, and the specs in them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.cli.commands.session import load_further_policy, load_with_region, target_of
+from alb_reconcile.model.errors import ReconcileError, UsageError
+from alb_reconcile.model.target import Target
+from alb_reconcile.spec.document import shorten
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+
+    from alb_reconcile.spec.stack import Stack
+
+_ENDINGS: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A spec that can't be used, and why, one problem a line; or what else kept a stack from being looked at."""
+
+    file: str
+    text: str
+    is_spec: bool = True
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The stacks of one round."""
+
+    targets: tuple[Target, ...]
+    broken: tuple[Broken, ...] = ()
+
+
+def find_specs(places: Sequence[str]) -> list[str]:
+    """The spec files that files, folders (their *.yaml and *.yml, not those of folders in them) and patterns name.
+
+    Each once, in the order in which they were named. Raises UsageError where one of them names none.
+    """
+    files: dict[str, str] = {}
+    for place in places:
+        for file in _find(place):
+            files.setdefault(os.path.realpath(file), file)
+    return list(files.values())
+
+
+def _find(place: str) -> list[str]:
+    try:
+        return _files_of(place)
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # an unreadable folder, a circle of links, a name too long
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"{shorten(place)} can't be looked into: {reason.lower()}; correct it, or name specs"
+        ) from None
+
+
+def _files_of(place: str) -> list[str]:
+    path = Path(place)
+    if path.is_dir():
+        found = sorted(
+            str(item) for item in path.iterdir()
+            if item.suffix in _ENDINGS and not item.name.startswith(".") and item.is_file()
+        )  # fmt: skip
+        if not found:
+            raise UsageError(
+                f"there is no *.yaml or *.yml in the folder {shorten(place)}; name a spec, or a folder of specs"
+            )
+        return found
+    if glob.has_magic(place) and not path.exists():
+        found = sorted(file for file in glob.glob(place, recursive=True) if Path(file).is_file())  # noqa: PTH207 (a pattern may begin at the root)
+        if not found:
+            raise UsageError(f"no file matches {shorten(place)}; correct the pattern, or name specs")
+        return found
+    return [place]  # whether it can be read is the loader's to say
+
+
+def load_fleet(args: argparse.Namespace, files: Iterable[str]) -> Fleet:
+    """All specs that can be used, and those that can't: broken ones, and all that claim one stack.
+
+    Raises SpecError for a broken --policy file.
+    """
+    further = load_further_policy(args)
+    loaded: list[tuple[str, Stack]] = []
+    broken: list[Broken] = []
+    for file in files:
+        try:
+            stack = load_with_region(args, file)
+            loaded.append((file, replace(stack, policy=stack.policy.tighten(further))))
+        except ReconcileError as error:
+            broken.append(Broken(file, str(error)))
+    claims: dict[tuple[str, str | None], list[str]] = {}
+    for file, stack in loaded:
+        claims.setdefault((stack.name, stack.region), []).append(file)
+    targets = []
+    for file, stack in loaded:
+        others = [other for other in claims[stack.name, stack.region] if other != file]
+        if others:
+            line, column = stack.place
+            broken.append(
+                Broken(
+                    file,
+                    f'{file}:{line}:{column}: stack: "{stack.name}" is the stack of {", ".join(others)} too, and nothing was done for any '
+                    "of them; one stack is one file: rename or merge",
+                )
+            )
+        else:
+            targets.append(target_of(stack, spec_file=file))
+    return Fleet(tuple(targets), tuple(broken))

@@ -1,0 +1,219 @@
+"""A round of `sync` over all stacks: in parallel, one pace for each region, and none stops another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.connection import Link, until_answered
+from alb_reconcile.cli.commands.connection import open_link
+from alb_reconcile.journal.log import about, tell
+from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.run import Story, recorded
+from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.locking.hold import held
+from alb_reconcile.model.errors import AwsError, ExitCode, ReconcileError, UnreachableError
+from alb_reconcile.sync.fleet import Broken, Fleet
+from alb_reconcile.sync.stack import Ending, Ways, correct, survey
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from alb_reconcile.engine.apply import Event
+    from alb_reconcile.journal.settings import Settings
+    from alb_reconcile.model.target import Target
+
+
+@dataclass
+class Report:
+    """What came of a round: a record for each stack, and the specs for which there is none. `notes` are by run."""
+
+    records: list[Record] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit code: the gravest of what there was."""
+        results = {record.result for record in self.records}
+        if "interrupted" in results:
+            return ExitCode.INTERRUPTED
+        if self.broken and not self.records and all(item.is_spec for item in self.broken):
+            return ExitCode.INVALID
+        if self.broken or results & {"failed", "refused"}:
+            return ExitCode.FAILED
+        if "left" in results:
+            return ExitCode.CHANGES
+        return ExitCode.HELD if results == {"held"} else ExitCode.OK
+
+
+class Rounds:
+    """Rounds over changing fleets; what can be kept from one to the next is kept: clients, threads (new ones each time
+    would leave memory in pieces), and how far the pace is."""
+
+    def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
+        self._args, self._settings = args, settings
+        self._links: dict[str, tuple[Link, Aws]] = {}
+        self._running: set[Aws] = set()
+        self._stale: set[str] = set()
+        self._turns = asyncio.Semaphore(args.parallel)
+        self.is_ending = False
+
+    def stop(self) -> None:
+        """Start nothing new; calls under way end, waits are dropped."""
+        self.is_ending = True
+        for aws in self._running:
+            aws.stopping.set()
+
+    async def run(self, fleet: Fleet) -> Report:
+        """One round. Never raises for what happens to a stack."""
+        began = time.monotonic()
+        report = Report(broken=list(fleet.broken))
+        for item in fleet.broken:
+            tell("spec can't be used", level=40, spec_file=item.file, error=item.text)
+        regions: dict[str, list[Target]] = defaultdict(list)
+        for target in fleet.targets:
+            regions[target.region].append(target)
+        await asyncio.gather(*(self._run_region(name, part, report) for name, part in regions.items()))
+        order = {target.spec_file: number for number, target in enumerate(fleet.targets)}
+        report.records.sort(key=lambda record: order.get(record.spec_file, 0))
+        report.seconds = time.monotonic() - began
+        return report
+
+    async def _run_region(self, region: str, targets: Sequence[Target], report: Report) -> None:
+        try:
+            link, aws = self._link(region)
+        except ReconcileError as error:
+            report.broken += [Broken(target.spec_file, str(error), is_spec=False) for target in targets]
+            tell("region can't be reached", level=40, region=region, error=error)
+            return
+        shared = Shared(aws, [target.stack for target in targets])
+        self._running.add(aws)  # the end mustn't wait for the turn of a read that is shared
+        if self.is_ending:
+            aws.stopping.set()
+        try:
+            await asyncio.gather(
+                *(self._run_stack(aws.fork(), target, shared, link, report) for target in targets)
+            )
+        finally:
+            self._running.discard(aws)
+            await shared.cancel()
+            if region in self._stale:  # its clients never look for other credentials
+                self._stale.discard(region)
+                self._links.pop(region)[1].close()
+
+    def close(self) -> None:
+        """Let the threads go; calls that are under way finish."""
+        for _, aws in self._links.values():
+            aws.close()
+
+    def _link(self, region: str) -> tuple[Link, Aws]:
+        """The link to a region, and what asks it in this round."""
+        if region not in self._links:
+            link = open_link(self._args, region)
+            self._links[region] = link, Aws(
+                link.transport, max_workers=self._args.max_workers, speed=link.speed, on_call=link.on_call,
+                endpoint=link.transport.endpoint,
+            )  # fmt: skip
+        link, aws = self._links[region]
+        return link, aws.fork(anew=True)
+
+    async def _run_stack(self, aws: Aws, target: Target, shared: Shared, link: Link, report: Report) -> None:
+        if self.is_ending:
+            return
+        story: Story | None = None
+        failure: Exception | None = None
+        self._running.add(aws)
+        with about(stack=target.stack, region=target.region):
+            try:
+                async with recorded(
+                    aws, target, "sync", self._settings, sandbox=self._args.sandbox, say=_warn
+                ) as story:
+                    await until_answered(link.transport, self._sync(aws, target, shared, story, report))
+            except ReconcileError as error:
+                failure = error
+                tell("stack failed", level=40, error=error)
+            except Exception as error:  # whatever it is, it mustn't stop the other stacks
+                failure = error
+                tell("stack failed unexpectedly", level=40, error=f"{type(error).__name__}: {error}")
+            finally:
+                self._running.discard(aws)
+        if _is_about_credentials(failure):
+            self._stale.add(target.region)
+        if story is None or story.record is None:
+            report.broken.append(
+                Broken(target.spec_file, f"it isn't recorded what came of it: {failure}", is_spec=False)
+            )
+            return
+        report.records.append(story.record)
+        with about(stack=target.stack, region=target.region):
+            tell("stack done", result=story.record.result, seconds=story.record.seconds)
+
+    async def _sync(self, aws: Aws, target: Target, shared: Shared, story: Story, report: Report) -> None:
+        def note(event: Event) -> None:
+            story.book(event)
+            _tell_event(event)
+
+        ways = Ways(self._args.apply_changes, self._args.timeout)
+        timeout = self._args.lock_timeout
+        async with held(aws, target, "sync", timeout, _warn) as was_used_since:
+            # whoever has held the stack meanwhile has made the shared reads old
+            found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
+        ending = Ending(found.selection, notes=found.notes)
+        if found.selection.steps:
+            async with (
+                self._turns,
+                held(aws, target, "sync", timeout, _warn),
+            ):  # who waits for a turn holds nothing
+                tell("correcting", level=10, steps=len(found.selection.steps))
+                ending = await correct(aws, target, ways, found, note)
+        _write_down(story, ending)
+        report.notes[story.book.run] = tuple(map(self._settings.mask.line, (*ending.problems, *ending.notes)))
+        if ending.error is not None:
+            raise ending.error
+
+
+_CREDENTIALS: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException",
+     "AuthFailure", "SignatureDoesNotMatch"}
+)  # fmt: skip
+
+
+def _is_about_credentials(error: Exception | None) -> bool:
+    return isinstance(error, UnreachableError) or (isinstance(error, AwsError) and error.code in _CREDENTIALS)
+
+
+def _write_down(story: Story, ending: Ending) -> None:
+    acted = ending.acted or ending.selection
+    steps = tuple(step for step in acted.plan.steps if step.key not in acted.ignored)
+    known = {step.key for step in acted.plan.steps}
+    story.plan, story.outcomes = replace(acted.plan, steps=steps), ending.outcomes
+    story.withheld = {**ending.selection.withheld, **acted.withheld}
+    story.left = tuple(step for step in ending.selection.left if step.key not in known)
+    story.causes = {**acted.causes, **ending.selection.causes}
+    interrupted = any(item.how == "interrupted" for item in ending.outcomes)
+    if any(item.how == "failed" for item in ending.outcomes) or ending.problems:
+        story.code = ExitCode.FAILED
+    elif interrupted:
+        story.code = ExitCode.INTERRUPTED
+    elif ending.selection.withheld:
+        story.code = ExitCode.CHANGES
+
+
+def _tell_event(event: Event) -> None:
+    if event.what in ("done", "failed", "interrupted"):
+        level = 40 if event.what == "failed" else 20
+        told = {"error": event.text} if event.what == "failed" else {}
+        tell(f"step {event.what}", level=level, step=event.step.key, seconds=round(event.elapsed, 1), **told)
+    elif event.what == "waiting":
+        tell("step waits", level=10, step=event.step.key, waits_for=event.text)
+
+
+def _warn(text: str) -> None:
+    tell("warning", level=30, text=text)

@@ -1,0 +1,192 @@
+"""Which steps of a plan an unattended run may carry out, and why the others wait for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.text import printable
+from alb_reconcile.sync.dependents import Web
+from alb_reconcile.sync.severity import weigh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.drift_policy import Care, Correction
+    from alb_reconcile.model.resource import Desired, Observed
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A plan's steps, sorted out: `steps` may be done, in an order that keeps `needs`; `withheld` has a reason by key for
+    those that wait for a person; `ignored` are those that nobody is to hear of."""
+
+    plan: Plan
+    steps: tuple[Step, ...] = ()
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+    causes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def left(self) -> tuple[Step, ...]:
+        """The withheld steps."""
+        return tuple(step for step in self.plan.steps if step.key in self.withheld)
+
+    def keep(self, keys: set[str], reason: str) -> Selection:
+        """Do only those of the steps; the others, and what needs them, wait for the given reason."""
+        dropped = {step.key: reason for step in self.steps if step.key not in keys}
+        if not dropped:
+            return self
+        return _close(self.plan, {**self.withheld, **dropped}, self.ignored, self.causes)
+
+
+def select(
+    plan: Plan,
+    discovery: Discovery,
+    correction: Correction,
+    causes: Mapping[str, str],
+    *,
+    barred: Mapping[str, str],
+    apply_changes: bool,
+    now: datetime,
+) -> Selection:
+    """Sort a plan's steps out. `barred` has reasons why steps must not be done at all, by key."""
+    pauses = _Pauses(discovery, plan, now)
+    dead = frozenset(item.id for item in discovery.resources if item.is_gone or item.is_leaving)
+    withheld: dict[str, str] = {}
+    ignored: set[str] = set()
+    for step in plan.steps:
+        weight = weigh(step, dead)
+        care = _care(plan, correction, step, weight)
+        if care == "ignore":
+            ignored.add(step.key)
+        elif step.key in barred:
+            withheld[step.key] = barred[step.key]
+        elif pause := pauses.reason(step):
+            withheld[step.key] = pause
+        elif causes[step.key] == "spec" and not apply_changes:
+            withheld[step.key] = "spec not applied"
+        elif care == "report":
+            withheld[step.key] = f"{_WORDS[weight]} is left to a person"
+    return _close(plan, withheld, frozenset(ignored), causes)
+
+
+_WORDS: Final = {
+    "create": "making it",
+    "update": "changing it",
+    "replace": "replacing, stopping, starting or draining",
+    "delete": "deleting it",
+}
+
+
+def _care(plan: Plan, correction: Correction, step: Step, weight: str) -> Care:
+    """What the spec says of a step's resource; of an order of rules, what it says of the most delicate of them."""
+    if "priorities" not in step.notes:
+        return correction.of(_names(step.address, step.desired), weight)
+    rules = [plan.names.get(arn) for arn, _ in step.notes["priorities"]]
+    cares = {correction.of(_names(rule or step.address, None), weight) for rule in rules}
+    return cares.pop() if len(cares) == 1 else "report"
+
+
+def _names(address: Address, wish: Desired | None) -> tuple[str, ...]:
+    """By what the spec may speak of a resource, the closest first: its address, its entry's, its kind."""
+    names = [str(address)]
+    if address.kind == "instance":
+        names.append(str(Address("instance", address.name.rpartition("-")[0])))
+    if wish is not None and wish.carrier is not None:
+        names.append(str(wish.carrier))
+    elif address.kind == "registration":
+        names.append(str(Address("target_group", address.name.partition("/")[0])))
+    return (*names, "rule" if address.kind == "rule_priorities" else address.kind)
+
+
+def _close(
+    plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]
+) -> Selection:
+    """Withhold what can't be done, or shouldn't be, without what is withheld."""
+    out = dict(withheld)
+    web = Web(plan, causes)
+    while more := dict(web.entangled(out.keys() | ignored)):
+        out |= more
+    left = [step for step in plan.steps if step.key in out or step.key in ignored]
+    moved = {entry for step in left for entry in _entries(plan, step)}
+    keys = {step.key for step in plan.steps}.difference(out, ignored)
+    chosen = tuple(
+        replace(
+            step,
+            needs=tuple(key for key in step.needs if key in keys),
+            # while a part of an entry waits, its digest has to go on telling that
+            refresh=None if step.refresh and step.refresh[0].address in moved else step.refresh,
+        )
+        for step in plan.steps
+        if step.key in keys
+    )
+    return Selection(plan, chosen, out, ignored, causes)
+
+
+def _entries(plan: Plan, step: Step) -> Iterator[Address]:
+    """The entries whose digest speaks for a step."""
+    if step.desired is not None:
+        yield step.desired.carrier or step.address
+    elif step.observed is not None and step.observed.state.parent is not None:
+        parent = plan.names.get(str(getattr(step.observed.state, step.observed.state.parent)))
+        if parent is not None:
+            yield parent
+
+
+class _Pauses:
+    """Who has asked, by a tag on a resource, that it be left alone for a while."""
+
+    def __init__(self, discovery: Discovery, plan: Plan, now: datetime) -> None:
+        self.live = {item.id: item for item in discovery.resources if not item.is_gone}
+        self.ids = plan.ids
+        self.now = now
+
+    def reason(self, step: Step) -> str:
+        """Why a step waits; empty if nobody has asked."""
+        for item in self._near(step):
+            text = item.tags.get(tags.IGNORE_UNTIL)
+            if text is not None and (words := self._read(text)):
+                return f"{item.address} carries {tags.IGNORE_UNTIL}{words}"
+        return ""
+
+    def _read(self, text: str) -> str:
+        try:
+            until = datetime.fromisoformat(text.strip())
+        except ValueError:
+            return ", which is no time; write 2026-12-01T00:00Z, or remove the tag"
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return f"={printable(text.strip())}" if until > self.now else ""
+
+    def _near(self, step: Step) -> Iterator[Observed]:
+        """The resource itself, what it is in, what carries it, and the instance that it registers."""
+        seen: set[str] = set()
+        ids = [step.id, *(arn for arn, _ in step.notes.get("priorities", ()))]
+        for state in (
+            step.observed.state if step.observed else None,
+            step.desired.state if step.desired else None,
+        ):
+            if state is not None and state.parent is not None:
+                ids.append(self._known(getattr(state, state.parent)))
+            if isinstance(state, Registration):
+                ids.append(self._known(state.target))
+        if step.desired is not None and step.desired.carrier is not None:
+            ids.append(self.ids.get(step.desired.carrier))
+        while ids:
+            item = self.live.get(str(ids.pop()))
+            if item is None or item.id in seen:
+                continue
+            seen.add(item.id)
+            yield item
+            if item.state.parent is not None:
+                ids.append(str(getattr(item.state, item.state.parent)))
+
+    def _known(self, ref: object) -> str | None:
+        return self.ids.get(ref) if isinstance(ref, Address) else str(ref)

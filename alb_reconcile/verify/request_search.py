@@ -1,0 +1,226 @@
+"""The request that proves a rule: one that it takes, and none of the rules before it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.verify.matching import EXTRAS, Condition, Request, meets, takes
+from alb_reconcile.verify.pattern_search import HOST, PATH, search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
+"""Those that a service doesn't change anything for (RFC 9110, 9.2.1), the ones whose answers say most first."""
+_FILLS: Final = ("", "verify", "x")
+_MOST: Final = 200
+"""Combinations of methods, headers and queries that are tried."""
+_HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+_FIELDS: Final = {"host-header": "hosts", "path-pattern": "paths"}
+
+Rules = tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What to use where a rule leaves it open, and whether methods that may change something are allowed."""
+
+    host: str
+    path: str = "/"
+    any_method: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """A request; or none, and why. `unreachable`: it is proved that there can't be one."""
+
+    request: Request | None = None
+    reason: str = ""
+    unreachable: bool = False
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a host name as DNS has them, at most 253 long."""
+    return len(text) <= 253 and _HOST.fullmatch(text) is not None
+
+
+def find_request(own: Rules, earlier: Sequence[Rules], wishes: Wishes) -> Found:
+    """A request that `own` takes and no rule of `earlier` does. `own` is empty for the default action."""
+    for condition in own:
+        if condition.field == "source-ip":
+            return Found(reason="takes requests by their source address, which can't be chosen here")
+        if meets(condition, Request(wishes.host)) is None or not (condition.values or condition.pairs):
+            return Found(reason=f"has a condition that verify doesn't know: {condition.field}")
+    methods = _methods(own, wishes)
+    if not methods:
+        return Found(
+            reason="takes only requests by methods that may change something; allow them with --any-method"
+        )
+    bases = [
+        Request(wishes.host, wishes.path, method, headers, query)
+        for method, headers, query in itertools.islice(
+            itertools.product(methods, _headers(own), _queries(own)), _MOST
+        )
+    ]
+    for avoided in (earlier, [rule for rule in earlier if not _is_uncertain(rule)]):
+        for base in bases:
+            request = _nice(own, avoided, base) or _exact(own, avoided, base)
+            if request and avoided is earlier:
+                return Found(request)
+            if request:
+                return Found(
+                    reason="an earlier rule takes its requests by something that can't be chosen here"
+                )
+    return _explain(own, earlier, bases[0])
+
+
+def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> Found:
+    """Why there is no request. What rules by host and path alone take is taken whatever else a request says."""
+    plain = [rule for rule in earlier if all(condition.field in _FIELDS for condition in rule)]
+    bare = tuple(condition for condition in own if condition.field in _FIELDS)
+    if not _pairs(bare, plain, base) and all(side.complete for side in _search(bare, plain)):
+        return Found(reason="no request can reach it: the rules before it take all of them", unreachable=True)
+    return Found(reason="no request was found that reaches it; the rules before it seem to take all of them")
+
+
+def _methods(own: Rules, wishes: Wishes) -> list[str]:
+    given = [set(condition.values) for condition in own if condition.field == "http-request-method"]
+    if not given:
+        return list(SAFE_METHODS)
+    allowed = set.intersection(*given)
+    return [method for method in SAFE_METHODS if method in allowed] + (
+        sorted(allowed.difference(SAFE_METHODS)) if wishes.any_method else []
+    )
+
+
+def _headers(own: Rules) -> list[tuple[tuple[str, str], ...]]:
+    """One value for each header condition, in several ways."""
+    choices = [
+        [(condition.name, text) for value in condition.values for text in _fill(value)]
+        for condition in own
+        if condition.field == "http-header"
+    ]
+    return list(itertools.islice(itertools.product(*choices), _MOST))
+
+
+def _queries(own: Rules) -> list[tuple[tuple[str, str], ...]]:
+    choices = [
+        [
+            (name, text)
+            for key, value in condition.pairs
+            for name in (_fill(key, escapes=True) if key else ["verify"])
+            for text in _fill(value, escapes=True)
+            if name
+        ]
+        for condition in own
+        if condition.field == "query-string"
+    ]
+    return list(itertools.islice(itertools.product(*choices), _MOST))
+
+
+def _fill(pattern: str, *, escapes: bool = False) -> list[str]:
+    """Texts that fit a pattern."""
+    parts = re.findall(r"\\[*?]|.", pattern, re.DOTALL) if escapes else list(pattern)
+    return list(
+        dict.fromkeys(
+            "".join(fill if part == "*" else "x" if part == "?" else part[-1] for part in parts)
+            for fill in _FILLS
+        )
+    )
+
+
+def _nice(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:
+    """A request as a person would choose it."""
+    for host in _texts(own, "host-header", [base.host, "verify.example.com"]):
+        for path in _texts(own, "path-pattern", [base.path, "/verify"]):
+            request = Request(host, path, base.method, base.headers, base.query)
+            if (
+                is_host(host)
+                and path.startswith("/")
+                and takes(own, request)
+                and all(takes(rule, request) is False for rule in avoided)
+            ):
+                return request
+    return None
+
+
+def _texts(own: Rules, field: str, wished: list[str]) -> Iterator[str]:
+    yield from wished
+    for condition in own:
+        if condition.field == field:
+            for value in condition.values:
+                yield from _fill(value)
+
+
+def _exact(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:
+    pairs = _pairs(own, avoided, base)
+    if not pairs:
+        return None
+    host, path = min(pairs, key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
+    return Request(host, path, base.method, base.headers, base.query)
+
+
+def _pairs(own: Rules, avoided: Sequence[Rules], base: Request) -> list[tuple[str, str]]:
+    """Hosts and paths that `own` takes and the others don't, for a method, headers and a query."""
+    if any(condition.field in EXTRAS and not meets(condition, base) for condition in own):
+        return []
+    rivals = [rule for rule in avoided if _can_take(rule, base)]
+    hosts, paths = _search(own, rivals)
+    return [
+        (host, path)
+        for fitting, host in hosts.witnesses.items()
+        if _all_met(own, "host-header", fitting, hosts.patterns)
+        for also, path in paths.witnesses.items()
+        if _all_met(own, "path-pattern", also, paths.patterns)
+        and not any(
+            _all_met(rule, "host-header", fitting, hosts.patterns)
+            and _all_met(rule, "path-pattern", also, paths.patterns)
+            for rule in rivals
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """All hosts, or all paths, as far as the rules tell them apart."""
+
+    patterns: dict[str, int]
+    witnesses: dict[frozenset[int], str]
+    complete: bool
+
+
+def _search(own: Rules, rivals: Sequence[Rules]) -> tuple[_Side, _Side]:
+    sides = []
+    for field, grammar in (("host-header", HOST), ("path-pattern", PATH)):
+        patterns: dict[str, int] = {}
+        for condition in itertools.chain(own, *rivals):
+            if condition.field == field:
+                for value in condition.values:
+                    patterns.setdefault(_normal(field, value), len(patterns))
+        found = search(list(patterns), grammar)
+        sides.append(_Side(patterns, found.witnesses, found.complete))
+    return sides[0], sides[1]
+
+
+def _normal(field: str, value: str) -> str:
+    return value.lower() if field == "host-header" else value
+
+
+def _all_met(rule: Rules, field: str, fitting: frozenset[int], patterns: dict[str, int]) -> bool:
+    return all(
+        any(patterns[_normal(field, value)] in fitting for value in condition.values)
+        for condition in rule
+        if condition.field == field
+    )
+
+
+def _can_take(rule: Rules, base: Request) -> bool:
+    """Whether what isn't host or path leaves it possible that a rule takes the request."""
+    return all(meets(condition, base) is not False for condition in rule if condition.field not in _FIELDS)
+
+
+def _is_uncertain(rule: Iterable[Condition]) -> bool:
+    return any(condition.field not in _FIELDS and condition.field not in EXTRAS for condition in rule)
