@@ -17,12 +17,9 @@ import yaml
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.transport import BotoTransport, Response
-from alb_reconcile.engine.applied_tags import begin_destroying, keep_books
-from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.converge import look, verify, wait_until_serving
+from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.engine.stack import apply_stack, plan_stack
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.target import Target
@@ -114,7 +111,9 @@ class World:
         """A boto3 client, for what somebody else does by hand."""
         return boto3.client(service, region_name=REGION)
 
-    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+    def _call(
+        self, service: str, operation: str, params: Mapping[str, Any], *, once: bool = False
+    ) -> Response:
         self.log.append((operation, params))
         return _transport()(service, operation, params)
 
@@ -131,8 +130,7 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Plan:
-            _, plan = await look(aws, load_kinds(), target, Options(allow=allow or {}))
-            return plan
+            return (await plan_stack(aws, target, Options(allow=allow or {}))).plan
 
         plan: Plan = self._run(main)
         assert not [name for name, _ in self.log if not name.startswith(READS)], (
@@ -153,18 +151,20 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
-            discovery, plan = await look(aws, load_kinds(), target, Options(allow=allow or {}, check=check))
-            result = Result(plan)
-            run = Run(aws, target.stack)
-            if destroy:
-                result.warnings.append(await begin_destroying(aws, target.stack, discovery))
-            result.outcomes = await apply_plan(plan, run, result.events.append)
-            result.calls = dict(aws.calls)
-            if not result.failures:
-                discovery, result.rest = await verify(aws, load_kinds(), target)
-                if not destroy:
-                    result.warnings.append(await keep_books(aws, target.stack, target.desired, discovery))
-                    result.problems = await wait_until_serving(run, discovery, timeout, lambda _: None)
+            planned = await plan_stack(aws, target, Options(allow=allow or {}, check=check))
+            result = Result(planned.plan)
+
+            def on_event(event: Event) -> None:
+                result.events.append(event)
+                result.calls = dict(aws.calls)  # as many as there were when the last step ended
+
+            applied = await apply_stack(
+                aws, target, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout
+            )
+            if applied.error is not None:
+                raise applied.error
+            result.outcomes, result.problems = applied.outcomes, list(applied.problems)
+            result.rest = applied.found.plan if applied.found else None
             return result
 
         result: Result = self._run(main)

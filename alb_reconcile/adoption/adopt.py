@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.resource import Desired
 
 
@@ -47,7 +47,7 @@ class Adoption:
 
 async def find_adoption(
     aws: Aws,
-    kinds: Mapping[str, type[Kind]],
+    kinds: Mapping[str, AnyKind],
     target: Target,
     given: Mapping[Address, str],
     *,
@@ -68,7 +68,7 @@ async def find_adoption(
 
 async def _find(
     reader: Imagination,
-    kinds: Mapping[str, type[Kind]],
+    kinds: Mapping[str, AnyKind],
     target: Target,
     given: Mapping[Address, str],
     *,
@@ -117,7 +117,7 @@ def _refuse(problems: list[str]) -> None:
 
 async def _prepare(
     reader: Imagination,
-    kinds: Mapping[str, type[Kind]],
+    kinds: Mapping[str, AnyKind],
     target: Target,
     matcher: Matcher,
     there: tuple[Address, ...],

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
@@ -133,7 +134,7 @@ def _internet_gateway(wish: Desired, item: Candidate, _: Scene) -> Evidence | No
 def _route_table(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     wanted: Any = bind(wish.state, scene.ids)
     found: Any = item.found.state
-    subnets = set(wanted.subnets or ()).intersection(item.found.facts["associations"])
+    subnets = set(wanted.subnets or ()).intersection(item.found.detail(Associations).by_subnet)
     name = _name(wish, item)
     shape = f"the subnets that follow it ({', '.join(sorted(subnets))})" if subnets else ""
     if not name and not shape and not wanted.subnets and wanted.routes and wanted.routes == found.routes:

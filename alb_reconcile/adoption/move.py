@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.resource import Observed
 
 _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
@@ -39,7 +39,7 @@ class Move:
     notes: tuple[str, ...] = ()
 
 
-async def find_move(aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, old: str, new: str) -> Move:
+async def find_move(aws: Aws, kinds: Mapping[str, AnyKind], target: Target, old: str, new: str) -> Move:
     """Who moves: what is at `old`, with all whose address holds its name.
 
     `instances.OLD` to `instances.NEW` moves all members of a group. Raises UsageError for what is no address,
@@ -65,10 +65,10 @@ async def find_move(aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, o
     return Move(target, moves, outlook, tuple(_undeclared(target, moving)))
 
 
-def _check(old: str, new: str, kinds: Mapping[str, type[Kind]]) -> None:
+def _check(old: str, new: str, kinds: Mapping[str, AnyKind]) -> None:
     (first, _, before), (second, _, after) = old.partition("."), new.partition(".")
     for text, kind in ((old, first), (new, second)):
-        if kind == "instances" or (kind in kinds and kinds[kind].service):
+        if kind == "instances" or (kind in kinds and kinds[kind].properties.service):
             continue
         if kind in kinds:
             raise UsageError(f"{text} has no tags of its own: it moves with the entry that it belongs to")

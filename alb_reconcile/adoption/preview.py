@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alb_reconcile.adoption.hypothetical import Imagination
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.target import Target
 
@@ -42,7 +42,7 @@ class Outlook:
 
 async def imagine(
     reader: Imagination,
-    kinds: Mapping[str, type[Kind]],
+    kinds: Mapping[str, AnyKind],
     target: Target,
     imagined: Mapping[str, Mapping[str, str]],
 ) -> Outlook:
@@ -61,7 +61,7 @@ async def check_account(reader: Imagination, target: Target) -> str:
     return await _account(reader.aws, target.account_ids)
 
 
-async def _discover(reader: Imagination, kinds: Mapping[str, type[Kind]], target: Target) -> Discovery:
+async def _discover(reader: Imagination, kinds: Mapping[str, AnyKind], target: Target) -> Discovery:
     """As `discover`, through a reader that sees other tags than there are; whoever cancels that ends the reads."""
     own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in kinds.items()}
     account, foreign, images, zones, *parts = await asyncio.gather(

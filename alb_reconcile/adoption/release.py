@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.address import Address
 
 
@@ -42,7 +42,7 @@ class Release:
     """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
 
 
-async def find_own(reader: Imagination, kinds: Mapping[str, type[Kind]]) -> list[Observed]:
+async def find_own(reader: Imagination, kinds: Mapping[str, AnyKind]) -> list[Observed]:
     """All that carries the stack's tags: listeners and rules too whose load balancer doesn't, after an interruption."""
     vpcs = await survey_vpcs(reader, kinds)
     own = {item.found.id for item in vpcs if item.owner == reader.stack}
@@ -56,7 +56,7 @@ async def find_own(reader: Imagination, kinds: Mapping[str, type[Kind]]) -> list
 
 
 async def find_release(
-    aws: Aws, kinds: Mapping[str, type[Kind]], target: Target, addresses: Collection[str]
+    aws: Aws, kinds: Mapping[str, AnyKind], target: Target, addresses: Collection[str]
 ) -> Release:
     """What `addresses` name, with what can't be without it; everything if there are none.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alb_reconcile.adoption.hypothetical import Imagination
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.resource import Observed
 
@@ -26,14 +26,14 @@ Survey = dict[str, list[Candidate]]
 """Candidates by kind; those of kinds without tags too."""
 
 
-async def survey_vpcs(reader: Imagination, kinds: Mapping[str, type[Kind]]) -> list[Candidate]:
+async def survey_vpcs(reader: Imagination, kinds: Mapping[str, AnyKind]) -> list[Candidate]:
     """All VPCs of the account."""
     reader.claims, reader.vpcs = True, None
     return [_candidate(reader, item) for item in await kinds["vpc"].discover(reader)]
 
 
 async def survey_rest(
-    reader: Imagination, kinds: Mapping[str, type[Kind]], vpcs: set[str]
+    reader: Imagination, kinds: Mapping[str, AnyKind], vpcs: set[str]
 ) -> tuple[Survey, dict[str, str]]:
     """Everything else in these VPCs and in those that the spec names. Returns it, and the VPC of each subnet."""
     literal = reader.literal_ids("subnet-")

@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.guard import ask_guard, guarded
 from alb_reconcile.aws.throttle import Pace
-from alb_reconcile.aws.transport import UNGUARDED, Response
 from alb_reconcile.model.errors import AwsError, InterruptedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from alb_reconcile.aws.guard import Guard
+    from alb_reconcile.aws.transport import Response
 
 READS: Final = ("describe_", "get_", "list_")
 
 
 class Transport(Protocol):
-    """One API call as AWS answers it. Raises AwsError. Called from several threads at once."""
+    """One API call as AWS answers it; sent `once` it isn't repeated. Raises AwsError. Called from several threads at once."""
 
-    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /) -> Response: ...
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> Response: ...
 
 
 class Aws:
@@ -84,15 +86,23 @@ class Aws:
         return other
 
     async def call(
-        self, service: str, operation: str, *, retry: Mapping[str, float] | None = None, **params: Any
+        self,
+        service: str,
+        operation: str,
+        *,
+        retry: Mapping[str, float] | None = None,
+        once: bool = False,
+        **params: Any,
     ) -> Response:
         """One call. The codes in `retry` mean "not yet": such a call is repeated for so many seconds.
+
+        What is sent `once` isn't repeated after a lost reply, for it has neither a token nor a unique name.
 
         Throttling and transport are botocore's to retry. Raises AwsError; InterruptedRun before a change once the
         run is being stopped.
         """
         if not retry:
-            return await self._once(service, operation, params)
+            return await self._once(service, operation, params, once=once)
         from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
         started = self.now()
@@ -120,7 +130,12 @@ class Aws:
         return await self._once(service, operation, params)
 
     async def _once(
-        self, service: str, operation: str, params: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+        self,
+        service: str,
+        operation: str,
+        params: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        *,
+        once: bool = False,
     ) -> Response:
         guard = None if operation.startswith(READS) else self.guard
         self._refuse_if_stopping(operation)
@@ -128,11 +143,11 @@ class Aws:
         if delay > 0:
             await self.sleep(delay)
         if guard is not None:
-            await guard.permit(timeouts.settled_all(service, once=operation in UNGUARDED))
+            await guard.permit(timeouts.settled_all(service, once=once))
             self._refuse_if_stopping(operation)
         self._count(service, operation)
         given = params() if callable(params) else params
-        send = partial(self._send, guard, service, operation, given)
+        send = partial(self._send, guard, service, operation, given, once=once)
         answer = send() if self._pool is None else await _in(self._pool, send)
         if not operation.startswith(READS):
             request = answer.get("ResponseMetadata", {}).get("RequestId", "")
@@ -143,7 +158,9 @@ class Aws:
         if self.stopping.is_set() and not operation.startswith(READS):
             raise self._interruption()
 
-    def _send(self, guard: Guard | None, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+    def _send(
+        self, guard: Guard | None, service: str, operation: str, params: Mapping[str, Any], *, once: bool
+    ) -> Response:
         if operation.startswith(READS):
             return self._transport(service, operation, params)
         with self._lock:
@@ -152,7 +169,7 @@ class Aws:
             with guarded(guard, timeouts.settled(service)):
                 ask_guard()
                 self.changed = True
-                return self._transport(service, operation, params)
+                return self._transport(service, operation, params, once=once)
         finally:
             with self._lock:
                 self._changing -= 1
@@ -221,26 +238,6 @@ class Aws:
                 # EC2 takes no paging parameters beside explicit ids, and answers none either
             else:
                 return found
-
-    async def create_once(
-        self, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any
-    ) -> Response | str:
-        """An unguarded create: after an ambiguous failure its tag is looked up, with patience, before it is repeated.
-
-        Returns AWS's answer, or the id that `find` found.
-        """
-        for attempt in range(3):
-            try:
-                return await self.call(service, operation, **params)
-            except AwsError as error:
-                if not error.ambiguous or attempt == 2:
-                    raise
-                for pause in (1, 2, 4, 8, 15):
-                    await self.sleep(pause)
-                    found = await find()
-                    if found:
-                        return found
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def now(self) -> float:
         """Seconds on AWS's clock, from any start."""

@@ -1,18 +1,58 @@
-"""Waits: polls that are shared by all who wait for the same sort of thing."""
+"""The one way to wait for AWS: reads that are repeated with a back-off, and shared by all who wait for the same sort of thing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.model.errors import ReconcileError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from alb_reconcile.aws.client import Aws
+
+_T = TypeVar("_T")
+_FIRST: Final = 1.0
+_TOGETHER: Final = 0.03
+"""Seconds before the first look, so that those who begin to wait at the same time share it."""
+
+
+class WaitError(ReconcileError):
+    """Something that was waited for didn't come."""
+
+
+@dataclass
+class Backoff:
+    """Pauses between looks, in seconds: 1, then `growth` times as long each time, `slowest` at most."""
+
+    aws: Aws
+    growth: float = 1.5
+    slowest: float = 10.0
+    _next: float = field(default=_FIRST, init=False)
+
+    def reset(self) -> None:
+        """Begin again with short pauses, for the sake of somebody new."""
+        self._next = _FIRST
+
+    async def wait(self) -> None:
+        """Wait until the next look. Raises InterruptedRun as soon as the run is being stopped."""
+        pause, self._next = self._next, min(self._next * self.growth, self.slowest)
+        await self.aws.sleep(pause)
+
+
+async def repeat_until(
+    aws: Aws, read: Callable[[], Awaitable[_T]], is_reached: Callable[[_T], bool], timeout: float
+) -> _T:
+    """The first thing read that is as wanted; after `timeout` seconds the last one. Raises what `read` raises."""
+    started, backoff = aws.now(), Backoff(aws, growth=2, slowest=15)
+    while True:
+        found = await read()
+        if is_reached(found) or aws.now() - started > timeout:
+            return found
+        await backoff.wait()
 
 
 class Watch:
@@ -23,10 +63,9 @@ class Watch:
     ) -> None:
         self._aws = aws
         self._fetch = fetch
-        self._slowest = slowest
+        self._backoff = Backoff(aws, slowest=slowest)
         self._waiters: set[_Waiter] = set()
         self._task: asyncio.Task[None] | None = None
-        self._pause = 1.0
 
     async def until(
         self, key: str, check: Callable[[Any], str], timeout: float, say: Callable[[str], None]
@@ -36,23 +75,16 @@ class Watch:
         Until then `check` returns what is waited for, which `say` passes on. Raises WaitError after `timeout`
         seconds with the last such text, and whatever `check` raises.
         """
-        waiter = _Waiter(key, check, asyncio.get_running_loop().create_future(), say)
-        last: list[str] = ["nothing"]
-
-        def remember(value: Any) -> str:
-            last[0] = check(value)
-            return last[0]
-
-        waiter.check = remember
+        waiter = _Waiter(key, check, say, asyncio.get_running_loop().create_future())
         self._waiters.add(waiter)
-        self._pause = 1.0
+        self._backoff.reset()
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._poll())
         try:
             async with self._aws.timeout(timeout):
                 return await waiter.done
         except TimeoutError:
-            raise WaitError(f"waited {timeout:.0f} s for: {last[0]}") from None
+            raise WaitError(f"waited {timeout:.0f} s for: {waiter.last}") from None
         finally:
             self._waiters.discard(waiter)
 
@@ -63,44 +95,37 @@ class Watch:
                 asked = list(self._waiters)  # who joins meanwhile was not asked for
                 found = await self._fetch({waiter.key for waiter in asked})
                 for waiter in asked:
-                    if not waiter.done.done():
-                        self._settle(waiter, found.get(waiter.key))
+                    waiter.look(found.get(waiter.key))
                 if any(waiter not in asked for waiter in self._waiters):
                     continue
                 if all(waiter.done.done() for waiter in self._waiters):
                     await asyncio.sleep(0)  # those who waited go on and leave
                     continue
-                await self._aws.sleep(self._pause)
-                self._pause = min(self._pause * 1.5, self._slowest)
+                await self._backoff.wait()
         except Exception as error:  # whatever it is, those who wait must hear of it
             for waiter in self._waiters:
                 if not waiter.done.done():
                     waiter.done.set_exception(error)
-
-    @staticmethod
-    def _settle(waiter: _Waiter, value: Any) -> None:
-        try:
-            text = waiter.check(value)
-        except ReconcileError as error:
-            waiter.done.set_exception(error)
-            return
-        if text:
-            waiter.say(text)
-        else:
-            waiter.done.set_result(value)
 
 
 @dataclass(eq=False)
 class _Waiter:
     key: str
     check: Callable[[Any], str]
-    done: asyncio.Future[Any]
     say: Callable[[str], None]
+    done: asyncio.Future[Any]
+    last: str = "nothing"
 
-
-class WaitError(ReconcileError):
-    """Something that was waited for didn't come."""
-
-
-_TOGETHER: Final = 0.03
-"""Seconds before the first look, so that those who begin to wait at the same time share it."""
+    def look(self, value: Any) -> None:
+        """Whether that is what is waited for."""
+        if self.done.done():
+            return
+        try:
+            self.last = self.check(value)
+        except ReconcileError as error:
+            self.done.set_exception(error)
+            return
+        if self.last:
+            self.say(self.last)
+        else:
+            self.done.set_result(value)

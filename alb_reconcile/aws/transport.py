@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Response = dict[str, Any]
 
-UNGUARDED: Final = frozenset({"create_vpc", "create_internet_gateway"})
-"""Creates without a client token and without a unique name: botocore must not repeat them after a lost reply."""
 _LARGEST: Final = 65_536
 """Bytes of an object that are read; what we keep in S3 is far smaller."""
 
@@ -94,11 +92,13 @@ class BotoTransport:
             raise UnreachableError(f"the AWS settings can't be used: {error}") from None
         return region
 
-    def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> Response:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            client = self._client(service, operation in UNGUARDED)
+            client = self._client(service, once)
         except (BotoCoreError, ValueError) as error:
             raise UnreachableError(f"the AWS settings can't be used: {error}") from None
         try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import is_anchor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +23,9 @@ _MOST: Final = 500
 """Resources of one CreateTags call, which takes up to 1,000."""
 
 
-async def keep_books(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
+async def write_applied_tags(
+    aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery
+) -> str:
     """Write down that this spec is applied: each entry's digest, and that of the whole.
 
     For a stack that is as the spec wants it. Makes no call where the tags say so already. Returns a warning where the
@@ -80,7 +81,7 @@ def _own(stack: str, discovery: Discovery) -> list[Observed]:
 def find_anchors(own: Iterable[Observed]) -> list[Observed]:
     """Who carries the digest of the whole, so that it outlives each of them; of a stack without such, whoever there is."""
     own = list(own)
-    found = [item for item in own if is_anchor(item.state)]
+    found = [item for item in own if item.state.carries_applied]
     return found or [item for item in own if item.state.kind in ("instance", "load_balancer")]
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-from alb_reconcile.aws.polling import WaitError
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
-from alb_reconcile.kinds.registration import wait_for_groups
-from alb_reconcile.kinds.rule import set_priorities
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.diff import bind
-from alb_reconcile.model.errors import InterruptedRun, ReconcileError, RefusedError
+from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.steps import SetPriorities
 
 if TYPE_CHECKING:
-    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.model.plan import Plan
 
@@ -57,6 +55,7 @@ async def apply_plan(plan: Plan, run: Run, on_event: OnEvent) -> tuple[Outcome, 
 class _Application:
     def __init__(self, plan: Plan, run: Run, on_event: OnEvent) -> None:
         self.steps = {step.key: step for step in plan.steps}
+        self.kinds = load_kinds()
         self.run = run
         self.on_event = on_event
         self.outcomes: dict[str, Outcome] = {}
@@ -77,8 +76,9 @@ class _Application:
         sorter = TopologicalSorter({key: step.needs for key, step in self.steps.items()})
         sorter.prepare()
         for step in self.steps.values():
-            if step.action in ("create", "replace") and step.state is not None:
-                step.state.prepare(self.run)
+            kind: object = self.kinds[step.carried_by]
+            if step.action in ("create", "replace") and isinstance(kind, Prepares):
+                kind.prepare(self.run, step.state)
         while sorter.is_active():
             for key in sorter.get_ready():
                 if not self._start(self.steps[key]):
@@ -100,8 +100,12 @@ class _Application:
             return False
         started = self.run.aws.now()
         self.on_event(Event("started", step))
-        own = replace(self.run, notes=step.notes, say=lambda text: self._say(step, started, text))
-        self.running[asyncio.ensure_future(perform(step, own))] = (step, started)
+        own = replace(
+            self.run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection,
+            say=lambda text: self._say(step, started, text),
+        )  # fmt: skip
+        task = asyncio.ensure_future(_carry_out(step, own, self.kinds[step.carried_by]))
+        self.running[task] = (step, started)
         return True
 
     def _say(self, step: Step, started: float, text: str) -> None:
@@ -123,34 +127,25 @@ class _Application:
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
 
 
-async def perform(step: Step, run: Run) -> str:
+async def _carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     """Carry out one step. Returns the id of what it made or changed."""
-    if "priorities" in step.notes:
-        await set_priorities(run, step.notes["priorities"])
+    if isinstance(step.details, SetPriorities) and isinstance(kind, Ordered):
+        await kind.set_order(run, step.details)
         return step.id or ""
     if step.action == "delete":
         if step.observed is not None:
-            if step.notes.get("awaits"):
-                await wait_for_groups(run, step.notes["awaits"], step.notes["serving"])
-            await type(step.observed.state).delete(run, step.observed)
+            await kind.delete(run, step.observed)
         return step.id or ""
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
-    state: Kind = bind(step.state, run.ids)
-    if step.notes.get("hopes"):
-        with suppress(WaitError, RefusedError):  # what didn't forward before may forward to whatever it names
-            await wait_for_groups(run, step.notes["hopes"], step.notes["serving"])
+    wanted = bind(step.state, run.ids)
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}
-        if any(least for _, least in step.notes.get("awaits", ())):
-            serving = {str(item.target_group) for item in action_of(step.observed.state).forward}
-            await wait_for_groups(run, step.notes["awaits"], serving)
-        await state.update(
-            run, step.observed, frozenset(fields | {path.partition(".")[0] for path in fields})
-        )
+        tops = {path.partition(".")[0] for path in fields}
+        await kind.update(run, wanted, step.observed, frozenset(fields | tops))
         await _write_tags(step, run)
         return step.observed.id
-    made = await state.create(run, step.desired, str(step.notes.get("salt", "")))
+    made = await kind.create(run, wanted, step.desired)
     run.ids[step.address] = made
     await _write_tags(step, run)
     return made
@@ -171,7 +166,7 @@ async def _write_tags(step: Step, run: Run) -> None:
             run,
             found.state.service,
             found.id,
-            {**own, **wish.state.extra_tags(), tags.SPEC: tags.spec_tag(wish)},
+            {**own, **extra_tags(wish.state), tags.SPEC: tags.spec_tag(wish)},
         )
         if own:
             return

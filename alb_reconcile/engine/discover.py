@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.engine.plan.decide import decide
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.subnet import Subnet
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Iterable, Mapping
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.kinds.shared_reader import Shared
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.resource import Desired, Observed
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 async def discover(
     aws: Aws,
-    kinds: Mapping[str, type[Kind]],
     stack: str,
     desired: Mapping[Address, Desired],
     *,
@@ -39,7 +40,7 @@ async def discover(
     """
     reader = Reader(aws, stack, desired, everything=everything, shared=shared)
     elsewhere = asyncio.ensure_future(_foreign(reader))
-    own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in kinds.items()}
+    own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in load_kinds().items()}
     identity = asyncio.ensure_future(_account(aws, account_ids))
     # what these depend on is read early; they don't wait for the rest
     images = asyncio.ensure_future(_images(aws, desired.values(), own["instance"]))
@@ -117,6 +118,27 @@ async def _images(
         and (settled.get(item.address) != item.state.image_id or item.lifecycle.image_update == "replace")
     }
     return await resolve_images(aws, sorted(wanted))
+
+
+async def resolve_further_images(
+    aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery
+) -> Discovery:
+    """The discovery, with the images of instances that turn out to be replaced for another reason than their image."""
+    references = {
+        item.state.image_id
+        for item in desired.values()
+        if isinstance(item.state, Instance) and item.state.image_id.startswith(RESOLVE)
+    }
+    if references <= discovery.images.keys():
+        return discovery
+    decisions = decide(stack, desired, discovery, {})
+    needed = {
+        item.wish.state.image_id
+        for item in decisions.wishes.values()
+        if isinstance(item.wish.state, Instance) and (item.found is None or item.forces)
+    }
+    images = await resolve_images(aws, sorted(references.intersection(needed)))
+    return replace(discovery, images={**discovery.images, **images}) if images else discovery
 
 
 async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:

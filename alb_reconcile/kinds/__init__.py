@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.kinds.base import AnyKind
 
 
-def load_kinds() -> Mapping[str, type[Kind]]:
-    """Each kind's class by its name: the class in module `security_group` is `SecurityGroup`."""
-    kinds: dict[str, type[Kind]] = {}
-    for module in pkgutil.iter_modules(__path__):
-        name = "".join(word.capitalize() for word in module.name.split("_"))
-        kinds[module.name] = getattr(importlib.import_module(f"{__name__}.{module.name}"), name)
-    return kinds
+@cache
+def load_kinds() -> Mapping[str, AnyKind]:
+    """Each kind by its name, in the order of their positions: `KIND` of each module in this folder that has one."""
+    modules = [importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__)]
+    kinds: list[AnyKind] = [module.KIND for module in modules if hasattr(module, "KIND")]
+    return {kind.name: kind for kind in sorted(kinds, key=lambda kind: (kind.position, kind.name))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action, Forward, canonical
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -50,21 +51,18 @@ async def create_named(
 
 async def is_ours(run: Run, desired: Desired, arn: str) -> bool:
     """Whether the tags are ours. Right after a create a read may not show them, nor the resource, yet."""
-    started, pause = run.aws.now(), 1.0
-    while True:
-        found: dict[str, str] = {}
+
+    async def read() -> dict[str, str]:
         try:
             answer = await run.aws.call("elbv2", "describe_tags", ResourceArns=[arn])
-            found = tags.from_list(answer["TagDescriptions"][0]["Tags"])
         except AwsError as error:
             if not error.code.endswith("NotFound"):
                 raise
-        if tags.identity(desired, run.stack).items() <= found.items():
-            return True
-        if tags.STACK in found or run.aws.now() - started > _TAG_PATIENCE:
-            return False
-        await run.aws.sleep(pause)
-        pause = min(pause * 2, 15)
+            return {}
+        return tags.from_list(answer["TagDescriptions"][0]["Tags"])
+
+    found = await repeat_until(run.aws, read, lambda found: tags.STACK in found, _TAG_PATIENCE)
+    return tags.identity(desired, run.stack).items() <= found.items()
 
 
 async def read_attributes(aws: Aws, kind: str, arn: str) -> dict[str, str] | None:
@@ -83,9 +81,9 @@ async def write_attributes(aws: Aws, kind: str, arn: str, attributes: Mapping[st
     """Set attributes, 20 a call."""
     pairs = tags.to_list(attributes)
     for start in range(0, len(pairs), _ATTRIBUTES_A_CALL):
+        params: dict[str, Any] = {_ARN[kind]: arn, "Attributes": pairs[start : start + _ATTRIBUTES_A_CALL]}
         await aws.call(
-            "elbv2", f"modify_{kind}_attributes", retry={"LoadBalancerNotFound": 60, "TargetGroupNotFound": 60},
-            **{_ARN[kind]: arn, "Attributes": pairs[start : start + _ATTRIBUTES_A_CALL]},
+            "elbv2", f"modify_{kind}_attributes", retry={"LoadBalancerNotFound": 60, "TargetGroupNotFound": 60}, **params
         )  # fmt: skip
 
 

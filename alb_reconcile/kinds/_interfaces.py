@@ -33,7 +33,7 @@ async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     found = await run.aws.pages(
         "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=[{"Name": name, "Values": [value]}]
     )
-    leaving = run.notes.get("leaving", ())
+    leaving = ()
     foreign = [
         item
         for item in found

@@ -1,78 +1,129 @@
-"""What every kind of resource has in common."""
+"""What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+from alb_reconcile.model.resource import Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
-
+    from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
-    from alb_reconcile.model.resource import Desired, Facts, Observed
+    from alb_reconcile.model.resource import Desired, Observed
+    from alb_reconcile.model.steps import SetPriorities
+
+P = TypeVar("P", bound=Properties)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """The managed properties of one resource, desired or observed. `None` means: not managed.
+@dataclass(frozen=True)
+class Listing:
+    """How EC2 lists the resources of a kind: the Describe action, the key of its list, and of the id in it.
 
-    A field that holds an `Address` (alone, or inside a tuple) refers to that resource; bound, it holds the
-    resource's id.
+    `id_filter` is the filter by id, `vpc_filter` the one by VPC; where that is empty, everything is read.
     """
 
-    kind: ClassVar[str]
-    """The kind's name; its module's, its schema's and its test's as well."""
-    service: ClassVar[str]
-    """The AWS service whose API tags it: ec2, elbv2, or nothing where it carries no tags."""
-    replaced_on: ClassVar[frozenset[str]] = frozenset()
-    """The fields that AWS can't change in place."""
-    follows: ClassVar[tuple[str, ...]] = ()
-    """Kinds that are brought in order before one of this kind is made, and deleted after it."""
-    parent: ClassVar[str | None] = None
-    """The field that names the resource with which AWS deletes this one."""
+    operation: str
+    key: str
+    id_key: str
+    id_filter: str
+    vpc_filter: str = "vpc-id"
 
-    def settle(self, observed: Observed | None, facts: Facts) -> Self:
-        """The same wish, in the terms of what there is: where AWS has one of several allowed values, that one."""
-        return self
 
-    def with_others(self, observed: Self) -> Self:
-        """The same wish, with what strangers put into the collections (`others: keep`)."""
-        return self
+class Kind(ABC, Generic[P]):
+    """One kind of resource. It has no state: what it works on is handed to it.
 
-    def fixed(self, found: Self) -> frozenset[str]:
-        """The fields that can't be changed in place, given what there is."""
-        return self.replaced_on
+    Its verbs are `discover`, `create`, `update` and `delete`; each returns when AWS is done with it. What only some kinds
+    can do is in the protocols below.
+    """
 
-    def slots(self) -> Iterable[Hashable]:
-        """What only one resource can hold at a time: a port of a load balancer, an explicit name."""
-        return ()
+    properties: ClassVar[type[Properties]]
+    noun: ClassVar[str]
+    """What it is called in a sentence, with its article: a VPC."""
+    position: ClassVar[int]
+    """Its place in a spec and among alike steps of a plan; what is referred to comes first."""
+    section: ClassVar[str] = ""
+    """The section of a spec that holds its entries; empty for members of another kind's entries."""
+    id_pattern: ClassVar[str] = ""
+    """A regular expression for its ids or ARNs; empty where AWS gives none."""
+    id_form: ClassVar[str] = ""
+    """What such an id looks like, for people: id (vpc-…)."""
+    listing: ClassVar[Listing | None] = None
+    ready: ClassVar[frozenset[str]] = frozenset()
+    """AWS's words for the status of one that is in order."""
 
-    def conflicts(self, other: Kind) -> bool:
-        """Whether a resource with a slot in common must go before this one can be made."""
-        return True
+    @property
+    def name(self) -> str:
+        """Its name: `vpc`."""
+        return self.properties.kind
 
-    def extra_tags(self) -> dict[str, str]:
-        """Bookkeeping tags beyond those that every resource carries, from the unbound wish."""
-        return {}
+    @abstractmethod
+    async def discover(self, reader: Reader) -> list[Observed]:
+        """All of the stack's resources of this kind, and strangers inside of them. Raises AwsError."""
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
-        """All of the stack's resources of this kind, and strangers inside of them."""
-        raise NotImplementedError(cls)  # abstract: every kind has its own
+    @abstractmethod
+    async def create(self, run: Run, wanted: P, desired: Desired) -> str:
+        """Create the resource as `wanted` says (bound, with defaults), with the tags of `desired`. Returns its id."""
 
-    def prepare(self, run: Run) -> None:
-        """Begin to read what `create` will need, while other steps still run."""
+    @abstractmethod
+    async def update(self, run: Run, wanted: P, observed: Observed, fields: frozenset[str]) -> None:
+        """Change those fields to what `wanted` says (bound)."""
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
-        """Make the resource as `self` says (bound, with defaults). Returns its id."""
-        raise NotImplementedError(self)  # abstract
-
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
-        """Change those fields to what `self` says (bound)."""
-        raise NotImplementedError(self)  # abstract
-
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    @abstractmethod
+    async def delete(self, run: Run, observed: Observed) -> None:
         """Delete the resource and wait until it is gone; already gone is success."""
-        raise NotImplementedError(cls)  # abstract
+
+    def of(self, observed: Observed) -> P:
+        """The observed properties. Raises TypeError for a resource of another kind."""
+        if not isinstance(observed.state, self.properties):
+            raise TypeError(f"{observed.address} is no {self.name}")
+        return observed.state  # type: ignore[return-value]  # P is bound to the class that was just looked at
+
+
+AnyKind = Kind[Any]
+"""A kind whose properties' class doesn't matter."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A kind that reads early what `create` will need, while other steps still run."""
+
+    def prepare(self, run: Run, wanted: Any) -> None:
+        """Begin to read it."""
+        ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A kind whose members have an order that is set for all of them in one call."""
+
+    async def set_order(self, run: Run, order: SetPriorities) -> None:
+        """Set it."""
+        ...
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """A kind that takes part in answering requests."""
+
+    async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
+        """Wait until it does. Raises WaitError with what is waited for after `timeout` seconds."""
+        ...
+
+
+@runtime_checkable
+class Protected(Protocol):
+    """A kind that AWS can protect from being deleted."""
+
+    protection: ClassVar[str]
+    """What that is called."""
+
+    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
+        """Whether AWS would refuse to delete it. One that is gone isn't."""
+        ...
+
+    def unprotects(self, path: str, before: object) -> bool:
+        """Whether a change of that property switches the protection off."""
+        ...

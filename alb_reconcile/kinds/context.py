@@ -7,23 +7,29 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.polling import Watch
+from alb_reconcile.aws.polling import Watch, repeat_until
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ReconcileError
-from alb_reconcile.model.resource import is_anchor
+from alb_reconcile.model.steps import Details
 from alb_reconcile.model.text import digest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
+    from alb_reconcile.aws.transport import Response
     from alb_reconcile.model.resource import Desired
+
+_D = TypeVar("_D")
 
 NOT_YET: Final = 300.0
 """Seconds for which a resource that we just made may be unknown to other calls."""
+
+_LOST_REPLY: Final = 15.0
+"""Seconds for which reads may not show what a create has made whose reply was lost."""
 
 LIFTED: Final[Mapping[str, float]] = {"OperationNotPermitted": 60.0}
 """For how many seconds a protection that we just lifted may still be in the way."""
@@ -52,18 +58,31 @@ class Run:
     """Reports what the step at hand waits for."""
     watches: dict[str, Watch] = field(default_factory=dict)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
-    memory: dict[str, Any] = field(default_factory=dict)
-    """What was read in this run and doesn't change."""
+    reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     departed: set[str] = field(default_factory=set)
     """Registrations that this run has ended; a read may not show it yet."""
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    """What the step at hand was planned with beyond its properties."""
+    details: Details | None = None
+    """What is special about the step at hand."""
+    beside: str = ""
+    """The id of what the step at hand replaces, beside which it needs another name."""
+    lifts_protection: bool = False
+    """Whether the step at hand may switch off what protects its resource from being deleted."""
+
+    def detail(self, of: type[_D]) -> _D:
+        """What is special about the step at hand; where nothing is, a value of that class that says so."""
+        return self.details if isinstance(self.details, of) else of()
+
+    def once(self, name: str, read: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+        """The result of a read of what doesn't change in this run, which whoever asks first sets off."""
+        if name not in self.reads:
+            self.reads[name] = asyncio.ensure_future(read())
+        return self.reads[name]
 
     def tag_list(self, desired: Desired) -> list[dict[str, str]]:
         """The tags for a create call."""
         made = tags.tags_of(desired, self.stack)
         # a launch is repeated with the very same tags, so what other entries say stays out of it
-        if self.applied and is_anchor(desired.state):
+        if self.applied and desired.state.carries_applied:
             made[tags.APPLIED] = self.applied
         return tags.to_list(made)
 
@@ -71,9 +90,9 @@ class Run:
         """The same for EC2."""
         return [{"ResourceType": resource_type, "Tags": self.tag_list(desired)}]
 
-    def physical_name(self, desired: Desired, settings: Iterable[object], salt: str, limit: int) -> str:
+    def physical_name(self, desired: Desired, settings: Iterable[object], limit: int) -> str:
         """`<stack>-<name>-<hash>`: the hash over stack, address, the bound immutable settings and what it replaces."""
-        mark = digest([self.stack, str(desired.address), [str(item) for item in settings], salt], 8)
+        mark = digest([self.stack, str(desired.address), [str(item) for item in settings], self.beside], 8)
         stem = re.sub(r"[^A-Za-z0-9-]", "-", f"{self.stack}-{desired.address.name}")[: limit - 9].rstrip("-")
         return f"{stem}-{mark}"
 
@@ -88,6 +107,26 @@ class Run:
     def lock(self, name: str) -> asyncio.Lock:
         """The one lock of that name."""
         return self.locks.setdefault(name, asyncio.Lock())
+
+    async def create_once(
+        self, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any
+    ) -> Response | str:
+        """A create without a token and a unique name: after an ambiguous failure its tag is looked up, with patience,
+        before it is repeated.
+
+        Returns AWS's answer, or the id that `find` found.
+        """
+        for attempt in range(3):
+            try:
+                return await self.aws.call(service, operation, once=True, **params)
+            except AwsError as error:
+                if not error.ambiguous or attempt == 2:
+                    raise
+                await self.aws.sleep(1)
+                found = await repeat_until(self.aws, find, bool, _LOST_REPLY)
+                if found:
+                    return found
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def gone(
         self,

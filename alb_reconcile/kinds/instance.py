@@ -6,19 +6,21 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds._launch import NOT_YET_KNOWN, launch_once, token_stem
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Kind, Listing
 from alb_reconcile.kinds.context import LIFTED, NOT_YET, telling
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Facts, Observed
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.steps import Launch, Terminate
 from alb_reconcile.model.user_data import UserData
 
 if TYPE_CHECKING:
+    from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
 
@@ -35,16 +37,24 @@ _METADATA: Final = {
 RESOLVE: Final = "resolve:ssm:"
 
 
+@dataclass(frozen=True)
+class Launched:
+    """How an instance was launched."""
+
+    client_token: str
+
+
 @dataclass(frozen=True, kw_only=True)
-class Instance(Kind):
+class Instance(Properties):
     """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
 
-    kind: ClassVar[str] = "instance"
-    service: ClassVar[str] = "ec2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset(
-        {"image_id", "instance_type", "subnets", "key_name", "root_volume", "user_data"}
-    )
-    follows: ClassVar[tuple[str, ...]] = (
+    kind = "instance"
+    service = "ec2"
+    missed = 0
+    leaving = frozenset({"shutting-down"})
+    gone = frozenset({"terminated"})
+    replaced_on = frozenset({"image_id", "instance_type", "subnets", "key_name", "root_volume", "user_data"})
+    follows = (
         "internet_gateway",
         "route_table",
         "security_group_rules",
@@ -61,14 +71,14 @@ class Instance(Kind):
     user_data: UserData | None = None
     state: str | None = None
 
-    def settle(self, observed: Observed | None, facts: Facts) -> Self:
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         image, subnets, user_data = (
-            facts.images.get(self.image_id, self.image_id),
+            lookups.images.get(self.image_id, self.image_id),
             self.subnets,
             self.user_data,
         )
         if observed and isinstance(observed.state, Instance):
-            wish = facts.desired.get(observed.address)
+            wish = lookups.desired.get(observed.address)
             keep = wish is None or wish.lifecycle.image_update == "keep"
             if self.image_id.startswith(RESOLVE) and keep and observed.tags.get(tags.IMAGE) == self.image_id:
                 image = observed.state.image_id
@@ -84,19 +94,30 @@ class Instance(Kind):
             found[tags.USER_DATA] = self.user_data.digest
         return found
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class InstanceKind(Kind[Instance]):
+    """Drives instances."""
+
+    properties = Instance
+    noun = "an instance"
+    position = 60
+    section = "instances"
+    id_pattern = r"i-([0-9a-f]{8}|[0-9a-f]{17})"
+    id_form = "id (i-…)"
+    listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
+    ready = frozenset({"running"})
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         reservations = await reader.tagged("describe_instances", "Reservations")
         instances = [item for reservation in reservations for item in reservation["Instances"]]
         volumes: dict[str, dict[str, Any]] = {}
         if any(getattr(item.state, "root_volume", None) for item in reader.desired.values()):
             volumes = {item["VolumeId"]: item for item in await reader.tagged("describe_volumes", "Volumes")}
-        found = [cls._observe(reader, item, volumes) for item in instances]
+        found = [self._observe(reader, item, volumes) for item in instances]
         return [item for item in found if _is_own(reader.stack, item)]
 
-    @classmethod
     def _observe(
-        cls, reader: Reader, item: dict[str, Any], volumes: Mapping[str, dict[str, Any]]
+        self, reader: Reader, item: dict[str, Any], volumes: Mapping[str, dict[str, Any]]
     ) -> Observed:
         found = tags.from_list(item.get("Tags"))
         address = tags.address_of(found, "instance") or tags.unnamed("instance", item["InstanceId"])
@@ -107,7 +128,7 @@ class Instance(Kind):
         volume = volumes.get(str(devices.get(item.get("RootDeviceName", ""))))
         status = item["State"]["Name"]
         options = item.get("MetadataOptions") or {}
-        state = cls(
+        state = Instance(
             image_id=item.get("ImageId", ""),
             instance_type=item.get("InstanceType", ""),
             subnets=(item["SubnetId"],) if item.get("SubnetId") else (),
@@ -120,10 +141,6 @@ class Instance(Kind):
             user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
-        facts = {
-            "client_token": item.get("ClientToken", ""),
-            "zone": (item.get("Placement") or {}).get("AvailabilityZone", ""),
-        }
         return Observed(
             address,
             item["InstanceId"],
@@ -132,49 +149,49 @@ class Instance(Kind):
             reader.stack,
             status,
             str(item.get("LaunchTime", "")),
-            facts,
+            Launched(item.get("ClientToken", "")),
         )
 
-    def prepare(self, run: Run) -> None:
-        if self.root_volume:
-            _read_image(run, self.image_id)
+    def prepare(self, run: Run, wanted: Instance) -> None:
+        if wanted.root_volume:
+            _read_image(run, wanted.image_id)
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
-        params = await self._launch_parameters(run)
-        generation = str(run.notes.get("generation", ""))
-        instance = await launch_once(run, desired, generation, str(self.subnets[0]), params)
+    async def create(self, run: Run, wanted: Instance, desired: Desired) -> str:
+        params = await self._launch_parameters(run, wanted)
+        generation = run.detail(Launch).generation
+        instance = await launch_once(run, desired, generation, str(wanted.subnets[0]), params)
         await _wait_for(run, instance, "running")
-        if self.state == "stopped":
+        if wanted.state == "stopped":
             await self._stop(run, instance)
         return instance
 
-    async def _launch_parameters(self, run: Run) -> dict[str, Any]:
+    async def _launch_parameters(self, run: Run, wanted: Instance) -> dict[str, Any]:
         params: dict[str, Any] = {
-            "ImageId": self.image_id,
-            "InstanceType": self.instance_type,
-            "SubnetId": self.subnets[0],
+            "ImageId": wanted.image_id,
+            "InstanceType": wanted.instance_type,
+            "SubnetId": wanted.subnets[0],
         }
-        if self.security_groups is not None:
-            params["SecurityGroupIds"] = list(self.security_groups)
-        if self.key_name is not None:
-            params["KeyName"] = self.key_name
-        if self.iam_instance_profile is not None:
-            params["IamInstanceProfile"] = {"Name": self.iam_instance_profile}
-        if self.root_volume:
-            device, disk = await _root_disk(run, self.image_id)
+        if wanted.security_groups is not None:
+            params["SecurityGroupIds"] = list(wanted.security_groups)
+        if wanted.key_name is not None:
+            params["KeyName"] = wanted.key_name
+        if wanted.iam_instance_profile is not None:
+            params["IamInstanceProfile"] = {"Name": wanted.iam_instance_profile}
+        if wanted.root_volume:
+            device, disk = await _root_disk(run, wanted.image_id)
             size = {"VolumeSize": disk["VolumeSize"]} if "VolumeSize" in disk else {}
-            wanted = {_ROOT_VOLUME[key]: value for key, value in self.root_volume.items()}
-            params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": {**size, **wanted}}]
-        if self.metadata_options:
-            params["MetadataOptions"] = self._metadata_options()
-        if self.user_data is not None and self.user_data.content is not None:
-            params["UserData"] = self.user_data.content  # botocore encodes it
+            given = {_ROOT_VOLUME[key]: value for key, value in wanted.root_volume.items()}
+            params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": {**size, **given}}]
+        if wanted.metadata_options:
+            params["MetadataOptions"] = self._metadata_options(wanted)
+        if wanted.user_data is not None and wanted.user_data.content is not None:
+            params["UserData"] = wanted.user_data.content  # botocore encodes it
         return params
 
-    def _metadata_options(self) -> dict[str, Any]:
-        return {_METADATA[key]: value for key, value in (self.metadata_options or {}).items()}
+    def _metadata_options(self, wanted: Instance) -> dict[str, Any]:
+        return {_METADATA[key]: value for key, value in (wanted.metadata_options or {}).items()}
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(self, run: Run, wanted: Instance, observed: Observed, fields: frozenset[str]) -> None:
         instance = observed.id
         if "security_groups" in fields:
             await run.aws.call(
@@ -182,7 +199,7 @@ class Instance(Kind):
                 "modify_instance_attribute",
                 retry=_UNKNOWN,
                 InstanceId=instance,
-                Groups=list(self.security_groups or ()),
+                Groups=list(wanted.security_groups or ()),
             )
         if any(name.startswith("metadata_options.") for name in fields):
             await run.aws.call(
@@ -190,10 +207,10 @@ class Instance(Kind):
                 "modify_instance_metadata_options",
                 retry=_BUSY,
                 InstanceId=instance,
-                **self._metadata_options(),
+                **self._metadata_options(wanted),
             )
         if "iam_instance_profile" in fields:
-            await self._set_profile(run, instance)
+            await self._set_profile(run, wanted, instance)
         if "instance_type" in fields:
             await self._stop(run, instance)
             await run.aws.call(
@@ -201,11 +218,11 @@ class Instance(Kind):
                 "modify_instance_attribute",
                 retry=_BUSY,
                 InstanceId=instance,
-                InstanceType={"Value": self.instance_type},
+                InstanceType={"Value": wanted.instance_type},
             )
-        if self.state == "stopped" and "state" in fields:
+        if wanted.state == "stopped" and "state" in fields:
             await self._stop(run, instance)
-        elif self.state != "stopped" and fields & {"state", "instance_type"}:
+        elif wanted.state != "stopped" and fields & {"state", "instance_type"}:
             await _wait_for(run, instance, "stopped", "running")  # one that is stopping can't be started
             await run.aws.call("ec2", "start_instances", retry=_BUSY, InstanceIds=[instance])
             await _wait_for(run, instance, "running")
@@ -215,7 +232,7 @@ class Instance(Kind):
         await run.aws.call("ec2", "stop_instances", retry=_BUSY, InstanceIds=[instance])
         await _wait_for(run, instance, "stopped")
 
-    async def _set_profile(self, run: Run, instance: str) -> None:
+    async def _set_profile(self, run: Run, wanted: Instance, instance: str) -> None:
         filters = [
             {"Name": "instance-id", "Values": [instance]},
             {"Name": "state", "Values": ["associating", "associated"]},
@@ -226,7 +243,7 @@ class Instance(Kind):
             "IamInstanceProfileAssociations",
             Filters=filters,
         )
-        profile = {"Name": self.iam_instance_profile}
+        profile = {"Name": wanted.iam_instance_profile}
         retry = {**_BUSY, **NOT_YET_KNOWN}
         if found:
             await run.aws.call(
@@ -245,14 +262,13 @@ class Instance(Kind):
                 IamInstanceProfile=profile,
             )
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         if not observed.is_leaving:
-            settle = float(run.notes.get("settle", 0))
+            settle = run.detail(Terminate).settle
             if settle:
-                run.say(f"{settle:.0f} s to let the last requests settle")
+                run.say(f"{settle} s to let the last requests settle")
                 await run.aws.sleep(settle)
-            lift = bool(run.notes.get("lift"))
+            lift = run.lifts_protection
             if lift:
                 await run.gone(
                     "ec2",
@@ -272,6 +288,27 @@ class Instance(Kind):
                 )
         await _wait_for(run, observed.id, "terminated")
 
+    protection = "termination protection"
+
+    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
+        """DescribeInstanceAttribute."""
+        try:
+            answer = await aws.call(
+                "ec2",
+                "describe_instance_attribute",
+                InstanceId=observed.id,
+                Attribute="disableApiTermination",
+            )
+        except AwsError as error:
+            if error.code.startswith("InvalidInstanceID"):
+                return False  # gone meanwhile
+            raise
+        return bool(answer.get("DisableApiTermination", {}).get("Value", False))
+
+    def unprotects(self, path: str, before: object) -> bool:
+        """No spec says anything of it."""
+        return False
+
 
 _VOLUME_KEYS: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
 
@@ -280,15 +317,12 @@ def _is_own(stack: str, observed: Observed) -> bool:
     """Whether we launched it. "Launch more like this" and backups copy tags, but not the client token."""
     if observed.tags.get(tags.ADOPTED) == observed.id:
         return True
-    return str(observed.facts["client_token"]).startswith(token_stem(stack, str(observed.address)))
+    return observed.detail(Launched).client_token.startswith(token_stem(stack, str(observed.address)))
 
 
 def _read_image(run: Run, image: str) -> asyncio.Future[dict[str, Any]]:
     """What AWS says of an image, asked once a run."""
-    if image not in run.memory:
-        run.memory[image] = asyncio.ensure_future(run.aws.call("ec2", "describe_images", ImageIds=[image]))
-    found: asyncio.Future[dict[str, Any]] = run.memory[image]
-    return found
+    return run.once(image, lambda: run.aws.call("ec2", "describe_images", ImageIds=[image]))
 
 
 async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
@@ -357,3 +391,6 @@ async def _wait_for(run: Run, instance: str, *states: str) -> None:
         return f"{instance} to be {states[-1]} (now {name})"
 
     await run.watch("instances", lambda ids: _fetch(run, ids)).until(instance, check, _STATE_TIMEOUT, run.say)
+
+
+KIND: Final = InstanceKind()

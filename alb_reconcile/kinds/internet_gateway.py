@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -22,12 +22,14 @@ _UNKNOWN: Final = {"InvalidInternetGatewayID.NotFound": NOT_YET, "InvalidVpcID.N
 
 
 @dataclass(frozen=True, kw_only=True)
-class InternetGateway(Kind):
+class InternetGateway(Properties):
     """A VPC's way to the internet. `vpc` is the one that it is attached to; observed, None if it is attached nowhere."""
 
-    kind: ClassVar[str] = "internet_gateway"
-    service: ClassVar[str] = "ec2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc"})
+    kind = "internet_gateway"
+    service = "ec2"
+    is_for_others = True
+    carries_applied = True
+    replaced_on = frozenset({"vpc"})
 
     vpc: Ref | None
 
@@ -38,8 +40,26 @@ class InternetGateway(Kind):
     def slots(self) -> Iterable[Hashable]:
         return (("gateway", str(self.vpc)),) if self.vpc else ()
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class InternetGatewayKind(Kind[InternetGateway]):
+    """Drives internet gateways."""
+
+    properties = InternetGateway
+    noun = "an internet gateway"
+    position = 30
+    section = "internet_gateways"
+    id_pattern = r"igw-([0-9a-f]{8}|[0-9a-f]{17})"
+    id_form = "id (igw-…)"
+    listing = Listing(
+        "describe_internet_gateways",
+        "InternetGateways",
+        "InternetGatewayId",
+        "internet-gateway-id",
+        vpc_filter="",
+    )
+    ready = frozenset({"attached"})
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         result = []
         for gateway in await reader.tagged("describe_internet_gateways", "InternetGateways"):
             found = tags.from_list(gateway["Tags"])
@@ -50,11 +70,18 @@ class InternetGateway(Kind):
             vpcs = [item["VpcId"] for item in gateway.get("Attachments", ())]
             status = "attached" if vpcs else "detached"
             result.append(
-                Observed(address, gateway_id, cls(vpc=vpcs[0] if vpcs else None), found, reader.stack, status)
+                Observed(
+                    address,
+                    gateway_id,
+                    InternetGateway(vpc=vpcs[0] if vpcs else None),
+                    found,
+                    reader.stack,
+                    status,
+                )
             )
         return result
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+    async def create(self, run: Run, wanted: InternetGateway, desired: Desired) -> str:
         async def find() -> str | None:
             filters = [
                 {"Name": f"tag:{key}", "Values": [value]}
@@ -65,24 +92,26 @@ class InternetGateway(Kind):
             )
             return found[0]["InternetGatewayId"] if found else None
 
-        answer = await run.aws.create_once(
+        answer = await run.create_once(
             "ec2",
             "create_internet_gateway",
             find,
             TagSpecifications=run.tag_specification("internet-gateway", desired),
         )
         gateway = answer if isinstance(answer, str) else str(answer["InternetGateway"]["InternetGatewayId"])
-        await self._attach(run, gateway)
+        await self._attach(run, wanted, gateway)
         return gateway
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(
+        self, run: Run, wanted: InternetGateway, observed: Observed, fields: frozenset[str]
+    ) -> None:
         if "vpc" in fields:
-            await self._attach(run, observed.id)
+            await self._attach(run, wanted, observed.id)
 
-    async def _attach(self, run: Run, gateway: str) -> None:
+    async def _attach(self, run: Run, wanted: InternetGateway, gateway: str) -> None:
         try:
             await run.aws.call(
-                "ec2", "attach_internet_gateway", retry=_UNKNOWN, InternetGatewayId=gateway, VpcId=self.vpc
+                "ec2", "attach_internet_gateway", retry=_UNKNOWN, InternetGatewayId=gateway, VpcId=wanted.vpc
             )
         except AwsError as error:
             if error.code not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
@@ -91,24 +120,25 @@ class InternetGateway(Kind):
                 "ec2", "describe_internet_gateways", retry=_UNKNOWN, InternetGatewayIds=[gateway]
             )
             attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
-            if self.vpc not in attached:
+            if wanted.vpc not in attached:
                 raise RefusedError(
-                    f"{self.vpc} has an internet gateway that isn't this stack's; name it by its id, or detach it ({error.code})"
+                    f"{wanted.vpc} has an internet gateway that isn't this stack's; name it by its id, or detach it ({error.code})"
                 ) from None
 
-    @classmethod
-    async def _detach(cls, run: Run, observed: Observed) -> None:
-        if isinstance(observed.state, cls) and observed.state.vpc:
+    async def _detach(self, run: Run, observed: Observed) -> None:
+        if isinstance(observed.state, InternetGateway) and observed.state.vpc:
             # refused until no interface with a public address is left, which load balancers release late
             await run.gone(
                 "ec2", "detach_internet_gateway", retry={"DependencyViolation": 1200},
                 missing=("Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"), InternetGatewayId=observed.id, VpcId=observed.state.vpc,
             )  # fmt: skip
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
-        await cls._detach(run, observed)
+    async def delete(self, run: Run, observed: Observed) -> None:
+        await self._detach(run, observed)
         await run.gone(
             "ec2", "delete_internet_gateway", retry={"DependencyViolation": 1200},
             missing=("InvalidInternetGatewayID.NotFound",), InternetGatewayId=observed.id,
         )  # fmt: skip
+
+
+KIND: Final = InternetGatewayKind()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours
+from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Kind
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
@@ -14,14 +15,15 @@ from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.steps import Shift
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
-    from alb_reconcile.model.resource import Facts
+    from alb_reconcile.model.resource import Lookups
 
 _UNKNOWN: Final = {
     "LoadBalancerNotFound": NOT_YET,
@@ -32,13 +34,14 @@ _UNKNOWN: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listener(Kind):
+class Listener(Properties):
     """One port of a load balancer."""
 
-    kind: ClassVar[str] = "listener"
-    service: ClassVar[str] = "elbv2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"load_balancer"})
-    parent: ClassVar[str | None] = "load_balancer"
+    kind = "listener"
+    service = "elbv2"
+    missed = 1
+    replaced_on = frozenset({"load_balancer"})
+    parent = "load_balancer"
 
     load_balancer: Ref
     protocol: str
@@ -50,21 +53,30 @@ class Listener(Kind):
     def slots(self) -> Iterable[Hashable]:
         return (("port", str(self.load_balancer), self.port),)
 
-    def settle(self, observed: Observed | None, facts: Facts) -> Self:
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         if observed is None or not isinstance(observed.state, Listener):
             return self
         return replace(
-            self, default_action=self.default_action.settle(observed.state.default_action, facts.addresses)
+            self, default_action=self.default_action.settle(observed.state.default_action, lookups.addresses)
         )
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class ListenerKind(Kind[Listener]):
+    """Drives listeners."""
+
+    properties = Listener
+    noun = "a listener"
+    position = 90
+    section = "listeners"
+    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/app/.+"
+    id_form = "ARN"
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
-        found = await asyncio.gather(*(cls._observe(reader, item) for item in ours))
+        found = await asyncio.gather(*(self._observe(reader, item) for item in ours))
         return [observed for part in found for observed in part]
 
-    @classmethod
-    async def _observe(cls, reader: Reader, balancer: dict[str, Any]) -> list[Observed]:
+    async def _observe(self, reader: Reader, balancer: dict[str, Any]) -> list[Observed]:
         parent = tags.address_of(balancer["Tags"], "load_balancer") or tags.unnamed(
             "load_balancer", balancer["LoadBalancerArn"]
         )
@@ -74,7 +86,7 @@ class Listener(Kind):
             own = tags.address_of(item["Tags"], "listener") if reader.ours(item["Tags"]) else None
             address = own or Address("listener", f"{parent.name}/:{item['Port']}")
             certificates = item.get("Certificates") or ()
-            state = cls(
+            state = Listener(
                 load_balancer=item["LoadBalancerArn"],
                 protocol=item["Protocol"],
                 port=item["Port"],
@@ -87,40 +99,44 @@ class Listener(Kind):
             )
         return result
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+    async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:
+        await wait_for_shift(run, run.detail(Shift))
         answer = await run.aws.call(
             "elbv2",
             "create_listener",
             retry=_UNKNOWN,
-            LoadBalancerArn=self.load_balancer,
+            LoadBalancerArn=wanted.load_balancer,
             Tags=run.tag_list(desired),
-            **self._params(),
+            **self._params(wanted),
         )
         arn = str(answer["Listeners"][0]["ListenerArn"])
         if not await is_ours(run, desired, arn):
             raise RefusedError(
-                f"{desired.address}: port {self.port} has a listener that isn't this stack's; choose another port, or remove it"
+                f"{desired.address}: port {wanted.port} has a listener that isn't this stack's; choose another port, or remove it"
             )
         return arn
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(self, run: Run, wanted: Listener, observed: Observed, fields: frozenset[str]) -> None:
+        await wait_for_shift(run, run.detail(Shift))
         if fields.intersection(field_names(Listener)):
             await run.aws.call(
-                "elbv2", "modify_listener", retry=_UNKNOWN, ListenerArn=observed.id, **self._params()
+                "elbv2", "modify_listener", retry=_UNKNOWN, ListenerArn=observed.id, **self._params(wanted)
             )
 
-    def _params(self) -> dict[str, Any]:
+    def _params(self, wanted: Listener) -> dict[str, Any]:
         params: dict[str, Any] = {
-            "Protocol": self.protocol,
-            "Port": self.port,
-            "DefaultActions": action_to_aws(self.default_action),
+            "Protocol": wanted.protocol,
+            "Port": wanted.port,
+            "DefaultActions": action_to_aws(wanted.default_action),
         }
-        if self.protocol == "HTTPS":
-            if self.ssl_policy:
-                params["SslPolicy"] = self.ssl_policy
-            params["Certificates"] = [{"CertificateArn": self.certificate_arn}]
+        if wanted.protocol == "HTTPS":
+            if wanted.ssl_policy:
+                params["SslPolicy"] = wanted.ssl_policy
+            params["Certificates"] = [{"CertificateArn": wanted.certificate_arn}]
         return params
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone("elbv2", "delete_listener", missing=("ListenerNotFound",), ListenerArn=observed.id)
+
+
+KIND: Final = ListenerKind()

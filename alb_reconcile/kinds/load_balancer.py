@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import _elb as elb
+from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._interfaces import is_load_balancers
 from alb_reconcile.kinds.base import Kind
 from alb_reconcile.kinds.context import LIFTED, NOT_YET, telling
@@ -17,9 +18,11 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.steps import Place, TakeOver
 
 if TYPE_CHECKING:
+    from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
 
@@ -30,18 +33,30 @@ _UNKNOWN: Final = {
     "SecurityGroupNotFound": NOT_YET,
     "LoadBalancerNotFound": NOT_YET,
 }
+_PROTECTION: Final = "deletion_protection.enabled"
 _RELEASE_TIMEOUT: Final = 35 * 60.0
 _ACTIVE_TIMEOUT: Final = 900.0
 
 
+@dataclass(frozen=True)
+class Entrance:
+    """Where a load balancer answers: its DNS name, and its VPC."""
+
+    dns_name: str
+    vpc: str
+
+
 @dataclass(frozen=True, kw_only=True)
-class LoadBalancer(Kind):
+class LoadBalancer(Properties):
     """A load balancer without its listeners."""
 
-    kind: ClassVar[str] = "load_balancer"
-    service: ClassVar[str] = "elbv2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"scheme", "name"})
-    follows: ClassVar[tuple[str, ...]] = ("internet_gateway",)
+    kind = "load_balancer"
+    service = "elbv2"
+    removed_late = ("subnets",)
+    is_for_others = True
+    missed = 3
+    replaced_on = frozenset({"scheme", "name"})
+    follows = ("internet_gateway",)
 
     subnets: tuple[Ref, ...]
     scheme: str | None = None
@@ -52,31 +67,40 @@ class LoadBalancer(Kind):
     def slots(self) -> Iterable[Hashable]:
         return (("load balancer name", self.name),) if self.name else ()
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
-        ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
-        return list(await asyncio.gather(*(cls._observe(reader, item) for item in ours)))
 
-    @classmethod
-    async def _observe(cls, reader: Reader, item: dict[str, Any]) -> Observed:
+class LoadBalancerKind(Kind[LoadBalancer]):
+    """Drives load balancers."""
+
+    properties = LoadBalancer
+    noun = "a load balancer"
+    position = 80
+    section = "load_balancers"
+    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:loadbalancer/app/.+"
+    id_form = "ARN"
+    ready = frozenset({"active"})
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
+        return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
+
+    async def _observe(self, reader: Reader, item: dict[str, Any]) -> Observed:
         arn, found = item["LoadBalancerArn"], item["Tags"]
         address = tags.address_of(found, "load_balancer") or tags.unnamed("load_balancer", arn)
         wanted = reader.desired.get(address)
         attributes = None
         if reader.everything or (wanted and getattr(wanted.state, "attributes", None)):
             attributes = await elb.read_attributes(reader.aws, "load_balancer", arn)
-        state = cls(
+        state = LoadBalancer(
             subnets=tuple(sorted(zone["SubnetId"] for zone in item["AvailabilityZones"])),
             scheme=item["Scheme"],
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
             attributes=attributes,
             name=item["LoadBalancerName"],
         )
-        facts = {
-            "dns_name": item.get("DNSName", ""),
-            "vpc": item.get("VpcId"),
-            "zones": sorted(zone["ZoneName"] for zone in item["AvailabilityZones"]),
-        }
+        details = Entrance(
+            dns_name=item.get("DNSName", ""),
+            vpc=item.get("VpcId", ""),
+        )
         return Observed(
             address,
             arn,
@@ -85,27 +109,29 @@ class LoadBalancer(Kind):
             reader.stack,
             item["State"]["Code"],
             str(item.get("CreatedTime", "")),
-            facts,
+            details,
         )
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
-        settings = [bind(run.notes.get("vpc", ""), run.ids), self.scheme]
+    async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
+        settings = [bind(run.detail(Place).vpc, run.ids), wanted.scheme]
         params: dict[str, Any] = (
-            {"SecurityGroups": list(self.security_groups)} if self.security_groups is not None else {}
+            {"SecurityGroups": list(wanted.security_groups)} if wanted.security_groups is not None else {}
         )
         arn = await elb.create_named(
-            run, desired, "load_balancer", self.name or run.physical_name(desired, settings, salt, 32), _UNKNOWN,
-            Subnets=list(self.subnets), Scheme=self.scheme, Type="application", **params,
+            run, desired, "load_balancer", wanted.name or run.physical_name(desired, settings, 32), _UNKNOWN,
+            Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
         )  # fmt: skip
-        await elb.write_attributes(run.aws, "load_balancer", arn, self.attributes or {})
+        await elb.write_attributes(run.aws, "load_balancer", arn, wanted.attributes or {})
         return arn
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(
+        self, run: Run, wanted: LoadBalancer, observed: Observed, fields: frozenset[str]
+    ) -> None:
         arn, calls = observed.id, []
         if "subnets" in fields:
             calls.append(
                 run.aws.call(
-                    "elbv2", "set_subnets", retry=_UNKNOWN, LoadBalancerArn=arn, Subnets=list(self.subnets)
+                    "elbv2", "set_subnets", retry=_UNKNOWN, LoadBalancerArn=arn, Subnets=list(wanted.subnets)
                 )
             )
         if "security_groups" in fields:
@@ -115,24 +141,25 @@ class LoadBalancer(Kind):
                     "set_security_groups",
                     retry=_UNKNOWN,
                     LoadBalancerArn=arn,
-                    SecurityGroups=list(self.security_groups or ()),
+                    SecurityGroups=list(wanted.security_groups or ()),
                 )
             )
         await asyncio.gather(*calls)
         changed = {
-            key: value for key, value in (self.attributes or {}).items() if f"attributes.{key}" in fields
+            key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields
         }
         await elb.write_attributes(run.aws, "load_balancer", arn, changed)
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
-        for address in run.notes.get("successors", ()):
+    async def delete(self, run: Run, observed: Observed) -> None:
+        takeover = run.detail(TakeOver)
+        await wait_for_shift(run, takeover.shift)
+        for address in takeover.successors:
             successor = run.ids.get(address)
             if successor and successor != observed.id:
-                await wait_until_active(run, successor, _ACTIVE_TIMEOUT)
-        lift = bool(run.notes.get("lift"))
+                await _wait_until_active(run, successor, _ACTIVE_TIMEOUT)
+        lift = run.lifts_protection
         if lift:
-            off = [{"Key": "deletion_protection.enabled", "Value": "false"}]
+            off = [{"Key": _PROTECTION, "Value": "false"}]
             await run.gone(
                 "elbv2", "modify_load_balancer_attributes", missing=("LoadBalancerNotFound",),
                 LoadBalancerArn=observed.id, Attributes=off,
@@ -143,7 +170,22 @@ class LoadBalancer(Kind):
                 "elbv2", "delete_load_balancer", retry=LIFTED if lift else None, missing=("LoadBalancerNotFound",),
                 LoadBalancerArn=observed.id,
             )  # fmt: skip
-        await cls._wait_for_interfaces(run, observed.id)
+        await self._wait_for_interfaces(run, observed.id)
+
+    async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
+        await _wait_until_active(run, observed.id, timeout)
+
+    protection = "deletion protection"
+
+    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
+        """DescribeLoadBalancerAttributes, where they weren't read anyway."""
+        attributes = self.of(observed).attributes
+        if attributes is None:
+            attributes = await elb.read_attributes(aws, "load_balancer", observed.id)
+        return (attributes or {}).get(_PROTECTION) == "true"
+
+    def unprotects(self, path: str, before: object) -> bool:
+        return path == f"attributes.{_PROTECTION}" and before == "true"
 
     @staticmethod
     async def _wait_for_interfaces(run: Run, arn: str) -> None:
@@ -174,7 +216,7 @@ class LoadBalancer(Kind):
             raise WaitError(f"{error}; AWS releases them by itself: run destroy again later") from None
 
 
-async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
+async def _wait_until_active(run: Run, arn: str, timeout: float) -> None:
     """Wait until a load balancer answers. Raises WaitError if it fails, or isn't active in time."""
 
     async def fetch(arns: set[str]) -> Mapping[str, Any]:
@@ -193,3 +235,6 @@ async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
         return "" if code.startswith("active") else f"the load balancer to be active (now {code})"
 
     await run.watch("load balancers", fetch).until(arn, check, timeout, run.say)
+
+
+KIND: Final = LoadBalancerKind()

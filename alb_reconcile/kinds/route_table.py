@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.steps import HandOver
 
 if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
@@ -33,13 +35,23 @@ class Route(NamedTuple):
     target: Ref
 
 
+@dataclass(frozen=True)
+class Associations:
+    """The associations of a route table, by subnet; those of others' subnets too."""
+
+    by_subnet: Mapping[str, str]
+
+
 @dataclass(frozen=True, kw_only=True)
-class RouteTable(Kind):
+class RouteTable(Properties):
     """Routes, and the subnets that follow them."""
 
-    kind: ClassVar[str] = "route_table"
-    service: ClassVar[str] = "ec2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc"})
+    kind = "route_table"
+    service = "ec2"
+    removed_late = ("routes", "subnets")
+    is_for_others = True
+    carries_applied = True
+    replaced_on = frozenset({"vpc"})
 
     vpc: Ref
     routes: tuple[Route, ...] | None = None
@@ -66,17 +78,27 @@ class RouteTable(Kind):
             subnets = tuple(sorted({*subnets, *(observed.subnets or ())}, key=str))
         return replace(self, routes=routes, subnets=subnets)
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class RouteTableKind(Kind[RouteTable]):
+    """Drives route tables."""
+
+    properties = RouteTable
+    noun = "a route table"
+    position = 40
+    section = "route_tables"
+    id_pattern = r"rtb-([0-9a-f]{8}|[0-9a-f]{17})"
+    id_form = "id (rtb-…)"
+    listing = Listing("describe_route_tables", "RouteTables", "RouteTableId", "route-table-id")
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         tables, subnets = await asyncio.gather(
             reader.tagged("describe_route_tables", "RouteTables"),
             reader.tagged("describe_subnets", "Subnets"),
         )
         known = {subnet["SubnetId"] for subnet in subnets}.union(reader.literal_ids("subnet-"))
-        return [cls._observe(table, known, reader.stack) for table in tables]
+        return [self._observe(table, known, reader.stack) for table in tables]
 
-    @classmethod
-    def _observe(cls, table: dict[str, Any], known: set[str], stack: str) -> Observed:
+    def _observe(self, table: dict[str, Any], known: set[str], stack: str) -> Observed:
         found = tags.from_list(table["Tags"])
         address = tags.address_of(found, "route_table") or tags.unnamed("route_table", table["RouteTableId"])
         # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
@@ -94,7 +116,7 @@ class RouteTable(Kind):
             for item in table.get("Associations", ())
             if item.get("SubnetId")
         }
-        state = cls(
+        state = RouteTable(
             vpc=table["VpcId"],
             routes=tuple(sorted(routes, key=str)),
             subnets=tuple(
@@ -102,30 +124,30 @@ class RouteTable(Kind):
             ),  # the association of a subnet that isn't ours stays
         )
         return Observed(
-            address, table["RouteTableId"], state, found, stack, facts={"associations": associations}
+            address, table["RouteTableId"], state, found, stack, details=Associations(associations)
         )
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+    async def create(self, run: Run, wanted: RouteTable, desired: Desired) -> str:
         answer = await run.aws.call(
             "ec2",
             "create_route_table",
             retry=_UNKNOWN,
-            VpcId=self.vpc,
+            VpcId=wanted.vpc,
             TagSpecifications=run.tag_specification("route-table", desired),
         )
         table = str(answer["RouteTable"]["RouteTableId"])
         # a subnet that is in use must not meet a table without its routes
-        await asyncio.gather(*(self._create_route(run, table, route) for route in self.routes or ()))
-        await asyncio.gather(*(self._associate(run, table, str(subnet)) for subnet in self.subnets or ()))
+        await asyncio.gather(*(self._create_route(run, table, route) for route in wanted.routes or ()))
+        await asyncio.gather(*(self._associate(run, table, str(subnet)) for subnet in wanted.subnets or ()))
         return table
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(self, run: Run, wanted: RouteTable, observed: Observed, fields: frozenset[str]) -> None:
         before = observed.state
         assert isinstance(before, RouteTable)  # noqa: S101 (for mypy: a kind is only ever updated from its own)
         calls = []
         if "routes" in fields:
             have = {route.destination_cidr_block: route for route in before.routes or ()}
-            want = {route.destination_cidr_block: route for route in self.routes or ()}
+            want = {route.destination_cidr_block: route for route in wanted.routes or ()}
             for destination, route in want.items():
                 if destination not in have:
                     calls.append(self._create_route(run, observed.id, route))
@@ -139,12 +161,12 @@ class RouteTable(Kind):
         if "subnets" in fields:
             calls += [
                 self._associate(run, observed.id, str(subnet))
-                for subnet in set(self.subnets or ()).difference(before.subnets or ())
+                for subnet in set(wanted.subnets or ()).difference(before.subnets or ())
             ]
-            leaving = set(before.subnets or ()).difference(self.subnets or ())
+            leaving = set(before.subnets or ()).difference(wanted.subnets or ())
             # a subnet that another table of ours takes is moved by that one, so that it never falls onto the main table
-            for subnet in leaving.difference(run.notes.get("moving", ())):
-                calls.append(self._disassociate(run, observed.facts["associations"][subnet]))
+            for subnet in leaving.difference(run.detail(HandOver).moving):
+                calls.append(self._disassociate(run, observed.detail(Associations).by_subnet[str(subnet)]))
         await asyncio.gather(*calls)
 
     async def _create_route(self, run: Run, table: str, route: Route) -> None:
@@ -177,7 +199,7 @@ class RouteTable(Kind):
 
     @staticmethod
     async def _associate(run: Run, table: str, subnet: str) -> None:
-        association = run.notes.get("associations", {}).get(subnet)
+        association = run.detail(HandOver).associations.get(subnet)
         if association and await run.gone(
             "ec2", "replace_route_table_association", retry=_UNKNOWN, missing=("InvalidAssociationID.NotFound",),
             AssociationId=association, RouteTableId=table,
@@ -210,13 +232,12 @@ class RouteTable(Kind):
             AssociationId=association,
         )
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
-        moving = run.notes.get("moving", ())
+    async def delete(self, run: Run, observed: Observed) -> None:
+        moving = run.detail(HandOver).moving
         associations = [
-            item for subnet, item in observed.facts["associations"].items() if subnet not in moving
+            item for subnet, item in observed.detail(Associations).by_subnet.items() if subnet not in moving
         ]
-        await asyncio.gather(*(cls._disassociate(run, item) for item in associations))
+        await asyncio.gather(*(self._disassociate(run, item) for item in associations))
         await run.gone(
             "ec2",
             "delete_route_table",
@@ -234,3 +255,6 @@ _TARGETS: Final = (
 
 def _target(route: dict[str, Any]) -> Ref:
     return next((str(route[key]) for key in _TARGETS if route.get(key)), "")
+
+
+KIND: Final = RouteTableKind()

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours
+from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Kind
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.steps import SetPriorities, Shift
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
-
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
-    from alb_reconcile.model.resource import Facts
+    from alb_reconcile.model.resource import Lookups
 
 _UNKNOWN: Final = {"ListenerNotFound": 60.0, "TargetGroupNotFound": NOT_YET, "RuleNotFound": 60.0}
 _PATIENCE: Final = 120.0
@@ -32,30 +33,37 @@ _FIELDS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule(Kind):
-    """A rule. `conditions` are (field, values) pairs, as in `("path_pattern", ("/v2/*",))`."""
+class Rule(Properties):
+    """A rule. Its priority is no slot: priorities are moved by one call of their own (`RuleKind.set_order`). `conditions` are (field, values) pairs, as in `("path_pattern", ("/v2/*",))`."""
 
-    kind: ClassVar[str] = "rule"
-    service: ClassVar[str] = "elbv2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"listener"})
-    parent: ClassVar[str | None] = "listener"
+    kind = "rule"
+    service = "elbv2"
+    missed = 2
+    replaced_on = frozenset({"listener"})
+    parent = "listener"
 
     listener: Ref
     priority: int
     conditions: tuple[tuple[str, tuple[str, ...]], ...]
     action: Action
 
-    def slots(self) -> Iterable[Hashable]:
-        """None: priorities are moved by one call of their own, before rules are made and deleted."""
-        return ()
-
-    def settle(self, observed: Observed | None, facts: Facts) -> Self:
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         if observed is None or not isinstance(observed.state, Rule):
             return self
-        return replace(self, action=self.action.settle(observed.state.action, facts.addresses))
+        return replace(self, action=self.action.settle(observed.state.action, lookups.addresses))
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class RuleKind(Kind[Rule]):
+    """Drives rules."""
+
+    properties = Rule
+    noun = "a rule"
+    position = 100
+    section = "rules"
+    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener-rule/app/.+"
+    id_form = "ARN"
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         balancers = [
             item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])
         ]
@@ -63,17 +71,16 @@ class Rule(Kind):
         listeners = [item for part in found for item in part]
         rules = await asyncio.gather(*(reader.rules(item["ListenerArn"]) for item in listeners))
         return [
-            cls._observe(reader, listener, item)
+            self._observe(reader, listener, item)
             for listener, part in zip(listeners, rules, strict=True)
             for item in part
         ]
 
-    @classmethod
-    def _observe(cls, reader: Reader, listener: dict[str, Any], item: dict[str, Any]) -> Observed:
+    def _observe(self, reader: Reader, listener: dict[str, Any], item: dict[str, Any]) -> Observed:
         own = tags.address_of(item["Tags"], "rule") if reader.ours(item["Tags"]) else None
         parent = tags.address_of(listener["Tags"], "listener")
         address = own or Address("rule", f"{parent.name if parent else listener['Port']}/#{item['Priority']}")
-        state = cls(
+        state = Rule(
             listener=listener["ListenerArn"],
             priority=int(item["Priority"]),
             conditions=tuple(sorted(map(_condition, item["Conditions"]))),
@@ -81,58 +88,60 @@ class Rule(Kind):
         )
         return Observed(address, item["RuleArn"], state, item["Tags"], item["Tags"].get(tags.STACK))
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+    async def create(self, run: Run, wanted: Rule, desired: Desired) -> str:
+        await wait_for_shift(run, run.detail(Shift))
         try:
             answer = await run.aws.call(
-                "elbv2", "create_rule", retry=_UNKNOWN, ListenerArn=self.listener, Priority=self.priority, Conditions=self._conditions(),
-                Actions=action_to_aws(self.action), Tags=run.tag_list(desired),
+                "elbv2", "create_rule", retry=_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, Conditions=self._conditions(wanted),
+                Actions=action_to_aws(wanted.action), Tags=run.tag_list(desired),
             )  # fmt: skip
         except AwsError as error:
             if error.code != "PriorityInUse":
                 raise
-            return await self._find(run, desired, error)
+            return await self._find(run, wanted, desired, error)
         return str(answer["Rules"][0]["RuleArn"])
 
-    async def _find(self, run: Run, desired: Desired, error: AwsError) -> str:
+    async def _find(self, run: Run, wanted: Rule, desired: Desired, error: AwsError) -> str:
         """Who has the priority: we ourselves, whose reply got lost, or a stranger. Reads may be behind."""
-        started, pause = run.aws.now(), 1.0
-        while True:
-            for item in await run.aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=self.listener):
-                if item["Priority"] == str(self.priority) and await is_ours(run, desired, item["RuleArn"]):
-                    return str(item["RuleArn"])
-            if run.aws.now() - started > _PATIENCE:
-                raise RefusedError(
-                    f"{desired.address}: priority {self.priority} was taken meanwhile by a rule that isn't this stack's; run again ({error.code})"
-                )
-            await run.aws.sleep(pause)
-            pause = min(pause * 2, 15)
 
-    def _conditions(self) -> list[dict[str, Any]]:
+        async def read() -> str:
+            for item in await run.aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=wanted.listener):
+                if item["Priority"] == str(wanted.priority) and await is_ours(run, desired, item["RuleArn"]):
+                    return str(item["RuleArn"])
+            return ""
+
+        found = await repeat_until(run.aws, read, bool, _PATIENCE)
+        if not found:
+            raise RefusedError(
+                f"{desired.address}: priority {wanted.priority} was taken meanwhile by a rule that isn't this stack's; run again ({error.code})"
+            )
+        return found
+
+    def _conditions(self, wanted: Rule) -> list[dict[str, Any]]:
         return [
             {"Field": _FIELDS[field][0], _FIELDS[field][1]: {"Values": list(values)}}
-            for field, values in self.conditions
+            for field, values in wanted.conditions
         ]
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(self, run: Run, wanted: Rule, observed: Observed, fields: frozenset[str]) -> None:
+        await wait_for_shift(run, run.detail(Shift))
         if fields & {"conditions", "action"}:
             await run.aws.call(
                 "elbv2",
                 "modify_rule",
                 retry=_UNKNOWN,
                 RuleArn=observed.id,
-                Conditions=self._conditions(),
-                Actions=action_to_aws(self.action),
+                Conditions=self._conditions(wanted),
+                Actions=action_to_aws(wanted.action),
             )
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone("elbv2", "delete_rule", missing=("RuleNotFound",), RuleArn=observed.id)
 
-
-async def set_priorities(run: Run, priorities: Iterable[tuple[str, int]]) -> None:
-    """Move rules (by ARN) to priorities, all in one call, so that no request meets a gap or a half-made order."""
-    pairs = [{"RuleArn": arn, "Priority": priority} for arn, priority in priorities]
-    await run.aws.call("elbv2", "set_rule_priorities", retry=_UNKNOWN, RulePriorities=pairs)
+    async def set_order(self, run: Run, order: SetPriorities) -> None:
+        """In one call, so that no request meets a gap or a half-made order."""
+        pairs = [{"RuleArn": arn, "Priority": priority} for arn, priority in order.priorities]
+        await run.aws.call("elbv2", "set_rule_priorities", retry=_UNKNOWN, RulePriorities=pairs)
 
 
 def _condition(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -141,3 +150,6 @@ def _condition(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
             values = (item.get(config) or {}).get("Values") or item.get("Values") or ()
             return name, tuple(sorted(values))
     return item["Field"], (str(sorted(item.items(), key=str)),)  # a condition that no spec can say yet
+
+
+KIND: Final = RuleKind()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecurityGroup(Kind):
+class SecurityGroup(Properties):
     """A security group; its rules are a resource apart, so that two groups can name each other."""
 
-    kind: ClassVar[str] = "security_group"
-    service: ClassVar[str] = "ec2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc", "name", "description"})
+    kind = "security_group"
+    service = "ec2"
+    is_for_others = True
+    carries_applied = True
+    replaced_on = frozenset({"vpc", "name", "description"})
 
     vpc: Ref
     name: str | None = None
@@ -35,47 +37,63 @@ class SecurityGroup(Kind):
     def slots(self) -> Iterable[Hashable]:
         return (("group name", str(self.vpc), self.name.lower()),) if self.name else ()
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class SecurityGroupKind(Kind[SecurityGroup]):
+    """Drives security groups."""
+
+    properties = SecurityGroup
+    noun = "a security group"
+    position = 50
+    section = "security_groups"
+    id_pattern = r"sg-([0-9a-f]{8}|[0-9a-f]{17})"
+    id_form = "id (sg-…)"
+    listing = Listing("describe_security_groups", "SecurityGroups", "GroupId", "group-id")
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         result = []
         for group in await reader.tagged("describe_security_groups", "SecurityGroups"):
             found = tags.from_list(group["Tags"])
             address = tags.address_of(found, "security_group") or tags.unnamed(
                 "security_group", group["GroupId"]
             )
-            state = cls(vpc=group["VpcId"], name=group["GroupName"], description=group["Description"])
+            state = SecurityGroup(
+                vpc=group["VpcId"], name=group["GroupName"], description=group["Description"]
+            )
             result.append(Observed(address, group["GroupId"], state, found, reader.stack))
         return result
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
-        name = self.name or run.physical_name(desired, [self.vpc, self.description], salt, 255)
+    async def create(self, run: Run, wanted: SecurityGroup, desired: Desired) -> str:
+        name = wanted.name or run.physical_name(desired, [wanted.vpc, wanted.description], 255)
         try:
             answer = await run.aws.call(
                 "ec2", "create_security_group", retry={"InvalidVpcID.NotFound": NOT_YET}, GroupName=name,
-                Description=self.description, VpcId=self.vpc, TagSpecifications=run.tag_specification("security-group", desired),
+                Description=wanted.description, VpcId=wanted.vpc, TagSpecifications=run.tag_specification("security-group", desired),
             )  # fmt: skip
         except AwsError as error:
             if error.code != "InvalidGroup.Duplicate":
                 raise
-            return await self._find(run, desired, name, error)
+            return await self._find(run, wanted, desired, name, error)
         return str(answer["GroupId"])
 
-    async def _find(self, run: Run, desired: Desired, name: str, error: AwsError) -> str:
-        filters = [{"Name": "vpc-id", "Values": [self.vpc]}, {"Name": "group-name", "Values": [name]}]
+    async def _find(
+        self, run: Run, wanted: SecurityGroup, desired: Desired, name: str, error: AwsError
+    ) -> str:
+        filters = [{"Name": "vpc-id", "Values": [wanted.vpc]}, {"Name": "group-name", "Values": [name]}]
         for group in await run.aws.pages(
             "ec2", "describe_security_groups", "SecurityGroups", Filters=filters
         ):
             if tags.identity(desired, run.stack).items() <= tags.from_list(group.get("Tags")).items():
                 return str(group["GroupId"])
         raise RefusedError(
-            f"{desired.address}: {self.vpc} has a security group \"{name}\" that isn't this stack's; choose another name ({error.code})"
+            f"{desired.address}: {wanted.vpc} has a security group \"{name}\" that isn't this stack's; choose another name ({error.code})"
         )
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(
+        self, run: Run, wanted: SecurityGroup, observed: Observed, fields: frozenset[str]
+    ) -> None:
         """Nothing of a group itself can be changed but its tags."""
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         missing = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
         try:
             await run.gone("ec2", "delete_security_group", missing=missing, GroupId=observed.id)
@@ -85,3 +103,6 @@ class SecurityGroup(Kind):
             await refuse_foreign_interfaces(run, "group-id", observed.id)
             retry = {"DependencyViolation": 900.0, "InvalidGroup.InUse": 900.0}
             await run.gone("ec2", "delete_security_group", retry=retry, missing=missing, GroupId=observed.id)
+
+
+KIND: Final = SecurityGroupKind()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds.base import Kind
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Facts, Observed
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,19 +45,20 @@ EVERYTHING: Final = Permission("-1", -1, -1, "0.0.0.0/0", "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecurityGroupRules(Kind):
+class SecurityGroupRules(Properties):
     """Everything that a group lets in and out."""
 
-    kind: ClassVar[str] = "security_group_rules"
-    service: ClassVar[str] = ""
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"security_group"})
-    parent: ClassVar[str | None] = "security_group"
+    kind = "security_group_rules"
+    service = ""
+    removed_late = ("egress", "ingress")
+    replaced_on = frozenset({"security_group"})
+    parent = "security_group"
 
     security_group: Ref
     ingress: tuple[Permission, ...] | None = None
     egress: tuple[Permission, ...] | None = None
 
-    def settle(self, observed: Observed | None, facts: Facts) -> Self:
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         state = observed.state if observed else None
         found = state if isinstance(state, SecurityGroupRules) else None
         return replace(
@@ -71,14 +72,21 @@ class SecurityGroupRules(Kind):
             self, ingress=_union(self.ingress, observed.ingress), egress=_union(self.egress, observed.egress)
         )
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
+    """Drives security group's rules."""
+
+    properties = SecurityGroupRules
+    noun = "a security group's rules"
+    position = 55
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         result = []
         for group in await reader.tagged("describe_security_groups", "SecurityGroups"):
             owner = tags.address_of(tags.from_list(group["Tags"]), "security_group") or tags.unnamed(
                 "security_group", group["GroupId"]
             )
-            state = cls(
+            state = SecurityGroupRules(
                 security_group=group["GroupId"],
                 ingress=tuple(sorted(_flatten(group.get("IpPermissions", ())), key=str)),
                 egress=tuple(sorted(_flatten(group.get("IpPermissionsEgress", ())), key=str)),
@@ -94,26 +102,26 @@ class SecurityGroupRules(Kind):
             )
         return result
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
-        group = str(self.security_group)
-        await self._authorize(run, group, "ingress", self.ingress or ())
-        if self.egress is not None:
-            wanted = {item.match for item in self.egress}
-            await self._authorize(
-                run, group, "egress", [item for item in self.egress if item.match != EVERYTHING.match]
-            )
-            if EVERYTHING.match not in wanted:
+    async def create(self, run: Run, wanted: SecurityGroupRules, desired: Desired) -> str:
+        group = str(wanted.security_group)
+        await self._authorize(run, group, "ingress", wanted.ingress or ())
+        if wanted.egress is not None:
+            given = [item for item in wanted.egress if item.match != EVERYTHING.match]
+            await self._authorize(run, group, "egress", given)
+            if EVERYTHING.match not in {item.match for item in wanted.egress}:
                 await self._revoke(run, group, "egress", [EVERYTHING])
         return f"{group}/rules"
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
-        group = str(self.security_group)
+    async def update(
+        self, run: Run, wanted: SecurityGroupRules, observed: Observed, fields: frozenset[str]
+    ) -> None:
+        group = str(wanted.security_group)
         for direction in _PREFIXES:
-            wanted: tuple[Permission, ...] | None = getattr(self, direction)
-            if direction not in fields or wanted is None:
+            permissions: tuple[Permission, ...] | None = getattr(wanted, direction)
+            if direction not in fields or permissions is None:
                 continue
             have = {item.match: item for item in getattr(observed.state, direction) or ()}
-            want = {item.match: item for item in wanted}
+            want = {item.match: item for item in permissions}
             # first what is to be allowed, then what no longer is: nothing that stays is cut off
             added = [want[key] for key in want.keys() - have.keys()]
             removed = [have[key] for key in have.keys() - want.keys()]
@@ -137,21 +145,18 @@ class SecurityGroupRules(Kind):
                     "ec2", operation, retry=_UNKNOWN, GroupId=group, IpPermissions=_to_aws(described)
                 )
 
-    @classmethod
     async def _authorize(
-        cls, run: Run, group: str, direction: str, permissions: tuple[Permission, ...] | list[Permission]
+        self, run: Run, group: str, direction: str, permissions: tuple[Permission, ...] | list[Permission]
     ) -> None:
-        await cls._change(
+        await self._change(
             run, "authorize", group, direction, list(permissions), "InvalidPermission.Duplicate"
         )
 
-    @classmethod
-    async def _revoke(cls, run: Run, group: str, direction: str, permissions: list[Permission]) -> None:
-        await cls._change(run, "revoke", group, direction, permissions, "InvalidPermission.NotFound")
+    async def _revoke(self, run: Run, group: str, direction: str, permissions: list[Permission]) -> None:
+        await self._change(run, "revoke", group, direction, permissions, "InvalidPermission.NotFound")
 
-    @classmethod
     async def _change(
-        cls, run: Run, verb: str, group: str, direction: str, permissions: list[Permission], done: str
+        self, run: Run, verb: str, group: str, direction: str, permissions: list[Permission], done: str
     ) -> None:
         """One call for all; where AWS says that some of it is done already, one call for each."""
         if not permissions:
@@ -166,15 +171,14 @@ class SecurityGroupRules(Kind):
                 raise
             if len(permissions) > 1:
                 for permission in permissions:
-                    await cls._change(run, verb, group, direction, [permission], done)
+                    await self._change(run, verb, group, direction, [permission], done)
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         state = observed.state
-        assert isinstance(state, cls)  # noqa: S101 (for mypy: a kind only ever deletes its own)
+        assert isinstance(state, SecurityGroupRules)  # noqa: S101 (for mypy: a kind only ever deletes its own)
         try:
             for direction in _PREFIXES:
-                await cls._revoke(
+                await self._revoke(
                     run, str(state.security_group), direction, list(getattr(state, direction) or ())
                 )
         except AwsError as error:
@@ -244,3 +248,6 @@ def _to_aws(permissions: list[Permission]) -> list[dict[str, Any]]:
             entry["IpRanges"] = [{"CidrIp": source, **note}]
         result.append(entry)
     return sorted(result, key=str)
+
+
+KIND: Final = SecurityGroupRulesKind()

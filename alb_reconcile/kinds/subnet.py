@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subnet(Kind):
+class Subnet(Properties):
     """A part of a VPC in one availability zone."""
 
-    kind: ClassVar[str] = "subnet"
-    service: ClassVar[str] = "ec2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc", "cidr_block", "availability_zone"})
+    kind = "subnet"
+    service = "ec2"
+    is_for_others = True
+    carries_applied = True
+    replaced_on = frozenset({"vpc", "cidr_block", "availability_zone"})
 
     vpc: Ref
     cidr_block: str
@@ -37,17 +39,29 @@ class Subnet(Kind):
     def slots(self) -> Iterable[Hashable]:
         return (("cidr", str(self.vpc)),)
 
-    def conflicts(self, other: Kind) -> bool:
+    def conflicts(self, other: Properties) -> bool:
         mine = ipaddress.ip_network(self.cidr_block)
         return isinstance(other, Subnet) and mine.overlaps(ipaddress.ip_network(other.cidr_block))
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class SubnetKind(Kind[Subnet]):
+    """Drives subnets."""
+
+    properties = Subnet
+    noun = "a subnet"
+    position = 20
+    section = "subnets"
+    id_pattern = r"subnet-([0-9a-f]{8}|[0-9a-f]{17})"
+    id_form = "id (subnet-…)"
+    listing = Listing("describe_subnets", "Subnets", "SubnetId", "subnet-id")
+    ready = frozenset({"available"})
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         result = []
         for subnet in await reader.tagged("describe_subnets", "Subnets"):
             found = tags.from_list(subnet["Tags"])
             address = tags.address_of(found, "subnet") or tags.unnamed("subnet", subnet["SubnetId"])
-            state = cls(
+            state = Subnet(
                 vpc=subnet["VpcId"],
                 cidr_block=subnet["CidrBlock"],
                 availability_zone=subnet["AvailabilityZone"],
@@ -58,26 +72,26 @@ class Subnet(Kind):
             )
         return result
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+    async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
         try:
             answer = await run.aws.call(
                 "ec2", "create_subnet", retry={"InvalidVpcID.NotFound": NOT_YET},
-                VpcId=self.vpc, CidrBlock=self.cidr_block, AvailabilityZone=self.availability_zone,
+                VpcId=wanted.vpc, CidrBlock=wanted.cidr_block, AvailabilityZone=wanted.availability_zone,
                 TagSpecifications=run.tag_specification("subnet", desired),
             )  # fmt: skip
             subnet = str(answer["Subnet"]["SubnetId"])
         except AwsError as error:
             if error.code != "InvalidSubnet.Conflict":
                 raise
-            subnet = await self._find(run, desired, error)
-        if self.map_public_ip_on_launch is not None:
-            await self._map_public_ip(run, subnet)
+            subnet = await self._find(run, wanted, desired, error)
+        if wanted.map_public_ip_on_launch is not None:
+            await self._map_public_ip(run, wanted, subnet)
         return subnet
 
-    async def _find(self, run: Run, desired: Desired, error: AwsError) -> str:
+    async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
         filters = [
-            {"Name": "vpc-id", "Values": [self.vpc]},
+            {"Name": "vpc-id", "Values": [wanted.vpc]},
             *(
                 {"Name": f"tag:{key}", "Values": [value]}
                 for key, value in tags.identity(desired, run.stack).items()
@@ -85,27 +99,26 @@ class Subnet(Kind):
         ]
         found = await run.aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
         for subnet in found:
-            if subnet["CidrBlock"] == self.cidr_block:
+            if subnet["CidrBlock"] == wanted.cidr_block:
                 return str(subnet["SubnetId"])
         raise RefusedError(
-            f"{desired.address}: {self.cidr_block} overlaps a subnet in {self.vpc} that isn't this stack's; choose a free range ({error.code})"
+            f"{desired.address}: {wanted.cidr_block} overlaps a subnet in {wanted.vpc} that isn't this stack's; choose a free range ({error.code})"
         )
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(self, run: Run, wanted: Subnet, observed: Observed, fields: frozenset[str]) -> None:
         if "map_public_ip_on_launch" in fields:
-            await self._map_public_ip(run, observed.id)
+            await self._map_public_ip(run, wanted, observed.id)
 
-    async def _map_public_ip(self, run: Run, subnet: str) -> None:
+    async def _map_public_ip(self, run: Run, wanted: Subnet, subnet: str) -> None:
         await run.aws.call(
             "ec2",
             "modify_subnet_attribute",
             retry=_UNKNOWN,
             SubnetId=subnet,
-            MapPublicIpOnLaunch={"Value": self.map_public_ip_on_launch},
+            MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch},
         )
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         try:
             await run.gone(
                 "ec2", "delete_subnet", missing=("InvalidSubnetID.NotFound",), SubnetId=observed.id
@@ -124,3 +137,6 @@ class Subnet(Kind):
 
 
 _UNKNOWN: Final = {"InvalidSubnetID.NotFound": NOT_YET}
+
+
+KIND: Final = SubnetKind()

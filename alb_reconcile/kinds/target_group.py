@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import _elb as elb
 from alb_reconcile.kinds.base import Kind
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
@@ -29,13 +29,22 @@ _HEALTH_CHECK: Final = {
 }
 
 
+@dataclass(frozen=True)
+class ServedBy:
+    """The ARNs of the load balancers that forward to a target group; AWS allows one."""
+
+    load_balancers: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
-class TargetGroup(Kind):
+class TargetGroup(Properties):
     """A target group of type `instance`."""
 
-    kind: ClassVar[str] = "target_group"
-    service: ClassVar[str] = "elbv2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"vpc", "protocol", "port", "protocol_version", "name"})
+    kind = "target_group"
+    service = "elbv2"
+    is_for_others = True
+    missed = 4
+    replaced_on = frozenset({"vpc", "protocol", "port", "protocol_version", "name"})
 
     vpc: Ref
     protocol: str
@@ -48,13 +57,22 @@ class TargetGroup(Kind):
     def slots(self) -> Iterable[Hashable]:
         return (("target group name", self.name),) if self.name else ()
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
-        ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
-        return list(await asyncio.gather(*(cls._observe(reader, item) for item in ours)))
 
-    @classmethod
-    async def _observe(cls, reader: Reader, item: dict[str, Any]) -> Observed:
+class TargetGroupKind(Kind[TargetGroup]):
+    """Drives target groups."""
+
+    properties = TargetGroup
+    noun = "a target group"
+    position = 70
+    section = "target_groups"
+    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/.+"
+    id_form = "ARN"
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
+        return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
+
+    async def _observe(self, reader: Reader, item: dict[str, Any]) -> Observed:
         arn, found = item["TargetGroupArn"], item["Tags"]
         address = tags.address_of(found, "target_group") or tags.unnamed("target_group", arn)
         wanted = reader.desired.get(address)
@@ -64,7 +82,7 @@ class TargetGroup(Kind):
         health_check = {name: item[key] for name, key in _HEALTH_CHECK.items() if key in item}
         matcher = item.get("Matcher") or {}
         health_check["matcher"] = matcher.get("HttpCode") or matcher.get("GrpcCode")
-        state = cls(
+        state = TargetGroup(
             vpc=item.get("VpcId", ""),
             protocol=item["Protocol"],
             port=item["Port"],
@@ -79,42 +97,43 @@ class TargetGroup(Kind):
             state,
             found,
             reader.stack,
-            facts={"load_balancers": tuple(item.get("LoadBalancerArns", ()))},
+            details=ServedBy(tuple(item.get("LoadBalancerArns", ()))),
         )
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
-        settings = [self.vpc, self.protocol, self.port, self.protocol_version]
-        params: dict[str, Any] = {"ProtocolVersion": self.protocol_version} if self.protocol_version else {}
+    async def create(self, run: Run, wanted: TargetGroup, desired: Desired) -> str:
+        settings = [wanted.vpc, wanted.protocol, wanted.port, wanted.protocol_version]
+        params: dict[str, Any] = (
+            {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
+        )
         arn = await elb.create_named(
-            run, desired, "target_group", self.name or run.physical_name(desired, settings, salt, 32), {"InvalidVpcID.NotFound": NOT_YET},
-            Protocol=self.protocol, Port=self.port, VpcId=self.vpc, TargetType="instance", **self._health_check(), **params,
+            run, desired, "target_group", wanted.name or run.physical_name(desired, settings, 32), {"InvalidVpcID.NotFound": NOT_YET},
+            Protocol=wanted.protocol, Port=wanted.port, VpcId=wanted.vpc, TargetType="instance", **self._health_check(wanted), **params,
         )  # fmt: skip
-        await elb.write_attributes(run.aws, "target_group", arn, self.attributes or {})
+        await elb.write_attributes(run.aws, "target_group", arn, wanted.attributes or {})
         return arn
 
-    def _health_check(self) -> dict[str, Any]:
-        given = dict(self.health_check or {})
+    def _health_check(self, wanted: TargetGroup) -> dict[str, Any]:
+        given = dict(wanted.health_check or {})
         params: dict[str, Any] = {
             _HEALTH_CHECK[key]: value for key, value in given.items() if key in _HEALTH_CHECK
         }
         if "matcher" in given:
             params["Matcher"] = {
-                "GrpcCode" if self.protocol_version == "GRPC" else "HttpCode": given["matcher"]
+                "GrpcCode" if wanted.protocol_version == "GRPC" else "HttpCode": given["matcher"]
             }
         return params
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
+    async def update(self, run: Run, wanted: TargetGroup, observed: Observed, fields: frozenset[str]) -> None:
         if any(field.startswith("health_check.") for field in fields):
             await run.aws.call(
-                "elbv2", "modify_target_group", TargetGroupArn=observed.id, **self._health_check()
+                "elbv2", "modify_target_group", TargetGroupArn=observed.id, **self._health_check(wanted)
             )
         changed = {
-            key: value for key, value in (self.attributes or {}).items() if f"attributes.{key}" in fields
+            key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields
         }
         await elb.write_attributes(run.aws, "target_group", observed.id, changed)
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone(
             "elbv2",
             "delete_target_group",
@@ -122,3 +141,6 @@ class TargetGroup(Kind):
             missing=("TargetGroupNotFound",),
             TargetGroupArn=observed.id,
         )
+
+
+KIND: Final = TargetGroupKind()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
@@ -37,36 +37,49 @@ async def _read(reader: Reader, vpc: str, name: str) -> bool | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vpc(Kind):
+class Vpc(Properties):
     """A virtual network."""
 
-    kind: ClassVar[str] = "vpc"
-    service: ClassVar[str] = "ec2"
-    replaced_on: ClassVar[frozenset[str]] = frozenset({"cidr_block"})
+    kind = "vpc"
+    service = "ec2"
+    is_for_others = True
+    carries_applied = True
+    replaced_on = frozenset({"cidr_block"})
 
     cidr_block: str
     enable_dns_support: bool | None = None
     enable_dns_hostnames: bool | None = None
 
-    @classmethod
-    async def discover(cls, reader: Reader) -> list[Observed]:
+
+class VpcKind(Kind[Vpc]):
+    """Drives VPCs."""
+
+    properties = Vpc
+    noun = "a VPC"
+    position = 10
+    section = "vpcs"
+    id_pattern = r"vpc-([0-9a-f]{8}|[0-9a-f]{17})"
+    id_form = "id (vpc-…)"
+    listing = Listing("describe_vpcs", "Vpcs", "VpcId", "vpc-id", vpc_filter="")
+    ready = frozenset({"available"})
+
+    async def discover(self, reader: Reader) -> list[Observed]:
         return list(
             await asyncio.gather(
-                *(cls._observe(reader, vpc) for vpc in await reader.tagged("describe_vpcs", "Vpcs"))
+                *(self._observe(reader, vpc) for vpc in await reader.tagged("describe_vpcs", "Vpcs"))
             )
         )
 
-    @classmethod
-    async def _observe(cls, reader: Reader, vpc: dict[str, Any]) -> Observed:
+    async def _observe(self, reader: Reader, vpc: dict[str, Any]) -> Observed:
         found = tags.from_list(vpc["Tags"])
         address = tags.address_of(found, "vpc") or tags.unnamed("vpc", vpc["VpcId"])
         wanted = reader.desired.get(address)
         declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
         values = await asyncio.gather(*(_read(reader, vpc["VpcId"], name) for name in declared))
-        state = cls(cidr_block=vpc["CidrBlock"], **dict(zip(declared, values, strict=True)))
+        state = Vpc(cidr_block=vpc["CidrBlock"], **dict(zip(declared, values, strict=True)))
         return Observed(address, vpc["VpcId"], state, found, reader.stack, vpc.get("State", ""))
 
-    async def create(self, run: Run, desired: Desired, salt: str) -> str:
+    async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
         async def find() -> str | None:
             filters = [
                 {"Name": f"tag:{key}", "Values": [value]}
@@ -75,32 +88,28 @@ class Vpc(Kind):
             found = await run.aws.pages("ec2", "describe_vpcs", "Vpcs", Filters=filters)
             return found[0]["VpcId"] if found else None
 
-        answer = await run.aws.create_once(
+        answer = await run.create_once(
             "ec2",
             "create_vpc",
             find,
-            CidrBlock=self.cidr_block,
+            CidrBlock=wanted.cidr_block,
             TagSpecifications=run.tag_specification("vpc", desired),
         )
         vpc = answer if isinstance(answer, str) else str(answer["Vpc"]["VpcId"])
-        await self._modify(run, vpc, [name for name in _ATTRIBUTES if getattr(self, name) is not None])
+        await self._modify(
+            run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
+        )
         return vpc
 
-    async def update(self, run: Run, observed: Observed, fields: frozenset[str]) -> None:
-        await self._modify(run, observed.id, [name for name in _ATTRIBUTES if name in fields])
+    async def update(self, run: Run, wanted: Vpc, observed: Observed, fields: frozenset[str]) -> None:
+        await self._modify(run, wanted, observed.id, [name for name in _ATTRIBUTES if name in fields])
 
-    async def _modify(self, run: Run, vpc: str, names: list[str]) -> None:
+    async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call
-            await run.aws.call(
-                "ec2",
-                "modify_vpc_attribute",
-                retry=_UNKNOWN,
-                VpcId=vpc,
-                **{_parameter(name): {"Value": getattr(self, name)}},
-            )
+            value: dict[str, Any] = {_parameter(name): {"Value": getattr(wanted, name)}}
+            await run.aws.call("ec2", "modify_vpc_attribute", retry=_UNKNOWN, VpcId=vpc, **value)
 
-    @classmethod
-    async def delete(cls, run: Run, observed: Observed) -> None:
+    async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone(
             "ec2",
             "delete_vpc",
@@ -111,3 +120,6 @@ class Vpc(Kind):
 
 
 _UNKNOWN: Final = {"InvalidVpcID.NotFound": NOT_YET}
+
+
+KIND: Final = VpcKind()

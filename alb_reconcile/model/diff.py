@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alb_reconcile.model.address import Address
 
 if TYPE_CHECKING:
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Properties
 
 
 def field_names(kind: type[Any]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def bind(value: _T, ids: Mapping[Address, str]) -> _T:
     return bound  # type: ignore[no-any-return]  # of the same type as the value, but for the addresses in it
 
 
-def diff(wanted: Kind, found: Kind) -> tuple[Change, ...]:
+def diff(wanted: Properties, found: Properties) -> tuple[Change, ...]:
     """What AWS has otherwise than wanted, property by property; of a mapping, key by key."""
     changes: list[Change] = []
     for name in field_names(type(wanted)):

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 
-from alb_reconcile.kinds.base import Kind
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import Change
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.steps import Details, SetPriorities
 from alb_reconcile.model.user_data import UserData
 
 VERSION: Final = 1
+Phase = Literal["", "attach", "late"]
+"""Whether an update is one of two at its address: `attach` puts target groups at weight 0 beside others, to be checked;
+`late` removes what was only needed until traffic has moved."""
+_D = TypeVar("_D")
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,27 @@ class Step:
     seconds: int = 0
     """For how long, by the spec's own numbers."""
     desired: Desired | None = None
-    state: Kind | None = None
+    state: Properties | None = None
     """The wish, bound as far as ids are known; for what is made, with its defaults and its place."""
     observed: Observed | None = None
     refresh: tuple[Desired, Observed] | None = None
     """The entry whose bookkeeping tags are written with this step."""
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    """What the step's kind needs to know beyond that."""
+    details: Details | None = None
+    """What is special about it."""
+    phase: Phase = ""
+    beside: str = ""
+    """The id of what it replaces where the same settings need another name beside it."""
+    lifts_protection: bool = False
+    """Whether it may switch off what protects its resource from being deleted."""
+
+    @property
+    def carried_by(self) -> str:
+        """The kind that carries it out: the order of rules is no resource, but theirs."""
+        return "rule" if isinstance(self.details, SetPriorities) else self.address.kind
+
+    def detail(self, of: type[_D]) -> _D:
+        """What is special about it; where nothing is, a value of that class that says so."""
+        return self.details if isinstance(self.details, of) else of()
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,47 @@
-"""What every kind of resource has in common, what a spec wants of one, and what AWS has."""
+"""A resource as a value: its properties, what a spec desires of it, and what AWS has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar, Literal, TypeVar
 
-from alb_reconcile.kinds.base import Kind
 from alb_reconcile.model.address import Address
+
+_F = TypeVar("_F")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Properties:
+    """The managed properties of one resource, desired or observed. `None` means: not managed.
+
+    Each kind has a subclass. A field that holds an `Address` (alone, or inside a tuple) refers to that resource; bound,
+    it holds the resource's id. The class variables are the kind's own facts, from which plans are made; what only some
+    kinds can do is in `model.abilities`.
+    """
+
+    kind: ClassVar[str]
+    """The kind's name; its module's, its schema's and its test's as well."""
+    service: ClassVar[Literal["ec2", "elbv2", ""]]
+    """The AWS service whose API tags it; empty where it carries no tags."""
+    replaced_on: ClassVar[frozenset[str]] = frozenset()
+    """The fields that AWS can't change in place."""
+    follows: ClassVar[tuple[str, ...]] = ()
+    """Kinds that are brought in order before one of this kind is created, and deleted after it."""
+    parent: ClassVar[str | None] = None
+    """The field that names the resource with which AWS deletes this one."""
+    removed_late: ClassVar[tuple[str, ...]] = ()
+    """The collections of which members are added early and removed when traffic has moved, in the order of removal."""
+    leaving: ClassVar[frozenset[str]] = frozenset()
+    """AWS's words for the status of one that is on its way out, and can't be kept."""
+    gone: ClassVar[frozenset[str]] = frozenset()
+    """AWS's words for the status of one that is only a memory."""
+    is_for_others: ClassVar[bool] = False
+    """Whether it is of no use by itself: it is created for whatever refers to it."""
+    carries_applied: ClassVar[bool] = False
+    """Whether it carries the digest of the whole spec: what EC2 tags in one call and what outlives instances."""
+    missed: ClassVar[int] = 9
+    """How soon a service misses one that somebody deletes; the lowest number first."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +73,11 @@ class Lifecycle:
 
 @dataclass(frozen=True)
 class Desired:
-    """What a spec wants of one resource: its properties, what it is created with beyond them, its tags."""
+    """What a spec desires of one resource: its properties, what it is created with beyond them, its tags."""
 
     address: Address
-    state: Kind
-    creation: Kind
+    state: Properties
+    creation: Properties
     """`state`, with the documented defaults for what was left out."""
     tags: Mapping[str, str]
     lifecycle: Lifecycle
@@ -61,36 +95,44 @@ class Observed:
 
     address: Address
     id: str
-    state: Kind
+    state: Properties
     tags: Mapping[str, str]
     owner: str | None
     """The stack whose tag it carries; None if it is a stranger inside of a resource of ours."""
     status: str = ""
     """AWS's word for how it is: running, active, healthy …"""
     created: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """What else was read and a later step needs."""
+    details: object = None
+    """What else was read and a later step needs: a value of the kind's own class, which `detail` gives."""
+    reason: str = ""
+    """Why it has that status: AWS's code, and its description."""
+    description: str = ""
 
     @property
     def is_gone(self) -> bool:
         """Whether it is only a memory: AWS shows terminated instances for about an hour."""
-        return self.status == "terminated"
+        return self.status in self.state.gone
 
     @property
     def is_leaving(self) -> bool:
         """Whether it is on its way out, and can't be kept."""
-        return self.status in ("draining", "shutting-down")
+        return self.status in self.state.leaving
 
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the resource with which AWS deletes this one; None where there is none."""
+        return str(getattr(self.state, self.state.parent)) if self.state.parent else None
 
-def is_anchor(state: Kind) -> bool:
-    """Whether a resource carries the digest of the whole spec: what EC2 tags in one call, but instances, which come and
-    go."""
-    return state.service == "ec2" and state.kind != "instance"
+    def detail(self, of: type[_F]) -> _F:
+        """What else was read, as a value of the class that its kind has for that. Raises TypeError for another kind's."""
+        if not isinstance(self.details, of):
+            raise TypeError(f"{self.address} has no {of.__name__}")
+        return self.details
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What was read beside the resources and helps to settle a wish."""
+class Lookups:
+    """What was read beside the resources and helps to settle desired properties into what there is."""
 
     images: Mapping[str, str] = field(default_factory=dict)
     """AMI ids by the unresolved reference."""

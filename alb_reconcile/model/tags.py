@@ -10,6 +10,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.text import digest
 
@@ -38,7 +39,7 @@ def tags_of(desired: Desired, stack: str) -> dict[str, str]:
     """All tags that a resource is created with."""
     tags = {
         **desired.tags,
-        **desired.state.extra_tags(),
+        **extra_tags(desired.state),
         STACK: stack,
         ADDRESS: str(desired.address),
         SPEC: spec_tag(desired),
@@ -60,10 +61,16 @@ def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
 
 def applied_tag(desired: Mapping[Address, Desired]) -> str:
     """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first what is missed first."""
-    entries = [(address, item.spec_digest) for address, item in desired.items() if item.spec_digest]
-    entries.sort(key=lambda entry: (_MISSED.get(entry[0].kind, len(_MISSED)), entry))
+    ranked = sorted(
+        (item.state.missed, address, item.spec_digest)
+        for address, item in desired.items()
+        if item.spec_digest
+    )
     return " ".join(
-        [spec_digest_of(desired), "".join(_entry_code(*entry) for entry in entries[:_MOST_CODES])]
+        [
+            spec_digest_of(desired),
+            "".join(_entry_code(address, own) for _, address, own in ranked[:_MOST_CODES]),
+        ]
     )
 
 
@@ -74,10 +81,6 @@ def is_known_in(tag: str, wish: Desired) -> bool:
     return any(codes[start : start + len(own)] == own for start in range(0, len(codes), len(own)))
 
 
-_MISSED: Final = {
-    kind: place
-    for place, kind in enumerate(("instance", "listener", "rule", "load_balancer", "target_group"))
-}
 _MOST_CODES: Final = 60
 
 

@@ -30,7 +30,7 @@ from alb_reconcile.spec.schema import SECTIONS, resolved
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Properties
     from alb_reconcile.spec.outline import Entry, Outline
 
 
@@ -204,7 +204,7 @@ class _Builder:
         self,
         address: Address,
         entry: Entry,
-        state: Kind,
+        state: Properties,
         *,
         nested: tuple[str, ...] = (),
         group: str | None = None,
@@ -227,7 +227,7 @@ class _Builder:
         """An entry with what the stack says of all of them."""
         return {**entry, "tags": {**self.tags, **entry.get("tags", {})}} if self.tags else entry
 
-    def _add_member(self, address: Address, carrier: Address, entry: Entry, state: Kind) -> None:
+    def _add_member(self, address: Address, carrier: Address, entry: Entry, state: Properties) -> None:
         """A resource without tags: a collection of an entry, or a member of one."""
         lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
         self.resources[address] = Desired(
@@ -250,7 +250,7 @@ def _paths(entry: Entry) -> tuple[str, ...]:
     return tuple(sorted(path for part in paths for path in part))
 
 
-def _pick(kind: type[Kind], entry: Entry) -> dict[str, Any]:
+def _pick(kind: type[Properties], entry: Entry) -> dict[str, Any]:
     return {name: entry[name] for name in field_names(kind) if name in entry}
 
 
@@ -284,7 +284,7 @@ def _defaults(kind: str) -> Mapping[str, Any]:
     return found
 
 
-def _with_defaults(state: Kind) -> Kind:
+def _with_defaults(state: Properties) -> Properties:
     fields: dict[str, Any] = {}
     for name, default in _defaults(state.kind).items():
         if name not in field_names(type(state)) or name == "state":

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alb_reconcile.model.plan import Plan
-
-_FOR_OTHERS: Final = frozenset(
-    {"vpc", "subnet", "internet_gateway", "route_table", "security_group", "target_group", "load_balancer"}
-)
-"""Kinds that are of no use by themselves."""
 
 
 class _Waiting(NamedTuple):
@@ -32,7 +28,7 @@ class _Waiting(NamedTuple):
 
 def _adds(step: Step) -> bool:
     """Whether an update brings something that isn't there, and doesn't only take strangers away."""
-    if step.action != "update" or step.notes.get("late"):
+    if step.action != "update" or step.phase == "late":
         return False
     return any(
         not set(change.after).issubset(change.before or ()) if isinstance(change.after, tuple) else True
@@ -87,7 +83,7 @@ class Web:
         missing = next((key for key in step.needs if key in out and self._is_needed(step, key)), None)
         if missing is not None:
             return f"it needs {self._steps[missing].address}, which waits"
-        if waiting.going.intersection(arn for arn, _ in step.notes.get("priorities", ())):
+        if waiting.going.intersection(arn for arn, _ in step.detail(SetPriorities).priorities):
             return "it would move a rule that is left to a person"
         # what takes something away, or puts a group beside others, may do so only for the sake of what is withheld
         if step.key in waiting.heirs and (weigh(step) in ("delete", "replace") or self._only_for(step, out)):
@@ -98,12 +94,12 @@ class Web:
 
     def _only_for(self, step: Step, out: Collection[str]) -> bool:
         """Whether it puts a group beside others for those alone who wait."""
-        return bool(step.notes.get("attach")) and all(key in out for key in self._users[step.key])
+        return step.phase == "attach" and all(key in out for key in self._users[step.key])
 
     def _why_not_made(self, step: Step, waiting: _Waiting) -> str:
         """Nothing is made for consumers that all wait, and no instance beside others of a version that goes."""
         users = self._users[step.key]
-        if step.address.kind in _FOR_OTHERS and users and all(key in waiting.keys for key in users):
+        if step.state and step.state.is_for_others and users and all(key in waiting.keys for key in users):
             return f"only {self._steps[users[0]].address} would use it, which waits"
         group = step.desired.lifecycle.group if step.desired and step.address.kind == "instance" else None
         return "the group's other instances wait to be replaced" if group and group in waiting.rolling else ""
@@ -116,8 +112,8 @@ class Web:
         earlier = self._steps[key]
         if key not in step.order:
             return True
-        if step.notes.get(
-            "late"
+        if (
+            step.phase == "late"
         ):  # a zone that is taken away cuts its targets off; a port that is open is closed at once
             return step.address.kind == "load_balancer" or self._causes.get(step.key) == "spec"
         if step.action == "create" and step.address.kind == "instance" and _adds(earlier):
@@ -128,7 +124,7 @@ class Web:
         """A route table lets a subnet go only if the one that takes it does."""
         if step.address.kind != "route_table" or step.observed is None:
             return ""
-        held = set(step.observed.facts.get("associations", ())) & set(step.notes.get("moving", ()))
+        held = set(step.observed.detail(Associations).by_subnet) & step.detail(HandOver).moving
         for key in out:
             taker = self._steps[key]
             claims = taker.state.subnets if isinstance(taker.state, RouteTable) else ()

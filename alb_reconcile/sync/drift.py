@@ -11,6 +11,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import references
+from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -136,7 +137,7 @@ class _Judge:
 
     def _of_order(self, step: Step) -> Cause:
         """Of rules that change places: one whose entry has changed makes it the spec's doing."""
-        for arn, _ in step.notes.get("priorities", ()):
+        for arn, _ in step.detail(SetPriorities).priorities:
             found = self.live.get(arn)
             wish = self.desired.get(found.address) if found else None
             if found and (wish is None or self._compare(wish, found) == "spec"):
@@ -152,7 +153,7 @@ class _Judge:
             before += [self.makers.get(address) for address in references(step.desired.state)]
         if step.action in ("delete", "replace") and step.observed is not None:
             before += [self.removers.get(text) for text in named_ids(step.observed.state)]
-        if step.notes.get("attach"):  # a group is put beside others for whoever is going to take it up
+        if step.phase == "attach":  # a group is put beside others for whoever is going to take it up
             before += self.users[step.key]
         if any(key is not None and key != step.key and causes.get(key) == "spec" for key in before):
             return True
@@ -160,9 +161,10 @@ class _Judge:
 
     def _guards(self, step: Step) -> Iterator[Address]:
         """The target groups whose health a step waits for."""
-        groups = [group for name in ("awaits", "hopes") for group, _ in step.notes.get(name, ())]
+        shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
+        groups = [group for group, _ in (*shift.awaits, *shift.hopes)]
         if (
-            "least" in step.notes
+            step.detail(Deregister).least is not None
             and step.observed is not None
             and isinstance(step.observed.state, Registration)
         ):

@@ -11,6 +11,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.dependents import Web
 from alb_reconcile.sync.severity import weigh
@@ -88,9 +89,9 @@ _WORDS: Final = {
 
 def _care(plan: Plan, correction: Correction, step: Step, weight: str) -> Care:
     """What the spec says of a step's resource; of an order of rules, what it says of the most delicate of them."""
-    if "priorities" not in step.notes:
+    if not isinstance(step.details, SetPriorities):
         return correction.of(_names(step.address, step.desired), weight)
-    rules = [plan.names.get(arn) for arn, _ in step.notes["priorities"]]
+    rules = [plan.names.get(arn) for arn, _ in step.details.priorities]
     cares = {correction.of(_names(rule or step.address, None), weight) for rule in rules}
     return cares.pop() if len(cares) == 1 else "report"
 
@@ -168,7 +169,7 @@ class _Pauses:
     def _near(self, step: Step) -> Iterator[Observed]:
         """The resource itself, what it is in, what carries it, and the instance that it registers."""
         seen: set[str] = set()
-        ids = [step.id, *(arn for arn, _ in step.notes.get("priorities", ()))]
+        ids = [step.id, *(arn for arn, _ in step.detail(SetPriorities).priorities)]
         for state in (
             step.observed.state if step.observed else None,
             step.desired.state if step.desired else None,

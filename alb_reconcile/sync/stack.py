@@ -8,26 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.engine.applied_tags import keep_books
-from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.converge import PATIENCE, look, wait_until_serving
-from alb_reconcile.engine.deletion_protection import find_locked
-from alb_reconcile.engine.plan.limits import check_damage, find_protected
+from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.sync.drift import find_causes, is_applied, is_ending
 from alb_reconcile.sync.selection import Selection, select
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.shared_reader import Shared
-    from alb_reconcile.model.address import Address
     from alb_reconcile.model.target import Target
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -48,7 +40,7 @@ class Survey:
     """A stack as it was seen: what there is, and what may be done about it. `is_applied`: it is known to have been applied
     as the spec is now."""
 
-    discovery: Discovery
+    planned: StackPlan
     selection: Selection
     is_applied: bool
     is_ending: bool = False
@@ -61,7 +53,7 @@ class Survey:
         plan = self.selection.plan
         found = [
             f"{item.address} is {item.status}"
-            for item in self.discovery.resources
+            for item in self.planned.discovery.resources
             if (isinstance(item.state, Registration) and item.status in ("unhealthy", "unavailable"))
             or (item.address.kind == "load_balancer" and item.status == "failed")
         ]
@@ -94,96 +86,111 @@ class Ending:
 async def survey(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:
     """Look at a stack, and sort out what may be done. `shared` has reads for several stacks.
 
-    Where a changed spec is applied and makes no difference, that is written down. Raises what `look` raises.
+    Where a changed spec is applied and makes no difference, that is written down. Raises what `plan_stack` raises.
     """
     found = await _look(aws, target, ways, shared)
-    if not found.selection.steps:
-        return replace(found, warning=await _keep_books(aws, target, ways, found))
-    return found
+    if found.selection.steps:
+        return found
+    warnings: list[str] = []
+    idle = replace(found.planned, plan=replace(found.planned.plan, steps=()))
+    goal = Goal(is_applied=lambda _: _may_be_called_applied(ways, found))
+    applied = await apply_stack(aws, target, idle, goal=goal, warn=warnings.append, timeout=None)
+    if applied.error is not None:
+        raise applied.error
+    return replace(found, warning="; ".join(warnings))
 
 
 async def correct(
-    aws: Aws, target: Target, ways: Ways, first: Survey, note: Callable[[Event], None]
+    aws: Aws, target: Target, ways: Ways, first: Survey, on_event: Callable[[Event], None]
 ) -> Ending:
     """Look again, and do what may be done. `first` is what was seen before, perhaps some time ago.
 
-    Raises what `look` raises as long as nothing was changed; from then on the ending says what went wrong.
+    Raises what `plan_stack` raises as long as nothing was changed; from then on the ending says what went wrong.
     """
     seen = await _see_again(aws, target, ways, first)
     chosen = seen.selection
     if not chosen.steps:
         return Ending(chosen, notes=seen.notes)
-    run = Run(aws, target.stack)
-    # what is made anew mustn't say of a spec that isn't applied that it is
+    # what is created mustn't say of a spec that isn't applied that it is
     said = chosen.plan.applied if seen.is_applied else ""
-    outcomes = await apply_plan(replace(chosen.plan, steps=chosen.steps, applied=said), run, note)
-    if any(item.how != "done" for item in outcomes):
-        return Ending(chosen, chosen, outcomes, error=aws.halted)  # a lost lease, say
-    try:
-        return await _conclude(run, target, ways, seen, outcomes)
-    except ReconcileError as error:  # what was done is to be told, whatever came after it
-        return Ending(chosen, chosen, outcomes, error=error)
-
-
-async def _conclude(
-    run: Run, target: Target, ways: Ways, seen: Survey, outcomes: tuple[Outcome, ...]
-) -> Ending:
-    chosen = seen.selection
+    planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, applied=said))
     # of a step in two parts the second one may wait
     acted = {step.address for step in chosen.steps} - {step.address for step in chosen.left}
-    last = await _settle(run.aws, target, ways, acted)
-    if undone := [str(step.address) for step in last.selection.steps if step.address in acted]:
-        problem = f"still not as the spec wants it, though all was done: {', '.join(undone[:10])}"
-        return Ending(last.selection, chosen, outcomes, (problem,), last.notes)
-    rest = last.selection.keep(set(), "it has come up since this run began; the next one looks again")
-    last = replace(last, selection=rest)
-    last = replace(last, warning=await _keep_books(run.aws, target, ways, last, was_applied=seen.is_applied))
-    problems = await wait_until_serving(
-        run, last.discovery, ways.timeout, lambda _: None, without=_unawaited(seen, rest, outcomes)
+
+    def undone(found: StackPlan) -> list[str]:
+        """Other steps may have become possible meanwhile, for example once an instance that was terminated has gone."""
+        steps = _sort_out(found, target, ways).selection.steps
+        return [str(step.address) for step in steps if step.address in acted]
+
+    def rest(found: StackPlan) -> Survey:
+        last = _sort_out(found, target, ways)
+        reason = "it has come up since this run began; the next one looks again"
+        return replace(last, selection=last.selection.keep(set(), reason))
+
+    goal = Goal(
+        choose=_chooser(target, ways),
+        is_reached=lambda found: not undone(found),
+        is_applied=lambda found: _may_be_called_applied(ways, rest(found), was_applied=seen.is_applied),
+        without=lambda found: _unawaited(seen, rest(found).selection),
     )
-    return Ending(rest, chosen, outcomes, tuple(f"not serving: {item}" for item in problems), last.notes)
+    warnings: list[str] = []
+    applied = await apply_stack(
+        aws, target, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal
+    )
+    if applied.found is None or applied.error is not None:
+        # what was done is to be told, whatever came after it: a lost lease, say
+        return Ending(chosen, chosen, applied.outcomes, error=applied.error or aws.halted)
+    if not applied.is_reached:
+        problem = (
+            f"still not as the spec wants it, though all was done: {', '.join(undone(applied.found)[:10])}"
+        )
+        last = _sort_out(applied.found, target, ways)
+        return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
+    last = replace(rest(applied.found), warning="; ".join(warnings))
+    problems = tuple(f"not serving: {item}" for item in applied.problems)
+    return Ending(last.selection, chosen, applied.outcomes, problems, last.notes)
 
 
-async def _keep_books(
-    aws: Aws, target: Target, ways: Ways, found: Survey, *, was_applied: bool = False
-) -> str:
-    """Write down that the spec is applied, where it is: now, or before what carried the word was taken away.
-
-    Returns a warning where that is denied.
-    """
+def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = False) -> bool:
+    """Whether the resources' tags may say that the spec is applied: it is now, or was before what carried the word was
+    taken away."""
     selection = found.selection
     waits = selection.withheld.keys() | selection.ignored
     moved = any(selection.causes.get(key) == "spec" for key in waits)
-    if (ways.apply_changes and not waits and not found.is_ending) or (was_applied and not moved):
-        return await keep_books(aws, target.stack, target.desired, found.discovery)
-    return ""
+    return (ways.apply_changes and not waits and not found.is_ending) or (was_applied and not moved)
 
 
 async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:
-    discovery, plan = await look(aws, load_kinds(), target, Options(check=False), shared)
+    planned = await plan_stack(
+        aws, target, Options(check=False), shared=shared, choose=_chooser(target, ways)
+    )
+    return _sort_out(planned, target, ways)
+
+
+def _chooser(target: Target, ways: Ways) -> Choice:
+    """The steps that may be carried out, for all that is known before AWS is asked what it protects."""
+    return lambda discovery, plan: _sort_out(StackPlan(discovery, plan), target, ways).selection.steps
+
+
+def _sort_out(planned: StackPlan, target: Target, ways: Ways) -> Survey:
+    discovery, plan = planned.discovery, planned.plan
     causes = find_causes(plan, target.desired, discovery)
     known = is_applied(target.stack, target.desired, discovery)
     ending = is_ending(target.stack, discovery)
-    barred = {key: _by_hand(text) for key, text in find_protected(plan, target.policy).items()}
+    barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
     if ending:
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "its destroy was begun: finish that, or run apply"
         )
-
-    def sort_out(barred: Mapping[str, str]) -> Selection:
-        return select(
-            plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=ways.now()
-        )  # fmt: skip
-
-    selection = sort_out(barred)
-    locked = await find_locked(aws, selection.steps)  # nobody is there to say that it may be lifted
-    if locked:
-        selection = sort_out({**barred, **locked})
+    barred |= planned.protected  # nobody is there to say that a protection may be lifted
+    selection = select(
+        plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=ways.now()
+    )  # fmt: skip
     try:
         check_damage(plan, selection.steps, target.policy, {}, ways.now())
     except RefusedError as error:
         selection = selection.keep(set(), _by_hand(str(error)))
-    return Survey(discovery, selection, known, ending)
+    return Survey(planned, selection, known, ending)
 
 
 def _by_hand(text: str) -> str:
@@ -209,30 +216,15 @@ async def _see_again(aws: Aws, target: Target, ways: Ways, first: Survey) -> Sur
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
 
 
-async def _settle(aws: Aws, target: Target, ways: Ways, acted: Collection[Address]) -> Survey:
-    """Read again until nothing is left of what was done, for as long as reads may lag. Returns the last look.
-
-    Other steps may have become possible meanwhile, for example once an instance that was being terminated has gone.
-    """
-    started, pause = aws.now(), 1.0
-    while True:
-        found = await _look(aws, target, ways)
-        undone = any(step.address in acted for step in found.selection.steps)
-        if not undone or aws.now() - started > PATIENCE:
-            return found
-        await aws.sleep(pause)
-        pause = min(pause * 2, 15)
-
-
-def _unawaited(seen: Survey, rest: Selection, outcomes: tuple[Outcome, ...]) -> set[str]:
-    """The registrations that nobody waits for: those that were ill before and weren't touched, and those that are to go,
-    but not by this run."""
-    touched = {item.step.address for item in outcomes}
-    ill = {
+def _unawaited(seen: Survey, rest: Selection) -> set[str]:
+    """The registrations that nobody waits for: those that were unhealthy before and weren't touched, and those that are to
+    go, but not by this run."""
+    touched = {step.address for step in seen.selection.steps}
+    unhealthy = {
         item.id
-        for item in seen.discovery.resources
+        for item in seen.planned.discovery.resources
         if isinstance(item.state, Registration)
         and item.status in ("unhealthy", "unavailable")
         and item.address not in touched
     }
-    return ill | {step.id for step in rest.left if step.id and step.action in ("delete", "replace")}
+    return unhealthy | {step.id for step in rest.left if step.id and step.action in ("delete", "replace")}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.actions import Action
@@ -19,9 +19,8 @@ from alb_reconcile.verify.shares import uneven
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.resource import Desired, Observed
+    from alb_reconcile.model.resource import Desired, Observed, Properties
 
 State = Literal["send", "skipped", "unreachable", "missing"]
 
@@ -99,8 +98,10 @@ def _listener(
         for item in discovery.resources
         if isinstance(item.state, Rule) and found is not None and item.state.listener == found.id
     ]
-    wishes = choice.wishes(str(balancer.facts.get("dns_name", "")) if balancer else "")
-    rows: list[tuple[Address, Kind]] = sorted(rules.items(), key=lambda row: (_priority(row[1]), row[0]))
+    wishes = choice.wishes(balancer.detail(Entrance).dns_name if balancer else "")
+    rows: list[tuple[Address, Properties]] = sorted(
+        rules.items(), key=lambda row: (_priority(row[1]), row[0])
+    )
     for row, state in [*rows, (address, wanted)]:
         action = state.action if isinstance(state, Rule) else wanted.default_action
         base = Check(
@@ -119,7 +120,7 @@ def _listener(
 
 
 def _with_request(
-    base: Check, wanted: Kind, found: Observed, rivals: list[Observed], wishes: Wishes, choice: Choice
+    base: Check, wanted: Properties, found: Observed, rivals: list[Observed], wishes: Wishes, choice: Choice
 ) -> Check:
     own = read_conditions(wanted.conditions) if isinstance(wanted, Rule) else ()
     limit = _priority(found.state)
@@ -156,13 +157,13 @@ def _missing(address: Address, there: Mapping[Address, Observed], action: Action
     return f"{', '.join(absent)} doesn't exist; run apply first" if absent else ""
 
 
-def _balancer(state: Kind) -> Address:
+def _balancer(state: Properties) -> Address:
     assert isinstance(state, Listener)  # noqa: S101 (for mypy)
     assert isinstance(state.load_balancer, Address)  # noqa: S101 (for mypy: a spec's listener is inside of its own)
     return state.load_balancer
 
 
-def _priority(state: Kind) -> int:
+def _priority(state: Properties) -> int:
     """A rule's; the default action comes after all of them (AWS's highest is 50,000)."""
     return state.priority if isinstance(state, Rule) else 1_000_000
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.converge import look
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, RefusedError, UsageError
 from tests.adoption.adopting import (
@@ -290,7 +289,7 @@ def _losses(keep: Keeper) -> list[str]:
     """What an apply would delete or replace now, if nothing were too much."""
     target = target_of(runbook())
     try:
-        _, plan = keep.world._run(lambda aws: look(aws, load_kinds(), target, Options(check=False)))
+        plan = keep.world._run(lambda aws: plan_stack(aws, target, Options(check=False))).plan
     except RefusedError:  # a name is taken, by what isn't adopted yet
         return []
     return [step.key for step in plan.steps if step.action in ("delete", "replace")]

@@ -9,19 +9,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.instance import Instance, Launched
+from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.kinds.route_table import Associations
+from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import bind
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import Desired, Facts, Observed
+from alb_reconcile.model.resource import Desired, Lookups, Observed
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.bench.memory import peak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Properties
 
 REGION: Final = "us-west-2"
 _PREFIXES: Final = {
@@ -39,11 +43,10 @@ _DRIFT: Final[Mapping[str, Mapping[str, Any]]] = {
     "target_group": {"health_check": {"path": "/other"}},
 }
 """What somebody did behind the tool's back, by kind: something that AWS can change in place."""
-_FACTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "route_table": {"associations": {}},
-    "target_group": {"load_balancers": ()},
-    "load_balancer": {"dns_name": "", "vpc": None, "zones": []},
-    "instance": {"client_token": "", "zone": f"{REGION}a"},
+_DETAILS: Final[Mapping[str, object]] = {
+    "route_table": Associations({}),
+    "target_group": ServedBy(()),
+    "instance": Launched(""),
 }
 
 
@@ -59,15 +62,17 @@ def _id(address: Address, number: int) -> str:
 def observe(stack: Stack, case: str) -> Discovery:
     """What AWS would have after an apply: with `drift`, each resource otherwise than wanted; with `replace`, other images."""
     ids = {address: _id(address, number) for number, address in enumerate(stack.desired, 1)}
-    facts = Facts(desired=stack.desired)
+    facts = Lookups(desired=stack.desired)
     resources = [
-        _observed(stack.name, wish, bind(wish.creation, ids).settle(None, facts), ids, case)
+        _observed(stack.name, wish, settle(bind(wish.creation, ids), None, facts), ids, case)
         for wish in stack.desired.values()
     ]
     return Discovery("123456789012", tuple(resources))
 
 
-def _observed(stack: str, wish: Desired, state: Kind, ids: Mapping[Address, str], case: str) -> Observed:
+def _observed(
+    stack: str, wish: Desired, state: Properties, ids: Mapping[Address, str], case: str
+) -> Observed:
     kind = wish.address.kind
     if isinstance(state, Instance):
         image = "ami-00000000000000000" if case == "replace" else state.image_id
@@ -76,11 +81,11 @@ def _observed(stack: str, wish: Desired, state: Kind, ids: Mapping[Address, str]
     if case == "drift":
         state = replace(state, **_DRIFT.get(kind, {}))
         found = {**found, tags.SPEC: "0"}
-    own_facts = dict(_FACTS.get(kind, {}))
+    details: object = _DETAILS.get(kind)
     if kind == "load_balancer":
-        own_facts["vpc"] = ids[Address("vpc", "main")]
+        details = Entrance("", ids[Address("vpc", "main")])
     status = {"instance": "running", "registration": "healthy", "load_balancer": "active"}.get(kind, "")
-    return Observed(wish.address, ids[wish.address], state, found, stack, status, facts=own_facts)
+    return Observed(wish.address, ids[wish.address], state, found, stack, status, details=details)
 
 
 def main() -> None:

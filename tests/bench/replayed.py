@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.transport import BotoTransport, Response
-from alb_reconcile.engine.converge import look
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.kinds._launch import token_stem
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model import tags
@@ -46,7 +44,9 @@ class Replay:
             if isinstance(item.state, Instance)
         }
 
-    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /) -> Response:
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> Response:
         with self._lock:
             self.calls.append(service)
         answer = copy.deepcopy(self._ask(service, operation, params))
@@ -84,7 +84,7 @@ def main() -> None:
         target = Target(stack.name, str(stack.region), stack.desired)
         aws = Aws(ask)
         try:
-            return (await look(aws, load_kinds(), target, Options()))[1]
+            return (await plan_stack(aws, target)).plan
         finally:
             aws.close()
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.converge import look
-from alb_reconcile.engine.deletion_protection import find_locked
+from alb_reconcile.engine.deletion_protection import find_protected
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.target import Target
 from tests.harness import REGION, Spec, demo, load
@@ -143,9 +142,9 @@ def test_steps_that_need_it_can_be_found_without_being_allowed(hand: Hand) -> No
     target = Target("demo", REGION, other.desired)
 
     async def main(aws: Aws) -> dict[str, str]:
-        _, plan = await look(aws, load_kinds(), target, Options(check=False))
+        planned = await plan_stack(aws, target, Options(check=False))
         assert "describe_instance_attribute" not in aws.calls
-        return await find_locked(aws, plan.steps)
+        return await find_protected(aws, planned.plan.steps)
 
     locked = hand.world._run(main)
     old = f"{WEB_1}@{hand[WEB_1]}"

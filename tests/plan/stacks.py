@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.kinds._launch import token_stem
-from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.instance import Instance, Launched
 from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
 from alb_reconcile.kinds.registration import Registration, target_key
-from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.security_group import SecurityGroup
 from alb_reconcile.kinds.security_group_rules import EVERYTHING, SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
@@ -28,7 +28,7 @@ from tests.harness import REGION, Spec, demo, load
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Properties
     from alb_reconcile.spec.stack import Stack
 
 ACCOUNT = "123456789012"
@@ -64,35 +64,32 @@ def observe(stack: Stack) -> list[Observed]:
 
 
 def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: int) -> Observed:
-    state: Kind = bind(wish.creation, ids)
-    status, facts, created = "", {}, ""
+    state: Properties = bind(wish.creation, ids)
+    details: object = None
+    status, created = "", ""
     if isinstance(state, Instance):
         place = state.subnets[number % len(state.subnets)]
         state = replace(state, image_id=IMAGES.get(state.image_id, state.image_id), subnets=(place,))
-        facts = {"client_token": f"{token_stem(stack.name, str(wish.address))}-0", "zone": ""}
+        details = Launched(f"{token_stem(stack.name, str(wish.address))}-0")
         status, created = state.state or "running", CREATED
     elif isinstance(state, Registration):
         key = target_key(str(state.target_group), str(state.target), state.port)
-        return Observed(
-            wish.address, key, state, {}, stack.name, "healthy", facts={"reason": "", "description": ""}
-        )
+        return Observed(wish.address, key, state, {}, stack.name, "healthy")
     elif isinstance(state, SecurityGroupRules):
         egress = (EVERYTHING,) if state.egress is None else state.egress
         state = replace(state, ingress=_described(state.ingress), egress=_described(egress))
         return Observed(wish.address, f"{state.security_group}/rules", state, {}, stack.name)
     elif isinstance(state, RouteTable):
         state = replace(state, routes=state.routes or (), subnets=state.subnets or ())
-        facts = {
-            "associations": {
-                subnet: f"rtbassoc-{subnet}-{wish.address.name}" for subnet in state.subnets or ()
-            }
-        }
+        details = Associations(
+            {str(subnet): f"rtbassoc-{subnet}-{wish.address.name}" for subnet in state.subnets or ()}
+        )
     elif isinstance(state, LoadBalancer):
-        facts = {"dns_name": f"{wish.address.name}.example", "vpc": _vpc_of(stack, state, ids), "zones": []}
+        details = Entrance(f"{wish.address.name}.example", str(_vpc_of(stack, state, ids)))
         status, created = "active", CREATED
         state = replace(state, name=state.name or f"{stack.name}-{wish.address.name}")
     elif isinstance(state, TargetGroup):
-        facts = {"load_balancers": _balancers_of(stack, wish.address, ids)}
+        details = ServedBy(_balancers_of(stack, wish.address, ids))
         state = replace(
             state,
             name=state.name or f"{stack.name}-{wish.address.name}",
@@ -101,7 +98,7 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
     elif isinstance(state, SecurityGroup):
         state = replace(state, name=state.name or f"{stack.name}-{wish.address.name}")
     found = tags.tags_of(wish, stack.name)
-    return Observed(wish.address, ids[wish.address], state, found, stack.name, status, created, facts)
+    return Observed(wish.address, ids[wish.address], state, found, stack.name, status, created, details)
 
 
 def _described(permissions: Iterable[Any] | None) -> Any:

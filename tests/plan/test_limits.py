@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.plan.limits import check_damage, find_protected
+from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.policy import Policy, Window
@@ -237,7 +237,7 @@ def test_more_than_half_of_the_stack_in_part_of_a_plan() -> None:
 
 def protected(policy: Policy | None = None, **case: Any) -> dict[str, str]:
     """Which steps of such a plan must not be done, without ids, and why."""
-    found = find_protected(plan(**case, check=False), policy or Policy())
+    found = find_forbidden(plan(**case, check=False), policy or Policy())
     return {key.partition("@")[0]: text for key, text in found.items()}
 
 

@@ -31,7 +31,7 @@ def _operation(service: str, operation: str) -> Any:
     return client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
 
 
-def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def call(service: str, operation: str, params: Mapping[str, Any], *, once: bool = False) -> dict[str, Any]:
     """One EC2 or ELBv2 call: validated, answered and parsed as boto3 would. Raises AwsError."""
     model = _operation(service, operation)
     given = dict(params)

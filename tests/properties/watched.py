@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.engine.discover import discover
-from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import field_names
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
@@ -97,7 +97,9 @@ class WatchedWorld(World):
         local: Spec = json.loads(text)
         return local
 
-    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
+    def _call(
+        self, service: str, operation: str, params: Mapping[str, Any], *, once: bool = False
+    ) -> Response:
         moment = (self.clock.now(), self.strict.changes, self.strict.lag)
         if self._seen != moment:  # else nothing has happened since the last look
             self.sample(operation)
@@ -242,7 +244,7 @@ class WatchedWorld(World):
         stack = load(spec)
 
         async def main(aws: Aws) -> Discovery:
-            return await discover(aws, load_kinds(), stack.name, stack.desired, everything=True)
+            return await discover(aws, stack.name, stack.desired, everything=True)
 
         found: Discovery = self._run(main)
         return found
@@ -301,7 +303,7 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         elif isinstance(wanted, Mapping):
             value = {key: (value or {}).get(key) for key in wanted}
         result[name] = _by_name(_without_unmanaged(wanted, value), names)
-    wanted_tags = {*wish.tags, *wish.state.extra_tags(), *OWNERSHIP} if found.state.service else set()
+    wanted_tags = {*wish.tags, *extra_tags(wish.state), *OWNERSHIP} if found.state.service else set()
     result["tags"] = {key: found.tags.get(key) for key in sorted(wanted_tags)}
     return result
 

@@ -15,8 +15,7 @@ from alb_reconcile.spec.stack import Stack, parse_stack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.kinds.base import Kind
-    from alb_reconcile.model.resource import Desired
+    from alb_reconcile.model.resource import Desired, Properties
 
 NETWORK = """\
 stack: shop
@@ -45,7 +44,7 @@ def get(stack: Stack, address: str) -> Desired:
     return stack.desired[Address.parse(address)]
 
 
-def declared(state: Kind) -> dict[str, Any]:
+def declared(state: Properties) -> dict[str, Any]:
     """The properties that are managed."""
     values = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     return {name: value for name, value in values.items() if value is not None}

@@ -24,20 +24,16 @@ from alb_reconcile.cli.render.plan import render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_outcomes
 from alb_reconcile.cli.render.status import status_json, status_text, url_lines
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.applied_tags import begin_destroying, keep_books
-from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.converge import look, verify, wait_until_serving
-from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.engine.plan.planner import Options
+from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
 from alb_reconcile.journal.run import Story, recorded, settings_of
-from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.model.target import Target
 from alb_reconcile.sync.drift import find_causes
 
 if TYPE_CHECKING:
@@ -45,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.engine.apply import Event, Outcome
     from alb_reconcile.model.plan import Plan
     from alb_reconcile.model.target import Target
 
@@ -82,11 +78,10 @@ async def _plan(aws: Aws, target: Target, args: argparse.Namespace) -> tuple[Pla
     """The plan, and why it would be refused."""
     allow = {**args.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
     try:
-        _, made = await look(aws, load_kinds(), target, Options(allow=allow, check=not args.destroy))
+        planned = await plan_stack(aws, target, Options(allow=allow, check=not args.destroy))
     except RefusedError as error:  # what is refused without a plan is refused again
-        _, made = await look(aws, load_kinds(), target, Options(check=False))
-        return made, error
-    return made, None
+        return (await plan_stack(aws, target, Options(check=False))).plan, error
+    return planned.plan, None
 
 
 def apply(args: argparse.Namespace) -> ExitCode:
@@ -105,48 +100,38 @@ async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
             target,
             "apply",
             args.lock_timeout,
-            lambda: look(aws, load_kinds(), target, options),
+            lambda: plan_stack(aws, target, options),
             complain,
-        ) as (discovery, made),
+        ) as planned,
     ):
-        story.plan, story.causes = made, find_causes(made, target.desired, discovery)
-        story.code = await _reach(aws, target, args, discovery, story)
+        story.plan = planned.plan
+        story.causes = find_causes(planned.plan, target.desired, planned.discovery)
+        story.code = await _reach(aws, target, args, planned, story)
     return story.code
 
 
 async def _reach(
-    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, story: Story
+    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, story: Story
 ) -> ExitCode:
-    made = _planned(story)
-    style, kinds = Style.detect(no_color=args.no_color), load_kinds()
+    made, style = planned.plan, Style.detect(no_color=args.no_color)
     if args.plan:
         _compare(args.plan, made)
     emit(render_plan(made, style, notice=""))
-    run = Run(aws, target.stack)
     if not made.is_empty:
         await confirm(args, aws, "Apply these changes? Type yes: ", "yes")
         check_windows(target.policy, args.allow, datetime.now(UTC))  # the answer may have taken hours
-        outcomes = story.outcomes = await _carry_out(story, run, style, args.verbose)
-        if any(item.how != "done" for item in outcomes):
-            return _report(aws, outcomes)
-        discovery, rest = await verify(aws, kinds, target)
-        if not rest.is_empty:
-            complain(
-                render_plan(
-                    rest,
-                    style,
-                    notice="These remain though everything was done; somebody else may be at work. Run again.",
-                )
-            )
-            return ExitCode.FAILED
-    if warning := await keep_books(aws, target.stack, target.desired, discovery):
-        complain(f"warning: {warning}")
-    progress = Progress(style, speed=run.aws.speed)
-    problems = await wait_until_serving(run, discovery, args.timeout, progress.waiting)
+    applied = await _carry_out(aws, target, planned, story, args, style)
+    if applied.found is None:
+        return _report(aws, applied.outcomes)
+    if not applied.is_reached:
+        notice = "These remain though everything was done; somebody else may be at work. Run again."
+        complain(render_plan(applied.found.plan, style, notice=notice))
+        return ExitCode.FAILED
+    problems = applied.problems
     for problem in problems:
         complain(f"not serving: {problem}")
     emit("Converged." if not problems else "Converged, but not everything serves.")
-    for line in url_lines(discovery, local_urls(args)):
+    for line in url_lines(applied.found.discovery, local_urls(args)):
         emit(line)
     if args.verify:
         from alb_reconcile.cli.commands.verify import check_applied
@@ -175,50 +160,33 @@ async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCo
             target,
             "destroy",
             args.lock_timeout,
-            lambda: look(aws, load_kinds(), target, Options(allow=args.allow)),
+            lambda: plan_stack(aws, target, Options(allow=args.allow)),
             complain,
-        ) as (discovery, made),
+        ) as planned,
     ):
-        story.plan = made
-        story.code = await _remove(aws, target, args, discovery, story)
+        story.plan = planned.plan
+        story.code = await _remove(aws, target, args, planned, story)
     return story.code
 
 
-def _planned(story: Story) -> Plan:
-    if story.plan is None:
-        raise AssertionError("a run that hasn't been planned was let through")
-    return story.plan
-
-
 async def _remove(
-    aws: Aws, target: Target, args: argparse.Namespace, discovery: Discovery, story: Story
+    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, story: Story
 ) -> ExitCode:
-    made = _planned(story)
-    style, kinds = Style.detect(no_color=args.no_color), load_kinds()
+    made, style = planned.plan, Style.detect(no_color=args.no_color)
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
-    blockers = await find_blockers(aws, discovery)
-    if blockers:
-        raise RefusedError(
-            "\n".join(
-                [
-                    f"{target.stack} can't be destroyed, and nothing was changed:",
-                    *(f"  {item}" for item in blockers),
-                ]
-            )
-        )
+    if planned.blockers:
+        first = f"{target.stack} can't be destroyed, and nothing was changed:"
+        raise RefusedError("\n".join([first, *(f"  {item}" for item in planned.blockers)]))
     emit(render_plan(made, style, notice=""))
     await confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
     check_windows(target.policy, args.allow, datetime.now(UTC))
-    if warning := await begin_destroying(aws, target.stack, discovery):
-        complain(f"warning: {warning}")
-    outcomes = story.outcomes = await _carry_out(story, Run(aws, target.stack), style, args.verbose)
-    if any(item.how != "done" for item in outcomes):
-        return _report(aws, outcomes)
-    _, rest = await verify(aws, kinds, target)
-    if not rest.is_empty:
-        complain(render_plan(rest, style, notice="These remain; run destroy again."))
+    applied = await _carry_out(aws, target, planned, story, args, style)
+    if applied.found is None:
+        return _report(aws, applied.outcomes)
+    if not applied.is_reached:
+        complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
     emit(f"Destroyed: nothing of {target.stack} is left.")
     return ExitCode.OK
@@ -230,9 +198,7 @@ def status(args: argparse.Namespace) -> ExitCode:
         target = target_of(stack)
 
         async def read(aws: Aws, target: Target = target) -> Any:
-            return await discover(
-                aws, load_kinds(), target.stack, target.desired, account_ids=target.account_ids
-            )
+            return await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
 
         found = with_aws(args, target.region, read)
         here = local_urls(args)
@@ -289,11 +255,15 @@ def _each(
     return ExitCode.OK
 
 
-async def _carry_out(story: Story, run: Run, style: Style, verbose: int) -> tuple[Outcome, ...]:
-    progress = Progress(style, verbose=bool(verbose), speed=run.aws.speed)
-    emit("")
+async def _carry_out(
+    aws: Aws, target: Target, planned: StackPlan, story: Story, args: argparse.Namespace, style: Style
+) -> Applied:
+    """`apply_stack`, shown as it goes. Raises what ended it after its steps."""
+    progress = Progress(style, verbose=bool(args.verbose), speed=aws.speed)
+    if not planned.plan.is_empty:
+        emit("")
 
-    def note(event: Event) -> None:
+    def on_event(event: Event) -> None:
         story.book(event)
         progress(event)
 
@@ -304,10 +274,17 @@ async def _carry_out(story: Story, run: Run, style: Style, verbose: int) -> tupl
 
     ticking = asyncio.ensure_future(tick())
     try:
-        return await apply_plan(_planned(story), run, note)
+        applied = await apply_stack(
+            aws, target, planned, on_event=on_event, warn=lambda text: complain(f"warning: {text}"),
+            say=progress.waiting, timeout=getattr(args, "timeout", None),
+        )  # fmt: skip
     finally:
         ticking.cancel()
         progress.close()
+    story.outcomes = applied.outcomes
+    if applied.error is not None:
+        raise applied.error
+    return applied
 
 
 def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:

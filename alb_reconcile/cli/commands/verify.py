@@ -13,10 +13,10 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.verify import verify_json, verify_text
 from alb_reconcile.engine.discover import discover
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.registration import read_health
+from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verify.attribution import Attribution
@@ -80,7 +80,7 @@ async def check_applied(aws: Aws, target: Target, args: argparse.Namespace) -> E
 
 async def check(aws: Aws, target: Target, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
-    found = await discover(aws, load_kinds(), target.stack, target.desired, account_ids=target.account_ids)
+    found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
     run = Run(aws, target.stack)
     endpoints, absent = _by_name(found, way), ""
     if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):
@@ -94,7 +94,7 @@ async def check(aws: Aws, target: Target, way: Way, settings: Settings, say: Cal
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
     """The listeners' endpoints by ARN, at their load balancers' DNS names."""
     names = {
-        item.id: str(item.facts["dns_name"])
+        item.id: item.detail(Entrance).dns_name
         for item in found.resources
         if item.address.kind == "load_balancer"
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.cli.render.plan import short_id
 from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
 def _listeners(discovery: Discovery) -> list[tuple[str, str]]:
     """Each listener's ARN and URL, sorted by this."""
     hosts = {
-        item.id: item.facts["dns_name"]
+        item.id: item.detail(Entrance).dns_name
         for item in discovery.resources
         if item.address.kind == "load_balancer"
     }
@@ -56,8 +57,8 @@ def status_json(stack: str, region: str, discovery: Discovery, local: Mapping[st
     resources: list[dict[str, Any]] = []
     for item in _visible(discovery):
         entry = {"address": str(item.address), "id": item.id, "status": item.status or "present"}
-        if item.facts.get("reason"):
-            entry["reason"] = item.facts["reason"]
+        if item.reason:
+            entry["reason"] = item.reason
         resources.append(entry)
     return json.dumps(
         {
@@ -95,7 +96,7 @@ def _lines(
             if status in ("healthy", "running", "active", "available", "attached", "present")
             else "yellow"
         )
-        reason = printable(" ".join(filter(None, (item.facts.get("reason"), item.facts.get("description")))))
+        reason = printable(" ".join(filter(None, (item.reason, item.description))))
         yield (
             f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
             + (f"  {reason}" if reason else "")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver, Terminate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,30 +26,29 @@ def add_costs(draft: Draft) -> None:
     for step in list(draft.steps.values()):
         if step.address.kind == "registration":
             _registration(draft, step)
-        elif step.address.kind == "instance" and step.notes.get("settle"):
-            pause = step.notes["settle"]
+        elif pause := step.detail(Terminate).settle:
             _cost(draft, step, pause, f"the last requests have settled ({pause} s)")
-        for group, least in step.notes.get("awaits", ()):
+        for group, least in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
                 _cost(draft, step, 0, f"{_name(draft, group)} has {_targets(least)}")
 
 
 def _registration(draft: Draft, step: Step) -> None:
     if step.action in ("create", "replace"):
-        if step.notes.get("checked"):
+        if step.detail(Register).is_checked:
             interval = int(_settings(draft, step, "health_check").get("interval_seconds", _INTERVAL))
             _cost(draft, step, interval, f"healthy (one passed check, every {interval} s)")
         return
     if draft.destroy or (step.observed and step.observed.status == "unused"):
         return
-    if step.notes.get("settle"):
-        pause = step.notes["settle"]
+    how = step.detail(Deregister)
+    if pause := how.settle:
         _cost(draft, step, pause, f"the switch has reached every node of the load balancer ({pause} s)")
     delay = int(_settings(draft, step, "attributes").get("deregistration_delay.timeout_seconds", _DELAY))
     _cost(draft, step, delay, f"drained (up to {delay} s)")
-    if "least" in step.notes and not (step.observed and step.observed.is_leaving):
-        least, group = step.notes["least"], _name(draft, _group_of(step))
-        text = f"keeps {_targets(least)}" if least else "may be left without a healthy target"
+    if how.least is not None and not (step.observed and step.observed.is_leaving):
+        group = _name(draft, _group_of(step))
+        text = f"keeps {_targets(how.least)}" if how.least else "may be left without a healthy target"
         draft.say(step.key, effects=f"{group} {text}")
 
 

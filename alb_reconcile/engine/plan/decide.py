@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.kinds.base import Kind
 from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import extra_tags, fixed, settle, with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, bind, diff, field_names, references
-from alb_reconcile.model.resource import Desired, Facts, Observed
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ class Decision:
     """What becomes of one wish, and of the resource that it found, if any."""
 
     wish: Desired
-    state: Kind
+    state: Properties
     """The wish, bound as far as ids are known and settled by what there is."""
     found: Observed | None = None
     changes: tuple[Change, ...] = ()
@@ -74,12 +74,12 @@ def decide(
     for item in result.live:
         if isinstance(item.state, LoadBalancer):
             # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
-            mentions[item.facts["vpc"]] += _HEAVY
+            mentions[item.detail(Entrance).vpc] += _HEAVY
     for item in result.live:
         if not item.is_leaving:
             candidates[item.address].append(item)
     owned = {item.id: item.address for item in result.live if item.owner == stack}
-    facts = Facts(images=discovery.images, desired=desired, addresses=owned)
+    facts = Lookups(images=discovery.images, desired=desired, addresses=owned)
     order = TopologicalSorter(
         {address: set(references(item.state)).intersection(desired) for address, item in desired.items()}
     )
@@ -101,7 +101,7 @@ def decide(
             )
             continue
         if best is None:
-            result.wishes[address] = Decision(wish, bind(wish.state, result.ids).settle(None, facts))
+            result.wishes[address] = Decision(wish, settle(bind(wish.state, result.ids), None, facts))
             continue
         result.wishes[address] = best
         if not best.forces and best.found:
@@ -127,7 +127,7 @@ def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) 
     if not isinstance(wish, LoadBalancer) or found is None or option.forces:
         return
     vpcs = {vpc_of(subnet, result, discovery) for subnet in wish.subnets}
-    if vpcs.isdisjoint({found.facts["vpc"], None}):
+    if vpcs.isdisjoint({found.detail(Entrance).vpc, None}):
         option.forces, option.reason = ("vpc",), "a load balancer can't leave its VPC"
 
 
@@ -151,14 +151,14 @@ def _rank(
     return bool(option.forces), idle, -mentions[found.id], len(option.changes), found.created, found.id
 
 
-def _compare(wish: Desired, found: Observed, ids: Mapping[Address, str], facts: Facts) -> Decision:
-    state = bind(wish.state, ids).settle(found, facts)
+def _compare(wish: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups) -> Decision:
+    state = settle(bind(wish.state, ids), found, facts)
     if wish.lifecycle.keep_others:
-        state = state.with_others(found.state)
+        state = with_others(state, found.state)
     changes = diff(state, found.state)
     in_place = {"instance_type"} if wish.lifecycle.type_change == "in-place" else set()
-    fixed = state.fixed(found.state) - in_place
-    forces = tuple(change.path for change in changes if change.path.partition(".")[0] in fixed)
+    immutable = fixed(state, found.state) - in_place
+    forces = tuple(change.path for change in changes if change.path.partition(".")[0] in immutable)
     if wish.spec_digest:
         changes += _tag_changes(wish, found)
     return Decision(wish, state, found, changes, forces)
@@ -170,7 +170,7 @@ def _tag_changes(wish: Desired, found: Observed) -> tuple[Change, ...]:
         for key, value in sorted(wish.tags.items())
         if found.tags.get(key) != value
     ]
-    if tags.IMAGE in (extra := wish.state.extra_tags()) and found.tags.get(tags.IMAGE) != extra[tags.IMAGE]:
+    if tags.IMAGE in (extra := extra_tags(wish.state)) and found.tags.get(tags.IMAGE) != extra[tags.IMAGE]:
         changes.append(Change(f"tags.{tags.IMAGE}", found.tags.get(tags.IMAGE), extra[tags.IMAGE]))
     before, after = found.tags.get(tags.PREVENT_DESTROY) == "true", wish.lifecycle.prevent_destroy
     if after is not None and before != after:
@@ -184,7 +184,7 @@ def named_ids(value: object) -> Iterable[str]:
         return (value,)
     if isinstance(value, tuple):
         return [text for member in value for text in named_ids(member)]
-    if isinstance(value, Kind):
+    if isinstance(value, Properties):
         return [text for name in field_names(type(value)) for text in named_ids(getattr(value, name))]
     if hasattr(value, "forward"):
         return [item.target_group for item in value.forward]
@@ -240,7 +240,7 @@ def _collect_leavers(stack: str, desired: Mapping[Address, Desired], result: Dec
             result.leavers[item.id] = (item, f"{item.status} already")
 
 
-def _same_target(wanted: Kind, found: Registration) -> bool:
+def _same_target(wanted: Properties, found: Registration) -> bool:
     return isinstance(wanted, Registration) and (wanted.target_group, wanted.target, wanted.port) == (
         found.target_group,
         found.target,

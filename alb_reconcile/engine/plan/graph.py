@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.kinds.target_group import ServedBy
+from alb_reconcile.model.steps import TakeOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.discovery import Discovery
     from alb_reconcile.model.plan import Step
-    from alb_reconcile.model.resource import Observed
+    from alb_reconcile.model.resource import Observed, Properties
+    from alb_reconcile.model.steps import Details
 
 MAKING = ("create", "replace", "update")
 
@@ -50,9 +52,9 @@ class Draft:
         del self.steps[key]
         self._index.clear()
 
-    def note(self, key: str, **notes: object) -> None:
-        """Tell a step something that its kind needs to know."""
-        self.steps[key] = replace(self.steps[key], notes={**self.steps[key].notes, **notes})
+    def specify(self, key: str, details: Details) -> None:
+        """Say what is special about a step."""
+        self.steps[key] = replace(self.steps[key], details=details)
 
     def say(self, key: str, *, waits: str = "", effects: str = "") -> None:
         """Tell the reader of the plan something about a step."""
@@ -90,10 +92,7 @@ class Draft:
             self._index["makers"] = {
                 step.address: key
                 for key, step in self.steps.items()
-                if step.action in MAKING
-                and step.desired is not None
-                and not step.notes.get("attach")
-                and not step.notes.get("late")
+                if step.action in MAKING and step.desired is not None and not step.phase
             }
         makers: dict[Address, str] = self._index["makers"]
         return makers
@@ -107,13 +106,13 @@ class Draft:
         return addresses
 
     @property
-    def groups(self) -> dict[str, Kind]:
+    def groups(self) -> dict[str, Properties]:
         """The target groups that there are, by ARN."""
         if "groups" not in self._index:
             self._index["groups"] = {
                 item.id: item.state for item in self.decisions.live if item.address.kind == "target_group"
             }
-        groups: dict[str, Kind] = self._index["groups"]
+        groups: dict[str, Properties] = self._index["groups"]
         return groups
 
     @property
@@ -188,7 +187,9 @@ class Draft:
     def _is_cut_off(self, target_group: str) -> bool:
         """Whether nothing needs to drain: every load balancer in front of the group goes as well."""
         going = {step.id for step in self.steps.values() if step.action == "delete"}
-        balancers = [item.facts["load_balancers"] for item in self.decisions.live if item.id == target_group]
+        balancers = [
+            item.detail(ServedBy).load_balancers for item in self.decisions.live if item.id == target_group
+        ]
         return self.destroy or all(going.issuperset(part) for part in balancers)
 
     def _tangled_groups(self, going: dict[str, str]) -> set[str]:
@@ -214,7 +215,8 @@ class Draft:
                 if edge in self.soft and edge[1] in self.edges[edge[0]]:
                     self.edges[edge[0]].discard(edge[1])
                     self.soft.discard(edge)
-                    if edge[1] in self.steps[edge[0]].notes.get("takers", ()):
-                        self.note(edge[0], awaits=())  # it goes first, so there is nothing to wait for
+                    takeover = self.steps[edge[0]].detail(TakeOver)
+                    if edge[1] in takeover.takers:  # it goes first, so there is nothing to wait for
+                        self.specify(edge[0], replace(takeover, shift=replace(takeover.shift, awaits=())))
                     return True
         return False

@@ -11,6 +11,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.steps import TakeOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,7 +43,7 @@ def check_plan(
     check_damage(plan, plan.steps, policy, allow, now)
 
 
-def find_protected(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
+def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None = None) -> dict[str, str]:
     """By step key, why that step must not be done at all, for what it takes away or what AWS takes along with it.
 
     That is what has `prevent_destroy`, what belongs to another stack, and the kinds of `never_delete` (unless `allow`
@@ -213,13 +214,13 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     }
     balancers = sum(
         step.address.kind == "load_balancer"
-        and (step.action == "replace" or (bool(step.notes.get("takeover")) and step.part_of is None))
+        and (step.action == "replace" or (bool(step.detail(TakeOver).groups) and step.part_of is None))
         for step in steps
     )
     touched = own.intersection(replaced | deleted | updated)
     goes = {item.id: str(item.address) for item in plan.live if item.id in deleted | replaced}
     # one that others take over from counts as replaced
-    taken = {step.id for step in steps if step.notes.get("takeover")}
+    taken = {step.id for step in steps if step.detail(TakeOver).groups}
     entrances = sum(goes[key].startswith("load_balancer.") for key in deleted - taken if key in goes)
     names = {
         word: tuple(sorted(goes[key] for key in keys if key in goes))

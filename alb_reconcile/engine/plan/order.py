@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Draft
-from alb_reconcile.kinds.route_table import RouteTable
+from alb_reconcile.kinds.route_table import Associations, RouteTable
+from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.diff import bind, references
 from alb_reconcile.model.errors import PlanError
+from alb_reconcile.model.steps import HandOver
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -84,11 +86,11 @@ def _after_whoever_leaves_the_slot(draft: Draft) -> None:
     for key, step in draft.steps.items():
         if step.action not in MAKING or step.desired is None or step.state is None:
             continue
-        held = set(step.observed.state.slots()) if step.observed and step.action == "update" else set()
+        held = set(slots(step.observed.state)) if step.observed and step.action == "update" else set()
         wanted = bind(step.desired.state, draft.decisions.ids)
-        for slot in set(wanted.slots()) - held:
+        for slot in set(slots(wanted)) - held:
             for other, found in leaving[slot]:
-                if not wanted.conflicts(found.state):
+                if not conflicts(wanted, found.state):
                     continue
                 if (other, key) in draft.soft:  # it would rather have it the other way round
                     draft.edges[other].discard(key)
@@ -106,7 +108,7 @@ def _leaving(draft: Draft) -> dict[Hashable, list[tuple[str, Observed]]]:
     ]
     goers += [(draft.implied[found.id], found) for found in draft.decisions.live if found.id in draft.implied]
     for key, found in goers:
-        for slot in found.state.slots():
+        for slot in slots(found.state):
             leaving[slot].append((key, found))
     return leaving
 
@@ -117,7 +119,7 @@ def _after_what_is_followed(draft: Draft) -> None:
     }
     for kind in kinds:
         for followed in kind.follows:
-            made = [step.key for step in draft.of_kind(followed, *MAKING) if not step.notes.get("late")]
+            made = [step.key for step in draft.of_kind(followed, *MAKING) if step.phase != "late"]
             gone = [step.key for step in draft.of_kind(followed, "delete")]
             for step in draft.of_kind(kind.kind, "create", "replace"):
                 for key in made:
@@ -133,7 +135,7 @@ def _into_complete_networks(draft: Draft) -> None:
         step.key
         for kind in ("route_table", "security_group_rules")
         for step in draft.of_kind(kind, *MAKING)
-        if not step.notes.get("late")
+        if step.phase != "late"
     ]
     for step in [
         *draft.of_kind("load_balancer", "update", "replace"),
@@ -153,7 +155,7 @@ def _hand_over_subnets(draft: Draft) -> None:
         subnet: association
         for found in draft.decisions.live
         if isinstance(found.state, RouteTable)
-        for subnet, association in found.facts["associations"].items()
+        for subnet, association in found.detail(Associations).by_subnet.items()
     }
     claims = {
         address: {bind(subnet, draft.decisions.ids) for subnet in item.wish.state.subnets or ()}
@@ -164,10 +166,10 @@ def _hand_over_subnets(draft: Draft) -> None:
         is_old = step.action == "delete"
         others = [subnets for address, subnets in claims.items() if address != step.address or is_old]
         moving = {subnet for subnets in others for subnet in subnets}
-        draft.note(step.key, moving=frozenset(moving), associations=associations)
+        draft.specify(step.key, HandOver(frozenset(map(str, moving)), associations))
         if is_old and step.observed:
             for taker, subnets in claims.items():
-                if subnets.intersection(step.observed.facts["associations"]):
+                if subnets.intersection(step.observed.detail(Associations).by_subnet):
                     draft.after(step.key, draft.makers.get(taker))
 
 

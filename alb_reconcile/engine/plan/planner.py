@@ -20,20 +20,22 @@ from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import bind, field_names
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.resource import Desired, Facts
+from alb_reconcile.model.resource import Desired, Lookups
+from alb_reconcile.model.steps import Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.resource import Properties
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def make_plan(
         decisions = decide(stack, desired, discovery, forced)
     check_facts(decisions, discovery)
     draft = Draft(decisions, discovery, destroy=options.destroy)
-    _add_steps(draft, Facts(images=discovery.images, desired=desired))
+    _add_steps(draft, Lookups(images=discovery.images, desired=desired))
     draft.drop_implied()
     add_traffic(draft)
     take_away_late(draft)
@@ -114,7 +116,7 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
     forced = {}
     for address, item in decisions.wishes.items():
         if isinstance(item.state, TargetGroup) and item.found and not item.forces and wanted[address]:
-            serves = ours.intersection(item.found.facts["load_balancers"])
+            serves = ours.intersection(item.found.detail(ServedBy).load_balancers)
             if not serves <= wanted[address]:
                 new = None in wanted[address]
                 forced[item.found.id] = (
@@ -123,7 +125,7 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
     return forced
 
 
-def _add_steps(draft: Draft, facts: Facts) -> None:
+def _add_steps(draft: Draft, facts: Lookups) -> None:
     for item in draft.decisions.wishes.values():
         if item.found is None:
             draft.add(_creation(item, draft, facts, f"create:{item.wish.address}", "create"))
@@ -166,27 +168,21 @@ def _add_steps(draft: Draft, facts: Facts) -> None:
     _add_refreshes(draft)
 
 
-def _creation(item: Decision, draft: Draft, facts: Facts, key: str, action: str) -> Step:
+def _creation(item: Decision, draft: Draft, facts: Lookups, key: str, action: str) -> Step:
     ids = draft.decisions.ids
-    state: Kind = bind(item.wish.creation, ids).settle(None, facts)
-    notes: dict[str, object] = {}
+    state: Properties = settle(bind(item.wish.creation, ids), None, facts)
+    details: Details | None = None
     if isinstance(state, Instance) and isinstance(item.state, Instance):
         state = replace(state, subnets=item.state.subnets)
-        notes["generation"] = digest(sorted(draft.decisions.graves.get(item.wish.address, ())))
+        details = Launch(digest(sorted(draft.decisions.graves.get(item.wish.address, ()))))
     if isinstance(item.wish.state, LoadBalancer):
-        notes["vpc"] = next(
-            (
-                vpc
-                for subnet in item.wish.state.subnets
-                if (vpc := vpc_of(subnet, draft.decisions, draft.discovery))
-            ),
-            "",
-        )
-    if item.found and item.reason:
-        notes["salt"] = item.found.id  # the same settings beside what is replaced need another name
+        vpcs = [vpc_of(subnet, draft.decisions, draft.discovery) for subnet in item.wish.state.subnets]
+        details = Place(next((vpc for vpc in vpcs if vpc), ""))
+    # the same settings beside what is replaced need another name
+    beside = item.found.id if item.found and item.reason else ""
     return Step(
-        key=key, action=action, address=item.wish.address, desired=item.wish, state=state, notes=notes
-    )
+        key=key, action=action, address=item.wish.address, desired=item.wish, state=state, details=details, beside=beside
+    )  # fmt: skip
 
 
 def _add_refreshes(draft: Draft) -> None:
@@ -217,7 +213,7 @@ def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
     ] + [
         f"{step.address} goes, and its target groups move to another load balancer, which has another DNS name"
         for step in steps
-        if step.notes.get("takeover") and step.part_of is None
+        if step.detail(TakeOver).groups and step.part_of is None
     ]
 
 

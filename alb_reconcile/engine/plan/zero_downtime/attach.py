@@ -15,13 +15,14 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, bind
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.steps import Register
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from alb_reconcile.engine.plan.decide import Decision
     from alb_reconcile.engine.plan.graph import Draft
-    from alb_reconcile.kinds.base import Kind
+    from alb_reconcile.model.resource import Properties
 
 _MOST_GROUPS: Final = 5
 
@@ -121,7 +122,7 @@ def _beside_the_default(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[
         wish = step.desired.state if step.desired else None
         groups = tuple(group for group in shares_of(action_of(wish).forward) if group in new)
         listener = wish.listener if isinstance(wish, Rule) else step.address
-        if groups and isinstance(listener, Address) and not step.notes.get("attach"):
+        if groups and isinstance(listener, Address) and step.phase != "attach":
             host = _host(draft, listener, len(groups))
             if host is not None:
                 guests[host].append((step.key, groups))
@@ -142,7 +143,7 @@ def _beside_the_default(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[
             Step(
                 key=detach, action="update", address=host, id=decision.found.id, reason="the new group is in its own place",
                 changes=(Change(_path(decision.state), (*before, *(Forward(group, 0) for group in groups)), before),),
-                desired=decision.wish, state=decision.state, observed=decision.found, notes={"late": True},
+                desired=decision.wish, state=decision.state, observed=decision.found, phase="late",
             )
         )  # fmt: skip
         for key, _ in visits:
@@ -184,7 +185,7 @@ def _attach(draft: Draft, host: Decision, groups: tuple[Ref, ...], joining: Mapp
         Step(
             key=key, action="update", address=host.wish.address, id=found.id, reason="the new group beside the old one at weight 0, to be checked",
             changes=(Change(_path(found.state), before, beside),), desired=replace(host.wish, state=state),
-            state=state, observed=found, notes={"attach": True},
+            state=state, observed=found, phase="attach",
         )
     )  # fmt: skip
     for group in groups:
@@ -192,15 +193,15 @@ def _attach(draft: Draft, host: Decision, groups: tuple[Ref, ...], joining: Mapp
             draft.after(key, draft.makers.get(group))
         for registration in joining.get(group, ()):
             draft.after(registration, key)
-            draft.note(registration, checked=True)
+            draft.specify(registration, replace(draft.steps[registration].detail(Register), is_checked=True))
     return key
 
 
-def _path(state: Kind) -> str:
+def _path(state: Properties) -> str:
     return "default_action.forward" if isinstance(state, Listener) else "action.forward"
 
 
-def _with_forward(state: Kind, forward: tuple[Forward, ...]) -> Kind:
+def _with_forward(state: Properties, forward: tuple[Forward, ...]) -> Properties:
     action = replace(action_of(state), forward=forward)
     if isinstance(state, Listener):
         return replace(state, default_action=action)

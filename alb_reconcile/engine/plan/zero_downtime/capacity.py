@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.graph import Draft
@@ -12,6 +12,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import bind
 from alb_reconcile.model.resource import Rollout
+from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,8 @@ class _Minima:
                 found.timeout[group] = max(found.timeout[group], rollout.health_timeout)
                 maker = draft.makers.get(decision.wish.address)
                 if maker:
-                    draft.note(maker, health_timeout=rollout.health_timeout)
+                    how = draft.steps[maker].detail(Register)
+                    draft.specify(maker, replace(how, health_timeout=rollout.health_timeout))
         return found
 
     def by_targets(self, group: Ref) -> int:
@@ -78,7 +80,8 @@ class _Minima:
 
     def patience(self, groups: Iterable[Ref]) -> int:
         """How long to wait for the slowest of these groups, in seconds."""
-        return max((self.timeout[bind(group, self.draft.decisions.ids)] for group in groups), default=0)
+        timeouts = (self.timeout[bind(group, self.draft.decisions.ids)] for group in groups)
+        return max(timeouts, default=HEALTH_TIMEOUT)
 
 
 def _receiving(draft: Draft) -> set[str]:
@@ -97,35 +100,39 @@ def _guard_departures(draft: Draft, minima: _Minima, receiving: set[str]) -> Non
         going = step.observed.state if step.observed else None
         if isinstance(going, Registration) and going.target_group in receiving - draft.deleted:
             group = str(going.target_group)
-            draft.note(step.key, least=minima.by_targets(group), health_timeout=minima.timeout[group])
+            how = replace(step.detail(Deregister), least=minima.by_targets(group))
+            draft.specify(step.key, replace(how, health_timeout=minima.timeout[group]))
 
 
 def _guard_arrivals(draft: Draft, minima: _Minima) -> None:
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
-        if not step.notes.get("attach") and _forwarded(step):
+        if step.phase != "attach" and _forwarded(step):
             groups = taken_up(draft, step)
             awaits = tuple((group, minima.before_more(group)) for group in groups)
-            draft.note(step.key, awaits=awaits, health_timeout=minima.patience(groups))
+            observed = action_of(step.observed.state if step.observed else None).forward
+            serving = tuple(sorted({str(item.target_group) for item in observed}))
+            shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.patience(groups))
+            draft.specify(step.key, shift)
 
 
 def _guard_new_rules(draft: Draft, minima: _Minima, receiving: set[str]) -> None:
     """What didn't forward before waits for groups that are checked already, though it may have whatever it names."""
     checked = serving_groups(draft)
     for step in draft.steps.values():
-        if step.notes.get("attach"):
+        if step.phase == "attach":
             checked.update(str(item.target_group) for item in action_of(step.state).forward)
     for step in [
         *draft.of_kind("rule", "create", "update"),
         *draft.of_kind("listener", "update"),
     ]:
-        if step.notes.get("attach") or _forwarded(step):
+        if step.phase == "attach" or _forwarded(step):
             continue
         known = {group: bind(group, draft.decisions.ids) for group in taken_up(draft, step)}
         hopes = tuple(
             (group, minima.before_more(group)) for group in known if known[group] in checked - receiving
         )
         if hopes and receiving:
-            draft.note(step.key, hopes=hopes, serving=tuple(sorted(receiving)))
+            draft.specify(step.key, Shift(hopes=hopes, serving=tuple(sorted(receiving))))
 
 
 def _forwarded(step: Step) -> bool:
@@ -136,7 +143,8 @@ def _forwarded(step: Step) -> bool:
 def _guard_takeovers(draft: Draft, minima: _Minima) -> None:
     """A load balancer goes when the groups that take over from its own are healthy, unless it has to go first."""
     for step in draft.of_kind("load_balancer", "delete"):
-        groups = step.notes.get("takeover", ())
-        if groups and step.notes["takers"] <= draft.edges[step.key]:
-            awaits = tuple((group, minima.before_more(group)) for group in groups)
-            draft.note(step.key, awaits=awaits, health_timeout=minima.patience(groups))
+        takeover = step.detail(TakeOver)
+        if takeover.groups and takeover.takers <= draft.edges[step.key]:
+            awaits = tuple((group, minima.before_more(group)) for group in takeover.groups)
+            shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.patience(takeover.groups))
+            draft.specify(step.key, replace(takeover, shift=shift))

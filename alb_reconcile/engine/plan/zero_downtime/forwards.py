@@ -14,12 +14,11 @@ from alb_reconcile.model.diff import bind
 if TYPE_CHECKING:
     from alb_reconcile.engine.plan.decide import Decisions
     from alb_reconcile.engine.plan.graph import Draft
-    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.model.plan import Step
-    from alb_reconcile.model.resource import Desired
+    from alb_reconcile.model.resource import Desired, Properties
 
 
-def action_of(state: Kind | None) -> Action:
+def action_of(state: Properties | None) -> Action:
     """What a listener or rule does."""
     if isinstance(state, Listener):
         return state.default_action

@@ -14,9 +14,8 @@ from alb_reconcile.model.diff import Change, diff
 
 if TYPE_CHECKING:
     from alb_reconcile.engine.plan.graph import Draft
-    from alb_reconcile.kinds.base import Kind
     from alb_reconcile.model.plan import Step
-    from alb_reconcile.model.resource import Observed
+    from alb_reconcile.model.resource import Observed, Properties
 
 _FIELDS: Final = {
     "load_balancer": ("subnets",),
@@ -32,7 +31,7 @@ def take_away_late(draft: Draft) -> None:
         step.key
         for kind in ("registration", "listener", "rule", "instance")
         for step in draft.of_kind(kind, "update", "delete")
-        if not step.notes.get("attach")
+        if step.phase != "attach"
     ]
     balancers = [step.key for step in draft.of_kind("load_balancer", "update", "delete")]
     for kind, fields in _FIELDS.items():
@@ -67,10 +66,10 @@ def _split(draft: Draft, step: Step, fields: tuple[str, ...]) -> str | None:
     early = (*(change for change in step.changes if _top(change) not in fields), *added)
     reason = "after the traffic has moved"
     if not early:
-        draft.steps[step.key] = replace(step, reason=reason, notes={**step.notes, "late": True})
+        draft.steps[step.key] = replace(step, reason=reason, phase="late")
         return step.key
     late = step.key.replace("update:", "revoke:", 1)
-    draft.add(replace(step, key=late, changes=removed, reason=reason, notes={**step.notes, "late": True}))
+    draft.add(replace(step, key=late, changes=removed, reason=reason, phase="late"))
     draft.add(replace(step, changes=early, state=both, refresh=None))
     draft.after(late, step.key)
     return late
@@ -80,7 +79,7 @@ def _top(change: Change) -> str:
     return change.path.partition(".")[0]
 
 
-def _union(draft: Draft, wish: Kind, found: Observed) -> Kind:
+def _union(draft: Draft, wish: Properties, found: Observed) -> Properties:
     """The wish, with what there is beyond it."""
     if isinstance(wish, SecurityGroupRules) and isinstance(found.state, SecurityGroupRules):
         return wish.with_others(found.state)
@@ -97,7 +96,7 @@ def _union(draft: Draft, wish: Kind, found: Observed) -> Kind:
 
 def _zone(draft: Draft, subnet: Ref) -> str | None:
     if isinstance(subnet, Address):
-        state: Kind | None = draft.decisions.wishes[subnet].state
+        state: Properties | None = draft.decisions.wishes[subnet].state
     else:
         state = next((item.state for item in draft.decisions.live if item.id == subnet), None)
     if isinstance(state, Subnet):

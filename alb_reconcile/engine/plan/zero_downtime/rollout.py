@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
@@ -10,6 +11,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout
+from alb_reconcile.model.steps import Deregister, Register, Terminate
 
 if TYPE_CHECKING:
     from alb_reconcile.engine.plan.graph import Draft
@@ -51,7 +53,7 @@ def _leave_for_restarts(draft: Draft) -> None:
                         desired=wish,
                         state=item.state,
                         observed=item,
-                        notes={"checked": getattr(item.state, "target_group", "") in serving},
+                        details=Register(is_checked=getattr(item.state, "target_group", "") in serving),
                     )
                 )
                 draft.add(
@@ -160,9 +162,11 @@ def _settle(draft: Draft) -> None:
     registered = draft.registered
     for step in draft.of_kind("instance", "delete"):
         if step.id and registered[step.id] and not draft.destroy:
-            draft.note(step.key, settle=rollout_of(draft, step.address).settle)
+            draft.specify(step.key, Terminate(rollout_of(draft, step.address).settle))
     instances = {item.id: item.address for item in draft.decisions.live if item.address.kind == "instance"}
     for step in draft.of_kind("registration", "delete"):
-        if step.notes.get("switched") and step.observed:
+        how = step.detail(Deregister)
+        if how.switched and step.observed:
             target = instances.get(str(getattr(step.observed.state, "target", "")))
-            draft.note(step.key, settle=(rollout_of(draft, target) if target else Rollout()).settle)
+            settle = (rollout_of(draft, target) if target else Rollout()).settle
+            draft.specify(step.key, replace(how, settle=settle))

@@ -19,11 +19,12 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.target_group import TargetGroup
+from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, bind
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.steps import Deregister, Register, SetPriorities, Shift, TakeOver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +70,7 @@ def _order_rules_of(
             Step(
                 key=order, action="update", address=Address("rule_priorities", address.name), id=listener,
                 changes=tuple(Change(f"{rule}.priority", before, after) for rule, before, after in sorted(moved.values())),
-                notes={"priorities": tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))},
+                details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
             )
         )  # fmt: skip
     changed = [key for item in wishes if (key := draft.makers.get(item.wish.address)) is not None]
@@ -149,9 +150,9 @@ def _wait_for_capacity(draft: Draft) -> None:
         if other.desired and isinstance(other.desired.state, Registration):
             joining[other.desired.state.target_group].append(other.key)
             if bind(other.desired.state.target_group, draft.decisions.ids) in serving:
-                draft.note(other.key, checked=True)
+                draft.specify(other.key, replace(other.detail(Register), is_checked=True))
     for step in [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]:
-        if step.notes.get("attach") or step.desired is None or _is_behind_new_entrance(draft, step):
+        if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(draft, step):
             continue
         for group in taken_up(draft, step):
             for key in joining[group]:
@@ -167,7 +168,7 @@ def _let_go_after_taking_up(draft: Draft) -> None:
         for group in taken_up(draft, step):
             takers[bind(group, draft.decisions.ids)].append(step.key)
     for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
-        if step.observed and not step.notes.get("attach"):
+        if step.observed and step.phase != "attach":
             for item in action_of(step.observed.state).forward:
                 for key in takers[item.target_group] if not item.weight else ():
                     draft.after(step.key, key)
@@ -177,7 +178,7 @@ def _leave_before_draining(draft: Draft) -> None:
     """The targets of a group that goes are deregistered when no listener or rule gives it requests any more."""
     leaving: dict[str, list[str]] = defaultdict(list)
     for step in [*draft.of_kind("listener", "update", "delete"), *draft.of_kind("rule", "update", "delete")]:
-        if step.observed and not step.notes.get("attach"):
+        if step.observed and step.phase != "attach":
             for item in action_of(step.observed.state).forward:
                 leaving[str(item.target_group)].append(step.key)
     for found in draft.decisions.live:
@@ -189,7 +190,7 @@ def _leave_before_draining(draft: Draft) -> None:
         if isinstance(state, Registration) and state.target_group in draft.deleted:
             for key in leaving[str(state.target_group)]:
                 draft.after(gone.key, key)
-                draft.note(gone.key, switched=True)
+                draft.specify(gone.key, replace(gone.detail(Deregister), switched=True))
 
 
 def _keep_old_entrance(draft: Draft) -> None:
@@ -202,7 +203,7 @@ def _keep_old_entrance(draft: Draft) -> None:
     takers = [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]
     for gone in () if draft.destroy else draft.of_kind("load_balancer", "delete"):
         moved = {
-            address for address, found in groups.items() if gone.id in found.facts.get("load_balancers", ())
+            address for address, found in groups.items() if gone.id in found.detail(ServedBy).load_balancers
         }
         takeover: set[Ref] = set()
         successors: set[Address] = set()
@@ -218,12 +219,14 @@ def _keep_old_entrance(draft: Draft) -> None:
             takeover.update(moved.intersection(weighted))
         if successors:
             serving = tuple(groups[address].id for address in sorted(moved))
-            draft.note(
+            draft.specify(
                 gone.key,
-                successors=tuple(sorted(successors)),
-                takeover=tuple(sorted(takeover, key=str)),
-                takers=frozenset(keys),
-                serving=serving,
+                TakeOver(
+                    successors=tuple(sorted(successors)),
+                    groups=tuple(sorted(takeover, key=str)),
+                    takers=frozenset(keys),
+                    shift=Shift(serving=serving),
+                ),
             )
 
 

@@ -1,0 +1,204 @@
+"""The one line from a spec to AWS and back: `plan_stack` reads and plans, `apply_stack` carries out and looks whether it is so.
+
+Nothing else in the product plans or changes a stack (adoption changes tags only).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.aws.polling import repeat_until
+from alb_reconcile.engine.applied_tags import begin_destroying, write_applied_tags
+from alb_reconcile.engine.apply import Event, Outcome, apply_plan
+from alb_reconcile.engine.deletion_protection import find_protected, lift_protection
+from alb_reconcile.engine.destroy_blockers import find_blockers
+from alb_reconcile.engine.discover import discover, resolve_further_images
+from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import Serves
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.errors import InterruptedRun, ReconcileError
+from alb_reconcile.model.plan import Plan, Step
+
+if TYPE_CHECKING:
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.shared_reader import Shared
+    from alb_reconcile.model.resource import Observed
+    from alb_reconcile.model.target import Target
+
+PATIENCE: Final = 180.0
+"""Seconds for which AWS's reads may lag behind its writes."""
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """A stack as it was read, and the plan for it."""
+
+    discovery: Discovery
+    plan: Plan
+    protected: Mapping[str, str] = field(default_factory=dict)
+    """By step key, why a step can't be done before a protection is lifted; of the steps that were asked about."""
+    blockers: tuple[str, ...] = ()
+    """What isn't the stack's and would stop a destroy half-way, in words."""
+
+
+Choice = Callable[[Discovery, Plan], Iterable[Step]]
+"""The steps of a plan that may be carried out."""
+
+
+async def plan_stack(
+    aws: Aws,
+    target: Target,
+    options: Options | None = None,
+    *,
+    shared: Shared | None = None,
+    choose: Choice | None = None,
+) -> StackPlan:
+    """Read the stack and plan, under the stack's policy. Changes nothing.
+
+    `shared` has reads for several stacks. Whether AWS protects what goes is asked about the steps that `choose` gives;
+    without it about all, if `options` check the plan. Raises RefusedError, PlanError, AwsError.
+    """
+    discovery = await discover(
+        aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared
+    )  # fmt: skip
+    options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
+    discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
+    plan = make_plan(target.stack, target.region, target.desired, discovery, options)
+    if choose is not None:
+        return StackPlan(discovery, plan, await find_protected(aws, choose(discovery, plan)))
+    if not options.check:
+        return StackPlan(discovery, plan)
+    protected = await find_protected(aws, plan.steps)
+    plan = lift_protection(plan, protected, options.allow)
+    blockers = await find_blockers(aws, discovery) if target.destroy and not plan.is_empty else []
+    return StackPlan(discovery, plan, protected, tuple(blockers))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When a run is through. By default it is when nothing is left to do."""
+
+    choose: Choice | None = None
+    """As for `plan_stack`, for the looks afterwards."""
+    is_reached: Callable[[StackPlan], bool] = lambda found: found.plan.is_empty
+    is_applied: Callable[[StackPlan], bool] = lambda found: True
+    """Whether the resources' tags may say that the whole spec is applied."""
+    without: Callable[[StackPlan], Collection[str]] = lambda found: ()
+    """The ids of the resources that nobody waits for until they serve."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """How a run went.
+
+    `found` is the last look; None where a step wasn't done, after which nobody looks. `error` is what ended the run after
+    its steps.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    found: StackPlan | None = None
+    is_reached: bool = False
+    problems: tuple[str, ...] = ()
+    """What doesn't serve in the end, in words."""
+    error: ReconcileError | None = None
+
+
+async def apply_stack(
+    aws: Aws,
+    target: Target,
+    planned: StackPlan,
+    *,
+    on_event: Callable[[Event], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+    timeout: float | None = 900,
+    goal: Goal | None = None,
+) -> Applied:
+    """Carry out a plan, look until it is so, write down that the spec is applied, and wait until the stack serves.
+
+    `on_event` is told how the steps go, `warn` what couldn't be written, `say` what is waited for in the end: `timeout`
+    seconds at most, and not at all with None. What was done is told whatever happens: from the first step on nothing is
+    raised. Before it AwsError is, where a destroy can't be begun.
+    """
+    goal = goal or Goal()
+    run = Run(aws, target.stack)
+    applied = Applied(found=planned, is_reached=True)
+    if planned.plan.steps:
+        if target.destroy and (warning := await begin_destroying(aws, target.stack, planned.discovery)):
+            warn(warning)
+        applied = Applied(await apply_plan(planned.plan, run, on_event))
+        if any(item.how != "done" for item in applied.outcomes):
+            return applied
+    try:
+        if planned.plan.steps:
+            applied = await _look_until_reached(aws, target, goal, applied)
+        if target.destroy or not applied.is_reached or applied.found is None:
+            return applied
+        if goal.is_applied(applied.found):
+            discovery = applied.found.discovery
+            if warning := await write_applied_tags(aws, target.stack, target.desired, discovery):
+                warn(warning)
+        if timeout is None:
+            return applied
+        problems = await _wait_until_serving(replace(run, say=say), applied.found, timeout, goal)
+        return replace(applied, problems=tuple(problems))
+    except ReconcileError as error:
+        return replace(applied, error=error)
+
+
+async def _look_until_reached(aws: Aws, target: Target, goal: Goal, applied: Applied) -> Applied:
+    """Look at the stack again for as long as AWS's reads may lag behind its writes."""
+
+    async def look() -> StackPlan:
+        return await plan_stack(aws, target, Options(check=False), choose=goal.choose)
+
+    found = await repeat_until(aws, look, goal.is_reached, PATIENCE)
+    return replace(applied, found=found, is_reached=goal.is_reached(found))
+
+
+async def _wait_until_serving(run: Run, found: StackPlan, timeout: float, goal: Goal) -> list[str]:
+    """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
+
+    Returns what isn't by then, in words.
+    """
+    kinds = load_kinds()
+    without = goal.without(found)
+    waits = []
+    for item in _awaited(found.discovery):
+        kind: object = kinds[item.address.kind]
+        if item.id not in without and isinstance(kind, Serves):
+            waits.append(kind.wait_until_serving(run, item, timeout))
+    problems = []
+    for result in await asyncio.gather(*waits, return_exceptions=True):
+        if isinstance(result, ReconcileError) and not isinstance(result, InterruptedRun):
+            problems.append(str(result))
+        elif result is not None:
+            raise result
+    return problems
+
+
+def _awaited(discovery: Discovery) -> Iterable[Observed]:
+    """What answers requests: load balancers, and the targets that get requests.
+
+    Whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.
+    """
+    serving = {
+        str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward
+    }
+    ended = ("stopped", "stopping", "shutting-down", "terminated")
+    resting = {item.id for item in discovery.resources if item.status in ended}
+    for item in discovery.resources:
+        gets_requests = (
+            item.address.kind == "registration"
+            and item.parent_id in serving
+            and not item.is_leaving
+            and str(getattr(item.state, "target", "")) not in resting
+        )
+        if item.address.kind == "load_balancer" or gets_requests:
+            yield item

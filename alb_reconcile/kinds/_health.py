@@ -1,0 +1,162 @@
+"""The health of a target group's targets, and who waits for it (ELBv2 DescribeTargetHealth)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from alb_reconcile.aws.polling import WaitError, Watch
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.errors import AwsError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from alb_reconcile.kinds.context import Run
+    from alb_reconcile.model.address import Ref
+    from alb_reconcile.model.steps import Shift
+
+_LAG: Final = 120.0
+"""Seconds for which a read may still show what was before."""
+_DRAIN_TIMEOUT: Final = 3600 + 120.0
+"""AWS's longest deregistration delay, and some."""
+
+
+def target_key(group: str, target: str, port: int) -> str:
+    """The id of a registration, which AWS gives none."""
+    return f"{group}|{target}:{port}"
+
+
+async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
+    """The health of a group's targets by `target:port`."""
+    try:
+        found = await run.aws.pages(
+            "elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group
+        )
+    except AwsError as error:
+        if error.code != "TargetGroupNotFound":
+            raise
+        return {}
+    return {f"{item['Target']['Id']}:{item['Target'].get('Port')}": item["TargetHealth"] for item in found}
+
+
+def _watch(run: Run, group: str) -> Watch:
+    """The one poll of a target group's health."""
+
+    async def fetch(_: set[str]) -> Mapping[str, Any]:
+        return await read_health(run, group)
+
+    return run.watch(f"health {group}", fetch)
+
+
+async def _wait_for_group(
+    run: Run, group: str, check: Callable[[dict[str, dict[str, Any]]], str], timeout: float
+) -> None:
+    """Wait for something that all targets of a group decide, with a poll of its own."""
+
+    async def fetch(_: set[str]) -> Mapping[str, Any]:
+        return {group: await read_health(run, group)}
+
+    await Watch(run.aws, fetch).until(group, lambda health: check(health or {}), timeout, run.say)
+
+
+async def wait_until_healthy(run: Run, group: str, target: str, port: int, timeout: float) -> None:
+    """Wait for the group's own health check to pass. Raises WaitError with what the target says."""
+    began = run.aws.now()
+
+    def check(health: Any) -> str:
+        if health and health["State"] == "healthy":
+            return ""
+        # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
+        if health and health.get("Reason") == "Target.NotInUse" and run.aws.now() - began > _LAG:
+            return ""
+        said = (
+            " ".join(filter(None, (health["State"], health.get("Reason"), health.get("Description"))))
+            if health
+            else "unknown"
+        )
+        return f"target {target}:{port} to be healthy (now {said})"
+
+    await _watch(run, group).until(f"{target}:{port}", check, timeout, run.say)
+
+
+async def wait_until_drained(run: Run, group: str, target: str, port: int) -> None:
+    """Wait until a deregistered target has left. Raises WaitError if somebody registers it again."""
+    seen = run.aws.now()
+
+    def check(health: Any) -> str:
+        if health is None or health["State"] == "unused":
+            return ""
+        if health["State"] != "draining" and run.aws.now() - seen > _LAG:
+            raise WaitError(f"target {target}:{port} was registered again by somebody else; run again")
+        return f"target {target}:{port} to drain"
+
+    await _watch(run, group).until(f"{target}:{port}", check, _DRAIN_TIMEOUT, run.say)
+
+
+async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: float) -> None:
+    """Let a healthy target leave only while `least` others are healthy. Raises WaitError if they never are.
+
+    What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy.
+    """
+
+    def check(targets: dict[str, dict[str, Any]]) -> str:
+        if targets.get(own, {}).get("State") != "healthy":
+            return ""
+        others = [
+            key
+            for key, item in targets.items()
+            if item["State"] == "healthy" and key != own and f"{group}|{key}" not in run.departed
+        ]
+        if len(others) >= least:
+            return ""
+        return f"{least} other healthy targets before {own} may leave (now {len(others)})"
+
+    await _wait_for_group(run, group, check, timeout)
+
+
+async def wait_for_shift(run: Run, shift: Shift) -> None:
+    """Let target groups get requests that others serve now only when they have enough healthy targets.
+
+    What is only hoped for is waited for, and does without. Raises RefusedError where a group is too far from it,
+    WaitError if the targets that are being checked don't get there in time.
+    """
+    with suppress(WaitError, RefusedError):  # what didn't forward before may forward to whatever it names
+        await _wait_for_groups(run, shift.hopes, shift.serving, shift.health_timeout)
+    await _wait_for_groups(run, shift.awaits, shift.serving, shift.health_timeout)
+
+
+async def _wait_for_groups(
+    run: Run, awaited: Iterable[tuple[Ref, int]], serving: Iterable[str], timeout: float
+) -> None:
+    """Where no group that serves now has a healthy target there is nothing to lose, and nothing is waited for."""
+    awaited = [(group, least) for group, least in awaited if least]
+    if not awaited:
+        return
+    now = await asyncio.gather(*(read_health(run, group) for group in serving))
+    if not any(item["State"] == "healthy" for part in now for item in part.values()):
+        return
+    for group, least in awaited:
+        await _wait_for_group(run, str(bind(group, run.ids)), _enough(run, group, least), timeout)
+
+
+def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, Any]]], str]:
+    began = run.aws.now()
+
+    def check(health: dict[str, dict[str, Any]]) -> str:
+        states = Counter(item["State"] for item in health.values())
+        if states["healthy"] >= least:
+            return ""
+        registered = states.total() - states["draining"]
+        # of those that aren't shown yet a read may be behind
+        settled = registered >= least or run.aws.now() - began > _LAG
+        if settled and registered - states["unhealthy"] < least:
+            raise RefusedError(
+                f"{group} has {states['healthy']} healthy targets, and must have {least} before it gets requests that others "
+                "serve now; mend its targets and run again, or set its min_healthy"
+            )
+        return f"{least} healthy targets in {group}, which takes over (now {states['healthy']})"
+
+    return check

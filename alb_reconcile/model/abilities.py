@@ -1,0 +1,99 @@
+"""What the properties of some kinds can do: small protocols that a kind implements if it has to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from alb_reconcile.model.resource import Lookups, Observed, Properties
+
+_P = TypeVar("_P", bound="Properties")
+
+
+class Settles(Protocol):
+    """Properties that adapt to what there is: where AWS has one of several allowed values, that one."""
+
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
+        """The same desire, in the terms of what there is; of what isn't there yet, in those of its creation."""
+        ...
+
+
+class KeepsOthers(Protocol):
+    """Properties with collections into which others may put members (`others: keep`)."""
+
+    def with_others(self, observed: Self) -> Self:
+        """The same desire, with the members that are there already."""
+        ...
+
+
+class HoldsSlots(Protocol):
+    """Properties that hold what only one resource can hold at a time: a port of a load balancer, an explicit name."""
+
+    def slots(self) -> Iterable[Hashable]:
+        """What is held."""
+        ...
+
+
+class Conflicts(Protocol):
+    """Properties of which not every two with a slot in common exclude each other."""
+
+    def conflicts(self, other: Properties) -> bool:
+        """Whether the other must go before this one can be created."""
+        ...
+
+
+class Reattaches(Protocol):
+    """Properties that AWS can change in place in some states only."""
+
+    def fixed(self, found: Self) -> frozenset[str]:
+        """The fields that can't be changed in place, given what there is."""
+        ...
+
+
+class Annotates(Protocol):
+    """Properties of which more is kept in tags than what every resource carries."""
+
+    def extra_tags(self) -> dict[str, str]:
+        """Those tags, from unbound properties."""
+        ...
+
+
+def _has(kind: type, ability: str) -> bool:
+    """By name: plans ask for thousands of resources, and `isinstance` of a protocol is slow."""
+    return hasattr(kind, ability)
+
+
+def settle(desired: _P, observed: Observed | None, lookups: Lookups) -> _P:
+    """Desired properties in the terms of what there is (`Settles`)."""
+    if not _has(type(desired), "settle"):
+        return desired
+    return cast("_P", cast("Settles", desired).settle(observed, lookups))
+
+
+def with_others(desired: _P, observed: Properties) -> _P:
+    """Desired properties with what others have put into their collections (`KeepsOthers`)."""
+    if not _has(type(desired), "with_others"):
+        return desired
+    return cast("_P", cast("Any", desired).with_others(observed))
+
+
+def slots(properties: Properties) -> Iterable[Hashable]:
+    """What these properties hold that only one resource can hold (`HoldsSlots`)."""
+    return cast("HoldsSlots", properties).slots() if _has(type(properties), "slots") else ()
+
+
+def conflicts(desired: Properties, found: Properties) -> bool:
+    """Whether of two with a slot in common the one found must go first (`Conflicts`)."""
+    return cast("Conflicts", desired).conflicts(found) if _has(type(desired), "conflicts") else True
+
+
+def fixed(desired: Properties, found: Properties) -> frozenset[str]:
+    """The fields that AWS can't change in place, given what there is (`Reattaches`)."""
+    return cast("Any", desired).fixed(found) if _has(type(desired), "fixed") else desired.replaced_on
+
+
+def extra_tags(desired: Properties) -> dict[str, str]:
+    """The tags of a kind's own that a resource carries (`Annotates`)."""
+    return cast("Annotates", desired).extra_tags() if _has(type(desired), "extra_tags") else {}

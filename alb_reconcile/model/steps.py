@@ -1,0 +1,103 @@
+"""What is special about a step: a value for each thing that a step does beyond creating, changing or deleting.
+
+A plan's passes write them, the kinds read them (`Run.detail`); nothing in between looks inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from alb_reconcile.model.address import Address, Ref
+
+HEALTH_TIMEOUT = 600
+"""Seconds to wait for health where no rollout says otherwise."""
+
+
+@dataclass(frozen=True)
+class SetPriorities:
+    """Rules of one listener change places, all in one call. By ARN, to which priority."""
+
+    priorities: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Launch:
+    """An instance is launched. `generation` tells it from those that were launched at its address before."""
+
+    generation: str = ""
+
+
+@dataclass(frozen=True)
+class Terminate:
+    """An instance is terminated, `settle` seconds after its last target was deregistered."""
+
+    settle: int = 0
+
+
+@dataclass(frozen=True)
+class Register:
+    """A target is registered. Where its health `is_checked` already it is waited for, `health_timeout` seconds at most."""
+
+    is_checked: bool = False
+    health_timeout: int = HEALTH_TIMEOUT
+
+
+@dataclass(frozen=True)
+class Deregister:
+    """A target is deregistered.
+
+    `least` healthy targets must stay in its group; None where the group gets no requests. Nothing forwards to a group
+    that was `switched` off any more, `settle` seconds after which the target may leave.
+    """
+
+    least: int | None = None
+    health_timeout: int = HEALTH_TIMEOUT
+    switched: bool = False
+    settle: int = 0
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Subnets change route tables: those `moving` are taken by another table, in one call. `associations` are by subnet."""
+
+    moving: frozenset[str] = frozenset()
+    associations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A load balancer is created in a VPC, which only its subnets tell."""
+
+    vpc: Ref = ""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Requests move to other target groups.
+
+    Each of the groups in `awaits` must have so many healthy targets first; each in `hopes` may have, and is waited for.
+    `serving` are the ARNs of the groups that get the requests now.
+    """
+
+    awaits: tuple[tuple[Ref, int], ...] = ()
+    hopes: tuple[tuple[Ref, int], ...] = ()
+    serving: tuple[str, ...] = ()
+    health_timeout: int = HEALTH_TIMEOUT
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """A load balancer goes when those that take over from it answer.
+
+    `successors` are load balancers that must be active, `groups` the target groups that take over, `takers` the keys of
+    the steps that forward to them.
+    """
+
+    successors: tuple[Address, ...] = ()
+    groups: tuple[Ref, ...] = ()
+    takers: frozenset[str] = frozenset()
+    shift: Shift = field(default_factory=Shift)
+
+
+Details = SetPriorities | Launch | Terminate | Register | Deregister | HandOver | Place | Shift | TakeOver
