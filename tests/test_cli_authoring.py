@@ -119,7 +119,7 @@ class TestValidate:
         assert main(["validate", file, *given]) == 0
         assert capsys.readouterr().out == f"{file}: valid, 0 resources\n"
 
-    @pytest.mark.parametrize("value", ["A", "=x", "1A=x", "A-B=x", "", " A=x", "É=x", "A\n=x"])
+    @pytest.mark.parametrize("value", ["A", "=x", "1A=x", "A-B=x", " A=x", "É=x", "A\n=x"])
     def test_set_misuse(self, spec: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["validate", str(spec), "--set", value]) == 64
         assert "--set wants NAME=VALUE" in capsys.readouterr().err

@@ -239,8 +239,6 @@ def _runnable(command: str) -> str:
         words = shlex.split(command)
     except ValueError as error:
         raise SandboxError(f"--serve {command}: {str(error).lower()}; quote it as for a shell") from None
-    if not words:
-        raise SandboxError("--serve is empty; give the command that starts your web API")
     program = shutil.which(words[0])
     if program is None:
         there = "is not executable; chmod +x it" if Path(words[0]).is_file() else "is no command here"

@@ -1,4 +1,4 @@
-"""The sandbox's own process: the strict emulator behind HTTP, on a socket that `alb_reconcile.local` opened."""
+"""The sandbox's own process: the strict emulator behind HTTP, on a socket that `alb_reconcile.sandbox.client` opened."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.sandbox.client import HOST, IDENTITY, TRAFFIC, Sandbox, Traffic, now_text, read_state
+from alb_reconcile.sandbox.gate import SERVICES, refuse_pages, service_of
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
 
@@ -37,16 +38,19 @@ _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
 class Application:
-    """moto's application, and an address where the sandbox says who it is, tells its traffic and can be emptied."""
+    """moto's services, and an address where the sandbox says who it is, tells its traffic and can be emptied."""
 
     def __init__(self, sandbox: Sandbox, empty: Callable[[], None], driver: Driver | None) -> None:
         self.sandbox = sandbox
         self.empty = empty
         self.driver = driver
-        self.moto = DomainDispatcherApplication(create_backend_app)
+        self._services: dict[str, Any] = {}
+        self._making = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
+        if refusal := refuse_pages(environ, self.sandbox.port):
+            return _refuse(start_response, refusal)
         path = environ.get("PATH_INFO")
         if path == TRAFFIC:
             return _json(start_response, asdict(self.driver.report() if self.driver else Traffic()))
@@ -62,11 +66,31 @@ class Application:
 
     def _of_aws(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """moto's answer. What a request changed has reached the load balancers before its answer is given."""
+        service = service_of(environ)
+        if service is None:
+            return _refuse(
+                start_response, f"The sandbox serves signed requests to {', '.join(SERVICES)} only."
+            )
         changes = self.driver is not None and _changes(environ)
-        answer: Iterable[bytes] = self.moto(environ, start_response)
+        answer: Iterable[bytes] = self._service(service)(environ, start_response)
         if changes and self.driver is not None:
             self.driver.catch_up()
         return answer
+
+    def _service(self, name: Any) -> Any:
+        """Made when it is first asked for. moto's own dispatcher would also serve its API, and Lambda in containers."""
+        with self._making:
+            if name not in self._services:
+                self._services[name] = create_backend_app(name)
+            return self._services[name]
+
+
+def _refuse(start_response: Any, why: str) -> list[bytes]:
+    body = f"{why}\n".encode()
+    start_response(
+        "403 Forbidden", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    )
+    return [body]
 
 
 def _json(start_response: Any, told: object, status: str = "200 OK") -> list[bytes]:

@@ -104,7 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, body: bytes, *, answer: bool = True) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=60)
         try:
-            connection.request(self.command, self.path, body, dict(self.headers))
+            headers = {**self.headers, "Host": f"127.0.0.1:{self.server.upstream}"}
+            connection.request(self.command, self.path, body, headers)
             response = connection.getresponse()
             content = response.read()
         finally:

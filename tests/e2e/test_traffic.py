@@ -277,7 +277,6 @@ def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None
         ("nowhere --x", "nowhere is no command here"),
         ("./plain", "./plain is not executable; chmod +x it"),
         ("'open", "no closing quotation"),
-        (" ", "--serve is empty"),
     ],
 )
 def test_a_command_that_cant_run_is_refused_at_once(tmp_path: Path, serve: str, told: str) -> None:

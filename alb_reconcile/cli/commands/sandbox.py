@@ -21,7 +21,7 @@ def start(args: argparse.Namespace) -> ExitCode:
     if args.serve and args.no_traffic:
         raise UsageError("--serve needs traffic: leave --no-traffic out")
     found, fresh = sandbox_client.start(
-        args.port, args.speed, traffic=False if args.no_traffic else None, serve=args.serve
+        args.port, args.speed, traffic=False if args.no_traffic else None, serve=args.serve or ""
     )
     emit(f"The sandbox {'is started' if fresh else 'runs already'}: {_where(found)}")
     emit("")

@@ -18,6 +18,7 @@ from alb_reconcile.cli.options.groups import (
 from alb_reconcile.cli.options.values import (
     Assignment,
     duration,
+    given,
     interval,
     number,
     port,
@@ -38,6 +39,10 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("type", None, given)  # of every option and argument that names no type
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
@@ -73,6 +78,12 @@ def _common() -> _Parser:
     return common
 
 
+def _add_commands(parser: argparse.ArgumentParser, metavar: str) -> Any:
+    commands = parser.add_subparsers(metavar=metavar, required=True)
+    commands.type = str  # the words that follow a command are its own parser's to judge
+    return commands
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = _Parser(
@@ -82,7 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"alb-reconcile {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = _add_commands(parser, "COMMAND")
     common = _common()
 
     def add(name: str, run: str, text: str) -> argparse.ArgumentParser:
@@ -176,7 +187,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
     text = "who may run over a stack: the lock on this host, and the lease"
     lock = commands.add_parser("lock", help=text, description=text[:1].upper() + text[1:] + ".")
-    actions = lock.add_subparsers(metavar="ACTION", required=True)
+    actions = _add_commands(lock, "ACTION")
     text = "show who holds them, since when and how long, or held them last"
     show = actions.add_parser("show", help=text, description=f"{text.capitalize()}.", parents=[common])
     show.set_defaults(run="lock.show")
@@ -197,7 +208,7 @@ def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
 def _add_sandbox(commands: Any) -> None:
     text = "a local AWS to try things out with, without an account"
     sandbox = commands.add_parser("sandbox", help=text, description=text[:1].upper() + text[1:] + ".")
-    actions = sandbox.add_subparsers(metavar="ACTION", required=True)
+    actions = _add_commands(sandbox, "ACTION")
     for name, text in (
         ("start", "start it; what is made in it stays until stop"),
         ("stop", "end it, with all that is in it"),
@@ -212,7 +223,7 @@ def _add_sandbox(commands: Any) -> None:
                 "--speed", type=speed, metavar="N", help="how much faster than AWS time runs (default 10)"
             )
             action.add_argument(
-                "--serve", default="", metavar="COMMAND",
+                "--serve", metavar="COMMAND",
                 help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "
                 "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
             )  # fmt: skip

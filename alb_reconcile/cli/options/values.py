@@ -77,6 +77,13 @@ class Detour(argparse.Action):
         )
 
 
+def given(text: str) -> str:
+    """Any text but an empty one: an unset variable of a script must not read as an option left out."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; give a value, or leave it out")
+    return text
+
+
 def positive(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")

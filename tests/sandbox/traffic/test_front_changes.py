@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -224,6 +225,14 @@ class TestProcess:
         lab.show([listener(80, rule(forward("web")))], [group("web", "i-b")])
         assert httpx.get(url).json()["target"] == "b"
 
+    @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux to see what listens")
+    def test_no_browser_reaches_its_administration(self, lab: Lab) -> None:
+        """Its doors are all that it listens on; it is administered through a file that is its user's."""
+        lab.show([listener(80, rule(fixed("x"))), listener(81, rule(fixed("y")))])
+        assert lab.front.pid is not None
+        assert listening(lab.front.pid) == {("127.0.0.1", door.local_port) for door in lab.front.doors()}
+        assert stat.S_IMODE((lab.folder / "admin.sock").stat().st_mode) == 0o600
+
     def test_a_long_folder_is_no_problem(self, tmp_path: Path) -> None:
         front = Front(tmp_path / ("x" * 120), speed=1)
         front.show(picture([listener(80, rule(fixed("x")))]), {})
@@ -289,6 +298,19 @@ class TestProcess:
             assert is_running(pid)
             parent.kill()
         wait_until(lambda: not is_running(pid))
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """The addresses that a process listens on, with TCP over IPv4 or 6."""
+    sockets = {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                address, port = fields[1].split(":")
+                found.add(({"0100007F": "127.0.0.1"}.get(address, address), int(port, 16)))
+    return found
 
 
 def is_running(pid: int) -> bool:

@@ -1,0 +1,47 @@
+"""Who may ask the sandbox, and for what: this machine's programs, for the services that a stack needs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+SERVICES: Final = {
+    "acm": "acm",
+    "ec2": "ec2",
+    "elasticloadbalancing": "elbv2",
+    "iam": "iam",
+    "s3": "s3",
+    "ssm": "ssm",
+    "sts": "sts",
+}
+"""moto's name of each service by the one that its requests are signed for."""
+_SIGNED: Final = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^/, ]+/[0-9]{8}/[^/, ]+/([a-z0-9-]+)/aws4_request,"
+)
+
+
+def refuse_pages(environ: Mapping[str, Any], port: int) -> str:
+    """Why a request isn't one of a program on this machine; nothing if it is.
+
+    A page in the user's browser reaches 127.0.0.1 as well: by its address, which its browser tells (Origin,
+    Sec-Fetch-Site), or by a name of its own that it points there (DNS rebinding), which is then the Host.
+    """
+    names = {f"{name}:{port}" for name in _NAMES} | (_NAMES if port == 80 else set())
+    if environ.get("HTTP_HOST", "").lower() not in names:
+        return f"The sandbox answers as http://127.0.0.1:{port} only; use this address."
+    if "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE", "none") != "none":
+        return "The sandbox answers programs only, no page in a browser."
+    return ""
+
+
+def service_of(environ: Mapping[str, Any]) -> str | None:
+    """moto's name of the service that a request is signed for; None for one that isn't served, or without a signature.
+
+    A page can't sign: its browser would have to ask first whether it may send the header.
+    """
+    signed = _SIGNED.match(environ.get("HTTP_AUTHORIZATION", ""))
+    return SERVICES.get(signed[1]) if signed else None

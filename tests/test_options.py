@@ -1,0 +1,90 @@
+"""No option and no argument takes an empty value: a script's unset variable must not read as an option left out."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli import main
+from alb_reconcile.cli.options.parser import make_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EMPTY = "is empty; give a value, or leave it out"
+Valued = tuple[tuple[str, ...], str]
+"""The words before a value, and what a mistake in it is told of."""
+
+
+def _valued(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Valued]:
+    """Everything of every command that takes a value."""
+    before: list[str] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield from _valued(command, (*path, name))
+        elif action.option_strings and action.nargs != 0:
+            for option in action.option_strings:
+                yield (*path, option), "/".join(action.option_strings)
+        elif not action.option_strings:
+            yield (*path, *before), str(action.metavar)
+            before.append("x")
+            if action.nargs in ("+", "*"):  # the first one isn't told from the next
+                yield (*path, *before), str(action.metavar)
+
+
+ALL = list(_valued(make_parser()))
+
+
+def test_the_walk_finds_options_and_arguments() -> None:
+    names = {(words[0], name) for words, name in ALL}
+    assert {
+        ("apply", "--plan"), ("plan", "--out"), ("apply", "SPEC"), ("verify", "--ca-file"), ("sync", "--policy"),
+        ("sync", "SPEC|DIRECTORY|GLOB"), ("history", "--state-dir"), ("init", "FILE"), ("sandbox", "--serve"),
+        ("lock", "--lease"), ("move", "NEW"), ("destroy", "--region"), ("adopt", "ADDRESS=ID"),
+    } <= names  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", " "], ids=["nothing", "blank"])
+@pytest.mark.parametrize(("words", "name"), ALL, ids=[" ".join((*words, name)) for words, name in ALL])
+def test_an_empty_value_is_a_usage_error(
+    words: tuple[str, ...], name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spellings = [(*words, text)]
+    if words[-1].startswith("--"):
+        spellings.append((*words[:-1], f"{words[-1]}={text}"))
+    for spelling in spellings:
+        with pytest.raises(SystemExit) as stop:
+            make_parser().parse_args(spelling)
+        assert stop.value.code == 64
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert f"argument {name}: " in told
+        assert EMPTY in told or f"{text!r} is no " in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("apply", "--yes", "stack.yaml", "--plan", ""), ("sync", ""), ("plan", "stack.yaml", "--policy=")],
+    ids=" ".join,
+)
+def test_a_command_does_nothing_then(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # nobody asks AWS
+    (tmp_path / "stack.yaml").write_text("stack: shop\nregion: us-east-1\n", encoding="utf-8")
+    assert main(words) == 64
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines()[-1].endswith(EMPTY)
+
+
+def test_an_empty_variable_of_the_spec_is_a_value() -> None:
+    args = make_parser().parse_args(["validate", "stack.yaml", "--set", "SUFFIX="])
+    assert args.set == {"SUFFIX": ""}
