@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.cli import main
+from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.parser import make_parser
 
 if TYPE_CHECKING:
