@@ -7,7 +7,7 @@ import base64
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.adoption.evidence import ORDER, Scene
+from alb_reconcile.adoption.evidence import Scene, order
 from alb_reconcile.adoption.hypothetical import Imagination
 from alb_reconcile.adoption.match import NEW, Match, Matcher
 from alb_reconcile.adoption.preview import Outlook, imagine
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.resource import Desired
 
 
@@ -47,7 +46,6 @@ class Adoption:
 
 async def find_adoption(
     aws: Aws,
-    kinds: Mapping[str, AnyKind],
     target: Target,
     given: Mapping[Address, str],
     *,
@@ -60,7 +58,7 @@ async def find_adoption(
     """
     reader = Imagination(aws, target.stack, target.desired, [item for item in given.values() if item != NEW])
     try:
-        return await _find(reader, kinds, target, given, keep_images=keep_images)
+        return await _find(reader, target, given, keep_images=keep_images)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
@@ -68,7 +66,6 @@ async def find_adoption(
 
 async def _find(
     reader: Imagination,
-    kinds: Mapping[str, AnyKind],
     target: Target,
     given: Mapping[Address, str],
     *,
@@ -79,9 +76,7 @@ async def _find(
         for item in target.desired.values()
         if isinstance(item.state, Instance) and item.state.image_id.startswith(RESOLVE)
     }
-    images, vpcs = await asyncio.gather(
-        resolve_images(reader.aws, sorted(references)), survey_vpcs(reader, kinds)
-    )
+    images, vpcs = await asyncio.gather(resolve_images(reader.aws, sorted(references)), survey_vpcs(reader))
     scene = Scene(target.desired, images=images)
     matcher = Matcher(target.stack, scene, given)
     there = held(reader, vpcs)
@@ -89,15 +84,15 @@ async def _find(
     matcher.match("vpc", vpcs)
     own = {item.found.id for item in vpcs if item.owner == target.stack}
     matched = {item.found.found.id for item in matcher.matches.values()}
-    found, scene.subnet_vpcs = await survey_rest(reader, kinds, own | matched)
+    found, scene.subnet_vpcs = await survey_rest(reader, own | matched)
     there |= held(reader, [item for part in found.values() for item in part])
     scene.ids.update({address: item.id for address, item in there.items()})
     add_findings(scene, found)
-    for kind in ORDER[1:]:
+    for kind in order()[1:]:
         matcher.match(kind, found[kind])
     problems = [*_misplaced(given, there), *matcher.problems]
     _refuse(problems)
-    return await _prepare(reader, kinds, target, matcher, tuple(there), keep_images=keep_images)
+    return await _prepare(reader, target, matcher, tuple(there), keep_images=keep_images)
 
 
 def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> list[str]:
@@ -117,7 +112,6 @@ def _refuse(problems: list[str]) -> None:
 
 async def _prepare(
     reader: Imagination,
-    kinds: Mapping[str, AnyKind],
     target: Target,
     matcher: Matcher,
     there: tuple[Address, ...],
@@ -138,7 +132,7 @@ async def _prepare(
         for item in parts
         for volume in item.volumes
     }
-    outlook = await imagine(reader, kinds, target, imagined)
+    outlook = await imagine(reader, target, imagined)
     behind = outlook.entries
     taggings = tuple(
         # an entry that isn't as the spec says gets its digest from the apply that makes it so

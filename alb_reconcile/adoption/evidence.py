@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
@@ -89,7 +91,17 @@ def place_of_candidate(item: Candidate) -> str:
 
 def weigh(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     """What speaks for the candidate; None if nothing does, or if it is in another place."""
-    return _JUDGES[wish.address.kind](wish, item, scene) if scene.is_in_place(wish, item) else None
+    judge = _JUDGES.get(wish.address.kind, _plain)
+    return judge(wish, item, scene) if scene.is_in_place(wish, item) else None
+
+
+def _plain(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    """Of a kind about which nothing else is known: its name, and the properties that AWS can't change."""
+    wanted: Any = bind(wish.state, scene.ids)
+    immutable = sorted(wish.state.replaced_on - {"vpc", "name", wish.state.parent})
+    pairs = [(getattr(wanted, field), getattr(item.found.state, field)) for field in immutable]
+    alike = bool(pairs) and all(want in (None, have) for want, have in pairs)
+    return _both(_name(wish, item), f"its {' and '.join(immutable)}" if alike else "")
 
 
 def _name(wish: Desired, item: Candidate) -> str:
@@ -282,5 +294,21 @@ _JUDGES: Final[Mapping[str, Callable[[Desired, Candidate, Scene], Evidence | Non
     "target_group": _target_group,
     "instance": _instance,
 }
-ORDER: Final = tuple(_JUDGES)
-"""The kinds in the order in which they are matched: each after those that tell of it."""
+"""What speaks for resources of those kinds of which more is known than of a plain one."""
+
+
+@cache
+def order() -> tuple[str, ...]:
+    """The kinds that can be adopted, in the order in which they are matched: each after those that tell of it."""
+    kinds = {name: kind for name, kind in load_kinds().items() if kind.properties.service}
+    ordered: list[str] = []
+    while len(ordered) < len(kinds):
+        ordered.append(
+            next(
+                name
+                for name, kind in kinds.items()
+                if name not in ordered
+                and {kind.properties.parent, *kind.recognized_after} - {None} <= set(ordered)
+            )
+        )
+    return tuple(ordered)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 
@@ -12,21 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.base import Listing
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.resource import Desired
 
 PREFIX: Final = "alb-reconcile:"
 """What the keys of all our tags begin with."""
 
-_WHERE: Final = {
-    "describe_vpcs": ("VpcId", "vpc-", "vpc-id", ""),
-    "describe_internet_gateways": ("InternetGatewayId", "igw-", "internet-gateway-id", ""),
-    "describe_subnets": ("SubnetId", "subnet-", "subnet-id", "vpc-id"),
-    "describe_route_tables": ("RouteTableId", "rtb-", "route-table-id", "vpc-id"),
-    "describe_security_groups": ("GroupId", "sg-", "group-id", "vpc-id"),
-    "describe_instances": ("InstanceId", "i-", "instance-id", "vpc-id"),
-}
-"""Where an entry's id is, how it begins, the filter by it, and the filter by VPC; without one everything is read."""
+
+@cache
+def _listings() -> dict[str, tuple[str, Listing]]:
+    """How ids of a kind begin, and how AWS lists them, by operation."""
+    kinds = load_kinds().values()
+    return {kind.listing.operation: (kind.id_prefix, kind.listing) for kind in kinds if kind.listing}
 
 
 class Imagination(Reader):
@@ -54,22 +54,22 @@ class Imagination(Reader):
         if operation == "describe_volumes":
             return self._see(await self.once("all volumes", "", self._volumes), "VolumeId")
         rows = await self.once(f"all {operation}", "", lambda: self._read(operation, key))
-        seen = self._see(rows, _WHERE[operation][0])
+        seen = self._see(rows, _listings()[operation][1].id_key)
         return [{"Instances": [row]} for row in seen] if operation == "describe_instances" else seen
 
     async def _read(self, operation: str, key: str) -> list[dict[str, Any]]:
-        identifier, prefix, by_id, by_vpc = _WHERE[operation]
+        prefix, listing = _listings()[operation]
         named = [item for item in self.named if item.startswith(prefix)]
         filters: list[dict[str, Any]] = [{}]
-        if by_vpc:
+        if listing.vpc_filter:
             filters = [_where(f"tag:{tags.STACK}", [self.stack])]
-            filters += [_where(by_vpc, self.vpcs)] if self.vpcs else []
-            filters += [_where(by_id, named)] if named else []
+            filters += [_where(listing.vpc_filter, self.vpcs)] if self.vpcs else []
+            filters += [_where(listing.id_filter, named)] if named else []
         parts = await asyncio.gather(*(self.aws.pages("ec2", operation, key, **item) for item in filters))
         rows = [row for part in parts for row in part]
         if operation == "describe_instances":
             rows = [row for reservation in rows for row in reservation["Instances"]]
-        return list({row[identifier]: row for row in rows}.values())
+        return list({row[listing.id_key]: row for row in rows}.values())
 
     async def _volumes(self) -> list[dict[str, Any]]:
         """The volumes of the instances that were read, 200 a call."""

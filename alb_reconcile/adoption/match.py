@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.adoption.evidence import Candidate, Scene, place_of_candidate, weigh
-from alb_reconcile.model.address import Address, is_id_of
+from alb_reconcile.kinds.identifiers import is_id_of
+from alb_reconcile.model.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,7 +84,7 @@ class Matcher:
         kind = wish.address.kind
         if item is None:
             physical_id = self.given[wish.address]
-            if not _may_be(kind, physical_id):
+            if not is_id_of(kind, physical_id):
                 return f"that is no id of a {kind.replace('_', ' ')}; correct it"
             return "it doesn't exist in this account and region, or nothing of this stack leads to it; correct the id"
         if item.owner == self.stack:
@@ -173,14 +174,3 @@ def _teams(wishes: Iterable[Desired], rank: int) -> list[list[Desired]]:
         group = wish.lifecycle.group if rank >= _INTERCHANGEABLE else None
         teams[("group", group) if group else wish.address].append(wish)
     return list(teams.values())
-
-
-def _may_be(kind: str, physical_id: str) -> bool:
-    if kind in ("load_balancer", "listener", "rule", "target_group"):
-        sort = {
-            "load_balancer": ":loadbalancer/app/",
-            "listener": ":listener/app/",
-            "rule": ":listener-rule/app/",
-        }
-        return physical_id.startswith("arn:") and sort.get(kind, ":targetgroup/") in physical_id
-    return is_id_of(kind, physical_id)

@@ -10,22 +10,19 @@ from alb_reconcile.adoption.hypothetical import Imagination
 from alb_reconcile.adoption.preview import Outlook, imagine
 from alb_reconcile.adoption.release import find_own, hurdles, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address, is_aws_id
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError, UsageError
 from alb_reconcile.model.target import Target
 from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.resource import Observed
 
 _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
-_DEPTH: Final = {"listener": 2, "rule": 3}
-"""How many parts a name has; one for all other kinds."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,16 @@ class Move:
     notes: tuple[str, ...] = ()
 
 
-async def find_move(aws: Aws, kinds: Mapping[str, AnyKind], target: Target, old: str, new: str) -> Move:
+async def find_move(aws: Aws, target: Target, old: str, new: str) -> Move:
     """Who moves: what is at `old`, with all whose address holds its name.
 
     `instances.OLD` to `instances.NEW` moves all members of a group. Raises UsageError for what is no address,
     RefusedError where nothing is at `old`, or something at a new address already.
     """
-    _check(old, new, kinds)
+    _check(old, new)
     reader = Imagination(aws, target.stack, target.desired)
     try:
-        own = await find_own(reader, kinds)
+        own = await find_own(reader)
         moving = [(item, address) for item in own if (address := _new_address(item.address, old, new))]
         _refuse(target, own, moving, old)
         volumes = await volumes_of(reader, [item for item, _ in moving])
@@ -58,15 +55,16 @@ async def find_move(aws: Aws, kinds: Mapping[str, AnyKind], target: Target, old:
         imagined = {
             key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)
         }
-        outlook = await imagine(reader, kinds, target, imagined)
+        outlook = await imagine(reader, target, imagined)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
     return Move(target, moves, outlook, tuple(_undeclared(target, moving)))
 
 
-def _check(old: str, new: str, kinds: Mapping[str, AnyKind]) -> None:
+def _check(old: str, new: str) -> None:
     (first, _, before), (second, _, after) = old.partition("."), new.partition(".")
+    kinds = load_kinds()
     for text, kind in ((old, first), (new, second)):
         if kind == "instances" or (kind in kinds and kinds[kind].properties.service):
             continue
@@ -76,7 +74,7 @@ def _check(old: str, new: str, kinds: Mapping[str, AnyKind]) -> None:
     if first != second:
         raise RefusedError(f"{old} can't become {new}: an address keeps its kind; nothing was moved")
     parts, olds = after.split("/"), before.split("/")
-    if len(parts) != _DEPTH.get(second, 1) or not all(_is_name(part) for part in parts):
+    if len(parts) != _depth(second) or not all(_is_name(part) for part in parts):
         raise UsageError(
             f"{new}: a name is [a-z][a-z0-9-]*, at most 63 long and no id; of a listener LOAD-BALANCER/NAME"
         )
@@ -92,6 +90,17 @@ def _check(old: str, new: str, kinds: Mapping[str, AnyKind]) -> None:
         raise UsageError(f"{old} and {new} are the same address")
 
 
+def _ancestors(kind: str) -> tuple[str, ...]:
+    """The kinds in whose entries this one's nest, the closest first."""
+    parent = load_kinds()[kind].properties.parent
+    return (parent, *_ancestors(parent)) if parent else ()
+
+
+def _depth(kind: str) -> int:
+    """How many parts a name has: of a rule its load balancer, its listener and its own."""
+    return len(_ancestors(kind)) + 1
+
+
 def _is_name(text: str) -> bool:
     return re.fullmatch(_NAME, text) is not None and not is_aws_id(text)
 
@@ -103,9 +112,7 @@ def _new_address(address: Address, old: str, new: str) -> Address | None:
         if old.startswith("instances."):
             return Address("instance", f"{after}-{address.name.rpartition('-')[2]}")
         return Address.parse(new)
-    family = ("load_balancer", "listener", "rule")
-    kind = old.partition(".")[0]
-    above = kind in family and address.kind in family[family.index(kind) + 1 :]
+    above = old.partition(".")[0] in _ancestors(address.kind)
     if above and address.name.startswith(f"{before}/"):
         return Address(address.kind, after + address.name.removeprefix(before))
     return None

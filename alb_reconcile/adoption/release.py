@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from alb_reconcile.adoption.hypothetical import PREFIX, Imagination, without_ours
-from alb_reconcile.adoption.preview import Outlook, check_account, imagine
+from alb_reconcile.adoption.preview import Outlook, imagine
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
-from alb_reconcile.adoption.tagging import WAVES, Tagging
+from alb_reconcile.adoption.tagging import Tagging, waves
+from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.address import Address
 
 
@@ -42,30 +42,28 @@ class Release:
     """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
 
 
-async def find_own(reader: Imagination, kinds: Mapping[str, AnyKind]) -> list[Observed]:
+async def find_own(reader: Imagination) -> list[Observed]:
     """All that carries the stack's tags: listeners and rules too whose load balancer doesn't, after an interruption."""
-    vpcs = await survey_vpcs(reader, kinds)
+    vpcs = await survey_vpcs(reader)
     own = {item.found.id for item in vpcs if item.owner == reader.stack}
-    found, _ = await survey_rest(reader, kinds, own)
+    found, _ = await survey_rest(reader, own)
     everything = [item for part in (vpcs, *found.values()) for item in part]
-    order = {kind: number for number, kind in enumerate(WAVES)}
+    order = {kind: number for number, kind in enumerate(waves())}
     return sorted(
         (item.found for item in everything if item.owner == reader.stack),
         key=lambda item: (order[item.state.kind], item.address, item.id),
     )
 
 
-async def find_release(
-    aws: Aws, kinds: Mapping[str, AnyKind], target: Target, addresses: Collection[str]
-) -> Release:
+async def find_release(aws: Aws, target: Target, addresses: Collection[str]) -> Release:
     """What `addresses` name, with what can't be without it; everything if there are none.
 
     `instances.NAME` names all members of a group. Raises RefusedError for what the stack doesn't have.
     """
     reader = Imagination(aws, target.stack, target.desired)
     try:
-        account = await check_account(reader, target)
-        own = await find_own(reader, kinds)
+        account = await read_account(reader.aws, target.account_ids)
+        own = await find_own(reader)
         going = _with_children(_choose(target, own, addresses), own) if addresses else own
         volumes = await volumes_of(reader, going)
         taggings = tuple(
@@ -75,7 +73,7 @@ async def find_release(
         gone = {key: without_ours(reader.tags[key]) for item in taggings for key in (item.id, *item.volumes)}
         found = {item.id: item for item in going}
         staying = [item for item in own if item.id not in found]
-        outlook = await imagine(reader, kinds, target, gone) if staying else None
+        outlook = await imagine(reader, target, gone) if staying else None
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.adoption.evidence import Candidate, Scene
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alb_reconcile.adoption.hypothetical import Imagination
-    from alb_reconcile.kinds.base import AnyKind
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.resource import Observed
 
@@ -26,15 +26,13 @@ Survey = dict[str, list[Candidate]]
 """Candidates by kind; those of kinds without tags too."""
 
 
-async def survey_vpcs(reader: Imagination, kinds: Mapping[str, AnyKind]) -> list[Candidate]:
+async def survey_vpcs(reader: Imagination) -> list[Candidate]:
     """All VPCs of the account."""
     reader.claims, reader.vpcs = True, None
-    return [_candidate(reader, item) for item in await kinds["vpc"].discover(reader)]
+    return [_candidate(reader, item) for item in await load_kinds()["vpc"].discover(reader)]
 
 
-async def survey_rest(
-    reader: Imagination, kinds: Mapping[str, AnyKind], vpcs: set[str]
-) -> tuple[Survey, dict[str, str]]:
+async def survey_rest(reader: Imagination, vpcs: set[str]) -> tuple[Survey, dict[str, str]]:
     """Everything else in these VPCs and in those that the spec names. Returns it, and the VPC of each subnet."""
     literal = reader.literal_ids("subnet-")
     theirs: list[dict[str, Any]] = []
@@ -43,6 +41,7 @@ async def survey_rest(
         theirs = await reader.aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
     named = set(reader.literal_ids("vpc-"))
     reader.claims, reader.vpcs = True, vpcs | named | {item["VpcId"] for item in theirs}
+    kinds = load_kinds()
     rest = [name for name in kinds if name != "vpc"]
     found: Survey = defaultdict(list)
     for name, part in zip(
@@ -97,15 +96,6 @@ def _candidate(reader: Imagination, item: Observed) -> Candidate:
 
 def _builtin(reader: Imagination, item: Observed, row: Mapping[str, Any]) -> str:
     """Why it isn't matched silently."""
-    kind = item.state.kind
     if item.id in reader.literal_ids(item.id):
         return "one that the spec refers to by its id"
-    if kind == "vpc" and row.get("IsDefault"):
-        return "the account's default VPC"
-    if kind == "subnet" and row.get("DefaultForAz"):
-        return "a default subnet"
-    if kind == "security_group" and row.get("GroupName") == "default":
-        return "its VPC's default security group, which AWS never deletes"
-    if kind == "route_table" and any(part.get("Main") for part in row.get("Associations", ())):
-        return "its VPC's main route table, which AWS deletes with the VPC only"
-    return ""
+    return load_kinds()[item.state.kind].why_builtin(row)

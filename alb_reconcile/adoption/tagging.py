@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError
@@ -17,12 +19,6 @@ if TYPE_CHECKING:
     from alb_reconcile.adoption.hypothetical import Imagination
     from alb_reconcile.aws.client import Aws
 
-WAVES: Final = (
-    "vpc", "subnet", "internet_gateway", "route_table", "security_group", "instance", "rule", "listener", "target_group",
-    "load_balancer",
-)  # fmt: skip
-"""In which order tags are written; removed, the other way round. Who is half-way there is never a load balancer or a
-target group of the stack with listeners or targets in it that aren't, which an apply would take away."""
 _MOST: Final = 50
 """AWS's most tags of a resource (its own don't count)."""
 
@@ -39,6 +35,23 @@ class Tagging:
     """Instances: these get the ownership tags, or lose all of ours, in the same call or one of their own."""
 
 
+@cache
+def waves() -> tuple[str, ...]:
+    """The kinds that carry tags, in the order in which these are written; removed, the other way round.
+
+    A kind comes after those whose resources AWS deletes with it. So what is half-way there is never a load balancer of the
+    stack with listeners in it that aren't, which an apply would take away; nor a target group with such targets.
+    """
+    kinds = {name: kind for name, kind in load_kinds().items() if kind.properties.service}
+    within = {
+        name: {child for child, kind in kinds.items() if kind.properties.parent == name} for name in kinds
+    }
+    ordered: list[str] = []
+    while len(ordered) < len(kinds):
+        ordered.append(next(name for name in kinds if name not in ordered and within[name].issubset(ordered)))
+    return tuple(ordered)
+
+
 def excess(reader: Imagination, item: Tagging) -> str:
     """Why AWS would refuse it; empty if it wouldn't."""
     there = {key for key in reader.tags.get(item.id, {}) if not key.startswith("aws:")}
@@ -53,7 +66,7 @@ def excess(reader: Imagination, item: Tagging) -> str:
 async def carry_out(aws: Aws, items: Sequence[Tagging], done: Callable[[Tagging], None]) -> None:
     """Write all of it, one wave of kinds after the other. Raises the first AwsError, after the wave's other calls."""
     removing = any(item.remove for item in items)
-    for kind in reversed(WAVES) if removing else WAVES:
+    for kind in reversed(waves()) if removing else waves():
         wave = [item for item in items if item.address.kind == kind]
         results = await asyncio.gather(*(_write(aws, item, done) for item in wave), return_exceptions=True)
         for result in results:

@@ -169,7 +169,8 @@ class Aws:
             with guarded(guard, timeouts.settled(service)):
                 ask_guard()
                 self.changed = True
-                return self._transport(service, operation, params, once=once)
+                transport = partial(self._transport, once=True) if once else self._transport
+                return transport(service, operation, params)
         finally:
             with self._lock:
                 self._changing -= 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Iterable, Mapping
 
     from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.base import Listing
     from alb_reconcile.kinds.shared_reader import Shared
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.resource import Desired, Observed
@@ -39,26 +40,22 @@ async def discover(
     Raises RefusedError in an account other than `account_ids`, if there are any.
     """
     reader = Reader(aws, stack, desired, everything=everything, shared=shared)
-    elsewhere = asyncio.ensure_future(_foreign(reader))
+    return await discover_by(reader, account_ids)
+
+
+async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Discovery:
+    """`discover`, through a reader of its own, whose reads end with it where one fails."""
+    elsewhere = asyncio.ensure_future(_read_foreign(reader))
     own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in load_kinds().items()}
-    identity = asyncio.ensure_future(_account(aws, account_ids))
+    identity = asyncio.ensure_future(read_account(reader.aws, account_ids))
     # what these depend on is read early; they don't wait for the rest
-    images = asyncio.ensure_future(_images(aws, desired.values(), own["instance"]))
-    zones = asyncio.ensure_future(_zones(aws, desired, own["subnet"]))
+    images = asyncio.ensure_future(_images(reader.aws, reader.desired.values(), own["instance"]))
+    zones = asyncio.ensure_future(_zones(reader.aws, reader.desired, own["subnet"]))
     tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, zones, *own.values()]
     try:
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
-        taken = {
-            ("load_balancer", item["LoadBalancerName"]): item["LoadBalancerArn"]
-            for item in await reader.load_balancers()
-            if not reader.ours(item["Tags"])
-        }
-        taken |= {
-            ("target_group", item["TargetGroupName"]): item["TargetGroupArn"]
-            for item in await reader.target_groups()
-            if not reader.ours(item["Tags"])
-        }
+        taken = await _taken(reader)
     except BaseException:  # an interruption too: no read may go on behind it
         for task in tasks:
             task.cancel()
@@ -68,7 +65,22 @@ async def discover(
     return Discovery(identity.result(), resources, images.result(), taken, zones.result(), elsewhere.result())
 
 
-async def _account(aws: Aws, allowed: Collection[str]) -> str:
+async def _taken(reader: Reader) -> dict[tuple[str, str], str]:
+    """The names that others have, unique in account and region, by kind and name."""
+    found = {
+        ("load_balancer", item["LoadBalancerName"]): str(item["LoadBalancerArn"])
+        for item in await reader.load_balancers()
+        if not reader.ours(item["Tags"])
+    }
+    return found | {
+        ("target_group", item["TargetGroupName"]): str(item["TargetGroupArn"])
+        for item in await reader.target_groups()
+        if not reader.ours(item["Tags"])
+    }
+
+
+async def read_account(aws: Aws, allowed: Collection[str]) -> str:
+    """The account's number. Raises RefusedError if it isn't one of those that are allowed, where any are named."""
     account = await aws.account()
     if allowed and account not in allowed:
         raise RefusedError(
@@ -77,31 +89,26 @@ async def _account(aws: Aws, allowed: Collection[str]) -> str:
     return account
 
 
-_FOREIGN: Final = (
-    ("vpc-", "describe_vpcs", "Vpcs", "vpc-id", "VpcId"),
-    ("subnet-", "describe_subnets", "Subnets", "subnet-id", "SubnetId"),
-    ("sg-", "describe_security_groups", "SecurityGroups", "group-id", "GroupId"),
-    ("igw-", "describe_internet_gateways", "InternetGateways", "internet-gateway-id", "InternetGatewayId"),
-)
-
-
-async def _foreign(reader: Reader) -> dict[str, Mapping[str, Any]]:
-    """Look at what the spec names by id. Raises RefusedError for what doesn't exist."""
+async def _read_foreign(reader: Reader) -> dict[str, Mapping[str, Any]]:
+    """Look at what the spec names by id, kind by kind. Raises RefusedError for what doesn't exist."""
     found: dict[str, Mapping[str, Any]] = {}
 
-    async def read(prefix: str, operation: str, key: str, name: str, id_key: str) -> None:
+    async def read(prefix: str, listing: Listing) -> None:
         ids = reader.literal_ids(prefix)
         if not ids:
             return
-        for item in await reader.aws.pages("ec2", operation, key, Filters=[{"Name": name, "Values": ids}]):
-            found[item[id_key]] = item
+        filters = [{"Name": listing.id_filter, "Values": ids}]
+        for item in await reader.aws.pages("ec2", listing.operation, listing.key, Filters=filters):
+            found[item[listing.id_key]] = item
         missing = [item for item in ids if item not in found]
         if missing:
             raise RefusedError(
                 f"the spec names {', '.join(missing)}, which don't exist in this account and region; correct the ids"
             )
 
-    await asyncio.gather(*(read(*row) for row in _FOREIGN))
+    kinds = load_kinds().values()
+    listed = [(kind.id_prefix, kind.listing) for kind in kinds if kind.listing and kind.listing.needs_foreign]
+    await asyncio.gather(*(read(prefix, listing) for prefix, listing in listed))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.aws.polling import repeat_until
+from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action, Forward, canonical
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alb_reconcile.aws.client import Aws
+    from alb_reconcile.kinds.base import Entry
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.model.resource import Desired
 
@@ -146,4 +148,27 @@ def action_from_aws(actions: list[dict[str, Any]]) -> Action:
         forward=tuple(sorted(forward, key=str)),
         stickiness_seconds=stickiness.get("DurationSeconds") if stickiness.get("Enabled") else None,
         fixed_response=extra,
+    )
+
+
+def read_action(entry: Entry) -> Action:
+    """The action that an entry of a spec describes."""
+    if "redirect" in entry:
+        return Action(redirect=canonical(entry["redirect"]))
+    if "fixed_response" in entry:
+        return Action(fixed_response=canonical(entry["fixed_response"]))
+    forward = entry["forward"]
+    if isinstance(forward, str):
+        return Action(forward=(Forward(refer("target_group", forward)),))
+    groups = [
+        Forward(refer("target_group", item["target_group"]), item.get("weight", 1))
+        for item in forward["target_groups"]
+    ]
+    if len(groups) == 1:
+        groups = [groups[0]._replace(weight=1)]  # a single group gets everything, whatever its weight is
+    stickiness = forward.get("stickiness", {})
+    return Action(
+        forward=tuple(sorted(groups, key=str)),
+        stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else None,
+        keeps_split=True if "weights" in forward else None,
     )

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, run
 from alb_reconcile.model.resource import Properties
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
+    from alb_reconcile.model.address import Address
     from alb_reconcile.model.resource import Desired, Observed
     from alb_reconcile.model.steps import SetPriorities
 
@@ -22,7 +26,8 @@ P = TypeVar("P", bound=Properties)
 class Listing:
     """How EC2 lists the resources of a kind: the Describe action, the key of its list, and of the id in it.
 
-    `id_filter` is the filter by id, `vpc_filter` the one by VPC; where that is empty, everything is read.
+    `id_filter` is the filter by id, `vpc_filter` the one by VPC; where that is empty, everything is read. What somebody
+    else's resource is like is read where a spec names it by its id, if a plan `needs_foreign` ones.
     """
 
     operation: str
@@ -30,6 +35,28 @@ class Listing:
     id_key: str
     id_filter: str
     vpc_filter: str = "vpc-id"
+    needs_foreign: bool = False
+
+
+Entry = dict[str, Any]
+"""One entry of a spec: checked, as plain data."""
+
+
+class Around(Protocol):
+    """What the spec around an entry says."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the spec's file."""
+        ...
+
+    def entries(self, section: str) -> dict[str, Entry]:
+        """A section's entries by name."""
+        ...
+
+    def zone_of(self, subnet: str) -> str | None:
+        """The whole name of a subnet's availability zone."""
+        ...
 
 
 class Kind(ABC, Generic[P]):
@@ -46,11 +73,13 @@ class Kind(ABC, Generic[P]):
     """Its place in a spec and among alike steps of a plan; what is referred to comes first."""
     section: ClassVar[str] = ""
     """The section of a spec that holds its entries; empty for members of another kind's entries."""
-    id_pattern: ClassVar[str] = ""
-    """A regular expression for its ids or ARNs; empty where AWS gives none."""
-    id_form: ClassVar[str] = ""
-    """What such an id looks like, for people: id (vpc-…)."""
+    id_prefix: ClassVar[str] = ""
+    """How its ids begin (EC2): vpc-."""
+    arn_type: ClassVar[str] = ""
+    """The type of resource in its ARNs (ELBv2): loadbalancer/app."""
     listing: ClassVar[Listing | None] = None
+    recognized_after: ClassVar[tuple[str, ...]] = ()
+    """Kinds that tell which of the account's resources an entry means, so that `adopt` matches them first."""
     ready: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of one that is in order."""
 
@@ -75,6 +104,25 @@ class Kind(ABC, Generic[P]):
     async def delete(self, run: Run, observed: Observed) -> None:
         """Delete the resource and wait until it is gone; already gone is success."""
 
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> P:
+        """The properties that an entry of a spec describes.
+
+        `fields` holds those of its keys that are fields, with references instead of names, and its VPC.
+        """
+        return self.properties(**fields)  # type: ignore[return-value]  # P is bound to that class
+
+    def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
+        """What an entry describes beside itself: resources without tags, which others can have put there too."""
+        return ()
+
+    def defaults_for(self, wanted: P, defaults: dict[str, Any]) -> dict[str, Any]:
+        """Of the schema's defaults, by field, those that a resource with these properties is created with."""
+        return defaults
+
+    def why_builtin(self, row: Mapping[str, Any]) -> str:
+        """Why a resource (as AWS describes it) is AWS's own rather than somebody's; empty if it isn't."""
+        return ""
+
     def of(self, observed: Observed) -> P:
         """The observed properties. Raises TypeError for a resource of another kind."""
         if not isinstance(observed.state, self.properties):
@@ -84,6 +132,15 @@ class Kind(ABC, Generic[P]):
 
 AnyKind = Kind[Any]
 """A kind whose properties' class doesn't matter."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A kind of which an entry describes several alike resources (`count`), numbered from 1."""
+
+    def group_of(self, name: str) -> str:
+        """The entry that a member with that name belongs to."""
+        ...
 
 
 @runtime_checkable

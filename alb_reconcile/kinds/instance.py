@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds._launch import NOT_YET_KNOWN, launch_once, token_stem
-from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.context import LIFTED, NOT_YET, telling
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
@@ -102,10 +102,22 @@ class InstanceKind(Kind[Instance]):
     noun = "an instance"
     position = 60
     section = "instances"
-    id_pattern = r"i-([0-9a-f]{8}|[0-9a-f]{17})"
-    id_form = "id (i-…)"
+    recognized_after = ("target_group", "load_balancer")
+    id_prefix = "i-"
     listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
     ready = frozenset({"running"})
+
+    def group_of(self, name: str) -> str:
+        return name.rpartition("-")[0]
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
+        state = entry.get("state", "running")
+        fields["state"] = None if state == "any" else state
+        if "user_data_file" in entry:
+            fields["user_data"] = UserData.of((around.folder / entry["user_data_file"]).read_bytes())
+        elif "user_data" in entry:
+            fields["user_data"] = UserData.of(entry["user_data"].encode())
+        return Instance(**fields)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         reservations = await reader.tagged("describe_instances", "Reservations")

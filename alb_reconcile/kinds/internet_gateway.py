@@ -48,14 +48,14 @@ class InternetGatewayKind(Kind[InternetGateway]):
     noun = "an internet gateway"
     position = 30
     section = "internet_gateways"
-    id_pattern = r"igw-([0-9a-f]{8}|[0-9a-f]{17})"
-    id_form = "id (igw-…)"
+    id_prefix = "igw-"
     listing = Listing(
         "describe_internet_gateways",
         "InternetGateways",
         "InternetGatewayId",
         "internet-gateway-id",
         vpc_filter="",
+        needs_foreign=True,
     )
     ready = frozenset({"attached"})
 

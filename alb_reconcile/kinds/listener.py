@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours
+from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Around, Entry, Kind
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
@@ -68,8 +68,15 @@ class ListenerKind(Kind[Listener]):
     noun = "a listener"
     position = 90
     section = "listeners"
-    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/app/.+"
-    id_form = "ARN"
+    arn_type = "listener/app"
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
+        return Listener(**{**fields, "default_action": read_action(entry["default_action"])})
+
+    def defaults_for(self, wanted: Listener, defaults: dict[str, Any]) -> dict[str, Any]:
+        if wanted.protocol == "HTTP":
+            defaults.pop("ssl_policy", None)
+        return defaults
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]

@@ -75,8 +75,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
     noun = "a load balancer"
     position = 80
     section = "load_balancers"
-    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:loadbalancer/app/.+"
-    id_form = "ARN"
+    arn_type = "loadbalancer/app"
     ready = frozenset({"active"})
 
     async def discover(self, reader: Reader) -> list[Observed]:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
@@ -86,9 +87,20 @@ class RouteTableKind(Kind[RouteTable]):
     noun = "a route table"
     position = 40
     section = "route_tables"
-    id_pattern = r"rtb-([0-9a-f]{8}|[0-9a-f]{17})"
-    id_form = "id (rtb-…)"
+    id_prefix = "rtb-"
     listing = Listing("describe_route_tables", "RouteTables", "RouteTableId", "route-table-id")
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> RouteTable:
+        routes = [
+            Route(item["destination_cidr_block"], refer("internet_gateway", item["internet_gateway"]))
+            for item in entry.get("routes") or ()
+        ]
+        given = {"routes": tuple(sorted(routes))} if entry.get("routes") is not None else {}
+        return RouteTable(**{**fields, **given})
+
+    def why_builtin(self, row: Mapping[str, Any]) -> str:
+        main = any(part.get("Main") for part in row.get("Associations", ()))
+        return "its VPC's main route table, which AWS deletes with the VPC only" if main else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
         tables, subnets = await asyncio.gather(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from alb_reconcile.aws.polling import repeat_until
-from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours
+from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Around, Entry, Kind
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
@@ -60,8 +60,13 @@ class RuleKind(Kind[Rule]):
     noun = "a rule"
     position = 100
     section = "rules"
-    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener-rule/app/.+"
-    id_form = "ARN"
+    arn_type = "listener-rule/app"
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
+        conditions = sorted(
+            (field, _values(values)) for item in entry["conditions"] for field, values in item.items()
+        )
+        return Rule(**{**fields, "conditions": tuple(conditions), "action": read_action(entry["action"])})
 
     async def discover(self, reader: Reader) -> list[Observed]:
         balancers = [
@@ -142,6 +147,10 @@ class RuleKind(Kind[Rule]):
         """In one call, so that no request meets a gap or a half-made order."""
         pairs = [{"RuleArn": arn, "Priority": priority} for arn, priority in order.priorities]
         await run.aws.call("elbv2", "set_rule_priorities", retry=_UNKNOWN, RulePriorities=pairs)
+
+
+def _values(values: str | list[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(sorted(values))
 
 
 def _condition(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

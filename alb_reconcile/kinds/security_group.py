@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Mapping
 
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
@@ -45,9 +46,24 @@ class SecurityGroupKind(Kind[SecurityGroup]):
     noun = "a security group"
     position = 50
     section = "security_groups"
-    id_pattern = r"sg-([0-9a-f]{8}|[0-9a-f]{17})"
-    id_form = "id (sg-…)"
-    listing = Listing("describe_security_groups", "SecurityGroups", "GroupId", "group-id")
+    id_prefix = "sg-"
+    listing = Listing("describe_security_groups", "SecurityGroups", "GroupId", "group-id", needs_foreign=True)
+
+    def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
+        if "ingress" in entry or "egress" in entry:
+            rules = SecurityGroupRules(
+                security_group=Address("security_group", name),
+                ingress=read_permissions(entry.get("ingress")),
+                egress=read_permissions(entry.get("egress")),
+            )
+            yield Address("security_group_rules", name), rules
+
+    def why_builtin(self, row: Mapping[str, Any]) -> str:
+        return (
+            "its VPC's default security group, which AWS never deletes"
+            if row.get("GroupName") == "default"
+            else ""
+        )
 
     async def discover(self, reader: Reader) -> list[Observed]:
         result = []

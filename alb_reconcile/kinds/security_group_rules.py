@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Entry, Kind
 from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError
@@ -184,6 +186,26 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         except AwsError as error:
             if error.code not in _UNKNOWN:
                 raise
+
+
+def read_permissions(entries: list[Entry] | None) -> tuple[Permission, ...] | None:
+    """The rules that the list `ingress` or `egress` of a security group's entry describes."""
+    return None if entries is None else tuple(sorted((_permission(entry) for entry in entries), key=str))
+
+
+def _permission(entry: Entry) -> Permission:
+    protocol = "-1" if entry["protocol"] == "all" else entry["protocol"]
+    first: Any = entry.get("from_port", entry.get("port", -1))
+    last: Any = entry.get("to_port", entry.get("port", -1))
+    ipv6 = entry.get("ipv6_cidr_block")
+    source: Ref = (
+        entry.get("cidr_block")
+        or (str(ipaddress.ip_network(ipv6)) if ipv6 else "")  # as AWS writes it
+        or entry.get("prefix_list_id", "")
+    )
+    if "security_group" in entry:
+        source = refer("security_group", entry["security_group"])
+    return Permission(protocol, first, last, source, entry.get("description"))
 
 
 def _describe(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
@@ -15,7 +15,7 @@ from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Mapping
 
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
@@ -51,10 +51,15 @@ class SubnetKind(Kind[Subnet]):
     noun = "a subnet"
     position = 20
     section = "subnets"
-    id_pattern = r"subnet-([0-9a-f]{8}|[0-9a-f]{17})"
-    id_form = "id (subnet-…)"
-    listing = Listing("describe_subnets", "Subnets", "SubnetId", "subnet-id")
+    id_prefix = "subnet-"
+    listing = Listing("describe_subnets", "Subnets", "SubnetId", "subnet-id", needs_foreign=True)
     ready = frozenset({"available"})
+
+    def why_builtin(self, row: Mapping[str, Any]) -> str:
+        return "a default subnet" if row.get("DefaultForAz") else ""
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Subnet:
+        return Subnet(**{**fields, "availability_zone": around.zone_of(name)})
 
     async def discover(self, reader: Reader) -> list[Observed]:
         result = []

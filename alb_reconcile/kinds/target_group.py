@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import _elb as elb
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import Around, Entry, Kind
 from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
@@ -65,8 +67,24 @@ class TargetGroupKind(Kind[TargetGroup]):
     noun = "a target group"
     position = 70
     section = "target_groups"
-    id_pattern = r"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/.+"
-    id_form = "ARN"
+    recognized_after = ("load_balancer", "listener", "rule")
+    arn_type = "targetgroup"
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:
+        if "health_check" in fields:
+            given = fields["health_check"]
+            fields["health_check"] = {
+                key: str(item) if key == "port" else item for key, item in given.items()
+            }
+        return TargetGroup(**fields)
+
+    def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
+        group = Address("target_group", name)
+        for target in entry.get("targets", ()):
+            for member in _targets(target, around):
+                label = member if isinstance(member, str) else member.name
+                state = Registration(target_group=group, target=member, port=entry["port"])
+                yield Address("registration", f"{name}/{label}:{entry['port']}"), state
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
@@ -141,6 +159,15 @@ class TargetGroupKind(Kind[TargetGroup]):
             missing=("TargetGroupNotFound",),
             TargetGroupArn=observed.id,
         )
+
+
+def _targets(target: str, around: Around) -> list[Ref]:
+    """Each instance of a group; one that the spec stops can't be registered."""
+    if is_aws_id(target):
+        return [target]
+    instances = around.entries("instances")[target]
+    count = 0 if instances.get("state") == "stopped" else instances.get("count", 1)
+    return [Address("instance", f"{target}-{number}") for number in range(1, count + 1)]
 
 
 KIND: Final = TargetGroupKind()

@@ -13,6 +13,8 @@ from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
 
@@ -58,10 +60,12 @@ class VpcKind(Kind[Vpc]):
     noun = "a VPC"
     position = 10
     section = "vpcs"
-    id_pattern = r"vpc-([0-9a-f]{8}|[0-9a-f]{17})"
-    id_form = "id (vpc-…)"
-    listing = Listing("describe_vpcs", "Vpcs", "VpcId", "vpc-id", vpc_filter="")
+    id_prefix = "vpc-"
+    listing = Listing("describe_vpcs", "Vpcs", "VpcId", "vpc-id", vpc_filter="", needs_foreign=True)
     ready = frozenset({"available"})
+
+    def why_builtin(self, row: Mapping[str, Any]) -> str:
+        return "the account's default VPC" if row.get("IsDefault") else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return list(

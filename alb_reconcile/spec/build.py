@@ -3,54 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.kinds.instance import Instance
-from alb_reconcile.kinds.internet_gateway import InternetGateway
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.route_table import Route, RouteTable
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.kinds.security_group import SecurityGroup
-from alb_reconcile.kinds.security_group_rules import Permission, SecurityGroupRules
-from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.kinds.target_group import TargetGroup
-from alb_reconcile.kinds.vpc import Vpc
-from alb_reconcile.model.actions import Action, Forward, canonical
-from alb_reconcile.model.address import Address, Ref, is_aws_id
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
+from alb_reconcile.kinds.identifiers import refer, refer_all
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import field_names
-from alb_reconcile.model.resource import Desired, Lifecycle, Rollout
+from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout
 from alb_reconcile.model.text import digest, parse_duration
-from alb_reconcile.model.user_data import UserData
-from alb_reconcile.spec.schema import SECTIONS, resolved
+from alb_reconcile.spec.schema import resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from alb_reconcile.model.resource import Properties
-    from alb_reconcile.spec.outline import Entry, Outline
+    from alb_reconcile.spec.outline import Outline
 
 
 def build(outline: Outline) -> dict[Address, Desired]:
     """Every resource that a valid document wants, by address."""
     builder = _Builder(outline)
-    for section in SECTIONS:
-        for name, entry in outline.entries(section).items():
-            getattr(builder, f"add_{SECTIONS[section]}")(name, entry)
+    for kind in load_kinds().values():
+        if kind.section and kind.properties.parent is None:
+            for name, entry in outline.entries(kind.section).items():
+                builder.add_entry(kind, name, entry)
     return builder.resources
-
-
-def refer(kind: str, target: str) -> Ref:
-    """A literal id as it is; a name as the address of an entry."""
-    return target if is_aws_id(target) else Address(kind, target)
-
-
-def _refer_all(kind: str, targets: Iterable[str] | None) -> tuple[Ref, ...] | None:
-    """References in a canonical order: such lists have none of their own."""
-    return None if targets is None else tuple(sorted((refer(kind, target) for target in targets), key=str))
 
 
 class _Builder:
@@ -60,145 +38,54 @@ class _Builder:
         self.tags: dict[str, str] = outline.data.get("tags", {})
         self.resources: dict[Address, Desired] = {}
 
-    def add_vpc(self, name: str, entry: Entry) -> None:
-        self._add(Address("vpc", name), entry, Vpc(**_pick(Vpc, entry)))
+    def add_entry(self, kind: AnyKind, name: str, entry: Entry, parent: Address | None = None) -> None:
+        """An entry of a kind, its members, and the entries that nest in it."""
+        address = Address(kind.name, name)
+        fields = self._fields(kind, name, entry)
+        if parent is not None and kind.properties.parent is not None:
+            fields[kind.properties.parent] = parent
+        state = kind.read_entry(name, entry, fields, self.outline)
+        children = _children(kind)
+        if isinstance(kind, Grouped):
+            self._add_group(kind, name, entry, state)
+        else:
+            self._add(address, entry, state, nested=tuple(child.section for child in children))
+        for member, properties in kind.members(name, entry, self.outline):
+            self._add_member(member, address, entry, properties)
+        for child in children:
+            for key, below in entry.get(child.section, {}).items():
+                self.add_entry(child, f"{name}/{key}", below, address)
 
-    def add_subnet(self, name: str, entry: Entry) -> None:
-        fields = {
-            **_pick(Subnet, entry),
-            "vpc": self._vpc("subnets", name),
-            "availability_zone": self.outline.zone_of(name),
-        }
-        self._add(Address("subnet", name), entry, Subnet(**fields))
-
-    def add_internet_gateway(self, name: str, entry: Entry) -> None:
-        self._add(
-            Address("internet_gateway", name),
-            entry,
-            InternetGateway(vpc=self._vpc("internet_gateways", name)),
-        )
-
-    def add_route_table(self, name: str, entry: Entry) -> None:
-        routes = entry.get("routes")
-        state = RouteTable(
-            vpc=self._vpc("route_tables", name),
-            subnets=_refer_all("subnet", entry.get("subnets")),
-            routes=None
-            if routes is None
-            else tuple(
-                sorted(
-                    Route(
-                        route["destination_cidr_block"], refer("internet_gateway", route["internet_gateway"])
-                    )
-                    for route in routes
-                )
-            ),
-        )
-        self._add(Address("route_table", name), entry, state)
-
-    def add_security_group(self, name: str, entry: Entry) -> None:
-        address = Address("security_group", name)
-        self._add(
-            address,
-            entry,
-            SecurityGroup(**{**_pick(SecurityGroup, entry), "vpc": self._vpc("security_groups", name)}),
-        )
-        if "ingress" in entry or "egress" in entry:
-            rules = SecurityGroupRules(
-                security_group=address,
-                ingress=_permissions(entry.get("ingress")),
-                egress=_permissions(entry.get("egress")),
-            )
-            self._add_member(Address("security_group_rules", name), address, entry, rules)
-
-    def add_instance(self, name: str, entry: Entry) -> None:
-        fields = _pick(Instance, entry)
-        fields["subnets"] = _refer_all("subnet", entry["subnets"])
-        fields["security_groups"] = _refer_all("security_group", entry.get("security_groups"))
-        fields["state"] = entry.get("state", "running")
-        if "user_data_file" in entry:
-            fields["user_data"] = UserData.of((self.outline.folder / entry["user_data_file"]).read_bytes())
-        elif "user_data" in entry:
-            fields["user_data"] = UserData.of(entry["user_data"].encode())
-        if fields["state"] == "any":
-            del fields["state"]
-        own_digest = digest([{**self._declared(entry), "count": None}, str(fields.get("user_data"))])
-        for number in range(1, entry.get("count", 1) + 1):
-            name_tag = (
-                f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
-            )
-            self._add(
-                Address("instance", f"{name}-{number}"),
-                {**entry, "name": name_tag},
-                Instance(**fields),
-                group=name,
-                spec_digest=own_digest,
-            )
-
-    def add_target_group(self, name: str, entry: Entry) -> None:
-        address = Address("target_group", name)
-        fields = {
-            **_pick(TargetGroup, entry),
-            "vpc": self._vpc("target_groups", name),
-            "attributes": _attributes(entry),
-        }
-        if "health_check" in entry:
-            fields["health_check"] = {
-                key: str(value) if key == "port" else value for key, value in entry["health_check"].items()
-            }
-        self._add(address, entry, TargetGroup(**fields))
-        for target in entry.get("targets", ()):
-            for member in self._members(target):
-                label = member if isinstance(member, str) else member.name
-                state = Registration(target_group=address, target=member, port=entry["port"])
-                self._add_member(
-                    Address("registration", f"{name}/{label}:{entry['port']}"), address, entry, state
-                )
-
-    def _members(self, target: str) -> list[Ref]:
-        if is_aws_id(target):
-            return [target]
-        instances = self.outline.entries("instances")[target]
-        # one that the spec stops can't be registered
-        count = 0 if instances.get("state") == "stopped" else instances.get("count", 1)
-        return [Address("instance", f"{target}-{number}") for number in range(1, count + 1)]
-
-    def add_load_balancer(self, name: str, entry: Entry) -> None:
-        fields = _pick(LoadBalancer, entry)
-        fields["subnets"] = _refer_all("subnet", entry["subnets"])
-        fields["security_groups"] = _refer_all("security_group", entry.get("security_groups"))
-        fields["attributes"] = _attributes(entry)
-        self._add(Address("load_balancer", name), entry, LoadBalancer(**fields), nested=("listeners",))
-        for key, listener in entry.get("listeners", {}).items():
-            self._add_listener(name, key, listener)
-
-    def _add_listener(self, load_balancer: str, name: str, entry: Entry) -> None:
-        address = Address("listener", f"{load_balancer}/{name}")
-        fields = _pick(Listener, entry)
-        fields |= {
-            "load_balancer": Address("load_balancer", load_balancer),
-            "default_action": _action(entry["default_action"]),
-        }
-        self._add(address, entry, Listener(**fields), nested=("rules",))
-        for key, rule in entry.get("rules", {}).items():
-            conditions = sorted(
-                (field, _values(values))
-                for condition in rule["conditions"]
-                for field, values in condition.items()
-            )
-            state = Rule(
-                listener=address,
-                priority=rule["priority"],
-                conditions=tuple(conditions),
-                action=_action(rule["action"]),
-            )
-            self._add(Address("rule", f"{address.name}/{key}"), rule, state)
+    def _fields(self, kind: AnyKind, name: str, entry: Entry) -> dict[str, Any]:
+        """The keys of an entry that are fields, with references instead of names, and its VPC, given or implied."""
+        found: dict[str, Any] = {}
+        for field in field_names(kind.properties):
+            if field == "vpc":
+                found[field] = self._vpc(kind.section, name)
+            elif field in entry:
+                found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
+        return found
 
     def _vpc(self, section: str, name: str) -> Ref:
         vpc = self.outline.vpc_of(section, name)
         if vpc is None:
             raise AssertionError(f"{section}.{name}: the checks let an entry without a VPC through")
         return refer("vpc", vpc)
+
+    def _add_group(self, kind: AnyKind, name: str, entry: Entry, state: Properties) -> None:
+        """Members of a group are alike, and numbered."""
+        own_digest = digest(
+            [{**self._declared(entry), "count": None}, str(getattr(state, "user_data", None))]
+        )
+        for number in range(1, entry.get("count", 1) + 1):
+            label = f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
+            self._add(
+                Address(kind.name, f"{name}-{number}"),
+                {**entry, "name": label},
+                state,
+                group=name,
+                spec_digest=own_digest,
+            )
 
     def _add(
         self,
@@ -250,10 +137,6 @@ def _paths(entry: Entry) -> tuple[str, ...]:
     return tuple(sorted(path for part in paths for path in part))
 
 
-def _pick(kind: type[Properties], entry: Entry) -> dict[str, Any]:
-    return {name: entry[name] for name in field_names(kind) if name in entry}
-
-
 def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
     given = entry.get("rollout", {})
     rollout = Rollout(
@@ -294,67 +177,24 @@ def _with_defaults(state: Properties) -> Properties:
             fields[name] = {**default, **(given or {})}
         elif given is None:
             fields[name] = default
-    if isinstance(state, Listener) and state.protocol == "HTTP":
-        fields.pop("ssl_policy", None)
-    return dataclasses.replace(state, **fields)
+    return dataclasses.replace(state, **load_kinds()[state.kind].defaults_for(state, fields))
 
 
-def _attributes(entry: Entry) -> dict[str, str] | None:
-    """Attributes as AWS has them: text."""
-    given = entry.get("attributes")
-    return (
-        None
-        if given is None
-        else {
-            key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in given.items()
-        }
-    )
-
-
-def _permissions(entries: list[Entry] | None) -> tuple[Permission, ...] | None:
-    if entries is None:
-        return None
-    return tuple(sorted((_permission(entry) for entry in entries), key=str))
-
-
-def _permission(entry: Entry) -> Permission:
-    protocol = "-1" if entry["protocol"] == "all" else entry["protocol"]
-    first: Any = entry.get("from_port", entry.get("port", -1))
-    last: Any = entry.get("to_port", entry.get("port", -1))
-    source: Ref = (
-        entry.get("cidr_block") or _ipv6(entry.get("ipv6_cidr_block")) or entry.get("prefix_list_id") or ""
-    )
-    if "security_group" in entry:
-        source = refer("security_group", entry["security_group"])
-    return Permission(protocol, first, last, source, entry.get("description"))
-
-
-def _ipv6(text: str | None) -> str | None:
-    """A range as AWS writes it."""
-    return text and str(ipaddress.ip_network(text))
-
-
-def _values(values: str | list[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(sorted(values))
-
-
-def _action(entry: Entry) -> Action:
-    if "redirect" in entry:
-        return Action(redirect=canonical(entry["redirect"]))
-    if "fixed_response" in entry:
-        return Action(fixed_response=canonical(entry["fixed_response"]))
-    forward = entry["forward"]
-    if isinstance(forward, str):
-        return Action(forward=(Forward(refer("target_group", forward)),))
-    groups = [
-        Forward(refer("target_group", item["target_group"]), item.get("weight", 1))
-        for item in forward["target_groups"]
+def _children(kind: AnyKind) -> list[AnyKind]:
+    """The kinds whose entries nest in those of this kind."""
+    return [
+        child for child in load_kinds().values() if child.section and child.properties.parent == kind.name
     ]
-    if len(groups) == 1:
-        groups = [groups[0]._replace(weight=1)]  # a single group gets everything, whatever its weight is
-    stickiness = forward.get("stickiness", {})
-    return Action(
-        forward=tuple(sorted(groups, key=str)),
-        stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else None,
-        keeps_split=True if "weights" in forward else None,
-    )
+
+
+def _plain(schema: dict[str, Any], value: Any) -> Any:
+    """A key's value as a field holds it: references by address, and attributes as AWS has them, which is text."""
+    if "x-refers" in schema:
+        return refer(schema["x-refers"], value)
+    if "x-refers" in schema.get("items", {}):
+        return refer_all(schema["items"]["x-refers"], value)
+    if "string" in (schema.get("additionalProperties") or {}).get("type", ()):
+        return {
+            key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()
+        }
+    return value

@@ -6,7 +6,9 @@ import ipaddress
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from alb_reconcile.model.address import is_aws_id
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
@@ -130,7 +132,8 @@ class Outline:
         entry = self.entries(section).get(name)
         if entry is None:
             return None
-        if section in ("instances", "load_balancers"):
+        fields = field_names(load_kinds()[SECTIONS[section]].properties)
+        if "vpc" not in fields and "subnets" in fields:
             vpcs = {
                 self.vpc_of("subnets", subnet)
                 for subnet in entry.get("subnets") or ()

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import (
     MAX_PROBLEMS,
@@ -25,18 +26,8 @@ from alb_reconcile.spec.document import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-SECTIONS: Final = {
-    "vpcs": "vpc",
-    "subnets": "subnet",
-    "internet_gateways": "internet_gateway",
-    "route_tables": "route_table",
-    "security_groups": "security_group",
-    "instances": "instance",
-    "target_groups": "target_group",
-    "load_balancers": "load_balancer",
-    "listeners": "listener",
-    "rules": "rule",
-}
+SECTIONS: Final = {kind.section: kind.name for kind in load_kinds().values() if kind.section}
+"""The kinds that have entries of their own, by section; what nests in another entry has a section there."""
 _Schema = dict[str, Any]
 
 
@@ -49,9 +40,26 @@ def schema_folder() -> FilePath:
 
 @cache
 def load_schemas() -> Mapping[str, _Schema]:
-    """Each schema file by its $id."""
+    """Each schema by its $id: the files, and in the stack's what the kinds say of themselves."""
     files = sorted(schema_folder().glob("*.schema.json"))
-    return {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    schemas = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    stack = schemas["stack.schema.json"]
+    sections: _Schema = {}
+    for section, kind in SECTIONS.items():
+        text = schemas[f"{kind}.schema.json"].pop("x-section", None)
+        if text is not None:  # else it nests in the entry of another kind
+            sections[section] = {
+                "description": text,
+                "type": "object",
+                "propertyNames": {"$ref": "common.schema.json#/$defs/entry_name"},
+                "additionalProperties": {"$ref": f"{kind}.schema.json"},
+            }
+    before = {key: stack["properties"][key] for key in ("stack", "region", "account_ids", "tags")}
+    stack["properties"] = {**before, **sections, **stack["properties"]}
+    spared = stack["properties"]["policy"]["properties"]["never_delete"]["items"]
+    if spared.pop("x-kinds", False):
+        spared["enum"] = list(SECTIONS.values())
+    return schemas
 
 
 def bundle() -> _Schema:

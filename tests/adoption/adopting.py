@@ -13,7 +13,6 @@ from alb_reconcile.adoption.move import Move, find_move
 from alb_reconcile.adoption.release import Release, find_release
 from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.cli.commands.adoption import parse_choices
-from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model.target import Target
 from tests.harness import READS, REGION, SPECS, Spec, World, load
 from tests.properties.watched import WatchedWorld, watched
@@ -36,7 +35,7 @@ class Keeper:
         target = target_of(spec)
         given = parse_choices(choices, entries_of(target.desired))
         found: Adoption = self._run(
-            lambda aws: find_adoption(aws, load_kinds(), target, given, keep_images=keep_images), writes=set()
+            lambda aws: find_adoption(aws, target, given, keep_images=keep_images), writes=set()
         )
         return found
 
@@ -47,16 +46,14 @@ class Keeper:
 
     def release(self, spec: Spec, *addresses: str) -> Release:
         target = target_of(spec)
-        found: Release = self._run(
-            lambda aws: find_release(aws, load_kinds(), target, addresses), writes=set()
-        )
+        found: Release = self._run(lambda aws: find_release(aws, target, addresses), writes=set())
         self.write(found.unknowing)
         self.write(found.taggings)
         return found
 
     def move(self, spec: Spec, old: str, new: str) -> Move:
         target = target_of(spec)
-        found: Move = self._run(lambda aws: find_move(aws, load_kinds(), target, old, new), writes=set())
+        found: Move = self._run(lambda aws: find_move(aws, target, old, new), writes=set())
         self.write([item for _, item in found.moves])
         return found
 

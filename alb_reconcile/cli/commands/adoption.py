@@ -21,9 +21,8 @@ from alb_reconcile.cli.render.adoption import (
 )
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.locking.hold import hold
-from alb_reconcile.model.address import Address, is_aws_id
 from alb_reconcile.model.errors import AwsError, ExitCode, InterruptedRun, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.address import Address
     from alb_reconcile.model.target import Target
 
 
@@ -43,7 +43,7 @@ async def _adopt(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
     given = parse_choices(args.choices, entries_of(target.desired))
 
     async def look() -> Any:
-        return await find_adoption(aws, load_kinds(), target, given, keep_images=args.keep_images)
+        return await find_adoption(aws, target, given, keep_images=args.keep_images)
 
     async with hold(aws, target, "adopt", args.lock_timeout, look, complain) as found:
         _show(args, found, adoption_text, adoption_json)
@@ -61,7 +61,7 @@ def release(args: argparse.Namespace) -> ExitCode:
 
 async def _release(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
     async def look() -> Any:
-        return await find_release(aws, load_kinds(), target, args.addresses)
+        return await find_release(aws, target, args.addresses)
 
     async with hold(aws, target, "release", args.lock_timeout, look, complain) as found:
         if not found.taggings:
@@ -85,7 +85,7 @@ def move(args: argparse.Namespace) -> ExitCode:
 
 async def _move(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
     async def look() -> Any:
-        return await find_move(aws, load_kinds(), target, args.old, args.new)
+        return await find_move(aws, target, args.old, args.new)
 
     async with hold(aws, target, "move", args.lock_timeout, look, complain) as found:
         _show(args, found, move_text, move_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.model.address import is_aws_id
+from alb_reconcile.kinds.identifiers import is_aws_id
 
 if TYPE_CHECKING:
     from alb_reconcile.spec.document import Path

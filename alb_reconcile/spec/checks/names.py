@@ -6,7 +6,9 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.model.address import is_aws_id, is_id_of
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
+from alb_reconcile.model.diff import field_names
 from alb_reconcile.spec.schema import SECTIONS
 
 if TYPE_CHECKING:
@@ -14,14 +16,6 @@ if TYPE_CHECKING:
     from alb_reconcile.spec.outline import Outline
 
 _SECTION_OF = {kind: section for section, kind in SECTIONS.items()}
-_EXAMPLES = {
-    "vpc": "a VPC's id (vpc-…)",
-    "subnet": "a subnet's id (subnet-…)",
-    "internet_gateway": "an internet gateway's id (igw-…)",
-    "security_group": "a security group's id (sg-…)",
-    "instance": "an instance's id (i-…)",
-    "target_group": "a target group's ARN",
-}
 
 
 def check(outline: Outline) -> None:
@@ -40,7 +34,7 @@ def _check_references(outline: Outline) -> None:
             if not is_id_of(kind, target):
                 outline.error(
                     path,
-                    f'"{target}" can\'t name this; give it {_EXAMPLES[kind]} or the name of an entry under {section}',
+                    f'"{target}" can\'t name this; give it {describe_id(load_kinds()[kind])} or the name of an entry under {section}',
                 )
         elif not isinstance(outline.data.get(section), dict) or target not in outline.data[section]:
             names = outline.entries(section)
@@ -73,7 +67,10 @@ def _check_entry_names(outline: Outline) -> None:
 
 
 def _check_physical_names(outline: Outline) -> None:
-    for section in ("load_balancers", "target_groups", "security_groups"):
+    for kind in load_kinds().values():
+        fields, section = field_names(kind.properties), kind.section
+        if "name" not in fields:
+            continue
         seen: dict[tuple[Any, str], str] = {}
         for name, entry in outline.entries(section).items():
             physical = entry.get("name")
@@ -82,7 +79,7 @@ def _check_physical_names(outline: Outline) -> None:
             # security groups' names are unique in their VPC, ignoring case; the others' in account and region
             scope = (
                 (outline.vpc_of(section, name), physical.lower())
-                if section == "security_groups"
+                if "vpc" in fields and kind.id_prefix
                 else (None, physical)
             )
             if scope in seen:

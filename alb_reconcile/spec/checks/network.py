@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.model.address import is_aws_id
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.model.diff import field_names
 from alb_reconcile.spec.outline import network
 
 if TYPE_CHECKING:
@@ -25,7 +27,12 @@ def check(outline: Outline) -> None:
 
 def _check_implied_vpcs(outline: Outline) -> None:
     vpcs = list(outline.entries("vpcs"))
-    for section in ("subnets", "internet_gateways", "route_tables", "security_groups", "target_groups"):
+    within = [
+        kind.section
+        for kind in load_kinds().values()
+        if kind.section and "vpc" in field_names(kind.properties)
+    ]
+    for section in within:
         for name in outline.entries(section):
             if "vpc" in outline.given((section, name)) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.spec.schema import SECTIONS
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from alb_reconcile.spec.outline import Outline
 
 _ACTIONS: Final = ("create", "update", "replace", "delete")
-_KINDS: Final = (*SECTIONS.values(), "registration", "security_group_rules")
+_KINDS: Final = tuple(load_kinds())
 
 
 def check(outline: Outline) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.route_table import RouteTable
-from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, diff
 
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from alb_reconcile.model.plan import Step
     from alb_reconcile.model.resource import Observed, Properties
 
-_FIELDS: Final = {
-    "load_balancer": ("subnets",),
-    "route_table": ("routes", "subnets"),
-    "security_group_rules": ("egress", "ingress"),
-}
-"""The collections of which members are added early and taken away late, by kind, in the order in which those leave."""
+
+def _removed_late() -> dict[str, tuple[str, ...]]:
+    """The collections of which members are added early and removed late, by kind: first of what serves requests itself."""
+    kinds = [kind.properties for kind in load_kinds().values() if kind.properties.removed_late]
+    return {kind.kind: kind.removed_late for kind in sorted(kinds, key=lambda kind: kind.missed)}
 
 
 def take_away_late(draft: Draft) -> None:
@@ -34,7 +33,7 @@ def take_away_late(draft: Draft) -> None:
         if step.phase != "attach"
     ]
     balancers = [step.key for step in draft.of_kind("load_balancer", "update", "delete")]
-    for kind, fields in _FIELDS.items():
+    for kind, fields in _removed_late().items():
         is_balancer = kind == "load_balancer"
         before = (
             [step.key for step in draft.of_kind("registration", "delete")]
@@ -81,17 +80,13 @@ def _top(change: Change) -> str:
 
 def _union(draft: Draft, wish: Properties, found: Observed) -> Properties:
     """The wish, with what there is beyond it."""
-    if isinstance(wish, SecurityGroupRules) and isinstance(found.state, SecurityGroupRules):
-        return wish.with_others(found.state)
-    if isinstance(wish, RouteTable) and isinstance(found.state, RouteTable):
-        return wish.with_others(found.state)
     if isinstance(wish, LoadBalancer) and isinstance(found.state, LoadBalancer):
         # one subnet a zone: where it is another one, they change places in one call
         zones = {_zone(draft, subnet) for subnet in wish.subnets}
         more = [subnet for subnet in found.state.subnets if _zone(draft, subnet) not in zones]
         kept = [subnet for subnet in more if subnet not in wish.subnets]
         return replace(wish, subnets=tuple(sorted({*wish.subnets, *kept}, key=str)))
-    return wish
+    return with_others(wish, found.state)
 
 
 def _zone(draft: Draft, subnet: Ref) -> str | None:

@@ -1,0 +1,53 @@
+"""AWS's ids and ARNs: which of them a spec may give instead of the name of an entry."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.address import Address, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alb_reconcile.kinds.base import AnyKind
+
+_OTHERS: Final = ("ami-", "eni-", "pl-", "vol-", "nat-")
+"""Prefixes of ids that a spec may hold, or could hold by mistake, and that no kind of ours has."""
+
+
+@cache
+def _ids() -> re.Pattern[str]:
+    prefixes = (*(kind.id_prefix for kind in load_kinds().values() if kind.id_prefix), *_OTHERS)
+    return re.compile(f"({'|'.join(map(re.escape, prefixes))})([0-9a-f]{{8}}|[0-9a-f]{{17}})")
+
+
+def is_aws_id(text: str) -> bool:
+    """Whether a reference is literal, so that it names something outside of the spec."""
+    return text.startswith("arn:") or _ids().fullmatch(text) is not None
+
+
+def is_id_of(kind: str, text: str) -> bool:
+    """Whether a literal id or ARN can name a resource of that kind."""
+    found = load_kinds()[kind]
+    if found.id_prefix:
+        return text.startswith(found.id_prefix)
+    pattern = rf"arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{{12}}:{re.escape(found.arn_type)}/.+"
+    return bool(found.arn_type) and re.fullmatch(pattern, text) is not None
+
+
+def describe_id(kind: AnyKind) -> str:
+    """An id of a kind, for people: a VPC's id (vpc-…)."""
+    return f"{kind.noun}'s {f'id ({kind.id_prefix}…)' if kind.id_prefix else 'ARN'}"
+
+
+def refer(kind: str, target: str) -> Ref:
+    """A literal id as it is; a name as the address of an entry."""
+    return target if is_aws_id(target) else Address(kind, target)
+
+
+def refer_all(kind: str, targets: Iterable[str] | None) -> tuple[Ref, ...] | None:
+    """References in a canonical order: such lists have none of their own."""
+    return None if targets is None else tuple(sorted((refer(kind, target) for target in targets), key=str))
