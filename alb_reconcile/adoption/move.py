@@ -92,7 +92,8 @@ def _check(old: str, new: str) -> None:
 
 def _ancestors(kind: str) -> tuple[str, ...]:
     """The kinds in whose entries this one's nest, the closest first."""
-    parent = load_kinds()[kind].properties.parent
+    found = load_kinds().get(kind)
+    parent = found.properties.parent if found else None
     return (parent, *_ancestors(parent)) if parent else ()
 
 
