@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.aws.polling import repeat_until
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action, Forward, canonical
@@ -22,7 +23,6 @@ _ARN: Final = {"load_balancer": "LoadBalancerArn", "target_group": "TargetGroupA
 _LIST: Final = {"load_balancer": "LoadBalancers", "target_group": "TargetGroups"}
 _DUPLICATE: Final = {"load_balancer": "DuplicateLoadBalancerName", "target_group": "DuplicateTargetGroupName"}
 _ATTRIBUTES_A_CALL: Final = 20
-_TAG_PATIENCE: Final = 120.0
 
 
 async def create_named(
@@ -41,8 +41,7 @@ async def create_named(
     except AwsError as error:
         if error.code != _DUPLICATE[kind]:
             raise
-        lagging = {"LoadBalancerNotFound": _TAG_PATIENCE, "TargetGroupNotFound": _TAG_PATIENCE}
-        answer = await run.aws.call("elbv2", f"describe_{kind}s", retry=lagging, Names=[name])
+        answer = await run.aws.call("elbv2", f"describe_{kind}s", retry=waits.NAMED_UNKNOWN, Names=[name])
         arn = str(answer[_LIST[kind]][0][_ARN[kind]])
     if not await is_ours(run, desired, arn):
         raise RefusedError(
@@ -63,7 +62,7 @@ async def is_ours(run: Run, desired: Desired, arn: str) -> bool:
             return {}
         return tags.from_list(answer["TagDescriptions"][0]["Tags"])
 
-    found = await repeat_until(run.aws, read, lambda found: tags.STACK in found, _TAG_PATIENCE)
+    found = await repeat_until(run.aws, read, lambda found: tags.STACK in found, waits.LAG)
     return tags.identity(desired, run.stack).items() <= found.items()
 
 
@@ -85,7 +84,7 @@ async def write_attributes(aws: Aws, kind: str, arn: str, attributes: Mapping[st
     for start in range(0, len(pairs), _ATTRIBUTES_A_CALL):
         params: dict[str, Any] = {_ARN[kind]: arn, "Attributes": pairs[start : start + _ATTRIBUTES_A_CALL]}
         await aws.call(
-            "elbv2", f"modify_{kind}_attributes", retry={"LoadBalancerNotFound": 60, "TargetGroupNotFound": 60}, **params
+            "elbv2", f"modify_{kind}_attributes", retry=waits.ATTRIBUTES_UNKNOWN, **params
         )  # fmt: skip
 
 

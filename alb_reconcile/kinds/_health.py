@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.aws.polling import WaitError, Watch
+from alb_reconcile.kinds import waits
 from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import AwsError, RefusedError
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.model.address import Ref
     from alb_reconcile.model.steps import Shift
-
-_LAG: Final = 120.0
-"""Seconds for which a read may still show what was before."""
-_DRAIN_TIMEOUT: Final = 3600 + 120.0
-"""AWS's longest deregistration delay, and some."""
 
 
 def target_key(group: str, target: str, port: int) -> str:
@@ -70,7 +66,7 @@ async def wait_until_healthy(run: Run, group: str, target: str, port: int, timeo
         if health and health["State"] == "healthy":
             return ""
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
-        if health and health.get("Reason") == "Target.NotInUse" and run.aws.now() - began > _LAG:
+        if health and health.get("Reason") == "Target.NotInUse" and run.aws.now() - began > waits.LAG:
             return ""
         said = (
             " ".join(filter(None, (health["State"], health.get("Reason"), health.get("Description"))))
@@ -89,11 +85,11 @@ async def wait_until_drained(run: Run, group: str, target: str, port: int) -> No
     def check(health: Any) -> str:
         if health is None or health["State"] == "unused":
             return ""
-        if health["State"] != "draining" and run.aws.now() - seen > _LAG:
+        if health["State"] != "draining" and run.aws.now() - seen > waits.LAG:
             raise WaitError(f"target {target}:{port} was registered again by somebody else; run again")
         return f"target {target}:{port} to drain"
 
-    await _watch(run, group).until(f"{target}:{port}", check, _DRAIN_TIMEOUT, run.say)
+    await _watch(run, group).until(f"{target}:{port}", check, waits.TARGET_DRAINED, run.say)
 
 
 async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: float) -> None:
@@ -151,7 +147,7 @@ def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, A
             return ""
         registered = states.total() - states["draining"]
         # of those that aren't shown yet a read may be behind
-        settled = registered >= least or run.aws.now() - began > _LAG
+        settled = registered >= least or run.aws.now() - began > waits.LAG
         if settled and registered - states["unhealthy"] < least:
             raise RefusedError(
                 f"{group} has {states['healthy']} healthy targets, and must have {least} before it gets requests that others "

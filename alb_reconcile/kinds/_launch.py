@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.kinds.context import NOT_YET
+from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.text import digest
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.model.resource import Desired
 
-NOT_YET_KNOWN: Final = {
-    "InvalidSubnetID.NotFound": NOT_YET,
-    "InvalidGroup.NotFound": NOT_YET,
-    "InvalidParameterValue~Invalid IAM Instance Profile": 120.0,  # IAM is slow to tell EC2 of a new profile
-}
-"""What AWS may say of things that were made a moment ago."""
 _ATTEMPTS: Final = 10
 
 
@@ -39,7 +33,7 @@ async def launch_once(
         token = f"{stem}-{digest([generation, attempt, subnet], 12)}"
         try:
             answer = await run.aws.call(
-                "ec2", "run_instances", retry=NOT_YET_KNOWN, ClientToken=token, MinCount=1, MaxCount=1,
+                "ec2", "run_instances", retry=waits.LAUNCH_UNKNOWN, ClientToken=token, MinCount=1, MaxCount=1,
                 TagSpecifications=specifications, **params,
             )  # fmt: skip
         except AwsError as error:

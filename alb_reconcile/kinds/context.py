@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import Watch, repeat_until
+from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ReconcileError
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from alb_reconcile.model.resource import Desired
 
 _D = TypeVar("_D")
-
-NOT_YET: Final = 300.0
-"""Seconds for which a resource that we just made may be unknown to other calls."""
-
-_LOST_REPLY: Final = 15.0
-"""Seconds for which reads may not show what a create has made whose reply was lost."""
-
-LIFTED: Final[Mapping[str, float]] = {"OperationNotPermitted": 60.0}
-"""For how many seconds a protection that we just lifted may still be in the way."""
 
 
 @contextmanager
@@ -123,7 +115,7 @@ class Run:
                 if not error.ambiguous or attempt == 2:
                     raise
                 await self.aws.sleep(1)
-                found = await repeat_until(self.aws, find, bool, _LOST_REPLY)
+                found = await repeat_until(self.aws, find, bool, waits.LOST_REPLY)
                 if found:
                     return found
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from alb_reconcile.aws.polling import WaitError
-from alb_reconcile.kinds._launch import NOT_YET_KNOWN, launch_once, token_stem
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._launch import launch_once, token_stem
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
-from alb_reconcile.kinds.context import LIFTED, NOT_YET, telling
+from alb_reconcile.kinds.context import telling
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
 
-_UNKNOWN: Final = {"InvalidInstanceID.NotFound": NOT_YET}
-_BUSY: Final = {"IncorrectInstanceState": 300.0, **_UNKNOWN}
-_STATE_TIMEOUT: Final = 600.0
 _ROOT_VOLUME: Final = {"volume_size": "VolumeSize", "volume_type": "VolumeType", "encrypted": "Encrypted"}
 _METADATA: Final = {
     "http_tokens": "HttpTokens",
@@ -209,7 +207,7 @@ class InstanceKind(Kind[Instance]):
             await run.aws.call(
                 "ec2",
                 "modify_instance_attribute",
-                retry=_UNKNOWN,
+                retry=waits.INSTANCE_UNKNOWN,
                 InstanceId=instance,
                 Groups=list(wanted.security_groups or ()),
             )
@@ -217,7 +215,7 @@ class InstanceKind(Kind[Instance]):
             await run.aws.call(
                 "ec2",
                 "modify_instance_metadata_options",
-                retry=_BUSY,
+                retry=waits.INSTANCE_BUSY,
                 InstanceId=instance,
                 **self._metadata_options(wanted),
             )
@@ -228,7 +226,7 @@ class InstanceKind(Kind[Instance]):
             await run.aws.call(
                 "ec2",
                 "modify_instance_attribute",
-                retry=_BUSY,
+                retry=waits.INSTANCE_BUSY,
                 InstanceId=instance,
                 InstanceType={"Value": wanted.instance_type},
             )
@@ -236,12 +234,12 @@ class InstanceKind(Kind[Instance]):
             await self._stop(run, instance)
         elif wanted.state != "stopped" and fields & {"state", "instance_type"}:
             await _wait_for(run, instance, "stopped", "running")  # one that is stopping can't be started
-            await run.aws.call("ec2", "start_instances", retry=_BUSY, InstanceIds=[instance])
+            await run.aws.call("ec2", "start_instances", retry=waits.INSTANCE_BUSY, InstanceIds=[instance])
             await _wait_for(run, instance, "running")
 
     @staticmethod
     async def _stop(run: Run, instance: str) -> None:
-        await run.aws.call("ec2", "stop_instances", retry=_BUSY, InstanceIds=[instance])
+        await run.aws.call("ec2", "stop_instances", retry=waits.INSTANCE_BUSY, InstanceIds=[instance])
         await _wait_for(run, instance, "stopped")
 
     async def _set_profile(self, run: Run, wanted: Instance, instance: str) -> None:
@@ -256,7 +254,7 @@ class InstanceKind(Kind[Instance]):
             Filters=filters,
         )
         profile = {"Name": wanted.iam_instance_profile}
-        retry = {**_BUSY, **NOT_YET_KNOWN}
+        retry = {**waits.INSTANCE_BUSY, **waits.LAUNCH_UNKNOWN}
         if found:
             await run.aws.call(
                 "ec2",
@@ -294,7 +292,7 @@ class InstanceKind(Kind[Instance]):
                 await run.gone(
                     "ec2",
                     "terminate_instances",
-                    retry=LIFTED if lift else None,
+                    retry=waits.PROTECTION_LIFTED if lift else None,
                     missing=("InvalidInstanceID.NotFound",),
                     InstanceIds=[observed.id],
                 )
@@ -402,7 +400,9 @@ async def _wait_for(run: Run, instance: str, *states: str) -> None:
             raise WaitError(f"{instance} is {name} instead of {states[-1]}: {reason}")
         return f"{instance} to be {states[-1]} (now {name})"
 
-    await run.watch("instances", lambda ids: _fetch(run, ids)).until(instance, check, _STATE_TIMEOUT, run.say)
+    await run.watch("instances", lambda ids: _fetch(run, ids)).until(
+        instance, check, waits.INSTANCE_STATE, run.say
+    )
 
 
 KIND: Final = InstanceKind()

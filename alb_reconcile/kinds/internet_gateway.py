@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Kind, Listing
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
-
-_UNKNOWN: Final = {"InvalidInternetGatewayID.NotFound": NOT_YET, "InvalidVpcID.NotFound": NOT_YET}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +109,17 @@ class InternetGatewayKind(Kind[InternetGateway]):
     async def _attach(self, run: Run, wanted: InternetGateway, gateway: str) -> None:
         try:
             await run.aws.call(
-                "ec2", "attach_internet_gateway", retry=_UNKNOWN, InternetGatewayId=gateway, VpcId=wanted.vpc
+                "ec2",
+                "attach_internet_gateway",
+                retry=waits.GATEWAY_UNKNOWN,
+                InternetGatewayId=gateway,
+                VpcId=wanted.vpc,
             )
         except AwsError as error:
             if error.code not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
                 raise
             answer = await run.aws.call(
-                "ec2", "describe_internet_gateways", retry=_UNKNOWN, InternetGatewayIds=[gateway]
+                "ec2", "describe_internet_gateways", retry=waits.GATEWAY_UNKNOWN, InternetGatewayIds=[gateway]
             )
             attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
             if wanted.vpc not in attached:
@@ -129,14 +131,14 @@ class InternetGatewayKind(Kind[InternetGateway]):
         if isinstance(observed.state, InternetGateway) and observed.state.vpc:
             # refused until no interface with a public address is left, which load balancers release late
             await run.gone(
-                "ec2", "detach_internet_gateway", retry={"DependencyViolation": 1200},
+                "ec2", "detach_internet_gateway", retry=waits.GATEWAY_IN_USE,
                 missing=("Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"), InternetGatewayId=observed.id, VpcId=observed.state.vpc,
             )  # fmt: skip
 
     async def delete(self, run: Run, observed: Observed) -> None:
         await self._detach(run, observed)
         await run.gone(
-            "ec2", "delete_internet_gateway", retry={"DependencyViolation": 1200},
+            "ec2", "delete_internet_gateway", retry=waits.GATEWAY_IN_USE,
             missing=("InvalidInternetGatewayID.NotFound",), InternetGatewayId=observed.id,
         )  # fmt: skip
 

@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, Kind
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
     from alb_reconcile.model.resource import Lookups
-
-_UNKNOWN: Final = {
-    "LoadBalancerNotFound": NOT_YET,
-    "TargetGroupNotFound": NOT_YET,
-    "CertificateNotFound": 60.0,
-    "ListenerNotFound": 20.0,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +104,7 @@ class ListenerKind(Kind[Listener]):
         answer = await run.aws.call(
             "elbv2",
             "create_listener",
-            retry=_UNKNOWN,
+            retry=waits.LISTENER_UNKNOWN,
             LoadBalancerArn=wanted.load_balancer,
             Tags=run.tag_list(desired),
             **self._params(wanted),
@@ -127,7 +120,11 @@ class ListenerKind(Kind[Listener]):
         await wait_for_shift(run, run.detail(Shift))
         if fields.intersection(field_names(Listener)):
             await run.aws.call(
-                "elbv2", "modify_listener", retry=_UNKNOWN, ListenerArn=observed.id, **self._params(wanted)
+                "elbv2",
+                "modify_listener",
+                retry=waits.LISTENER_UNKNOWN,
+                ListenerArn=observed.id,
+                **self._params(wanted),
             )
 
     def _params(self, wanted: Listener) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import _elb as elb
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._interfaces import is_load_balancers
 from alb_reconcile.kinds.base import Kind
-from alb_reconcile.kinds.context import LIFTED, NOT_YET, telling
+from alb_reconcile.kinds.context import telling
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.diff import bind
@@ -26,16 +27,7 @@ if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
 
-_UNKNOWN: Final = {
-    "InvalidSubnet": 60.0,  # right after the gateway's attachment; else it is the user's mistake, and told after a minute
-    "SubnetNotFound": NOT_YET,
-    "InvalidSecurityGroup": NOT_YET,
-    "SecurityGroupNotFound": NOT_YET,
-    "LoadBalancerNotFound": NOT_YET,
-}
 _PROTECTION: Final = "deletion_protection.enabled"
-_RELEASE_TIMEOUT: Final = 35 * 60.0
-_ACTIVE_TIMEOUT: Final = 900.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
             {"SecurityGroups": list(wanted.security_groups)} if wanted.security_groups is not None else {}
         )
         arn = await elb.create_named(
-            run, desired, "load_balancer", wanted.name or run.physical_name(desired, settings, 32), _UNKNOWN,
+            run, desired, "load_balancer", wanted.name or run.physical_name(desired, settings, 32), waits.BALANCER_UNKNOWN,
             Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
         )  # fmt: skip
         await elb.write_attributes(run.aws, "load_balancer", arn, wanted.attributes or {})
@@ -130,7 +122,11 @@ class LoadBalancerKind(Kind[LoadBalancer]):
         if "subnets" in fields:
             calls.append(
                 run.aws.call(
-                    "elbv2", "set_subnets", retry=_UNKNOWN, LoadBalancerArn=arn, Subnets=list(wanted.subnets)
+                    "elbv2",
+                    "set_subnets",
+                    retry=waits.BALANCER_UNKNOWN,
+                    LoadBalancerArn=arn,
+                    Subnets=list(wanted.subnets),
                 )
             )
         if "security_groups" in fields:
@@ -138,7 +134,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
                 run.aws.call(
                     "elbv2",
                     "set_security_groups",
-                    retry=_UNKNOWN,
+                    retry=waits.BALANCER_UNKNOWN,
                     LoadBalancerArn=arn,
                     SecurityGroups=list(wanted.security_groups or ()),
                 )
@@ -155,7 +151,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
         for address in takeover.successors:
             successor = run.ids.get(address)
             if successor and successor != observed.id:
-                await _wait_until_active(run, successor, _ACTIVE_TIMEOUT)
+                await _wait_until_active(run, successor, waits.BALANCER_ACTIVE)
         lift = run.lifts_protection
         if lift:
             off = [{"Key": _PROTECTION, "Value": "false"}]
@@ -166,7 +162,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
         unlocked = "its deletion protection is off now: run again, or switch it on by hand"
         with telling(unlocked) if lift else nullcontext():
             await run.gone(
-                "elbv2", "delete_load_balancer", retry=LIFTED if lift else None, missing=("LoadBalancerNotFound",),
+                "elbv2", "delete_load_balancer", retry=waits.PROTECTION_LIFTED if lift else None, missing=("LoadBalancerNotFound",),
                 LoadBalancerArn=observed.id,
             )  # fmt: skip
         await self._wait_for_interfaces(run, observed.id)
@@ -206,7 +202,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
         description = "ELB " + arn.partition(":loadbalancer/")[2]
         try:
             await run.watch("load balancer interfaces", fetch, slowest=15).until(
-                description, check, _RELEASE_TIMEOUT, run.say
+                description, check, waits.INTERFACES_RELEASED, run.say
             )
         except AwsError as error:
             if error.code != "UnauthorizedOperation":

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import keep_capacity, target_key, wait_until_drained, wait_until_healthy
 from alb_reconcile.kinds.base import Kind
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -17,8 +17,6 @@ from alb_reconcile.model.steps import Deregister, Register
 if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
-
-_UNKNOWN: Final = {"TargetGroupNotFound": NOT_YET, "InvalidTarget": NOT_YET}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +83,7 @@ class RegistrationKind(Kind[Registration]):
         await run.aws.call(
             "elbv2",
             "register_targets",
-            retry=_UNKNOWN,
+            retry=waits.TARGET_UNKNOWN,
             TargetGroupArn=group,
             Targets=[{"Id": target, "Port": port}],
         )

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
@@ -19,14 +19,6 @@ from alb_reconcile.model.steps import HandOver
 if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
-
-_UNKNOWN: Final = {
-    "InvalidRouteTableID.NotFound": NOT_YET,
-    "InvalidSubnetID.NotFound": NOT_YET,
-    "InvalidInternetGatewayID.NotFound": NOT_YET,
-    "InvalidGatewayID.NotFound": NOT_YET,
-    "InvalidVpcID.NotFound": NOT_YET,
-}
 
 
 class Route(NamedTuple):
@@ -143,7 +135,7 @@ class RouteTableKind(Kind[RouteTable]):
         answer = await run.aws.call(
             "ec2",
             "create_route_table",
-            retry=_UNKNOWN,
+            retry=waits.ROUTES_UNKNOWN,
             VpcId=wanted.vpc,
             TagSpecifications=run.tag_specification("route-table", desired),
         )
@@ -194,7 +186,7 @@ class RouteTableKind(Kind[RouteTable]):
         await run.aws.call(
             "ec2",
             operation,
-            retry=_UNKNOWN,
+            retry=waits.ROUTES_UNKNOWN,
             RouteTableId=table,
             DestinationCidrBlock=route.destination_cidr_block,
             GatewayId=route.target,
@@ -213,13 +205,17 @@ class RouteTableKind(Kind[RouteTable]):
     async def _associate(run: Run, table: str, subnet: str) -> None:
         association = run.detail(HandOver).associations.get(subnet)
         if association and await run.gone(
-            "ec2", "replace_route_table_association", retry=_UNKNOWN, missing=("InvalidAssociationID.NotFound",),
+            "ec2", "replace_route_table_association", retry=waits.ROUTES_UNKNOWN, missing=("InvalidAssociationID.NotFound",),
             AssociationId=association, RouteTableId=table,
         ):  # fmt: skip
             return
         try:
             await run.aws.call(
-                "ec2", "associate_route_table", retry=_UNKNOWN, RouteTableId=table, SubnetId=subnet
+                "ec2",
+                "associate_route_table",
+                retry=waits.ROUTES_UNKNOWN,
+                RouteTableId=table,
+                SubnetId=subnet,
             )
         except AwsError as error:
             if error.code != "Resource.AlreadyAssociated":
@@ -253,7 +249,7 @@ class RouteTableKind(Kind[RouteTable]):
         await run.gone(
             "ec2",
             "delete_route_table",
-            retry={"DependencyViolation": 300},
+            retry=waits.ROUTES_IN_USE,
             missing=("InvalidRouteTableID.NotFound",),
             RouteTableId=observed.id,
         )

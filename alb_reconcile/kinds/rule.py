@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from alb_reconcile.aws.polling import repeat_until
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, Kind
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from alb_reconcile.kinds.reader import Reader
     from alb_reconcile.model.resource import Lookups
 
-_UNKNOWN: Final = {"ListenerNotFound": 60.0, "TargetGroupNotFound": NOT_YET, "RuleNotFound": 60.0}
-_PATIENCE: Final = 120.0
-"""Seconds for which reads may not show a rule that we made."""
 _FIELDS: Final = {
     "host_header": ("host-header", "HostHeaderConfig"),
     "path_pattern": ("path-pattern", "PathPatternConfig"),
@@ -97,7 +94,7 @@ class RuleKind(Kind[Rule]):
         await wait_for_shift(run, run.detail(Shift))
         try:
             answer = await run.aws.call(
-                "elbv2", "create_rule", retry=_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, Conditions=self._conditions(wanted),
+                "elbv2", "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, Conditions=self._conditions(wanted),
                 Actions=action_to_aws(wanted.action), Tags=run.tag_list(desired),
             )  # fmt: skip
         except AwsError as error:
@@ -115,7 +112,7 @@ class RuleKind(Kind[Rule]):
                     return str(item["RuleArn"])
             return ""
 
-        found = await repeat_until(run.aws, read, bool, _PATIENCE)
+        found = await repeat_until(run.aws, read, bool, waits.LAG)
         if not found:
             raise RefusedError(
                 f"{desired.address}: priority {wanted.priority} was taken meanwhile by a rule that isn't this stack's; run again ({error.code})"
@@ -134,7 +131,7 @@ class RuleKind(Kind[Rule]):
             await run.aws.call(
                 "elbv2",
                 "modify_rule",
-                retry=_UNKNOWN,
+                retry=waits.RULE_UNKNOWN,
                 RuleArn=observed.id,
                 Conditions=self._conditions(wanted),
                 Actions=action_to_aws(wanted.action),
@@ -146,7 +143,7 @@ class RuleKind(Kind[Rule]):
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """In one call, so that no request meets a gap or a half-made order."""
         pairs = [{"RuleArn": arn, "Priority": priority} for arn, priority in order.priorities]
-        await run.aws.call("elbv2", "set_rule_priorities", retry=_UNKNOWN, RulePriorities=pairs)
+        await run.aws.call("elbv2", "set_rule_priorities", retry=waits.RULE_UNKNOWN, RulePriorities=pairs)
 
 
 def _values(values: str | list[str]) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
@@ -82,7 +82,7 @@ class SecurityGroupKind(Kind[SecurityGroup]):
         name = wanted.name or run.physical_name(desired, [wanted.vpc, wanted.description], 255)
         try:
             answer = await run.aws.call(
-                "ec2", "create_security_group", retry={"InvalidVpcID.NotFound": NOT_YET}, GroupName=name,
+                "ec2", "create_security_group", retry=waits.VPC_UNKNOWN, GroupName=name,
                 Description=wanted.description, VpcId=wanted.vpc, TagSpecifications=run.tag_specification("security-group", desired),
             )  # fmt: skip
         except AwsError as error:
@@ -114,11 +114,12 @@ class SecurityGroupKind(Kind[SecurityGroup]):
         try:
             await run.gone("ec2", "delete_security_group", missing=missing, GroupId=observed.id)
         except AwsError as error:
-            if error.code not in ("DependencyViolation", "InvalidGroup.InUse"):
+            if error.code not in waits.GROUP_IN_USE:
                 raise
             await refuse_foreign_interfaces(run, "group-id", observed.id)
-            retry = {"DependencyViolation": 900.0, "InvalidGroup.InUse": 900.0}
-            await run.gone("ec2", "delete_security_group", retry=retry, missing=missing, GroupId=observed.id)
+            await run.gone(
+                "ec2", "delete_security_group", retry=waits.GROUP_IN_USE, missing=missing, GroupId=observed.id
+            )
 
 
 KIND: Final = SecurityGroupKind()

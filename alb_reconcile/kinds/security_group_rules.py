@@ -6,8 +6,8 @@ import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Entry, Kind
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
 
-_UNKNOWN: Final = {"InvalidGroup.NotFound": NOT_YET, "InvalidGroupId.NotFound": NOT_YET}
 _PREFIXES: Final = {"ingress": "security_group_ingress", "egress": "security_group_egress"}
 
 
@@ -144,7 +143,11 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             if described:
                 operation = f"update_security_group_rule_descriptions_{direction}"
                 await run.aws.call(
-                    "ec2", operation, retry=_UNKNOWN, GroupId=group, IpPermissions=_to_aws(described)
+                    "ec2",
+                    operation,
+                    retry=waits.GROUP_UNKNOWN,
+                    GroupId=group,
+                    IpPermissions=_to_aws(described),
                 )
 
     async def _authorize(
@@ -166,7 +169,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         operation = f"{verb}_{_PREFIXES[direction]}"
         try:
             await run.aws.call(
-                "ec2", operation, retry=_UNKNOWN, GroupId=group, IpPermissions=_to_aws(permissions)
+                "ec2", operation, retry=waits.GROUP_UNKNOWN, GroupId=group, IpPermissions=_to_aws(permissions)
             )
         except AwsError as error:
             if error.code != done:
@@ -184,7 +187,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
                     run, str(state.security_group), direction, list(getattr(state, direction) or ())
                 )
         except AwsError as error:
-            if error.code not in _UNKNOWN:
+            if error.code not in waits.GROUP_UNKNOWN:
                 raise
 
 

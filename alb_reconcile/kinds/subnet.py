@@ -6,9 +6,9 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -80,7 +80,7 @@ class SubnetKind(Kind[Subnet]):
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
         try:
             answer = await run.aws.call(
-                "ec2", "create_subnet", retry={"InvalidVpcID.NotFound": NOT_YET},
+                "ec2", "create_subnet", retry=waits.VPC_UNKNOWN,
                 VpcId=wanted.vpc, CidrBlock=wanted.cidr_block, AvailabilityZone=wanted.availability_zone,
                 TagSpecifications=run.tag_specification("subnet", desired),
             )  # fmt: skip
@@ -118,7 +118,7 @@ class SubnetKind(Kind[Subnet]):
         await run.aws.call(
             "ec2",
             "modify_subnet_attribute",
-            retry=_UNKNOWN,
+            retry=waits.SUBNET_UNKNOWN,
             SubnetId=subnet,
             MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch},
         )
@@ -135,13 +135,10 @@ class SubnetKind(Kind[Subnet]):
             await run.gone(
                 "ec2",
                 "delete_subnet",
-                retry={"DependencyViolation": 1200},
+                retry=waits.SUBNET_IN_USE,
                 missing=("InvalidSubnetID.NotFound",),
                 SubnetId=observed.id,
             )
-
-
-_UNKNOWN: Final = {"InvalidSubnetID.NotFound": NOT_YET}
 
 
 KIND: Final = SubnetKind()

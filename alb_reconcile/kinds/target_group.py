@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import _elb as elb
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Around, Entry, Kind
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
@@ -124,7 +124,7 @@ class TargetGroupKind(Kind[TargetGroup]):
             {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
         )
         arn = await elb.create_named(
-            run, desired, "target_group", wanted.name or run.physical_name(desired, settings, 32), {"InvalidVpcID.NotFound": NOT_YET},
+            run, desired, "target_group", wanted.name or run.physical_name(desired, settings, 32), waits.VPC_UNKNOWN,
             Protocol=wanted.protocol, Port=wanted.port, VpcId=wanted.vpc, TargetType="instance", **self._health_check(wanted), **params,
         )  # fmt: skip
         await elb.write_attributes(run.aws, "target_group", arn, wanted.attributes or {})
@@ -155,7 +155,7 @@ class TargetGroupKind(Kind[TargetGroup]):
         await run.gone(
             "elbv2",
             "delete_target_group",
-            retry={"ResourceInUse": 120},
+            retry=waits.TARGET_GROUP_IN_USE,
             missing=("TargetGroupNotFound",),
             TargetGroupArn=observed.id,
         )

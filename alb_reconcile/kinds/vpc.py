@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Kind, Listing
-from alb_reconcile.kinds.context import NOT_YET
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -111,19 +111,16 @@ class VpcKind(Kind[Vpc]):
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call
             value: dict[str, Any] = {_parameter(name): {"Value": getattr(wanted, name)}}
-            await run.aws.call("ec2", "modify_vpc_attribute", retry=_UNKNOWN, VpcId=vpc, **value)
+            await run.aws.call("ec2", "modify_vpc_attribute", retry=waits.VPC_UNKNOWN, VpcId=vpc, **value)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone(
             "ec2",
             "delete_vpc",
-            retry={"DependencyViolation": 300},
+            retry=waits.VPC_IN_USE,
             missing=("InvalidVpcID.NotFound",),
             VpcId=observed.id,
         )
-
-
-_UNKNOWN: Final = {"InvalidVpcID.NotFound": NOT_YET}
 
 
 KIND: Final = VpcKind()

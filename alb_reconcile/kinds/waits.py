@@ -1,0 +1,85 @@
+"""What AWS's "not yet" looks like, and for how long it is waited for: every such code and time-out of the kinds.
+
+A table of codes means: a call that AWS refuses with that code is repeated for so many seconds (`Aws.call(retry=…)`). Sources:
+the time-outs of terraform-provider-aws and aws-load-balancer-controller, and EC2's "eventual consistency" and ELBv2's API
+reference. All polls go through `aws.polling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+Codes = Mapping[str, float]
+"""Seconds by code; `code~text` means that code only with that text in AWS's message."""
+
+LAG: Final = 120.0
+"""Seconds for which a read may still show what was before."""
+_NEW: Final = 300.0
+"""Seconds for which a resource that we have just created may be unknown to other calls (EC2, eventual consistency)."""
+
+
+def unknown(*codes: str) -> Codes:
+    """What AWS says of resources that were created a moment ago."""
+    return dict.fromkeys(codes, _NEW)
+
+
+# -- created a moment ago
+VPC_UNKNOWN: Final = unknown("InvalidVpcID.NotFound")
+SUBNET_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound")
+GATEWAY_UNKNOWN: Final = unknown("InvalidInternetGatewayID.NotFound", "InvalidVpcID.NotFound")
+ROUTES_UNKNOWN: Final = unknown(
+    "InvalidRouteTableID.NotFound",
+    "InvalidSubnetID.NotFound",
+    "InvalidInternetGatewayID.NotFound",
+    "InvalidGatewayID.NotFound",
+    "InvalidVpcID.NotFound",
+)
+GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
+TARGET_UNKNOWN: Final = unknown("TargetGroupNotFound", "InvalidTarget")
+PROFILE_UNKNOWN: Final[Codes] = {"InvalidParameterValue~Invalid IAM Instance Profile": 120.0}
+"""IAM is slow to tell EC2 of a new profile."""
+LAUNCH_UNKNOWN: Final[Codes] = {
+    **unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"),
+    **PROFILE_UNKNOWN,
+}
+BALANCER_UNKNOWN: Final[Codes] = {
+    "InvalidSubnet": 60.0,  # right after the gateway's attachment; else it is the user's mistake, and told after a minute
+    **unknown("SubnetNotFound", "InvalidSecurityGroup", "SecurityGroupNotFound", "LoadBalancerNotFound"),
+}
+LISTENER_UNKNOWN: Final[Codes] = {
+    **unknown("LoadBalancerNotFound", "TargetGroupNotFound"),
+    "CertificateNotFound": 60.0,
+    "ListenerNotFound": 20.0,
+}
+RULE_UNKNOWN: Final[Codes] = {
+    **unknown("TargetGroupNotFound"),
+    "ListenerNotFound": 60.0,
+    "RuleNotFound": 60.0,
+}
+ATTRIBUTES_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": 60.0, "TargetGroupNotFound": 60.0}
+NAMED_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": LAG, "TargetGroupNotFound": LAG}
+
+# -- busy with something else
+INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **INSTANCE_UNKNOWN}
+PROTECTION_LIFTED: Final[Codes] = {"OperationNotPermitted": 60.0}
+"""A protection that we have just lifted may still be in the way."""
+
+# -- deletes that wait for what still uses it
+VPC_IN_USE: Final[Codes] = {"DependencyViolation": 300.0}
+ROUTES_IN_USE: Final[Codes] = {"DependencyViolation": 300.0}
+SUBNET_IN_USE: Final[Codes] = {"DependencyViolation": 1200.0}
+GATEWAY_IN_USE: Final[Codes] = {"DependencyViolation": 1200.0}
+"""Until no interface with a public address is left, which load balancers release late."""
+GROUP_IN_USE: Final[Codes] = {"DependencyViolation": 900.0, "InvalidGroup.InUse": 900.0}
+TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
+
+# -- states, in seconds
+INSTANCE_STATE: Final = 600.0
+BALANCER_ACTIVE: Final = 900.0
+INTERFACES_RELEASED: Final = 35 * 60.0
+TARGET_DRAINED: Final = 3600 + 120.0
+"""AWS's longest deregistration delay, and some."""
+LOST_REPLY: Final = 15.0
+"""For so long a read may not show what a create has made whose reply was lost."""
