@@ -32,10 +32,15 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"\bp(50|95|99) \d+\.\d ms", r"p\1 <n> ms"),
     (r'(?<="(?:p50|p95|p99)": )\d+(?:\.\d+)?', "0.0"),
     (r"(?m)^ +\d+\.\d\d s  (?=\w+ \w+$)", "    <n> s  "),
-    (r"\x1b\[", "<esc>["),
+    (r"\x1b\[(\d+)m", r"<esc \1>"),
+    (r"(?m)^\d\d:\d\d:\d\d  (?=\w)", "<clock>  "),
+    (r"(?<= seconds=)\d+\.\d+", "<n>"),
+    (r"(?m)^(\S+_(?:timestamp|duration)_seconds\{.*\}) \S+$", r"\1 <n>"),
+    (r'(?m)^(\S+_api_calls_total\{.*operation="(?:describe|get|list)_.*\}) \S+$', r"\1 <n>"),
     (r"(?<=failed after )\d+\.\d(?= s:)", "<n>"),
 )
 _PROGRESS: Final = re.compile(r"  (?:\x1b\[\d+m)?[✓✗·](?:\x1b\[0m)? \S+ .*")
+_AT_ONCE: Final = re.compile(r"  \S+ started \(.*\)| +\d+\.\d\d s  \w+ \w+")
 _WAITING: Final = re.compile(r"  (?:\S+ )?waits for (?!one)")
 _ELAPSED: Final = re.compile(r" \(\d+(?:\.\d)? s\)$")
 _READ: Final = ("describe_", "get_", "list_")
@@ -80,7 +85,7 @@ def ordered(text: str, waits: set[str]) -> str:
         bare = line.rstrip("\n")
         if _WAITING.match(bare):
             waits.add(masked(_ELAPSED.sub("", bare)))
-        elif _PROGRESS.fullmatch(bare):
+        elif _PROGRESS.fullmatch(bare) or _AT_ONCE.fullmatch(bare):
             block.append(_ELAPSED.sub(" (<n> s)", bare) + "\n")
         else:
             lines += [*sorted(block, key=masked), line]
@@ -89,7 +94,7 @@ def ordered(text: str, waits: set[str]) -> str:
 
 
 def ordered_log(text: str) -> str:
-    """Log lines in JSON, sorted among themselves; other lines stay where they are, before them."""
+    """Log lines as JSON, sorted among themselves; other lines stay where they are, before them."""
     lines = text.splitlines(keepends=True)
     log = [line for line in lines if line.startswith('{"time":')]
     return "".join([line for line in lines if line not in log] + sorted(log, key=masked))

@@ -81,10 +81,10 @@ class Scene:
         """Put any other text into the transcript."""
         self._text.append(f"$ {title}\n{text.rstrip()}\n\n".replace(str(self.folder), "<folder>"))
 
-    def show_json_lines(self, title: str, text: str) -> None:
-        """Put the records of runs into the transcript, each spread over lines."""
+    def show_json_lines(self, title: str, text: str, marks: tuple[str, str] = (",", ":")) -> None:
+        """Put JSON of one object a line into the transcript, each spread over lines."""
         lines = [
-            steady_json(line, lambda data: json.dumps(data, separators=(",", ":")))
+            steady_json(line, lambda data: json.dumps(data, separators=marks, ensure_ascii=line.isascii()))  # noqa: B023
             for line in text.splitlines()
         ]
         self.show(title, "".join(lines))
@@ -121,7 +121,7 @@ class Scene:
         parts = [f"$ {settings}alb-reconcile {shlex.join(self._told(arguments))}\n"]
         parts.append(self._steady(ended.stdout))
         if ended.stderr:
-            parts.append(f"[stderr]\n{ordered_log(steady_calls(self._steady(ended.stderr)))}")
+            parts.append(f"[stderr]\n{ordered_log(self._steady(ended.stderr))}")
         parts.append(f"[exit {ended.returncode}]\n\n")
         self._text.append("".join(parts).replace(str(self.folder), "<folder>"))
 
@@ -131,7 +131,7 @@ class Scene:
         if text.startswith(("{\n", "[\n")):
             with suppress(json.JSONDecodeError):  # several of them, one behind the other
                 return steady_json(text, lambda data: _like(text, data))
-        return ordered(text, self._waits)
+        return ordered(steady_calls(text), self._waits)
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
