@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fcntl
 import json
 import os
 import shlex
@@ -175,8 +176,12 @@ def _like(text: str, data: Any) -> str:
 
 def _check_waits(seen: set[str]) -> None:
     """Lines about waiting come or don't by this machine's pace; those that come have to be known ones."""
-    known = set(WAITS.read_text(encoding="utf-8").splitlines()) if WAITS.exists() else set()
-    if UPDATE:
-        WAITS.write_text("".join(f"{line}\n" for line in sorted(known | seen)), encoding="utf-8")
-    else:
-        assert seen <= known, f"unknown lines about waiting: {sorted(seen - known)}"
+    with WAITS.open("a+" if UPDATE else "r", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX if UPDATE else fcntl.LOCK_SH)
+        stream.seek(0)
+        known = set(stream.read().splitlines())
+        if UPDATE:
+            stream.truncate(0)
+            stream.write("".join(f"{line}\n" for line in sorted(known | seen)))
+            return
+    assert seen <= known, f"unknown lines about waiting: {sorted(seen - known)}"

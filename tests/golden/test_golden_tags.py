@@ -39,6 +39,8 @@ def test_adoption(scene: Scene) -> None:
         VpcId=vpcs[0], GroupName="web", Description="web",
         TagSpecifications=named("security-group", "shop-web"),
     )  # fmt: skip
+    scene.run("adopt", "--yes", "shop.yaml")
+    scene.run("adopt", "--yes", "--format", "json", "shop.yaml")
     scene.run("adopt", "shop.yaml", f"vpc.main={vpcs[0]}")
     scene.run("adopt", "--yes", "shop.yaml", "vpc.main=vpc-0123456789abcdef0", "subnet.x=new")
     scene.run("adopt", "--yes", "shop.yaml", "vpc.main=sg-0123456789abcdef0")
@@ -51,12 +53,12 @@ def test_adoption(scene: Scene) -> None:
     scene.run("adopt", "--yes", "--format", "json", "shop.yaml")
     scene.run("sync", "shop.yaml")
     scene.run("plan", "shop.yaml")
-    scene.run("move", "--yes", "shop.yaml", "security_group.web", "security_group.api")
-    scene.write("shop.yaml", SHOP.replace("  web:", "  api:"))
     scene.run("move", "shop.yaml", "security_group.web", "security_group.api")
+    scene.write("shop.yaml", SHOP.replace("  web:", "  api:"))
     scene.run("move", "--yes", "shop.yaml", "security_group.none", "security_group.api")
     scene.run("move", "--yes", "shop.yaml", "security_group.web", "vpc.main")
     scene.run("move", "--yes", "--format", "json", "shop.yaml", "security_group.web", "security_group.api")
+    scene.run("move", "--yes", "shop.yaml", "security_group.web", "security_group.api")
     scene.run("plan", "shop.yaml")
     scene.run("release", "shop.yaml", "security_group.api")
     scene.run("release", "--yes", "shop.yaml", "security_group.none")

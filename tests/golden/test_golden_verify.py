@@ -16,7 +16,8 @@ def test_verify(scene: Scene) -> None:
     """Balanced, one-sided, ill, and nothing to verify."""
     scene.run("verify", "demo.yaml")
     scene.run("apply", "--yes", "demo.yaml")
-    names = sorted(item["InstanceId"] for item in mine(scene.account, "instance"))
+    found = [mine(scene.account, "instance", f"instance.web-{number}") for number in (1, 2)]
+    names = [item["InstanceId"] for (item,) in found]
 
     def verify(server: Server, *options: str) -> None:
         there = f"80=127.0.0.1:{server.server_port}"
