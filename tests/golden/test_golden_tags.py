@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.golden.test_golden_runs import alone
+
 if TYPE_CHECKING:
     from tests.golden.scene import Scene
 
@@ -73,6 +75,7 @@ def test_adoption(scene: Scene) -> None:
 
 def test_adoption_of_a_service(scene: Scene) -> None:
     """All of the demo is let go, and taken over again: every kind in one list."""
+    alone(scene)
     scene.run("apply", "--yes", "demo.yaml")
     scene.run("move", "--yes", "demo.yaml", "instances.web", "instances.api")
     scene.run("release", "--yes", "demo.yaml", "instances.web")
