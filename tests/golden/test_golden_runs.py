@@ -43,7 +43,7 @@ def changed(scene: Scene, *changes: tuple[str, str], file: str = "demo.yaml", to
 
 def alone(scene: Scene) -> None:
     """One instance: in which order two are deleted depends on their ids, and those are random."""
-    changed(scene, ("count: 2", "count: 1"))
+    changed(scene, ("\n    count: 2", "\n    count: 1"))
 
 
 def test_life(scene: Scene) -> None:
@@ -89,7 +89,7 @@ def test_changes(scene: Scene) -> None:
     scene.run("plan", "demo.yaml")
     scene.run("plan", "--format", "json", "--detailed-exitcode", "demo.yaml")
     scene.run("apply", "--yes", "demo.yaml")
-    changed(scene, ("count: 2", "count: 1"), ("port: 80\n    targets", "port: 8080\n    targets"))
+    changed(scene, ("\n    count: 2", "\n    count: 1"), ("port: 80\n    targets", "port: 8080\n    targets"))
     scene.run("plan", "demo.yaml")
     scene.run("apply", "--yes", "demo.yaml")
     scene.run("plan", "--detailed-exitcode", "demo.yaml")
