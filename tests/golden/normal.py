@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
@@ -16,6 +17,8 @@ _NUMBERED: Final = re.compile(
     r"|(?<=/)(?P<part>[0-9a-f]{16})\b"  # of an ARN
     r"|(?<=[a-z0-9]-)(?P<hash>[0-9a-f]{8})\b(?!-[0-9a-f]{4}-)"  # of a derived name; a UUID isn't one
 )
+_NAMED: Final = re.compile(rf"\b(?:{_KINDS})-\d+\b")
+_LIST: Final = re.compile(rf"\b({_KINDS})-\d+(?:, \1-\d+)+\b")
 _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
     (r"-\d{10}(?=\.[a-z0-9-]+\.elb\.)", "-<number>"),
@@ -65,7 +68,7 @@ def _replaced(text: str) -> str:
 
 
 def numbered(text: str) -> str:
-    """A whole scenario, with its ids numbered by kind as they appear first."""
+    """A whole scenario, with its ids numbered by kind as they appear first. Lists that are sorted by id are by number."""
     seen: dict[str, str] = {}
     counts: dict[str, int] = {}
 
@@ -77,7 +80,16 @@ def numbered(text: str) -> str:
             seen[known] = f"{kind}-{counts[kind]}" if found["kind"] else f"<{kind} {counts[kind]}>"
         return seen[known]
 
-    return _NUMBERED.sub(name, _replaced(text))
+    text = _LIST.sub(
+        lambda found: ", ".join(sorted(found[0].split(", "))), _NUMBERED.sub(name, _replaced(text))
+    )
+    return "".join(
+        line
+        for _, lines in itertools.groupby(
+            text.splitlines(keepends=True), lambda line: _NAMED.sub("<id>", line)
+        )
+        for line in sorted(lines)
+    )
 
 
 def ordered(text: str, waits: set[str]) -> str:
