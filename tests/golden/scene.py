@@ -1,0 +1,187 @@
+"""A scenario: commands as a user runs them, and all that they say, held against a file."""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.e2e.tool import Account
+from tests.golden.normal import numbered, ordered, ordered_log, steady_calls, steady_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXPECTED: Final = Path(__file__).parent / "expected"
+WAITS: Final = EXPECTED / "waits.txt"
+SPECS: Final = Path(__file__).parent.parent.parent / "specs"
+UPDATE: Final = bool(os.environ.get("UPDATE_GOLDENS"))
+Ended = subprocess.CompletedProcess[str]
+
+
+class Scene:
+    """A folder with the specs, a sandbox if there is one, and the transcript of what was run."""
+
+    def __init__(self, name: str, folder: Path, state: Path | None) -> None:
+        self.name = name
+        self.folder = folder
+        shutil.copytree(SPECS, folder, dirs_exist_ok=True)
+        (folder / "home").mkdir()
+        self.sandbox = state is not None
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder / "home"),
+            "LOGNAME": "ann",
+            "COLUMNS": "100",
+            "TERM": "xterm",
+            "PYTHONUTF8": "1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "ALB_RECONCILE_SANDBOX_DIR": str(state or folder / "state"),
+            "ALB_RECONCILE_SANDBOX_TRAFFIC": "off",
+        }
+        self._text: list[str] = []
+        self._waits: set[str] = set()
+
+    @property
+    def port(self) -> int:
+        """The sandbox's."""
+        place = Path(self.environment["ALB_RECONCILE_SANDBOX_DIR"])
+        return int(json.loads((place / "sandbox.json").read_text())["port"])
+
+    @property
+    def account(self) -> Account:
+        """AWS, for what somebody does by hand."""
+        return Account(self.port)
+
+    @property
+    def state(self) -> Path:
+        """Where runs are recorded."""
+        return self.folder / "home" / ".local" / "state" / "alb-reconcile"
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file, and show it."""
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(text)
+        self._text.append(f"$ cat > {name} <<END\n{text}END\n\n")
+
+    def note(self, text: str) -> None:
+        """Say in the transcript what is done beside the commands."""
+        self._text.append(f"# {text}\n\n")
+
+    def show(self, title: str, text: str) -> None:
+        """Put any other text into the transcript."""
+        self._text.append(f"$ {title}\n{text.rstrip()}\n\n".replace(str(self.folder), "<folder>"))
+
+    def show_json_lines(self, title: str, text: str, marks: tuple[str, str] = (",", ":")) -> None:
+        """Put JSON of one object a line into the transcript, each spread over lines."""
+        lines = [
+            steady_json(line, lambda data: json.dumps(data, separators=marks, ensure_ascii=line.isascii()))  # noqa: B023
+            for line in text.splitlines()
+        ]
+        self.show(title, "".join(lines))
+
+    def arguments(self, *arguments: str) -> list[str]:
+        """The whole command line."""
+        return [sys.executable, "-m", "alb_reconcile", *self._told(arguments)]
+
+    def _told(self, arguments: tuple[str, ...]) -> list[str]:
+        place = ["--sandbox"] if self.sandbox and arguments[0] != "sandbox" else []
+        return [*arguments, *place]
+
+    def run(self, *arguments: str, **environment: str) -> Ended:
+        """Run a command to its end, without a terminal, and keep what it says."""
+        ended = subprocess.run(
+            self.arguments(*arguments),
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=100,
+            check=False,
+        )
+        self.keep(arguments, ended, environment)
+        return ended
+
+    def keep(
+        self, arguments: tuple[str, ...], ended: Ended, environment: dict[str, str] | None = None
+    ) -> None:
+        """Keep what a command has said."""
+        assert "Traceback" not in ended.stderr, ended.stderr
+        settings = "".join(f"{name}={value} " for name, value in (environment or {}).items())
+        parts = [f"$ {settings}alb-reconcile {shlex.join(self._told(arguments))}\n"]
+        parts.append(self._steady(ended.stdout))
+        if ended.stderr:
+            parts.append(f"[stderr]\n{ordered_log(self._steady(ended.stderr))}")
+        parts.append(f"[exit {ended.returncode}]\n\n")
+        self._text.append("".join(parts).replace(str(self.folder), "<folder>"))
+
+    def _steady(self, text: str) -> str:
+        if text and not text.endswith("\n"):
+            text += "[no line end]\n"
+        if text.startswith(("{\n", "[\n")):
+            with suppress(json.JSONDecodeError):  # several of them, one behind the other
+                return steady_json(text, lambda data: _like(text, data))
+        return ordered(steady_calls(text), self._waits)
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command under way, of which nothing is kept; killed at the end."""
+        with subprocess.Popen(
+            self.arguments(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        ) as process:
+            try:
+                yield process
+            finally:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                process.communicate()
+
+    def check(self) -> None:
+        """Hold the transcript against the file; with UPDATE_GOLDENS=1 write the file."""
+        actual = numbered("".join(self._text)).rstrip() + "\n"
+        file = EXPECTED / f"{self.name}.txt"
+        _check_waits(self._waits)
+        if UPDATE:
+            file.write_text(actual, encoding="utf-8")
+            return
+        expected = file.read_text(encoding="utf-8") if file.exists() else ""
+        if actual != expected:
+            lines = difflib.unified_diff(
+                expected.splitlines(), actual.splitlines(), f"expected/{file.name}", "actual", lineterm=""
+            )
+            pytest.fail("\n".join(lines), pytrace=False)
+
+
+def _like(text: str, data: Any) -> str:
+    """JSON in the form in which all of this program's is written: two spaces, in ASCII or not."""
+    return json.dumps(data, indent=2, ensure_ascii=text.isascii()) + "\n"
+
+
+def _check_waits(seen: set[str]) -> None:
+    """Lines about waiting come or don't by this machine's pace; those that come have to be known ones."""
+    with WAITS.open("a+" if UPDATE else "r", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX if UPDATE else fcntl.LOCK_SH)
+        stream.seek(0)
+        known = set(stream.read().splitlines())
+        if UPDATE:
+            stream.truncate(0)
+            stream.write("".join(f"{line}\n" for line in sorted(known | seen)))
+            return
+    assert seen <= known, f"unknown lines about waiting: {sorted(seen - known)}"
