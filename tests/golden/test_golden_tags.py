@@ -31,11 +31,12 @@ def test_adoption(scene: Scene) -> None:
     ec2 = scene.account.ec2
     scene.write("shop.yaml", SHOP)
     scene.run("adopt", "--yes", "shop.yaml")
-    scene.note("somebody makes two VPCs of that name, and in one of them a subnet and a security group")
-    vpcs = [
+    vpcs = sorted(
         ec2.create_vpc(CidrBlock="10.7.0.0/16", TagSpecifications=named("vpc", "shop-main"))["Vpc"]["VpcId"]
         for _ in range(2)
-    ]
+    )
+    scene.note(f"somebody makes two VPCs of that name, {vpcs[0]} and {vpcs[1]}")
+    scene.note("and in the first a subnet and a security group")
     ec2.create_subnet(VpcId=vpcs[0], CidrBlock="10.7.1.0/24", AvailabilityZone="us-east-1a")
     ec2.create_security_group(
         VpcId=vpcs[0], GroupName="web", Description="web",
