@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
@@ -300,7 +300,7 @@ _JUDGES: Final[Mapping[str, Callable[[Desired, Candidate, Scene], Evidence | Non
 @cache
 def order() -> tuple[str, ...]:
     """The kinds that can be adopted, in the order in which they are matched: each after those that tell of it."""
-    kinds = {name: kind for name, kind in load_kinds().items() if kind.properties.service}
+    kinds = {kind.name: kind for kind in in_spec_order() if kind.properties.service}
     ordered: list[str] = []
     while len(ordered) < len(kinds):
         ordered.append(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError
@@ -39,17 +39,21 @@ class Tagging:
 def waves() -> tuple[str, ...]:
     """The kinds that carry tags, in the order in which these are written; removed, the other way round.
 
-    A kind comes after those whose resources AWS deletes with it. So what is half-way there is never a load balancer of the
-    stack with listeners in it that aren't, which an apply would take away; nor a target group with such targets.
+    What is in a load balancer or a target group comes before it. So who is half-way there is never one of the stack with
+    listeners in it that aren't, which an apply would take away.
     """
-    kinds = {name: kind for name, kind in load_kinds().items() if kind.properties.service}
-    within = {
-        name: {child for child, kind in kinds.items() if kind.properties.parent == name} for name in kinds
-    }
-    ordered: list[str] = []
-    while len(ordered) < len(kinds):
-        ordered.append(next(name for name in kinds if name not in ordered and within[name].issubset(ordered)))
-    return tuple(ordered)
+    kinds = [kind for kind in in_spec_order() if kind.properties.service]
+    network = [kind for kind in kinds if kind.properties.service == "ec2"]
+    balancing = sorted(
+        (kind for kind in kinds if kind not in network), key=lambda kind: (_height(kind.name), -kind.position)
+    )
+    return tuple(kind.name for kind in (*network, *balancing))
+
+
+def _height(kind: str) -> int:
+    """How many kinds are in one another in it: in a load balancer listeners, and in those rules."""
+    below = [child for child in in_spec_order() if child.properties.parent == kind]
+    return max((_height(child.name) + 1 for child in below), default=0)
 
 
 def excess(reader: Imagination, item: Tagging) -> str:

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 @cache
 def load_kinds() -> Mapping[str, AnyKind]:
-    """Each kind by its name, in the order of their positions: `KIND` of each module in this folder that has one."""
+    """Each kind by its name: `KIND` of each module in this folder that has one."""
     modules = [importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__)]
     kinds: list[AnyKind] = [module.KIND for module in modules if hasattr(module, "KIND")]
-    return {kind.name: kind for kind in sorted(kinds, key=lambda kind: (kind.position, kind.name))}
+    return {kind.name: kind for kind in kinds}
+
+
+@cache
+def in_spec_order() -> tuple[AnyKind, ...]:
+    """The kinds in the order in which a spec names them: what is referred to comes first."""
+    return tuple(sorted(load_kinds().values(), key=lambda kind: (kind.position, kind.name)))

@@ -6,7 +6,7 @@ import dataclasses
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import in_spec_order, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
 from alb_reconcile.kinds.identifiers import refer, refer_all
 from alb_reconcile.model.address import Address, Ref
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def build(outline: Outline) -> dict[Address, Desired]:
     """Every resource that a valid document wants, by address."""
     builder = _Builder(outline)
-    for kind in load_kinds().values():
+    for kind in in_spec_order():
         if kind.section and kind.properties.parent is None:
             for name, entry in outline.entries(kind.section).items():
                 builder.add_entry(kind, name, entry)
@@ -182,9 +182,7 @@ def _with_defaults(state: Properties) -> Properties:
 
 def _children(kind: AnyKind) -> list[AnyKind]:
     """The kinds whose entries nest in those of this kind."""
-    return [
-        child for child in load_kinds().values() if child.section and child.properties.parent == kind.name
-    ]
+    return [child for child in in_spec_order() if child.section and child.properties.parent == kind.name]
 
 
 def _plain(schema: dict[str, Any], value: Any) -> Any:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import (
     MAX_PROBLEMS,
@@ -26,7 +26,7 @@ from alb_reconcile.spec.document import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-SECTIONS: Final = {kind.section: kind.name for kind in load_kinds().values() if kind.section}
+SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""
 _Schema = dict[str, Any]
 

@@ -70,7 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, body: bytes) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=60)
         try:
-            connection.request(self.command, self.path, body, dict(self.headers))
+            headers = {key: value for key, value in self.headers.items() if key.lower() != "host"}
+            connection.request(self.command, self.path, body, headers)  # with the upstream's own Host
             response = connection.getresponse()
             self._answer(response.status, response.read(), response.getheaders())
         finally:

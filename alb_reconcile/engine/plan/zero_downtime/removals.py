@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import with_others
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def _removed_late() -> dict[str, tuple[str, ...]]:
     """The collections of which members are added early and removed late, by kind: first of what serves requests itself."""
-    kinds = [kind.properties for kind in load_kinds().values() if kind.properties.removed_late]
+    kinds = [kind.properties for kind in in_spec_order() if kind.properties.removed_late]
     return {kind.kind: kind.removed_late for kind in sorted(kinds, key=lambda kind: kind.missed)}
 
 
