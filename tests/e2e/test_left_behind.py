@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.test_history import history
-from tests.record.receiver import Receiver, receiving
+from tests.journal.receiver import Receiver, receiving
 
 if TYPE_CHECKING:
     from pathlib import Path

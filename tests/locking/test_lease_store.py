@@ -10,8 +10,8 @@ from alb_reconcile.locking import terms
 from alb_reconcile.locking.claim import Claim
 from alb_reconcile.locking.store import Place
 from alb_reconcile.model.errors import HeldError, LeaseError
-from tests.lease.fake_s3 import fail, passes
-from tests.lease.lab import PLACE, Lab
+from tests.locking.fake_s3 import fail, passes
+from tests.locking.lab import PLACE, Lab
 
 ARN = "arn:aws:s3:::our-leases/prod/123456789012-eu-west-1-shop.json"
 GOOD = {
@@ -133,7 +133,7 @@ def test_without_a_time_of_s3s_nobody_takes_what_isnt_given_back(
 ) -> None:
     """Of -0000 the zone is unknown, by RFC 5322."""
     lab = Lab()
-    monkeypatch.setattr("tests.lease.fake_s3.format_datetime", lambda *_, **__: date)
+    monkeypatch.setattr("tests.locking.fake_s3.format_datetime", lambda *_, **__: date)
 
     async def main() -> None:
         first, second = lab.runner(), lab.runner()

@@ -23,8 +23,8 @@ from alb_reconcile.journal.settings import leave, read_settings
 from alb_reconcile.model.errors import HeldError, InterruptedRun, PlanError, RefusedError
 from alb_reconcile.model.tags import spec_digest_of
 from tests.harness import demo, load, world
-from tests.record.receiver import receiving
-from tests.record.records import FAILED, UPDATE, corrected, failed, left, made
+from tests.journal.receiver import receiving
+from tests.journal.records import FAILED, UPDATE, corrected, failed, left, made
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "a secret of some length"

@@ -11,7 +11,7 @@ from alb_reconcile.locking.lease import Lease
 from alb_reconcile.locking.store import Place, Store
 from alb_reconcile.model.clock import Clock
 from alb_reconcile.sandbox.strict import VirtualClock
-from tests.lease.fake_s3 import FakeS3
+from tests.locking.fake_s3 import FakeS3
 from tests.virtual import run_virtually
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.notify import State, judge, notify
 from alb_reconcile.journal.webhook import Webhook, make_webhook
-from tests.record.receiver import Receiver, receiving
-from tests.record.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
+from tests.journal.receiver import Receiver, receiving
+from tests.journal.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from alb_reconcile.locking import terms
 from alb_reconcile.locking.hold import held, hold
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from alb_reconcile.model.target import Target
-from tests.lease.fake_s3 import fail
-from tests.lease.lab import PLACE, Lab
-from tests.lease.test_lease_store import GOOD
+from tests.locking.fake_s3 import fail
+from tests.locking.lab import PLACE, Lab
+from tests.locking.test_lease_store import GOOD
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
 from alb_reconcile.journal.history import Keep, history_file, read_history, write_history
 from alb_reconcile.journal.record import Record
-from tests.record.records import FAILED, REPLACE, made
+from tests.journal.records import FAILED, REPLACE, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -176,8 +176,8 @@ class TestRetention:
 WRITER = """
 import sys
 from pathlib import Path
-from alb_reconcile.record.history import Keep, write_history
-from tests.record.records import made
+from alb_reconcile.journal.history import Keep, write_history
+from tests.journal.records import made
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(60):
@@ -212,8 +212,8 @@ ENDLESS = """
 import sys
 from itertools import count
 from pathlib import Path
-from alb_reconcile.record.history import Keep, write_history
-from tests.record.records import made
+from alb_reconcile.journal.history import Keep, write_history
+from tests.journal.records import made
 for number in count():
     write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 100_000), Path(sys.argv[1]), Keep(runs=20, least=5))
     print(number, flush=True)
@@ -252,9 +252,9 @@ def test_what_a_killed_writer_left(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from alb_reconcile.record.files import RecordError
-from alb_reconcile.record.history import Keep, write_history
-from tests.record.records import made
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.history import Keep, write_history
+from tests.journal.records import made
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:

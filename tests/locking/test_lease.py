@@ -11,8 +11,8 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.locking import terms
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError, RefusedError
-from tests.lease.fake_s3 import fail, passes, refusal
-from tests.lease.lab import PLACE, Lab
+from tests.locking.fake_s3 import fail, passes, refusal
+from tests.locking.lab import PLACE, Lab
 
 EXPIRY = terms.SECONDS + terms.MARGIN
 UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)

@@ -10,8 +10,8 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.locking import terms
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
-from tests.lease.fake_s3 import fail
-from tests.lease.lab import Lab, Runner
+from tests.locking.fake_s3 import fail
+from tests.locking.lab import Lab, Runner
 
 UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
 

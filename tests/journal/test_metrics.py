@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.metrics import write_metrics
 from alb_reconcile.journal.record import RESULTS
-from tests.record.records import REPLACE, UPDATE, corrected, failed, left, made
+from tests.journal.records import REPLACE, UPDATE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ from alb_reconcile.cli.commands.session import _stop_on_signals, confirm
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.errors import HeldError, InterruptedRun, RefusedError
 from alb_reconcile.model.target import Target
-from tests.lease.lab import PLACE, Lab
-from tests.lease.test_lease_store import GOOD
+from tests.locking.lab import PLACE, Lab
+from tests.locking.test_lease_store import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
