@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking.lease import Lease
-from alb_reconcile.locking.store import Place, Store
+from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.clock import Clock
 from alb_reconcile.sandbox.strict import VirtualClock
 from tests.locking.fake_s3 import FakeS3
@@ -17,7 +17,7 @@ from tests.virtual import run_virtually
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-PLACE = Place.of("s3://our-leases/prod", "123456789012", "eu-west-1", "shop")
+PLACE = LeaseLocation.of("s3://our-leases/prod", "123456789012", "eu-west-1", "shop")
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Runner:
     """One run on one host."""
 
     aws: Aws
-    store: Store
+    store: LeaseStore
     lease: Lease
     clocks: Clocks
     said: list[str]
@@ -63,7 +63,7 @@ class Lab:
         """Inside of `run` only."""
         aws = Aws(self.s3, max_workers=0)
         clocks, said = Clocks(self.clock), list[str]()
-        store = Store(aws, PLACE)
+        store = LeaseStore(aws, PLACE)
         lease = Lease(
             aws, store, "shop (account 123456789012, eu-west-1)", command, said.append, clocks.make()
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.locking import terms
+from alb_reconcile.locking import durations
 from alb_reconcile.locking.hold import held, hold
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from alb_reconcile.model.target import Target
@@ -88,7 +88,7 @@ async def lose(lab: Lab, how: str, *, changed: bool) -> None:
             lab.s3.put(PLACE.key, json.dumps({**GOOD, "command": "destroy"}).encode())
         else:
             lab.s3.mishaps = [fail("EndpointConnectionError", ambiguous=True)] * 1000
-        await aws.sleep(terms.RENEW * 3)
+        await aws.sleep(durations.RENEW_INTERVAL * 3)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_run_that_lost_it_was_held_if_it_had_changed_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: str, changed: bool, error: type[Any], told: str
 ) -> None:
     if how == "unreachable":  # by the clock of this process no time passes
-        monkeypatch.setattr(terms, "SECONDS", 1.0)
+        monkeypatch.setattr(durations, "LEASE", 1.0)
 
     async def main() -> None:
         with pytest.raises(error) as raised:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from alb_reconcile.aws import timeouts
-from alb_reconcile.locking import terms
+from alb_reconcile.locking import durations
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from tests.locking.fake_s3 import fail
@@ -23,8 +23,8 @@ def lab() -> Lab:
 
 async def freeze(runner: Runner) -> None:
     """Its loop stands still: at a prompt, or in a process that was stopped."""
-    assert runner.lease._keeper is not None
-    runner.lease._keeper.cancel()
+    assert runner.lease._renewal is not None
+    runner.lease._renewal.cancel()
     await asyncio.sleep(0)
 
 
@@ -43,7 +43,7 @@ def test_a_holder_that_was_frozen_asks_before_it_changes_anything(lab: Lab) -> N
         await freeze(frozen)
         await break_it(breaker)
         with pytest.raises(HeldError):
-            await heir.lease.acquire(terms.NOTICE - 10)
+            await heir.lease.acquire(durations.BREAK_NOTICE - 10)
         await heir.lease.acquire(60)
         with pytest.raises(LeaseLostError, match="took it over"):
             await frozen.change()
@@ -78,7 +78,7 @@ def test_one_that_was_frozen_and_still_has_it_goes_on(lab: Lab) -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
         await freeze(runner)
-        await asyncio.sleep(terms.NOTICE + 1)
+        await asyncio.sleep(durations.BREAK_NOTICE + 1)
         before = len(lab.s3.log)
         await runner.change()
         await runner.change()
@@ -96,16 +96,16 @@ def test_while_s3_is_away_changes_go_on_and_dont_ask_each_time(lab: Lab) -> None
         await runner.lease.acquire(0)
         await freeze(runner)
         lab.s3.mishaps = [UNREACHABLE] * 1000
-        await asyncio.sleep(terms.NOTICE + 1)
+        await asyncio.sleep(durations.BREAK_NOTICE + 1)
         before = len(lab.s3.log)
         for _ in range(20):
             await runner.change()
         assert lab.s3.log[before:].count("put_object") == 1
-        await asyncio.sleep(terms.AGAIN + 0.1)
+        await asyncio.sleep(durations.RETRY_INTERVAL + 0.1)
         await runner.change()
         assert lab.s3.log[before:].count("put_object") == 2
         assert runner.changes == 21
-        await asyncio.sleep(terms.SECONDS - timeouts.settled_all("ec2") - terms.NOTICE)
+        await asyncio.sleep(durations.LEASE - timeouts.settled_all("ec2") - durations.BREAK_NOTICE)
         with pytest.raises(LeaseLostError, match="ran out before it could be renewed"):
             await runner.change()
         lab.s3.mishaps.clear()
@@ -120,10 +120,10 @@ def test_what_was_lost_while_s3_was_away_is_found_when_it_is_back(lab: Lab) -> N
         await runner.lease.acquire(0)
         await freeze(runner)
         await break_it(breaker)
-        await asyncio.sleep(terms.NOTICE + 1)
+        await asyncio.sleep(durations.BREAK_NOTICE + 1)
         lab.s3.mishaps = [UNREACHABLE]
         await runner.change()
-        await asyncio.sleep(terms.AGAIN + 0.1)
+        await asyncio.sleep(durations.RETRY_INTERVAL + 0.1)
         with pytest.raises(LeaseLostError, match="was broken by"):
             await runner.change()
         await runner.lease.release()

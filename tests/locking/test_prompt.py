@@ -110,13 +110,13 @@ def test_where_it_is_lost_meanwhile_nothing_begins(
 
 
 def test_an_answer_after_a_freeze_is_held_against_the_lease_first(lab: Lab, person: Person) -> None:
-    """The loop stood still as well: its keeper wakes up later than the answer is there."""
+    """The loop stood still as well: its renewal wakes up later than the answer is there."""
 
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        assert runner.lease._keeper is not None
-        runner.lease._keeper.cancel()
+        assert runner.lease._renewal is not None
+        runner.lease._renewal.cancel()
         await asyncio.sleep(300)
         lab.s3.put(PLACE.key, json.dumps(GOOD).encode())
         person.typed.set()
