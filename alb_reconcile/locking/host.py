@@ -14,7 +14,7 @@ import msgspec
 
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, ReconcileError
-from alb_reconcile.model.host import iso, state_folder, user_name
+from alb_reconcile.model.host import iso, user_name, user_state_folder
 from alb_reconcile.model.text import digest, printable
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def folder() -> Path:
     if chosen:
         return Path(chosen)
     try:
-        return state_folder(os.environ) / "locks"
+        return user_state_folder(os.environ) / "locks"
     except RuntimeError:  # a user without a home
         raise ReconcileError(f"there is no home folder to keep locks in; set {FOLDER_VARIABLE}") from None
 

@@ -25,7 +25,7 @@ def user_name() -> str:
         return str(os.getuid())
 
 
-def state_folder(environ: Mapping[str, str]) -> Path:
+def user_state_folder(environ: Mapping[str, str]) -> Path:
     """The user's own: alb-reconcile in XDG_STATE_HOME or ~/.local/state. Raises RuntimeError if there is no home."""
     state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "alb-reconcile"
