@@ -219,7 +219,7 @@ def test_an_emulator_is_a_place_of_its_own(post: Post) -> None:
     post.run(made(place="sandbox"))
     post.run(failed(place="sandbox"))
     assert [(message["event"], message["place"]) for message in post.messages] == [
-        ("failing", None),
+        ("failing", ""),
         ("failing", "sandbox"),
     ]
 

@@ -60,7 +60,7 @@ class TestRecords:
         assert Record.from_json(json.dumps(data)) == made(
             result="corrected",
             seconds=3.0,
-            steps=(StepRecord(step["key"], "update", how="done", seconds=2.0),),
+            steps=(StepRecord("update:vpc.main@vpc-1", "update", how="done", seconds=2.0),),
         )
 
     @pytest.mark.parametrize(

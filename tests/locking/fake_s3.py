@@ -38,7 +38,7 @@ class FakeS3:
             return {"Account": "123456789012"}
         if self.mishaps:
             self.mishaps.pop(0)(operation)
-        answer = getattr(self, f"_{operation}")(params)
+        answer: dict[str, Any] = getattr(self, f"_{operation}")(params)
         if operation in self.lost:
             self.lost.remove(operation)
             return self(service, operation, params)
@@ -93,6 +93,10 @@ def fail(code: str, *, ambiguous: bool = False) -> Callable[[str], None]:
         raise refusal(operation, code, ambiguous=ambiguous)
 
     return mishap
+
+
+UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
+"""A mishap: nobody answers, and nobody knows whether it had an effect."""
 
 
 def passes(_: str) -> None:

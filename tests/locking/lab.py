@@ -10,6 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking.lease import Lease
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.clock import Clock
+from alb_reconcile.model.target import Target
 from alb_reconcile.sandbox.strict import VirtualClock
 from tests.locking.fake_s3 import FakeS3
 from tests.virtual import run_virtually
@@ -17,6 +18,7 @@ from tests.virtual import run_virtually
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+LEASED = Target("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
 PLACE = LeaseLocation.of("s3://our-leases/prod", "123456789012", "eu-west-1", "shop")
 
 
@@ -45,6 +47,11 @@ class Runner:
     async def change(self) -> None:
         """A call that changes something."""
         await self.aws.call("ec2", "create_tags")
+
+    def freeze(self) -> None:
+        """Its loop stands still, or is gone: after SIGKILL, at a prompt, in a process that was stopped."""
+        assert self.lease._renewal is not None
+        self.lease._renewal.cancel()
 
     @property
     def changes(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,21 +12,11 @@ from alb_reconcile.locking import durations
 from alb_reconcile.locking.hold import held, hold
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from alb_reconcile.model.target import Target
-from tests.locking.fake_s3 import fail
-from tests.locking.lab import PLACE, Lab
+from tests.locking.fake_s3 import UNREACHABLE, fail
+from tests.locking.lab import LEASED, PLACE, Lab
 from tests.locking.test_lease_store import GOOD
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PLAIN = Target("shop", "eu-west-1", {})
-LEASED = Target("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
-    return Lab()
 
 
 def aws_of(lab: Lab) -> Aws:
@@ -87,7 +77,7 @@ async def lose(lab: Lab, how: str, *, changed: bool) -> None:
         if how == "taken":
             lab.s3.put(PLACE.key, json.dumps({**GOOD, "command": "destroy"}).encode())
         else:
-            lab.s3.mishaps = [fail("EndpointConnectionError", ambiguous=True)] * 1000
+            lab.s3.mishaps = [UNREACHABLE] * 1000
         await aws.sleep(durations.RENEW_INTERVAL * 3)
 
 

@@ -11,16 +11,10 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError, RefusedError
-from tests.locking.fake_s3 import fail, passes, refusal
-from tests.locking.lab import PLACE, Lab
+from tests.locking.fake_s3 import UNREACHABLE, fail, passes, refusal
+from tests.locking.lab import PLACE, Lab, Runner
 
 EXPIRY = durations.LEASE + durations.MARGIN
-UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
-
-
-@pytest.fixture
-def lab() -> Lab:
-    return Lab()
 
 
 def test_the_second_is_told_who_has_it(lab: Lab) -> None:
@@ -63,7 +57,7 @@ def test_a_waiter_gets_it_when_it_is_given_back(lab: Lab) -> None:
     assert lab.run(main) <= 100 + durations.POLL_INTERVAL
 
 
-def _who(runner: object) -> str:
+def _who(runner: Runner) -> str:
     return runner.lease._record.render()
 
 
@@ -99,7 +93,7 @@ def test_that_of_a_dead_run_is_taken_over_when_it_has_expired_and_not_before(lab
     async def main() -> float:
         dead, heir = lab.runner(), lab.runner()
         await dead.lease.acquire(0)
-        dead.lease._renewal.cancel()  # as SIGKILL does
+        dead.freeze()
         await heir.lease.acquire(3600)
         await heir.change()
         await heir.lease.release()
@@ -116,7 +110,7 @@ def test_one_that_was_frozen_changes_nothing_when_another_has_run(lab: Lab, stea
         frozen, heir = lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
         await frozen.change()
-        frozen.lease._renewal.cancel()
+        frozen.freeze()
         await asyncio.sleep(EXPIRY)
         if steady_misses:
             frozen.clocks.steady_off = -EXPIRY
@@ -142,7 +136,7 @@ def test_one_that_was_frozen_goes_on_where_nobody_else_has_run(lab: Lab) -> None
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        runner.lease._renewal.cancel()
+        runner.freeze()
         await asyncio.sleep(5 * EXPIRY)
         await runner.change()
         assert runner.changes == 1
@@ -388,7 +382,7 @@ def test_who_took_it_is_told_at_the_end_at_the_latest(lab: Lab) -> None:
     async def main() -> None:
         frozen, heir = lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
-        frozen.lease._renewal.cancel()
+        frozen.freeze()
         await asyncio.sleep(EXPIRY)
         await heir.lease.acquire(0)
         await heir.lease.release()

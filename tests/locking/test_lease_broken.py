@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,22 +11,10 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
-from tests.locking.fake_s3 import fail
-from tests.locking.lab import Lab, Runner
+from tests.locking.fake_s3 import UNREACHABLE
 
-UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
-
-
-@pytest.fixture
-def lab() -> Lab:
-    return Lab()
-
-
-async def freeze(runner: Runner) -> None:
-    """Its loop stands still: at a prompt, or in a process that was stopped."""
-    assert runner.lease._renewal is not None
-    runner.lease._renewal.cancel()
-    await asyncio.sleep(0)
+if TYPE_CHECKING:
+    from tests.locking.lab import Lab, Runner
 
 
 async def break_it(runner: Runner) -> None:
@@ -40,7 +29,7 @@ def test_a_holder_that_was_frozen_asks_before_it_changes_anything(lab: Lab) -> N
     async def main() -> None:
         frozen, breaker, heir = lab.runner(), lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
-        await freeze(frozen)
+        frozen.freeze()
         await break_it(breaker)
         with pytest.raises(HeldError):
             await heir.lease.acquire(durations.BREAK_NOTICE - 10)
@@ -62,7 +51,7 @@ def test_a_call_that_was_frozen_on_its_way_isnt_sent(lab: Lab) -> None:
         frozen, breaker, heir = lab.runner(), lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
         await frozen.lease.permit(timeouts.settled_all("ec2"))
-        await freeze(frozen)
+        frozen.freeze()
         await break_it(breaker)
         await heir.lease.acquire(300)
         with pytest.raises(LeaseError, match="it wasn't sent"):
@@ -77,7 +66,7 @@ def test_one_that_was_frozen_and_still_has_it_goes_on(lab: Lab) -> None:
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        await freeze(runner)
+        runner.freeze()
         await asyncio.sleep(durations.BREAK_NOTICE + 1)
         before = len(lab.s3.log)
         await runner.change()
@@ -94,7 +83,7 @@ def test_while_s3_is_away_changes_go_on_and_dont_ask_each_time(lab: Lab) -> None
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        await freeze(runner)
+        runner.freeze()
         lab.s3.mishaps = [UNREACHABLE] * 1000
         await asyncio.sleep(durations.BREAK_NOTICE + 1)
         before = len(lab.s3.log)
@@ -118,7 +107,7 @@ def test_what_was_lost_while_s3_was_away_is_found_when_it_is_back(lab: Lab) -> N
     async def main() -> None:
         runner, breaker = lab.runner(), lab.runner()
         await runner.lease.acquire(0)
-        await freeze(runner)
+        runner.freeze()
         await break_it(breaker)
         await asyncio.sleep(durations.BREAK_NOTICE + 1)
         lab.s3.mishaps = [UNREACHABLE]
