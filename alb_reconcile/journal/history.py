@@ -87,9 +87,8 @@ def _drop_old(file: Path, retention: Retention) -> None:
         with file.open("rb") as stream:  # line by line: it may be larger than all that a run has in memory
             first = stream.readline()
             count = 1 + sum(1 for _ in stream)
-            crowded = (
-                count > retention.runs + retention.runs // 10
-            )  # so that not each run writes all of it again
+            # a tenth more may stay, so that not each run writes all of it again
+            crowded = count > retention.runs + retention.runs // 10
             if crowded or (count > retention.least and not _is_kept(first, oldest)):
                 stream.seek(0)
                 replace_file(file, _newest(stream, count, retention, oldest))

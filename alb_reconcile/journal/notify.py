@@ -243,10 +243,7 @@ def _message(record: Record, event: Event) -> Message:
 
 
 def _summaries(steps: tuple[StepRecord, ...]) -> tuple[StepSummary, ...]:
-    return tuple(
-        StepSummary(step.key, step.action, step.cause, step.code, step.error, step.request_id, step.reason)
-        for step in steps[:_MOST]
-    )
+    return msgspec.convert(steps[:_MOST], tuple[StepSummary, ...], from_attributes=True)
 
 
 def _summary(record: Record, event: Event) -> str:

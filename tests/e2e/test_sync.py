@@ -109,7 +109,7 @@ def test_what_names_no_spec_is_told(sandbox: Tool, place: str, said: str) -> Non
 
 HOLDER = """
 import asyncio, sys
-from alb_reconcile.locks import StackLock
+from alb_reconcile.locking.host import StackLock
 lock = StackLock("123456789012", "us-east-1", "one", sys.argv[1])
 asyncio.run(lock.acquire("apply", 0, asyncio.sleep, print))
 print("held", flush=True)
