@@ -32,7 +32,9 @@ class FakeS3:
     log: list[str] = field(default_factory=list)
     obeys: tuple[str, ...] = ("IfNoneMatch", "IfMatch")
 
-    def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> dict[str, Any]:
         self.log.append(operation)
         if service != "s3":
             return {"Account": "123456789012"}
@@ -41,7 +43,7 @@ class FakeS3:
         answer: dict[str, Any] = getattr(self, f"_{operation}")(params)
         if operation in self.lost:
             self.lost.remove(operation)
-            return self(service, operation, params)
+            return self(service, operation, params, once=once)
         return answer
 
     @property

@@ -141,7 +141,7 @@ class _Hole:
     def __init__(self) -> None:
         self.done = threading.Event()
 
-    def __call__(self, *_: Any) -> dict[str, Any]:
+    def __call__(self, *_: Any, once: bool = False) -> dict[str, Any]:
         self.done.wait(30)
         return {}
 
@@ -174,7 +174,7 @@ def test_calls_aside_have_their_time_from_when_they_begin(monkeypatch: pytest.Mo
     monkeypatch.setattr(timeouts, "longest", lambda *_, **__: -3.5)  # so that each has a second and a half
     line, most = [0], [0]
 
-    def slow(*_: Any) -> dict[str, Any]:
+    def slow(*_: Any, once: bool = False) -> dict[str, Any]:
         line[0] += 1
         most[0] = max(most[0], line[0])
         time.sleep(0.02)
@@ -194,7 +194,7 @@ def test_who_holds_a_lease_doesnt_stand_behind_those_who_want_one(monkeypatch: p
     """Though all of their calls hang."""
     done = threading.Event()
 
-    def hang(service: str, operation: str, params: Any) -> dict[str, Any]:
+    def hang(service: str, operation: str, params: Any, *, once: bool = False) -> dict[str, Any]:
         if operation == "get_object":
             done.wait(30)
         return {"ETag": '"1"'}
