@@ -1,1 +1,1 @@
-"""What runs leave behind: records, history, metrics and notifications."""
+"""Records of runs: history, metrics and notifications."""

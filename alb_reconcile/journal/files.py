@@ -1,4 +1,4 @@
-"""The files that runs leave behind: where they are, safe names, one writer at a time, and whole or not at all."""
+"""Files of records: where they are, safe names, one writer at a time, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.host import user_state_folder
 from alb_reconcile.model.text import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_STATE_DIR"
-_PATIENCE: Final = 5.0
-"""Seconds to wait for another writer; one takes milliseconds."""
+_LOCK_TIMEOUT: Final = 5.0
+"""Seconds to wait for another writer, which takes milliseconds."""
 
 
 class RecordError(ReconcileError):
-    """Something can't be left behind, or read; the text says what and what to do. It never is the run's failure."""
+    """A record can't be written, sent or read; the text says why and what to do. It never fails the run."""
 
 
 def state_folder(chosen: str | None, environ: Mapping[str, str]) -> Path:
-    """Where runs leave what they keep: the option, ALB_RECONCILE_STATE_DIR, or the user's own. Raises RecordError."""
+    """Where records are kept: the option, ALB_RECONCILE_STATE_DIR, or the user's own folder. Raises RecordError."""
     named = chosen or environ.get(FOLDER_VARIABLE)
     if named:
         return Path(named)
     try:
-        state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        return user_state_folder(environ)
     except RuntimeError:  # a container's user may have no home
         raise RecordError(
             f"there is no home directory; set {FOLDER_VARIABLE} to a folder to write to"
         ) from None
-    return Path(state) / "alb-reconcile"
 
 
 def safe_name(text: str) -> str:
@@ -57,11 +57,11 @@ def only_writer(file: Path, *, make_folder: bool = True) -> Iterator[None]:
         if make_folder:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.parent.stat()  # the lock would make it, for its user only
-        lock = FileLock(file.with_name(file.name + ".lock"), timeout=_PATIENCE)
+        lock = FileLock(file.with_name(file.name + ".lock"), timeout=_LOCK_TIMEOUT)
         lock.acquire()
     except Timeout:
         raise RecordError(
-            f"{file} is being written by another process for {_PATIENCE:.0f} s; look for a stopped one"
+            f"{file} is being written by another process for {_LOCK_TIMEOUT:.0f} s; look for a stopped one"
         ) from None
     except OSError as error:
         raise unwritable(file, error) from None

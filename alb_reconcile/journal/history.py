@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
 from alb_reconcile.journal.record import Record
+from alb_reconcile.model.host import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ _ENDING: Final = ".jsonl"
 
 
 @dataclass(frozen=True)
-class Keep:
+class Retention:
     """What is kept: the newest `runs`, none older than `days`; the newest `least` at any age.
 
     Those outlive a clock that jumps ahead, and a stack that nobody touched for long.
@@ -31,7 +32,7 @@ class Keep:
 
 
 @dataclass(frozen=True)
-class Past:
+class History:
     """Runs, the newest first, and how many lines couldn't be read (a writer was killed, or somebody edited them)."""
 
     runs: tuple[Record, ...]
@@ -49,7 +50,7 @@ def history_file(folder: Path, record: Record) -> Path:
     return folder / "history" / ("_".join(map(safe_name, parts)) + _ENDING)
 
 
-def write_history(record: Record, folder: Path, keep: Keep | None = None) -> None:
+def write_history(record: Record, folder: Path, retention: Retention | None = None) -> None:
     """Append a run, whole or not at all, and drop what needn't be kept any longer.
 
     Raises RecordError if that can't be done, for example on a full disk; what was there is still there.
@@ -60,7 +61,7 @@ def write_history(record: Record, folder: Path, keep: Keep | None = None) -> Non
             _append(file, record.to_json().encode() + b"\n")
         except OSError as error:
             raise unwritable(file, error) from None
-        _drop_old(file, keep or Keep())
+        _drop_old(file, retention or Retention())
 
 
 def _append(file: Path, line: bytes) -> None:
@@ -80,24 +81,25 @@ def _append(file: Path, line: bytes) -> None:
         os.close(number)
 
 
-def _drop_old(file: Path, keep: Keep) -> None:
-    oldest = (datetime.now(UTC) - timedelta(days=keep.days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _drop_old(file: Path, retention: Retention) -> None:
+    oldest = iso(time.time() - retention.days * 86_400)
     try:
         with file.open("rb") as stream:  # line by line: it may be larger than all that a run has in memory
             first = stream.readline()
             count = 1 + sum(1 for _ in stream)
-            crowded = count > keep.runs + keep.runs // 10  # so that not each run writes all of it again
-            if crowded or (count > keep.least and not _is_kept(first, oldest)):
+            # a tenth more may stay, so that not each run writes all of it again
+            crowded = count > retention.runs + retention.runs // 10
+            if crowded or (count > retention.least and not _is_kept(first, oldest)):
                 stream.seek(0)
-                replace_file(file, _newest(stream, count, keep, oldest))
+                replace_file(file, _newest(stream, count, retention, oldest))
     except OSError as error:
         raise unwritable(file, error) from None
 
 
-def _newest(lines: Iterable[bytes], count: int, keep: Keep, oldest: str) -> Iterator[bytes]:
+def _newest(lines: Iterable[bytes], count: int, retention: Retention, oldest: str) -> Iterator[bytes]:
     """What is kept of so many lines."""
     for number, line in enumerate(lines):
-        if number >= count - keep.runs and (number >= count - keep.least or _is_kept(line, oldest)):
+        if number >= count - retention.runs and (number >= count - retention.least or _is_kept(line, oldest)):
             yield line
 
 
@@ -115,7 +117,7 @@ def read_history(
     account: str | None = None,
     place: str | None = None,
     limit: int | None = None,
-) -> Past:
+) -> History:
     """The runs over a stack, the newest first; None stands for any region, account or place.
 
     Asks AWS nothing. Raises RecordError if there is a history that can't be read.
@@ -134,7 +136,7 @@ def read_history(
             ):
                 found.append(record)
     found.sort(key=lambda record: record.started)  # stable: runs of one second stay in their order
-    return Past(tuple(reversed(found))[:limit], unreadable)
+    return History(tuple(reversed(found))[:limit], unreadable)
 
 
 def _files(folder: Path, stack: str, region: str | None) -> list[Path]:

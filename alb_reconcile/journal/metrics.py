@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
-from alb_reconcile.journal.record import RESULTS, Record
+from alb_reconcile.journal.record import RESULTS, Record, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -136,7 +136,11 @@ def _read(file: Path) -> tuple[Series, list[Metric]]:
             for sample in family.samples:
                 if not set(_OWNER) <= sample.labels.keys():
                     raise _foreign(file)
-                series.setdefault(name, {})[_labels(sample.labels, {})] = sample.value
+                labels = dict(sample.labels)
+                if "result" in labels:
+                    labels["result"] = renamed(labels["result"])
+                values, key = series.setdefault(name, {}), _labels(labels, {})
+                values[key] = sample.value + (values.get(key, 0.0) if name in COUNTERS else 0.0)
     except (ValueError, KeyError, IndexError):  # what the parser says of what it can't read
         raise _foreign(file) from None
     return series, others

@@ -1,13 +1,13 @@
-"""What is news about a stack, and telling it to a webhook: on a change of state only, and not too often."""
+"""Notifications to a webhook: when a stack's state changes, and not too often."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
 from alb_reconcile.journal.webhook import Webhook, send
@@ -18,72 +18,141 @@ if TYPE_CHECKING:
 
     from alb_reconcile.journal.record import Record, StepRecord
 
-Verdict = Literal["in order", "drift", "failing"]
-Event = Literal["", "new drift", "spec not applied", "corrected", "failing", "recovered"]
-Told = Literal["nothing new", "told", "held back"]
+Verdict = Literal["in_sync", "drift", "failing"]
+Event = Literal["drift_detected", "spec_unapplied", "corrected", "failing", "recovered"]
+Delivery = Literal["unchanged", "sent", "held_back"]
+"""unchanged: there was nothing to tell. held_back: it was too soon after another message."""
 
-_VERDICTS: Final = ("in order", "drift", "failing")
 _MOST: Final = 50
 """Steps that a message names."""
 
 
-@dataclass(frozen=True)
-class State:
-    """A stack, as the receiver knows it. `left` are the keys of the steps that wait for a person."""
+class State(msgspec.Struct, frozen=True):
+    """A stack, as the receiver knows it. `left` are the keys of the steps that require manual action."""
 
     verdict: Verdict
     left: tuple[str, ...] = ()
 
 
-def judge(before: State | None, record: Record) -> tuple[State | None, Event]:
-    """The state after a run (None for a stack that is gone), and what is news about it, if anything.
+class StepSummary(msgspec.Struct, frozen=True):
+    """A step in a message; as in a record."""
+
+    key: str
+    action: str
+    cause: str
+    code: str
+    error: str
+    request_id: str
+    reason: str
+
+
+class Body(msgspec.Struct, frozen=True, tag_field="version", tag=1):
+    """What is sent, as JSON. Texts in it are already masked, and on one line; for the rest see Record."""
+
+    event: Event
+    text: str
+    """A sentence for people."""
+    run: str
+    command: str
+    stack: str
+    region: str
+    account: str
+    place: str
+    started: str
+    ended: str
+    result: str
+    host: str
+    error: str
+    code: str
+    counts: dict[str, int]
+    left: tuple[StepSummary, ...]
+    failed: tuple[StepSummary, ...]
+    corrected: tuple[StepSummary, ...]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message; the same id twice is the same message."""
+
+    id: str
+    body: Body
+
+
+class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of one stack: its state as the receiver knows it, and when something was last sent (seconds since the
+    epoch), delivered or not. `owed` is a message that has to be delivered even if a later run finds nothing to tell."""
+
+    verdict: Literal["in_sync", "in order", "drift", "failing", ""] = ""
+    left: tuple[str, ...] = ()
+    tried: float | None = None
+    owed: Message | None = None
+
+    @property
+    def state(self) -> State | None:
+        if self.verdict == "":
+            return None
+        return State("in_sync" if self.verdict == "in order" else self.verdict, self.left)  # its former name
+
+    def with_state(self, state: State) -> _Entry:
+        return msgspec.structs.replace(self, verdict=state.verdict, left=state.left)
+
+    def age(self, now: float) -> float:
+        """Seconds since the last attempt. A clock that was put back makes it lie ahead; that mustn't silence anything."""
+        return now - self.tried if self.tried is not None and self.tried <= now else float("inf")
+
+
+_ENTRIES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENTRY: Final = msgspec.json.Decoder(_Entry)
+
+
+def judge(before: State | None, record: Record) -> tuple[State | None, Event | None]:
+    """The state after a run (None for a stack that is gone), and what the receiver is to be told, if anything.
 
     A run that was held or interrupted says nothing; nor does a refusal, where a person stood by to read it.
     """
     if record.is_gone:
-        return None, ""
+        return None, None
     if record.result in ("held", "interrupted") or (record.result == "refused" and record.command != "sync"):
-        return before, ""
-    verdict = before.verdict if before else "in order"
+        return before, None
+    verdict = before.verdict if before else "in_sync"
     if record.result in ("failed", "refused"):
-        return State("failing"), "" if verdict == "failing" else "failing"
+        return State("failing"), None if verdict == "failing" else "failing"
     corrected = bool(record.having(how="done", cause="drift"))
     if record.result == "left":
-        fresh = [step for step in record.left if before is None or step.key not in before.left]
-        moved: Event = (
-            "spec not applied" if fresh and all(step.cause == "spec" for step in fresh) else "new drift"
+        fresh = [step for step in record.withheld if before is None or step.key not in before.left]
+        changed: Event = (
+            "spec_unapplied" if fresh and all(step.cause == "spec" for step in fresh) else "drift_detected"
         )
-        left = State("drift", tuple(sorted(step.key for step in record.left)))
-        is_news = bool(fresh) or verdict != "drift"
-        return left, moved if is_news else "corrected" if corrected else ""
+        left = State("drift", tuple(sorted(step.key for step in record.withheld)))
+        is_new = bool(fresh) or verdict != "drift"
+        return left, changed if is_new else "corrected" if corrected else None
     if corrected:
-        return State("in order"), "corrected"
-    return State("in order"), "" if verdict == "in order" else "recovered"
+        return State("in_sync"), "corrected"
+    return State("in_sync"), None if verdict == "in_sync" else "recovered"
 
 
 async def notify(
     webhook: Webhook, folder: Path, record: Record, now: Callable[[], float] = time.time
-) -> Told:
-    """Tell the receiver what is news since it was last told something of this stack.
+) -> Delivery:
+    """Tell the receiver what has changed since it was last told something of this stack.
 
-    Takes `webhook.timeout` seconds at most. News that can't be delivered, or not yet, goes with the next run. Raises
+    Takes `webhook.timeout` seconds at most. What can't be delivered, or not yet, goes with the next run. Raises
     RecordError with the reason. What was told is kept in the state folder.
     """
-    memory = _Memory(folder / "webhook.json", record)
-    message = await asyncio.to_thread(memory.claim, webhook, now())
-    if isinstance(message, str):
+    log = _DeliveryLog(folder / "webhook.json", record)
+    message = await asyncio.to_thread(log.next_message, webhook, now())
+    if not isinstance(message, Message):
         return message
     try:
-        await send(webhook, message["id"], json.dumps(message["body"]).encode())
+        await send(webhook, message.id, msgspec.json.encode(message.body))
     except RecordError as error:
         raise RecordError(
-            f"the webhook at {webhook.title} wasn't told of {message['body']['event']!r}: {error}. The next run tries again"
+            f"the webhook at {webhook.title} wasn't told of {message.body.event!r}: {error}. The next run tries again"
         ) from None
-    await asyncio.to_thread(memory.settle)
-    return "told"
+    await asyncio.to_thread(log.confirm)
+    return "sent"
 
 
-class _Memory:
+class _DeliveryLog:
     """What the receiver was told of one stack, and when it was last tried; all stacks share the file."""
 
     def __init__(self, file: Path, record: Record) -> None:
@@ -91,37 +160,39 @@ class _Memory:
         place = [record.place] if record.place else []
         self._name = "_".join(map(safe_name, (record.region, record.stack, *place)))
 
-    def claim(self, webhook: Webhook, now: float) -> dict[str, Any] | Told:
+    def next_message(self, webhook: Webhook, now: float) -> Message | Delivery:
         """The message to send now. That it is tried is written down first, so that nobody tries too often."""
         with only_writer(self._file):
             entries = self._load()
             key = self._key(entries)
-            entry = entries.get(key, {})
-            state, event = judge(_state(entry), self._record)
-            message = _message(self._record, event) if event else entry.get("owed")
-            if not isinstance(message, dict):
-                self._store({**entries, key: {**entry, **_kept(state)}} if state else _without(entries, key))
-                return "nothing new"
+            entry = entries.get(key, _Entry())
+            state, event = judge(entry.state, self._record)
+            message = _message(self._record, event) if event else entry.owed
+            if message is None:
+                entries.pop(key, None)
+                self._store(entries | ({key: entry.with_state(state)} if state else {}))
+                return "unchanged"
             # what still holds is found again by the next run; that something was corrected is not
-            owed = {"owed": message} if message["body"]["event"] == "corrected" else {}
-            known = {name: value for name, value in entry.items() if name != "owed"} | owed
-            if _is_too_soon(webhook, entries, entry, now):
-                self._store({**entries, key: known})
-                return "held back"
-            self._store({**entries, key: {**known, "tried": now}})
+            owed = message if message.body.event == "corrected" else None
+            entry = msgspec.structs.replace(entry, owed=owed)
+            recent = sum(item.age(now) < 60 for item in entries.values())
+            if entry.age(now) < webhook.every or recent >= webhook.a_minute:
+                self._store({**entries, key: entry})
+                return "held_back"
+            self._store({**entries, key: msgspec.structs.replace(entry, tried=now)})
             return message
 
-    def settle(self) -> None:
+    def confirm(self) -> None:
         """The receiver has it."""
         with only_writer(self._file):
             entries = self._load()
             key = self._key(entries)
-            entry = entries.get(key, {})
-            state, _ = judge(_state(entry), self._record)
-            tried = {"tried": entry["tried"]} if "tried" in entry else {}
-            self._store({**entries, key: {**tried, **(_kept(state) if state else {})}})
+            entry = entries.get(key, _Entry())
+            state, _ = judge(entry.state, self._record)
+            told = _Entry(tried=entry.tried)
+            self._store({**entries, key: told.with_state(state) if state else told})
 
-    def _key(self, entries: dict[str, dict[str, Any]]) -> str:
+    def _key(self, entries: dict[str, _Entry]) -> str:
         """The stack's key. Runs that didn't get to know their account (credentials had expired) count for the account
         in which the stack ran before; what was told of one that had none counts for the first that is known."""
         nowhere = f"_{self._name}"
@@ -134,86 +205,55 @@ class _Memory:
             entries.setdefault(key, told)
         return key
 
-    def _load(self) -> dict[str, dict[str, Any]]:
-        with suppress(OSError, ValueError, RecursionError):  # lost: then it is told once more than needed
-            data = json.loads(self._file.read_bytes())
-            if isinstance(data, dict):
-                return {key: entry for key, entry in data.items() if isinstance(entry, dict)}
-        return {}
+    def _load(self) -> dict[str, _Entry]:
+        """What is lost or damaged is told once more than needed."""
+        entries: dict[str, _Entry] = {}
+        with suppress(OSError, ValueError, RecursionError):
+            for key, data in _ENTRIES.decode(self._file.read_bytes()).items():
+                with suppress(ValueError, RecursionError):
+                    entries[key] = _ENTRY.decode(data)
+        return entries
 
-    def _store(self, entries: dict[str, dict[str, Any]]) -> None:
-        replace_file(self._file, json.dumps(entries).encode() + b"\n")
-
-
-def _is_too_soon(webhook: Webhook, entries: dict[str, Any], entry: dict[str, Any], now: float) -> bool:
-    def age(item: dict[str, Any]) -> float:
-        tried = item.get("tried")
-        # a clock that was put back makes the last time lie ahead; that mustn't silence anything
-        return now - tried if isinstance(tried, int | float) and tried <= now else float("inf")
-
-    return age(entry) < webhook.every or sum(age(item) < 60 for item in entries.values()) >= webhook.a_minute
+    def _store(self, entries: dict[str, _Entry]) -> None:
+        replace_file(self._file, msgspec.json.encode(entries) + b"\n")
 
 
-def _state(entry: dict[str, Any]) -> State | None:
-    left = entry.get("left", [])
-    if entry.get("verdict") in _VERDICTS and isinstance(left, list):
-        return State(entry["verdict"], tuple(map(str, left)))
-    return None
+def _message(record: Record, event: Event) -> Message:
+    body = Body(
+        event=event,
+        text=f"{record.stack} ({record.region}): {_summary(record, event)}",
+        run=record.run,
+        command=record.command,
+        stack=record.stack,
+        region=record.region,
+        account=record.account,
+        place=record.place,
+        started=record.started,
+        ended=record.ended,
+        result=record.result,
+        host=record.host,
+        error=record.error,
+        code=record.code,
+        counts=dict(record.counts),
+        left=_summaries(record.withheld),
+        failed=_summaries(record.having(how="failed")),
+        corrected=_summaries(record.having(how="done", cause="drift")),
+    )
+    return Message(f"{record.run}-{event}", body)
 
 
-def _kept(state: State) -> dict[str, Any]:
-    return {"verdict": state.verdict, "left": list(state.left)}
+def _summaries(steps: tuple[StepRecord, ...]) -> tuple[StepSummary, ...]:
+    return msgspec.convert(steps[:_MOST], tuple[StepSummary, ...], from_attributes=True)
 
 
-def _without(entries: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: entry for name, entry in entries.items() if name != key}
-
-
-def _message(record: Record, event: Event) -> dict[str, Any]:
-    """What is sent: texts in it are already masked, and on one line."""
+def _summary(record: Record, event: Event) -> str:
+    if event == "drift_detected":
+        return f"{len(record.withheld)} steps wait for a person"
+    if event == "spec_unapplied":
+        return f"{len(record.withheld)} steps wait for an apply"
+    if event == "corrected":
+        return f"{len(record.having(how='done', cause='drift'))} differences corrected"
+    if event == "recovered":
+        return "in sync again"
     failed = record.having(how="failed")
-    body = {
-        "version": 1,
-        "event": event,
-        "text": _sentence(record, event),
-        **{
-            name: getattr(record, name)
-            for name in (
-                "run",
-                "command",
-                "stack",
-                "region",
-                "account",
-                "place",
-                "started",
-                "ended",
-                "result",
-                "host",
-                "error",
-                "code",
-            )
-        },
-        "counts": dict(record.counts),
-        "left": [_brief(step) for step in record.left[:_MOST]],
-        "failed": [_brief(step) for step in failed[:_MOST]],
-        "corrected": [_brief(step) for step in record.having(how="done", cause="drift")[:_MOST]],
-    }
-    return {"id": f"{record.run}-{event.replace(' ', '-')}", "body": body}
-
-
-def _brief(step: StepRecord) -> dict[str, str]:
-    return {
-        name: getattr(step, name)
-        for name in ("key", "action", "cause", "code", "error", "request_id", "reason")
-    }
-
-
-def _sentence(record: Record, event: Event) -> str:
-    told = {
-        "new drift": f"{len(record.left)} steps wait for a person",
-        "spec not applied": f"{len(record.left)} steps wait for an apply",
-        "corrected": f"{len(record.having(how='done', cause='drift'))} differences corrected",
-        "failing": f"failing: {record.error or next((step.error for step in record.having(how='failed')), record.result)}",
-        "recovered": "in order again",
-    }[event]
-    return f"{record.stack} ({record.region}): {told}"
+    return f"failing: {record.error or next((step.error for step in failed), record.result)}"

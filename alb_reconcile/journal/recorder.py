@@ -1,4 +1,4 @@
-"""Takes a run down while it happens, and makes its record."""
+"""The recorder of a run: follows it, and makes its record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from urllib.parse import urlsplit
 from alb_reconcile import __version__
 from alb_reconcile.journal.record import Record, Result, StepRecord
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import AwsError, HeldError, InterruptedRun, LeaseLostError, RefusedError
+from alb_reconcile.model.errors import (
+    AwsError,
+    ExitCode,
+    HeldError,
+    InterruptedRun,
+    LeaseLostError,
+    RefusedError,
+)
 from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.text import printable
@@ -34,11 +41,12 @@ _LONGEST: Final = 200
 """Characters of a value before or after."""
 
 
-class Logbook:
-    """One run over one stack. Give it each event as it comes, and `close` it in the end, however the run ended.
+class Recorder:
+    """One run over one stack. Whoever runs it sets what is public here, and calls it with each event of `apply`;
+    `close` makes the record.
 
-    `place` is as `place_name` says. `wish` is what the spec wants, for its
-    digest: with variables filled in, so that two runs of one file with other variables differ.
+    `place` is as `place_name` says. `desired` is what the spec wants, for its digest: with variables filled in, so that
+    two runs of one file with other variables differ.
     """
 
     def __init__(
@@ -49,56 +57,57 @@ class Logbook:
         *,
         mask: Mask,
         spec_file: str = "",
-        wish: Mapping[Address, Desired] | None = None,
+        desired: Mapping[Address, Desired] | None = None,
         place: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.run = uuid.uuid4().hex
+        self.run: Final = uuid.uuid4().hex
+        self.plan: Plan | None = None
+        self.outcomes: tuple[Outcome, ...] = ()
+        self.exit_code = ExitCode.OK
+        self.withheld: Mapping[str, str] = {}
+        """Why, for each step that requires manual action, by the step's key."""
+        self.withheld_steps: tuple[Step, ...] = ()
+        """Those of them that aren't in `plan`."""
+        self.causes: Mapping[str, str] = {}
+        """Of steps, by key: "drift" if the account has moved, "spec" if the spec has."""
+        self.record: Record | None = None
+        """What `close` has made."""
         self._command, self._stack, self._region, self._place = command, stack, region, place
-        self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(wish) if wish else ""
+        self._spec_file, self._spec_digest = spec_file, tags.spec_digest_of(desired) if desired else ""
         self._mask, self._now = mask, now
         self._started, self._began = now(), time.monotonic()
         self._seconds: dict[str, float] = {}
-        self._made: dict[str, str] = {}
+        self._created: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
-        """Take down an event: how long a step took, and the id of what it made."""
+        """Note how long a step took, and the id of what it created."""
         if event.what in ("done", "failed", "interrupted"):
             self._seconds[event.step.key] = event.elapsed
         if event.what == "done" and event.step.action in ("create", "replace"):
-            self._made[event.step.key] = event.text
+            self._created[event.step.key] = event.text
 
     def close(
         self,
-        result: Result,
-        exit_code: int,
         *,
         account: str = "",
-        plan: Plan | None = None,
-        outcomes: Iterable[Outcome] = (),
-        withheld: Mapping[str, str] | None = None,
-        withheld_steps: Iterable[Step] = (),
-        causes: Mapping[str, str] | None = None,
         calls: Mapping[str, int] | None = None,
         requests: Iterable[str] = (),
         error: BaseException | None = None,
     ) -> Record:
-        """The record.
-
-        `withheld` has a reason for each step that waits for a person, by the step's key; steps that were taken out of
-        the plan are in `withheld_steps`. `causes` says of steps, by key, whether it is "drift" or the "spec" that
-        moved. `error` is what ended the run as a whole.
-        """
-        how = {item.step.key: item for item in outcomes}
-        planned = {step.key: step for step in (*(plan.steps if plan else ()), *withheld_steps)}
-        return Record(
+        """The record. `error` is what ended the run as a whole, and decides on its result and exit code then."""
+        if error is not None:
+            self.exit_code = getattr(error, "exit_code", ExitCode.FAILED)
+        outcomes = {item.step.key: item for item in self.outcomes}
+        planned = {step.key: step for step in (*(self.plan.steps if self.plan else ()), *self.withheld_steps)}
+        self.record = Record(
             run=self.run,
             command=self._command,
             stack=self._line(self._stack),
             region=self._line(self._region),
             started=iso(self._started),
             ended=iso(self._now()),
-            result=result,
+            result=self._result() if error is None else result_of(error),
             account=account,
             place=self._line(self._place),
             seconds=round(time.monotonic() - self._began, 3),
@@ -107,19 +116,27 @@ class Logbook:
             tool=__version__,
             spec_file=self._line(self._spec_file),
             spec_digest=self._spec_digest,
-            counts=plan.count() if plan else {},
-            steps=tuple(
-                self._step(step, how.get(key), (withheld or {}).get(key), (causes or {}).get(key, ""))
-                for key, step in planned.items()
-            ),
+            counts=self.plan.count() if self.plan else {},
+            steps=tuple(self._step(step, outcomes.get(key)) for key, step in planned.items()),
             calls=dict(calls or {}),
             requests=tuple(map(self._line, requests)),
-            exit_code=int(exit_code),
+            exit_code=int(self.exit_code),
             **self._failure(error),
         )
+        return self.record
 
-    def _step(self, step: Step, outcome: Outcome | None, reason: str | None, cause: str) -> StepRecord:
-        how = "planned" if outcome is None else outcome.how
+    def _result(self) -> Result:
+        """The result of a run that no error ended."""
+        if self.exit_code is ExitCode.OK:
+            return "corrected" if any(item.how == "done" for item in self.outcomes) else "in_sync"
+        if self.exit_code is ExitCode.CHANGES:
+            return "left"
+        if self.exit_code is ExitCode.REFUSED:
+            return "refused"
+        return "interrupted" if self.exit_code is ExitCode.INTERRUPTED else "failed"
+
+    def _step(self, step: Step, outcome: Outcome | None) -> StepRecord:
+        how, reason = "planned" if outcome is None else outcome.how, self.withheld.get(step.key)
         if reason is None and outcome is not None and outcome.cause is not None:
             reason = f"it needs {outcome.cause.address}"
         elif reason is not None and outcome is None:
@@ -127,10 +144,10 @@ class Logbook:
         return StepRecord(
             key=self._line(step.key),
             action=step.action,
-            cause=cause,
+            cause=self.causes.get(step.key, ""),
             how=how,
             seconds=round(self._seconds.get(step.key, 0.0), 3),
-            id=self._line(self._made.get(step.key) or step.id or ""),
+            id=self._line(self._created.get(step.key) or step.id or ""),
             reason=self._line(reason or ""),
             changes=tuple(map(self._change, step.changes[:_MOST])),
             **self._failure(outcome.error if outcome else None),

@@ -1,58 +1,25 @@
-"""The record of a run: what it planned and did, and how it ended, left where people look."""
+"""Recording a run: its record is kept in the history and the metrics, and sent to the webhook, however it ends."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from alb_reconcile.cli.render.console import complain
-from alb_reconcile.engine.apply import Outcome
-from alb_reconcile.journal.record import Record
-from alb_reconcile.journal.recorder import Logbook, place_name, result_of
-from alb_reconcile.journal.settings import Settings, leave, read_settings
-from alb_reconcile.model.errors import ExitCode
-from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.history import read_history, write_history
+from alb_reconcile.journal.metrics import write_metrics
+from alb_reconcile.journal.notify import notify
+from alb_reconcile.journal.recorder import Recorder, place_name
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import AsyncIterator, Callable
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.journal.record import Result
+    from alb_reconcile.journal.record import Record
+    from alb_reconcile.journal.settings import Settings
     from alb_reconcile.model.target import Target
-
-
-@dataclass
-class Story:
-    """A run as it goes: whoever runs writes down the plan, what came of it, and the exit code.
-
-    `withheld` has a reason by key for each step that waits for a person, `left` those of them that aren't in `plan`.
-    `record` is there in the end.
-    """
-
-    book: Logbook
-    plan: Plan | None = None
-    outcomes: tuple[Outcome, ...] = ()
-    code: ExitCode = ExitCode.OK
-    withheld: Mapping[str, str] = field(default_factory=dict)
-    left: tuple[Step, ...] = ()
-    causes: Mapping[str, str] = field(default_factory=dict)
-    record: Record | None = None
-
-
-def settings_of(args: argparse.Namespace) -> Settings:
-    """Where runs leave something, by a command's options and the environment. Raises UsageError, RecordError."""
-    return read_settings(
-        os.environ,
-        state_dir=args.state_dir,
-        metrics_file=args.metrics_file,
-        webhook_url_file=args.webhook_url_file,
-        webhook_secret_file=args.webhook_secret_file,
-        webhook_allow=args.webhook_allow,
-    )
 
 
 @asynccontextmanager
@@ -61,40 +28,57 @@ async def recorded(
     target: Target,
     command: str,
     settings: Settings,
+    say: Callable[[str], None],
     *,
     sandbox: bool = False,
-    say: Callable[[str], None] = complain,
-) -> AsyncIterator[Story]:
-    """Leave a record of the run within, however it ends."""
-    place = place_name(aws.endpoint, sandbox=sandbox)
-    book = Logbook(
+) -> AsyncIterator[Recorder]:
+    """Record the run within, however it ends. `say` is given one line for each place that can't be written to."""
+    recorder = Recorder(
         command, target.stack, target.region, mask=settings.mask, spec_file=target.spec_file,
-        wish=target.desired, place=place,
+        desired=target.desired, place=place_name(aws.endpoint, sandbox=sandbox),
     )  # fmt: skip
-    story = Story(book)
-    result: Result = "failed"
     error: BaseException | None = None
     try:
-        yield story
-        result = _result(story)
-    except BaseException as raised:  # however it ended, an interruption too: it is recorded, and goes on
-        error, result = raised, result_of(raised)
-        story.code = getattr(raised, "exit_code", ExitCode.FAILED)
+        yield recorder
+    except BaseException as raised:  # an interruption, too: it is recorded, and goes on
+        error = raised
         raise
     finally:
-        story.record = book.close(
-            result, story.code, account=aws.known_account, plan=story.plan, outcomes=story.outcomes,
-            withheld=story.withheld, withheld_steps=story.left, causes=story.causes, calls=aws.calls,
-            requests=aws.requests, error=error,
-        )  # fmt: skip
-        await leave(story.record, settings, say)
+        record = recorder.close(
+            account=aws.known_account, calls=aws.calls, requests=aws.requests, error=error
+        )
+        await save_record(record, settings, say)
 
 
-def _result(story: Story) -> Result:
-    if story.code is ExitCode.OK:
-        return "corrected" if any(item.how == "done" for item in story.outcomes) else "in order"
-    if story.code is ExitCode.CHANGES:
-        return "left"
-    if story.code is ExitCode.REFUSED:
-        return "refused"
-    return "interrupted" if story.code is ExitCode.INTERRUPTED else "failed"
+async def save_record(record: Record, settings: Settings, say: Callable[[str], None]) -> None:
+    """Write the history and the metrics, and notify the webhook. Never raises for what can't be done: `say` is given one
+    line for each.
+
+    Takes the webhook's time-out at most, and while another process writes the same files some seconds more.
+    """
+    last_success = None
+    try:
+        last_success = await asyncio.to_thread(_write_history, record, settings)
+    except RecordError as error:
+        say(f"this run isn't in the history: {error}")
+    if settings.metrics_file is not None:
+        try:
+            await asyncio.to_thread(write_metrics, record, settings.metrics_file, last_success)
+        except RecordError as error:
+            say(f"this run isn't in the metrics: {error}")
+    if settings.webhook is not None:
+        try:
+            await notify(settings.webhook, settings.folder, record)
+        except RecordError as error:
+            say(settings.mask.line(error))
+
+
+def _write_history(record: Record, settings: Settings) -> float | None:
+    """Returns when a run last was a success (seconds since the epoch), if the metrics may need it."""
+    write_history(record, settings.folder, settings.retention)
+    if settings.metrics_file is None or record.is_success:
+        return None
+    past = read_history(
+        settings.folder, record.stack, record.region, account=record.account, place=record.place
+    )
+    return next((datetime.fromisoformat(run.ended).timestamp() for run in past.runs if run.is_success), None)

@@ -1,25 +1,19 @@
-"""Where and to whom runs leave something, from options and the environment; and leaving it, in one call."""
+"""Where runs are recorded and who is notified, from options and the environment."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.journal.files import RecordError, state_folder
-from alb_reconcile.journal.history import Keep, read_history, write_history
+from alb_reconcile.journal.files import state_folder
+from alb_reconcile.journal.history import Retention
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.journal.metrics import write_metrics
-from alb_reconcile.journal.notify import notify
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from alb_reconcile.journal.record import Record
+    from collections.abc import Mapping
 
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
 URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
@@ -32,10 +26,10 @@ _LONGEST: Final = 4096
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the history is, what is kept of it, and who else is told. `mask` knows the secrets of this process."""
+    """Where the history is, what is kept of it, and who is notified. `mask` knows the secrets of this process."""
 
     folder: Path
-    keep: Keep = field(default_factory=Keep)
+    retention: Retention = field(default_factory=Retention)
     metrics_file: Path | None = None
     webhook: Webhook | None = None
     mask: Mask = field(default_factory=Mask)
@@ -110,37 +104,3 @@ def _content(file: str, what: str) -> str:
     if not text:
         raise UsageError(f"the webhook's {what} isn't in {file}, which is empty; write it there")
     return text
-
-
-async def leave(record: Record, settings: Settings, warn: Callable[[str], None]) -> None:
-    """Leave the record in the history, the metrics and with the webhook. Never raises for what can't be left: `warn` is
-    given one line for each.
-
-    Takes the webhook's time-out at most, and while another process writes the same files some seconds more.
-    """
-    last = None
-    try:
-        last = await asyncio.to_thread(_keep, record, settings)
-    except RecordError as error:
-        warn(f"this run isn't in the history: {error}")
-    if settings.metrics_file is not None:
-        try:
-            await asyncio.to_thread(write_metrics, record, settings.metrics_file, last)
-        except RecordError as error:
-            warn(f"this run isn't in the metrics: {error}")
-    if settings.webhook is not None:
-        try:
-            await notify(settings.webhook, settings.folder, record)
-        except RecordError as error:
-            warn(settings.mask.line(error))
-
-
-def _keep(record: Record, settings: Settings) -> float | None:
-    """Write the history. Returns when a run last was a success (seconds since the epoch), if the metrics may need it."""
-    write_history(record, settings.folder, settings.keep)
-    if settings.metrics_file is None or record.is_success:
-        return None
-    past = read_history(
-        settings.folder, record.stack, record.region, account=record.account, place=record.place
-    )
-    return next((datetime.fromisoformat(run.ended).timestamp() for run in past.runs if run.is_success), None)

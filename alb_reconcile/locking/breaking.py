@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.locking import terms
+import msgspec
+
+from alb_reconcile.locking import durations
 from alb_reconcile.locking.store import MovedError
 from alb_reconcile.model.errors import LeaseError, RefusedError
 from alb_reconcile.model.host import iso, user_name
+from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
-    from alb_reconcile.locking.claim import Sighting
-    from alb_reconcile.locking.store import Store
+    from alb_reconcile.locking.lease_record import ObservedLease
+    from alb_reconcile.locking.store import LeaseStore
 
 _TRIES: Final = 5
 
 
-async def break_lease(store: Store, seen: Sighting) -> Sighting | None:
+async def break_lease(store: LeaseStore, seen: ObservedLease) -> ObservedLease | None:
     """Take the lease from the run that was seen to hold it. Returns it as it is then; None if it was let go meanwhile.
 
     Raises RefusedError if another run has it by now, LeaseError.
     """
-    owner, now = seen.claim.owner, seen
-    by = f"{user_name()} on {socket.gethostname()} at {iso(time.time())}"
+    owner, now = seen.record.owner, seen
+    by = printable(f"{user_name()} on {socket.gethostname()} at {iso(time.time())}")
     for _ in range(_TRIES):
-        broken = replace(
-            now.claim, broken_by=by, seconds=min(terms.NOTICE, now.claim.seconds), writes=now.claim.writes + 1
+        broken = msgspec.structs.replace(
+            now.record,
+            broken_by=by,
+            seconds=min(durations.BREAK_NOTICE, now.record.seconds),
+            writes=now.record.writes + 1,
         )
         try:
             await store.write(broken, now.etag)
@@ -37,11 +42,11 @@ async def break_lease(store: Store, seen: Sighting) -> Sighting | None:
         else:
             return await store.read()
         found = await store.read()
-        if found is None or found.claim.released:
+        if found is None or found.record.released:
             return None
-        if found.claim.owner != owner:
+        if found.record.owner != owner:
             raise RefusedError(
-                f"meanwhile {found.claim.render()} holds {store.place.url}; nothing was broken. Look again"
+                f"meanwhile {found.record.render()} holds {store.location.url}; nothing was broken. Look again"
             )
         now = found
-    raise LeaseError(f"the lease {store.place.url} changes faster than it can be broken; try again")
+    raise LeaseError(f"the lease {store.location.url} changes faster than it can be broken; try again")

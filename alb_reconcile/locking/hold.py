@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from alb_reconcile.aws.guard import Ended
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.lease import Lease
-from alb_reconcile.locking.store import Place, Store
+from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, LeaseLostError
 
@@ -63,7 +63,9 @@ async def held(
         if not target.lease:
             yield lock.was_used_since
             return
-        store = Store(aws, Place.of(target.lease, await aws.account(), target.region, target.stack))
+        store = LeaseStore(
+            aws, LeaseLocation.of(target.lease, await aws.account(), target.region, target.stack)
+        )
         lease = Lease(aws, store, lock.title, command, say)
         try:
             await lease.acquire(max(0.0, deadline - now()))

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import json
 import math
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
 
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, ReconcileError
-from alb_reconcile.model.host import iso
-from alb_reconcile.model.text import digest
+from alb_reconcile.model.host import iso, user_name, user_state_folder
+from alb_reconcile.model.text import digest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from filelock import BaseFileLock
 
-_POLL: Final = 0.5
-_LOOKERS: Final = 10
-"""How often to look again, at short intervals, at a lock of which its file says that nobody has it: `is_held` looks too."""
-_LATEST: Final = 32_503_680_000.0
-"""The year 3000, in seconds since the epoch: what is later can't be a time that we wrote."""
+_POLL_INTERVAL: Final = 0.5
+_PROBES: Final = 10
+"""How often to look again, at short intervals, at a lock of which its file says that nobody has it: `is_held` takes it
+for a moment, too."""
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_LOCK_DIR"
 
 
-@dataclass(frozen=True)
-class Holder:
+_Seconds = Annotated[float, msgspec.Meta(ge=0, lt=32_503_680_000)]
+"""Until the year 3000: what is later can't be a time that we wrote."""
+
+
+class Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who holds a lock, or held it last. `released` is empty while it does, and for ever if it was killed."""
 
     command: str
     user: str
     pid: int
-    since: float
-    """Seconds since the epoch, as are those below."""
-    released: float | None = None
-    steady: float = 0.0
+    since: _Seconds
+    """Seconds since the epoch, as is `released`."""
+    released: _Seconds | None = None
+    steady: _Seconds = 0.0
     """When it was released on the host's clock that doesn't jump, in seconds since its start."""
 
     def render(self) -> str:
@@ -55,10 +56,12 @@ def folder() -> Path:
     if chosen:
         return Path(chosen)
     try:
-        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        return user_state_folder(os.environ) / "locks"
     except RuntimeError:  # a user without a home
         raise ReconcileError(f"there is no home folder to keep locks in; set {FOLDER_VARIABLE}") from None
-    return Path(state) / "alb-reconcile" / "locks"
+
+
+_HOLDER: Final = msgspec.json.Decoder(Holder)
 
 
 class StackLock:
@@ -69,7 +72,8 @@ class StackLock:
 
     def __init__(self, account: str, region: str, stack: str, endpoint: str) -> None:
         self.title = f"{stack} (account {account}, {region})"
-        self._path = folder() / f"{account}-{region}-{stack}-{digest([endpoint], 8)}"
+        name = f"{account}-{region}-{stack}-{digest([endpoint], 8)}"
+        self._file, self._holder_file = folder() / f"{name}.lock", folder() / f"{name}.json"
         self._lock: BaseFileLock | None = None
         self._own: Holder | None = None
         self._used: Moment | None = None
@@ -86,21 +90,21 @@ class StackLock:
         from filelock import FileLock, Timeout
 
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = not self._path.with_name(self._path.name + ".lock").exists()
-            lock = FileLock(self._path.with_name(self._path.name + ".lock"), mode=0o660)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            fresh = not self._file.exists()
+            lock = FileLock(self._file, mode=0o660)
         except OSError as error:
             raise self._unusable(error) from None
         deadline = time.monotonic() + timeout
-        waited, lookers = False, _LOOKERS
+        waited, probes = False, _PROBES
         while True:
             try:
                 lock.acquire(blocking=False)
                 break
             except Timeout:
                 holder = self.holder()
-                if lookers and (holder is None or holder.released is not None):
-                    lookers -= 1
+                if probes and (holder is None or holder.released is not None):
+                    probes -= 1
                     await asyncio.sleep(0.02)
                     continue
                 # one that has ended isn't who has it: that one couldn't write who it is
@@ -112,7 +116,7 @@ class StackLock:
                 if not waited:
                     say(f"waiting for {who}, which holds {self.title}")
                     waited = True
-                await sleep(_POLL)
+                await sleep(_POLL_INTERVAL)
             except OSError as error:
                 raise self._unusable(error) from None
         self._lock, before = lock, self.holder()
@@ -123,14 +127,14 @@ class StackLock:
             self._used = Moment(math.inf, math.inf)
         else:
             self._used = Moment(before.steady, before.released)
-        self._own = Holder(command, _user(), os.getpid(), time.time())
+        self._own = Holder(command, printable(user_name()), os.getpid(), time.time())
         self._write(self._own)
 
     def release(self) -> None:
         """Let go of it."""
         if self._lock is not None and self._own is not None:
             now = Clock().now()
-            self._write(replace(self._own, released=now.wall, steady=now.steady))
+            self._write(msgspec.structs.replace(self._own, released=now.wall, steady=now.steady))
             self._lock.release()
             self._lock = None
 
@@ -138,11 +142,10 @@ class StackLock:
         """Whether somebody has it now. Makes nothing, and takes it for a moment. Raises ReconcileError."""
         from filelock import FileLock, Timeout
 
-        path = self._path.with_name(self._path.name + ".lock")
         try:
-            if not path.exists():
+            if not self._file.exists():
                 return False
-            lock = FileLock(path, mode=0o660)
+            lock = FileLock(self._file, mode=0o660)
             lock.acquire(blocking=False)
         except Timeout:
             return True
@@ -157,30 +160,19 @@ class StackLock:
         return used is not None and (used.steady >= moment.steady or used.wall >= moment.wall)
 
     def holder(self) -> Holder | None:
-        """Who has it, or had it last."""
-        with suppress(OSError, ValueError, TypeError):
-            found = Holder(**json.loads(self._path.with_name(self._path.name + ".json").read_text("utf-8")))
-            times = (found.since, found.released or 0.0, found.steady)
-            if all(isinstance(item, int | float) and 0 <= item < _LATEST for item in times):
-                return found
+        """Who has it, or had it last; None if its file is gone or damaged."""
+        with suppress(OSError, ValueError, RecursionError):
+            return _HOLDER.decode(self._holder_file.read_bytes())
         return None
 
     def _write(self, holder: Holder) -> None:
-        file = self._path.with_name(self._path.name + ".json")
-        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        draft = self._holder_file.with_name(f"{self._holder_file.name}.{os.getpid()}")
         with suppress(OSError):  # it is for people; the lock itself holds without
-            draft.write_text(json.dumps(asdict(holder)) + "\n", encoding="utf-8")
-            draft.replace(file)
+            draft.write_bytes(msgspec.json.encode(holder) + b"\n")
+            draft.replace(self._holder_file)
 
     def _unusable(self, error: OSError) -> ReconcileError:
         return ReconcileError(
-            f"the lock of {self.title} can't be kept in {self._path.parent}: {(error.strerror or str(error)).lower()}; "
+            f"the lock of {self.title} can't be kept in {self._file.parent}: {(error.strerror or str(error)).lower()}; "
             f"nothing was changed. Set {FOLDER_VARIABLE} to a folder that you may write"
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return str(os.getuid())

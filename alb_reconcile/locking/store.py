@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.locking.claim import Claim, Sighting
+from alb_reconcile.locking.lease_record import LeaseRecord, ObservedLease
 from alb_reconcile.model.errors import AwsError, LeaseError
-from alb_reconcile.spec.document import printable
+from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +42,7 @@ class UnansweredError(LeaseError):
 
 
 @dataclass(frozen=True)
-class Place:
+class LeaseLocation:
     """Where a lease is."""
 
     bucket: str
@@ -50,7 +50,7 @@ class Place:
     region: str
 
     @classmethod
-    def of(cls, lease: str, account: str, region: str, stack: str) -> Place:
+    def of(cls, lease: str, account: str, region: str, stack: str) -> LeaseLocation:
         """From the spec's `s3://bucket/prefix`."""
         bucket, _, prefix = lease.removeprefix("s3://").rstrip("/").partition("/")
         return cls(bucket, f"{prefix}{'/' * bool(prefix)}{account}-{region}-{stack}.json", region)
@@ -65,40 +65,40 @@ class Place:
         return f"arn:aws{'-' + partition[1] if partition else ''}:s3:::{self.bucket}/{self.key}"
 
 
-class Store:
+class LeaseStore:
     """One lease's object. All calls end within a bounded time from their turn, and raise InterruptedRun as Aws.aside does."""
 
-    def __init__(self, aws: Aws, place: Place) -> None:
+    def __init__(self, aws: Aws, location: LeaseLocation) -> None:
         self.aws = aws
-        self.place = place
+        self.location = location
         self.urgent = False
         """Whether its lease is ours, so that calls don't stand in line."""
 
-    async def read(self) -> Sighting | None:
+    async def read(self) -> ObservedLease | None:
         """S3 GetObject; None if there is none. Raises LeaseError."""
         try:
             answer = await self.aws.aside(
-                "s3", "get_object", urgent=self.urgent, Bucket=self.place.bucket, Key=self.place.key
+                "s3", "get_object", urgent=self.urgent, Bucket=self.location.bucket, Key=self.location.key
             )
         except AwsError as error:
             if error.code in ("NoSuchKey", "404"):
                 return None
             raise self._explain(error, "GetObject") from None
         try:
-            claim = Claim.parse(answer["Body"])
+            record = LeaseRecord.parse(answer["Body"])
         except ValueError as error:
             raise LeaseError(
-                f"{self.place.url} is no lease that this program can read: {error}; it was left alone, and nothing was "
+                f"{self.location.url} is no lease that this program can read: {error}; it was left alone, and nothing was "
                 "changed. Move it away, or name another place as lease"
             ) from None
-        return Sighting(claim, str(answer["ETag"]), answer.get("LastModified"), _date(answer))
+        return ObservedLease(record, str(answer["ETag"]), answer.get("LastModified"), _date(answer))
 
-    async def write(self, claim: Claim, etag: str | None) -> str:
+    async def write(self, record: LeaseRecord, etag: str | None) -> str:
         """S3 PutObject over the object with that ETag, or (None) where there is none. Returns the new ETag.
 
         Raises MovedError, UnansweredError, LeaseError.
         """
-        return await self._put(claim.to_bytes(), {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
+        return await self._put(record.to_bytes(), {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
 
     async def is_strict(self) -> bool:
         """Whether S3 refuses writes with a condition that doesn't hold; asked when the object has just been made.
@@ -117,7 +117,7 @@ class Store:
         for number in range(_TRIES):
             try:
                 answer = await self.aws.aside(
-                    "s3", "put_object", urgent=self.urgent, Bucket=self.place.bucket, Key=self.place.key, Body=body,
+                    "s3", "put_object", urgent=self.urgent, Bucket=self.location.bucket, Key=self.location.key, Body=body,
                     ContentType="application/json", **condition,
                 )  # fmt: skip
             except AwsError as error:
@@ -131,32 +131,32 @@ class Store:
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _explain(self, error: AwsError, action: str) -> LeaseError:
-        place = self.place
+        location = self.location
         if error.code == "NoSuchBucket":
             at = f" --endpoint-url {self.aws.endpoint}" if self.aws.endpoint else ""
             return LeaseError(
-                f"the lease's bucket {place.bucket} doesn't exist; create it (aws s3 mb s3://{place.bucket}{at}), or correct lease"
+                f"the lease's bucket {location.bucket} doesn't exist; create it (aws s3 mb s3://{location.bucket}{at}), or correct lease"
             )
         if error.code in _DENIED:
             missing = " (and s3:ListBucket, if there is no such object yet)" if action == "GetObject" else ""
             return LeaseError(
-                f"the lease {place.url} can't be {'read' if action == 'GetObject' else 'written'}: "
-                f"{printable(error.message[:300]).rstrip('.')}; allow the IAM action s3:{action} on {place.arn}{missing}"
+                f"the lease {location.url} can't be {'read' if action == 'GetObject' else 'written'}: "
+                f"{printable(error.message[:300]).rstrip('.')}; allow the IAM action s3:{action} on {location.arn}{missing}"
             )
         if error.code in _ELSEWHERE:
             return LeaseError(
-                f"the lease's bucket {place.bucket} is in another region, and S3 doesn't say in which; "
+                f"the lease's bucket {location.bucket} is in another region, and S3 doesn't say in which; "
                 "use one in the stack's region"
             )
         if error.code in _UNABLE:
             return self.unable()
         kind = UnansweredError if error.ambiguous else LeaseError
-        return kind(f"the lease {place.url} can't be had: {printable(str(error))}")
+        return kind(f"the lease {location.url} can't be had: {printable(str(error))}")
 
     def unable(self) -> LeaseError:
         """That its endpoint doesn't do what a lease needs."""
         return LeaseError(
-            f"the lease {self.place.url} can't be kept: its endpoint does no conditional writes (If-None-Match, If-Match), "
+            f"the lease {self.location.url} can't be kept: its endpoint does no conditional writes (If-None-Match, If-Match), "
             "without which a lease holds nobody; use a bucket of AWS's S3"
         )
 

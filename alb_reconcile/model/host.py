@@ -5,6 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def iso(moment: float) -> str:
@@ -18,3 +23,9 @@ def user_name() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return str(os.getuid())
+
+
+def user_state_folder(environ: Mapping[str, str]) -> Path:
+    """The user's own: alb-reconcile in XDG_STATE_HOME or ~/.local/state. Raises RuntimeError if there is no home."""
+    state = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "alb-reconcile"

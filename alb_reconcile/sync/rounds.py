@@ -13,7 +13,7 @@ from alb_reconcile.aws.connection import Link, until_answered
 from alb_reconcile.cli.commands.connection import open_link
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record
-from alb_reconcile.journal.run import Story, recorded
+from alb_reconcile.journal.run import recorded
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.errors import AwsError, ExitCode, ReconcileError, UnreachableError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alb_reconcile.engine.apply import Event
+    from alb_reconcile.journal.recorder import Recorder
     from alb_reconcile.journal.settings import Settings
     from alb_reconcile.model.target import Target
 
@@ -127,15 +128,15 @@ class Rounds:
     async def _run_stack(self, aws: Aws, target: Target, shared: Shared, link: Link, report: Report) -> None:
         if self.is_ending:
             return
-        story: Story | None = None
+        recorder: Recorder | None = None
         failure: Exception | None = None
         self._running.add(aws)
         with about(stack=target.stack, region=target.region):
             try:
                 async with recorded(
-                    aws, target, "sync", self._settings, sandbox=self._args.sandbox, say=_warn
-                ) as story:
-                    await until_answered(link.transport, self._sync(aws, target, shared, story, report))
+                    aws, target, "sync", self._settings, _warn, sandbox=self._args.sandbox
+                ) as recorder:
+                    await until_answered(link.transport, self._sync(aws, target, shared, recorder, report))
             except ReconcileError as error:
                 failure = error
                 tell("stack failed", level=40, error=error)
@@ -146,18 +147,20 @@ class Rounds:
                 self._running.discard(aws)
         if _is_about_credentials(failure):
             self._stale.add(target.region)
-        if story is None or story.record is None:
+        if recorder is None or recorder.record is None:
             report.broken.append(
                 Broken(target.spec_file, f"it isn't recorded what came of it: {failure}", is_spec=False)
             )
             return
-        report.records.append(story.record)
+        report.records.append(recorder.record)
         with about(stack=target.stack, region=target.region):
-            tell("stack done", result=story.record.result, seconds=story.record.seconds)
+            tell("stack done", result=recorder.record.result, seconds=recorder.record.seconds)
 
-    async def _sync(self, aws: Aws, target: Target, shared: Shared, story: Story, report: Report) -> None:
+    async def _sync(
+        self, aws: Aws, target: Target, shared: Shared, recorder: Recorder, report: Report
+    ) -> None:
         def note(event: Event) -> None:
-            story.book(event)
+            recorder(event)
             _tell_event(event)
 
         ways = Ways(self._args.apply_changes, self._args.timeout)
@@ -173,8 +176,8 @@ class Rounds:
             ):  # who waits for a turn holds nothing
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 ending = await correct(aws, target, ways, found, note)
-        _write_down(story, ending)
-        report.notes[story.book.run] = tuple(map(self._settings.mask.line, (*ending.problems, *ending.notes)))
+        _write_down(recorder, ending)
+        report.notes[recorder.run] = tuple(map(self._settings.mask.line, (*ending.problems, *ending.notes)))
         if ending.error is not None:
             raise ending.error
 
@@ -189,21 +192,21 @@ def _is_about_credentials(error: Exception | None) -> bool:
     return isinstance(error, UnreachableError) or (isinstance(error, AwsError) and error.code in _CREDENTIALS)
 
 
-def _write_down(story: Story, ending: Ending) -> None:
+def _write_down(recorder: Recorder, ending: Ending) -> None:
     acted = ending.acted or ending.selection
     steps = tuple(step for step in acted.plan.steps if step.key not in acted.ignored)
     known = {step.key for step in acted.plan.steps}
-    story.plan, story.outcomes = replace(acted.plan, steps=steps), ending.outcomes
-    story.withheld = {**ending.selection.withheld, **acted.withheld}
-    story.left = tuple(step for step in ending.selection.left if step.key not in known)
-    story.causes = {**acted.causes, **ending.selection.causes}
+    recorder.plan, recorder.outcomes = replace(acted.plan, steps=steps), ending.outcomes
+    recorder.withheld = {**ending.selection.withheld, **acted.withheld}
+    recorder.withheld_steps = tuple(step for step in ending.selection.left if step.key not in known)
+    recorder.causes = {**acted.causes, **ending.selection.causes}
     interrupted = any(item.how == "interrupted" for item in ending.outcomes)
     if any(item.how == "failed" for item in ending.outcomes) or ending.problems:
-        story.code = ExitCode.FAILED
+        recorder.exit_code = ExitCode.FAILED
     elif interrupted:
-        story.code = ExitCode.INTERRUPTED
+        recorder.exit_code = ExitCode.INTERRUPTED
     elif ending.selection.withheld:
-        story.code = ExitCode.CHANGES
+        recorder.exit_code = ExitCode.CHANGES
 
 
 def _tell_event(event: Event) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from botocore import xform_name
 
 from alb_reconcile.aws.throttle import BUCKETS, SHARE, bucket_of
-from alb_reconcile.journal.history import Keep
+from alb_reconcile.journal.history import Retention
 from tests.bench.calls import changes
 from tests.bench.lab import DELAY, ROOT, Lab, environment, module, tool
 from tests.bench.memory import peak, resident
@@ -83,7 +83,7 @@ def _fill_histories(state: Path) -> None:
     anew between the rounds that are compared."""
     for file in state.rglob("history/*.jsonl"):
         file.write_bytes(
-            file.read_bytes().splitlines(keepends=True)[0] * (Keep().runs * 11 // 10 - ROUNDS // 2)
+            file.read_bytes().splitlines(keepends=True)[0] * (Retention().runs * 11 // 10 - ROUNDS // 2)
         )
 
 
@@ -120,7 +120,7 @@ def _go_round(process: subprocess.Popen[str]) -> tuple[list[float], float]:
     seconds = 0.0
     for line in process.stdout:
         report = json.loads(line)
-        if report["summary"].get("in order") != FEW:
+        if report["summary"].get("in_sync") != FEW:
             raise RuntimeError(f"round {len(sizes) + 1}: {report['summary']}")
         seconds += report["seconds"]
         sizes.append(resident(process.pid))
@@ -132,7 +132,7 @@ def _go_round(process: subprocess.Popen[str]) -> tuple[list[float], float]:
 
 def _expect(output: str, stacks: int) -> None:
     """Whether all were in order; that the exit code was 0 is known."""
-    if not re.search(rf"^{stacks} stacks in .*: {stacks} in order$", output, re.MULTILINE):
+    if not re.search(rf"^{stacks} stacks in .*: {stacks} in sync$", output, re.MULTILINE):
         raise RuntimeError(f"not all were in order:\n{output[-2000:]}")
 
 

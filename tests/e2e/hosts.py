@@ -21,8 +21,8 @@ SIGNED = 3.0
 """As AWS, in proportion, refuses what was signed longer ago."""
 _QUICK = f"""
 from alb_reconcile.aws import timeouts
-from alb_reconcile.locking import terms
-terms.SECONDS, terms.MARGIN, terms.RENEW, terms.AGAIN, terms.POLL = {SECONDS}, {MARGIN}, 0.5, 0.2, 0.2
+from alb_reconcile.locking import durations
+durations.LEASE, durations.MARGIN, durations.RENEW_INTERVAL, durations.RETRY_INTERVAL, durations.POLL_INTERVAL = {SECONDS}, {MARGIN}, 0.5, 0.2, 0.2
 timeouts.settled = timeouts.settled_all = lambda *_, **__: {SIGNED}
 from alb_reconcile.cli.main import run
 run()

@@ -33,7 +33,7 @@ def test_runs_are_recorded_however_they_end(sandbox: Tool, tmp_path: Path) -> No
     assert told == {
         ("apply", "corrected", 0),
         ("destroy", "held", 5),
-        ("apply", "in order", 0),
+        ("apply", "in_sync", 0),
         ("destroy", "refused", 4),
         ("destroy", "corrected", 0),
     }

@@ -1,4 +1,4 @@
-"""Metrics and news of real runs; and whatever is in their way is a warning, neither a failure nor a delay."""
+"""Metrics and notifications of real runs; and whatever is in their way is a warning, neither a failure nor a delay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.test_history import history
-from tests.record.receiver import Receiver, receiving
+from tests.journal.receiver import Receiver, receiving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def telling(folder: Path, receiver: Receiver, path: str = "/hook") -> tuple[str,
     )  # fmt: skip
 
 
-def test_metrics_and_news(shop: Tool, tmp_path: Path) -> None:
+def test_metrics_and_notifications(shop: Tool, tmp_path: Path) -> None:
     """A run that fails, one that puts it right, and one that has nothing to do."""
     with receiving() as receiver:
         options = (*telling(tmp_path, receiver, "/services/T0KEN"), "--metrics-file", "x.prom")
@@ -74,8 +74,8 @@ def test_metrics_and_news(shop: Tool, tmp_path: Path) -> None:
     metrics = (tmp_path / "x.prom").read_text()
     for line in (
         'runs_total{account="123456789012",command="apply",region="us-east-1",result="failed",stack="shop"} 1.0',
-        'runs_total{account="123456789012",command="apply",region="us-east-1",result="in order",stack="shop"} 1.0',
-        'last_run_result{account="123456789012",region="us-east-1",result="in order",stack="shop"} 1.0',
+        'runs_total{account="123456789012",command="apply",region="us-east-1",result="in_sync",stack="shop"} 1.0',
+        'last_run_result{account="123456789012",region="us-east-1",result="in_sync",stack="shop"} 1.0',
         'api_calls_total{account="123456789012",operation="create_vpc",region="us-east-1",stack="shop"} 1.0',
     ):
         assert f"alb_reconcile_{line}\n" in metrics

@@ -57,13 +57,13 @@ def test_drift_is_corrected_in_the_stack_that_has_it(sandbox: Tool, stacks: Path
     del stacks
     disturb(account, "two")
     ended = sandbox.run("sync", "--format", "json", "stacks")
-    assert report(ended) == {"one": "in order", "two": "corrected"}
+    assert report(ended) == {"one": "in_sync", "two": "corrected"}
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
     assert {"stack": "two", "event": "step done"}.items() <= next(
         line for line in lines if line["event"] == "step done"
     ).items()
     assert sandbox.run("sync", "-q", "stacks/*.yaml").stdout == ""
-    assert "one  in order\ntwo  in order\n2 stacks in " in sandbox.run("sync", "stacks").stdout
+    assert "one  in sync\ntwo  in sync\n2 stacks in " in sandbox.run("sync", "stacks").stdout
 
 
 def test_what_is_left_is_named(sandbox: Tool, stacks: Path) -> None:
@@ -109,7 +109,7 @@ def test_what_names_no_spec_is_told(sandbox: Tool, place: str, said: str) -> Non
 
 HOLDER = """
 import asyncio, sys
-from alb_reconcile.locks import StackLock
+from alb_reconcile.locking.host import StackLock
 lock = StackLock("123456789012", "us-east-1", "one", sys.argv[1])
 asyncio.run(lock.acquire("apply", 0, asyncio.sleep, print))
 print("held", flush=True)
@@ -129,9 +129,9 @@ def test_a_stack_that_another_run_holds_is_left_to_it(sandbox: Tool, stacks: Pat
         ended = sandbox.run("sync", "stacks/one.yaml", expect=5)
         told = "one  held\n    one (account 123456789012, us-east-1) is held by alb-reconcile apply (user "
         assert told in ended.stdout
-        assert "1 in order, 1 held" in sandbox.run("sync", "stacks").stdout
+        assert "1 in sync, 1 held" in sandbox.run("sync", "stacks").stdout
         holder.kill()
-    assert "in order" in sandbox.run("sync", "stacks/one.yaml").stdout
+    assert "in sync" in sandbox.run("sync", "stacks/one.yaml").stdout
 
 
 def test_an_apply_waits_for_a_sync(sandbox: Tool, stacks: Path, account: Account) -> None:
@@ -153,7 +153,7 @@ def test_it_goes_on_for_ever_until_it_is_ended(sandbox: Tool, stacks: Path, acco
     with sandbox.started("sync", "--every", "1h", "--format", "json", "stacks", stderr=None) as process:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
-        assert first["summary"]["in order"] == 2
+        assert first["summary"]["in_sync"] == 2
         disturb(account, "one")
         process.send_signal(signal.SIGHUP)
         second = json.loads(process.stdout.readline())
@@ -171,4 +171,4 @@ def test_sigterm_ends_it_between_steps(sandbox: Tool) -> None:
     assert process.returncode == 130
     assert "demo  interrupted" in told
     sandbox.run("sync", "--apply-changes", DEMO)
-    assert "in order" in sandbox.run("sync", DEMO).stdout
+    assert "in sync" in sandbox.run("sync", DEMO).stdout

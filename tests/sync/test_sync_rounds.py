@@ -77,12 +77,12 @@ def _record(result: str) -> Record:
 @pytest.mark.parametrize(
     ("results", "code"),
     [
-        (("in order", "corrected"), ExitCode.OK),
-        (("in order", "held"), ExitCode.OK),
+        (("in_sync", "corrected"), ExitCode.OK),
+        (("in_sync", "held"), ExitCode.OK),
         (("held", "held"), ExitCode.HELD),
-        (("left", "held", "in order"), ExitCode.CHANGES),
+        (("left", "held", "in_sync"), ExitCode.CHANGES),
         (("left", "failed"), ExitCode.FAILED),
-        (("refused", "in order"), ExitCode.FAILED),
+        (("refused", "in_sync"), ExitCode.FAILED),
         (("failed", "interrupted"), ExitCode.INTERRUPTED),
         ((), ExitCode.OK),
     ],
@@ -118,7 +118,7 @@ class TestFailures:
         def refuse(*_: Any, **__: Any) -> None:
             raise OSError("no such thing")
 
-        monkeypatch.setattr("alb_reconcile.journal.run.Logbook", refuse)
+        monkeypatch.setattr("alb_reconcile.journal.run.Recorder", refuse)
         assert main(["sync", "one", "--format", "json"]) == 1
         told = json.loads(capsys.readouterr().out)
         assert told["broken"][0]["spec_file"] == "one/stack.yaml"

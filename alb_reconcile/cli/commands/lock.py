@@ -16,7 +16,7 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.lock import LockView, locks_json, locks_text
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.locking.host import StackLock
-from alb_reconcile.locking.store import Place, Store
+from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ def _targets(args: argparse.Namespace, wanted: str) -> list[Target]:
 async def _view(aws: Aws, target: Target) -> LockView:
     account = await aws.account()
     lock = StackLock(account, target.region, target.stack, aws.endpoint)
-    place = Place.of(target.lease, account, target.region, target.stack) if target.lease else None
+    location = LeaseLocation.of(target.lease, account, target.region, target.stack) if target.lease else None
     return LockView(
         stack=target.stack,
         region=target.region,
         account=account,
         locked=lock.is_held(),
         holder=lock.holder(),
-        lease=place.url if place else "",
-        seen=await Store(aws, place).read() if place else None,
+        lease=location.url if location else "",
+        seen=await LeaseStore(aws, location).read() if location else None,
     )
 
 
@@ -78,8 +78,8 @@ async def _break(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
             )
         emit("There is nothing to break.")
         return ExitCode.OK
-    await confirm(args, aws, f"Break the lease of {seen.claim.render()}? Type yes: ", "yes")
-    store = Store(aws, Place.of(target.lease, view.account, target.region, target.stack))
+    await confirm(args, aws, f"Break the lease of {seen.record.render()}? Type yes: ", "yes")
+    store = LeaseStore(aws, LeaseLocation.of(target.lease, view.account, target.region, target.stack))
     broken = await break_lease(store, seen)
     if broken is None:
         emit("It was given back meanwhile; there is nothing to break.")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.cli.commands.recording import settings_of
 from alb_reconcile.cli.commands.session import (
     confirm,
     default_region,
@@ -28,7 +29,7 @@ from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
-from alb_reconcile.journal.run import Story, recorded, settings_of
+from alb_reconcile.journal.run import recorded
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model import tags
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.engine.apply import Event, Outcome
+    from alb_reconcile.journal.recorder import Recorder
     from alb_reconcile.model.plan import Plan
     from alb_reconcile.model.target import Target
 
@@ -94,7 +96,7 @@ def apply(args: argparse.Namespace) -> ExitCode:
 async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
     options = Options(allow=args.allow)
     async with (
-        recorded(aws, target, "apply", settings_of(args), sandbox=args.sandbox) as story,
+        recorded(aws, target, "apply", settings_of(args), complain, sandbox=args.sandbox) as recorder,
         hold(
             aws,
             target,
@@ -104,14 +106,14 @@ async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
             complain,
         ) as planned,
     ):
-        story.plan = planned.plan
-        story.causes = find_causes(planned.plan, target.desired, planned.discovery)
-        story.code = await _reach(aws, target, args, planned, story)
-    return story.code
+        recorder.plan = planned.plan
+        recorder.causes = find_causes(planned.plan, target.desired, planned.discovery)
+        recorder.exit_code = await _reach(aws, target, args, planned, recorder)
+    return recorder.exit_code
 
 
 async def _reach(
-    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, story: Story
+    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, recorder: Recorder
 ) -> ExitCode:
     made, style = planned.plan, Style.detect(no_color=args.no_color)
     if args.plan:
@@ -120,7 +122,7 @@ async def _reach(
     if not made.is_empty:
         await confirm(args, aws, "Apply these changes? Type yes: ", "yes")
         check_windows(target.policy, args.allow, datetime.now(UTC))  # the answer may have taken hours
-    applied = await _carry_out(aws, target, planned, story, args, style)
+    applied = await _carry_out(aws, target, planned, recorder, args, style)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
@@ -154,7 +156,7 @@ def destroy(args: argparse.Namespace) -> ExitCode:
 
 async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
     async with (
-        recorded(aws, target, "destroy", settings_of(args), sandbox=args.sandbox) as story,
+        recorded(aws, target, "destroy", settings_of(args), complain, sandbox=args.sandbox) as recorder,
         hold(
             aws,
             target,
@@ -164,13 +166,13 @@ async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCo
             complain,
         ) as planned,
     ):
-        story.plan = planned.plan
-        story.code = await _remove(aws, target, args, planned, story)
-    return story.code
+        recorder.plan = planned.plan
+        recorder.exit_code = await _remove(aws, target, args, planned, recorder)
+    return recorder.exit_code
 
 
 async def _remove(
-    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, story: Story
+    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, recorder: Recorder
 ) -> ExitCode:
     made, style = planned.plan, Style.detect(no_color=args.no_color)
     if made.is_empty:
@@ -182,7 +184,7 @@ async def _remove(
     emit(render_plan(made, style, notice=""))
     await confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
     check_windows(target.policy, args.allow, datetime.now(UTC))
-    applied = await _carry_out(aws, target, planned, story, args, style)
+    applied = await _carry_out(aws, target, planned, recorder, args, style)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
@@ -256,7 +258,7 @@ def _each(
 
 
 async def _carry_out(
-    aws: Aws, target: Target, planned: StackPlan, story: Story, args: argparse.Namespace, style: Style
+    aws: Aws, target: Target, planned: StackPlan, recorder: Recorder, args: argparse.Namespace, style: Style
 ) -> Applied:
     """`apply_stack`, shown as it goes. Raises what ended it after its steps."""
     progress = Progress(style, verbose=bool(args.verbose), speed=aws.speed)
@@ -264,7 +266,7 @@ async def _carry_out(
         emit("")
 
     def on_event(event: Event) -> None:
-        story.book(event)
+        recorder(event)
         progress(event)
 
     async def tick() -> None:
@@ -281,7 +283,7 @@ async def _carry_out(
     finally:
         ticking.cancel()
         progress.close()
-    story.outcomes = applied.outcomes
+    recorder.outcomes = applied.outcomes
     if applied.error is not None:
         raise applied.error
     return applied

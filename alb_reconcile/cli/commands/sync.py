@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alb_reconcile.cli.commands.connection import refuse_contradictions
+from alb_reconcile.cli.commands.recording import settings_of
 from alb_reconcile.cli.commands.session import load_further_policy
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.sync import sync_json, sync_text
 from alb_reconcile.journal.log import configure_logs, tell
-from alb_reconcile.journal.run import settings_of
 from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
 from alb_reconcile.spec.stack import check_region
 from alb_reconcile.sync.fleet import Broken, Fleet, find_specs, load_fleet

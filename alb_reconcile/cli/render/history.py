@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.journal.history import Past
+    from alb_reconcile.journal.history import History
     from alb_reconcile.journal.record import Record, StepRecord
 
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 _COLORS: Final = {
-    "in order": "green",
+    "in_sync": "green",
     "corrected": "green",
     "failed": "red",
     "left": "yellow",
@@ -26,18 +26,18 @@ _MOST: Final = 10
 """Steps of one run that are named; --format json names all."""
 
 
-def history_json(past: Past) -> str:
+def history_json(past: History) -> str:
     """The documented form: the records as they were written, the newest first."""
     runs = [record.to_data() for record in past.runs]
     return json.dumps({"version": 1, "runs": runs, "unreadable": past.unreadable}, indent=2)
 
 
-def history_text(past: Past, style: Style) -> str:
+def history_text(past: History, style: Style) -> str:
     """The same to read. A history is data like any other: nothing of it reaches the terminal unescaped."""
     return "\n".join(_lines(past, style))
 
 
-def _lines(past: Past, style: Style) -> Iterator[str]:
+def _lines(past: History, style: Style) -> Iterator[str]:
     place: tuple[str, ...] = ()
     for record in past.runs:
         where = (record.stack, record.region, record.account, record.place)
@@ -59,12 +59,17 @@ def _title(record: Record) -> str:
 
 
 def _run(record: Record, style: Style) -> str:
-    result = style.paint(f"{printable(record.result):<11}", _COLORS.get(record.result, "dim"))
+    result = style.paint(f"{result_text(record.result):<11}", _COLORS.get(record.result, "dim"))
     when = printable(record.started).replace("T", " ")
     who = f"{printable(record.user)}@{printable(record.host)}"
     counts = ", ".join(_counts(record))
     told = f"{counts}, " if counts else ""
     return f"  {when}  {printable(record.command):<7}  {result}  {told}{_duration(record.seconds)}, {who}"
+
+
+def result_text(result: str) -> str:
+    """A result to read, such as "in sync"."""
+    return printable(result.replace("_", " "))
 
 
 def _counts(record: Record) -> Iterator[str]:

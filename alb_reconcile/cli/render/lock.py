@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alb_reconcile.locking.claim import Sighting
 from alb_reconcile.locking.host import Holder
+from alb_reconcile.locking.lease_record import ObservedLease
 from alb_reconcile.model.host import iso
-from alb_reconcile.spec.document import printable
+from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ class LockView:
     """Who has it, or had it last."""
     lease: str
     """The lease's URL; empty if the stack has none."""
-    seen: Sighting | None
+    seen: ObservedLease | None
 
 
 def locks_text(views: Sequence[LockView]) -> str:
@@ -63,14 +63,14 @@ def _lease(view: LockView) -> str:
         return "none; lease: in the spec names a place for one"
     if view.seen is None:
         return f"free; {view.lease} isn't there yet"
-    claim, until = view.seen.claim, view.seen.good_until
-    who = claim.render()
+    record, until = view.seen.record, view.seen.good_until
+    who = record.render()
     said = {
         "held": f"held by {who}; until {until}, in {view.seen.free_in:.0f} s, unless it is renewed",
         "expired": f"free: that of {who} ran out at {until}",
-        "broken": f"broken by {claim.broken()}; free at {until}, in {view.seen.free_in:.0f} s. Was held by {who}",
+        "broken": f"broken by {record.broken()}; free at {until}, in {view.seen.free_in:.0f} s. Was held by {who}",
     }
-    past = f"broken by {claim.broken()}" if claim.broken_by else f"until {printable(claim.released[:40])}"
+    past = f"broken by {record.broken()}" if record.broken_by else f"until {printable(record.released[:40])}"
     return f"{said.get(view.seen.state, f'free; last held by {who}, {past}')}; {view.lease}"
 
 
@@ -84,11 +84,12 @@ def _plain(view: LockView) -> dict[str, Any]:
     if view.lease:
         lease = {"url": view.lease, "state": "free" if view.seen is None else view.seen.state}
     if lease and view.seen is not None:
-        claim = asdict(view.seen.claim)
+        record = view.seen.record
         lease |= {
-            key: claim[key] for key in ("command", "host", "user", "pid", "since", "released", "broken_by")
-        }
-        lease |= {"good_until": view.seen.good_until, "free_in": round(view.seen.free_in)}
+            "command": record.command, "host": record.host, "user": record.user, "pid": record.pid, "since": record.since,
+            "released": record.released, "broken_by": record.broken_by,
+            "good_until": view.seen.good_until, "free_in": round(view.seen.free_in),
+        }  # fmt: skip
     host: dict[str, Any] = {"state": "held" if view.locked else "free"}
     if view.holder is not None:
         ended = view.holder.released

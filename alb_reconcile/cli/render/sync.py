@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from alb_reconcile.cli.render.history import step_line
+from alb_reconcile.cli.render.history import result_text, step_line
 from alb_reconcile.journal.record import RESULTS
 from alb_reconcile.model.text import printable
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alb_reconcile.journal.record import Record
 
 _COLORS: Final = {
-    "in order": "green",
+    "in_sync": "green",
     "corrected": "green",
     "failed": "red",
     "left": "yellow",
@@ -63,15 +63,15 @@ def sync_text(
     *,
     quiet: bool = False,
 ) -> str:
-    """The same to read; `quiet` leaves out what is in order, and all of it if everything is."""
-    told = [record for record in records if not quiet or record.result != "in order" or notes.get(record.run)]
+    """The same to read; `quiet` leaves out what is in sync, and all of it if everything is."""
+    told = [record for record in records if not quiet or record.result != "in_sync" or notes.get(record.run)]
     if quiet and not told and not broken:
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)
     lines = [line for record in told for line in _stack(record, notes.get(record.run, ()), width, style)]
     lines += [line for item in broken for line in _broken(item, style)]
     counts = _count(records, broken)
-    words = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    words = ", ".join(f"{number} {result_text(name)}" for name, number in counts.items() if number)
     total = len(records) + len(broken)
     lines.append(f"{total} stack{'' if total == 1 else 's'} in {seconds:.1f} s: {words}")
     return "\n".join(lines)
@@ -83,11 +83,11 @@ def _count(records: Sequence[Record], broken: Sequence[_Broken]) -> dict[str, in
 
 
 def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> Iterator[str]:
-    result = style.paint(record.result, _COLORS.get(record.result, "dim"))
+    result = style.paint(result_text(record.result), _COLORS.get(record.result, "dim"))
     counts = Counter(step.action for step in record.having(how="done"))
     told = [f"{counts[action]} {word}" for action, word in _DONE.items() if counts[action]]
-    left = len(record.left)
-    told += [f"{left} left to a person"] if left else []
+    withheld = len(record.withheld)
+    told += [f"{withheld} left to a person"] if withheld else []
     yield f"{printable(record.stack):<{width}}  {result}" + (f"  {', '.join(told)}" if told else "")
     if record.error:
         yield from (f"    {printable(line)}" for line in record.error.splitlines())

@@ -8,19 +8,13 @@ import json
 import pytest
 
 from alb_reconcile.aws import timeouts
-from alb_reconcile.locking import terms
+from alb_reconcile.locking import durations
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError, RefusedError
-from tests.lease.fake_s3 import fail, passes, refusal
-from tests.lease.lab import PLACE, Lab
+from tests.locking.fake_s3 import UNREACHABLE, fail, passes, refusal
+from tests.locking.lab import PLACE, Lab, Runner
 
-EXPIRY = terms.SECONDS + terms.MARGIN
-UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
-
-
-@pytest.fixture
-def lab() -> Lab:
-    return Lab()
+EXPIRY = durations.LEASE + durations.MARGIN
 
 
 def test_the_second_is_told_who_has_it(lab: Lab) -> None:
@@ -60,11 +54,11 @@ def test_a_waiter_gets_it_when_it_is_given_back(lab: Lab) -> None:
         await second.lease.release()
         return lab.clock.now()
 
-    assert lab.run(main) <= 100 + terms.POLL
+    assert lab.run(main) <= 100 + durations.POLL_INTERVAL
 
 
-def _who(runner: object) -> str:
-    return runner.lease._claim.render()
+def _who(runner: Runner) -> str:
+    return runner.lease._record.render()
 
 
 def test_it_is_renewed_for_as_long_as_it_is_held(lab: Lab) -> None:
@@ -99,13 +93,13 @@ def test_that_of_a_dead_run_is_taken_over_when_it_has_expired_and_not_before(lab
     async def main() -> float:
         dead, heir = lab.runner(), lab.runner()
         await dead.lease.acquire(0)
-        dead.lease._keeper.cancel()  # as SIGKILL does
+        dead.freeze()
         await heir.lease.acquire(3600)
         await heir.change()
         await heir.lease.release()
         return lab.clock.now()
 
-    assert EXPIRY <= lab.run(main) <= EXPIRY + terms.POLL + 1
+    assert EXPIRY <= lab.run(main) <= EXPIRY + durations.POLL_INTERVAL + 1
 
 
 @pytest.mark.parametrize("steady_misses", [True, False])
@@ -116,7 +110,7 @@ def test_one_that_was_frozen_changes_nothing_when_another_has_run(lab: Lab, stea
         frozen, heir = lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
         await frozen.change()
-        frozen.lease._keeper.cancel()
+        frozen.freeze()
         await asyncio.sleep(EXPIRY)
         if steady_misses:
             frozen.clocks.steady_off = -EXPIRY
@@ -142,7 +136,7 @@ def test_one_that_was_frozen_goes_on_where_nobody_else_has_run(lab: Lab) -> None
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        runner.lease._keeper.cancel()
+        runner.freeze()
         await asyncio.sleep(5 * EXPIRY)
         await runner.change()
         assert runner.changes == 1
@@ -173,7 +167,7 @@ def test_in_the_calls_own_thread_it_is_asked_again(lab: Lab) -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
         lab.s3.mishaps = [UNREACHABLE] * 1000
-        await asyncio.sleep(terms.SECONDS - timeouts.settled("ec2") - 1)
+        await asyncio.sleep(durations.LEASE - timeouts.settled("ec2") - 1)
         runner.lease.check(timeouts.settled("ec2"))
         runner.clocks.wall_off = 2
         with pytest.raises(LeaseError, match="it wasn't sent"):
@@ -198,7 +192,7 @@ def test_waits_end_when_it_is_lost(lab: Lab) -> None:
         await runner.lease.release()
         return lab.clock.now()
 
-    assert lab.run(main) <= terms.RENEW + 1
+    assert lab.run(main) <= durations.RENEW_INTERVAL + 1
     assert not lab.s3.objects
 
 
@@ -206,9 +200,15 @@ def test_renewals_that_fail_are_repeated_while_there_is_time(lab: Lab) -> None:
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        outage = int((terms.SECONDS - timeouts.settled_all("ec2") - terms.RENEW) / terms.AGAIN) - 3
+        outage = (
+            int(
+                (durations.LEASE - timeouts.settled_all("ec2") - durations.RENEW_INTERVAL)
+                / durations.RETRY_INTERVAL
+            )
+            - 3
+        )
         lab.s3.mishaps = [UNREACHABLE] * outage
-        await asyncio.sleep(terms.SECONDS)
+        await asyncio.sleep(durations.LEASE)
         assert not lab.s3.mishaps
         await runner.change()
         (told,) = runner.said
@@ -238,7 +238,7 @@ def test_when_there_is_no_time_left_the_run_ends(lab: Lab) -> None:
         return lab.clock.now()
 
     ended = lab.run(main)
-    assert 0 <= ended - (terms.SECONDS - timeouts.settled_all("ec2")) <= terms.AGAIN + 1
+    assert 0 <= ended - (durations.LEASE - timeouts.settled_all("ec2")) <= durations.RETRY_INTERVAL + 1
     assert lab.stored["released"], "it is given back, since nobody else has had it"
 
 
@@ -256,7 +256,7 @@ def test_a_write_whose_answer_was_lost_is_known_again(lab: Lab, when: str) -> No
         await runner.lease.acquire(0)
         if when == "renew":
             lab.s3.lost.append("put_object")
-            await asyncio.sleep(terms.RENEW + 1)
+            await asyncio.sleep(durations.RENEW_INTERVAL + 1)
         await runner.change()
         if when == "release":
             lab.s3.lost.append("put_object")
@@ -279,7 +279,7 @@ def test_a_renewal_that_took_effect_and_was_told_as_failed_is_known_again(lab: L
         runner = lab.runner()
         await runner.lease.acquire(0)
         lab.s3.mishaps = [late]
-        await asyncio.sleep(terms.RENEW + terms.AGAIN + 1)
+        await asyncio.sleep(durations.RENEW_INTERVAL + durations.RETRY_INTERVAL + 1)
         await runner.change()
         await runner.lease.release()
 
@@ -294,7 +294,7 @@ def test_each_write_has_another_etag(lab: Lab) -> None:
         runner, taker = lab.runner(), lab.runner()
         await runner.lease.acquire(0)
         seen = await taker.store.read()
-        await asyncio.sleep(terms.RENEW + 1)
+        await asyncio.sleep(durations.RENEW_INTERVAL + 1)
         again = await taker.store.read()
         assert seen is not None
         assert again is not None
@@ -339,7 +339,7 @@ def test_a_broken_one_is_free_when_its_holder_has_had_time_to_notice(lab: Lab) -
         await heir.lease.release()
 
     lab.run(main)
-    assert lab.clock.now() <= 10 + terms.NOTICE + terms.MARGIN + terms.POLL + 1
+    assert lab.clock.now() <= 10 + durations.BREAK_NOTICE + durations.MARGIN + durations.POLL_INTERVAL + 1
 
 
 def test_breaking_follows_renewals_but_not_to_another_run(lab: Lab) -> None:
@@ -348,7 +348,7 @@ def test_breaking_follows_renewals_but_not_to_another_run(lab: Lab) -> None:
         await runner.lease.acquire(0)
         seen = await breaker.store.read()
         assert seen is not None
-        await asyncio.sleep(terms.RENEW * 2)
+        await asyncio.sleep(durations.RENEW_INTERVAL * 2)
         await runner.lease.release()
         assert await break_lease(breaker.store, seen) is None, "it was given back"
         await other.lease.acquire(0)
@@ -356,7 +356,7 @@ def test_breaking_follows_renewals_but_not_to_another_run(lab: Lab) -> None:
             await break_lease(breaker.store, seen)
         now = await breaker.store.read()
         assert now is not None
-        await asyncio.sleep(terms.RENEW + 1)
+        await asyncio.sleep(durations.RENEW_INTERVAL + 1)
         assert await break_lease(breaker.store, now) is not None
         await other.lease.release()
 
@@ -382,7 +382,7 @@ def test_who_took_it_is_told_at_the_end_at_the_latest(lab: Lab) -> None:
     async def main() -> None:
         frozen, heir = lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
-        frozen.lease._keeper.cancel()
+        frozen.freeze()
         await asyncio.sleep(EXPIRY)
         await heir.lease.acquire(0)
         await heir.lease.release()

@@ -77,8 +77,15 @@ def test_a_clock_that_jumps_hides_nobody(folder: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "{", "[]", '{"command": "apply"}', '{"command":"a","user":"u","pid":1,"since":"zzz"}', None],
-)
+    [
+        "", "{", "[]", "[" * 100_000, '{"command": "apply"}', '{"command":"a","user":"u","pid":1,"since":"zzz"}',
+        '{"command":"a","user":"u","pid":1,"since":-1,"released":1}',
+        '{"command":"a","user":"u","pid":1,"since":1,"released":1e12}',
+        '{"command":"a","user":"u","pid":1,"since":1,"released":1,"steady":NaN}',
+        '{"command":"a","user":"u","pid":"1","since":1,"released":1}',
+        '{"command":"a","user":"u","pid":1,"since":1,"released":1,"more":1}', None,
+    ],
+)  # fmt: skip
 def test_whoever_cant_be_read_may_have_held_it_just_now(folder: Path, damage: str | None) -> None:
     """Killed, a full disk, a damaged file, a file that is gone."""
     take(first := lock())
@@ -113,8 +120,9 @@ def test_one_that_was_waited_for_has_held_it(folder: Path) -> None:
         while not waits:
             await asyncio.sleep(0.01)
         info(folder).write_text("{}")
-        first._write = lambda _: None  # type: ignore[method-assign]  # a full disk
-        first.release()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pathlib.Path.write_bytes", _full)
+            first.release()
         await waiting
         used = second.was_used_since(moment(60))
         second.release()
@@ -136,7 +144,7 @@ def test_who_has_ended_isnt_named_for_who_has_it(folder: Path, monkeypatch: pyte
     take(first := lock())
     first.release()
     second = lock()
-    monkeypatch.setattr("pathlib.Path.write_text", _full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", _full)
     take(second)
     said: list[str] = []
     with pytest.raises(HeldError, match="is held by another run; nothing was changed"):

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.metrics import write_metrics
 from alb_reconcile.journal.record import RESULTS
-from tests.record.records import REPLACE, UPDATE, corrected, failed, left, made
+from tests.journal.records import REPLACE, UPDATE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,19 @@ def test_counters_go_on_and_gauges_are_of_the_last_run(file: Path) -> None:
     assert value(file, "drift_corrected_total") == 3
     assert value(file, "last_success_timestamp_seconds") == ENDED
     assert value(file, "last_run_timestamp_seconds") == ENDED + 288
+
+
+def test_results_that_had_another_name_go_on(file: Path) -> None:
+    """Series of a file that an older version has written, of this stack and of others."""
+    write_metrics(made(stack="blog"), file)
+    for _ in range(2):
+        write_metrics(made(), file)
+    file.write_text(file.read_text().replace('"in_sync"', '"in order"'))
+    write_metrics(made(), file)
+    assert "in order" not in file.read_text()
+    assert value(file, "runs_total", command="sync", result="in_sync") == 3
+    assert value(file, "last_run_result", result="in_sync") == 1
+    assert value(file, "runs_total", stack="blog", result="in_sync") == 1
 
 
 def test_a_held_run_says_nothing_of_drift(file: Path) -> None:

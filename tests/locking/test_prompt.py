@@ -16,15 +16,12 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.commands.session import _stop_on_signals, confirm
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.errors import HeldError, InterruptedRun, RefusedError
-from alb_reconcile.model.target import Target
-from tests.lease.lab import PLACE, Lab
-from tests.lease.test_lease_store import GOOD
+from tests.locking.lab import LEASED, PLACE, Lab
+from tests.locking.test_lease_store import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-LEASED = Target("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
 ASK = argparse.Namespace(yes=False)
 
 
@@ -54,12 +51,6 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     monkeypatch.setattr("builtins.input", found.read)
     yield found
     found.typed.set()
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
-    return Lab()
 
 
 async def ask(aws: Aws) -> None:
@@ -110,13 +101,12 @@ def test_where_it_is_lost_meanwhile_nothing_begins(
 
 
 def test_an_answer_after_a_freeze_is_held_against_the_lease_first(lab: Lab, person: Person) -> None:
-    """The loop stood still as well: its keeper wakes up later than the answer is there."""
+    """The loop stood still as well: its renewal wakes up later than the answer is there."""
 
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        assert runner.lease._keeper is not None
-        runner.lease._keeper.cancel()
+        runner.freeze()
         await asyncio.sleep(300)
         lab.s3.put(PLACE.key, json.dumps(GOOD).encode())
         person.typed.set()

@@ -1,4 +1,4 @@
-"""What is news, and that it reaches its receiver once: not on each run, not too often, and never not at all."""
+"""Notifications: each change of state reaches its receiver once; not on each run, not too often, and never not at all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.notify import State, judge, notify
 from alb_reconcile.journal.webhook import Webhook, make_webhook
-from tests.record.receiver import Receiver, receiving
-from tests.record.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
+from tests.journal.receiver import Receiver, receiving
+from tests.journal.records import FAILED, REPLACE, UPDATE, corrected, failed, left, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.journal.record import Record
 
-IN_ORDER, FAILING, DRIFT = State("in order"), State("failing"), State("drift", (REPLACE.key,))
+IN_SYNC, FAILING, DRIFT = State("in_sync"), State("failing"), State("drift", (REPLACE.key,))
 OTHER = replace(REPLACE, key="delete subnet.x")
 SPEC = replace(REPLACE, key="update vpc.main", cause="spec")
 REFUSED = made(result="refused", exit_code=4)
@@ -30,35 +30,35 @@ REFUSED = made(result="refused", exit_code=4)
 @pytest.mark.parametrize(
     ("before", "record", "after", "event"),
     [
-        (None, made(), IN_ORDER, ""),
+        (None, made(), IN_SYNC, None),
         (None, failed(), FAILING, "failing"),
-        (None, left(), DRIFT, "new drift"),
-        (None, corrected(), IN_ORDER, "corrected"),
-        (None, corrected(steps=(replace(UPDATE, cause="spec"),)), IN_ORDER, ""),
-        (IN_ORDER, made(), IN_ORDER, ""),
-        (IN_ORDER, failed(), FAILING, "failing"),
-        (IN_ORDER, left(SPEC), State("drift", (SPEC.key,)), "spec not applied"),
-        (IN_ORDER, left(SPEC, OTHER), State("drift", (OTHER.key, SPEC.key)), "new drift"),
-        (FAILING, failed(), FAILING, ""),
-        (FAILING, made(), IN_ORDER, "recovered"),
-        (FAILING, corrected(), IN_ORDER, "corrected"),
-        (FAILING, left(), DRIFT, "new drift"),
-        (DRIFT, left(), DRIFT, ""),
-        (DRIFT, left(REPLACE, OTHER), State("drift", (OTHER.key, REPLACE.key)), "new drift"),
-        (State("drift", (OTHER.key, REPLACE.key)), left(), DRIFT, ""),
+        (None, left(), DRIFT, "drift_detected"),
+        (None, corrected(), IN_SYNC, "corrected"),
+        (None, corrected(steps=(replace(UPDATE, cause="spec"),)), IN_SYNC, None),
+        (IN_SYNC, made(), IN_SYNC, None),
+        (IN_SYNC, failed(), FAILING, "failing"),
+        (IN_SYNC, left(SPEC), State("drift", (SPEC.key,)), "spec_unapplied"),
+        (IN_SYNC, left(SPEC, OTHER), State("drift", (OTHER.key, SPEC.key)), "drift_detected"),
+        (FAILING, failed(), FAILING, None),
+        (FAILING, made(), IN_SYNC, "recovered"),
+        (FAILING, corrected(), IN_SYNC, "corrected"),
+        (FAILING, left(), DRIFT, "drift_detected"),
+        (DRIFT, left(), DRIFT, None),
+        (DRIFT, left(REPLACE, OTHER), State("drift", (OTHER.key, REPLACE.key)), "drift_detected"),
+        (State("drift", (OTHER.key, REPLACE.key)), left(), DRIFT, None),
         (DRIFT, left(REPLACE, UPDATE), DRIFT, "corrected"),
-        (DRIFT, made(command="apply"), IN_ORDER, "recovered"),
+        (DRIFT, made(command="apply"), IN_SYNC, "recovered"),
         (DRIFT, failed(), FAILING, "failing"),
-        (IN_ORDER, REFUSED, FAILING, "failing"),
-        (FAILING, REFUSED, FAILING, ""),
-        (DRIFT, replace(REFUSED, command="apply"), DRIFT, ""),
-        (DRIFT, made(result="held"), DRIFT, ""),
-        (FAILING, made(result="interrupted"), FAILING, ""),
-        (FAILING, made(command="destroy", result="corrected"), None, ""),
-        (IN_ORDER, failed(command="destroy"), FAILING, "failing"),
+        (IN_SYNC, REFUSED, FAILING, "failing"),
+        (FAILING, REFUSED, FAILING, None),
+        (DRIFT, replace(REFUSED, command="apply"), DRIFT, None),
+        (DRIFT, made(result="held"), DRIFT, None),
+        (FAILING, made(result="interrupted"), FAILING, None),
+        (FAILING, made(command="destroy", result="corrected"), None, None),
+        (IN_SYNC, failed(command="destroy"), FAILING, "failing"),
     ],
 )  # fmt: skip
-def test_what_is_news(before: State | None, record: Record, after: State | None, event: str) -> None:
+def test_what_is_told(before: State | None, record: Record, after: State | None, event: str | None) -> None:
     assert judge(before, record) == (after, event)
 
 
@@ -111,8 +111,8 @@ def test_only_changes_are_told(post: Post) -> None:
             made(),
         )
     ]
-    assert told.count("told") == 4
-    assert post.events == ["shop: new drift", "shop: corrected", "shop: failing", "shop: recovered"]
+    assert told.count("sent") == 4
+    assert post.events == ["shop: drift_detected", "shop: corrected", "shop: failing", "shop: recovered"]
 
 
 def test_a_message(post: Post) -> None:
@@ -121,13 +121,13 @@ def test_a_message(post: Post) -> None:
     assert message["text"] == "shop (eu-west-1): 1 steps wait for a person"
     names = ("version", "event", "run", "command", "region", "account", "started", "result", "host")
     assert [message[name] for name in names] == [
-        1, "new drift", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",
+        1, "drift_detected", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",
     ]  # fmt: skip
     assert [item["key"] for item in message["left"]] == [REPLACE.key]
     assert message["left"][0]["reason"] == "replacements are for a person"
     assert [(item["code"], item["request_id"]) for item in message["failed"]] == [("AccessDenied", "req-1")]
     assert [item["key"] for item in message["corrected"]] == [UPDATE.key]
-    assert post.receiver.requests[0][2]["webhook-id"] == f"{'0' * 32}-new-drift"
+    assert post.receiver.requests[0][2]["webhook-id"] == f"{'0' * 32}-drift_detected"
 
 
 def test_stacks_are_told_apart(post: Post) -> None:
@@ -148,7 +148,7 @@ def test_what_could_not_be_told_goes_with_the_next_run(post: Post, status: int) 
     )
     assert post.lose(failed()).endswith("The next run tries again")
     post.receiver.status = 200
-    assert [post.run(failed()), post.run(failed())] == ["told", "nothing new"]
+    assert [post.run(failed()), post.run(failed())] == ["sent", "unchanged"]
     assert post.events == ["shop: failing"] * 3
 
 
@@ -156,25 +156,25 @@ def test_a_correction_is_told_though_all_is_in_order_since(post: Post) -> None:
     post.receiver.status = 500
     post.lose(corrected(run="1"))
     post.receiver.status = 200
-    assert [post.run(made(run="2")), post.run(made(run="3"))] == ["told", "nothing new"]
+    assert [post.run(made(run="2")), post.run(made(run="3"))] == ["sent", "unchanged"]
     assert [message["run"] for message in post.messages] == ["1", "1"]
     ids = {headers["webhook-id"] for _, _, headers, _ in post.receiver.requests}
     assert ids == {"1-corrected"}  # the same message again, for a receiver whose answer was lost
 
 
-def test_what_passed_before_it_could_be_told_is_no_news(post: Post) -> None:
+def test_what_passed_before_it_could_be_told_is_not_told(post: Post) -> None:
     post.receiver.status = 500
     post.lose(failed())
     post.receiver.status = 200
-    assert post.run(made()) == "nothing new"
+    assert post.run(made()) == "unchanged"
 
 
 def test_not_too_often_for_a_stack(post: Post) -> None:
     """What flaps is told of once a minute, and the last state is told in the end."""
     post.run(failed())
     flapping = [post.run(record, after=7.0) for record in (made(), failed()) * 10]
-    assert flapping.count("told") == 2
-    assert set(flapping) == {"told", "held back", "nothing new"}
+    assert flapping.count("sent") == 2
+    assert set(flapping) == {"sent", "held_back", "unchanged"}
     post.run(made(), after=60.0)
     assert post.events[-1] == "shop: recovered"
 
@@ -182,15 +182,15 @@ def test_not_too_often_for_a_stack(post: Post) -> None:
 def test_not_too_often_in_all(post: Post) -> None:
     post.webhook = replace(post.webhook, a_minute=3)
     told = [post.run(failed(stack=f"stack-{number}"), after=1.0) for number in range(6)]
-    assert told == ["told"] * 3 + ["held back"] * 3
-    assert post.run(failed(stack="stack-5"), after=60.0) == "told"
+    assert told == ["sent"] * 3 + ["held_back"] * 3
+    assert post.run(failed(stack="stack-5"), after=60.0) == "sent"
 
 
 def test_failures_count_as_tries(post: Post) -> None:
     """A receiver that hangs costs its time-out once in a while, not each time."""
     post.receiver.status = 500
     post.lose(failed())
-    assert post.run(failed(), after=5.0) == "held back"
+    assert post.run(failed(), after=5.0) == "held_back"
     assert len(post.events) == 1
 
 
@@ -226,7 +226,7 @@ def test_an_emulator_is_a_place_of_its_own(post: Post) -> None:
 
 def test_a_clock_that_is_put_back(post: Post) -> None:
     post.run(failed())
-    assert post.run(made(), after=-900_000.0) == "told"
+    assert post.run(made(), after=-900_000.0) == "sent"
 
 
 def test_a_stack_that_is_gone_is_forgotten(post: Post) -> None:
@@ -236,10 +236,10 @@ def test_a_stack_that_is_gone_is_forgotten(post: Post) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "null", "{", '{"123456789012_eu-west-1_shop": 7}', "[" * 100_000, "\0"])
-def test_a_memory_that_is_none(post: Post, text: str) -> None:
+def test_a_file_that_is_none(post: Post, text: str) -> None:
     post.run(failed())
     (post.folder / "webhook.json").write_text(text)
-    assert [post.run(failed()), post.run(failed())] == ["told", "nothing new"]
+    assert [post.run(failed()), post.run(failed())] == ["sent", "unchanged"]
 
 
 @pytest.mark.parametrize(
@@ -248,4 +248,31 @@ def test_a_memory_that_is_none(post: Post, text: str) -> None:
 def test_an_entry_that_is_none(post: Post, entry: dict[str, object]) -> None:
     post.folder.mkdir()
     (post.folder / "webhook.json").write_text(json.dumps({"123456789012_eu-west-1_shop": entry}))
-    assert [post.run(failed()), post.run(failed())] == ["told", "nothing new"]
+    assert [post.run(failed()), post.run(failed())] == ["sent", "unchanged"]
+
+
+def test_what_an_older_version_has_kept(post: Post) -> None:
+    """Its name for a state, and a correction that it couldn't deliver."""
+    post.receiver.status = 500
+    post.lose(corrected(run="1"))
+    file = post.folder / "webhook.json"
+    (key, entry), *_ = json.loads(file.read_text()).items()
+    file.write_text(
+        json.dumps({key: {**entry, "verdict": "in order", "left": []}, "another": {"verdict": "in order"}})
+    )
+    post.receiver.status = 200
+    assert [post.run(made(run="2")), post.run(made(run="3"))] == ["sent", "unchanged"]
+    assert [(message["run"], message["version"]) for message in post.messages] == [("1", 1)] * 2
+    kept = json.loads(file.read_text())
+    assert (kept[key]["verdict"], kept["another"]) == ("in_sync", {"verdict": "in order"})
+
+
+def test_the_form_of_a_message(post: Post) -> None:
+    """The documented keys; webhooks are read by other programs."""
+    post.run(left(REPLACE))
+    (message,) = post.messages
+    assert list(message) == [
+        "version", "event", "text", "run", "command", "stack", "region", "account", "place", "started", "ended", "result",
+        "host", "error", "code", "counts", "left", "failed", "corrected",
+    ]  # fmt: skip
+    assert list(message["left"][0]) == ["key", "action", "cause", "code", "error", "request_id", "reason"]

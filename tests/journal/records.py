@@ -14,7 +14,7 @@ RECORD = Record(
     region="eu-west-1",
     started="2026-11-24T03:00:00Z",
     ended="2026-11-24T03:00:12Z",
-    result="in order",
+    result="in_sync",
     account="123456789012",
     seconds=12.5,
     host="ops-1",
@@ -44,7 +44,7 @@ FAILED = StepRecord(
 
 
 def made(**changes: Any) -> Record:
-    """A run in order, with changes."""
+    """A run that found all in sync, with changes."""
     return replace(RECORD, **changes)
 
 

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.locking import terms
+from alb_reconcile.locking import durations
 from alb_reconcile.locking.hold import held, hold
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from alb_reconcile.model.target import Target
-from tests.lease.fake_s3 import fail
-from tests.lease.lab import PLACE, Lab
-from tests.lease.test_lease_store import GOOD
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.locking.fake_s3 import UNREACHABLE, fail
+from tests.locking.lab import LEASED, PLACE, Lab
+from tests.locking.test_lease_store import GOOD
 
 PLAIN = Target("shop", "eu-west-1", {})
-LEASED = Target("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path))
-    return Lab()
 
 
 def aws_of(lab: Lab) -> Aws:
@@ -87,8 +77,8 @@ async def lose(lab: Lab, how: str, *, changed: bool) -> None:
         if how == "taken":
             lab.s3.put(PLACE.key, json.dumps({**GOOD, "command": "destroy"}).encode())
         else:
-            lab.s3.mishaps = [fail("EndpointConnectionError", ambiguous=True)] * 1000
-        await aws.sleep(terms.RENEW * 3)
+            lab.s3.mishaps = [UNREACHABLE] * 1000
+        await aws.sleep(durations.RENEW_INTERVAL * 3)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +93,7 @@ def test_a_run_that_lost_it_was_held_if_it_had_changed_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, how: str, changed: bool, error: type[Any], told: str
 ) -> None:
     if how == "unreachable":  # by the clock of this process no time passes
-        monkeypatch.setattr(terms, "SECONDS", 1.0)
+        monkeypatch.setattr(durations, "LEASE", 1.0)
 
     async def main() -> None:
         with pytest.raises(error) as raised:

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from alb_reconcile.locking import terms
-from alb_reconcile.locking.claim import Claim
-from alb_reconcile.locking.store import Place
+from alb_reconcile.locking import durations
+from alb_reconcile.locking.lease_record import LeaseRecord
+from alb_reconcile.locking.store import LeaseLocation
 from alb_reconcile.model.errors import HeldError, LeaseError
-from tests.lease.fake_s3 import fail, passes
-from tests.lease.lab import PLACE, Lab
+from tests.locking.fake_s3 import fail, passes
+from tests.locking.lab import PLACE, Lab
 
 ARN = "arn:aws:s3:::our-leases/prod/123456789012-eu-west-1-shop.json"
 GOOD = {
@@ -83,14 +83,17 @@ def test_s3_that_stays_busy_is_given_up() -> None:
     [
         (b"", "it isn't JSON"),
         (b"\xff\xfe", "it isn't JSON"),
-        (b"[" * 60_000, "it isn't JSON"),
-        (b"[]", "it names no version"),
+        (b'{"version": 1, "more": ' + b"[" * 60_000, "it isn't JSON"),
+        (b"[" * 60_000, "Expected `object`, got `array`"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"{}", "missing required field `version`"),
         (b'{"version": 2}', "it is of another version"),
-        (json.dumps({**GOOD, "more": 1}).encode(), "other keys"),
-        (json.dumps({**GOOD, "pid": "7"}).encode(), "its pid can't be"),
-        (json.dumps({**GOOD, "pid": True}).encode(), "its pid can't be"),
-        (json.dumps({**GOOD, "seconds": 1e9}).encode(), "its seconds can't be"),
-        (json.dumps({**GOOD, "seconds": float("nan")}).encode(), "its seconds can't be"),
+        (b'{"version": 1}', "missing required field `owner`"),
+        (json.dumps({**GOOD, "mo\x1bre": 1}).encode(), r"unknown field `mo\x1bre`"),
+        (json.dumps({**GOOD, "pid": "7"}).encode(), "Expected `int`, got `str` - at `$.pid`"),
+        (json.dumps({**GOOD, "pid": True}).encode(), "Expected `int`, got `bool` - at `$.pid`"),
+        (json.dumps({**GOOD, "seconds": 1e9}).encode(), "Expected `float` <= 86400.0 - at `$.seconds`"),
+        (json.dumps({**GOOD, "seconds": float("nan")}).encode(), "it isn't JSON"),
     ],
 )
 def test_what_isnt_a_lease_is_left_alone(body: bytes, why: str) -> None:
@@ -99,6 +102,7 @@ def test_what_isnt_a_lease_is_left_alone(body: bytes, why: str) -> None:
     told = refused(lab)
     assert f"{PLACE.url} is no lease that this program can read: " in told
     assert why in told
+    assert told.isprintable()
     assert lab.s3.objects[PLACE.key][0] == body
 
 
@@ -112,18 +116,39 @@ def test_an_endpoint_that_ignores_conditions_is_never_trusted(obeyed: tuple[str,
 
 
 def test_what_others_wrote_is_data() -> None:
-    claim = Claim.parse(json.dumps({**GOOD, "host": "a\x1b[2J\n", "user": "x" * 5000}).encode())
-    assert claim.render().isprintable()
-    assert len(claim.render()) < 500
-    assert Claim.parse(claim.to_bytes()) == claim
+    record = LeaseRecord.parse(json.dumps({**GOOD, "host": "a\x1b[2J\n", "user": "x" * 5000}).encode())
+    assert record.render().isprintable()
+    assert len(record.render()) < 500
+    assert LeaseRecord.parse(record.to_bytes()) == record
+
+
+def test_the_stored_form_stays() -> None:
+    """Runs of other versions read and write it."""
+    record = LeaseRecord.parse(json.dumps(GOOD).encode())
+    assert json.loads(record.to_bytes()) == GOOD
+
+
+def test_a_name_that_isnt_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's name in another encoding than the system's."""
+    monkeypatch.setattr("alb_reconcile.locking.lease.user_name", lambda: "j\udcfcrgen")
+    lab = Lab()
+
+    async def main() -> None:
+        runner = lab.runner()
+        await runner.lease.acquire(0)
+        await runner.lease.release()
+
+    lab.run(main)
+    assert lab.stored["user"] == r"j\udcfcrgen"
 
 
 def test_places() -> None:
-    place = Place.of("s3://b-1", "123456789012", "us-gov-west-1", "shop")
+    place = LeaseLocation.of("s3://b-1", "123456789012", "us-gov-west-1", "shop")
     assert place.url == "s3://b-1/123456789012-us-gov-west-1-shop.json"
     assert place.arn == "arn:aws-us-gov:s3:::b-1/123456789012-us-gov-west-1-shop.json"
     assert (
-        Place.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
+        LeaseLocation.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn
+        == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
     )
 
 
@@ -133,14 +158,14 @@ def test_without_a_time_of_s3s_nobody_takes_what_isnt_given_back(
 ) -> None:
     """Of -0000 the zone is unknown, by RFC 5322."""
     lab = Lab()
-    monkeypatch.setattr("tests.lease.fake_s3.format_datetime", lambda *_, **__: date)
+    monkeypatch.setattr("tests.locking.fake_s3.format_datetime", lambda *_, **__: date)
 
     async def main() -> None:
         first, second = lab.runner(), lab.runner()
         await first.lease.acquire(0)
         seen = await second.store.read()
         assert seen is not None
-        assert seen.free_in == terms.SECONDS + terms.MARGIN
+        assert seen.free_in == durations.LEASE + durations.MARGIN
         assert seen.state == "held"
         with pytest.raises(HeldError):
             await second.lease.acquire(0)

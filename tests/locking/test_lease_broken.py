@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile.aws import timeouts
-from alb_reconcile.locking import terms
+from alb_reconcile.locking import durations
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
-from tests.lease.fake_s3 import fail
-from tests.lease.lab import Lab, Runner
+from tests.locking.fake_s3 import UNREACHABLE
 
-UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
-
-
-@pytest.fixture
-def lab() -> Lab:
-    return Lab()
-
-
-async def freeze(runner: Runner) -> None:
-    """Its loop stands still: at a prompt, or in a process that was stopped."""
-    assert runner.lease._keeper is not None
-    runner.lease._keeper.cancel()
-    await asyncio.sleep(0)
+if TYPE_CHECKING:
+    from tests.locking.lab import Lab, Runner
 
 
 async def break_it(runner: Runner) -> None:
@@ -40,10 +29,10 @@ def test_a_holder_that_was_frozen_asks_before_it_changes_anything(lab: Lab) -> N
     async def main() -> None:
         frozen, breaker, heir = lab.runner(), lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
-        await freeze(frozen)
+        frozen.freeze()
         await break_it(breaker)
         with pytest.raises(HeldError):
-            await heir.lease.acquire(terms.NOTICE - 10)
+            await heir.lease.acquire(durations.BREAK_NOTICE - 10)
         await heir.lease.acquire(60)
         with pytest.raises(LeaseLostError, match="took it over"):
             await frozen.change()
@@ -62,7 +51,7 @@ def test_a_call_that_was_frozen_on_its_way_isnt_sent(lab: Lab) -> None:
         frozen, breaker, heir = lab.runner(), lab.runner(), lab.runner("destroy")
         await frozen.lease.acquire(0)
         await frozen.lease.permit(timeouts.settled_all("ec2"))
-        await freeze(frozen)
+        frozen.freeze()
         await break_it(breaker)
         await heir.lease.acquire(300)
         with pytest.raises(LeaseError, match="it wasn't sent"):
@@ -77,8 +66,8 @@ def test_one_that_was_frozen_and_still_has_it_goes_on(lab: Lab) -> None:
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        await freeze(runner)
-        await asyncio.sleep(terms.NOTICE + 1)
+        runner.freeze()
+        await asyncio.sleep(durations.BREAK_NOTICE + 1)
         before = len(lab.s3.log)
         await runner.change()
         await runner.change()
@@ -94,18 +83,18 @@ def test_while_s3_is_away_changes_go_on_and_dont_ask_each_time(lab: Lab) -> None
     async def main() -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
-        await freeze(runner)
+        runner.freeze()
         lab.s3.mishaps = [UNREACHABLE] * 1000
-        await asyncio.sleep(terms.NOTICE + 1)
+        await asyncio.sleep(durations.BREAK_NOTICE + 1)
         before = len(lab.s3.log)
         for _ in range(20):
             await runner.change()
         assert lab.s3.log[before:].count("put_object") == 1
-        await asyncio.sleep(terms.AGAIN + 0.1)
+        await asyncio.sleep(durations.RETRY_INTERVAL + 0.1)
         await runner.change()
         assert lab.s3.log[before:].count("put_object") == 2
         assert runner.changes == 21
-        await asyncio.sleep(terms.SECONDS - timeouts.settled_all("ec2") - terms.NOTICE)
+        await asyncio.sleep(durations.LEASE - timeouts.settled_all("ec2") - durations.BREAK_NOTICE)
         with pytest.raises(LeaseLostError, match="ran out before it could be renewed"):
             await runner.change()
         lab.s3.mishaps.clear()
@@ -118,12 +107,12 @@ def test_what_was_lost_while_s3_was_away_is_found_when_it_is_back(lab: Lab) -> N
     async def main() -> None:
         runner, breaker = lab.runner(), lab.runner()
         await runner.lease.acquire(0)
-        await freeze(runner)
+        runner.freeze()
         await break_it(breaker)
-        await asyncio.sleep(terms.NOTICE + 1)
+        await asyncio.sleep(durations.BREAK_NOTICE + 1)
         lab.s3.mishaps = [UNREACHABLE]
         await runner.change()
-        await asyncio.sleep(terms.AGAIN + 0.1)
+        await asyncio.sleep(durations.RETRY_INTERVAL + 0.1)
         with pytest.raises(LeaseLostError, match="was broken by"):
             await runner.change()
         await runner.lease.release()

@@ -1,4 +1,4 @@
-"""From a run to what it leaves behind, and back to whoever asks what was run."""
+"""From a run to its record, and back to whoever asks what was run."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import Record
-from alb_reconcile.journal.recorder import Logbook, place_name, result_of
-from alb_reconcile.journal.settings import leave, read_settings
-from alb_reconcile.model.errors import HeldError, InterruptedRun, PlanError, RefusedError
+from alb_reconcile.journal.recorder import Recorder, place_name, result_of
+from alb_reconcile.journal.run import save_record
+from alb_reconcile.journal.settings import read_settings
+from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, PlanError, RefusedError
 from alb_reconcile.model.tags import spec_digest_of
 from tests.harness import demo, load, world
-from tests.record.receiver import receiving
-from tests.record.records import FAILED, UPDATE, corrected, failed, left, made
+from tests.journal.receiver import receiving
+from tests.journal.records import FAILED, UPDATE, corrected, failed, left, made
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "a secret of some length"
 
 
-class TestLogbook:
+class TestRecorder:
     """A record of a real run, in the emulated account."""
 
     def test_a_run(self) -> None:
         spec = demo()
-        book = Logbook(
-            "apply", "demo", "us-east-1", mask=Mask(), spec_file="demo.yaml", wish=load(spec).desired
+        recorder = Recorder(
+            "apply", "demo", "us-east-1", mask=Mask(), spec_file="demo.yaml", desired=load(spec).desired
         )
         with world() as aws:
             result = aws.apply(spec)
         for event in result.events:
-            book(event)
-        causes = {step.key: "spec" for step in result.plan.steps}
-        record = book.close(
-            "corrected", 0, account="123456789012", plan=result.plan, outcomes=result.outcomes,
-            causes=causes, calls=result.calls, requests=["create_vpc 1"],
-        )  # fmt: skip
+            recorder(event)
+        recorder.plan, recorder.outcomes = result.plan, result.outcomes
+        recorder.causes = {step.key: "spec" for step in result.plan.steps}
+        record = recorder.close(account="123456789012", calls=result.calls, requests=["create_vpc 1"])
+        assert (record.result, record.exit_code) == ("corrected", 0)
         assert record.counts == result.plan.count()
         assert [step.key for step in record.steps] == [step.key for step in result.plan.steps]
         assert {step.how for step in record.steps} == {"done"}
@@ -64,11 +64,15 @@ class TestLogbook:
         """AWS's code and request id, what couldn't be done because of it, and no secret of what AWS said."""
         spec = demo()
         spec["instances"]["web"]["instance_type"] = "t9.huge"
-        book = Logbook("apply", "demo", "us-east-1", mask=Mask(["t9.huge of a secret", "InvalidParameter"]))
+        recorder = Recorder(
+            "apply", "demo", "us-east-1", mask=Mask(["t9.huge of a secret", "InvalidParameter"])
+        )
         with world() as aws:
             result = aws.apply(spec)
         assert result.failures
-        record = book.close("failed", 1, plan=result.plan, outcomes=result.outcomes)
+        recorder.plan, recorder.outcomes, recorder.exit_code = result.plan, result.outcomes, ExitCode.FAILED
+        record = recorder.close()
+        assert (record.result, record.exit_code) == ("failed", 1)
         broken = record.having(how="failed")
         assert broken
         assert all(step.code and step.error and step.request_id for step in broken)
@@ -81,14 +85,13 @@ class TestLogbook:
         with world() as aws:
             plan = aws.plan(spec)
         keys = [step.key for step in plan.steps]
-        book = Logbook(
+        recorder = Recorder(
             "sync", "demo", "us-east-1", mask=Mask([SECRET]), place=place_name("http://u:p@localhost:5000/x")
         )
-        record = book.close(
-            "refused", 4, plan=plan, withheld={keys[0]: f"because of {SECRET}"},
-            error=RefusedError(f"more than\nhalf, {SECRET}"),
-        )  # fmt: skip
-        assert [(step.key, step.reason) for step in record.left] == [(keys[0], "because of ***")]
+        recorder.plan, recorder.withheld = plan, {keys[0]: f"because of {SECRET}"}
+        record = recorder.close(error=RefusedError(f"more than\nhalf, {SECRET}"))
+        assert (record.result, record.exit_code) == ("refused", 4)
+        assert [(step.key, step.reason) for step in record.withheld] == [(keys[0], "because of ***")]
         assert len(record.having(how="planned")) == len(keys) - 1
         assert (record.error, record.code) == ("more than\\nhalf, ***", "RefusedError")
         assert record.place == "localhost:5000"
@@ -104,7 +107,9 @@ class TestLogbook:
             spec["instances"]["web"]["user_data"] = "hunter2hunter2"
             spec["instances"]["web"]["metadata_options"] = {"http_tokens": "optional"}
             plan = aws.plan(spec)
-        record = Logbook("apply", "demo", "us-east-1", mask=Mask()).close("failed", 1, plan=plan)
+        recorder = Recorder("apply", "demo", "us-east-1", mask=Mask())
+        recorder.plan = plan
+        record = recorder.close()
         changes = {step.key.partition("@")[0]: step.changes for step in record.steps}
         assert set(changes["update:target_group.web"]) == {
             "health_check.interval_seconds: 10 → 30", 'health_check.path: "/health" → "/token=***"',
@@ -128,6 +133,19 @@ class TestLogbook:
             "held", "refused", "interrupted", "interrupted", "failed", "failed",
         ]  # fmt: skip
 
+    @pytest.mark.parametrize(
+        ("code", "result"),
+        [
+            (ExitCode.OK, "in_sync"), (ExitCode.CHANGES, "left"), (ExitCode.FAILED, "failed"),
+            (ExitCode.REFUSED, "refused"), (ExitCode.INTERRUPTED, "interrupted"),
+        ],
+    )  # fmt: skip
+    def test_results_of_exit_codes(self, code: ExitCode, result: str) -> None:
+        recorder = Recorder("sync", "x", "y", mask=Mask())
+        recorder.exit_code = code
+        record = recorder.close()
+        assert (record.result, record.exit_code) == (result, code)
+
     def test_the_digest_is_of_what_is_wanted(self) -> None:
         spec = demo()
         before = spec_digest_of(load(spec).desired)
@@ -137,17 +155,18 @@ class TestLogbook:
 
     def test_a_clock_that_jumps(self) -> None:
         moments = iter([1_795_489_200.0, 1_000_000_000.0])
-        record = Logbook("sync", "x", "y", mask=Mask(), now=lambda: next(moments)).close("in order", 0)
+        record = Recorder("sync", "x", "y", mask=Mask(), now=lambda: next(moments)).close()
+        assert record.result == "in_sync"
         assert (record.started, record.ended) == ("2026-11-24T03:00:00Z", "2001-09-09T01:46:40Z")
         assert 0 <= record.seconds < 60
 
 
-class TestLeaving:
-    """All of it, each for itself, and never the run's failure."""
+class TestSaving:
+    """History, metrics and webhook, each for itself, and never the run's failure."""
 
-    def leave(self, record: Record, environ: dict[str, str]) -> list[str]:
+    def save(self, record: Record, environ: dict[str, str]) -> list[str]:
         warnings: list[str] = []
-        asyncio.run(leave(record, read_settings(environ), warnings.append))
+        asyncio.run(save_record(record, read_settings(environ), warnings.append))
         return warnings
 
     def environ(self, tmp_path: Path, url: str = "") -> dict[str, str]:
@@ -161,15 +180,15 @@ class TestLeaving:
 
     def test_all_of_it(self, tmp_path: Path) -> None:
         with receiving() as receiver:
-            assert self.leave(failed(), self.environ(tmp_path, receiver.url)) == []
+            assert self.save(failed(), self.environ(tmp_path, receiver.url)) == []
         assert len(receiver.requests) == 1
         assert read_history(tmp_path / "state", "shop").runs == (failed(),)
         assert 'result="failed"' in (tmp_path / "x.prom").read_text()
 
     def test_lost_metrics_find_the_last_success_in_the_history(self, tmp_path: Path) -> None:
-        self.leave(made(), self.environ(tmp_path))
+        self.save(made(), self.environ(tmp_path))
         (tmp_path / "x.prom").unlink()
-        self.leave(failed(), self.environ(tmp_path))
+        self.save(failed(), self.environ(tmp_path))
         assert "alb_reconcile_last_success_timestamp_seconds{" in (tmp_path / "x.prom").read_text()
 
     def test_each_for_itself(self, tmp_path: Path) -> None:
@@ -177,7 +196,7 @@ class TestLeaving:
         (tmp_path / "state").write_text("")
         (tmp_path / "x.prom").mkdir()
         with receiving(status=500) as receiver:
-            warnings = self.leave(failed(), self.environ(tmp_path, receiver.url))
+            warnings = self.save(failed(), self.environ(tmp_path, receiver.url))
         assert [line.partition(":")[0] for line in warnings][:2] == [
             "this run isn't in the history", "this run isn't in the metrics",
         ]  # fmt: skip
@@ -185,7 +204,7 @@ class TestLeaving:
         assert all("\n" not in line and SECRET not in line for line in warnings)
         (tmp_path / "state").unlink()
         with receiving() as receiver:
-            assert len(self.leave(failed(), self.environ(tmp_path, receiver.url))) == 1
+            assert len(self.save(failed(), self.environ(tmp_path, receiver.url))) == 1
         assert len(receiver.requests) == 1
         assert read_history(tmp_path / "state", "shop").runs == (failed(),)
 
@@ -196,7 +215,7 @@ class TestLeaving:
             settings = replace(settings, webhook=replace(settings.webhook, timeout=0.5))
             warnings: list[str] = []
             started = time.monotonic()
-            asyncio.run(leave(failed(), settings, warnings.append))
+            asyncio.run(save_record(failed(), settings, warnings.append))
             assert time.monotonic() - started < 30
         assert ["it took more than 0.5 s" in line for line in warnings] == [True]
 
@@ -248,7 +267,7 @@ class TestHistory:
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1 min 15 s, cron@ops-1",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
-            "  2026-11-24 03:00:00Z  sync     in order     12.5 s, cron@ops-1",
+            "  2026-11-24 03:00:00Z  sync     in sync      12.5 s, cron@ops-1",
         ]
 
     def test_json_and_limit(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,16 +32,18 @@ class FakeS3:
     log: list[str] = field(default_factory=list)
     obeys: tuple[str, ...] = ("IfNoneMatch", "IfMatch")
 
-    def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> dict[str, Any]:
         self.log.append(operation)
         if service != "s3":
             return {"Account": "123456789012"}
         if self.mishaps:
             self.mishaps.pop(0)(operation)
-        answer = getattr(self, f"_{operation}")(params)
+        answer: dict[str, Any] = getattr(self, f"_{operation}")(params)
         if operation in self.lost:
             self.lost.remove(operation)
-            return self(service, operation, params)
+            return self(service, operation, params, once=once)
         return answer
 
     @property
@@ -93,6 +95,10 @@ def fail(code: str, *, ambiguous: bool = False) -> Callable[[str], None]:
         raise refusal(operation, code, ambiguous=ambiguous)
 
     return mishap
+
+
+UNREACHABLE = fail("EndpointConnectionError", ambiguous=True)
+"""A mishap: nobody answers, and nobody knows whether it had an effect."""
 
 
 def passes(_: str) -> None:

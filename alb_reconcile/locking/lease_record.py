@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
 
-from alb_reconcile.locking import terms
-from alb_reconcile.spec.document import printable
+import msgspec
+
+from alb_reconcile.locking import durations
+from alb_reconcile.model.host import iso
+from alb_reconcile.model.text import printable
 
 _VERSION: Final = 1
-_LONGEST: Final = 86_400.0
 
 
-@dataclass(frozen=True)
-class Claim:
+class LeaseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="version", tag=_VERSION):
     """Who holds a lease, or held it last. Times are texts for people, by the holder's clock: none is compared."""
 
     owner: str
@@ -25,7 +25,7 @@ class Claim:
     pid: int
     command: str
     since: str
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
     """How long it holds from the moment at which S3 stored it."""
     writes: int
     """Makes each write differ from the one before, and so its ETag, which is a digest of the content."""
@@ -33,30 +33,20 @@ class Claim:
     broken_by: str = ""
 
     def to_bytes(self) -> bytes:
-        """As it is stored."""
-        return (json.dumps({"version": _VERSION, **asdict(self)}) + "\n").encode()
+        """As it is stored: JSON."""
+        return msgspec.json.encode(self) + b"\n"
 
     @classmethod
-    def parse(cls, data: bytes) -> Claim:
-        """The inverse. Raises ValueError, with what is wrong, for whatever we can't have written."""
+    def parse(cls, data: bytes) -> LeaseRecord:
+        """The inverse. Raises ValueError, with what is wrong on one line, for whatever we can't have written."""
         try:
-            found: Any = json.loads(data)
-        except (ValueError, RecursionError):
+            if _HEADER.decode(data).version != _VERSION:
+                raise ValueError("it is of another version of this program")
+            return _RECORD.decode(data)
+        except msgspec.ValidationError as error:
+            raise ValueError(printable(str(error))) from None
+        except (msgspec.DecodeError, RecursionError):
             raise ValueError("it isn't JSON") from None
-        if not isinstance(found, dict) or "version" not in found:
-            raise ValueError("it names no version")
-        if found.pop("version") != _VERSION:
-            raise ValueError("it is of another version of this program")
-        wanted = {item.name: item.type for item in fields(cls)}
-        if found.keys() != wanted.keys():
-            raise ValueError("it has other keys than a lease")
-        for name, kind in wanted.items():
-            if not _fits(found[name], str(kind)):
-                raise ValueError(f"its {name} can't be")
-        claim = cls(**found)
-        if not 0 <= claim.seconds <= _LONGEST:
-            raise ValueError("its seconds can't be")
-        return claim
 
     def is_of(self, owner: str) -> bool:
         """Whether that run holds it still, as far as others let it."""
@@ -72,10 +62,12 @@ class Claim:
         return _short(self.broken_by)
 
 
-def _fits(value: object, kind: str) -> bool:
-    if kind == "str":
-        return isinstance(value, str)
-    return isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
+class _Header(msgspec.Struct):
+    version: int
+
+
+_HEADER: Final = msgspec.json.Decoder(_Header)
+_RECORD: Final = msgspec.json.Decoder(LeaseRecord)
 
 
 def _short(text: str) -> str:
@@ -83,10 +75,10 @@ def _short(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A claim as S3 gave it: its ETag, and times by S3's own clock."""
+class ObservedLease:
+    """A lease as S3 gave it: its record, its ETag, and times by S3's own clock."""
 
-    claim: Claim
+    record: LeaseRecord
     etag: str
     modified: datetime | None
     """When S3 stored it."""
@@ -96,26 +88,25 @@ class Sighting:
     @property
     def free_in(self) -> float:
         """Seconds until others may take it; 0 if they may now. Without times it may never be taken before it is released."""
-        if self.claim.released:
+        if self.record.released:
             return 0.0
         if self.modified is None or self.asked is None:
-            return self.claim.seconds + terms.MARGIN
+            return self.record.seconds + durations.MARGIN
         age = (self.asked - self.modified).total_seconds()
-        return max(0.0, self.claim.seconds + terms.MARGIN - age)
+        return max(0.0, self.record.seconds + durations.MARGIN - age)
 
     @property
     def good_until(self) -> str:
         """Until when it holds unless it is renewed, by S3's clock."""
         if self.modified is None:
             return "a time that S3 doesn't tell"
-        moment = self.modified.astimezone(UTC) + timedelta(seconds=self.claim.seconds + terms.MARGIN)
-        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return iso(self.modified.timestamp() + self.record.seconds + durations.MARGIN)
 
     @property
     def state(self) -> str:
         """free, broken (and not yet free), held or expired."""
-        if self.claim.released:
+        if self.record.released:
             return "free"
         if self.free_in <= 0:
-            return "free" if self.claim.broken_by else "expired"
-        return "broken" if self.claim.broken_by else "held"
+            return "free" if self.record.broken_by else "expired"
+        return "broken" if self.record.broken_by else "held"

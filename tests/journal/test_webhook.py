@@ -22,7 +22,7 @@ from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.webhook import Webhook, make_webhook, send, sign
 from alb_reconcile.journal.webhook_addresses import refusal
 from alb_reconcile.model.errors import UsageError
-from tests.record.receiver import Receiver, receiving
+from tests.journal.receiver import Receiver, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking.lease import Lease
-from alb_reconcile.locking.store import Place, Store
+from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.clock import Clock
+from alb_reconcile.model.target import Target
 from alb_reconcile.sandbox.strict import VirtualClock
-from tests.lease.fake_s3 import FakeS3
+from tests.locking.fake_s3 import FakeS3
 from tests.virtual import run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-PLACE = Place.of("s3://our-leases/prod", "123456789012", "eu-west-1", "shop")
+LEASED = Target("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
+PLACE = LeaseLocation.of("s3://our-leases/prod", "123456789012", "eu-west-1", "shop")
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Runner:
     """One run on one host."""
 
     aws: Aws
-    store: Store
+    store: LeaseStore
     lease: Lease
     clocks: Clocks
     said: list[str]
@@ -45,6 +47,11 @@ class Runner:
     async def change(self) -> None:
         """A call that changes something."""
         await self.aws.call("ec2", "create_tags")
+
+    def freeze(self) -> None:
+        """Its loop stands still, or is gone: after SIGKILL, at a prompt, in a process that was stopped."""
+        assert self.lease._renewal is not None
+        self.lease._renewal.cancel()
 
     @property
     def changes(self) -> int:
@@ -63,7 +70,7 @@ class Lab:
         """Inside of `run` only."""
         aws = Aws(self.s3, max_workers=0)
         clocks, said = Clocks(self.clock), list[str]()
-        store = Store(aws, PLACE)
+        store = LeaseStore(aws, PLACE)
         lease = Lease(
             aws, store, "shop (account 123456789012, eu-west-1)", command, said.append, clocks.make()
         )

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
-from alb_reconcile.journal.history import Keep, history_file, read_history, write_history
-from alb_reconcile.journal.record import Record
-from tests.record.records import FAILED, REPLACE, made
+from alb_reconcile.journal.history import Retention, history_file, read_history, write_history
+from alb_reconcile.journal.record import Record, StepRecord
+from tests.journal.records import FAILED, REPLACE, made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +28,9 @@ def runs(folder: Path, stack: str = "shop", region: str | None = "eu-west-1") ->
     return [record.run for record in read_history(folder, stack, region).runs]
 
 
-def write(folder: Path, names: Iterable[str], keep: Keep | None = None, **changes: str) -> None:
+def write(folder: Path, names: Iterable[str], retention: Retention | None = None, **changes: str) -> None:
     for name in names:
-        write_history(made(run=name, **changes), folder, keep)
+        write_history(made(run=name, **changes), folder, retention)
 
 
 class TestRecords:
@@ -47,11 +47,29 @@ class TestRecords:
         assert Record.from_json(json.dumps(data)) == made()
 
     @pytest.mark.parametrize(
+        ("written", "read"), [("in order", "in_sync"), ("corrected", "corrected"), ("new", "new")]
+    )
+    def test_results_of_other_versions(self, written: str, read: str) -> None:
+        assert Record.from_json(json.dumps({**made().to_data(), "result": written})) == made(result=read)
+
+    def test_a_line_of_the_first_version(self) -> None:
+        """What isn't known of a run or a step is left out of its line, or empty."""
+        step = {"key": "update:vpc.main@vpc-1", "action": "update", "how": "done", "seconds": 2}
+        data = {**made().to_data(), "result": "corrected", "seconds": 3, "steps": [step]}
+        del data["requests"], data["place"]
+        assert Record.from_json(json.dumps(data)) == made(
+            result="corrected",
+            seconds=3.0,
+            steps=(StepRecord("update:vpc.main@vpc-1", "update", how="done", seconds=2.0),),
+        )
+
+    @pytest.mark.parametrize(
         "changes",
         [
             {"run": 7}, {"steps": {}}, {"steps": [1]}, {"steps": [{"key": "x"}]}, {"calls": {"x": "y"}}, {"calls": []},
             {"seconds": "1"}, {"exit_code": True}, {"ended": "yesterday"}, {"stack": None}, {"steps": None},
             {"requests": 1}, {"requests": [1]},
+            {"seconds": float("nan")}, {"seconds": float("inf")}, {"exit_code": 1.5}, {"calls": {"x": True}},
             {"steps": [{"key": "x", "action": "y", "changes": "z"}]}, {"steps": [{"key": "x", "action": "y", "changes": [1]}]},
         ],
         ids=str,
@@ -62,7 +80,9 @@ class TestRecords:
 
     @given(
         st.one_of(
-            st.binary(), st.text(), st.sampled_from(["[" * 100_000, "{}", "null", "1", '{"run":1e999}'])
+            st.binary(),
+            st.text(),
+            st.sampled_from(["[" * 100_000, '{"x":' + "[" * 100_000, "{}", "null", "1", '{"run":1e999}']),
         )
     )
     def test_anything_else(self, text: str | bytes) -> None:
@@ -98,7 +118,7 @@ class TestFiles:
         assert (name == safe_name(other)) == (one == other)
 
     @pytest.mark.parametrize(
-        "name", ["../../etc/passwd", "a/b", "..", "", "*", "a_b", "\x1b[2J", "x" * 5000, "\ud800"]
+        "name", ["../../etc/passwd", "a/b", "..", "", "*", "a_b", "\x1b[2J", "x" * 5000, "\U0001f600"]
     )
     def test_hostile_names(self, tmp_path: Path, name: str) -> None:
         record = made(stack=name, region=name, account=name)
@@ -152,36 +172,36 @@ class TestRetention:
     """By count and age, but never all of it."""
 
     def test_by_count(self, tmp_path: Path) -> None:
-        keep = Keep(runs=20, days=36500, least=5)
-        write(tmp_path, map(str, range(60)), keep)
+        retention = Retention(runs=20, days=36500, least=5)
+        write(tmp_path, map(str, range(60)), retention)
         kept = runs(tmp_path)
         assert kept == [str(number) for number in range(59, 59 - len(kept), -1)]
         assert 20 <= len(kept) <= 22
 
     def test_by_age(self, tmp_path: Path) -> None:
-        keep = Keep(runs=100, days=90, least=3)
+        retention = Retention(runs=100, days=90, least=3)
         old = {"started": "2020-01-01T00:00:00Z", "ended": "2020-01-01T00:00:00Z"}
-        write(tmp_path, map(str, range(10)), Keep(), **old)
+        write(tmp_path, map(str, range(10)), Retention(), **old)
         new = {"started": "2999-01-01T00:00:00Z", "ended": "2999-01-01T00:00:00Z"}
-        write(tmp_path, ["new", "newer"], keep, **new)
+        write(tmp_path, ["new", "newer"], retention, **new)
         assert runs(tmp_path) == ["newer", "new", "9"]
 
     def test_a_clock_that_jumped_ahead_takes_not_everything(self, tmp_path: Path) -> None:
         """All that is there looks old; the newest stay."""
         old = {"started": "1999-01-01T00:00:00Z", "ended": "1999-01-01T00:00:00Z"}
-        write(tmp_path, map(str, range(60)), Keep(least=50), **old)
+        write(tmp_path, map(str, range(60)), Retention(least=50), **old)
         assert runs(tmp_path) == [str(number) for number in range(59, 9, -1)]
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from alb_reconcile.record.history import Keep, write_history
-from tests.record.records import made
+from alb_reconcile.journal.history import Retention, write_history
+from tests.journal.records import made
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(60):
-    write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 20_000), Path(sys.argv[1]), Keep(runs=100, least=1))
+    write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 20_000), Path(sys.argv[1]), Retention(runs=100, least=1))
 """
 
 
@@ -212,10 +232,10 @@ ENDLESS = """
 import sys
 from itertools import count
 from pathlib import Path
-from alb_reconcile.record.history import Keep, write_history
-from tests.record.records import made
+from alb_reconcile.journal.history import Retention, write_history
+from tests.journal.records import made
 for number in count():
-    write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 100_000), Path(sys.argv[1]), Keep(runs=20, least=5))
+    write_history(made(run=f"{sys.argv[2]}-{number}", error="x" * 100_000), Path(sys.argv[1]), Retention(runs=20, least=5))
     print(number, flush=True)
 """
 
@@ -243,7 +263,7 @@ def test_what_a_killed_writer_left(tmp_path: Path) -> None:
     file = history_file(tmp_path, made())
     draft = file.with_name(f".{file.name}.draft")
     draft.symlink_to(tmp_path / "elsewhere")  # nor is it followed
-    write(tmp_path, ["new"], Keep(runs=5))
+    write(tmp_path, ["new"], Retention(runs=5))
     assert runs(tmp_path) == ["new", "11", "10", "9", "8"]
     assert not draft.is_symlink()
     assert not (tmp_path / "elsewhere").exists()
@@ -252,13 +272,13 @@ def test_what_a_killed_writer_left(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from alb_reconcile.record.files import RecordError
-from alb_reconcile.record.history import Keep, write_history
-from tests.record.records import made
+from alb_reconcile.journal.files import RecordError
+from alb_reconcile.journal.history import Retention, write_history
+from tests.journal.records import made
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
-    write_history(made(run="too much", error="x" * 5000), folder, Keep(runs=int(sys.argv[3]), least=1))
+    write_history(made(run="too much", error="x" * 5000), folder, Retention(runs=int(sys.argv[3]), least=1))
 except RecordError as error:
     print(error)
 """
@@ -316,7 +336,7 @@ def test_what_stands_in_the_way(tmp_path: Path, place: str) -> None:
 def test_another_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr("alb_reconcile.journal.files._PATIENCE", 0.2)
+    monkeypatch.setattr("alb_reconcile.journal.files._LOCK_TIMEOUT", 0.2)
     write(tmp_path, ["a"])
     file = history_file(tmp_path, made())
     with FileLock(file.with_name(file.name + ".lock")), pytest.raises(RecordError, match="another process"):

@@ -14,7 +14,7 @@ import yaml
 from alb_reconcile.cli.main import main
 from alb_reconcile.locking.host import StackLock
 from tests.harness import REGION, demo, load, world
-from tests.lease.test_lease_store import GOOD
+from tests.locking.test_lease_store import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
