@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from alb_reconcile.cli.render.console import complain
 from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.recorder import Logbook, place_name, result_of
-from alb_reconcile.journal.settings import Settings, leave, read_settings
+from alb_reconcile.journal.settings import Settings, leave
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.model.plan import Plan, Step
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import AsyncIterator, Callable
 
     from alb_reconcile.aws.client import Aws
@@ -43,27 +40,15 @@ class Story:
     record: Record | None = None
 
 
-def settings_of(args: argparse.Namespace) -> Settings:
-    """Where runs leave something, by a command's options and the environment. Raises UsageError, RecordError."""
-    return read_settings(
-        os.environ,
-        state_dir=args.state_dir,
-        metrics_file=args.metrics_file,
-        webhook_url_file=args.webhook_url_file,
-        webhook_secret_file=args.webhook_secret_file,
-        webhook_allow=args.webhook_allow,
-    )
-
-
 @asynccontextmanager
 async def recorded(
     aws: Aws,
     target: Target,
     command: str,
     settings: Settings,
+    say: Callable[[str], None],
     *,
     sandbox: bool = False,
-    say: Callable[[str], None] = complain,
 ) -> AsyncIterator[Story]:
     """Leave a record of the run within, however it ends."""
     place = place_name(aws.endpoint, sandbox=sandbox)

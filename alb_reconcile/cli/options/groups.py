@@ -78,9 +78,7 @@ def add_verify(command: argparse.ArgumentParser) -> None:
 
 
 def add_lease(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--lease", default="", metavar="s3://BUCKET/PREFIX", help="with --stack: where its lease is"
-    )
+    command.add_argument("--lease", metavar="s3://BUCKET/PREFIX", help="with --stack: where its lease is")
 
 
 def add_lock(command: argparse.ArgumentParser) -> None:
