@@ -5,36 +5,49 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.model.errors import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-
-@dataclass(frozen=True)
-class Link:
-    """How AWS is reached, how much faster its time runs there, and who is told of each call."""
-
-    transport: BotoTransport
-    speed: float = 1.0
-    on_call: Callable[[str], None] | None = None
-
-
-async def until_answered(transport: BotoTransport, main: Awaitable[Any]) -> Any:
-    """The result of `main`. Raises UnreachableError if AWS answers nothing at all."""
-    task = asyncio.ensure_future(main)
-    done, _ = await asyncio.wait({task}, timeout=SILENCE)
-    if not done and not transport.answered:
-        task.cancel()
-        await asyncio.wait({task})
-        raise UnreachableError(
-            f"AWS didn't answer within {SILENCE:.0f} s; check the network, the region and the endpoint"
-        )
-    return await task
-
+_T = TypeVar("_T")
 
 SILENCE: Final = 25.0
 """Seconds without a single answer after which AWS counts as unreachable; by the wall's clock, as HTTP time is."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How AWS is reached, how many calls run at once, how much faster its time runs there, and who is told of each call."""
+
+    transport: BotoTransport
+    max_workers: int
+    speed: float = 1.0
+    on_call: Callable[[str], None] | None = None
+    sandbox: bool = False
+
+    def client(self) -> Aws:
+        """What asks AWS over it. To be closed."""
+        return Aws(
+            self.transport,
+            max_workers=self.max_workers,
+            speed=self.speed,
+            on_call=self.on_call,
+            endpoint=self.transport.endpoint,
+        )
+
+    async def until_answered(self, main: Awaitable[_T]) -> _T:
+        """The result of `main`. Raises UnreachableError if AWS answers nothing at all."""
+        task = asyncio.ensure_future(main)
+        done, _ = await asyncio.wait({task}, timeout=SILENCE)
+        if not done and not self.transport.answered:
+            task.cancel()
+            await asyncio.wait({task})
+            raise UnreachableError(
+                f"AWS didn't answer within {SILENCE:.0f} s; check the network, the region and the endpoint"
+            )
+        return await task

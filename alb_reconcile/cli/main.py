@@ -6,30 +6,39 @@ import importlib
 import os
 from typing import TYPE_CHECKING, NoReturn
 
+from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.console import complain, finish
 from alb_reconcile.model.errors import ExitCode, ReconcileError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     try:
-        args = make_parser().parse_args(argv)
+        parsed = make_parser().parse_args(argv)
     except SystemExit as stop:  # argparse's way to end, for --help as well as for mistakes
         return int(stop.code or 0)
-    module, _, function = args.run.partition(".")
     try:
-        command = getattr(importlib.import_module(f"alb_reconcile.cli.commands.{module}"), function)
-        return int(command(args))
+        return int(_call(parsed))
     except ReconcileError as error:
         complain(str(error))
         return int(error.exit_code)
     except KeyboardInterrupt:
         complain("interrupted")
         return int(ExitCode.INTERRUPTED)
+
+
+def _call(parsed: argparse.Namespace) -> ExitCode:
+    """Call the command that was named, with its own options. Nothing behind this sees what argparse has read."""
+    module, _, function = parsed.run.partition(".")
+    command = getattr(importlib.import_module(f"alb_reconcile.cli.commands.{module}"), function)
+    wanted = options_of(command)
+    code: ExitCode = command() if wanted is None else command(fill(wanted, parsed))
+    return code
 
 
 def run() -> NoReturn:

@@ -13,6 +13,7 @@ from alb_reconcile.model.drift_policy import Correction
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.target import Target
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
@@ -39,6 +40,15 @@ class Stack:
     sync: Correction = field(default_factory=Correction)
     lease: str = ""
     """Where in S3 the runs of several hosts agree, as in s3://bucket/prefix; empty if nowhere."""
+
+    def target(self, *, destroy: bool = False) -> Target:
+        """What a run is to reach: all that the spec wants, or to `destroy` it. Its region has to be known."""
+        if self.region is None:
+            raise AssertionError("a stack without a region was let through")
+        return Target(
+            self.name, self.region, {} if destroy else self.desired, self.account_ids, destroy=destroy,
+            spec_file=self.file, policy=self.policy, sync=self.sync, lease=self.lease,
+        )  # fmt: skip
 
 
 def load_stack(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Stack:

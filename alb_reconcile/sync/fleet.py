@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.cli.commands.session import load_further_policy, load_with_region, target_of
-from alb_reconcile.model.errors import ReconcileError, UsageError
+from alb_reconcile.model.errors import ReconcileError, SpecError, UsageError
 from alb_reconcile.model.target import Target
 from alb_reconcile.spec.document import shorten
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from alb_reconcile.model.policy import Policy
     from alb_reconcile.spec.stack import Stack
 
 _ENDINGS: Final = (".yaml", ".yml")
@@ -85,35 +84,54 @@ def _files_of(place: str) -> list[str]:
     return [place]  # whether it can be read is the loader's to say
 
 
-def load_fleet(args: argparse.Namespace, files: Iterable[str]) -> Fleet:
-    """All specs that can be used, and those that can't: broken ones, and all that claim one stack.
+def load_fleet(
+    places: Sequence[str], load: Callable[[str], Stack], load_policy: Callable[[], Policy]
+) -> Fleet:
+    """The stacks that there are now: of what was there, or right, at first some may be gone, or broken.
 
-    Raises SpecError for a broken --policy file.
+    `load` reads one spec, `load_policy` what counts for all of them beside their own policies.
     """
-    further = load_further_policy(args)
-    loaded: list[tuple[str, Stack]] = []
+    files: dict[str, None] = {}
+    lost: list[Broken] = []
+    for place in places:
+        try:
+            files |= dict.fromkeys(find_specs([place]))
+        except UsageError as error:
+            lost.append(Broken(place, str(error)))
+    try:
+        further = load_policy()
+    except SpecError as error:
+        return Fleet((), (*lost, Broken(error.file, str(error))))
+    fleet = _load(find_specs(list(files)), load, further)
+    return replace(fleet, broken=(*lost, *fleet.broken))
+
+
+def _load(files: Iterable[str], load: Callable[[str], Stack], further: Policy) -> Fleet:
+    """All specs that can be used, and those that can't: broken ones, and all that claim one stack."""
+    loaded: list[Stack] = []
     broken: list[Broken] = []
     for file in files:
         try:
-            stack = load_with_region(args, file)
-            loaded.append((file, replace(stack, policy=stack.policy.tighten(further))))
+            stack = load(file)
         except ReconcileError as error:
             broken.append(Broken(file, str(error)))
+        else:
+            loaded.append(replace(stack, policy=stack.policy.tighten(further)))
     claims: dict[tuple[str, str | None], list[str]] = {}
-    for file, stack in loaded:
-        claims.setdefault((stack.name, stack.region), []).append(file)
+    for stack in loaded:
+        claims.setdefault((stack.name, stack.region), []).append(stack.file)
     targets = []
-    for file, stack in loaded:
-        others = [other for other in claims[stack.name, stack.region] if other != file]
+    for stack in loaded:
+        others = [other for other in claims[stack.name, stack.region] if other != stack.file]
         if others:
             line, column = stack.place
             broken.append(
                 Broken(
-                    file,
-                    f'{file}:{line}:{column}: stack: "{stack.name}" is the stack of {", ".join(others)} too, and nothing was done for any '
+                    stack.file,
+                    f'{stack.file}:{line}:{column}: stack: "{stack.name}" is the stack of {", ".join(others)} too, and nothing was done for any '
                     "of them; one stack is one file: rename or merge",
                 )
             )
         else:
-            targets.append(target_of(stack, spec_file=file))
+            targets.append(stack.target())
     return Fleet(tuple(targets), tuple(broken))

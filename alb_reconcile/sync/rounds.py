@@ -8,9 +8,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.connection import Link, until_answered
-from alb_reconcile.cli.commands.connection import open_link
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.run import recorded
@@ -21,9 +18,10 @@ from alb_reconcile.sync.fleet import Broken, Fleet
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.aws.connection import Connection
     from alb_reconcile.engine.apply import Event
     from alb_reconcile.journal.recorder import Recorder
     from alb_reconcile.journal.settings import Settings
@@ -58,12 +56,23 @@ class Rounds:
     """Rounds over changing fleets; what can be kept from one to the next is kept: clients, threads (new ones each time
     would leave memory in pieces), and how far the pace is."""
 
-    def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
-        self._args, self._settings = args, settings
-        self._links: dict[str, tuple[Link, Aws]] = {}
+    def __init__(
+        self,
+        connect: Callable[[str], Connection],
+        settings: Settings,
+        ways: Ways,
+        *,
+        parallel: int,
+        lock_timeout: float,
+    ) -> None:
+        """`connect` opens a region and raises ReconcileError; `parallel` stacks are changed at once, each of which is
+        waited for so many seconds while another run holds it."""
+        self._connect, self._settings, self._ways = connect, settings, ways
+        self._lock_timeout = lock_timeout
+        self._connections: dict[str, tuple[Connection, Aws]] = {}
         self._running: set[Aws] = set()
         self._stale: set[str] = set()
-        self._turns = asyncio.Semaphore(args.parallel)
+        self._turns = asyncio.Semaphore(parallel)
         self.is_ending = False
 
     def stop(self) -> None:
@@ -89,7 +98,7 @@ class Rounds:
 
     async def _run_region(self, region: str, targets: Sequence[Target], report: Report) -> None:
         try:
-            link, aws = self._link(region)
+            connection, aws = self._ask(region)
         except ReconcileError as error:
             report.broken += [Broken(target.spec_file, str(error), is_spec=False) for target in targets]
             tell("region can't be reached", level=40, region=region, error=error)
@@ -100,32 +109,31 @@ class Rounds:
             aws.stopping.set()
         try:
             await asyncio.gather(
-                *(self._run_stack(aws.fork(), target, shared, link, report) for target in targets)
+                *(self._run_stack(aws.fork(), target, shared, connection, report) for target in targets)
             )
         finally:
             self._running.discard(aws)
             await shared.cancel()
             if region in self._stale:  # its clients never look for other credentials
                 self._stale.discard(region)
-                self._links.pop(region)[1].close()
+                self._connections.pop(region)[1].close()
 
     def close(self) -> None:
         """Let the threads go; calls that are under way finish."""
-        for _, aws in self._links.values():
+        for _, aws in self._connections.values():
             aws.close()
 
-    def _link(self, region: str) -> tuple[Link, Aws]:
-        """The link to a region, and what asks it in this round."""
-        if region not in self._links:
-            link = open_link(self._args, region)
-            self._links[region] = link, Aws(
-                link.transport, max_workers=self._args.max_workers, speed=link.speed, on_call=link.on_call,
-                endpoint=link.transport.endpoint,
-            )  # fmt: skip
-        link, aws = self._links[region]
-        return link, aws.fork(anew=True)
+    def _ask(self, region: str) -> tuple[Connection, Aws]:
+        """The connection to a region, and what asks it in this round."""
+        if region not in self._connections:
+            connection = self._connect(region)
+            self._connections[region] = connection, connection.client()
+        connection, aws = self._connections[region]
+        return connection, aws.fork(anew=True)
 
-    async def _run_stack(self, aws: Aws, target: Target, shared: Shared, link: Link, report: Report) -> None:
+    async def _run_stack(
+        self, aws: Aws, target: Target, shared: Shared, connection: Connection, report: Report
+    ) -> None:
         if self.is_ending:
             return
         recorder: Recorder | None = None
@@ -134,9 +142,9 @@ class Rounds:
         with about(stack=target.stack, region=target.region):
             try:
                 async with recorded(
-                    aws, target, "sync", self._settings, _warn, sandbox=self._args.sandbox
+                    aws, target, "sync", self._settings, _warn, sandbox=connection.sandbox
                 ) as recorder:
-                    await until_answered(link.transport, self._sync(aws, target, shared, recorder, report))
+                    await connection.until_answered(self._sync(aws, target, shared, recorder, report))
             except ReconcileError as error:
                 failure = error
                 tell("stack failed", level=40, error=error)
@@ -163,8 +171,7 @@ class Rounds:
             recorder(event)
             _tell_event(event)
 
-        ways = Ways(self._args.apply_changes, self._args.timeout)
-        timeout = self._args.lock_timeout
+        ways, timeout = self._ways, self._lock_timeout
         async with held(aws, target, "sync", timeout, _warn) as was_used_since:
             # whoever has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)

@@ -30,7 +30,7 @@ def test_a_black_hole(tool: Tool, command: tuple[str, ...]) -> None:
     """It accepts and never answers. The patience is shortened, but for SOAK=1."""
     soak = bool(os.environ.get("SOAK"))
     program = (
-        f"import alb_reconcile.aws.connection as link; link.SILENCE = {SILENCE if soak else 1.5}; "
+        f"import alb_reconcile.aws.connection as connection; connection.SILENCE = {SILENCE if soak else 1.5}; "
         "from alb_reconcile.cli.main import run; run()"
     )
     with socket.create_server(("127.0.0.1", 0)) as hole:

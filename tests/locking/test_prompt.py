@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import signal
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.commands.session import _stop_on_signals, confirm
+from alb_reconcile.cli.session.confirmation import confirm
+from alb_reconcile.cli.session.signals import stop_on_signals
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.errors import HeldError, InterruptedRun, RefusedError
 from tests.locking.lab import LEASED, PLACE, Lab
@@ -21,8 +21,6 @@ from tests.locking.test_lease_store import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-ASK = argparse.Namespace(yes=False)
 
 
 @dataclass
@@ -54,7 +52,7 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
 
 
 async def ask(aws: Aws) -> None:
-    await confirm(ASK, aws, "Type yes: ", "yes")
+    await confirm(aws, "Type yes: ", "yes", yes=False)
 
 
 async def run(aws: Aws, meanwhile: Callable[[], object]) -> None:
@@ -121,7 +119,7 @@ def handlers_of(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> dict[int, Callable
     found: dict[int, Callable[[], None]] = {}
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "add_signal_handler", found.__setitem__, raising=False)
-    _stop_on_signals(aws)
+    stop_on_signals(aws)
     return found
 
 
@@ -176,7 +174,7 @@ def test_a_run_that_is_being_stopped_isnt_asked(lab: Lab, person: Person, yes: b
         aws = Aws(lab.s3, max_workers=0)
         aws.stopping.set()
         with pytest.raises(InterruptedRun, match=r"^interrupted; nothing was changed$"):
-            await confirm(argparse.Namespace(yes=yes), aws, "Type yes: ", "yes")
+            await confirm(aws, "Type yes: ", "yes", yes=yes)
 
     lab.run(main)
     assert not person.asked.is_set()

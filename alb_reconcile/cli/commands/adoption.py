@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from alb_reconcile.adoption.adopt import entries_of, find_adoption
+from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
 from alb_reconcile.adoption.match import NEW
-from alb_reconcile.adoption.move import find_move
-from alb_reconcile.adoption.release import find_release
+from alb_reconcile.adoption.move import Move, find_move
+from alb_reconcile.adoption.release import Release, find_release
 from alb_reconcile.adoption.tagging import Tagging, carry_out
-from alb_reconcile.cli.commands.session import confirm, load_stacks, target_of, with_aws
 from alb_reconcile.cli.render.adoption import (
     adoption_json,
     adoption_text,
@@ -20,77 +20,112 @@ from alb_reconcile.cli.render.adoption import (
     release_text,
 )
 from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.session.confirmation import confirm
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.errors import AwsError, ExitCode, InterruptedRun, UsageError
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.target import Target
 
 
-def adopt(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class AdoptionOptions:
+    """What the three have in common."""
+
+    spec: str
+    yes: bool
+    lock_timeout: int
+    output: Output
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+_Options = TypeVar("_Options", bound=AdoptionOptions)
+
+
+@dataclass(frozen=True)
+class AdoptOptions(AdoptionOptions):
+    choices: tuple[str, ...]
+    keep_images: bool
+
+
+def adopt(options: AdoptOptions) -> ExitCode:
     """Give the stack's tags to what the spec describes and somebody else has made."""
-    return _run(args, _adopt)
+    return _run(options, _adopt)
 
 
-async def _adopt(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
-    given = parse_choices(args.choices, entries_of(target.desired))
+async def _adopt(aws: Aws, target: Target, options: AdoptOptions) -> ExitCode:
+    given = parse_choices(options.choices, entries_of(target.desired))
 
-    async def look() -> Any:
-        return await find_adoption(aws, target, given, keep_images=args.keep_images)
+    async def look() -> Adoption:
+        return await find_adoption(aws, target, given, keep_images=options.keep_images)
 
-    async with hold(aws, target, "adopt", args.lock_timeout, look, complain) as found:
-        _show(args, found, adoption_text, adoption_json)
+    async with hold(aws, target, "adopt", options.lock_timeout, look, complain) as found:
+        options.output.show(found, adoption_text, adoption_json)
         if not found.taggings:
             return ExitCode.OK
-        await confirm(args, aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes")
-        await _write(aws, found.taggings, args, "adopted")
+        await confirm(aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes", yes=options.yes)
+        await _write(aws, found.taggings, options.output, "adopted")
     return ExitCode.OK
 
 
-def release(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class ReleaseOptions(AdoptionOptions):
+    addresses: tuple[str, ...]
+
+
+def release(options: ReleaseOptions) -> ExitCode:
     """Take the stack's tags off."""
-    return _run(args, _release)
+    return _run(options, _release)
 
 
-async def _release(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
-    async def look() -> Any:
-        return await find_release(aws, target, args.addresses)
+async def _release(aws: Aws, target: Target, options: ReleaseOptions) -> ExitCode:
+    async def look() -> Release:
+        return await find_release(aws, target, options.addresses)
 
-    async with hold(aws, target, "release", args.lock_timeout, look, complain) as found:
+    async with hold(aws, target, "release", options.lock_timeout, look, complain) as found:
         if not found.taggings:
             emit(f"Nothing in {target.region} belongs to the stack {target.stack}.")
             return ExitCode.OK
-        _show(args, found, release_text, release_json)
+        options.output.show(found, release_text, release_json)
         if found.whole:
             question = f"Let go of the whole stack? Type its name ({target.stack}): "
-            await confirm(args, aws, question, target.stack)
+            await confirm(aws, question, target.stack, yes=options.yes)
         else:
-            await confirm(args, aws, f"Release ({len(found.taggings)} in all)? Type yes: ", "yes")
+            question = f"Release ({len(found.taggings)} in all)? Type yes: "
+            await confirm(aws, question, "yes", yes=options.yes)
         await carry_out(aws, found.unknowing, lambda _: None)
-        await _write(aws, found.taggings, args, "released")
+        await _write(aws, found.taggings, options.output, "released")
     return ExitCode.OK
 
 
-def move(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class MoveOptions(AdoptionOptions):
+    old: str
+    new: str
+
+
+def move(options: MoveOptions) -> ExitCode:
     """Give what is there another address."""
-    return _run(args, _move)
+    return _run(options, _move)
 
 
-async def _move(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
-    async def look() -> Any:
-        return await find_move(aws, target, args.old, args.new)
+async def _move(aws: Aws, target: Target, options: MoveOptions) -> ExitCode:
+    async def look() -> Move:
+        return await find_move(aws, target, options.old, options.new)
 
-    async with hold(aws, target, "move", args.lock_timeout, look, complain) as found:
-        _show(args, found, move_text, move_json)
-        await confirm(args, aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes")
-        await _write(aws, [item for _, item in found.moves], args, "moved")
+    async with hold(aws, target, "move", options.lock_timeout, look, complain) as found:
+        options.output.show(found, move_text, move_json)
+        await confirm(aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes", yes=options.yes)
+        await _write(aws, [item for _, item in found.moves], options.output, "moved")
     return ExitCode.OK
 
 
@@ -122,26 +157,18 @@ def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Ad
     return chosen
 
 
-def _run(args: argparse.Namespace, command: Callable[[Aws, Target, argparse.Namespace], Any]) -> ExitCode:
-    args.specs = [args.spec]
-    (stack,) = load_stacks(args)
-    target = target_of(stack)
-    return ExitCode(with_aws(args, target.region, lambda aws: command(aws, target, args)))
+def _run(options: _Options, command: Callable[[Aws, Target, _Options], Awaitable[ExitCode]]) -> ExitCode:
+    (stack,) = load_stacks([options.spec], options.loading)
+    target = stack.target()
+    return with_aws(options.connection, target.region, command, target, options)
 
 
-def _show(
-    args: argparse.Namespace, found: Any, text: Callable[[Any, Style], str], data: Callable[[Any], str]
-) -> None:
-    emit(data(found) if args.format == "json" else text(found, Style.detect(no_color=args.no_color)))
-
-
-async def _write(aws: Aws, items: Sequence[Tagging], args: argparse.Namespace, word: str) -> None:
+async def _write(aws: Aws, items: Sequence[Tagging], output: Output, word: str) -> None:
     """Write all the tags; what was done is told also where the rest fails."""
     done: list[Tagging] = []
-    say = complain if args.format == "json" else emit
     try:
         await carry_out(aws, items, done.append)
     except (AwsError, InterruptedRun):
         complain(f"{len(done)} of {len(items)} resources were {word}; run it again before anything else")
         raise
-    say(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; nothing but tags was changed.")
+    output.remark(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; nothing but tags was changed.")

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.cli.render.console import emit
-from alb_reconcile.model.errors import ExitCode, Problem, ReconcileError, RefusedError, SpecError, UsageError
+from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, SpecError, UsageError
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.stack import Stack, load_stack
+from alb_reconcile.spec.stack import load_stack
+from alb_reconcile.spec.twins import refuse_twins
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
 
-def validate(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class ValidateOptions:
+    specs: tuple[str, ...]
+    variables: Mapping[str, str]
+    region: str | None
+
+
+def validate(options: ValidateOptions) -> ExitCode:
     """Print every mistake and risk in the given specs, one a line."""
     code = ExitCode.OK
     seen: dict[tuple[str, str | None], str] = {}
-    for file in args.specs:
+    for file in options.specs:
         try:
-            stack = load_stack(file, args.set, args.region)
+            stack = load_stack(file, options.variables, options.region)
             refuse_twins(stack, seen)
         except SpecError as error:
             emit(str(error))
@@ -35,51 +44,47 @@ def validate(args: argparse.Namespace) -> ExitCode:
     return code
 
 
-def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
-    """Two specs for one stack would undo each other. Raises SpecError for the second."""
-    first = seen.setdefault((stack.name, stack.region), stack.file)
-    if Path(first).resolve() != Path(stack.file).resolve():
-        raise SpecError(
-            stack.file,
-            [
-                Problem(
-                    *stack.place,
-                    "stack",
-                    f'"{stack.name}" is the stack of {first} too; one stack is one file: rename or merge',
-                )
-            ],
-        )
-
-
-def print_schema(_: argparse.Namespace) -> ExitCode:
+def print_schema() -> ExitCode:
     """Print the bundled JSON Schema."""
     emit(json.dumps(schema.bundle(), indent=2))
     return ExitCode.OK
 
 
-def init(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class InitOptions:
+    file: str
+
+
+def init(options: InitOptions) -> ExitCode:
     """Write a commented spec to start from."""
     text = resources.files("alb_reconcile").joinpath("starter.yaml").read_text(encoding="utf-8")
-    if args.file == "-":
+    if options.file == "-":
         emit(text.rstrip("\n"))
         return ExitCode.OK
     try:
-        with Path(args.file).open("x", encoding="utf-8") as stream:
+        with Path(options.file).open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise RefusedError(f"{args.file} is there already and stays as it is; name another file") from None
+        raise RefusedError(f"{options.file} is there already and stays as it is; name another file") from None
     except OSError as error:
-        raise ReconcileError(f"{args.file} can't be written: {error.strerror}; name another file") from None
-    emit(f"{args.file} is written; edit it, then: alb-reconcile validate {args.file}")
+        raise ReconcileError(
+            f"{options.file} can't be written: {error.strerror}; name another file"
+        ) from None
+    emit(f"{options.file} is written; edit it, then: alb-reconcile validate {options.file}")
     return ExitCode.OK
 
 
-def explain(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class ExplainOptions:
+    topic: str | None
+
+
+def explain(options: ExplainOptions) -> ExitCode:
     """Print what the schema says of a kind or of one of its properties."""
-    if not args.topic:
+    if not options.topic:
         emit("\n".join(["alb-reconcile explain KIND[.KEY], where KIND is one of:", "", *_list_kinds()]))
         return ExitCode.OK
-    word, *keys = args.topic.split(".")
+    word, *keys = options.topic.split(".")
     name = schema.SECTIONS.get(word, word)
     if name not in _kinds():
         raise UsageError(f'there is no kind "{word}"; known: {", ".join(_kinds())}')

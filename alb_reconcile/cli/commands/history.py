@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.history import history_json, history_text
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.output import Output
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import read_history
 from alb_reconcile.journal.recorder import place_name
@@ -16,29 +17,47 @@ from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import load_stack
 
 if TYPE_CHECKING:
-    import argparse
+    from alb_reconcile.cli.render.style import Style
+    from alb_reconcile.journal.history import History
 
 
-def show(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class HistoryOptions:
+    spec: str | None
+    stack: str | None
+    limit: int
+    state_dir: str | None
+    variables: Mapping[str, str]
+    region: str | None
+    endpoint_url: str | None
+    sandbox: bool
+    output: Output
+
+
+def show(options: HistoryOptions) -> ExitCode:
     """Show the runs over a stack, the newest first."""
-    if bool(args.stack) == bool(args.spec):
-        raise UsageError("history wants SPEC, or --stack NAME")
-    name, region = args.stack, args.region
-    if args.spec:
-        stack = load_stack(args.spec, args.set, args.region)
-        name, region = stack.name, stack.region
-    endpoint = args.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
-    place = place_name(endpoint, sandbox=args.sandbox)
-    folder = state_folder(args.state_dir, os.environ)
-    past = read_history(folder, name, region, place=place, limit=args.limit)
-    if args.format == "json":
-        emit(history_json(past))
-    elif past.runs:
-        emit(history_text(past, Style.detect(no_color=args.no_color)))
-    else:
+    name, region = _named(options)
+    endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
+    place = place_name(endpoint, sandbox=options.sandbox)
+    folder = state_folder(options.state_dir, os.environ)
+    past = read_history(folder, name, region, place=place, limit=options.limit)
+
+    def text(past: History, style: Style) -> str:
+        if past.runs:
+            return history_text(past, style)
         where = f" in {region}" if region else ""
         torn = f" {past.unreadable} lines there can't be read." if past.unreadable else ""
-        emit(
-            f"No run over {shorten(name)}{where} is recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
-        )
+        return f"No run over {shorten(name)}{where} is recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
+
+    options.output.show(past, text, history_json)
     return ExitCode.OK
+
+
+def _named(options: HistoryOptions) -> tuple[str, str | None]:
+    """The stack's name and region, as far as they are known."""
+    if options.spec and not options.stack:
+        stack = load_stack(options.spec, options.variables, options.region)
+        return stack.name, stack.region
+    if options.stack and not options.spec:
+        return options.stack, options.region
+    raise UsageError("history wants SPEC, or --stack NAME")

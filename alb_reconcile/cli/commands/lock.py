@@ -2,72 +2,93 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alb_reconcile.cli.commands.session import (
-    confirm,
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.lock import LockView, locks_json, locks_text
+from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.session.confirmation import confirm
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.specs import (
+    LoadingOptions,
+    StackOptions,
     load_stacks,
     named_target,
     refuse_lease,
-    target_of,
-    with_aws,
 )
-from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.lock import LockView, locks_json, locks_text
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    import argparse
-
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.model.target import Target
 
 
-def show(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class ShowOptions:
+    specs: tuple[str, ...]
+    named: StackOptions
+    output: Output
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def show(options: ShowOptions) -> ExitCode:
     """Show who holds the lock on this host and the lease, or held them last."""
+    if bool(options.named.stack) == bool(options.specs):
+        raise UsageError("lock show wants SPEC, or --stack NAME with --region")
     views = [
-        with_aws(args, target.region, lambda aws, target=target: _view(aws, target))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
-        for target in _targets(args, "lock show wants SPEC, or --stack NAME with --region")
+        with_aws(options.connection, target.region, _view, target)
+        for target in _targets(options.specs, options.named, options.loading)
     ]
-    emit(locks_json(views) if args.format == "json" else locks_text(views))
+    options.output.show(views, lambda views, _: locks_text(views), locks_json)
     return ExitCode.OK
 
 
-def break_(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class BreakOptions:
+    spec: str | None
+    named: StackOptions
+    yes: bool
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def break_(options: BreakOptions) -> ExitCode:
     """Take the lease from whoever holds it."""
-    args.specs = [args.spec] if args.spec else []
-    (target,) = _targets(args, "lock break wants SPEC, or --stack NAME with --region")
-    return ExitCode(with_aws(args, target.region, lambda aws: _break(aws, target, args)))
+    if bool(options.named.stack) == bool(options.spec):
+        raise UsageError("lock break wants SPEC, or --stack NAME with --region")
+    specs = (options.spec,) if options.spec else ()
+    (target,) = _targets(specs, options.named, options.loading)
+    return with_aws(options.connection, target.region, _break, target, yes=options.yes)
 
 
-def _targets(args: argparse.Namespace, wanted: str) -> list[Target]:
-    if bool(args.stack) == bool(args.specs):
-        raise UsageError(wanted)
-    if args.stack:
-        return [named_target(args)]
-    refuse_lease(args)
-    return [target_of(stack) for stack in load_stacks(args)]
+def _targets(specs: tuple[str, ...], named: StackOptions, loading: LoadingOptions) -> list[Target]:
+    if named.stack:
+        return [named_target(named)]
+    refuse_lease(named)
+    return [stack.target() for stack in load_stacks(specs, loading)]
 
 
 async def _view(aws: Aws, target: Target) -> LockView:
     account = await aws.account()
     lock = StackLock(account, target.region, target.stack, aws.endpoint)
-    location = LeaseLocation.of(target.lease, account, target.region, target.stack) if target.lease else None
+    place = LeaseLocation.of(target.lease, account, target.region, target.stack) if target.lease else None
     return LockView(
         stack=target.stack,
         region=target.region,
         account=account,
         locked=lock.is_held(),
         holder=lock.holder(),
-        lease=location.url if location else "",
-        seen=await LeaseStore(aws, location).read() if location else None,
+        lease=place.url if place else "",
+        seen=await LeaseStore(aws, place).read() if place else None,
     )
 
 
-async def _break(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+async def _break(aws: Aws, target: Target, *, yes: bool) -> ExitCode:
     view = await _view(aws, target)
     emit(locks_text([view]))
     seen = view.seen
@@ -78,7 +99,7 @@ async def _break(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode
             )
         emit("There is nothing to break.")
         return ExitCode.OK
-    await confirm(args, aws, f"Break the lease of {seen.record.render()}? Type yes: ", "yes")
+    await confirm(aws, f"Break the lease of {seen.record.render()}? Type yes: ", "yes", yes=yes)
     store = LeaseStore(aws, LeaseLocation.of(target.lease, view.account, target.region, target.stack))
     broken = await break_lease(store, seen)
     if broken is None:

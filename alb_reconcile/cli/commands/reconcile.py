@@ -1,128 +1,153 @@
-"""`plan`, `apply`, `destroy`, `status` and `stacks`: the straight line from a spec to what AWS has."""
+"""`plan`, `apply` and `destroy`: the straight line from a spec to what AWS has."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
-from alb_reconcile.cli.commands.recording import settings_of
-from alb_reconcile.cli.commands.session import (
-    confirm,
-    default_region,
-    load_further_policy,
-    load_stacks,
-    local_urls,
-    named_target,
-    refuse_lease,
-    target_of,
-    with_aws,
-)
 from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_outcomes
-from alb_reconcile.cli.render.status import status_json, status_text, url_lines
+from alb_reconcile.cli.render.status import url_lines
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.discover import discover
+from alb_reconcile.cli.session.confirmation import confirm
+from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws
+from alb_reconcile.cli.session.recording import RecordOptions, settings_of
+from alb_reconcile.cli.session.specs import (
+    LoadingOptions,
+    StackOptions,
+    load_further_policy,
+    load_stacks,
+    named_target,
+    refuse_lease,
+)
 from alb_reconcile.engine.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
 from alb_reconcile.journal.run import recorded
-from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.locking.hold import hold
-from alb_reconcile.model import tags
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
-from alb_reconcile.model.target import Target
+from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.engine.apply import Event, Outcome
     from alb_reconcile.journal.recorder import Recorder
-    from alb_reconcile.model.plan import Plan
     from alb_reconcile.model.target import Target
 
 
-def plan(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class PlanOptions:
+    specs: tuple[str, ...]
+    destroy: bool
+    out: str | None
+    detailed_exitcode: bool
+    allow: Mapping[str, int]
+    policy: str | None
+    output: Output
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def plan(options: PlanOptions) -> ExitCode:
     """Show what would be done."""
-    if args.out and len(args.specs) > 1:
+    if options.out and len(options.specs) > 1:
         raise UsageError("--out takes one plan: name one SPEC")
     pending, refused = False, False
-    for stack in load_stacks(args):
-        target = target_of(stack, destroy=args.destroy)
-        made, refusal = with_aws(args, target.region, lambda aws, target=target: _plan(aws, target, args))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+    for stack in load_stacks(options.specs, options.loading, options.policy):
+        target = stack.target(destroy=options.destroy)
+        made, refusal = with_aws(options.connection, target.region, _plan, target, options)
         pending = pending or not made.is_empty
-        emit(
-            made.to_json()
-            if args.format == "json"
-            else render_plan(made, Style.detect(no_color=args.no_color))
-        )
+        options.output.show(made, render_plan, Plan.to_json)
         if refusal is not None:
             complain(str(refusal))
             refused = True
             continue
-        if args.out:
-            _save(args.out, made)
+        if options.out:
+            _save(options.out, made)
         closed = describe_closure(target.policy, datetime.now(UTC))
-        if closed and not made.is_empty and ANY_TIME not in args.allow:
+        if closed and not made.is_empty and ANY_TIME not in options.allow:
             complain(f"Note: {closed}")
     if refused:
         return ExitCode.REFUSED
-    return ExitCode.CHANGES if pending and args.detailed_exitcode else ExitCode.OK
+    return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
 
 
-async def _plan(aws: Aws, target: Target, args: argparse.Namespace) -> tuple[Plan, RefusedError | None]:
+async def _plan(aws: Aws, target: Target, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
     """The plan, and why it would be refused."""
-    allow = {**args.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
+    allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
     try:
-        planned = await plan_stack(aws, target, Options(allow=allow, check=not args.destroy))
+        planned = await plan_stack(aws, target, Options(allow=allow, check=not options.destroy))
     except RefusedError as error:  # what is refused without a plan is refused again
         return (await plan_stack(aws, target, Options(check=False))).plan, error
     return planned.plan, None
 
 
-def apply(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class ApplyOptions:
+    specs: tuple[str, ...]
+    yes: bool
+    plan: str | None
+    timeout: int
+    verify: bool
+    lock_timeout: int
+    allow: Mapping[str, int]
+    policy: str | None
+    no_color: bool
+    record: RecordOptions
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def apply(options: ApplyOptions) -> ExitCode:
     """Do what the spec wants."""
-    if args.plan and len(args.specs) > 1:
+    if options.plan and len(options.specs) > 1:
         raise UsageError("--plan holds the plan of one spec: name one SPEC")
-    return _each(args, lambda aws, target: _apply(aws, target, args), destroy=False)
+    stacks = load_stacks(options.specs, options.loading, options.policy)
+    targets = [stack.target() for stack in stacks]
+    return _each(targets, _apply, options)
 
 
-async def _apply(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
-    options = Options(allow=args.allow)
+async def _apply(aws: Aws, target: Target, options: ApplyOptions) -> ExitCode:
     async with (
-        recorded(aws, target, "apply", settings_of(args), complain, sandbox=args.sandbox) as recorder,
+        recorded(
+            aws, target, "apply", settings_of(options.record), complain, sandbox=options.connection.sandbox
+        ) as recorder,
         hold(
             aws,
             target,
             "apply",
-            args.lock_timeout,
-            lambda: plan_stack(aws, target, options),
+            options.lock_timeout,
+            lambda: plan_stack(aws, target, Options(allow=options.allow)),
             complain,
         ) as planned,
     ):
         recorder.plan = planned.plan
         recorder.causes = find_causes(planned.plan, target.desired, planned.discovery)
-        recorder.exit_code = await _reach(aws, target, args, planned, recorder)
+        recorder.exit_code = await _reach(aws, target, options, planned, recorder)
     return recorder.exit_code
 
 
 async def _reach(
-    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, recorder: Recorder
+    aws: Aws, target: Target, options: ApplyOptions, planned: StackPlan, recorder: Recorder
 ) -> ExitCode:
-    made, style = planned.plan, Style.detect(no_color=args.no_color)
-    if args.plan:
-        _compare(args.plan, made)
+    made, style = planned.plan, Style.detect(no_color=options.no_color)
+    if options.plan:
+        _compare(options.plan, made)
     emit(render_plan(made, style, notice=""))
     if not made.is_empty:
-        await confirm(args, aws, "Apply these changes? Type yes: ", "yes")
-        check_windows(target.policy, args.allow, datetime.now(UTC))  # the answer may have taken hours
-    applied = await _carry_out(aws, target, planned, recorder, args, style)
+        await confirm(aws, "Apply these changes? Type yes: ", "yes", yes=options.yes)
+        check_windows(target.policy, options.allow, datetime.now(UTC))  # the answer may have taken hours
+    progress = Progress(style, verbose=bool(options.connection.verbose), speed=aws.speed)
+    applied = await _carry_out(aws, target, planned, recorder, progress, options.timeout)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
@@ -133,48 +158,67 @@ async def _reach(
     for problem in problems:
         complain(f"not serving: {problem}")
     emit("Converged." if not problems else "Converged, but not everything serves.")
-    for line in url_lines(applied.found.discovery, local_urls(args)):
+    for line in url_lines(applied.found.discovery, local_urls(options.connection)):
         emit(line)
-    if args.verify:
+    if options.verify:
         from alb_reconcile.cli.commands.verify import check_applied
 
-        verified = await check_applied(aws, target, args)
+        verified = await check_applied(aws, target, style, sandbox=options.connection.sandbox)
         return ExitCode.FAILED if problems else verified
     return ExitCode.FAILED if problems else ExitCode.OK
 
 
-def destroy(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class DestroyOptions:
+    specs: tuple[str, ...]
+    named: StackOptions
+    yes: bool
+    lock_timeout: int
+    allow: Mapping[str, int]
+    policy: str | None
+    no_color: bool
+    record: RecordOptions
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def destroy(options: DestroyOptions) -> ExitCode:
     """Delete a whole stack."""
-    if bool(args.stack) == bool(args.specs):
+    if bool(options.named.stack) == bool(options.specs):
         raise UsageError("destroy wants SPEC, or --stack NAME with --region")
-    if not args.stack:
-        refuse_lease(args)
-        return _each(args, lambda aws, target: _destroy(aws, target, args), destroy=True)
-    target = replace(named_target(args), policy=load_further_policy(args))
-    return ExitCode(with_aws(args, args.region, lambda aws: _destroy(aws, target, args)))
+    if options.named.stack:
+        target = named_target(options.named)
+        targets = [replace(target, policy=load_further_policy(options.policy, options.loading))]
+    else:
+        refuse_lease(options.named)
+        stacks = load_stacks(options.specs, options.loading, options.policy)
+        targets = [stack.target(destroy=True) for stack in stacks]
+    return _each(targets, _destroy, options)
 
 
-async def _destroy(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+async def _destroy(aws: Aws, target: Target, options: DestroyOptions) -> ExitCode:
     async with (
-        recorded(aws, target, "destroy", settings_of(args), complain, sandbox=args.sandbox) as recorder,
+        recorded(
+            aws, target, "destroy", settings_of(options.record), complain, sandbox=options.connection.sandbox
+        ) as recorder,
         hold(
             aws,
             target,
             "destroy",
-            args.lock_timeout,
-            lambda: plan_stack(aws, target, Options(allow=args.allow)),
+            options.lock_timeout,
+            lambda: plan_stack(aws, target, Options(allow=options.allow)),
             complain,
         ) as planned,
     ):
         recorder.plan = planned.plan
-        recorder.exit_code = await _remove(aws, target, args, planned, recorder)
+        recorder.exit_code = await _remove(aws, target, options, planned, recorder)
     return recorder.exit_code
 
 
 async def _remove(
-    aws: Aws, target: Target, args: argparse.Namespace, planned: StackPlan, recorder: Recorder
+    aws: Aws, target: Target, options: DestroyOptions, planned: StackPlan, recorder: Recorder
 ) -> ExitCode:
-    made, style = planned.plan, Style.detect(no_color=args.no_color)
+    made, style = planned.plan, Style.detect(no_color=options.no_color)
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
@@ -182,9 +226,11 @@ async def _remove(
         first = f"{target.stack} can't be destroyed, and nothing was changed:"
         raise RefusedError("\n".join([first, *(f"  {item}" for item in planned.blockers)]))
     emit(render_plan(made, style, notice=""))
-    await confirm(args, aws, f"Delete all of this? Type the stack's name ({target.stack}): ", target.stack)
-    check_windows(target.policy, args.allow, datetime.now(UTC))
-    applied = await _carry_out(aws, target, planned, recorder, args, style)
+    question = f"Delete all of this? Type the stack's name ({target.stack}): "
+    await confirm(aws, question, target.stack, yes=options.yes)
+    check_windows(target.policy, options.allow, datetime.now(UTC))
+    progress = Progress(style, verbose=bool(options.connection.verbose), speed=aws.speed)
+    applied = await _carry_out(aws, target, planned, recorder, progress, None)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
@@ -194,74 +240,31 @@ async def _remove(
     return ExitCode.OK
 
 
-def status(args: argparse.Namespace) -> ExitCode:
-    """Show each resource, the health of the targets, and the URLs."""
-    for stack in load_stacks(args):
-        target = target_of(stack)
-
-        async def read(aws: Aws, target: Target = target) -> Any:
-            return await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
-
-        found = with_aws(args, target.region, read)
-        here = local_urls(args)
-        if args.format == "json":
-            emit(status_json(target.stack, target.region, found, here))
-        else:
-            style = Style.detect(no_color=args.no_color)
-            emit(status_text(target.stack, target.region, found, style, here))
-    return ExitCode.OK
-
-
-def stacks(args: argparse.Namespace) -> ExitCode:
-    """List the stacks that own something in a region."""
-    region = args.region or default_region(args)
-    if region is None:
-        raise UsageError("no region: give --region, or set AWS_REGION")
-    counts = with_aws(args, region, _count_by_stack)
-    for name, count in sorted(counts.items()):
-        emit(f"{name}  {count} resources")
-    if not counts:
-        emit(f"No stack owns anything in {region}.")
-    return ExitCode.OK
-
-
-async def _count_by_stack(aws: Aws) -> dict[str, int]:
-    reader = Reader(aws, "", {}, everything=True)
-    filters = [{"Name": "key", "Values": [tags.STACK]}]
-    alive = [
-        {"Name": "tag-key", "Values": [tags.STACK]},
-        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
-    ]
-    ec2, reservations, balancers, groups = await asyncio.gather(
-        aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
-        aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
-        reader.load_balancers(),
-        reader.target_groups(),
-    )
-    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance")]
-    for item in (item for reservation in reservations for item in reservation["Instances"]):
-        names += [tag["Value"] for tag in item["Tags"] if tag["Key"] == tags.STACK]
-    names += [item["Tags"][tags.STACK] for item in [*balancers, *groups] if tags.STACK in item["Tags"]]
-    return {name: names.count(name) for name in set(names)}
+_Options = TypeVar("_Options", ApplyOptions, DestroyOptions)
 
 
 def _each(
-    args: argparse.Namespace, run: Callable[[Aws, Target], Awaitable[ExitCode]], *, destroy: bool
+    targets: Sequence[Target],
+    run: Callable[[Aws, Target, _Options], Awaitable[ExitCode]],
+    options: _Options,
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
-    for file, stack in zip(args.specs, load_stacks(args), strict=True):
-        target = target_of(stack, destroy=destroy, spec_file=file)
-        code = with_aws(args, target.region, lambda aws, target=target: run(aws, target))  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
+    for target in targets:
+        code = with_aws(options.connection, target.region, run, target, options)
         if code is not ExitCode.OK:
-            return ExitCode(code)
+            return code
     return ExitCode.OK
 
 
 async def _carry_out(
-    aws: Aws, target: Target, planned: StackPlan, recorder: Recorder, args: argparse.Namespace, style: Style
+    aws: Aws,
+    target: Target,
+    planned: StackPlan,
+    recorder: Recorder,
+    progress: Progress,
+    timeout: float | None,
 ) -> Applied:
     """`apply_stack`, shown as it goes. Raises what ended it after its steps."""
-    progress = Progress(style, verbose=bool(args.verbose), speed=aws.speed)
     if not planned.plan.is_empty:
         emit("")
 
@@ -278,7 +281,7 @@ async def _carry_out(
     try:
         applied = await apply_stack(
             aws, target, planned, on_event=on_event, warn=lambda text: complain(f"warning: {text}"),
-            say=progress.waiting, timeout=getattr(args, "timeout", None),
+            say=progress.waiting, timeout=timeout,
         )  # fmt: skip
     finally:
         ticking.cancel()

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.status import traffic_text
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
 
-if TYPE_CHECKING:
-    import argparse
-
-
 _WITHOUT = "It was started without traffic: its load balancers carry no requests, health goes by the clock."
 
 
-def start(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class StartOptions:
+    port: int | None
+    speed: float | None
+    serve: str | None
+    no_traffic: bool
+
+
+def start(options: StartOptions) -> ExitCode:
     """Start it, unless it runs."""
-    if args.serve and args.no_traffic:
+    if options.serve and options.no_traffic:
         raise UsageError("--serve needs traffic: leave --no-traffic out")
     found, fresh = sandbox_client.start(
-        args.port, args.speed, traffic=False if args.no_traffic else None, serve=args.serve or ""
+        options.port, options.speed, traffic=False if options.no_traffic else None, serve=options.serve or ""
     )
     emit(f"The sandbox {'is started' if fresh else 'runs already'}: {_where(found)}")
     emit("")
@@ -29,14 +33,14 @@ def start(args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def stop(_: argparse.Namespace) -> ExitCode:
+def stop() -> ExitCode:
     """End it."""
     found = sandbox_client.stop()
     emit("The sandbox has ended, and what was in it is gone." if found else "No sandbox was running.")
     return ExitCode.OK
 
 
-def status(_: argparse.Namespace) -> ExitCode:
+def status() -> ExitCode:
     """Say whether it runs, and how other tools reach it. Exits with 1 if it doesn't."""
     found = sandbox_client.running()
     if found is None:
@@ -58,7 +62,7 @@ def status(_: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def reset(_: argparse.Namespace) -> ExitCode:
+def reset() -> ExitCode:
     """Empty it."""
     found = sandbox_client.reset()
     emit("The sandbox is empty." if found else "No sandbox is running; there is nothing to empty.")

@@ -8,95 +8,101 @@ import random
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
 
-from alb_reconcile.cli.commands.connection import refuse_contradictions
-from alb_reconcile.cli.commands.recording import settings_of
-from alb_reconcile.cli.commands.session import load_further_policy
-from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.console import complain
+from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.sync import sync_json, sync_text
+from alb_reconcile.cli.session.connection import ConnectionOptions, connect, refuse_contradictions
+from alb_reconcile.cli.session.recording import RecordOptions, settings_of
+from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy, load_in_region
 from alb_reconcile.journal.log import configure_logs, tell
-from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
+from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
-from alb_reconcile.sync.fleet import Broken, Fleet, find_specs, load_fleet
+from alb_reconcile.sync.fleet import Fleet, find_specs, load_fleet
 from alb_reconcile.sync.rounds import Report, Rounds
-
-if TYPE_CHECKING:
-    import argparse
+from alb_reconcile.sync.stack import Ways
 
 _JITTER = 0.1
 """Of the interval: so that many hosts don't ask AWS at the same moment."""
 
 
-def sync(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class SyncOptions:
+    places: tuple[str, ...]
+    apply_changes: bool
+    every: int | None
+    parallel: int
+    quiet: bool
+    timeout: int
+    policy: str | None
+    lock_timeout: int
+    output: Output
+    record: RecordOptions
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def sync(options: SyncOptions) -> ExitCode:
     """Correct what may be corrected of each stack, and tell what is left."""
-    settings = settings_of(args)
-    find_specs(args.places)  # a mistake in the command line, or in the policy, is told at once
-    load_further_policy(args)
-    check_region(args.region)
-    refuse_contradictions(args)
+    settings = settings_of(options.record)
+    find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
+    load_further_policy(options.policy, options.loading)
+    check_region(options.loading.region)
+    refuse_contradictions(options.connection)
     configure_logs(
         complain,
         terminal=sys.stderr.isatty(),
         mask=settings.mask,
-        verbose=bool(args.verbose),
-        quiet=args.quiet,
+        verbose=bool(options.connection.verbose),
+        quiet=options.quiet,
     )
-    rounds = Rounds(args, settings)
+    rounds = Rounds(
+        partial(connect, options.connection),
+        settings,
+        Ways(options.apply_changes, options.timeout),
+        parallel=options.parallel,
+        lock_timeout=options.lock_timeout,
+    )
     try:
-        return asyncio.run(_run(args, rounds))
+        return asyncio.run(_run(options, rounds))
     finally:
         rounds.close()
 
 
-async def _run(args: argparse.Namespace, rounds: Rounds) -> ExitCode:
+async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
     now, ending = asyncio.Event(), asyncio.Event()
-    _listen(args, rounds, now, ending)
+    _listen(rounds, now, ending, for_ever=options.every is not None)
     while True:
         now.clear()
-        report = await rounds.run(_load(args))
-        _show(args, report)
-        if not args.every:
+        report = await rounds.run(_load(options))
+        _show(report, options)
+        if options.every is None:
             return report.code
         if rounds.is_ending:
             return ExitCode.INTERRUPTED if report.code is ExitCode.INTERRUPTED else ExitCode.OK
-        pause = args.every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (jitter is no secret)
+        pause = options.every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (jitter is no secret)
         tell("next round", in_seconds=round(pause))
         await _first(pause, now, ending)
         if ending.is_set():
             return ExitCode.OK
 
 
-def _load(args: argparse.Namespace) -> Fleet:
-    """What there is now: of what was there, or right, in the first round some may be gone, or broken."""
-    files: dict[str, None] = {}
-    lost: list[Broken] = []
-    for place in args.places:
-        try:
-            files |= dict.fromkeys(find_specs([place]))
-        except UsageError as error:
-            lost.append(Broken(place, str(error)))
-    try:
-        fleet = load_fleet(args, find_specs(list(files)) if files else ())
-    except SpecError as error:  # the policy
-        return Fleet((), (*lost, Broken(args.policy, str(error))))
-    return replace(fleet, broken=(*lost, *fleet.broken))
+def _load(options: SyncOptions) -> Fleet:
+    return load_fleet(
+        options.places,
+        lambda file: load_in_region(file, options.loading),
+        lambda: load_further_policy(options.policy, options.loading),
+    )
 
 
-def _show(args: argparse.Namespace, report: Report) -> None:
-    if args.format == "json":
-        emit(
-            sync_json(
-                report.records, report.broken, report.notes, report.seconds, indent=None if args.every else 2
-            )
-        )
-        return
-    style = Style.detect(no_color=args.no_color)
-    text = sync_text(report.records, report.broken, report.notes, report.seconds, style, quiet=args.quiet)
-    if text:
-        emit(text)
+def _show(report: Report, options: SyncOptions) -> None:
+    options.output.show(
+        report,
+        partial(sync_text, quiet=options.quiet),
+        partial(sync_json, indent=None if options.every else 2),
+    )
 
 
 async def _first(seconds: float, *events: asyncio.Event) -> None:
@@ -108,7 +114,7 @@ async def _first(seconds: float, *events: asyncio.Event) -> None:
     await asyncio.gather(*waits, return_exceptions=True)
 
 
-def _listen(args: argparse.Namespace, rounds: Rounds, now: asyncio.Event, ending: asyncio.Event) -> None:
+def _listen(rounds: Rounds, now: asyncio.Event, ending: asyncio.Event, *, for_ever: bool) -> None:
     """SIGTERM and Ctrl-C end it between steps, a second one at once; SIGHUP begins a round now."""
 
     def stop() -> None:
@@ -122,5 +128,5 @@ def _listen(args: argparse.Namespace, rounds: Rounds, now: asyncio.Event, ending
     with suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
-        if args.every:
+        if for_ever:
             loop.add_signal_handler(signal.SIGHUP, now.set)

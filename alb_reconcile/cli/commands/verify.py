@@ -6,12 +6,13 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from alb_reconcile.cli.commands.session import load_stacks, target_of, with_aws
 from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.verify import verify_json, verify_text
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
@@ -28,10 +29,10 @@ from alb_reconcile.verify.session import verify_stack
 from alb_reconcile.verify.site import Settings, Site, VerifyError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from alb_reconcile.aws.client import Aws
+    from alb_reconcile.cli.render.style import Style
     from alb_reconcile.model.discovery import Discovery
     from alb_reconcile.model.target import Target
     from alb_reconcile.verify.session import Report
@@ -49,32 +50,48 @@ class Way:
     instead: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
 
-def verify(args: argparse.Namespace) -> ExitCode:
+@dataclass(frozen=True)
+class VerifyOptions:
+    specs: tuple[str, ...]
+    requests: int
+    duration: int | None
+    rate: int
+    concurrency: int
+    timeout: int
+    path: str
+    host: str | None
+    http: Literal["1.1", "2", "both"]
+    websocket: str | None
+    any_method: bool
+    attribute: str
+    expect_status: str | None
+    tolerance: float
+    ca_file: str | None
+    insecure: bool
+    connect_to: Mapping[int, tuple[str, int]]
+    output: Output
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def verify(options: VerifyOptions) -> ExitCode:
     """Prove that the load balancers balance. Exits with 1 unless everything answered as expected."""
-    settings = _settings(args)
-    way = Way(args.sandbox, Trust(args.ca_file, args.insecure), args.connect_to)
+    settings = _settings(options)
+    way = Way(options.connection.sandbox, Trust(options.ca_file, options.insecure), options.connect_to)
     good = True
-    for stack in load_stacks(args):
-        target = target_of(stack)
-
-        async def run(aws: Aws, target: Target = target) -> Report:
-            return await check(aws, target, way, settings, complain)
-
-        report = with_aws(args, target.region, run)
+    for stack in load_stacks(options.specs, options.loading):
+        target = stack.target()
+        report = with_aws(options.connection, target.region, check, target, way, settings, complain)
         good = good and report.ok
-        emit(
-            verify_json(report)
-            if args.format == "json"
-            else verify_text(report, Style.detect(no_color=args.no_color))
-        )
+        options.output.show(report, verify_text, verify_json)
     return ExitCode.OK if good else ExitCode.FAILED
 
 
-async def check_applied(aws: Aws, target: Target, args: argparse.Namespace) -> ExitCode:
+async def check_applied(aws: Aws, target: Target, style: Style, *, sandbox: bool) -> ExitCode:
     """The end of `apply --verify`: a verify with nothing but defaults."""
-    report = await check(aws, target, Way(args.sandbox), Settings(), complain)
+    report = await check(aws, target, Way(sandbox), Settings(), complain)
     emit("")
-    emit(verify_text(report, Style.detect(no_color=args.no_color)))
+    emit(verify_text(report, style))
     return ExitCode.OK if report.ok else ExitCode.FAILED
 
 
@@ -137,31 +154,31 @@ def _listeners(found: Discovery) -> dict[str, Listener]:
     return {item.id: item.state for item in found.resources if isinstance(item.state, Listener)}
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings(options: VerifyOptions) -> Settings:
     """The options' values. Raises UsageError."""
-    if not re.fullmatch(r"/[!-~]*", args.path) or re.search(r"[?#]", args.path):
+    if not re.fullmatch(r"/[!-~]*", options.path) or re.search(r"[?#]", options.path):
         raise UsageError("--path wants a path such as /health, without a query")
-    if args.websocket is not None and not re.fullmatch(r"/[!-~]*", args.websocket):
+    if options.websocket is not None and not re.fullmatch(r"/[!-~]*", options.websocket):
         raise UsageError("--websocket wants a path such as /ws")
-    if args.host is not None and not is_host(args.host):
+    if options.host is not None and not is_host(options.host):
         raise UsageError("--host wants a host name such as shop.example.com, without a port")
-    if args.timeout < 1 or args.duration == 0:
+    if options.timeout < 1 or options.duration == 0:
         raise UsageError("--timeout and --duration want one second at least")
     try:
-        attribution = Attribution.parse(args.attribute)
-        statuses = Statuses.parse(args.expect_status) if args.expect_status else ANSWERED
+        attribution = Attribution.parse(options.attribute)
+        statuses = Statuses.parse(options.expect_status) if options.expect_status else ANSWERED
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Settings(
-        choice=Choice(args.host, args.path, args.any_method),
-        requests=args.requests,
-        duration=args.duration,
-        rate=args.rate,
-        concurrency=args.concurrency,
-        http=args.http,
-        websocket=args.websocket,
+        choice=Choice(options.host, options.path, options.any_method),
+        requests=options.requests,
+        duration=options.duration,
+        rate=options.rate,
+        concurrency=options.concurrency,
+        http=options.http,
+        websocket=options.websocket,
         attribution=attribution,
         statuses=statuses,
-        timeout=args.timeout,
-        tolerance=args.tolerance,
+        timeout=options.timeout,
+        tolerance=options.tolerance,
     )

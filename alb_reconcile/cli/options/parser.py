@@ -1,4 +1,4 @@
-"""The whole command line: every command with its options."""
+"""The whole command line: every command with its options, and as `run` the function in commands/ that takes them."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def _common() -> _Parser:
     )
     group.add_argument(
         "--set",
+        dest="variables",
         action=Assignment,
         default={},
         metavar="NAME=VALUE",
@@ -159,7 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_sync(add)
 
-    command = add("status", "reconcile.status", "show each resource, the health of the targets and the URLs")
+    command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--format", choices=("text", "json"), default="text")
 
@@ -178,7 +179,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     _add_adoption(add)
-    add("stacks", "reconcile.stacks", "list the stacks that own something in a region")
+    add("stacks", "status.stacks", "list the stacks that own something in a region")
     _add_locks(commands, common)
     _add_sandbox(commands)
     return parser

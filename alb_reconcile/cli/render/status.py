@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.cli.render.plan import short_id
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from alb_reconcile.cli.render.style import Style
     from alb_reconcile.model.address import Address
-    from alb_reconcile.model.discovery import Discovery
     from alb_reconcile.model.resource import Observed
     from alb_reconcile.sandbox.client import Process, Traffic
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """A stack as it was seen, and in the sandbox its listeners' local URLs by ARN."""
+
+    stack: str
+    region: str
+    discovery: Discovery
+    local: Mapping[str, str]
 
 
 def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
@@ -52,10 +64,10 @@ def _visible(discovery: Discovery) -> list[Observed]:
     return sorted(shown, key=lambda item: (item.address.kind, item.address.name, item.id))
 
 
-def status_json(stack: str, region: str, discovery: Discovery, local: Mapping[str, str]) -> str:
+def status_json(view: StatusView) -> str:
     """The documented form."""
     resources: list[dict[str, Any]] = []
-    for item in _visible(discovery):
+    for item in _visible(view.discovery):
         entry = {"address": str(item.address), "id": item.id, "status": item.status or "present"}
         if item.reason:
             entry["reason"] = item.reason
@@ -63,27 +75,25 @@ def status_json(stack: str, region: str, discovery: Discovery, local: Mapping[st
     return json.dumps(
         {
             "version": 1,
-            "stack": stack,
-            "region": region,
-            "account": discovery.account,
+            "stack": view.stack,
+            "region": view.region,
+            "account": view.discovery.account,
             "resources": resources,
-            "urls": urls(discovery, local),
+            "urls": urls(view.discovery, view.local),
         },
         indent=2,
     )
 
 
-def status_text(stack: str, region: str, discovery: Discovery, style: Style, local: Mapping[str, str]) -> str:
+def status_text(view: StatusView, style: Style) -> str:
     """The same to read."""
-    return "\n".join(_lines(stack, region, discovery, style, local))
+    return "\n".join(_lines(view, style))
 
 
-def _lines(
-    stack: str, region: str, discovery: Discovery, style: Style, local: Mapping[str, str]
-) -> Iterator[str]:
-    yield style.paint(f"{stack} · {region} · account {discovery.account}", "bold")
+def _lines(view: StatusView, style: Style) -> Iterator[str]:
+    yield style.paint(f"{view.stack} · {view.region} · account {view.discovery.account}", "bold")
     yield ""
-    shown = _visible(discovery)
+    shown = _visible(view.discovery)
     if not shown:
         yield "Nothing here belongs to this stack."
         return
@@ -101,7 +111,7 @@ def _lines(
             f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
             + (f"  {reason}" if reason else "")
         ).rstrip()
-    found = url_lines(discovery, local)
+    found = url_lines(view.discovery, view.local)
     if found:
         yield ""
         yield from found

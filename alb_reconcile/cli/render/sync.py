@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.cli.render.history import result_text, step_line
 from alb_reconcile.journal.record import RESULTS
 from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from alb_reconcile.cli.render.style import Style
     from alb_reconcile.journal.record import Record
+    from alb_reconcile.sync.fleet import Broken
+    from alb_reconcile.sync.rounds import Report
 
 _COLORS: Final = {
     "in_sync": "green",
@@ -28,58 +30,42 @@ _MOST: Final = 20
 """Steps of a stack that are named; --format json names all."""
 
 
-class _Broken(Protocol):
-    @property
-    def file(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-
-
-def sync_json(
-    records: Sequence[Record],
-    broken: Sequence[_Broken],
-    notes: Mapping[str, tuple[str, ...]],
-    seconds: float,
-    *,
-    indent: int | None = 2,
-) -> str:
+def sync_json(report: Report, *, indent: int | None = 2) -> str:
     """The documented form: the records as in the history, and the specs that couldn't be used."""
     data: dict[str, Any] = {
         "version": 1,
-        "seconds": round(seconds, 3),
-        "summary": _count(records, broken),
-        "stacks": [{**record.to_data(), "notes": list(notes.get(record.run, ()))} for record in records],
-        "broken": [{"spec_file": item.file, "error": item.text} for item in broken],
+        "seconds": round(report.seconds, 3),
+        "summary": _count(report),
+        "stacks": [
+            {**record.to_data(), "notes": list(report.notes.get(record.run, ()))} for record in report.records
+        ],
+        "broken": [{"spec_file": item.file, "error": item.text} for item in report.broken],
     }
     return json.dumps(data, indent=indent)
 
 
-def sync_text(
-    records: Sequence[Record],
-    broken: Sequence[_Broken],
-    notes: Mapping[str, tuple[str, ...]],
-    seconds: float,
-    style: Style,
-    *,
-    quiet: bool = False,
-) -> str:
+def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
     """The same to read; `quiet` leaves out what is in sync, and all of it if everything is."""
-    told = [record for record in records if not quiet or record.result != "in_sync" or notes.get(record.run)]
-    if quiet and not told and not broken:
+    notes = report.notes
+    told = [
+        record
+        for record in report.records
+        if not quiet or record.result != "in_sync" or notes.get(record.run)
+    ]
+    if quiet and not told and not report.broken:
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)
     lines = [line for record in told for line in _stack(record, notes.get(record.run, ()), width, style)]
-    lines += [line for item in broken for line in _broken(item, style)]
-    counts = _count(records, broken)
-    words = ", ".join(f"{number} {result_text(name)}" for name, number in counts.items() if number)
-    total = len(records) + len(broken)
-    lines.append(f"{total} stack{'' if total == 1 else 's'} in {seconds:.1f} s: {words}")
+    lines += [line for item in report.broken for line in _broken(item, style)]
+    words = ", ".join(f"{number} {result_text(name)}" for name, number in _count(report).items() if number)
+    total = len(report.records) + len(report.broken)
+    lines.append(f"{total} stack{'' if total == 1 else 's'} in {report.seconds:.1f} s: {words}")
     return "\n".join(lines)
 
 
-def _count(records: Sequence[Record], broken: Sequence[_Broken]) -> dict[str, int]:
-    found = Counter(record.result for record in records)
-    return {**{name: found[name] for name in RESULTS}, "broken": len(broken)}
+def _count(report: Report) -> dict[str, int]:
+    found = Counter(record.result for record in report.records)
+    return {**{name: found[name] for name in RESULTS}, "broken": len(report.broken)}
 
 
 def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> Iterator[str]:
@@ -100,6 +86,6 @@ def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> 
         yield f"    {printable(note)}"
 
 
-def _broken(item: _Broken, style: Style) -> Iterator[str]:
+def _broken(item: Broken, style: Style) -> Iterator[str]:
     yield f"{printable(item.file)}  {style.paint('broken', 'red')}"
     yield from (f"    {printable(line)}" for line in item.text.splitlines()[:_MOST])

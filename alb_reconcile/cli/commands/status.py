@@ -1,0 +1,83 @@
+"""`status` and `stacks`: what there is, of a stack and in a region."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.render.status import StatusView, status_json, status_text
+from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws
+from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
+from alb_reconcile.engine.discover import discover
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.discovery import Discovery
+    from alb_reconcile.model.target import Target
+
+
+@dataclass(frozen=True)
+class StatusOptions:
+    specs: tuple[str, ...]
+    output: Output
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def status(options: StatusOptions) -> ExitCode:
+    """Show each resource, the health of the targets, and the URLs."""
+    for stack in load_stacks(options.specs, options.loading):
+        target = stack.target()
+        found = with_aws(options.connection, target.region, _look, target)
+        view = StatusView(target.stack, target.region, found, local_urls(options.connection))
+        options.output.show(view, status_text, status_json)
+    return ExitCode.OK
+
+
+async def _look(aws: Aws, target: Target) -> Discovery:
+    return await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
+
+
+@dataclass(frozen=True)
+class StacksOptions:
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def stacks(options: StacksOptions) -> ExitCode:
+    """List the stacks that own something in a region."""
+    region = options.loading.region or default_region(options.loading)
+    if region is None:
+        raise UsageError("no region: give --region, or set AWS_REGION")
+    counts = with_aws(options.connection, region, _count_by_stack)
+    for name, count in sorted(counts.items()):
+        emit(f"{name}  {count} resources")
+    if not counts:
+        emit(f"No stack owns anything in {region}.")
+    return ExitCode.OK
+
+
+async def _count_by_stack(aws: Aws) -> dict[str, int]:
+    reader = Reader(aws, "", {}, everything=True)
+    filters = [{"Name": "key", "Values": [tags.STACK]}]
+    alive = [
+        {"Name": "tag-key", "Values": [tags.STACK]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    ec2, reservations, balancers, groups = await asyncio.gather(
+        aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
+        aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
+        reader.load_balancers(),
+        reader.target_groups(),
+    )
+    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance")]
+    for item in (item for reservation in reservations for item in reservation["Instances"]):
+        names += [tag["Value"] for tag in item["Tags"] if tag["Key"] == tags.STACK]
+    names += [item["Tags"][tags.STACK] for item in [*balancers, *groups] if tags.STACK in item["Tags"]]
+    return {name: names.count(name) for name in set(names)}

@@ -1,0 +1,35 @@
+"""The door: what argparse has read becomes the typed options of one command."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+
+def options_of(command: Callable[..., Any]) -> type[Any] | None:
+    """The dataclass that a command's parameter `options` is annotated with; None if it takes none."""
+    return get_type_hints(command).get("options")
+
+
+def fill(options: type[_T], parsed: argparse.Namespace) -> _T:
+    """A command's options, each field by its name.
+
+    A field that is a dataclass itself, a group of options, is filled likewise; lists become tuples. Raises
+    AttributeError for a field that is no option of the command.
+    """
+    hints = get_type_hints(options)
+    values = {item.name: _value(item.name, hints[item.name], parsed) for item in fields(options)}  # type: ignore[arg-type]  # a dataclass, which type[_T] can't say
+    return options(**values)
+
+
+def _value(name: str, hint: Any, parsed: argparse.Namespace) -> Any:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return fill(hint, parsed)
+    value = getattr(parsed, name)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,32 @@
+"""The form of a command's result: text or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.style import Style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What `--format` and `--no-color` choose. Nobody else asks which format it is."""
+
+    format: Literal["text", "json"]
+    no_color: bool
+
+    def show(self, result: _T, text: Callable[[_T, Style], str], json: Callable[[_T], str]) -> None:
+        """Write a result to standard output, in the form that was chosen; nothing where that is empty."""
+        shown = json(result) if self.format == "json" else text(result, Style.detect(no_color=self.no_color))
+        if shown:
+            emit(shown)
+
+    def remark(self, text: str) -> None:
+        """Write a line beside the result: not among JSON, which programs read."""
+        (complain if self.format == "json" else emit)(text)

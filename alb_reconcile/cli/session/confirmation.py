@@ -1,0 +1,68 @@
+"""The question before a change."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.model.errors import InterruptedRun, RefusedError
+
+if TYPE_CHECKING:
+    from alb_reconcile.aws.client import Aws
+
+
+async def confirm(aws: Aws, question: str, wanted: str, *, yes: bool) -> None:
+    """Ask before a change, unless `yes` was said beforehand.
+
+    Raises RefusedError, and InterruptedRun if the run was stopped meanwhile or its lease lost.
+    """
+    _refuse_if_stopped(aws)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
+        )
+    emit("")
+    answer = _read_answer(question)
+    stopped = asyncio.ensure_future(aws.stopping.wait())
+    waits: list[asyncio.Future[Any]] = [answer, stopped]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not answer.done():
+        complain("")  # the question's line
+    _refuse_if_stopped(aws)
+    if answer.result().strip() != wanted:
+        raise RefusedError("not confirmed; nothing was changed")
+    if aws.guard is not None:  # the answer may have taken hours
+        await aws.guard.permit(0.0)
+
+
+def _read_answer(question: str) -> asyncio.Future[str]:
+    """What is typed, empty if nothing can be. The thread that waits for it dies with the process, if it must."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+
+    def settle(text: str) -> None:
+        if not answer.done():
+            answer.set_result(text)
+
+    def read() -> None:
+        try:
+            text = input(question)
+        except (EOFError, OSError, RuntimeError, ValueError):  # closed, hung up, lost, or not text
+            text = ""
+        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(settle, text)
+
+    threading.Thread(target=read, name="answer", daemon=True).start()
+    return answer
+
+
+def _refuse_if_stopped(aws: Aws) -> None:
+    if aws.stopping.is_set():
+        raise aws.halted or InterruptedRun("interrupted; nothing was changed")

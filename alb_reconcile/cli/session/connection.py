@@ -1,0 +1,104 @@
+"""The connection to AWS that a command's options ask for: the real one, or the sandbox; and running something over it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from alb_reconcile.aws.connection import Connection
+from alb_reconcile.aws.transport import BotoTransport
+from alb_reconcile.cli.render.console import complain
+from alb_reconcile.cli.render.progress import render_calls
+from alb_reconcile.cli.session.signals import stop_on_signals
+from alb_reconcile.model.errors import UsageError
+from alb_reconcile.sandbox import client as sandbox_client
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from alb_reconcile.aws.client import Aws
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """Which AWS is asked, and how. `verbose` counts."""
+
+    profile: str | None
+    endpoint_url: str | None
+    sandbox: bool
+    max_workers: int
+    verbose: int
+
+
+def connect(options: ConnectionOptions, region: str) -> Connection:
+    """Raises UsageError for options that contradict each other, SandboxError, UnreachableError."""
+    refuse_contradictions(options)
+    endpoint, speed = options.endpoint_url, 1.0
+    if options.sandbox:
+        found, fresh = sandbox_client.start()
+        endpoint, speed = found.endpoint_url, found.speed
+        if fresh:
+            complain(f"sandbox started at {endpoint}; it stays until: alb-reconcile sandbox stop")
+    transport = BotoTransport(
+        region=region,
+        profile=options.profile,
+        endpoint_url=endpoint,
+        max_workers=options.max_workers,
+        sandbox=options.sandbox,
+    )
+    transport.prepare()
+    return Connection(
+        transport,
+        max_workers=options.max_workers,
+        speed=speed,
+        on_call=_caller() if options.verbose > 1 else None,
+        sandbox=options.sandbox,
+    )
+
+
+def refuse_contradictions(options: ConnectionOptions) -> None:
+    """Raises UsageError for options that contradict each other."""
+    if options.sandbox and (options.profile or options.endpoint_url):
+        raise UsageError("--sandbox is a place of its own: leave --profile and --endpoint-url out")
+
+
+def with_aws(
+    options: ConnectionOptions,
+    region: str,
+    main: Callable[Concatenate[Aws, _P], Awaitable[_T]],
+    *args: _P.args,
+    **named: _P.kwargs,
+) -> _T:
+    """Run what asks AWS, with its further arguments, until it ends or a signal stops it.
+
+    Raises what `connect` and `main` raise.
+    """
+    connection = connect(options, region)
+
+    async def session() -> _T:
+        aws = connection.client()
+        stop_on_signals(aws)
+        try:
+            return await connection.until_answered(main(aws, *args, **named))
+        finally:
+            aws.close()
+            if options.verbose:
+                complain(render_calls(aws.calls))
+
+    return asyncio.run(session())
+
+
+def local_urls(options: ConnectionOptions) -> dict[str, str]:
+    """In the sandbox each listener's local URL, by ARN."""
+    found = sandbox_client.running() if options.sandbox else None
+    return {door.listener_arn: door.url for door in found.doors()} if found else {}
+
+
+def _caller() -> Callable[[str], None]:
+    started = time.monotonic()
+    return lambda call: complain(f"{time.monotonic() - started:8.2f} s  {call}")

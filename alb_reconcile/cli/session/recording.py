@@ -1,0 +1,35 @@
+"""Where runs leave something: a command's options, and the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alb_reconcile.journal.settings import read_settings
+
+if TYPE_CHECKING:
+    from alb_reconcile.journal.settings import Settings
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """What a run leaves behind."""
+
+    state_dir: str | None
+    metrics_file: str | None
+    webhook_url_file: str | None
+    webhook_secret_file: str | None
+    webhook_allow: str | None
+
+
+def settings_of(options: RecordOptions) -> Settings:
+    """Raises UsageError, RecordError."""
+    return read_settings(
+        os.environ,
+        state_dir=options.state_dir,
+        metrics_file=options.metrics_file,
+        webhook_url_file=options.webhook_url_file,
+        webhook_secret_file=options.webhook_secret_file,
+        webhook_allow=options.webhook_allow,
+    )

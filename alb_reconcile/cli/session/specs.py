@@ -1,0 +1,97 @@
+"""The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from alb_reconcile.aws.transport import BotoTransport
+from alb_reconcile.cli.render.console import complain
+from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.policy import Policy
+from alb_reconcile.model.target import Target
+from alb_reconcile.sandbox import client as sandbox_client
+from alb_reconcile.spec import schema
+from alb_reconcile.spec.document import shorten
+from alb_reconcile.spec.stack import Stack, load_policy, load_stack
+from alb_reconcile.spec.twins import refuse_twins
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class LoadingOptions:
+    """What is filled into specs: variables, and a region if they name none, given or configured."""
+
+    variables: Mapping[str, str]
+    region: str | None
+    profile: str | None
+    sandbox: bool
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """A stack by its name."""
+
+    stack: str | None
+    region: str | None
+    lease: str | None
+
+
+def load_stacks(files: Sequence[str], options: LoadingOptions, policy: str | None = None) -> list[Stack]:
+    """All specs, under the policy of `--policy` too, before AWS is asked anything. Raises SpecError, UsageError."""
+    further = load_further_policy(policy, options)
+    loaded: list[Stack] = []
+    seen: dict[tuple[str, str | None], str] = {}
+    for file in files:
+        stack = load_in_region(file, options)
+        refuse_twins(stack, seen)
+        for warning in stack.warnings:
+            complain(warning.render(file))
+        loaded.append(replace(stack, policy=stack.policy.tighten(further)))
+    return loaded
+
+
+def load_further_policy(file: str | None, options: LoadingOptions) -> Policy:
+    """What `--policy` adds to the specs' own. Raises SpecError."""
+    return load_policy(file, options.variables) if file else Policy()
+
+
+def load_in_region(file: str, options: LoadingOptions) -> Stack:
+    """One spec, in a region. Raises SpecError, UsageError."""
+    stack = load_stack(file, options.variables, options.region)
+    if stack.region is not None:
+        return stack
+    region = default_region(options)
+    if region is None:
+        raise UsageError(f"{file} names no region: add region: to it, give --region, or set AWS_REGION")
+    return load_stack(file, options.variables, region)
+
+
+def default_region(options: LoadingOptions) -> str | None:
+    """The region that is configured."""
+    if options.sandbox:
+        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or sandbox_client.REGION
+    return BotoTransport.default_region(options.profile)
+
+
+def named_target(options: StackOptions) -> Target:
+    """A stack whose spec isn't at hand: --stack, --region and --lease. Raises UsageError."""
+    if not options.stack or not options.region:
+        raise UsageError("--stack wants --region too")
+    lease = options.lease or ""
+    properties = schema.resolved("stack")["properties"]
+    for name, value in (("region", options.region), ("lease", lease)):
+        if value and not re.fullmatch(properties[name]["pattern"], value):
+            raise UsageError(f"--{name} wants {properties[name]['x-expect']}, not {shorten(value)}")
+    return Target(options.stack, options.region, {}, destroy=True, lease=lease.rstrip("/"))
+
+
+def refuse_lease(options: StackOptions) -> None:
+    """With a spec, the spec says where the lease is. Raises UsageError."""
+    if options.lease:
+        raise UsageError("--lease goes with --stack; a spec says itself where its lease is (lease:)")

@@ -1,0 +1,27 @@
+"""Two specs for one stack: they would undo each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alb_reconcile.model.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from alb_reconcile.spec.stack import Stack
+
+
+def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
+    """Raises SpecError for the second spec of a stack. `seen` has files by name and region, and is added to."""
+    first = seen.setdefault((stack.name, stack.region), stack.file)
+    if Path(first).resolve() != Path(stack.file).resolve():
+        raise SpecError(
+            stack.file,
+            [
+                Problem(
+                    *stack.place,
+                    "stack",
+                    f'"{stack.name}" is the stack of {first} too; one stack is one file: rename or merge',
+                )
+            ],
+        )

@@ -1,0 +1,134 @@
+"""A command's options, as its parser declares them and as it takes them: the two can't drift apart."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+from alb_reconcile.cli.options.fill import fill, options_of
+from alb_reconcile.cli.options.parser import make_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMON = {"profile", "region", "endpoint_url", "sandbox", "variables", "max_workers", "verbose", "no_color"}
+"""What every command takes, so that a script can give the same to all; not every command needs it."""
+
+
+def find_commands(
+    parser: argparse.ArgumentParser, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Each command by its words, with its parser."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in below:
+        for name, command in action.choices.items():
+            yield from find_commands(command, (*path, name))
+    if not below:
+        yield " ".join(path), parser
+
+
+def find_fields(options: type[Any]) -> Iterator[tuple[str, Any]]:
+    """Each option with its type, those of groups too."""
+    hints = get_type_hints(options)
+    for item in fields(options):
+        hint = hints[item.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from find_fields(hint)
+        else:
+            yield item.name, hint
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type, as far as options need it."""
+    if isinstance(hint, UnionType):
+        return any(fits(value, item) for item in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(fits(item, get_args(hint)[0]) for item in value)
+    kind = get_origin(hint) or hint
+    return type(value) is kind or (kind is Mapping and isinstance(value, Mapping))
+
+
+def find_options(parser: argparse.ArgumentParser) -> type[Any] | None:
+    """The class of the options that a command's function takes."""
+    module, _, function = parser.get_default("run").partition(".")
+    return options_of(getattr(import_module(f"alb_reconcile.cli.commands.{module}"), function))
+
+
+COMMANDS = dict(find_commands(make_parser()))
+OPTIONS = {name: found for name, parser in COMMANDS.items() if (found := find_options(parser))}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_option_has_a_field_and_each_field_an_option(command: str) -> None:
+    declared = {item.dest for item in COMMANDS[command]._actions} - {"help"}
+    taken = {name for name, _ in find_fields(OPTIONS[command])} if command in OPTIONS else set()
+    assert taken - declared == set()
+    assert declared - taken - COMMON == set()
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_the_values_are_of_the_fields_types(command: str) -> None:
+    """Left out, and given: whatever `--help` shows, or one of the choices."""
+    parser, options = COMMANDS[command], OPTIONS[command]
+    given = [item for item in parser._actions if item.option_strings and item.dest != "help"]
+    wanted = [item for item in parser._actions if not item.option_strings]
+    fewest = ["x" for item in wanted if item.nargs in (None, "+")]
+    for words in (
+        fewest,
+        ["x" for _ in wanted],
+        *([*fewest, *_spell(item)] for item in given),
+    ):
+        filled = fill(options, parser.parse_args(words))
+        for name, hint in find_fields(options):
+            assert fits(_find(filled, name), hint), f"{name} of {words}"
+
+
+def _spell(option: argparse.Action) -> list[str]:
+    """An option with a value that it takes."""
+    name = option.option_strings[-1]
+    if option.nargs == 0:
+        return [name]
+    values = {
+        "--set": "NAME=value",
+        "--allow": "delete=1",
+        "--connect-to": "443=localhost:8443",
+        "--stack": "shop",
+        "--timeout": "15m",
+        "--duration": "30s",
+        "--lock-timeout": "5m",
+        "--every": "5m",
+    }
+    return [name, str(option.choices[0]) if isinstance(option.choices, tuple) else values.get(name, "2")]
+
+
+def _find(filled: Any, name: str) -> Any:
+    for item in fields(filled):
+        value = getattr(filled, item.name)
+        if item.name == name:
+            return value
+        if is_dataclass(value) and name in dict(find_fields(type(value))):
+            return _find(value, name)
+    raise AssertionError(name)
+
+
+@dataclass(frozen=True)
+class _Group:
+    frobnicate: bool
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    group: _Group
+
+
+def test_a_field_without_an_option_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="frobnicate"):
+        fill(_Wrong, argparse.Namespace(group="not this one"))
