@@ -87,4 +87,4 @@ def test_a_command_does_nothing_then(
 
 def test_an_empty_variable_of_the_spec_is_a_value() -> None:
     args = make_parser().parse_args(["validate", "stack.yaml", "--set", "SUFFIX="])
-    assert args.set == {"SUFFIX": ""}
+    assert args.variables == {"SUFFIX": ""}
