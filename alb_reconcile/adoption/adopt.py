@@ -144,8 +144,8 @@ async def _prepare(
     _refuse([text for item in taggings if (text := excess(reader, item))])
     missing = tuple(
         address
-        for address, wish in target.desired.items()
-        if wish.state.service and address not in matcher.matches and address not in there
+        for address, desired in target.desired.items()
+        if desired.state.service and address not in matcher.matches and address not in there
     )
     return Adoption(
         target, matches, tuple(address for address in there if address in target.desired), missing, taggings, outlook, tuple(notes)
@@ -162,18 +162,18 @@ async def _tag(
     keep_images: bool,
 ) -> Tagging:
     """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
-    wish, found = target.desired[match.address], match.found.found
-    bookkeeping = {**tags.tags_of(replace(wish, tags={}), target.stack)}
+    desired, found = target.desired[match.address], match.found.found
+    bookkeeping = {**tags.tags_of(replace(desired, tags={}), target.stack)}
     volumes: tuple[str, ...] = ()
-    if isinstance(wish.state, Instance) and isinstance(found.state, Instance):
+    if isinstance(desired.state, Instance) and isinstance(found.state, Instance):
         bookkeeping[tags.ADOPTED] = found.id
-        reference = wish.state.image_id
+        reference = desired.state.image_id
         if images.get(reference, reference) != found.state.image_id and not (
             keep_images and reference.startswith(RESOLVE)
         ):
             del bookkeeping[tags.IMAGE]
-        if wish.state.user_data is not None and not await _has_user_data(
-            reader, found.id, wish.state.user_data
+        if desired.state.user_data is not None and not await _has_user_data(
+            reader, found.id, desired.state.user_data
         ):
             del bookkeeping[tags.USER_DATA]
             notes.append(
@@ -201,4 +201,4 @@ def _root_volumes(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def entries_of(desired: Mapping[Address, Desired]) -> tuple[Address, ...]:
     """The addresses that carry tags: all that can be adopted, released and moved."""
-    return tuple(address for address, wish in desired.items() if wish.state.service)
+    return tuple(address for address, desired in desired.items() if desired.state.service)

@@ -61,9 +61,9 @@ class Scene:
     ports: Mapping[str, Collection[int]] = field(default_factory=dict)
     """Of each load balancer's listeners, by its ARN."""
 
-    def place_of(self, wish: Desired) -> str | None:
+    def place_of(self, desired: Desired) -> str | None:
         """The id of the VPC, or of the parent, that the resource must be in; None while that isn't known."""
-        state: Any = bind(wish.state, self.ids)
+        state: Any = bind(desired.state, self.ids)
         if state.kind == "vpc":
             return ""
         if state.parent:
@@ -75,9 +75,9 @@ class Scene:
             place = vpcs.pop() if len(vpcs) == 1 else None
         return place if isinstance(place, str) else None
 
-    def is_in_place(self, wish: Desired, item: Candidate) -> bool:
+    def is_in_place(self, desired: Desired, item: Candidate) -> bool:
         """Whether the candidate is where the resource must be."""
-        place = self.place_of(wish)
+        place = self.place_of(desired)
         if item.found.state.kind == "internet_gateway" and not item.vpc:
             return True  # attached nowhere: it can be attached
         return place is not None and place == place_of_candidate(item)
@@ -89,27 +89,27 @@ def place_of_candidate(item: Candidate) -> str:
     return str(getattr(state, state.parent)) if state.parent else item.vpc
 
 
-def weigh(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+def weigh(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     """What speaks for the candidate; None if nothing does, or if it is in another place."""
-    judge = _JUDGES.get(wish.address.kind, _plain)
-    return judge(wish, item, scene) if scene.is_in_place(wish, item) else None
+    judge = _JUDGES.get(desired.address.kind, _plain)
+    return judge(desired, item, scene) if scene.is_in_place(desired, item) else None
 
 
-def _plain(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+def _plain(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     """Of a kind about which nothing else is known: its name, and the properties that AWS can't change."""
-    wanted: Any = bind(wish.state, scene.ids)
-    immutable = sorted(wish.state.replaced_on - {"vpc", "name", wish.state.parent})
+    wanted: Any = bind(desired.state, scene.ids)
+    immutable = sorted(desired.state.replaced_on - {"vpc", "name", desired.state.parent})
     pairs = [(getattr(wanted, field), getattr(item.found.state, field)) for field in immutable]
     alike = bool(pairs) and all(want in (None, have) for want, have in pairs)
-    return _both(_name(wish, item), f"its {' and '.join(immutable)}" if alike else "")
+    return _both(_name(desired, item), f"its {' and '.join(immutable)}" if alike else "")
 
 
-def _name(wish: Desired, item: Candidate) -> str:
+def _name(desired: Desired, item: Candidate) -> str:
     """Which of its names is the wished one; empty if none is."""
-    explicit, physical = getattr(wish.state, "name", None), getattr(item.found.state, "name", None)
+    explicit, physical = getattr(desired.state, "name", None), getattr(item.found.state, "name", None)
     if explicit:
         return f"its name {explicit}" if explicit.lower() == str(physical).lower() else ""
-    wanted = wish.tags["Name"]
+    wanted = desired.tags["Name"]
     if item.found.tags.get("Name") == wanted:
         return f"its Name tag {wanted}"
     if physical and (physical == wanted or re.fullmatch(re.escape(wanted) + "-[0-9a-f]{8}", physical)):
@@ -124,42 +124,43 @@ def _both(name: str, shape: str) -> Evidence | None:
     return Evidence(1, name or shape, named=bool(name)) if name or shape else None
 
 
-def _vpc(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
-    wanted: Any = wish.state
+def _vpc(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = desired.state
     found: Any = item.found.state
     return _both(
-        _name(wish, item), f"its range {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else ""
+        _name(desired, item),
+        f"its range {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else "",
     )
 
 
-def _subnet(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
-    wanted: Any = wish.state
+def _subnet(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = desired.state
     found: Any = item.found.state
     same = (wanted.cidr_block, wanted.availability_zone) == (found.cidr_block, found.availability_zone)
-    return _both(_name(wish, item), f"its range {wanted.cidr_block} in that zone" if same else "")
+    return _both(_name(desired, item), f"its range {wanted.cidr_block} in that zone" if same else "")
 
 
-def _internet_gateway(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
-    return _both(_name(wish, item), f"its attachment to {item.vpc}" if item.vpc else "")
+def _internet_gateway(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    return _both(_name(desired, item), f"its attachment to {item.vpc}" if item.vpc else "")
 
 
-def _route_table(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted: Any = bind(wish.state, scene.ids)
+def _route_table(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = bind(desired.state, scene.ids)
     found: Any = item.found.state
     subnets = set(wanted.subnets or ()).intersection(item.found.detail(Associations).by_subnet)
-    name = _name(wish, item)
+    name = _name(desired, item)
     shape = f"the subnets that follow it ({', '.join(sorted(subnets))})" if subnets else ""
     if not name and not shape and not wanted.subnets and wanted.routes and wanted.routes == found.routes:
         return Evidence(2, "its routes")
     return _both(name, shape)
 
 
-def _security_group(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted: Any = wish.state
+def _security_group(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = desired.state
     found: Any = item.found.state
-    name = _name(wish, item)
+    name = _name(desired, item)
     same_words = wanted.description in (None, found.description)
-    same_rules = _same_rules(wish, item, scene)
+    same_rules = _same_rules(desired, item, scene)
     if name:
         return Evidence(0 if same_words and same_rules else 1, name, named=True)
     if wanted.name or not same_words:
@@ -169,10 +170,10 @@ def _security_group(wish: Desired, item: Candidate, scene: Scene) -> Evidence | 
     return Evidence(3, "its description") if wanted.description is not None else None
 
 
-def _same_rules(wish: Desired, item: Candidate, scene: Scene) -> bool:
+def _same_rules(desired: Desired, item: Candidate, scene: Scene) -> bool:
     """Whether it lets in and out what the spec says; a group that isn't known yet may be any."""
-    entry = scene.desired.get(Address("security_group_rules", wish.address.name))
-    wanted = bind(entry.state, {**scene.ids, wish.address: item.found.id}) if entry else None
+    entry = scene.desired.get(Address("security_group_rules", desired.address.name))
+    wanted = bind(entry.state, {**scene.ids, desired.address: item.found.id}) if entry else None
     found = scene.rules.get(item.found.id)
     if not isinstance(wanted, SecurityGroupRules) or found is None:
         return False
@@ -187,8 +188,8 @@ def _rule_shapes(rules: Collection[Any], wanted: Collection[Any]) -> set[tuple[o
     return {(*rule[:3], rule.source if rule.source in known else "another group") for rule in rules}
 
 
-def _instance(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted = bind(wish.state, scene.ids)
+def _instance(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted = bind(desired.state, scene.ids)
     found = item.found.state
     if not isinstance(wanted, Instance) or not isinstance(found, Instance):
         return None
@@ -198,13 +199,13 @@ def _instance(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
         and wanted.instance_type == found.instance_type
         and wanted.key_name in (None, found.key_name)
     )
-    name = _name(wish, item)
+    name = _name(desired, item)
     if name:
         return Evidence(0 if alike and image else 1, name, named=True)
     groups = [
         scene.ids.get(Address("target_group", other.address.name.partition("/")[0]))
         for other in scene.desired.values()
-        if other.address.kind == "registration" and getattr(other.state, "target", None) == wish.address
+        if other.address.kind == "registration" and getattr(other.state, "target", None) == desired.address
     ]
     if alike and any((group, item.found.id) in scene.targets for group in groups if group):
         return Evidence(2, "its type, subnet and registration")
@@ -213,36 +214,38 @@ def _instance(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     return None
 
 
-def _load_balancer(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted: Any = bind(wish.state, scene.ids)
+def _load_balancer(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = bind(desired.state, scene.ids)
     found: Any = item.found.state
     ports = {
         getattr(other.state, "port", 0)
         for other in scene.desired.values()
-        if other.address.kind == "listener" and getattr(other.state, "load_balancer", None) == wish.address
+        if other.address.kind == "listener" and getattr(other.state, "load_balancer", None) == desired.address
     }
     shape = (
         wanted.scheme in (None, found.scheme)
         and set(wanted.subnets) == set(found.subnets)
         and ports <= set(scene.ports.get(item.found.id, ()))
     )
-    name = _name(wish, item)
+    name = _name(desired, item)
     if name:
         return Evidence(0 if shape else 1, name, named=True)
     return Evidence(1, "its subnets and ports") if shape and not wanted.name else None
 
 
-def _target_group(wish: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted: Any = wish.state
+def _target_group(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
+    wanted: Any = desired.state
     found: Any = item.found.state
     fits = (wanted.protocol, wanted.port) == (found.protocol, found.port) and wanted.protocol_version in (
         None,
         found.protocol_version,
     )
     doors = [
-        door for door in _doors(wish.address, scene) if _leads_to(door, wish.address, item.found.id, scene)
+        door
+        for door in _doors(desired.address, scene)
+        if _leads_to(door, desired.address, item.found.id, scene)
     ]
-    name = _name(wish, item)
+    name = _name(desired, item)
     shape = (
         f"{doors[0]}, which forwards to it" if doors and fits and wanted.name in (None, found.name) else ""
     )
@@ -253,8 +256,9 @@ def _doors(group: Address, scene: Scene) -> list[Address]:
     """The listeners and rules that are to forward to a group, as far as they are matched."""
     return [
         address
-        for address, wish in scene.desired.items()
-        if address in scene.ids and any(part.target_group == group for part in action_of(wish.state).forward)
+        for address, desired in scene.desired.items()
+        if address in scene.ids
+        and any(part.target_group == group for part in action_of(desired.state).forward)
     ]
 
 
@@ -268,14 +272,14 @@ def _leads_to(door: Address, group: Address, arn: str, scene: Scene) -> bool:
     )
 
 
-def _listener(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
-    wanted: Any = wish.state
+def _listener(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = desired.state
     found: Any = item.found.state
     return Evidence(0, f"its port {wanted.port}") if wanted.port == found.port else None
 
 
-def _rule(wish: Desired, item: Candidate, _: Scene) -> Evidence | None:
-    wanted: Any = wish.state
+def _rule(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
+    wanted: Any = desired.state
     found: Any = item.found.state
     if wanted.conditions == found.conditions:
         return Evidence(int(wanted.priority != found.priority), "its conditions")

@@ -46,44 +46,44 @@ class Matcher:
 
     def match(self, kind: str, candidates: Sequence[Candidate]) -> None:
         """Match the entries of a kind that nothing of the stack answers to."""
-        wishes = [
-            wish
-            for address, wish in self.scene.desired.items()
+        entries = [
+            desired
+            for address, desired in self.scene.desired.items()
             if address.kind == kind and address not in self.scene.ids
         ]
         free = {item.found.id: item for item in candidates if not item.owner}
-        for wish in wishes:
-            if self.given.get(wish.address) == NEW:
-                self.settled.add(wish.address)
-            elif wish.address in self.given:
-                self._take_given(wish, candidates)
+        for desired in entries:
+            if self.given.get(desired.address) == NEW:
+                self.settled.add(desired.address)
+            elif desired.address in self.given:
+                self._take_given(desired, candidates)
         free = {key: item for key, item in free.items() if not item.builtin}
         for rank in range(4):
-            self._match_rank(rank, wishes, free)
-        for wish in wishes:
-            self._refuse_foreign(wish, candidates)
+            self._match_rank(rank, entries, free)
+        for desired in entries:
+            self._refuse_foreign(desired, candidates)
 
-    def _take(self, wish: Desired, item: Candidate, how: str) -> None:
-        self.matches[wish.address] = Match(wish.address, item, how)
-        self.scene.ids[wish.address] = item.found.id
-        self.settled.add(wish.address)
+    def _take(self, desired: Desired, item: Candidate, how: str) -> None:
+        self.matches[desired.address] = Match(desired.address, item, how)
+        self.scene.ids[desired.address] = item.found.id
+        self.settled.add(desired.address)
 
-    def _take_given(self, wish: Desired, candidates: Sequence[Candidate]) -> None:
-        self.settled.add(wish.address)
-        physical_id = self.given[wish.address]
+    def _take_given(self, desired: Desired, candidates: Sequence[Candidate]) -> None:
+        self.settled.add(desired.address)
+        physical_id = self.given[desired.address]
         item = next((item for item in candidates if item.found.id == physical_id), None)
-        problem = self._objection(wish, item)
+        problem = self._objection(desired, item)
         if problem or item is None:
-            self.problems.append(f"{wish.address}={physical_id}: {problem}")
+            self.problems.append(f"{desired.address}={physical_id}: {problem}")
         else:
             self._take(
-                wish, item, "your word" + (f"; mind that it is {item.builtin}" if item.builtin else "")
+                desired, item, "your word" + (f"; mind that it is {item.builtin}" if item.builtin else "")
             )
 
-    def _objection(self, wish: Desired, item: Candidate | None) -> str:
-        kind = wish.address.kind
+    def _objection(self, desired: Desired, item: Candidate | None) -> str:
+        kind = desired.address.kind
         if item is None:
-            physical_id = self.given[wish.address]
+            physical_id = self.given[desired.address]
             if not is_id_of(kind, physical_id):
                 return f"that is no id of a {kind.replace('_', ' ')}; correct it"
             return "it doesn't exist in this account and region, or nothing of this stack leads to it; correct the id"
@@ -91,36 +91,38 @@ class Matcher:
             return f"it is {item.found.address} already; release it first, or rename it by move"
         if item.owner:
             return f"it belongs to the stack {item.owner}; release it there first"
-        if not self.scene.is_in_place(wish, item):
-            place, where = self.scene.place_of(wish), place_of_candidate(item)
+        if not self.scene.is_in_place(desired, item):
+            place, where = self.scene.place_of(desired), place_of_candidate(item)
             if place is None:
-                parent = "VPC" if not wish.state.parent else wish.state.parent.replace("_", " ")
+                parent = "VPC" if not desired.state.parent else desired.state.parent.replace("_", " ")
                 return (
                     f"it is in {where}, but the {parent} of the entry isn't matched; name that by its id too"
                 )
             return f"it is in {where}, not in {place}"
         return ""
 
-    def _match_rank(self, rank: int, wishes: Iterable[Desired], free: dict[str, Candidate]) -> None:
+    def _match_rank(self, rank: int, entries: Iterable[Desired], free: dict[str, Candidate]) -> None:
         """Settle what has candidates of that rank."""
         claimed = {match.found.found.id for match in self.matches.values()}
         proposals: dict[Address, dict[str, str]] = {}
         suitors: dict[str, list[Desired]] = defaultdict(list)
-        open_wishes = [wish for wish in wishes if wish.address not in self.settled]
-        for wish in open_wishes:
+        unsettled = [desired for desired in entries if desired.address not in self.settled]
+        for desired in unsettled:
             options = {
                 key: evidence.words
                 for key, item in free.items()
                 if key not in claimed
-                and (evidence := weigh(wish, item, self.scene))
+                and (evidence := weigh(desired, item, self.scene))
                 and evidence.rank == rank
             }
             if options:
-                proposals[wish.address] = options
+                proposals[desired.address] = options
                 for key in options:
-                    suitors[key].append(wish)
-        for team in _teams(open_wishes, rank):
-            self._settle_team([wish for wish in team if wish.address in proposals], proposals, suitors, free)
+                    suitors[key].append(desired)
+        for team in _teams(unsettled, rank):
+            self._settle_team(
+                [desired for desired in team if desired.address in proposals], proposals, suitors, free
+            )
 
     def _settle_team(
         self,
@@ -129,48 +131,48 @@ class Matcher:
         suitors: Mapping[str, list[Desired]],
         free: Mapping[str, Candidate],
     ) -> None:
-        """A wish alone, or members of an instance group that any of some equal instances may be."""
+        """A desired alone, or members of an instance group that any of some equal instances may be."""
         if not team:
             return
-        options = {key: words for wish in team for key, words in proposals[wish.address].items()}
-        members = {wish.address for wish in team}
-        rivals = {wish.address for key in options for wish in suitors[key]} - members
+        options = {key: words for desired in team for key, words in proposals[desired.address].items()}
+        members = {desired.address for desired in team}
+        rivals = {desired.address for key in options for desired in suitors[key]} - members
         if len(options) > len(team) or rivals:
             self._refuse(team, options, rivals)
             return
         ordered = sorted(options, key=lambda key: (free[key].found.created, key))
-        for wish, key in zip(team, ordered, strict=False):
-            self._take(wish, free[key], options[key])
+        for desired, key in zip(team, ordered, strict=False):
+            self._take(desired, free[key], options[key])
 
     def _refuse(self, team: list[Desired], options: Mapping[str, str], rivals: set[Address]) -> None:
-        names = ", ".join(str(wish.address) for wish in team)
+        names = ", ".join(str(desired.address) for desired in team)
         found = "; ".join(f"{key} by {words}" for key, words in sorted(options.items()))
         others = f" (which may be {', '.join(map(str, sorted(rivals)))} as well)" if rivals else ""
-        choice = " ".join(f"{wish.address}=ID" for wish in team)
+        choice = " ".join(f"{desired.address}=ID" for desired in team)
         self.problems.append(
             f"{names} may be {found}{others}; choose with {choice}, or {team[0].address}={NEW} to have apply make it"
         )
-        self.settled.update(wish.address for wish in team)
+        self.settled.update(desired.address for desired in team)
 
-    def _refuse_foreign(self, wish: Desired, candidates: Iterable[Candidate]) -> None:
+    def _refuse_foreign(self, desired: Desired, candidates: Iterable[Candidate]) -> None:
         """What has the entry's own name and another stack's tags is neither taken nor passed over in silence."""
-        if wish.address in self.settled:
+        if desired.address in self.settled:
             return
         for item in candidates:
-            evidence = weigh(wish, item, self.scene) if item.owner not in ("", self.stack) else None
+            evidence = weigh(desired, item, self.scene) if item.owner not in ("", self.stack) else None
             if evidence and evidence.named:
                 self.problems.append(
-                    f"{wish.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
-                    f"release it there first, or give {wish.address}=ID, or {wish.address}={NEW} to have apply make it"
+                    f"{desired.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
+                    f"release it there first, or give {desired.address}=ID, or {desired.address}={NEW} to have apply make it"
                 )
-                self.settled.add(wish.address)
+                self.settled.add(desired.address)
                 return
 
 
-def _teams(wishes: Iterable[Desired], rank: int) -> list[list[Desired]]:
+def _teams(entries: Iterable[Desired], rank: int) -> list[list[Desired]]:
     """Those that are settled together."""
     teams: dict[object, list[Desired]] = defaultdict(list)
-    for wish in wishes:
-        group = wish.lifecycle.group if rank >= _INTERCHANGEABLE else None
-        teams[("group", group) if group else wish.address].append(wish)
+    for desired in entries:
+        group = desired.lifecycle.group if rank >= _INTERCHANGEABLE else None
+        teams[("group", group) if group else desired.address].append(desired)
     return list(teams.values())

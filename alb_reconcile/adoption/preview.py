@@ -31,9 +31,9 @@ class Outlook:
         """The entries whose digest that plan would write anew: they aren't as the spec says."""
         found = set()
         for step in self.plan.steps if self.plan else ():
-            wish = step.desired
-            if wish is not None and step.action in ("create", "update", "replace"):
-                found.add(wish.carrier or wish.address)
+            desired = step.desired
+            if desired is not None and step.action in ("create", "update", "replace"):
+                found.add(desired.carrier or desired.address)
         return frozenset(found)
 
 

@@ -34,9 +34,9 @@ async def write_applied_tags(
     own = _own(stack, discovery)
     wanted: dict[str, dict[str, str]] = {}
     for item in own:
-        wish = desired.get(item.address)
-        if wish is not None and item.tags.get(tags.SPEC) != tags.spec_tag(wish):
-            wanted[item.id] = {tags.SPEC: tags.spec_tag(wish)}
+        entry = desired.get(item.address)
+        if entry is not None and item.tags.get(tags.SPEC) != tags.spec_tag(entry):
+            wanted[item.id] = {tags.SPEC: tags.spec_tag(entry)}
     applied = tags.applied_tag(desired)
     anchors = {item.id for item in find_anchors(own)}
     for item in own:

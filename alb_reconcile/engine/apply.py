@@ -160,13 +160,13 @@ async def _write_tags(step: Step, run: Run) -> None:
         elif change.path == "prevent_destroy":
             changed[tags.PREVENT_DESTROY] = str(change.after).lower()
     if step.refresh is not None:
-        wish, found = step.refresh
+        wanted, found = step.refresh
         own = changed if step.observed is found else {}
         await _tag(
             run,
             found.state.service,
             found.id,
-            {**own, **extra_tags(wish.state), tags.SPEC: tags.spec_tag(wish)},
+            {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)},
         )
         if own:
             return

@@ -140,9 +140,9 @@ async def resolve_further_images(
         return discovery
     decisions = decide(stack, desired, discovery, {})
     needed = {
-        item.wish.state.image_id
-        for item in decisions.wishes.values()
-        if isinstance(item.wish.state, Instance) and (item.found is None or item.forces)
+        item.desired.state.image_id
+        for item in decisions.desired.values()
+        if isinstance(item.desired.state, Instance) and (item.found is None or item.forces)
     }
     images = await resolve_images(aws, sorted(references.intersection(needed)))
     return replace(discovery, images={**discovery.images, **images}) if images else discovery

@@ -76,8 +76,8 @@ class Instance(Properties):
             self.user_data,
         )
         if observed and isinstance(observed.state, Instance):
-            wish = lookups.desired.get(observed.address)
-            keep = wish is None or wish.lifecycle.image_update == "keep"
+            wanted = lookups.desired.get(observed.address)
+            keep = wanted is None or wanted.lifecycle.image_update == "keep"
             if self.image_id.startswith(RESOLVE) and keep and observed.tags.get(tags.IMAGE) == self.image_id:
                 image = observed.state.image_id
             if set(observed.state.subnets) <= set(self.subnets):

@@ -34,7 +34,7 @@ class Action:
     """Whether somebody else moves the weights (`weights: {managed_by: external}`)."""
 
     def settle(self, found: Action, addresses: Mapping[str, Address]) -> Action:
-        """The same wish, with the weights that somebody else has set, while the groups and the sum are as wished.
+        """The same action, with the weights that somebody else has set, while the groups and the sum are as wished.
 
         `addresses` names the stack's own target groups by id: one that is replaced hands its weight on.
         """

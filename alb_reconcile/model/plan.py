@@ -46,7 +46,7 @@ class Step:
     """For how long, by the spec's own numbers."""
     desired: Desired | None = None
     state: Properties | None = None
-    """The wish, bound as far as ids are known; for what is made, with its defaults and its place."""
+    """The desired properties, bound as far as ids are known; for what is made, with its defaults and its place."""
     observed: Observed | None = None
     refresh: tuple[Desired, Observed] | None = None
     """The entry whose bookkeeping tags are written with this step."""

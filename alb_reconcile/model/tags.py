@@ -74,10 +74,10 @@ def applied_tag(desired: Mapping[Address, Desired]) -> str:
     )
 
 
-def is_known_in(tag: str, wish: Desired) -> bool:
+def is_known_in(tag: str, wanted: Desired) -> bool:
     """Whether an `applied` tag holds the code of an entry as it is wanted now."""
     codes = tag.partition(" ")[2]
-    own = _entry_code(wish.address, wish.spec_digest)
+    own = _entry_code(wanted.address, wanted.spec_digest)
     return any(codes[start : start + len(own)] == own for start in range(0, len(codes), len(own)))
 
 

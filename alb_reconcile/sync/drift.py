@@ -92,34 +92,36 @@ class _Judge:
                 if isinstance(group, Address):
                     self.joins[group].append(step.key)
         self.members: dict[Address, list[Desired]] = defaultdict(list)
-        for wish in desired.values():
-            if isinstance(wish.state, Registration) and isinstance(wish.state.target_group, Address):
-                member = desired.get(wish.state.target) if isinstance(wish.state.target, Address) else None
+        for wanted in desired.values():
+            if isinstance(wanted.state, Registration) and isinstance(wanted.state.target_group, Address):
+                member = (
+                    desired.get(wanted.state.target) if isinstance(wanted.state.target, Address) else None
+                )
                 if member is not None:
-                    self.members[wish.state.target_group].append(member)
+                    self.members[wanted.state.target_group].append(member)
 
     def judge(self, step: Step) -> Cause:
         """The cause, by the tags alone."""
         if step.part_of is not None or step.action == "delete":
             return self._why_it_goes(step)
-        wish = step.desired
-        if wish is None:  # the order of a listener's rules
+        wanted = step.desired
+        if wanted is None:  # the order of a listener's rules
             return self._of_order(step)
-        if step.observed is not None and wish.carrier is None:
-            return self._compare(wish, step.observed)
-        carrier = wish.carrier or wish.address
+        if step.observed is not None and wanted.carrier is None:
+            return self._compare(wanted, step.observed)
+        carrier = wanted.carrier or wanted.address
         found = self.by_address.get(carrier)
-        if wish.carrier is not None and found is not None:
+        if wanted.carrier is not None and found is not None:
             return self._compare(self.desired[carrier], found)
         return self._why_it_is_missing(self.desired[carrier])
 
-    def _compare(self, wish: Desired, found: Observed) -> Cause:
+    def _compare(self, wanted: Desired, found: Observed) -> Cause:
         applied = found.tags.get(tags.SPEC, "").partition(" ")[0]
-        return "drift" if applied == wish.spec_digest else "spec"
+        return "drift" if applied == wanted.spec_digest else "spec"
 
-    def _why_it_is_missing(self, wish: Desired) -> Cause:
+    def _why_it_is_missing(self, wanted: Desired) -> Cause:
         known = any(
-            tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wish) for tag in self.applied
+            tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wanted) for tag in self.applied
         )
         return "drift" if known else "spec"
 
@@ -128,19 +130,19 @@ class _Judge:
         if found is None or step.reason == DUPLICATE:
             return "drift"
         if found.owner == self.plan.stack and found.state.service:
-            wish = self.desired.get(found.address)
-            return self._compare(wish, found) if wish else "spec"
+            wanted = self.desired.get(found.address)
+            return self._compare(wanted, found) if wanted else "spec"
         # a member, or a stranger: what says whether it may be there is the entry that it is in
         parent = self.live.get(str(getattr(found.state, found.state.parent))) if found.state.parent else None
-        wish = self.desired.get(parent.address) if parent else None
-        return self._compare(wish, parent) if wish and parent else "drift"
+        wanted = self.desired.get(parent.address) if parent else None
+        return self._compare(wanted, parent) if wanted and parent else "drift"
 
     def _of_order(self, step: Step) -> Cause:
         """Of rules that change places: one whose entry has changed makes it the spec's doing."""
         for arn, _ in step.detail(SetPriorities).priorities:
             found = self.live.get(arn)
-            wish = self.desired.get(found.address) if found else None
-            if found and (wish is None or self._compare(wish, found) == "spec"):
+            wanted = self.desired.get(found.address) if found else None
+            if found and (wanted is None or self._compare(wanted, found) == "spec"):
                 return "spec"
         return "drift"
 
@@ -183,10 +185,10 @@ class _Judge:
         ):  # fewer targets, or more, than were applied
             return True
         return any(
-            wish.lifecycle.rollout.max_unavailable and self._is_moved(wish.address)
-            for wish in self.members[group]
+            wanted.lifecycle.rollout.max_unavailable and self._is_moved(wanted.address)
+            for wanted in self.members[group]
         )
 
     def _is_moved(self, address: Address) -> bool:
-        wish, found = self.desired.get(address), self.by_address.get(address)
-        return wish is not None and found is not None and self._compare(wish, found) == "spec"
+        wanted, found = self.desired.get(address), self.by_address.get(address)
+        return wanted is not None and found is not None and self._compare(wanted, found) == "spec"

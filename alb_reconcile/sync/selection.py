@@ -96,13 +96,13 @@ def _care(plan: Plan, correction: Correction, step: Step, weight: str) -> Care:
     return cares.pop() if len(cares) == 1 else "report"
 
 
-def _names(address: Address, wish: Desired | None) -> tuple[str, ...]:
+def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
     """By what the spec may speak of a resource, the closest first: its address, its entry's, its kind."""
     names = [str(address)]
     if address.kind == "instance":
         names.append(str(Address("instance", address.name.rpartition("-")[0])))
-    if wish is not None and wish.carrier is not None:
-        names.append(str(wish.carrier))
+    if wanted is not None and wanted.carrier is not None:
+        names.append(str(wanted.carrier))
     elif address.kind == "registration":
         names.append(str(Address("target_group", address.name.partition("/")[0])))
     return (*names, "rule" if address.kind == "rule_priorities" else address.kind)

@@ -13,7 +13,7 @@ from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import bind
 from alb_reconcile.verify.matching import Request, read_conditions
-from alb_reconcile.verify.request_search import Rules, Wishes, find_request
+from alb_reconcile.verify.request_search import Preferences, Rules, find_request
 from alb_reconcile.verify.shares import uneven
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class Choice:
     path: str = "/"
     any_method: bool = False
 
-    def wishes(self, dns_name: str) -> Wishes:
+    def preferences(self, dns_name: str) -> Preferences:
         """For one load balancer."""
-        return Wishes(self.host or dns_name, self.path, self.any_method)
+        return Preferences(self.host or dns_name, self.path, self.any_method)
 
 
 def plan_checks(
@@ -98,7 +98,7 @@ def _listener(
         for item in discovery.resources
         if isinstance(item.state, Rule) and found is not None and item.state.listener == found.id
     ]
-    wishes = choice.wishes(balancer.detail(Entrance).dns_name if balancer else "")
+    preferences = choice.preferences(balancer.detail(Entrance).dns_name if balancer else "")
     rows: list[tuple[Address, Properties]] = sorted(
         rules.items(), key=lambda row: (_priority(row[1]), row[0])
     )
@@ -116,11 +116,16 @@ def _listener(
         if reason:
             yield replace(base, state="missing", reason=reason)
         else:
-            yield _with_request(base, state, there[row], rivals, wishes, choice)
+            yield _with_request(base, state, there[row], rivals, preferences, choice)
 
 
 def _with_request(
-    base: Check, wanted: Properties, found: Observed, rivals: list[Observed], wishes: Wishes, choice: Choice
+    base: Check,
+    wanted: Properties,
+    found: Observed,
+    rivals: list[Observed],
+    preferences: Preferences,
+    choice: Choice,
 ) -> Check:
     own = read_conditions(wanted.conditions) if isinstance(wanted, Rule) else ()
     limit = _priority(found.state)
@@ -129,7 +134,7 @@ def _with_request(
         for item in sorted(rivals, key=lambda item: _priority(item.state))
         if isinstance(item.state, Rule) and item.id != found.id and item.state.priority < limit
     ]
-    answer = find_request(own, earlier, wishes)
+    answer = find_request(own, earlier, preferences)
     if answer.request is None:
         return replace(base, state="unreachable" if answer.unreachable else "skipped", reason=answer.reason)
     host = answer.request.host

@@ -189,9 +189,11 @@ def _on_health(group: Group) -> list[str]:
     """Registered targets are expected to answer; those that can't are named."""
     if group.fails_open:
         return [f"no target of {group.name} is healthy, so that all of them get requests (fail-open)"]
-    ill = [item.label for item in group.targets if item.health not in ("healthy", "draining")]
+    unhealthy = [item.label for item in group.targets if item.health not in ("healthy", "draining")]
     return (
-        [f"{', '.join(ill)} of {group.name}: not healthy, so that the others get all requests"] if ill else []
+        [f"{', '.join(unhealthy)} of {group.name}: not healthy, so that the others get all requests"]
+        if unhealthy
+        else []
     )
 
 

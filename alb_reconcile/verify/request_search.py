@@ -25,7 +25,7 @@ Rules = tuple[Condition, ...]
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Preferences:
     """What to use where a rule leaves it open, and whether methods that may change something are allowed."""
 
     host: str
@@ -47,20 +47,20 @@ def is_host(text: str) -> bool:
     return len(text) <= 253 and _HOST.fullmatch(text) is not None
 
 
-def find_request(own: Rules, earlier: Sequence[Rules], wishes: Wishes) -> Found:
+def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences) -> Found:
     """A request that `own` takes and no rule of `earlier` does. `own` is empty for the default action."""
     for condition in own:
         if condition.field == "source-ip":
             return Found(reason="takes requests by their source address, which can't be chosen here")
-        if meets(condition, Request(wishes.host)) is None or not (condition.values or condition.pairs):
+        if meets(condition, Request(preferences.host)) is None or not (condition.values or condition.pairs):
             return Found(reason=f"has a condition that verify doesn't know: {condition.field}")
-    methods = _methods(own, wishes)
+    methods = _methods(own, preferences)
     if not methods:
         return Found(
             reason="takes only requests by methods that may change something; allow them with --any-method"
         )
     bases = [
-        Request(wishes.host, wishes.path, method, headers, query)
+        Request(preferences.host, preferences.path, method, headers, query)
         for method, headers, query in itertools.islice(
             itertools.product(methods, _headers(own), _queries(own)), _MOST
         )
@@ -86,13 +86,13 @@ def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> Found:
     return Found(reason="no request was found that reaches it; the rules before it seem to take all of them")
 
 
-def _methods(own: Rules, wishes: Wishes) -> list[str]:
+def _methods(own: Rules, preferences: Preferences) -> list[str]:
     given = [set(condition.values) for condition in own if condition.field == "http-request-method"]
     if not given:
         return list(SAFE_METHODS)
     allowed = set.intersection(*given)
     return [method for method in SAFE_METHODS if method in allowed] + (
-        sorted(allowed.difference(SAFE_METHODS)) if wishes.any_method else []
+        sorted(allowed.difference(SAFE_METHODS)) if preferences.any_method else []
     )
 
 

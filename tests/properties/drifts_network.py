@@ -160,7 +160,7 @@ def permissions(scene: Scene) -> Iterator[Deed]:
     """Rules of security groups added, revoked, narrowed and renamed."""
     for item, _ in scene.of("security_group"):
         rules = Address("security_group_rules", item.address.name)
-        carrier, own = scene.wishes.get(item.address), scene.wishes.get(rules)
+        carrier, own = scene.desired.get(item.address), scene.desired.get(rules)
         for way in ("ingress", "egress"):
             declared = getattr(own.state, way) if own else None
             kept = carrier is not None and carrier.lifecycle.keep_others
@@ -257,8 +257,8 @@ def removed_tags(scene: Scene) -> Iterator[Deed]:
 
 def _tagged(scene: Scene) -> Iterator[tuple[Observed, Any]]:
     for item in scene.found:
-        if item.state.service and item.address in scene.wishes:
-            yield item, scene.wishes[item.address]
+        if item.state.service and item.address in scene.desired:
+            yield item, scene.desired[item.address]
 
 
 def _tag(scene: Scene, item: Observed, key: str, value: str) -> object:

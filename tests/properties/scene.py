@@ -68,7 +68,7 @@ class Scene:
         account.converge(self.spec)
         account.clock.advance(3600)
         self._kept = account.keep()
-        self.wishes: dict[Address, Desired] = dict(load(self.spec).desired)
+        self.desired: dict[Address, Desired] = dict(load(self.spec).desired)
         self.found = sorted(account.discover(self.spec).resources, key=lambda item: str(item.address))
 
     def reset(self) -> None:
@@ -80,7 +80,7 @@ class Scene:
         """What there was of a kind, and what the spec wants of it."""
         for item in self.found:
             if item.address.kind == kind:
-                yield item, self.wishes.get(item.address)
+                yield item, self.desired.get(item.address)
 
     def id(self, address: str) -> str:
         """The id of what was at an address."""

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from alb_reconcile.verify.matching import Condition, Request, read_conditions, takes
 from alb_reconcile.verify.pattern_search import HOST, PATH, search
-from alb_reconcile.verify.request_search import Wishes, find_request
+from alb_reconcile.verify.request_search import Preferences, find_request
 
-WISHES = Wishes("lb.aws")
+WISHES = Preferences("lb.aws")
 
 
 def like(pattern: str, text: str) -> bool:
@@ -81,10 +81,10 @@ class TestRequests:
 
     def test_wishes_are_used_where_a_rule_leaves_them_open(self) -> None:
         path = (Condition("path-pattern", ("/api/*",)),)
-        wishes = Wishes("shop.example.com", "/api/items")
+        wishes = Preferences("shop.example.com", "/api/items")
         assert find_request(path, [], wishes).request == Request("shop.example.com", "/api/items")
         host = (Condition("host-header", ("*.example.org",)),)
-        assert find_request(host, [path], Wishes("lb.aws", "/api/x")).request == Request(
+        assert find_request(host, [path], Preferences("lb.aws", "/api/x")).request == Request(
             "verify.example.org", "/verify"
         )
 
@@ -143,7 +143,7 @@ class TestOtherConditions:
     def test_methods_that_change_something_must_be_allowed(self) -> None:
         rule = (Condition("http-request-method", ("DELETE", "POST")),)
         assert "--any-method" in find_request(rule, [], WISHES).reason
-        found = find_request(rule, [], Wishes("lb.aws", any_method=True)).request
+        found = find_request(rule, [], Preferences("lb.aws", any_method=True)).request
         assert found == Request("lb.aws", "/", "DELETE")
 
     def test_source_addresses_cannot_be_chosen(self) -> None:

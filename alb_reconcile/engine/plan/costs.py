@@ -13,7 +13,7 @@ from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver, Ter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from alb_reconcile.engine.plan.graph import Draft
+    from alb_reconcile.engine.plan.graph import Graph
     from alb_reconcile.model.plan import Step
 
 _INTERVAL: Final = 30
@@ -21,41 +21,41 @@ _DELAY: Final = 300
 """AWS's defaults for what neither the spec nor the group says, in seconds (health check, deregistration delay)."""
 
 
-def add_costs(draft: Draft) -> None:
+def add_costs(graph: Graph) -> None:
     """Tell the reader of the plan, step by step, what it waits for, how many healthy targets stay, and the seconds."""
-    for step in list(draft.steps.values()):
+    for step in list(graph.steps.values()):
         if step.address.kind == "registration":
-            _registration(draft, step)
+            _registration(graph, step)
         elif pause := step.detail(Terminate).settle:
-            _cost(draft, step, pause, f"the last requests have settled ({pause} s)")
+            _cost(graph, step, pause, f"the last requests have settled ({pause} s)")
         for group, least in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
-                _cost(draft, step, 0, f"{_name(draft, group)} has {_targets(least)}")
+                _cost(graph, step, 0, f"{_name(graph, group)} has {_targets(least)}")
 
 
-def _registration(draft: Draft, step: Step) -> None:
+def _registration(graph: Graph, step: Step) -> None:
     if step.action in ("create", "replace"):
         if step.detail(Register).is_checked:
-            interval = int(_settings(draft, step, "health_check").get("interval_seconds", _INTERVAL))
-            _cost(draft, step, interval, f"healthy (one passed check, every {interval} s)")
+            interval = int(_settings(graph, step, "health_check").get("interval_seconds", _INTERVAL))
+            _cost(graph, step, interval, f"healthy (one passed check, every {interval} s)")
         return
-    if draft.destroy or (step.observed and step.observed.status == "unused"):
+    if graph.destroy or (step.observed and step.observed.status == "unused"):
         return
     how = step.detail(Deregister)
     if pause := how.settle:
-        _cost(draft, step, pause, f"the switch has reached every node of the load balancer ({pause} s)")
-    delay = int(_settings(draft, step, "attributes").get("deregistration_delay.timeout_seconds", _DELAY))
-    _cost(draft, step, delay, f"drained (up to {delay} s)")
+        _cost(graph, step, pause, f"the switch has reached every node of the load balancer ({pause} s)")
+    delay = int(_settings(graph, step, "attributes").get("deregistration_delay.timeout_seconds", _DELAY))
+    _cost(graph, step, delay, f"drained (up to {delay} s)")
     if how.least is not None and not (step.observed and step.observed.is_leaving):
-        group = _name(draft, _group_of(step))
+        group = _name(graph, _group_of(step))
         text = f"keeps {_targets(how.least)}" if how.least else "may be left without a healthy target"
-        draft.say(step.key, effects=f"{group} {text}")
+        graph.say(step.key, effects=f"{group} {text}")
 
 
-def _cost(draft: Draft, step: Step, seconds: int, waits: str) -> None:
-    draft.say(step.key, waits=waits)
-    told = draft.steps[step.key]
-    draft.steps[step.key] = replace(told, seconds=told.seconds + seconds)
+def _cost(graph: Graph, step: Step, seconds: int, waits: str) -> None:
+    graph.say(step.key, waits=waits)
+    told = graph.steps[step.key]
+    graph.steps[step.key] = replace(told, seconds=told.seconds + seconds)
 
 
 def _targets(count: int) -> str:
@@ -67,18 +67,18 @@ def _group_of(step: Step) -> Ref:
     return state.target_group if isinstance(state, Registration) else ""
 
 
-def _name(draft: Draft, group: Ref) -> str:
-    return str(draft.addresses.get(str(group), group))
+def _name(graph: Graph, group: Ref) -> str:
+    return str(graph.addresses.get(str(group), group))
 
 
-def _settings(draft: Draft, step: Step, name: str) -> Mapping[str, Any]:
+def _settings(graph: Graph, step: Step, name: str) -> Mapping[str, Any]:
     """What the spec says of the registration's group, over what the group itself says."""
     group = _group_of(step)
-    address = draft.addresses.get(str(group), group)
-    decision = draft.decisions.wishes.get(address) if isinstance(address, Address) else None
-    wish = decision.wish.creation if decision and step.action != "delete" else None
-    found = draft.groups.get(str(group)) or (decision.found.state if decision and decision.found else None)
-    parts = [getattr(state, name) or {} for state in (found, wish) if isinstance(state, TargetGroup)]
+    address = graph.addresses.get(str(group), group)
+    decision = graph.decisions.desired.get(address) if isinstance(address, Address) else None
+    wanted = decision.desired.creation if decision and step.action != "delete" else None
+    found = graph.groups.get(str(group)) or (decision.found.state if decision and decision.found else None)
+    parts = [getattr(state, name) or {} for state in (found, wanted) if isinstance(state, TargetGroup)]
     return {key: value for part in parts for key, value in part.items()}
 
 

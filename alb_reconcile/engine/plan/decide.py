@@ -33,11 +33,11 @@ _HEAVY: Final = 1000
 
 @dataclass
 class Decision:
-    """What becomes of one wish, and of the resource that it found, if any."""
+    """What becomes of one wanted, and of the resource that it found, if any."""
 
-    wish: Desired
+    desired: Desired
     state: Properties
-    """The wish, bound as far as ids are known and settled by what there is."""
+    """The wanted, bound as far as ids are known and settled by what there is."""
     found: Observed | None = None
     changes: tuple[Change, ...] = ()
     forces: tuple[str, ...] = ()
@@ -47,13 +47,13 @@ class Decision:
 
 @dataclass
 class Decisions:
-    """All of them. `ids` are those of the resources that stay; `leavers` go, with the reason."""
+    """All of them. `ids` are those of the resources that stay; `to_delete` has what goes, with the reason."""
 
-    wishes: dict[Address, Decision] = field(default_factory=dict)
-    leavers: dict[str, tuple[Observed, str]] = field(default_factory=dict)
+    desired: dict[Address, Decision] = field(default_factory=dict)
+    to_delete: dict[str, tuple[Observed, str]] = field(default_factory=dict)
     ids: dict[Address, str] = field(default_factory=dict)
     live: tuple[Observed, ...] = ()
-    graves: dict[Address, list[str]] = field(default_factory=dict)
+    seen_ids: dict[Address, list[str]] = field(default_factory=dict)
     """All physical ids that were ever seen at an address, dead ones too."""
     kept: list[str] = field(default_factory=list)
 
@@ -61,10 +61,10 @@ class Decisions:
 def decide(
     stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[str, str]
 ) -> Decisions:
-    """Match wishes and resources by address and compare them. `forced` replaces more, with the given reasons by id."""
+    """Match wanted and resources by address and compare them. `forced` replaces more, with the given reasons by id."""
     result = Decisions(live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
-        result.graves.setdefault(item.address, []).append(item.id)
+        result.seen_ids.setdefault(item.address, []).append(item.id)
     candidates: dict[Address, list[Observed]] = defaultdict(list)
     healthy = [
         item for item in result.live if isinstance(item.state, Registration) and item.status == "healthy"
@@ -84,9 +84,9 @@ def decide(
         {address: set(references(item.state)).intersection(desired) for address, item in desired.items()}
     )
     for address in order.static_order():
-        wish = desired[address]
+        wanted = desired[address]
         options = [
-            _compare(wish, item, result.ids, facts)
+            _compare(wanted, item, result.ids, facts)
             for item in candidates.get(address, ())
             if item.owner == stack
         ]
@@ -95,38 +95,38 @@ def decide(
             if option.found and option.found.id in forced and not option.forces:
                 option.forces, option.reason = ("vpc",), forced[option.found.id]
         best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
-        if best is None and _rests(wish, result):
+        if best is None and _rests(wanted, result):
             result.kept.append(
                 f"{address}: its instance is stopped, as it may be (state: any), and is registered when it runs"
             )
             continue
         if best is None:
-            result.wishes[address] = Decision(wish, settle(bind(wish.state, result.ids), None, facts))
+            result.desired[address] = Decision(wanted, settle(bind(wanted.state, result.ids), None, facts))
             continue
-        result.wishes[address] = best
+        result.desired[address] = best
         if not best.forces and best.found:
             result.ids[address] = best.found.id
     _choose_places(result)
-    _collect_leavers(stack, desired, result)
+    _collect_deletions(stack, desired, result)
     return result
 
 
-def _rests(wish: Desired, result: Decisions) -> bool:
+def _rests(wanted: Desired, result: Decisions) -> bool:
     """Whether a registration is wanted of an instance that doesn't run, and that nobody wants to run: AWS refuses it."""
-    if not isinstance(wish.state, Registration) or not isinstance(wish.state.target, Address):
+    if not isinstance(wanted.state, Registration) or not isinstance(wanted.state.target, Address):
         return False
-    item = result.wishes.get(wish.state.target)
-    if item is None or item.found is None or item.forces or not isinstance(item.wish.state, Instance):
+    item = result.desired.get(wanted.state.target)
+    if item is None or item.found is None or item.forces or not isinstance(item.desired.state, Instance):
         return False
-    return item.wish.state.state is None and item.found.status in ("stopped", "stopping")
+    return item.desired.state.state is None and item.found.status in ("stopped", "stopping")
 
 
 def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) -> None:
     """A load balancer can't leave its VPC, which only its subnets tell."""
-    wish, found = option.wish.state, option.found
-    if not isinstance(wish, LoadBalancer) or found is None or option.forces:
+    wanted, found = option.desired.state, option.found
+    if not isinstance(wanted, LoadBalancer) or found is None or option.forces:
         return
-    vpcs = {vpc_of(subnet, result, discovery) for subnet in wish.subnets}
+    vpcs = {vpc_of(subnet, result, discovery) for subnet in wanted.subnets}
     if vpcs.isdisjoint({found.detail(Entrance).vpc, None}):
         option.forces, option.reason = ("vpc",), "a load balancer can't leave its VPC"
 
@@ -134,7 +134,7 @@ def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) 
 def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | None:
     """The VPC of a subnet, of the spec or foreign; None if it isn't known."""
     if isinstance(subnet, Address):
-        state = decisions.wishes[subnet].state
+        state = decisions.desired[subnet].state
         return state.vpc if isinstance(state, Subnet) else None
     vpc: str | None = discovery.foreign.get(subnet, {}).get("VpcId")
     return vpc
@@ -151,28 +151,28 @@ def _rank(
     return bool(option.forces), idle, -mentions[found.id], len(option.changes), found.created, found.id
 
 
-def _compare(wish: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups) -> Decision:
-    state = settle(bind(wish.state, ids), found, facts)
-    if wish.lifecycle.keep_others:
+def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups) -> Decision:
+    state = settle(bind(wanted.state, ids), found, facts)
+    if wanted.lifecycle.keep_others:
         state = with_others(state, found.state)
     changes = diff(state, found.state)
-    in_place = {"instance_type"} if wish.lifecycle.type_change == "in-place" else set()
+    in_place = {"instance_type"} if wanted.lifecycle.type_change == "in-place" else set()
     immutable = fixed(state, found.state) - in_place
     forces = tuple(change.path for change in changes if change.path.partition(".")[0] in immutable)
-    if wish.spec_digest:
-        changes += _tag_changes(wish, found)
-    return Decision(wish, state, found, changes, forces)
+    if wanted.spec_digest:
+        changes += _tag_changes(wanted, found)
+    return Decision(wanted, state, found, changes, forces)
 
 
-def _tag_changes(wish: Desired, found: Observed) -> tuple[Change, ...]:
+def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
     changes = [
         Change(f"tags.{key}", found.tags.get(key), value)
-        for key, value in sorted(wish.tags.items())
+        for key, value in sorted(wanted.tags.items())
         if found.tags.get(key) != value
     ]
-    if tags.IMAGE in (extra := extra_tags(wish.state)) and found.tags.get(tags.IMAGE) != extra[tags.IMAGE]:
+    if tags.IMAGE in (extra := extra_tags(wanted.state)) and found.tags.get(tags.IMAGE) != extra[tags.IMAGE]:
         changes.append(Change(f"tags.{tags.IMAGE}", found.tags.get(tags.IMAGE), extra[tags.IMAGE]))
-    before, after = found.tags.get(tags.PREVENT_DESTROY) == "true", wish.lifecycle.prevent_destroy
+    before, after = found.tags.get(tags.PREVENT_DESTROY) == "true", wanted.lifecycle.prevent_destroy
     if after is not None and before != after:
         changes.append(Change("prevent_destroy", before, after))
     return tuple(changes)
@@ -194,18 +194,18 @@ def named_ids(value: object) -> Iterable[str]:
 def _choose_places(result: Decisions) -> None:
     """A new instance goes to the emptiest of its subnets; one that is replaced stays where it was, if it may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
-    for item in result.wishes.values():
+    for item in result.desired.values():
         if (
             isinstance(item.state, Instance)
             and item.found
             and isinstance(item.found.state, Instance)
             and item.found.state.subnets
         ):
-            groups[item.wish.lifecycle.group][str(item.found.state.subnets[0])] += 1
-    for item in result.wishes.values():
+            groups[item.desired.lifecycle.group][str(item.found.state.subnets[0])] += 1
+    for item in result.desired.values():
         if not isinstance(item.state, Instance) or (item.found and not item.forces):
             continue
-        count = groups[item.wish.lifecycle.group]
+        count = groups[item.desired.lifecycle.group]
         subnets = item.state.subnets
         if item.found and isinstance(item.found.state, Instance):
             count[str(item.found.state.subnets[0]) if item.found.state.subnets else ""] -= 1
@@ -219,25 +219,25 @@ def _choose_places(result: Decisions) -> None:
         )
 
 
-def _collect_leavers(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
-    stays = {item.found.id for item in result.wishes.values() if item.found and not item.forces}
+def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: Decisions) -> None:
+    stays = {item.found.id for item in result.desired.values() if item.found and not item.forces}
     owned = {item.id: item for item in result.live}
     for item in result.live:
         if item.id in stays or item.is_leaving:
             continue
-        wish = result.wishes.get(item.address)
-        if wish and wish.found and wish.found.id == item.id:
+        wanted = result.desired.get(item.address)
+        if wanted and wanted.found and wanted.found.id == item.id:
             continue  # replaced: the planner pairs it with what comes in its place
         reason = _why_it_goes(stack, item, desired, result, owned)
         if reason:
-            result.leavers[item.id] = (item, reason)
+            result.to_delete[item.id] = (item, reason)
     for item in [item for item in result.live if item.is_leaving]:
-        wanted = result.wishes.get(item.address)
+        wanted = result.desired.get(item.address)
         if isinstance(item.state, Registration) and wanted and _same_target(wanted.state, item.state):
             continue  # it is registered again, which ends the draining
-        gone = result.leavers.keys() | {d.found.id for d in result.wishes.values() if d.found and d.forces}
+        gone = result.to_delete.keys() | {d.found.id for d in result.desired.values() if d.found and d.forces}
         if gone.intersection(named_ids(item.state)):
-            result.leavers[item.id] = (item, f"{item.status} already")
+            result.to_delete[item.id] = (item, f"{item.status} already")
 
 
 def _same_target(wanted: Properties, found: Registration) -> bool:
@@ -255,7 +255,7 @@ def _why_it_goes(
     result: Decisions,
     owned: Mapping[str, Observed],
 ) -> str:
-    """The reason to delete what no wish claims; empty if it stays."""
+    """The reason to delete what no wanted claims; empty if it stays."""
     parent = owned.get(str(getattr(item.state, item.state.parent))) if item.state.parent else None
     carrier = desired.get(parent.address) if parent else None
     if item.owner == stack:
@@ -276,7 +276,7 @@ def _why_a_member_goes(
     """The same for what carries no tags: it is managed as its entry says."""
     if not isinstance(item.state, Registration) or not carrier.lifecycle.members:
         return ""
-    group = result.wishes.get(carrier.address)
+    group = result.desired.get(carrier.address)
     if group and group.forces and group.found and group.found.id == item.state.target_group:
         return "its target group is replaced"
     stranger = str(item.state.target) not in owned

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAKING = ("create", "replace", "update")
 
 
-class Draft:
+class Graph:
     """Steps and edges. A soft edge gives way where it would close a cycle."""
 
     def __init__(self, decisions: Decisions, discovery: Discovery, *, destroy: bool) -> None:

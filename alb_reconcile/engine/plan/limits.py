@@ -150,8 +150,8 @@ def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tup
             text = f"{name} belongs to the stack {found.owner} and would be deleted with its parent; remove it there first"
             refused.append((victim, text))
             continue
-        wish = plan.desired.get(found.address) if found.owner else None
-        declared = wish is not None and wish.lifecycle.prevent_destroy is True
+        wanted = plan.desired.get(found.address) if found.owner else None
+        declared = wanted is not None and wanted.lifecycle.prevent_destroy is True
         if declared or found.tags.get(tags.PREVENT_DESTROY) == "true":
             text = f"{name} is protected by prevent_destroy; apply prevent_destroy: false first"
             refused.append((victim, text))

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.decide import named_ids
-from alb_reconcile.engine.plan.graph import MAKING, Draft
+from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.diff import bind, references
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from alb_reconcile.model.resource import Observed
 
 
-def add_edges(draft: Draft) -> None:
+def add_edges(graph: Graph) -> None:
     """The edges that hold for every kind."""
-    _after_what_is_named(draft)
-    _after_whoever_names_it(draft)
-    _replacements_first(draft)
-    _after_whoever_leaves_the_slot(draft)
-    _after_what_is_followed(draft)
-    _into_complete_networks(draft)
-    _hand_over_subnets(draft)
+    _after_what_is_named(graph)
+    _after_whoever_names_it(graph)
+    _replacements_first(graph)
+    _after_whoever_leaves_the_slot(graph)
+    _after_what_is_followed(graph)
+    _into_complete_networks(graph)
+    _hand_over_subnets(graph)
 
 
-def _after_what_is_named(draft: Draft) -> None:
-    for key, step in draft.steps.items():
+def _after_what_is_named(graph: Graph) -> None:
+    for key, step in graph.steps.items():
         if step.action in MAKING and step.desired is not None:
             for address in references(step.desired.state):
-                maker = draft.makers.get(address)
+                maker = graph.makers.get(address)
                 if (
-                    maker is None or key not in draft.edges[maker]
+                    maker is None or key not in graph.edges[maker]
                 ):  # a listener may have to wait for its rules
                     # what is only changed is there already; but nobody registers an instance that doesn't run
-                    there = maker is not None and draft.steps[maker].action == "update"
-                    draft.after(key, maker, order=there and not _stops(draft.steps[str(maker)]))
+                    there = maker is not None and graph.steps[maker].action == "update"
+                    graph.after(key, maker, order=there and not _stops(graph.steps[str(maker)]))
 
 
 def _stops(step: Step) -> bool:
@@ -52,9 +52,9 @@ def _stops(step: Step) -> bool:
     return step.address.kind == "instance" and not paths.isdisjoint(("state", "instance_type"))
 
 
-def _after_whoever_names_it(draft: Draft) -> None:
+def _after_whoever_names_it(graph: Graph) -> None:
     """A delete follows every step that changes or deletes something whose observed state names it."""
-    for key, step in draft.steps.items():
+    for key, step in graph.steps.items():
         if step.observed is None or step.action in ("create", "replace"):
             continue
         if step.action == "delete":
@@ -68,112 +68,112 @@ def _after_whoever_names_it(draft: Draft) -> None:
                 for text in named_ids(getattr(step.observed.state, name))
             ]
         for text in named:
-            draft.after(draft.removers.get(text), key)
-    for found in draft.decisions.live:
-        if found.id in draft.implied:
+            graph.after(graph.removers.get(text), key)
+    for found in graph.decisions.live:
+        if found.id in graph.implied:
             for text in named_ids(found.state):
-                draft.after(draft.removers.get(text), draft.implied[found.id])
+                graph.after(graph.removers.get(text), graph.implied[found.id])
 
 
-def _replacements_first(draft: Draft) -> None:
-    for key, step in draft.steps.items():
+def _replacements_first(graph: Graph) -> None:
+    for key, step in graph.steps.items():
         if step.part_of is not None:
-            draft.after(key, step.part_of, soft=True)
+            graph.after(key, step.part_of, soft=True)
 
 
-def _after_whoever_leaves_the_slot(draft: Draft) -> None:
-    leaving = _leaving(draft)
-    for key, step in draft.steps.items():
+def _after_whoever_leaves_the_slot(graph: Graph) -> None:
+    leaving = _leaving(graph)
+    for key, step in graph.steps.items():
         if step.action not in MAKING or step.desired is None or step.state is None:
             continue
         held = set(slots(step.observed.state)) if step.observed and step.action == "update" else set()
-        wanted = bind(step.desired.state, draft.decisions.ids)
+        wanted = bind(step.desired.state, graph.decisions.ids)
         for slot in set(slots(wanted)) - held:
             for other, found in leaving[slot]:
                 if not conflicts(wanted, found.state):
                     continue
-                if (other, key) in draft.soft:  # it would rather have it the other way round
-                    draft.edges[other].discard(key)
-                    draft.soft.discard((other, key))
-                draft.after(key, other)
+                if (other, key) in graph.soft:  # it would rather have it the other way round
+                    graph.edges[other].discard(key)
+                    graph.soft.discard((other, key))
+                graph.after(key, other)
 
 
-def _leaving(draft: Draft) -> dict[Hashable, list[tuple[str, Observed]]]:
+def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
     """Who holds which slot and may leave it, by slot, with the step by which they do."""
     leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
     goers = [
         (key, step.observed)
-        for key, step in draft.steps.items()
+        for key, step in graph.steps.items()
         if step.observed and step.action in ("delete", "update")
     ]
-    goers += [(draft.implied[found.id], found) for found in draft.decisions.live if found.id in draft.implied]
+    goers += [(graph.implied[found.id], found) for found in graph.decisions.live if found.id in graph.implied]
     for key, found in goers:
         for slot in slots(found.state):
             leaving[slot].append((key, found))
     return leaving
 
 
-def _after_what_is_followed(draft: Draft) -> None:
-    kinds = {type(item.state) for item in draft.decisions.wishes.values()} | {
-        type(item.state) for item in draft.decisions.live
+def _after_what_is_followed(graph: Graph) -> None:
+    kinds = {type(item.state) for item in graph.decisions.desired.values()} | {
+        type(item.state) for item in graph.decisions.live
     }
     for kind in kinds:
         for followed in kind.follows:
-            made = [step.key for step in draft.of_kind(followed, *MAKING) if step.phase != "late"]
-            gone = [step.key for step in draft.of_kind(followed, "delete")]
-            for step in draft.of_kind(kind.kind, "create", "replace"):
+            made = [step.key for step in graph.of_kind(followed, *MAKING) if step.phase != "late"]
+            gone = [step.key for step in graph.of_kind(followed, "delete")]
+            for step in graph.of_kind(kind.kind, "create", "replace"):
                 for key in made:
-                    draft.after(step.key, key, order=True)
-            for step in draft.of_kind(kind.kind, "delete"):
+                    graph.after(step.key, key, order=True)
+            for step in graph.of_kind(kind.kind, "delete"):
                 for key in gone:
-                    draft.after(key, step.key)
+                    graph.after(key, step.key)
 
 
-def _into_complete_networks(draft: Draft) -> None:
+def _into_complete_networks(graph: Graph) -> None:
     """Who moves into a subnet or a security group finds its routes and rules there."""
     complete = [
         step.key
         for kind in ("route_table", "security_group_rules")
-        for step in draft.of_kind(kind, *MAKING)
+        for step in graph.of_kind(kind, *MAKING)
         if step.phase != "late"
     ]
     for step in [
-        *draft.of_kind("load_balancer", "update", "replace"),
-        *draft.of_kind("listener", *MAKING),
-        *draft.of_kind("instance", "update"),
+        *graph.of_kind("load_balancer", "update", "replace"),
+        *graph.of_kind("listener", *MAKING),
+        *graph.of_kind("instance", "update"),
     ]:
         for key in complete:
-            draft.after(step.key, key, soft=True, order=True)
+            graph.after(step.key, key, soft=True, order=True)
 
 
-def _hand_over_subnets(draft: Draft) -> None:
+def _hand_over_subnets(graph: Graph) -> None:
     """A subnet that moves to another table is moved by that one, in one call; the old one lets it go without a gap."""
-    tables = draft.of_kind("route_table", "create", "replace", "update", "delete")
+    tables = graph.of_kind("route_table", "create", "replace", "update", "delete")
     if not tables:
         return
     associations = {
         subnet: association
-        for found in draft.decisions.live
+        for found in graph.decisions.live
         if isinstance(found.state, RouteTable)
         for subnet, association in found.detail(Associations).by_subnet.items()
     }
     claims = {
-        address: {bind(subnet, draft.decisions.ids) for subnet in item.wish.state.subnets or ()}
-        for address, item in draft.decisions.wishes.items()
-        if isinstance(item.wish.state, RouteTable)
+        address: {bind(subnet, graph.decisions.ids) for subnet in item.desired.state.subnets or ()}
+        for address, item in graph.decisions.desired.items()
+        if isinstance(item.desired.state, RouteTable)
     }
     for step in tables:
         is_old = step.action == "delete"
         others = [subnets for address, subnets in claims.items() if address != step.address or is_old]
         moving = {subnet for subnets in others for subnet in subnets}
-        draft.specify(step.key, HandOver(frozenset(map(str, moving)), associations))
+        graph.specify(step.key, HandOver(frozenset(map(str, moving)), associations))
         if is_old and step.observed:
             for taker, subnets in claims.items():
                 if subnets.intersection(step.observed.detail(Associations).by_subnet):
-                    draft.after(step.key, draft.makers.get(taker))
+                    graph.after(step.key, graph.makers.get(taker))
 
 
-def sort_keys(draft: Draft) -> list[str]:
+def sort_keys(graph: Graph) -> list[str]:
     """The keys of the steps in an order that keeps all edges, and alike ones in the order of the spec.
 
     Soft edges that contradict others are given up.
@@ -181,12 +181,12 @@ def sort_keys(draft: Draft) -> list[str]:
     Raises PlanError where only a detour leads there.
     """
     while True:
-        graph = {key: draft.edges.get(key, set()) for key in draft.steps}
+        needs = {key: graph.edges.get(key, set()) for key in graph.steps}
         try:
-            return list(_stable_order(graph))
+            return list(_stable_order(needs))
         except CycleError as error:
-            if not draft.cut(error.args[1]):
-                names = [str(draft.steps[key].address) for key in dict.fromkeys(error.args[1])]
+            if not graph.cut(error.args[1]):
+                names = [str(graph.steps[key].address) for key in dict.fromkeys(error.args[1])]
                 raise PlanError(
                     f"these changes wait for each other: {' → '.join(names)}; do it in two steps: apply one of the "
                     "changes alone first; where a name, address or range is handed on, give the new thing another one beside the old one, apply, "
@@ -194,14 +194,14 @@ def sort_keys(draft: Draft) -> list[str]:
                 ) from None
 
 
-def steps_of(draft: Draft, keys: list[str]) -> tuple[Step, ...]:
+def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
     """The steps, with what each of them needs."""
-    return tuple(_with_needs(draft, key, sorted(draft.edges.get(key, ()))) for key in keys)
+    return tuple(_with_needs(graph, key, sorted(graph.edges.get(key, ()))) for key in keys)
 
 
-def _with_needs(draft: Draft, key: str, needs: list[str]) -> Step:
-    order = tuple(earlier for earlier in needs if (key, earlier) not in draft.firm)
-    return replace(draft.steps[key], needs=tuple(needs), order=order)
+def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
+    order = tuple(earlier for earlier in needs if (key, earlier) not in graph.firm)
+    return replace(graph.steps[key], needs=tuple(needs), order=order)
 
 
 def _stable_order(graph: dict[str, set[str]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.costs import add_costs, longest
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, vpc_of
-from alb_reconcile.engine.plan.graph import Draft
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of
@@ -69,16 +69,16 @@ def make_plan(
         forced |= more
         decisions = decide(stack, desired, discovery, forced)
     check_facts(decisions, discovery)
-    draft = Draft(decisions, discovery, destroy=options.destroy)
-    _add_steps(draft, Lookups(images=discovery.images, desired=desired))
-    draft.drop_implied()
-    add_traffic(draft)
-    take_away_late(draft)
-    add_edges(draft)
-    add_rollout(draft)
-    keys = sort_keys(draft)
-    add_costs(draft)
-    steps = steps_of(draft, keys)
+    graph = Graph(decisions, discovery, destroy=options.destroy)
+    _add_steps(graph, Lookups(images=discovery.images, desired=desired))
+    graph.drop_implied()
+    add_traffic(graph)
+    take_away_late(graph)
+    add_edges(graph)
+    add_rollout(graph)
+    keys = sort_keys(graph)
+    add_costs(graph)
+    steps = steps_of(graph, keys)
     plan = Plan(
         stack=stack,
         region=region,
@@ -108,13 +108,13 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
     """
     ours = {item.id for item in decisions.live if isinstance(item.state, LoadBalancer)}
     wanted: dict[Address, set[str | None]] = defaultdict(set)
-    for item in decisions.wishes.values():
-        entrance = entrance_of(decisions, item.wish)
-        for part in action_of(item.wish.state).forward:
+    for item in decisions.desired.values():
+        entrance = entrance_of(decisions, item.desired)
+        for part in action_of(item.desired.state).forward:
             if entrance and isinstance(part.target_group, Address):
                 wanted[part.target_group].add(decisions.ids.get(entrance))
     forced = {}
-    for address, item in decisions.wishes.items():
+    for address, item in decisions.desired.items():
         if isinstance(item.state, TargetGroup) and item.found and not item.forces and wanted[address]:
             serves = ours.intersection(item.found.detail(ServedBy).load_balancers)
             if not serves <= wanted[address]:
@@ -125,90 +125,90 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
     return forced
 
 
-def _add_steps(draft: Draft, facts: Lookups) -> None:
-    for item in draft.decisions.wishes.values():
+def _add_steps(graph: Graph, facts: Lookups) -> None:
+    for item in graph.decisions.desired.values():
         if item.found is None:
-            draft.add(_creation(item, draft, facts, f"create:{item.wish.address}", "create"))
+            graph.add(_creation(item, graph, facts, f"create:{item.desired.address}", "create"))
         elif item.forces:
-            key = f"replace:{item.wish.address}@{item.found.id}"
+            key = f"replace:{item.desired.address}@{item.found.id}"
             reason = item.reason or f"{', '.join(item.forces)} can't be changed in place"
-            draft.add(
+            graph.add(
                 replace(
-                    _creation(item, draft, facts, key, "replace"),
+                    _creation(item, graph, facts, key, "replace"),
                     id=item.found.id,
                     reason=reason,
                     changes=item.changes,
                     observed=item.found,
                 )
             )
-            draft.add(
+            graph.add(
                 Step(
-                    key=f"delete:{item.wish.address}@{item.found.id}", action="delete", address=item.wish.address, id=item.found.id,
+                    key=f"delete:{item.desired.address}@{item.found.id}", action="delete", address=item.desired.address, id=item.found.id,
                     reason="replaced", part_of=key, observed=item.found,
                 )
             )  # fmt: skip
         elif item.changes:
-            draft.add(
+            graph.add(
                 Step(
-                    key=f"update:{item.wish.address}@{item.found.id}", action="update", address=item.wish.address, id=item.found.id,
-                    changes=item.changes, desired=item.wish, state=item.state, observed=item.found,
+                    key=f"update:{item.desired.address}@{item.found.id}", action="update", address=item.desired.address, id=item.found.id,
+                    changes=item.changes, desired=item.desired, state=item.state, observed=item.found,
                 )
             )  # fmt: skip
-    for found, reason in draft.decisions.leavers.values():
-        draft.add(
+    for found, reason in graph.decisions.to_delete.values():
+        graph.add(
             Step(
                 key=f"delete:{found.address}@{found.id}",
                 action="delete",
                 address=found.address,
                 id=found.id,
-                reason="" if draft.destroy else reason,
+                reason="" if graph.destroy else reason,
                 observed=found,
             )
         )
-    _add_refreshes(draft)
+    _add_refreshes(graph)
 
 
-def _creation(item: Decision, draft: Draft, facts: Lookups, key: str, action: str) -> Step:
-    ids = draft.decisions.ids
-    state: Properties = settle(bind(item.wish.creation, ids), None, facts)
+def _creation(item: Decision, graph: Graph, facts: Lookups, key: str, action: str) -> Step:
+    ids = graph.decisions.ids
+    state: Properties = settle(bind(item.desired.creation, ids), None, facts)
     details: Details | None = None
     if isinstance(state, Instance) and isinstance(item.state, Instance):
         state = replace(state, subnets=item.state.subnets)
-        details = Launch(digest(sorted(draft.decisions.graves.get(item.wish.address, ()))))
-    if isinstance(item.wish.state, LoadBalancer):
-        vpcs = [vpc_of(subnet, draft.decisions, draft.discovery) for subnet in item.wish.state.subnets]
+        details = Launch(digest(sorted(graph.decisions.seen_ids.get(item.desired.address, ()))))
+    if isinstance(item.desired.state, LoadBalancer):
+        vpcs = [vpc_of(subnet, graph.decisions, graph.discovery) for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
     # the same settings beside what is replaced need another name
     beside = item.found.id if item.found and item.reason else ""
     return Step(
-        key=key, action=action, address=item.wish.address, desired=item.wish, state=state, details=details, beside=beside
+        key=key, action=action, address=item.desired.address, desired=item.desired, state=state, details=details, beside=beside
     )  # fmt: skip
 
 
-def _add_refreshes(draft: Draft) -> None:
+def _add_refreshes(graph: Graph) -> None:
     """With the first step of each entry whose spec has moved, its digest is written anew."""
     by_entry: dict[Address, str] = {}
-    for step in draft.steps.values():
-        wish = step.desired
-        if wish is not None and step.action in ("update", "create", "replace"):
-            entry = wish.carrier or (wish.address if step.action == "update" else None)
+    for step in graph.steps.values():
+        wanted = step.desired
+        if wanted is not None and step.action in ("update", "create", "replace"):
+            entry = wanted.carrier or (wanted.address if step.action == "update" else None)
             if entry is not None:
                 by_entry.setdefault(entry, step.key)
     for entry, key in by_entry.items():
-        decision = draft.decisions.wishes.get(entry)
+        decision = graph.decisions.desired.get(entry)
         if (
             decision
             and decision.found
             and not decision.forces
-            and decision.found.tags.get(tags.SPEC) != tags.spec_tag(decision.wish)
+            and decision.found.tags.get(tags.SPEC) != tags.spec_tag(decision.desired)
         ):
-            draft.steps[key] = replace(draft.steps[key], refresh=(decision.wish, decision.found))
+            graph.steps[key] = replace(graph.steps[key], refresh=(decision.desired, decision.found))
 
 
 def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
     return [
         f"{address} is replaced: it gets another DNS name, and its target groups are replaced with it"
-        for address, item in decisions.wishes.items()
+        for address, item in decisions.desired.items()
         if isinstance(item.state, LoadBalancer) and item.forces
     ] + [
         f"{step.address} goes, and its target groups move to another load balancer, which has another DNS name"
@@ -219,8 +219,8 @@ def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
 
 def _no_longer_managed(decisions: Decisions) -> list[str]:
     notes = []
-    for address, item in decisions.wishes.items():
-        if not item.found or item.forces or not item.wish.spec_digest:
+    for address, item in decisions.desired.items():
+        if not item.found or item.forces or not item.desired.spec_digest:
             continue
         candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets"}
         for name in field_names(type(item.state)):
@@ -228,7 +228,7 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
             if isinstance(value, Mapping):
                 candidates |= {f"{name}.{key}" for key in value}
         candidates |= {f"tags.{key}" for key in item.found.tags}
-        gone = tags.no_longer_declared(item.wish, item.found.tags.get(tags.SPEC, ""), candidates)
+        gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)
         if gone:
             notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")
     return notes

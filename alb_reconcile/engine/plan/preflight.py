@@ -33,15 +33,15 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
 def _shared_groups(decisions: Decisions) -> list[str]:
     """Somebody else's target groups under a load balancer that is replaced: AWS lets them serve one only."""
     problems = []
-    for address, item in decisions.wishes.items():
-        entrance = entrance_of(decisions, item.wish)
-        balancer = decisions.wishes.get(entrance) if entrance else None
+    for address, item in decisions.desired.items():
+        entrance = entrance_of(decisions, item.desired)
+        balancer = decisions.desired.get(entrance) if entrance else None
         if balancer is None or balancer.found is None or not balancer.forces or item.found is None:
             continue
         problems += [
             f"{address}: {part.target_group} serves {entrance}, which would be replaced, and AWS lets a target group serve one load "
             "balancer; take it out of the spec, apply, and put it back in then"
-            for part in action_of(item.wish.state).forward
+            for part in action_of(item.desired.state).forward
             if isinstance(part.target_group, str)
         ]
     return problems
@@ -52,15 +52,15 @@ def _zones(decisions: Decisions, discovery: Discovery) -> list[str]:
         return []
     return [
         f"{address}: there is no zone {item.state.availability_zone} here; choose one of {', '.join(discovery.zones)}"
-        for address, item in decisions.wishes.items()
+        for address, item in decisions.desired.items()
         if isinstance(item.state, Subnet) and item.state.availability_zone not in discovery.zones
     ]
 
 
 def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
     problems = []
-    for address, item in decisions.wishes.items():
-        name = getattr(item.wish.state, "name", None)
+    for address, item in decisions.desired.items():
+        name = getattr(item.desired.state, "name", None)
         holder = discovery.taken.get((address.kind, str(name)))
         if name and holder and (item.found is None or item.forces):
             problems.append(
@@ -72,10 +72,10 @@ def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
 def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
     """Load balancers over foreign subnets, of which only AWS knows the zone and the VPC."""
     problems = []
-    for address, item in decisions.wishes.items():
-        if not isinstance(item.wish.state, LoadBalancer):
+    for address, item in decisions.desired.items():
+        if not isinstance(item.desired.state, LoadBalancer):
             continue
-        spots = [_spot(subnet, decisions, discovery) for subnet in item.wish.state.subnets]
+        spots = [_spot(subnet, decisions, discovery) for subnet in item.desired.state.subnets]
         zones, vpcs = [zone for zone, _ in spots if zone], {vpc for _, vpc in spots if vpc}
         if len(vpcs) > 1:
             problems.append(
@@ -90,7 +90,7 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
 
 def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str | None, Any]:
     if isinstance(subnet, Address):
-        state = decisions.wishes[subnet].wish.state
+        state = decisions.desired[subnet].desired.state
         return (state.availability_zone, state.vpc) if isinstance(state, Subnet) else (None, None)
     found: Mapping[str, Any] = discovery.foreign.get(subnet, {})
     return found.get("AvailabilityZone"), found.get("VpcId")
@@ -98,9 +98,9 @@ def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str 
 
 def _duplicates(decisions: Decisions) -> list[str]:
     """One of two at an address goes only if nothing that stays refers to it."""
-    doubles = {found.id: found for found, reason in decisions.leavers.values() if reason == DUPLICATE}
-    goes = decisions.leavers.keys() | {
-        item.found.id for item in decisions.wishes.values() if item.found and item.forces
+    doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
+    goes = decisions.to_delete.keys() | {
+        item.found.id for item in decisions.desired.values() if item.found and item.forces
     }
     if not doubles:
         return []
@@ -115,9 +115,9 @@ def _duplicates(decisions: Decisions) -> list[str]:
 
 def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
     """Whether the user of a duplicate is going to name something else."""
-    for item in decisions.wishes.values():
+    for item in decisions.desired.values():
         if item.found and item.found.id == user and item.changes:
             return used not in named_ids(item.state)
-    parents = {found.id for found, _ in decisions.leavers.values()}
+    parents = {found.id for found, _ in decisions.to_delete.values()}
     state = next((item.state for item in decisions.live if item.id == user), None)
     return state is not None and bool(state.parent) and str(getattr(state, str(state.parent))) in parents

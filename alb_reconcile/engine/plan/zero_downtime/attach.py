@@ -21,78 +21,78 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from alb_reconcile.engine.plan.decide import Decision
-    from alb_reconcile.engine.plan.graph import Draft
+    from alb_reconcile.engine.plan.graph import Graph
     from alb_reconcile.model.resource import Properties
 
 _MOST_GROUPS: Final = 5
 
 
-def attach_new_groups(draft: Draft) -> None:
+def attach_new_groups(graph: Graph) -> None:
     """A group that is made now, or that nobody checks (any more), stands at weight 0 beside one that serves until its
     targets are healthy."""
     joining: dict[Ref, list[str]] = defaultdict(list)
-    for step in draft.of_kind("registration", "create", "replace"):
+    for step in graph.of_kind("registration", "create", "replace"):
         if step.desired and isinstance(step.desired.state, Registration):
             joining[step.desired.state.target_group].append(step.key)
-    orphans = _orphans(draft)
-    new = {*_unchecked(draft, joining), *orphans}
-    places = _beside_the_old(draft, new, joining)
-    places |= _beside_the_default(draft, new - places.keys(), joining)
-    for group, leavers in orphans.items():
-        for leaver in leavers:
-            draft.after(leaver, places.get(group))
+    orphans = _orphans(graph)
+    new = {*_unchecked(graph, joining), *orphans}
+    places = _beside_the_old(graph, new, joining)
+    places |= _beside_the_default(graph, new - places.keys(), joining)
+    for group, releasing in orphans.items():
+        for key in releasing:
+            graph.after(key, places.get(group))
 
 
-def _unchecked(draft: Draft, joining: Mapping[Ref, list[str]]) -> Iterator[Ref]:
+def _unchecked(graph: Graph, joining: Mapping[Ref, list[str]]) -> Iterator[Ref]:
     """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
-    serving = serving_groups(draft)
+    serving = serving_groups(graph)
     joined = {
-        item.state.target_group for item in draft.decisions.live if isinstance(item.state, Registration)
+        item.state.target_group for item in graph.decisions.live if isinstance(item.state, Registration)
     }
-    for address, decision in draft.decisions.wishes.items():
-        for item in action_of(decision.wish.state).forward:
+    for address, decision in graph.decisions.desired.items():
+        for item in action_of(decision.desired.state).forward:
             if isinstance(item.target_group, str) and item.target_group not in serving:
                 yield item.target_group  # somebody else's, whose targets we don't know
         if address.kind == "target_group":
-            known = draft.decisions.ids.get(address)
+            known = graph.decisions.ids.get(address)
             if known not in serving and (known is None or address in joining or known in joined):
                 yield address
 
 
-def _orphans(draft: Draft) -> dict[Ref, list[str]]:
+def _orphans(graph: Graph) -> dict[Ref, list[str]]:
     """The groups that all who forward to them now will leave, though they stay, with the steps that leave them."""
-    leavers: dict[str, list[str]] = defaultdict(list)
+    releasing: dict[str, list[str]] = defaultdict(list)
     users: Counter[str] = Counter()
     steps = {
-        step.id: step for kind in ("listener", "rule") for step in draft.of_kind(kind, "update", "delete")
+        step.id: step for kind in ("listener", "rule") for step in graph.of_kind(kind, "update", "delete")
     }
-    for item in draft.decisions.live:
+    for item in graph.decisions.live:
         groups = {str(part.target_group) for part in action_of(item.state).forward}
         users.update(groups)
         step = steps.get(item.id)
         kept = set()
         if step is not None and step.action == "update":
             forward = action_of(step.state).forward
-            kept = {bind(part.target_group, draft.decisions.ids) for part in forward}
-        key = step.key if step else draft.implied.get(item.id)
+            kept = {bind(part.target_group, graph.decisions.ids) for part in forward}
+        key = step.key if step else graph.implied.get(item.id)
         if key is not None:
             for group in groups - kept:
-                leavers[group].append(key)
-    stay = {known: draft.addresses.get(known, known) for known in leavers if known not in draft.deleted}
-    return {name: leavers[known] for known, name in stay.items() if len(leavers[known]) == users[known]}
+                releasing[group].append(key)
+    stay = {known: graph.addresses.get(known, known) for known in releasing if known not in graph.deleted}
+    return {name: releasing[known] for known, name in stay.items() if len(releasing[known]) == users[known]}
 
 
-def _beside_the_old(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+def _beside_the_old(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
     """In the very listener or rule that is going to forward to it. Returns the steps by which that was done, by group.
 
     Raises RefusedError where there is no room.
     """
     attached: dict[Ref, str] = {}
-    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+    for step in [*graph.of_kind("listener", "update"), *graph.of_kind("rule", "update")]:
         before = action_of(step.observed.state if step.observed else None).forward
         after = action_of(step.desired.state if step.desired else None).forward
         groups = tuple(item.target_group for item in after if item.target_group in new - attached.keys())
-        have = {draft.addresses.get(str(item.target_group), item.target_group) for item in before}
+        have = {graph.addresses.get(str(item.target_group), item.target_group) for item in before}
         groups = tuple(group for group in groups if group not in have)
         if not before or not groups or step.desired is None:
             continue
@@ -101,13 +101,13 @@ def _beside_the_old(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[str]
                 f"{step.address} forwards to {len(before)} groups, and AWS takes five, so {len(groups)} more can't be put beside them to be checked "
                 "before they serve; remove groups of weight 0 first, or move over in two steps"
             )
-        key = _attach(draft, draft.decisions.wishes[step.address], groups, joining)
-        draft.after(step.key, key)
+        key = _attach(graph, graph.decisions.desired[step.address], groups, joining)
+        graph.after(step.key, key)
         attached |= dict.fromkeys(groups, key)
     return attached
 
 
-def _beside_the_default(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+def _beside_the_default(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
     """For a rule that is made, or an action that didn't forward before: beside what another forward of its listener has,
     and taken away from there afterwards. Returns the steps by which that was done, by group.
 
@@ -115,85 +115,85 @@ def _beside_the_default(draft: Draft, new: set[Ref], joining: Mapping[Ref, list[
     """
     guests: dict[Address, list[tuple[str, tuple[Ref, ...]]]] = defaultdict(list)
     for step in [
-        *draft.of_kind("rule", "create"),
-        *draft.of_kind("rule", "update"),
-        *draft.of_kind("listener", "update"),
+        *graph.of_kind("rule", "create"),
+        *graph.of_kind("rule", "update"),
+        *graph.of_kind("listener", "update"),
     ]:
-        wish = step.desired.state if step.desired else None
-        groups = tuple(group for group in shares_of(action_of(wish).forward) if group in new)
-        listener = wish.listener if isinstance(wish, Rule) else step.address
+        wanted = step.desired.state if step.desired else None
+        groups = tuple(group for group in shares_of(action_of(wanted).forward) if group in new)
+        listener = wanted.listener if isinstance(wanted, Rule) else step.address
         if groups and isinstance(listener, Address) and step.phase != "attach":
-            host = _host(draft, listener, len(groups))
+            host = _host(graph, listener, len(groups))
             if host is not None:
                 guests[host].append((step.key, groups))
     attached: dict[Ref, str] = {}
     for host, visits in guests.items():
-        decision = draft.decisions.wishes[host]
-        wanted = tuple(dict.fromkeys(group for _, groups in visits for group in groups))
-        groups = tuple(group for group in wanted if group not in attached)
+        decision = graph.decisions.desired[host]
+        visitors = dict.fromkeys(group for _, groups in visits for group in groups)
+        groups = tuple(group for group in visitors if group not in attached)
         if not groups or decision.found is None:
             continue
         before = action_of(decision.found.state).forward
         if len(before) + len(groups) > _MOST_GROUPS:
             continue
-        attach = _attach(draft, decision, groups, joining)
+        attach = _attach(graph, decision, groups, joining)
         attached |= dict.fromkeys(groups, attach)
         detach = attach.replace("attach:", "detach:", 1)
-        draft.add(
+        graph.add(
             Step(
                 key=detach, action="update", address=host, id=decision.found.id, reason="the new group is in its own place",
                 changes=(Change(_path(decision.state), (*before, *(Forward(group, 0) for group in groups)), before),),
-                desired=decision.wish, state=decision.state, observed=decision.found, phase="late",
+                desired=decision.desired, state=decision.state, observed=decision.found, phase="late",
             )
         )  # fmt: skip
         for key, _ in visits:
-            draft.after(key, attach)
-            draft.after(detach, key)
+            graph.after(key, attach)
+            graph.after(detach, key)
     return attached
 
 
-def _host(draft: Draft, listener: Address, count: int) -> Address | None:
+def _host(graph: Graph, listener: Address, count: int) -> Address | None:
     """A forward of the listener that stays as it is, and has room."""
     options = [listener]
     options += [
         address
-        for address, item in draft.decisions.wishes.items()
-        if isinstance(item.wish.state, Rule) and item.wish.state.listener == listener
+        for address, item in graph.decisions.desired.items()
+        if isinstance(item.desired.state, Rule) and item.desired.state.listener == listener
     ]
     for address in options:
-        item = draft.decisions.wishes[address]
+        item = graph.decisions.desired[address]
         forward = action_of(item.found.state if item.found else None).forward
         if (
             forward
             and not item.forces
-            and address not in draft.makers
+            and address not in graph.makers
             and len(forward) + count <= _MOST_GROUPS
         ):
             return address
     return None
 
 
-def _attach(draft: Draft, host: Decision, groups: tuple[Ref, ...], joining: Mapping[Ref, list[str]]) -> str:
+def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], joining: Mapping[Ref, list[str]]) -> str:
     """Put groups at weight 0 beside what a listener or rule forwards to now. Returns the step's key."""
     found = host.found
     assert found is not None  # noqa: S101 (for mypy: callers look)
     before = action_of(found.state).forward
     beside = (*before, *(Forward(group, 0) for group in groups))
-    key = f"attach:{host.wish.address}@{found.id}"
+    key = f"attach:{host.desired.address}@{found.id}"
     state = _with_forward(found.state, beside)
-    draft.add(
+    graph.add(
         Step(
-            key=key, action="update", address=host.wish.address, id=found.id, reason="the new group beside the old one at weight 0, to be checked",
-            changes=(Change(_path(found.state), before, beside),), desired=replace(host.wish, state=state),
+            key=key, action="update", address=host.desired.address, id=found.id, reason="the new group beside the old one at weight 0, to be checked",
+            changes=(Change(_path(found.state), before, beside),), desired=replace(host.desired, state=state),
             state=state, observed=found, phase="attach",
         )
     )  # fmt: skip
     for group in groups:
         if isinstance(group, Address):
-            draft.after(key, draft.makers.get(group))
+            graph.after(key, graph.makers.get(group))
         for registration in joining.get(group, ()):
-            draft.after(registration, key)
-            draft.specify(registration, replace(draft.steps[registration].detail(Register), is_checked=True))
+            graph.after(registration, key)
+            graph.specify(registration, replace(graph.steps[registration].detail(Register), is_checked=True))
     return key
 
 

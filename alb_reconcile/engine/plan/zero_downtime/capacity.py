@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from alb_reconcile.engine.plan.graph import Draft
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, serving_groups, taken_up
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
     from alb_reconcile.model.plan import Step
 
 
-def guard_capacity(draft: Draft) -> None:
+def guard_capacity(graph: Graph) -> None:
     """Tell the steps that move requests what must be healthy: who leaves a group, who gives it more, who goes."""
-    minima = _Minima.of(draft)
-    receiving = _receiving(draft)
-    _guard_departures(draft, minima, receiving)
-    _guard_arrivals(draft, minima)
-    _guard_new_rules(draft, minima, receiving)
-    _guard_takeovers(draft, minima)
+    minima = _Minima.of(graph)
+    receiving = _receiving(graph)
+    _guard_departures(graph, minima, receiving)
+    _guard_arrivals(graph, minima)
+    _guard_new_rules(graph, minima, receiving)
+    _guard_takeovers(graph, minima)
 
 
-def rollout_of(draft: Draft, address: Address) -> Rollout:
+def rollout_of(graph: Graph, address: Address) -> Rollout:
     """How changes of an instance are paced."""
-    decision = draft.decisions.wishes.get(address)
-    return decision.wish.lifecycle.rollout if decision else Rollout()
+    decision = graph.decisions.desired.get(address)
+    return decision.desired.lifecycle.rollout if decision else Rollout()
 
 
 @dataclass
 class _Minima:
     """By target group, by its id where it has one: declared targets, how many may be missing, how long to wait."""
 
-    draft: Draft
+    graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
     slack: dict[Ref, int] = field(default_factory=lambda: defaultdict(int))
     timeout: dict[Ref, int] = field(default_factory=lambda: defaultdict(lambda: Rollout().health_timeout))
 
     @classmethod
-    def of(cls, draft: Draft) -> _Minima:
-        found = cls(draft)
-        for decision in draft.decisions.wishes.values():
-            state = decision.wish.state
+    def of(cls, graph: Graph) -> _Minima:
+        found = cls(graph)
+        for decision in graph.decisions.desired.values():
+            state = decision.desired.state
             if not isinstance(state, Registration):
                 continue
-            group = bind(state.target_group, draft.decisions.ids)
+            group = bind(state.target_group, graph.decisions.ids)
             found.wanted[group] += 1
             if isinstance(state.target, Address):
-                rollout = rollout_of(draft, state.target)
+                rollout = rollout_of(graph, state.target)
                 found.slack[group] = max(found.slack[group], rollout.max_unavailable)
                 found.timeout[group] = max(found.timeout[group], rollout.health_timeout)
-                maker = draft.makers.get(decision.wish.address)
+                maker = graph.makers.get(decision.desired.address)
                 if maker:
-                    how = draft.steps[maker].detail(Register)
-                    draft.specify(maker, replace(how, health_timeout=rollout.health_timeout))
+                    how = graph.steps[maker].detail(Register)
+                    graph.specify(maker, replace(how, health_timeout=rollout.health_timeout))
         return found
 
     def by_targets(self, group: Ref) -> int:
@@ -70,69 +70,69 @@ class _Minima:
 
     def before_more(self, group: Ref) -> int:
         """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests."""
-        decision = self.draft.decisions.wishes.get(group) if isinstance(group, Address) else None
+        decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None:
             return 1  # somebody else's group
-        own = decision.wish.lifecycle
+        own = decision.desired.lifecycle
         if own.min_healthy is not None:
             return own.min_healthy
-        return self.by_targets(bind(group, self.draft.decisions.ids)) if own.members else 1
+        return self.by_targets(bind(group, self.graph.decisions.ids)) if own.members else 1
 
     def patience(self, groups: Iterable[Ref]) -> int:
         """How long to wait for the slowest of these groups, in seconds."""
-        timeouts = (self.timeout[bind(group, self.draft.decisions.ids)] for group in groups)
+        timeouts = (self.timeout[bind(group, self.graph.decisions.ids)] for group in groups)
         return max(timeouts, default=HEALTH_TIMEOUT)
 
 
-def _receiving(draft: Draft) -> set[str]:
+def _receiving(graph: Graph) -> set[str]:
     """The groups that get requests now, from forwards that stay."""
     found: set[str] = set()
-    for item in draft.decisions.live:
-        forward = action_of(item.state).forward if item.id not in draft.deleted else ()
+    for item in graph.decisions.live:
+        forward = action_of(item.state).forward if item.id not in graph.deleted else ()
         found.update(str(part.target_group) for part in forward if part.weight > 0 or len(forward) == 1)
     return found
 
 
-def _guard_departures(draft: Draft, minima: _Minima, receiving: set[str]) -> None:
-    if draft.destroy:
+def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
+    if graph.destroy:
         return
-    for step in draft.of_kind("registration", "delete"):
+    for step in graph.of_kind("registration", "delete"):
         going = step.observed.state if step.observed else None
-        if isinstance(going, Registration) and going.target_group in receiving - draft.deleted:
+        if isinstance(going, Registration) and going.target_group in receiving - graph.deleted:
             group = str(going.target_group)
             how = replace(step.detail(Deregister), least=minima.by_targets(group))
-            draft.specify(step.key, replace(how, health_timeout=minima.timeout[group]))
+            graph.specify(step.key, replace(how, health_timeout=minima.timeout[group]))
 
 
-def _guard_arrivals(draft: Draft, minima: _Minima) -> None:
-    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
+    for step in [*graph.of_kind("listener", "update"), *graph.of_kind("rule", "update")]:
         if step.phase != "attach" and _forwarded(step):
-            groups = taken_up(draft, step)
+            groups = taken_up(graph, step)
             awaits = tuple((group, minima.before_more(group)) for group in groups)
             observed = action_of(step.observed.state if step.observed else None).forward
             serving = tuple(sorted({str(item.target_group) for item in observed}))
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.patience(groups))
-            draft.specify(step.key, shift)
+            graph.specify(step.key, shift)
 
 
-def _guard_new_rules(draft: Draft, minima: _Minima, receiving: set[str]) -> None:
+def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
     """What didn't forward before waits for groups that are checked already, though it may have whatever it names."""
-    checked = serving_groups(draft)
-    for step in draft.steps.values():
+    checked = serving_groups(graph)
+    for step in graph.steps.values():
         if step.phase == "attach":
             checked.update(str(item.target_group) for item in action_of(step.state).forward)
     for step in [
-        *draft.of_kind("rule", "create", "update"),
-        *draft.of_kind("listener", "update"),
+        *graph.of_kind("rule", "create", "update"),
+        *graph.of_kind("listener", "update"),
     ]:
         if step.phase == "attach" or _forwarded(step):
             continue
-        known = {group: bind(group, draft.decisions.ids) for group in taken_up(draft, step)}
+        known = {group: bind(group, graph.decisions.ids) for group in taken_up(graph, step)}
         hopes = tuple(
             (group, minima.before_more(group)) for group in known if known[group] in checked - receiving
         )
         if hopes and receiving:
-            draft.specify(step.key, Shift(hopes=hopes, serving=tuple(sorted(receiving))))
+            graph.specify(step.key, Shift(hopes=hopes, serving=tuple(sorted(receiving))))
 
 
 def _forwarded(step: Step) -> bool:
@@ -140,11 +140,11 @@ def _forwarded(step: Step) -> bool:
     return step.action == "update" and bool(action_of(step.observed.state if step.observed else None).forward)
 
 
-def _guard_takeovers(draft: Draft, minima: _Minima) -> None:
+def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
     """A load balancer goes when the groups that take over from its own are healthy, unless it has to go first."""
-    for step in draft.of_kind("load_balancer", "delete"):
+    for step in graph.of_kind("load_balancer", "delete"):
         takeover = step.detail(TakeOver)
-        if takeover.groups and takeover.takers <= draft.edges[step.key]:
+        if takeover.groups and takeover.takers <= graph.edges[step.key]:
             awaits = tuple((group, minima.before_more(group)) for group in takeover.groups)
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.patience(takeover.groups))
-            draft.specify(step.key, replace(takeover, shift=shift))
+            graph.specify(step.key, replace(takeover, shift=shift))

@@ -13,7 +13,7 @@ from alb_reconcile.model.diff import bind
 
 if TYPE_CHECKING:
     from alb_reconcile.engine.plan.decide import Decisions
-    from alb_reconcile.engine.plan.graph import Draft
+    from alb_reconcile.engine.plan.graph import Graph
     from alb_reconcile.model.plan import Step
     from alb_reconcile.model.resource import Desired, Properties
 
@@ -25,24 +25,24 @@ def action_of(state: Properties | None) -> Action:
     return state.action if isinstance(state, Rule) else Action()
 
 
-def serving_groups(draft: Draft) -> set[str]:
+def serving_groups(graph: Graph) -> set[str]:
     """The groups that a listener or rule forwards to, so that their targets are checked."""
     return {
         str(item.target_group)
-        for found in draft.decisions.live
-        if found.id not in draft.deleted
+        for found in graph.decisions.live
+        if found.id not in graph.deleted
         for item in action_of(found.state).forward
     }
 
 
-def taken_up(draft: Draft, step: Step) -> list[Ref]:
+def taken_up(graph: Graph, step: Step) -> list[Ref]:
     """The groups to which a step of a listener or rule gives a larger share of the requests, by address if ours."""
     before = action_of(step.observed.state).forward if step.observed and step.action == "update" else ()
     had, shares = shares_of(before), shares_of(action_of(step.state).forward)
     return [
-        draft.addresses.get(str(group), group)
+        graph.addresses.get(str(group), group)
         for group, share in shares.items()
-        if share > had.get(bind(group, draft.decisions.ids), 0)
+        if share > had.get(bind(group, graph.decisions.ids), 0)
     ]
 
 
@@ -54,11 +54,11 @@ def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
     return {item.target_group: Fraction(item.weight, total) for item in forward if item.weight}
 
 
-def entrance_of(decisions: Decisions, wish: Desired | None) -> Address | None:
+def entrance_of(decisions: Decisions, wanted: Desired | None) -> Address | None:
     """The load balancer of the spec that a listener or rule of it belongs to."""
-    state = wish.state if wish else None
+    state = wanted.state if wanted else None
     if isinstance(state, Rule) and isinstance(state.listener, Address):
-        state = decisions.wishes[state.listener].wish.state
+        state = decisions.desired[state.listener].desired.state
     if isinstance(state, Listener) and isinstance(state.load_balancer, Address):
         return state.load_balancer
     return None

@@ -13,7 +13,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, diff
 
 if TYPE_CHECKING:
-    from alb_reconcile.engine.plan.graph import Draft
+    from alb_reconcile.engine.plan.graph import Graph
     from alb_reconcile.model.plan import Step
     from alb_reconcile.model.resource import Observed, Properties
 
@@ -24,53 +24,53 @@ def _removed_late() -> dict[str, tuple[str, ...]]:
     return {kind.kind: kind.removed_late for kind in sorted(kinds, key=lambda kind: kind.missed)}
 
 
-def take_away_late(draft: Draft) -> None:
+def take_away_late(graph: Graph) -> None:
     """Split updates that add and take away, and let what takes away follow everything that moves traffic."""
     moves = [
         step.key
         for kind in ("registration", "listener", "rule", "instance")
-        for step in draft.of_kind(kind, "update", "delete")
+        for step in graph.of_kind(kind, "update", "delete")
         if step.phase != "attach"
     ]
-    balancers = [step.key for step in draft.of_kind("load_balancer", "update", "delete")]
+    balancers = [step.key for step in graph.of_kind("load_balancer", "update", "delete")]
     for kind, fields in _removed_late().items():
         is_balancer = kind == "load_balancer"
         before = (
-            [step.key for step in draft.of_kind("registration", "delete")]
+            [step.key for step in graph.of_kind("registration", "delete")]
             if is_balancer
             else [*moves, *balancers]
         )
         if not before:
             continue
-        late = [key for step in draft.of_kind(kind, "update") if (key := _split(draft, step, fields))]
+        late = [key for step in graph.of_kind(kind, "update") if (key := _split(graph, step, fields))]
         if is_balancer:
             balancers += late
-        if kind == "route_table" and not draft.destroy:
-            late += [step.key for step in draft.of_kind(kind, "delete")]
+        if kind == "route_table" and not graph.destroy:
+            late += [step.key for step in graph.of_kind(kind, "delete")]
         for key in late:
             for move in before:
-                draft.after(key, move, soft=True, order=True)
+                graph.after(key, move, soft=True, order=True)
 
 
-def _split(draft: Draft, step: Step, fields: tuple[str, ...]) -> str | None:
+def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> str | None:
     """The key of the step that takes away, if there is any."""
-    wish, found = step.state, step.observed
-    if wish is None or found is None or not {_top(change) for change in step.changes}.intersection(fields):
+    wanted, found = step.state, step.observed
+    if wanted is None or found is None or not {_top(change) for change in step.changes}.intersection(fields):
         return None
-    both = _union(draft, wish, found)
-    removed = tuple(change for change in diff(wish, both) if _top(change) in fields)
+    both = _union(graph, wanted, found)
+    removed = tuple(change for change in diff(wanted, both) if _top(change) in fields)
     if not removed:
         return None
     added = tuple(change for change in diff(both, found.state) if _top(change) in fields)
     early = (*(change for change in step.changes if _top(change) not in fields), *added)
     reason = "after the traffic has moved"
     if not early:
-        draft.steps[step.key] = replace(step, reason=reason, phase="late")
+        graph.steps[step.key] = replace(step, reason=reason, phase="late")
         return step.key
     late = step.key.replace("update:", "revoke:", 1)
-    draft.add(replace(step, key=late, changes=removed, reason=reason, phase="late"))
-    draft.add(replace(step, changes=early, state=both, refresh=None))
-    draft.after(late, step.key)
+    graph.add(replace(step, key=late, changes=removed, reason=reason, phase="late"))
+    graph.add(replace(step, changes=early, state=both, refresh=None))
+    graph.after(late, step.key)
     return late
 
 
@@ -78,23 +78,23 @@ def _top(change: Change) -> str:
     return change.path.partition(".")[0]
 
 
-def _union(draft: Draft, wish: Properties, found: Observed) -> Properties:
-    """The wish, with what there is beyond it."""
-    if isinstance(wish, LoadBalancer) and isinstance(found.state, LoadBalancer):
+def _union(graph: Graph, wanted: Properties, found: Observed) -> Properties:
+    """The wanted, with what there is beyond it."""
+    if isinstance(wanted, LoadBalancer) and isinstance(found.state, LoadBalancer):
         # one subnet a zone: where it is another one, they change places in one call
-        zones = {_zone(draft, subnet) for subnet in wish.subnets}
-        more = [subnet for subnet in found.state.subnets if _zone(draft, subnet) not in zones]
-        kept = [subnet for subnet in more if subnet not in wish.subnets]
-        return replace(wish, subnets=tuple(sorted({*wish.subnets, *kept}, key=str)))
-    return with_others(wish, found.state)
+        zones = {_zone(graph, subnet) for subnet in wanted.subnets}
+        more = [subnet for subnet in found.state.subnets if _zone(graph, subnet) not in zones]
+        kept = [subnet for subnet in more if subnet not in wanted.subnets]
+        return replace(wanted, subnets=tuple(sorted({*wanted.subnets, *kept}, key=str)))
+    return with_others(wanted, found.state)
 
 
-def _zone(draft: Draft, subnet: Ref) -> str | None:
+def _zone(graph: Graph, subnet: Ref) -> str | None:
     if isinstance(subnet, Address):
-        state: Properties | None = draft.decisions.wishes[subnet].state
+        state: Properties | None = graph.decisions.desired[subnet].state
     else:
-        state = next((item.state for item in draft.decisions.live if item.id == subnet), None)
+        state = next((item.state for item in graph.decisions.live if item.id == subnet), None)
     if isinstance(state, Subnet):
         return state.availability_zone
-    zone: str | None = draft.discovery.foreign.get(str(subnet), {}).get("AvailabilityZone")
+    zone: str | None = graph.discovery.foreign.get(str(subnet), {}).get("AvailabilityZone")
     return zone

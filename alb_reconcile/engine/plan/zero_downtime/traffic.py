@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from alb_reconcile.engine.plan.graph import MAKING, Draft
+from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     action_of,
@@ -35,60 +35,60 @@ if TYPE_CHECKING:
 _LAST_PRIORITY = 50_000
 
 
-def add_traffic(draft: Draft) -> None:
+def add_traffic(graph: Graph) -> None:
     """Rule order, new groups beside old ones at weight 0, and who waits for whose health."""
-    _order_rules(draft)
-    attach_new_groups(draft)
-    _wait_for_capacity(draft)
-    _keep_old_entrance(draft)
+    _order_rules(graph)
+    attach_new_groups(graph)
+    _wait_for_capacity(graph)
+    _keep_old_entrance(graph)
 
 
-def _order_rules(draft: Draft) -> None:
+def _order_rules(graph: Graph) -> None:
     """One SetRulePriorities call a listener moves the survivors and parks the doomed; then modify, create, delete."""
     rules: dict[str, list[Observed]] = defaultdict(list)
-    for found in draft.decisions.live:
+    for found in graph.decisions.live:
         if isinstance(found.state, Rule):
             rules[str(found.state.listener)].append(found)
-    wishes: dict[Ref, list[Decision]] = defaultdict(list)
-    for decision in draft.decisions.wishes.values():
-        if isinstance(decision.wish.state, Rule):
-            wishes[decision.wish.state.listener].append(decision)
-    for address, decision in draft.decisions.wishes.items():
-        listener = draft.decisions.ids.get(address)
+    wanted: dict[Ref, list[Decision]] = defaultdict(list)
+    for decision in graph.decisions.desired.values():
+        if isinstance(decision.desired.state, Rule):
+            wanted[decision.desired.state.listener].append(decision)
+    for address, decision in graph.decisions.desired.items():
+        listener = graph.decisions.ids.get(address)
         if isinstance(decision.state, Listener) and listener:
-            _order_rules_of(draft, address, listener, wishes[address], rules[listener])
+            _order_rules_of(graph, address, listener, wanted[address], rules[listener])
 
 
 def _order_rules_of(
-    draft: Draft, address: Address, listener: str, wishes: list[Decision], found: list[Observed]
+    graph: Graph, address: Address, listener: str, wanted: list[Decision], found: list[Observed]
 ) -> None:
-    moved = _moves(draft, wishes, found)
-    _strip_priorities(draft, moved)
+    moved = _moves(graph, wanted, found)
+    _strip_priorities(graph, moved)
     order = f"update:rule_priorities.{address.name}@{listener}" if moved else None
     if order:
-        draft.add(
+        graph.add(
             Step(
                 key=order, action="update", address=Address("rule_priorities", address.name), id=listener,
                 changes=tuple(Change(f"{rule}.priority", before, after) for rule, before, after in sorted(moved.values())),
                 details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
             )
         )  # fmt: skip
-    changed = [key for item in wishes if (key := draft.makers.get(item.wish.address)) is not None]
-    made = [key for key in changed if draft.steps[key].action != "update"]
+    changed = [key for item in wanted if (key := graph.makers.get(item.desired.address)) is not None]
+    made = [key for key in changed if graph.steps[key].action != "update"]
     for key in changed:
-        draft.after(key, order)
+        graph.after(key, order)
         for new in made:
             if key not in made:
-                draft.after(new, key, soft=True)
+                graph.after(new, key, soft=True)
     for other in found:
-        if other.id in draft.deleted:
+        if other.id in graph.deleted:
             for key in (order, *changed):
                 if key is not None:
-                    draft.after(draft.removers.get(other.id), key, soft=True)
+                    graph.after(graph.removers.get(other.id), key, soft=True)
 
 
 def _moves(
-    draft: Draft, wishes: list[Decision], found: list[Observed]
+    graph: Graph, decisions: list[Decision], found: list[Observed]
 ) -> dict[str, tuple[Address, int, int]]:
     """Which rules change places: by ARN, with their address and their priority before and after.
 
@@ -98,19 +98,19 @@ def _moves(
     wanted: dict[int, Address] = {}
     stay: set[str] = set()
     used = {_priority(other) for other in found}
-    for item in wishes:
+    for item in decisions:
         priority = item.state.priority if isinstance(item.state, Rule) else 0
         used.add(priority)
         if item.found and not item.forces:
             stay.add(item.found.id)
             if _priority(item.found) == priority:
                 continue
-            moved[item.found.id] = (item.wish.address, _priority(item.found), priority)
-        wanted[priority] = item.wish.address
+            moved[item.found.id] = (item.desired.address, _priority(item.found), priority)
+        wanted[priority] = item.desired.address
     for other in found:
         if other.id in stay or _priority(other) not in wanted:
             continue
-        if other.id not in draft.deleted:
+        if other.id not in graph.deleted:
             raise RefusedError(
                 f"{wanted[_priority(other)]}: priority {_priority(other)} is held by {other.address}, which isn't this stack's; choose another"
             )
@@ -130,78 +130,78 @@ def _priority(rule: Observed) -> int:
     return rule.state.priority if isinstance(rule.state, Rule) else 0
 
 
-def _strip_priorities(draft: Draft, moved: Iterable[str]) -> None:
+def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
     """Priorities are changed by the listener's own step; a rule with nothing else to change has none."""
     for arn in moved:
-        for key, step in list(draft.steps.items()):
+        for key, step in list(graph.steps.items()):
             if step.action == "update" and step.id == arn:
                 changes = tuple(change for change in step.changes if change.path != "priority")
                 if changes:
-                    draft.steps[key] = replace(step, changes=changes)
+                    graph.steps[key] = replace(step, changes=changes)
                 else:
-                    draft.drop(key)
+                    graph.drop(key)
 
 
-def _wait_for_capacity(draft: Draft) -> None:
+def _wait_for_capacity(graph: Graph) -> None:
     """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
     joining: dict[Ref, list[str]] = defaultdict(list)
-    serving = serving_groups(draft)
-    for other in draft.of_kind("registration", "create", "replace"):
+    serving = serving_groups(graph)
+    for other in graph.of_kind("registration", "create", "replace"):
         if other.desired and isinstance(other.desired.state, Registration):
             joining[other.desired.state.target_group].append(other.key)
-            if bind(other.desired.state.target_group, draft.decisions.ids) in serving:
-                draft.specify(other.key, replace(other.detail(Register), is_checked=True))
-    for step in [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]:
-        if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(draft, step):
+            if bind(other.desired.state.target_group, graph.decisions.ids) in serving:
+                graph.specify(other.key, replace(other.detail(Register), is_checked=True))
+    for step in [*graph.of_kind("listener", *MAKING), *graph.of_kind("rule", *MAKING)]:
+        if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
-        for group in taken_up(draft, step):
+        for group in taken_up(graph, step):
             for key in joining[group]:
-                draft.after(step.key, key)
-    _leave_before_draining(draft)
-    _let_go_after_taking_up(draft)
+                graph.after(step.key, key)
+    _leave_before_draining(graph)
+    _let_go_after_taking_up(graph)
 
 
-def _let_go_after_taking_up(draft: Draft) -> None:
+def _let_go_after_taking_up(graph: Graph) -> None:
     """A forward that only keeps a group checked (an interrupted run left it) lets it go when a new rule has taken it up."""
     takers: dict[Ref, list[str]] = defaultdict(list)
-    for step in draft.of_kind("rule", "create"):
-        for group in taken_up(draft, step):
-            takers[bind(group, draft.decisions.ids)].append(step.key)
-    for step in [*draft.of_kind("listener", "update"), *draft.of_kind("rule", "update")]:
+    for step in graph.of_kind("rule", "create"):
+        for group in taken_up(graph, step):
+            takers[bind(group, graph.decisions.ids)].append(step.key)
+    for step in [*graph.of_kind("listener", "update"), *graph.of_kind("rule", "update")]:
         if step.observed and step.phase != "attach":
             for item in action_of(step.observed.state).forward:
                 for key in takers[item.target_group] if not item.weight else ():
-                    draft.after(step.key, key)
+                    graph.after(step.key, key)
 
 
-def _leave_before_draining(draft: Draft) -> None:
+def _leave_before_draining(graph: Graph) -> None:
     """The targets of a group that goes are deregistered when no listener or rule gives it requests any more."""
     leaving: dict[str, list[str]] = defaultdict(list)
-    for step in [*draft.of_kind("listener", "update", "delete"), *draft.of_kind("rule", "update", "delete")]:
+    for step in [*graph.of_kind("listener", "update", "delete"), *graph.of_kind("rule", "update", "delete")]:
         if step.observed and step.phase != "attach":
             for item in action_of(step.observed.state).forward:
                 leaving[str(item.target_group)].append(step.key)
-    for found in draft.decisions.live:
-        if found.id in draft.implied:
+    for found in graph.decisions.live:
+        if found.id in graph.implied:
             for item in action_of(found.state).forward:
-                leaving[str(item.target_group)].append(draft.implied[found.id])
-    for gone in draft.of_kind("registration", "delete"):
+                leaving[str(item.target_group)].append(graph.implied[found.id])
+    for gone in graph.of_kind("registration", "delete"):
         state = gone.observed.state if gone.observed else None
-        if isinstance(state, Registration) and state.target_group in draft.deleted:
+        if isinstance(state, Registration) and state.target_group in graph.deleted:
             for key in leaving[str(state.target_group)]:
-                draft.after(gone.key, key)
-                draft.specify(gone.key, replace(gone.detail(Deregister), switched=True))
+                graph.after(gone.key, key)
+                graph.specify(gone.key, replace(gone.detail(Deregister), switched=True))
 
 
-def _keep_old_entrance(draft: Draft) -> None:
+def _keep_old_entrance(graph: Graph) -> None:
     """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups."""
     groups = {
-        item.wish.address: item.found
-        for item in draft.decisions.wishes.values()
+        item.desired.address: item.found
+        for item in graph.decisions.desired.values()
         if item.found and item.forces and isinstance(item.state, TargetGroup)
     }
-    takers = [*draft.of_kind("listener", *MAKING), *draft.of_kind("rule", *MAKING)]
-    for gone in () if draft.destroy else draft.of_kind("load_balancer", "delete"):
+    takers = [*graph.of_kind("listener", *MAKING), *graph.of_kind("rule", *MAKING)]
+    for gone in () if graph.destroy else graph.of_kind("load_balancer", "delete"):
         moved = {
             address for address, found in groups.items() if gone.id in found.detail(ServedBy).load_balancers
         }
@@ -209,17 +209,17 @@ def _keep_old_entrance(draft: Draft) -> None:
         successors: set[Address] = set()
         keys: set[str] = set()
         for step in takers:
-            entrance = entrance_of(draft.decisions, step.desired)
+            entrance = entrance_of(graph.decisions, step.desired)
             weighted = shares_of(action_of(step.desired.state if step.desired else None).forward)
             if entrance is None or (entrance != gone.address and moved.isdisjoint(weighted)):
                 continue
-            draft.after(gone.key, step.key, soft=True)
+            graph.after(gone.key, step.key, soft=True)
             successors.add(entrance)
             keys.add(step.key)
             takeover.update(moved.intersection(weighted))
         if successors:
             serving = tuple(groups[address].id for address in sorted(moved))
-            draft.specify(
+            graph.specify(
                 gone.key,
                 TakeOver(
                     successors=tuple(sorted(successors)),
@@ -230,7 +230,7 @@ def _keep_old_entrance(draft: Draft) -> None:
             )
 
 
-def _is_behind_new_entrance(draft: Draft, step: Step) -> bool:
+def _is_behind_new_entrance(graph: Graph, step: Step) -> bool:
     """Whether nobody asks yet, since the load balancer is made in this very plan and replaces none."""
-    entrance = entrance_of(draft.decisions, step.desired)
-    return entrance is not None and draft.makers.get(entrance, "").startswith("create:")
+    entrance = entrance_of(graph.decisions, step.desired)
+    return entrance is not None and graph.makers.get(entrance, "").startswith("create:")
