@@ -113,7 +113,7 @@ def test_one_that_was_waited_for_has_held_it(folder: Path) -> None:
         while not waits:
             await asyncio.sleep(0.01)
         info(folder).write_text("{}")
-        first._write = lambda _: None  # type: ignore[method-assign]  # a full disk
+        first._write = lambda holder: None  # type: ignore[method-assign]  # a full disk
         first.release()
         await waiting
         used = second.was_used_since(moment(60))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from alb_reconcile.kinds._launch import token_stem
 from alb_reconcile.kinds.instance import Instance
@@ -65,7 +65,8 @@ def observe(stack: Stack) -> list[Observed]:
 
 def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: int) -> Observed:
     state: Kind = bind(wish.creation, ids)
-    status, facts, created = "", {}, ""
+    status, created = "", ""
+    facts: dict[str, Any] = {}
     if isinstance(state, Instance):
         place = state.subnets[number % len(state.subnets)]
         state = replace(state, image_id=IMAGES.get(state.image_id, state.image_id), subnets=(place,))
@@ -120,7 +121,7 @@ def _balancers_of(stack: Stack, group: Address, ids: Mapping[Address, str]) -> t
     found = set()
     for wish in stack.desired.values():
         state = wish.state
-        listener = stack.desired[state.listener].state if isinstance(state, Rule) else state
+        listener = stack.desired[cast("Address", state.listener)].state if isinstance(state, Rule) else state
         action = (
             state.action
             if isinstance(state, Rule)
@@ -129,7 +130,7 @@ def _balancers_of(stack: Stack, group: Address, ids: Mapping[Address, str]) -> t
             else Action()
         )
         if isinstance(listener, Listener) and group in {item.target_group for item in action.forward}:
-            found.add(ids[listener.load_balancer])
+            found.add(ids[cast("Address", listener.load_balancer)])
     return tuple(sorted(found))
 
 

@@ -131,7 +131,8 @@ class WatchedWorld(World):
     @contextmanager
     def moments(self) -> Iterator[list[Moment]]:
         """Collects what the account is before and after each mutating call."""
-        self._moments = found = []
+        found: list[Moment] = []
+        self._moments = found
         try:
             yield found
         finally:
