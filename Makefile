@@ -19,6 +19,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest --numprocesses=3 --dist=worksteal
 
+# what .pre-commit-config.yaml runs as well
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
