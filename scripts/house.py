@@ -39,8 +39,11 @@ class Source(NamedTuple):
     lines: list[str]
     tree: ast.Module
 
-    def at(self, node: ast.expr | ast.stmt | ast.pattern) -> str:
-        return f"{PACKAGE}/{self.path}:{node.lineno}: {self.lines[node.lineno - 1].strip()}"
+    def places(self, counts: Callable[[ast.AST], bool]) -> list[str]:
+        """The lines on which there is something that counts."""
+        nodes = (node for node in ast.walk(self.tree) if counts(node))
+        numbers = {node.lineno for node in nodes if isinstance(node, ast.expr | ast.stmt | ast.pattern)}
+        return [f"{PACKAGE}/{self.path}:{line}: {self.lines[line - 1].strip()}" for line in sorted(numbers)]
 
 
 @cache
@@ -126,15 +129,10 @@ def _reach(start: str, imports: Mapping[str, set[str]]) -> set[str]:
 
 def notes_by_key() -> list[str]:
     """Where `notes`, `facts` or `memory` are read, asked or filled by a key."""
-    return [
-        source.at(node)
-        for source in product()
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.expr) and _is_keyed(node)
-    ]
+    return [place for source in product() for place in source.places(_is_keyed)]
 
 
-def _is_keyed(node: ast.expr) -> bool:
+def _is_keyed(node: ast.AST) -> bool:
     match node:
         case ast.Subscript(value=owner, slice=key):
             return _is_notes(owner, key)
@@ -180,20 +178,17 @@ def kinds() -> frozenset[str]:
 
 def kinds_by_isinstance() -> list[str]:
     """Where code outside of kinds/ and the zero-downtime passes asks which kind something is of."""
-    found = []
-    for source in product():
-        if not source.path.startswith(("kinds/", "engine/plan/zero_downtime/")):
-            for node in ast.walk(source.tree):
-                match node:
-                    case ast.Call(func=ast.Name(id="isinstance"), args=[_, classes]):
-                        asked = _names(classes)
-                    case ast.MatchClass(cls=cls):
-                        asked = _names(cls)
-                    case _:
-                        continue
-                if asked & kinds():
-                    found.append(source.at(node))
-    return found
+    at_home = ("kinds/", "engine/plan/zero_downtime/")
+    found = [source for source in product() if not source.path.startswith(at_home)]
+    return [place for source in found for place in source.places(_asks_for_a_kind)]
+
+
+def _asks_for_a_kind(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="isinstance"), args=[_, classes]) | ast.MatchClass(cls=classes):
+            return not _names(classes).isdisjoint(kinds())
+        case _:
+            return False
 
 
 def _names(node: ast.expr) -> set[str]:
@@ -223,45 +218,44 @@ def lines_of_the_product() -> int:
 
 def formats() -> list[str]:
     """Where a command asks which format is wanted."""
-    return [
-        source.at(node)
-        for source in product()
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.Compare) and ast.unparse(node.left) == "args.format"
-    ]
+    return [place for source in product() for place in source.places(_asks_for_the_format)]
+
+
+def _asks_for_the_format(node: ast.AST) -> bool:
+    return isinstance(node, ast.Compare) and ast.unparse(node.left) == "args.format"
 
 
 def namespaces() -> list[str]:
     """Where untyped arguments are handed on."""
-    return [
-        source.at(node)
-        for source in sources()
-        if not source.path.startswith(COMMAND_LINES)
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "argparse.Namespace"
-    ]
+    found = [source for source in sources() if not source.path.startswith(COMMAND_LINES)]
+    return [place for source in found for place in source.places(_is_namespace)]
+
+
+def _is_namespace(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and ast.unparse(node) == "argparse.Namespace"
 
 
 def back_off_loops() -> list[str]:
     """Where a pause is made longer by hand: `pause = min(pause * 2, longest)`, `pause *= 2`."""
-    found = []
-    for source in product():
-        for node in ast.walk(source.tree):
-            match node:
-                case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="min"), args=args)):
-                    grows = any(
-                        isinstance(arg, ast.BinOp)
-                        and isinstance(arg.op, ast.Mult)
-                        and ast.unparse(target) in (ast.unparse(arg.left), ast.unparse(arg.right))
-                        for arg in args
-                    )
-                case ast.AugAssign(target=target, op=ast.Mult() | ast.Pow()):
-                    grows = any(word in ast.unparse(target) for word in ("pause", "delay", "wait", "backoff"))
-                case _:
-                    continue
-            if grows:
-                found.append(source.at(node))
-    return found
+    return [place for source in product() for place in source.places(_makes_a_pause_longer)]
+
+
+def _makes_a_pause_longer(node: ast.AST) -> bool:
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            names = {ast.unparse(part) for target in targets for part in ast.walk(target)}
+            return any(
+                isinstance(arg, ast.BinOp)
+                and isinstance(arg.op, ast.Mult)
+                and not names.isdisjoint({ast.unparse(arg.left), ast.unparse(arg.right)})
+                for call in ast.walk(value)
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "min"
+                for arg in call.args
+            )
+        case ast.AugAssign(target=target, op=ast.Mult() | ast.Pow()):
+            return any(word in ast.unparse(target) for word in ("pause", "delay", "wait", "backoff"))
+        case _:
+            return False
 
 
 NUMBERS: Final = (
