@@ -61,11 +61,11 @@ def kinds(inventory: dict[str, Any]) -> list[str]:
 def test_installing_is_fast(clock: VirtualClock) -> None:
     with StrictAws(clock=clock.now):
         client("ec2").describe_vpcs()
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         with StrictAws(clock=clock.now):
             client("ec2").describe_vpcs()
-    assert (time.perf_counter() - started) / 10 < 0.1, "0.01 when the machine is idle"
+    assert (time.process_time() - started) / 10 < 0.1
 
 
 def test_it_can_be_installed_within_a_mock_of_somebody_else(clock: VirtualClock) -> None:
