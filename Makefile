@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check bench soak lock clean
+.PHONY: demo test check house coverage bench soak lock clean
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
@@ -20,11 +20,21 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest --numprocesses=3 --dist=worksteal
 
+# what .pre-commit-config.yaml runs as well
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/house.py
+
+# the numbers that the architecture is held to, with the places that were counted
+house: $(READY)
+	@$(BIN)/python scripts/house.py --verbose
+
+# branches that are covered by what runs in pytest's own processes, with a floor; see CONTRIBUTING.md
+coverage: $(READY)
+	$(BIN)/pytest --numprocesses=3 --dist=worksteal --ignore=tests/e2e --ignore=tests/load --ignore=tests/properties --cov --cov-report=term-missing:skip-covered
 
 # ratios against floors measured in the same run
 bench: $(READY)
@@ -41,4 +51,4 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra sandbox --group dev --no-header --no-annotate pyproject.toml --output-file requirements-dev.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist

@@ -8,7 +8,7 @@ from alb_reconcile.aws.throttle import Pace
 from alb_reconcile.cli.main import main
 
 
-def _at_once(_: Pace, service: str, operation: str, now: float) -> float:
+def _at_once(self: Pace, service: str, operation: str, now: float) -> float:
     return 0.0
 
 

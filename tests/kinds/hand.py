@@ -163,9 +163,7 @@ class Faults:
         error = AwsError("test", operation, "ReadTimeoutError", "lost", "", ambiguous=True)
         self.refusals.setdefault(operation, []).append((error, True))
 
-    def _call(
-        self, service: str, operation: str, params: Mapping[str, Any], *, once: bool = False
-    ) -> dict[str, Any]:
+    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         self.made[operation] += 1
         waiting = self.refusals.get(operation)
         if not waiting:

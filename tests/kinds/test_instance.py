@@ -91,7 +91,7 @@ def test_what_was_changed_by_hand_is_changed_back(
     prepare()
     hand.make(rich())
     change(hand)
-    hand.repairs(update(ONE, path), **{call: 1})
+    hand.repairs(update(ONE, path), spec=None, **{call: 1})
 
 
 def test_foreign_tags_stay(hand: Hand) -> None:

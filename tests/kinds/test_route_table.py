@@ -39,7 +39,7 @@ def association(hand: Hand, subnet: str) -> str:
     filters = [{"Name": "association.subnet-id", "Values": [hand[subnet]]}]
     (table,) = hand.ec2.describe_route_tables(Filters=filters)["RouteTables"]
     return next(
-        item["RouteTableAssociationId"]
+        str(item["RouteTableAssociationId"])
         for item in table["Associations"]
         if item.get("SubnetId") == hand[subnet]
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WEB = "target_group.web"
 ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
 
-HEALTH_CHECK = {
+HEALTH_CHECK: dict[str, dict[str, Any]] = {
     "protocol": {"HealthCheckProtocol": "HTTPS"},
     "port": {"HealthCheckPort": "8080"},
     "path": {"HealthCheckPath": "/other"},

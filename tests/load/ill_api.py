@@ -5,23 +5,24 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from typing import Any
 
 
 def main(file: str, *ill: str) -> None:
     spec = importlib.util.spec_from_file_location("web_api", file)
     assert spec is not None
     assert spec.loader is not None
-    api = importlib.util.module_from_spec(spec)
+    api: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(api)
+    healthy = api.Handler.route
 
-    class Handler(api.Handler):
-        def route(self) -> None:
-            if self.path == "/health" and os.environ["VERSION"] in ill:
-                self.reply(500, "no database")
-            else:
-                super().route()
+    def route(handler: Any) -> None:
+        if handler.path == "/health" and os.environ["VERSION"] in ill:
+            handler.reply(500, "no database")
+        else:
+            healthy(handler)
 
-    api.Handler = Handler
+    api.Handler.route = route
     api.serve()
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from alb_reconcile.kinds._health import target_key
 from alb_reconcile.kinds._launch import token_stem
 from alb_reconcile.kinds.instance import Instance, Launched
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
-from alb_reconcile.kinds.registration import Registration, target_key
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.security_group import SecurityGroup
@@ -117,7 +118,7 @@ def _balancers_of(stack: Stack, group: Address, ids: Mapping[Address, str]) -> t
     found = set()
     for wish in stack.desired.values():
         state = wish.state
-        listener = stack.desired[state.listener].state if isinstance(state, Rule) else state
+        listener = stack.desired[cast("Address", state.listener)].state if isinstance(state, Rule) else state
         action = (
             state.action
             if isinstance(state, Rule)
@@ -126,7 +127,7 @@ def _balancers_of(stack: Stack, group: Address, ids: Mapping[Address, str]) -> t
             else Action()
         )
         if isinstance(listener, Listener) and group in {item.target_group for item in action.forward}:
-            found.add(ids[listener.load_balancer])
+            found.add(ids[cast("Address", listener.load_balancer)])
     return tuple(sorted(found))
 
 

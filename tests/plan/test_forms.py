@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jsonschema
 import pytest
@@ -14,6 +14,9 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.plan.test_cases import CASES, plan_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHANGE = {
     "type": "object",
@@ -84,7 +87,7 @@ SECRET = "hunter2-is-the-password"
 def plans() -> list[Any]:
     found = []
     for parameters in CASES:
-        file, name = parameters.values
+        file, name = cast("tuple[Path, str]", parameters.values)
         case = yaml.safe_load(file.read_text())[name]
         try:
             found.append(pytest.param(plan_of(case), id=str(parameters.id)))

@@ -200,13 +200,18 @@ def test_of_two_policies_the_stricter_counts() -> None:
 
 def test_the_second_of_two_at_an_address_counts_as_no_loss_but_is_kept_by_its_kind() -> None:
     """An interrupted replacement leaves it behind, and whoever cleans up must not need anybody's word for it."""
-    case = {"then": {"copies": [{"of": "instance.web-1", "id": "i-old", "created": "2026-01-02"}]}}
+    case: dict[str, Any] = {
+        "then": {"copies": [{"of": "instance.web-1", "id": "i-old", "created": "2026-01-02"}]}
+    }
     assert plan(**case, policy=Policy(max_deletions=0, max_touched=0)).count()["delete"] == 1
     assert "never-delete=1" in refusal(**case, policy=Policy(never_delete=frozenset({"instance"})))
 
 
 def test_what_is_on_its_way_out_already_is_not_what_a_run_deletes() -> None:
-    case = {"have": {"instances/web/count": 1}, "then": {"status": {"instance.web-1": "shutting-down"}}}
+    case: dict[str, Any] = {
+        "have": {"instances/web/count": 1},
+        "then": {"status": {"instance.web-1": "shutting-down"}},
+    }
     made = plan(**case, destroy=True, policy=Policy(never_delete=frozenset({"instance"})))
     assert "instance.web-1" in {str(step.address) for step in made.steps}
 

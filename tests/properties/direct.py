@@ -20,7 +20,8 @@ from tests.harness import REGION
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-responses.method_names_from_class = cache(responses.method_names_from_class)  # else looked up at every call
+# else looked up at every call; moto imports it there without meaning to export it
+responses.method_names_from_class = cache(responses.method_names_from_class)  # type: ignore[attr-defined]
 ACCOUNT = "123456789012"
 RESPONSES = {"ec2": EC2Response, "elbv2": ELBV2Response}
 

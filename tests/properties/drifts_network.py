@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model import tags
@@ -88,7 +89,8 @@ def _associations(scene: Scene, table: str) -> list[str]:
 def associations(scene: Scene) -> Iterator[Deed]:
     """Subnets taken out of their table, moved to a stranger's, and put into another one of ours."""
     for item, wish in scene.of("route_table"):
-        if wish is None or wish.state.subnets is None:
+        wanted: Any = wish and wish.state
+        if wanted is None or wanted.subnets is None:
             continue
 
         def leave(item: Observed = item) -> object:
@@ -99,7 +101,7 @@ def associations(scene: Scene) -> Iterator[Deed]:
             association = _associations(scene, item.id)[-1]
             return scene.ec2("replace_route_table_association", AssociationId=association, RouteTableId=table)
 
-        if wish.state.subnets:
+        if wanted.subnets:
             yield Deed(f"{item.address} loses a subnet", leave, (str(item.address),))
             yield Deed(f"{item.address} loses a subnet to a stranger's", move, (str(item.address),))
 
@@ -120,16 +122,17 @@ def routes(scene: Scene) -> Iterator[Deed]:
     for item, wish in scene.of("route_table"):
         if wish is None:
             continue
-        address, declared = str(item.address), wish.state.routes
+        wanted: Any = wish.state
+        address, declared = str(item.address), wanted.routes
         stray = () if declared is None or wish.lifecycle.keep_others else (address,)
 
         def add(item: Observed = item, **to: str) -> object:
             return scene.ec2("create_route", RouteTableId=item.id, GatewayId=_gateway(scene), **to)
 
-        yield Deed(f"{address} gets a route", lambda add=add: add(DestinationCidrBlock="192.0.2.0/24"), stray)
+        yield Deed(f"{address} gets a route", partial(add, DestinationCidrBlock="192.0.2.0/24"), stray)
         yield Deed(
             f"{address} gets an IPv6 route",
-            lambda add=add: add(DestinationIpv6CidrBlock="2001:db8::/32"),
+            partial(add, DestinationIpv6CidrBlock="2001:db8::/32"),
             stray,
         )
         for route in declared or ():
@@ -228,16 +231,16 @@ def changed_tags(scene: Scene) -> Iterator[Deed]:
         for key in sorted({"Name", *wish.tags} & item.tags.keys()):
             yield Deed(
                 f"{address} tag {key} changed",
-                lambda item=item, key=key: _tag(scene, item, key, "other"),
+                partial(_tag, scene, item, key, "other"),
                 (address,),
             )
         if tags.PREVENT_DESTROY in item.tags:
             yield Deed(
                 f"{address} protection turned",
-                lambda item=item: _tag(scene, item, tags.PREVENT_DESTROY, "false"),
+                partial(_tag, scene, item, tags.PREVENT_DESTROY, "false"),
                 (address,),
             )
-        yield Deed(f"{address} gets a foreign tag", lambda item=item: _tag(scene, item, "cost", "7"))
+        yield Deed(f"{address} gets a foreign tag", partial(_tag, scene, item, "cost", "7"))
 
 
 def removed_tags(scene: Scene) -> Iterator[Deed]:

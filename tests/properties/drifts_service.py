@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +25,14 @@ def instance_states(scene: Scene) -> Iterator[Deed]:
     """Instances terminated and stopped."""
     for item, wish in scene.of("instance"):
         address = str(item.address)
-        stopped = (address,) if wish and wish.state.state is not None else ()
+        wanted: Any = wish and wish.state
+        stopped = (address,) if wanted and wanted.state is not None else ()
         yield Deed(
             f"{address} terminated",
-            lambda item=item: scene.ec2("terminate_instances", InstanceIds=[item.id]),
+            partial(scene.ec2, "terminate_instances", InstanceIds=[item.id]),
             (address,),
         )
-        yield Deed(
-            f"{address} stopped",
-            lambda item=item: scene.ec2("stop_instances", InstanceIds=[item.id]),
-            stopped,
-        )
+        yield Deed(f"{address} stopped", partial(scene.ec2, "stop_instances", InstanceIds=[item.id]), stopped)
 
 
 _OPTIONS = {
@@ -50,7 +48,8 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
     for item, wish in scene.of("instance"):
         if wish is None:
             continue
-        address, state = str(item.address), wish.state
+        address = str(item.address)
+        state: Any = wish.state
         for name, (param, values) in _OPTIONS.items():
             declared = (state.metadata_options or {}).get(name)
             value = next(value for value in values if value != declared)
@@ -72,27 +71,25 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
             scene.ec2("stop_instances", InstanceIds=[item.id])
             scene.account.clock.advance(60)
             scene.ec2("modify_instance_attribute", InstanceId=item.id, InstanceType={"Value": "t3.large"})
-            scene.ec2("start_instances", InstanceIds=[item.id])
-            return scene.account.clock.advance(60)
+            found = scene.ec2("start_instances", InstanceIds=[item.id])
+            scene.account.clock.advance(60)
+            return found
 
         yield Deed(f"{address} of another type", retype, (address,))
         if state.iam_instance_profile:
-            yield Deed(
-                f"{address} without its profile",
-                lambda item=item: scene.ec2(
-                    "disassociate_iam_instance_profile", AssociationId=_profile(scene, item)
-                ),
-                (address,),
-            )
-            yield Deed(
-                f"{address} with another profile",
-                lambda item=item: scene.ec2(
+
+            def strip(item: Observed = item) -> object:
+                return scene.ec2("disassociate_iam_instance_profile", AssociationId=_profile(scene, item))
+
+            def give_another(item: Observed = item) -> object:
+                return scene.ec2(
                     "replace_iam_instance_profile_association",
                     AssociationId=_profile(scene, item),
                     IamInstanceProfile={"Name": "other"},
-                ),
-                (address,),
-            )
+                )
+
+            yield Deed(f"{address} without its profile", strip, (address,))
+            yield Deed(f"{address} with another profile", give_another, (address,))
 
 
 def _profile(scene: Scene, item: Observed) -> str:
@@ -128,7 +125,7 @@ def targets(scene: Scene) -> Iterator[Deed]:
         for item in instances:
             yield Deed(
                 f"{group.address} gets {item.address} on another port",
-                lambda join=join, item=item: join(instance=item.id, port=8099),
+                partial(join, instance=item.id, port=8099),
                 (f"registration.{name}/{item.address.name}:8099", str(item.address), *above)
                 if managed
                 else (),
@@ -172,14 +169,13 @@ _BALANCER_ATTRIBUTES = {
 def health_checks(scene: Scene) -> Iterator[Deed]:
     """Each part of a health check changed; of those that aren't declared, what lets targets stay healthy."""
     for item, wish in scene.of("target_group"):
-        declared = (wish.state.health_check if wish else None) or {}
+        wanted: Any = wish and wish.state
+        declared = (wanted and wanted.health_check) or {}
         for name, change in _CHECKS.items():
             if name in declared or name == "unhealthy_threshold_count":
                 yield Deed(
                     f"{item.address} health check {name}",
-                    lambda item=item, change=change: scene.elb(
-                        "modify_target_group", TargetGroupArn=item.id, **change
-                    ),
+                    partial(scene.elb, "modify_target_group", TargetGroupArn=item.id, **change),
                     (str(item.address),) if name in declared else (),
                 )
 
@@ -191,7 +187,8 @@ def attributes(scene: Scene) -> Iterator[Deed]:
         ("target_group", "TargetGroupArn", _GROUP_ATTRIBUTES),
     ):
         for item, wish in scene.of(kind):
-            declared = (wish.state.attributes if wish else None) or {}
+            wanted: Any = wish and wish.state
+            declared = (wanted and wanted.attributes) or {}
             for name, value in values.items():
 
                 def act(
@@ -215,7 +212,7 @@ def balancers(scene: Scene) -> Iterator[Deed]:
         address = (str(item.address),)
         yield Deed(
             f"{item.address} deleted",
-            lambda item=item: scene.elb("delete_load_balancer", LoadBalancerArn=item.id),
+            partial(scene.elb, "delete_load_balancer", LoadBalancerArn=item.id),
             address,
         )
 
@@ -259,6 +256,7 @@ def listeners(scene: Scene) -> Iterator[Deed]:
     certificate = next(own for own in scene.account.strangers if ":certificate/" in own)
     for item, wish in scene.of("listener"):
         state: Any = item.state
+        wanted: Any = wish and wish.state
         changes: dict[str, dict[str, Any]] = {"port": {"Port": 7443}, "action": {"DefaultActions": [ANSWER]}}
         if state.protocol == "HTTP":
             changes["protocol"] = {
@@ -266,17 +264,17 @@ def listeners(scene: Scene) -> Iterator[Deed]:
                 "SslPolicy": _OLD,
                 "Certificates": [{"CertificateArn": certificate}],
             }
-        elif wish and wish.state.ssl_policy:
+        elif wanted and wanted.ssl_policy:
             changes["policy"] = {"SslPolicy": _OLD}
         for name, change in changes.items():
             yield Deed(
                 f"{item.address} {name}",
-                lambda item=item, change=change: scene.elb("modify_listener", ListenerArn=item.id, **change),
+                partial(scene.elb, "modify_listener", ListenerArn=item.id, **change),
                 (str(item.address),),
             )
         yield Deed(
             f"{item.address} deleted",
-            lambda item=item: scene.elb("delete_listener", ListenerArn=item.id),
+            partial(scene.elb, "delete_listener", ListenerArn=item.id),
             (str(item.address),),
         )
     for item, wish in scene.of("load_balancer"):
@@ -288,7 +286,7 @@ def listeners(scene: Scene) -> Iterator[Deed]:
 
         shown = _stray(wish, f"listener.{item.address.name}/:9000", str(item.address))
         yield Deed(f"{item.address} gets a stray listener", add, shown)
-        yield Deed(f"{item.address} gets another stack's", lambda add=add: add(port=9001, Tags=OTHER_STACK))
+        yield Deed(f"{item.address} gets another stack's", partial(add, port=9001, Tags=OTHER_STACK))
 
 
 _OLD = "ELBSecurityPolicy-2016-08"
@@ -301,7 +299,7 @@ def _stray(carrier: Desired | None, *addresses: str) -> tuple[str, ...]:
 def rules(scene: Scene) -> Iterator[Deed]:
     """Rules changed, deleted and added, with and without somebody else's tags."""
     for item, _ in scene.of("rule"):
-        above = (str(item.address), str(Address("listener", item.address.name.rpartition("/")[0])))
+        places = (str(item.address), str(Address("listener", item.address.name.rpartition("/")[0])))
         for name, change in (
             ("path", {"Conditions": [_condition("/by-hand")]}),
             (
@@ -312,13 +310,13 @@ def rules(scene: Scene) -> Iterator[Deed]:
         ):
             yield Deed(
                 f"{item.address} {name}",
-                lambda item=item, change=change: scene.elb("modify_rule", RuleArn=item.id, **change),
-                above,
+                partial(scene.elb, "modify_rule", RuleArn=item.id, **change),
+                places,
             )
         yield Deed(
             f"{item.address} deleted",
-            lambda item=item: scene.elb("delete_rule", RuleArn=item.id),
-            above,
+            partial(scene.elb, "delete_rule", RuleArn=item.id),
+            places,
         )
     for item, wish in scene.of("listener"):
 
@@ -329,26 +327,22 @@ def rules(scene: Scene) -> Iterator[Deed]:
 
         above = _stray(wish, f"rule.{item.address.name}/#", str(item.address))
         yield Deed(f"{item.address} gets a stray rule", add, above)
-        yield Deed(
-            f"{item.address} gets another stack's rule", lambda add=add: add(priority=16, Tags=OTHER_STACK)
-        )
+        yield Deed(f"{item.address} gets another stack's rule", partial(add, priority=16, Tags=OTHER_STACK))
 
 
 def priorities(scene: Scene) -> Iterator[Deed]:
     """Rules moved, and swapped with each other."""
-    for item, _ in scene.of("rule"):
+    found: list[tuple[Observed, Any]] = [(item, item.state) for item, _ in scene.of("rule")]
+    for item, state in found:
         yield Deed(
-            f"{item.address} moved",
-            lambda item=item: _order(scene, {item.id: 1000 + item.state.priority}),
-            _moved(item),
+            f"{item.address} moved", partial(_order, scene, {item.id: 1000 + state.priority}), _moved(item)
         )
-    for one, two in combinations([item for item, _ in scene.of("rule")], 2):
-        if one.state.listener == two.state.listener:
-
-            def swap(one: Any = one, two: Any = two) -> object:
-                return _order(scene, {one.id: two.state.priority, two.id: one.state.priority})
-
-            yield Deed(f"{one.address} and {two.address} swapped", swap, _moved(one))
+    for (one, first), (two, second) in combinations(found, 2):
+        if first.listener == second.listener:
+            swapped = {one.id: second.priority, two.id: first.priority}
+            yield Deed(
+                f"{one.address} and {two.address} swapped", partial(_order, scene, swapped), _moved(one)
+            )
 
 
 def _order(scene: Scene, wanted: dict[str, int]) -> object:

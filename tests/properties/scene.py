@@ -89,7 +89,8 @@ class Scene:
     @cached_property
     def vpc(self) -> str:
         """The network that the stack is in."""
-        return str(next(item.state.vpc for item in self.found if item.address.kind == "security_group"))
+        group: Any = next(item.state for item, _ in self.of("security_group"))
+        return str(group.vpc)
 
     @staticmethod
     def ec2(operation: str, **params: Any) -> dict[str, Any]:

@@ -80,12 +80,11 @@ def check_pair(before: Spec, after: Spec) -> str:
         start = world.served()
         was_dark = world.is_dark()
         world.watch()
+        refused: PlanError | RefusedError | None = None
         try:
             world.converge(after, check=False)
         except (PlanError, RefusedError) as error:
             refused = error
-        else:
-            refused = None
         if refused:
             assert any(text in str(refused) for text in IN_TWO_STEPS), refused
             world.destroy(before)

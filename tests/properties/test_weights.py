@@ -73,7 +73,7 @@ def test_an_ill_group_is_given_no_more_requests(
         world.converge(split(*before))
         for number in range(1, ill + 1):
             fall_ill(world, f"canary-{number}")
-        group = {} if least is None else {"min_healthy": least}
+        group: dict[str, Any] = {} if least is None else {"min_healthy": least}
         started = world.clock.now()
         result = world.apply(split(50, 50, **group), timeout=1)
         if not refused:

@@ -97,9 +97,7 @@ class WatchedWorld(World):
         local: Spec = json.loads(text)
         return local
 
-    def _call(
-        self, service: str, operation: str, params: Mapping[str, Any], *, once: bool = False
-    ) -> Response:
+    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         moment = (self.clock.now(), self.strict.changes, self.strict.lag)
         if self._seen != moment:  # else nothing has happened since the last look
             self.sample(operation)
@@ -133,7 +131,8 @@ class WatchedWorld(World):
     @contextmanager
     def moments(self) -> Iterator[list[Moment]]:
         """Collects what the account is before and after each mutating call."""
-        self._moments = found = []
+        found: list[Moment] = []
+        self._moments = found
         try:
             yield found
         finally:

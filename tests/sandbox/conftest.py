@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from strict_world import Network, client
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from tests.sandbox.strict_world import Network, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

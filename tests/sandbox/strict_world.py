@@ -94,7 +94,7 @@ class Network:
         params = {"Name": name, "Subnets": list(self.subnets), "SecurityGroups": [self.group]}
         return str(self.elb.create_load_balancer(**params | overrides)["LoadBalancers"][0]["LoadBalancerArn"])
 
-    def target_group(self, name: str = "tg", **overrides: Any) -> str:
+    def target_group(self, name: str = "tg", /, **overrides: Any) -> str:
         params = {"Name": name, "Protocol": "HTTP", "Port": 80, "VpcId": self.vpc}
         return str(self.elb.create_target_group(**params | overrides)["TargetGroups"][0]["TargetGroupArn"])
 

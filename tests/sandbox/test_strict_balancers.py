@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from strict_world import Network, refused
+
+from tests.sandbox.strict_world import Network, refused
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import VirtualClock

@@ -12,9 +12,9 @@ import moto.settings
 import pytest
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
-from strict_world import Network, client, refused
 
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from tests.sandbox.strict_world import Network, client, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,16 +28,20 @@ def test_the_clock_only_moves_forward() -> None:
         clock.advance(-1)
 
 
+def validates_images() -> bool:
+    return moto.settings.ENABLE_AMI_VALIDATION
+
+
 def test_everything_is_restored(clock: VirtualClock) -> None:
     variable = "MOTO_ENABLE_AMI_VALIDATION"
     before = (EC2Response.call_action, vars(SecurityGroupRule)["__eq__"], os.environ.get(variable))
     with StrictAws(clock=clock.now):
         assert EC2Response.call_action is not before[0]
-        assert moto.settings.ENABLE_AMI_VALIDATION is True
+        assert validates_images() is True
         assert os.environ[variable] == "true"
     after = (EC2Response.call_action, vars(SecurityGroupRule)["__eq__"], os.environ.get(variable))
     assert after == before
-    assert moto.settings.ENABLE_AMI_VALIDATION is False
+    assert validates_images() is False
     assert "call_action" not in vars(EC2Response)
 
 
@@ -57,11 +61,11 @@ def kinds(inventory: dict[str, Any]) -> list[str]:
 def test_installing_is_fast(clock: VirtualClock) -> None:
     with StrictAws(clock=clock.now):
         client("ec2").describe_vpcs()
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         with StrictAws(clock=clock.now):
             client("ec2").describe_vpcs()
-    assert (time.perf_counter() - started) / 10 < 0.1, "0.01 when the machine is idle"
+    assert (time.process_time() - started) / 10 < 0.1
 
 
 def test_it_can_be_installed_within_a_mock_of_somebody_else(clock: VirtualClock) -> None:

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from strict_world import IMAGE, Network, client, refused
 
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from tests.sandbox.strict_world import IMAGE, Network, client, refused
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from strict_world import Network, client, refused
+
+from tests.sandbox.strict_world import Network, client, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 
-KINDS = {
+KINDS: dict[str, tuple[str, Callable[[Network], dict[str, Any]], str | None, str]] = {
     "vpc": ("create_vpc", lambda n: {"CidrBlock": "10.9.0.0/16"}, "Vpc", "VpcId"),
     "subnet": ("create_subnet", lambda n: {"CidrBlock": "10.0.7.0/24", "VpcId": n.vpc}, "Subnet", "SubnetId"),
     "route-table": ("create_route_table", lambda n: {"VpcId": n.vpc}, "RouteTable", "RouteTableId"),
@@ -111,7 +114,7 @@ def test_a_deleted_subnet_leaves_its_route_table(network: Network, ec2: Any) -> 
 def test_a_vpc_in_use_stays_until_all_is_gone(network: Network, ec2: Any) -> None:
     table = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
     detach = {"InternetGatewayId": network.gateway, "VpcId": network.vpc}
-    steps = [
+    steps: list[Callable[[], object]] = [
         lambda: [ec2.delete_subnet(SubnetId=subnet) for subnet in network.subnets],
         lambda: ec2.delete_route_table(RouteTableId=table),
         lambda: ec2.detach_internet_gateway(**detach),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from strict_world import Network, client, refused
 
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from tests.sandbox.strict_world import Network, client, refused
 
 CHECKS = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3, "UnhealthyThresholdCount": 2}
 NOT_IN_USE = ("unused", "Target.NotInUse")

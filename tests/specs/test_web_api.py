@@ -73,7 +73,7 @@ def clean_environment(extra: dict[str, str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(script: Path = SCRIPT, **environment: str) -> Iterator[Server]:
+def running(script: Path = SCRIPT, /, **environment: str) -> Iterator[Server]:
     command = [PYTHON, "-W", "error", str(script), "serve"]
     with subprocess.Popen(
         command, env=clean_environment(environment), stderr=subprocess.PIPE, text=True

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from strict_world import Network
-
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
     from alb_reconcile.sandbox.traffic.picture import Picture
+    from tests.sandbox.strict_world import Network
 
 WORLD = World(DEFAULT_ACCOUNT_ID, "us-east-1")
 CHECKS = {

@@ -17,7 +17,10 @@ import h2.events
 import httpx
 import pytest
 import trustme
-from front_lab import (
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
+
+from tests.sandbox.traffic.front_lab import (
     PATIENCE,
     Api,
     Lab,
@@ -30,8 +33,6 @@ from front_lab import (
     raw,
     rule,
 )
-from websockets.sync.client import connect
-from websockets.sync.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -316,7 +317,10 @@ class TestProtocols:
     """Upgrades, old clients, and other protocols towards targets."""
 
     def test_web_sockets_pass(self, lab: Lab) -> None:
-        with serve(lambda socket: socket.send(f"echo {socket.recv()}"), "127.0.0.1", 0) as server:
+        def echo(connection: ServerConnection) -> None:
+            connection.send(f"echo {connection.recv()!s}")
+
+        with serve(echo, "127.0.0.1", 0) as server:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             lab.addresses["i-socket"] = server.socket.getsockname()[1]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from strict_world import REGION, Network, client
 
 from alb_reconcile.model.user_data import UserData
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.camera import take_picture
 from alb_reconcile.sandbox.traffic.picture import HealthCheck, Instance, Picture, Target
+from tests.sandbox.strict_world import REGION, Network, client
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock

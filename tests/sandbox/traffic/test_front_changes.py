@@ -17,7 +17,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from front_lab import (
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
+
+from alb_reconcile.sandbox.traffic.front import Front, TrafficError
+from tests.sandbox.traffic.front_lab import (
     PATIENCE,
     Lab,
     fixed,
@@ -29,10 +33,6 @@ from front_lab import (
     wait_until,
     when,
 )
-from websockets.sync.client import connect
-from websockets.sync.server import serve
-
-from alb_reconcile.sandbox.traffic.front import Front, TrafficError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +150,11 @@ class TestInFlight:
             assert slow.result().status_code == 200
 
     def test_a_web_socket_outlives_its_targets_departure(self, lab: Lab) -> None:
-        with serve(lambda socket: [socket.send(text) for text in socket], "127.0.0.1", 0) as server:
+        def echo(connection: ServerConnection) -> None:
+            for text in connection:
+                connection.send(text)
+
+        with serve(echo, "127.0.0.1", 0) as server:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             lab.addresses["i-socket"] = server.socket.getsockname()[1]

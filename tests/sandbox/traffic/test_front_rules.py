@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from front_lab import Lab, fixed, forward, group, listener, rule, when
+
+from tests.sandbox.traffic.front_lab import Lab, fixed, forward, group, listener, rule, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

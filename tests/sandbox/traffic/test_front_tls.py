@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from front_lab import PATIENCE, Lab, fixed, forward, group, headers_of, listener, rule
 
 from alb_reconcile.sandbox.traffic.certificates import Authority
+from tests.sandbox.traffic.front_lab import PATIENCE, Lab, fixed, forward, group, headers_of, listener, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,8 @@ def names_for(lab: Lab, server_name: str) -> set[str]:
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname=server_name) as secure,
     ):
-        shown = secure.getpeercert() or {}
-        return {str(value) for kind, value in shown["subjectAltName"] if kind == "DNS"}  # type: ignore[misc]  # typeshed allows for other shapes
+        shown: dict[str, Any] = dict(secure.getpeercert() or {})
+        return {str(value) for kind, value in shown["subjectAltName"] if kind == "DNS"}
 
 
 class TestCertificates:
