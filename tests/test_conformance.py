@@ -8,66 +8,42 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
-import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
+from alb_reconcile.model.resource import Lifecycle, Properties
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.build import _Builder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 KINDS = load_kinds()
-
-STRUCTURAL = {
-    "listener": {"load_balancer"},
-    "registration": {"target_group", "target", "port"},
-    "rule": {"listener"},
-    "security_group_rules": {"security_group"},
-}
-"""Fields that the place in the file says: the parents of what nests, and the parts of a registration."""
-
-CONSUMED = {
-    "instance": {"count", "image_update", "name", "rollout", "type_change", "user_data_file"},
-    "internet_gateway": {"name"},
-    "listener": {"others", "rules"},
-    "load_balancer": {"listeners", "others"},
-    "registration": {"targets"},
-    "route_table": {"name", "others"},
-    "rule": set(),
-    "security_group": {"egress", "ingress", "others"},
-    "security_group_rules": set(),
-    "subnet": {"name"},
-    "target_group": {"min_healthy", "others", "targets"},
-    "vpc": {"name"},
-}
-"""Keys that the builder turns into tags, lifecycle or other resources; of all but members, tags and prevent_destroy too."""
-
-MEMBERS = {"registration", "security_group_rules"}
+MEMBERS = {name for name, kind in KINDS.items() if not kind.section}
 """Kinds without an entry of their own: they have no tags, and no life without their entry."""
+NESTED = {name for name, kind in KINDS.items() if kind.section and kind.properties.parent}
+"""Kinds whose entries stand in another kind's."""
+HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others"}
+"""Keys that say how a resource is handled, and nothing that AWS knows."""
+SHARED = "weights"
+"""A key of ours in what listeners and rules share."""
 
-OWN_KEYS = {
-    "count",
-    "image_update",
-    "type_change",
-    "rollout",
-    "min_healthy",
-    "weights",
-    "prevent_destroy",
-    "others",
-    "listeners",
-    "rules",
-}
-OWN_BELOW = {"rollout", "weights"}
-"""Keys of ours, for which AWS has no term."""
+
+class Property(NamedTuple):
+    """A property of a schema, at any depth."""
+
+    kind: str
+    path: tuple[str, ...]
+    schema: dict[str, Any]
+
+    def __str__(self) -> str:
+        return ".".join([self.kind, *self.path])
 
 
 def properties(
@@ -82,10 +58,62 @@ def properties(
             yield from properties(below, path)
 
 
-ALL = [(kind, path, item) for kind in ["stack", *KINDS] for path, item in properties(schema.resolved(kind))]
-EACH_PROPERTY = pytest.mark.parametrize(
-    ("kind", "path", "item"), ALL, ids=[".".join([kind, *path]) for kind, path, _ in ALL]
-)
+ALL = [
+    Property(kind, path, item)
+    for kind in ["stack", *KINDS]
+    for path, item in properties(schema.resolved(kind))
+]
+
+
+def keys_of(name: str) -> dict[str, dict[str, Any]]:
+    """What an entry of a kind may say."""
+    found: dict[str, dict[str, Any]] = schema.resolved(name)["properties"]
+    return found
+
+
+def fields_of(name: str) -> dict[str, dataclasses.Field[Any]]:
+    """A kind's properties."""
+    return {item.name: item for item in dataclasses.fields(KINDS[name].properties)}
+
+
+def unsaid(name: str) -> set[str]:
+    """The properties that the place in the file says: the parent of what nests, the parts of a registration."""
+    kind = KINDS[name].properties
+    return set(kind.replaced_on) - keys_of(name).keys() if name in MEMBERS else {str(kind.parent)} - {"None"}
+
+
+def children_of(name: str) -> set[str]:
+    """The sections inside of an entry."""
+    return {KINDS[child].section for child in NESTED if KINDS[child].properties.parent == name}
+
+
+def members_of(name: str) -> set[str]:
+    """The keys of an entry that describe members: each is another schema's."""
+    file = schema.load_schemas()[f"{name}.schema.json"]["properties"]
+    return {
+        key
+        for key, item in file.items()
+        for member in MEMBERS
+        if item.get("$ref") == f"{member}.schema.json#/properties/{key}"
+    }
+
+
+def own_keys(name: str) -> set[str]:
+    """The keys of an entry for which AWS has no term."""
+    return {*HANDLING, *children_of(name), "count"} - fields_of(name).keys()
+
+
+def consumed(name: str) -> set[str]:
+    """The keys of an entry that become tags, other resources or what is done with it, and no property."""
+    keys = keys_of(name)
+    said = {keys[field].get("x-aws") for field in fields_of(name) if field in keys}
+    return {
+        key
+        for key, item in keys.items()
+        if key in own_keys(name) | members_of(name) | {"tags"}
+        or item.get("x-aws") == "Tag Name"
+        or item.get("x-aws") in said  # another way to say a property
+    }
 
 
 def test_one_schema_a_kind() -> None:
@@ -100,85 +128,132 @@ def test_one_section_a_kind() -> None:
     top = {
         key for key, item in schema.resolved("stack")["properties"].items() if "additionalProperties" in item
     }
-    assert top - {"tags", "policy", "sync"} == set(schema.SECTIONS) - {"listeners", "rules"}
+    assert top - {"tags", "policy", "sync"} == {
+        KINDS[kind].section for kind in KINDS.keys() - MEMBERS - NESTED
+    }
 
 
-def test_the_builder_knows_each_section() -> None:
-    for section, kind in schema.SECTIONS.items():
-        assert hasattr(_Builder, f"add_{kind}") or section in ("listeners", "rules")
+def test_what_nests_stands_in_its_parents_entry() -> None:
+    for name in NESTED:
+        kind = KINDS[name]
+        below = keys_of(str(kind.properties.parent))[kind.section]["additionalProperties"]
+        assert below == schema.resolved(name)
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_kind_is_what_its_module_says(name: str) -> None:
+def test_what_has_no_section_is_described_in_somebodys_entry() -> None:
+    described = {name: members_of(name) for name in KINDS}
+    for name in MEMBERS:
+        assert any(keys_of(name).keys() <= keys for keys in described.values()), name
+
+
+def test_a_kind_is_what_its_module_says() -> None:
+    assert [text for name in KINDS for text in faults_of(name, KINDS[name])] == []
+
+
+def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
+    """What isn't in order with a kind's own facts."""
+    state, fields = kind.properties, fields_of(name).keys()
+    rules = {
+        "it is a Kind of Properties": isinstance(kind, Kind) and issubclass(state, Properties),
+        "it has its module's name": type(kind).__module__ == f"{Kind.__module__.rpartition('.')[0]}.{name}",
+        "its name is the same": kind.name == name == state.kind,
+        "both of its classes say what they are": bool(type(kind).__doc__ and state.__doc__),
+        "it has an article": kind.noun.startswith(("a ", "an ")),
+        "what replaces it are properties": state.replaced_on <= fields,
+        "its parent is one": state.parent is None or state.parent in fields,
+        "what is removed late are properties": set(state.removed_late) <= fields,
+        "it follows kinds": set(state.follows) <= KINDS.keys(),
+        "kinds tell of it": set(kind.recognized_after) <= KINDS.keys(),
+        "it has tags and a section, or none": bool(kind.section) == bool(state.service),
+        "an id or an ARN names it": (bool(kind.id_prefix), bool(kind.arn_type))
+        == (state.service == "ec2", state.service == "elbv2"),
+        "EC2 lists it": (kind.listing is not None) == (state.service == "ec2"),
+        "what it refers to comes first": all(
+            KINDS[part["x-refers"]].position <= kind.position
+            for item in ALL
+            for part in (item.schema, item.schema.get("items", {}))
+            if item.kind == name and "x-refers" in part
+        ),
+    }
+    yield from (f"{name}: not so that {rule}" for rule, holds in rules.items() if not holds)
+
+
+def test_what_can_be_written_is_built_and_what_is_built_can_be_written() -> None:
+    wrong = {}
+    for name in KINDS:
+        keys, fields = keys_of(name).keys(), fields_of(name).keys()
+        if name in MEMBERS:  # its keys are those of somebody's entry
+            wrong[name] = (fields - keys) ^ unsaid(name)
+        else:
+            wrong[name] = (
+                ((fields - keys) ^ unsaid(name)) | (keys - fields - consumed(name)) | (needed(name) - keys)
+            )
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def needed(name: str) -> set[str]:
+    """The keys that an entry of a kind must have beside its properties."""
     kind = KINDS[name]
-    assert issubclass(kind, Kind)
-    assert kind.kind == name
-    assert kind.__doc__
-    fields = {field.name for field in dataclasses.fields(kind)}
-    assert kind.replaced_on <= fields
-    assert all(item in KINDS for item in kind.follows)
-    assert kind.parent is None or kind.parent in fields
+    found = {"tags", "prevent_destroy"} | children_of(name)
+    if kind.properties.service == "ec2":
+        found.add("name")
+    if isinstance(kind, Grouped):
+        found.add("count")
+    if children_of(name) or members_of(name) or hasattr(kind.properties, "with_others"):
+        found.add("others")  # which somebody else may have put there
+    return found
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_fields_and_properties_hold_to_each_other(name: str) -> None:
-    """What can be written is built, and what is built can be written."""
-    fields = {field.name for field in dataclasses.fields(KINDS[name])}
-    keys = set(schema.resolved(name)["properties"])
-    consumed = CONSUMED[name] | (set() if name in MEMBERS else {"tags", "prevent_destroy"})
-    assert fields - keys == STRUCTURAL.get(name, set())
-    assert keys - fields == consumed
-
-
-def test_the_tables_name_nothing_that_is_gone() -> None:
-    assert set(CONSUMED) == set(KINDS)
-    assert set(STRUCTURAL) <= set(KINDS)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_what_the_schema_requires_the_dataclass_requires(name: str) -> None:
+def test_what_the_schema_requires_the_dataclass_requires() -> None:
     """A key that may be left out is a field that may be None."""
-    required = set(schema.resolved(name).get("required", ()))
-    for field in dataclasses.fields(KINDS[name]):
-        optional = field.default is not dataclasses.MISSING
-        if field.name not in ("vpc", *STRUCTURAL.get(name, ())):
-            assert optional != (field.name in required), field.name
+    wrong = [
+        f"{name}.{key}"
+        for name in KINDS
+        for key, field in fields_of(name).items()
+        if key not in {"vpc", *unsaid(name)}
+        and (field.default is dataclasses.MISSING) != (key in schema.resolved(name).get("required", ()))
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("name", ["stack", "common", *KINDS])
-def test_schemas_say_what_they_are(name: str) -> None:
-    file = schema.load_schemas()[f"{name}.schema.json"]
-    assert file["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert file["$id"] == f"{name}.schema.json"
-    assert file["title"]
-    if name != "common":
-        assert file["description"].endswith(".")
-        assert file["additionalProperties"] is False
+def test_schemas_say_what_they_are() -> None:
+    for name in ("stack", "common", *KINDS):
+        file = schema.load_schemas()[f"{name}.schema.json"]
+        assert file["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+        assert file["$id"] == f"{name}.schema.json"
+        assert file["title"], name
+        if name != "common":
+            assert file["description"].endswith("."), name
+            assert file["additionalProperties"] is False, name
 
 
-@EACH_PROPERTY
-def test_each_property_is_described(kind: str, path: tuple[str, ...], item: dict[str, Any]) -> None:
-    """In a sentence, and with words for whatever a pattern asks for."""
-    assert re.fullmatch(r"\S.*[.…]", item["description"])
-    assert schema.describe_type(item) != "a value"
-    for part in (
-        item,
-        item.get("items", {}),
-        item.get("propertyNames", {}),
-        item.get("additionalProperties", {}),
-    ):
-        if isinstance(part, dict) and "pattern" in part:
-            assert part["x-expect"]
-            assert part["pattern"].startswith("^")
-            assert part["pattern"].endswith("$")
+def test_each_property_is_described_in_a_sentence() -> None:
+    assert [str(item) for item in ALL if not re.fullmatch(r"\S.*[.…]", item.schema["description"])] == []
+    assert [str(item) for item in ALL if schema.describe_type(item.schema) == "a value"] == []
 
 
-@EACH_PROPERTY
-def test_each_property_has_awss_term(kind: str, path: tuple[str, ...], item: dict[str, Any]) -> None:
+def test_each_pattern_has_words_and_is_of_the_whole_text() -> None:
+    wrong = []
+    for item in ALL:
+        below = (item.schema.get(key, {}) for key in ("items", "propertyNames", "additionalProperties"))
+        for part in (item.schema, *below):
+            if isinstance(part, dict) and "pattern" in part:
+                whole = part["pattern"].startswith("^") and part["pattern"].endswith("$")
+                wrong += [] if whole and part.get("x-expect") else [str(item)]
+    assert wrong == []
+
+
+def test_each_property_has_awss_term() -> None:
     """But those that are ours."""
-    ours = kind == "stack" and path != ("tags",)
-    ours = ours or path[-1] in OWN_KEYS or bool(OWN_BELOW & set(path[:-1]))
-    assert ("x-aws" in item) != ours
+    assert [str(item) for item in ALL if ("x-aws" in item.schema) == is_ours(item)] == []
+
+
+def is_ours(item: Property) -> bool:
+    """Whether AWS has no term for it."""
+    if item.kind == "stack":
+        return item.path != ("tags",)
+    own = own_keys(item.kind)
+    return item.path[0] in own or SHARED in item.path
 
 
 @cache
@@ -197,27 +272,42 @@ def aws_words() -> frozenset[str]:
     return frozenset(words)
 
 
-@EACH_PROPERTY
-def test_awss_terms_are_awss(kind: str, path: tuple[str, ...], item: dict[str, Any]) -> None:
+def test_awss_terms_are_awss() -> None:
     """They can be looked up: each word is in botocore's models."""
-    for word in re.split(r"[ ,.]+", item.get("x-aws", "")):
-        if word.endswith("…"):
-            assert any(known.startswith(word[:-1]) for known in aws_words())
-        elif word not in ("", "Tag", "Name"):
-            assert word in aws_words()
+    unknown = {
+        f"{item}: {word}"
+        for item in ALL
+        for word in re.split(r"[ ,.]+", item.schema.get("x-aws", ""))
+        if word not in ("", "Tag", "Name") and not is_word(word)
+    }
+    assert unknown == set()
 
 
-@EACH_PROPERTY
-def test_defaults_fit(kind: str, path: tuple[str, ...], item: dict[str, Any]) -> None:
+def is_word(word: str) -> bool:
+    """Whether AWS has a word, or one that begins so (`Describe…`)."""
+    if word.endswith("…"):
+        return any(known.startswith(word[:-1]) for known in aws_words())
+    return word in aws_words()
+
+
+def test_defaults_fit() -> None:
     """A default is a value that could be written."""
-    if "default" in item:
-        assert list(Draft202012Validator(item).iter_errors(item["default"])) == []
+    given = [item for item in ALL if "default" in item.schema]
+    assert given
+    wrong = [
+        str(item) for item in given if not Draft202012Validator(item.schema).is_valid(item.schema["default"])
+    ]
+    assert wrong == []
 
 
-@EACH_PROPERTY
-def test_references_name_a_section(kind: str, path: tuple[str, ...], item: dict[str, Any]) -> None:
-    for part in (item, item.get("items", {})):
-        assert part.get("x-refers", "vpc") in schema.SECTIONS.values()
+def test_references_name_a_section() -> None:
+    wrong = [
+        str(item)
+        for item in ALL
+        for part in (item.schema, item.schema.get("items", {}))
+        if part.get("x-refers", "vpc") not in schema.SECTIONS.values()
+    ]
+    assert wrong == []
 
 
 # -- the bundle
@@ -268,6 +358,7 @@ def validators() -> tuple[Draft202012Validator, Draft202012Validator, Draft20201
     return split, Draft202012Validator(schema.bundle()), Draft202012Validator(schema.resolved("stack"))
 
 
+@cache
 def documents() -> list[tuple[str, Any]]:
     """The shipped specs with their defaults put in, and the broken ones that are YAML at all."""
     found: list[tuple[str, Any]] = []
@@ -283,20 +374,26 @@ def documents() -> list[tuple[str, Any]]:
     return found
 
 
-DOCUMENTS = documents()
-
-
-@pytest.mark.parametrize("document", [item for _, item in DOCUMENTS], ids=[name for name, _ in DOCUMENTS])
-def test_bundle_and_single_schemas_agree(document: Any) -> None:
+def test_bundle_and_single_schemas_agree() -> None:
     """They refuse the same documents, for the same reasons at the same places."""
-    reasons = [
-        sorted((list(map(str, error.absolute_path)), str(error.validator), error.message) for error in found)
-        for found in (validator.iter_errors(document) for validator in validators())
-    ]
-    assert reasons[0] == reasons[1] == reasons[2]
+    differing = [name for name, document in documents() if len(reasons(document)) > 1]
+    assert differing == []
+
+
+def reasons(document: Any) -> set[str]:
+    """Why each of the validators refuses it; one text if they agree."""
+    return {
+        str(
+            sorted(
+                (list(map(str, error.absolute_path)), str(error.validator), error.message)
+                for error in validator.iter_errors(document)
+            )
+        )
+        for validator in validators()
+    }
 
 
 def test_documents_of_both_sorts_were_compared() -> None:
-    verdicts = [validators()[0].is_valid(document) for _, document in DOCUMENTS]
+    verdicts = [validators()[0].is_valid(document) for _, document in documents()]
     assert verdicts.count(True) > 50
     assert verdicts.count(False) > 50

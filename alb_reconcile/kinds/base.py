@@ -156,6 +156,9 @@ class Prepares(Protocol):
 class Ordered(Protocol):
     """A kind whose members have an order that is set for all of them in one call."""
 
+    ordered_by: ClassVar[str]
+    """The property that says it."""
+
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """Set it."""
         ...

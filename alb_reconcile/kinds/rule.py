@@ -58,6 +58,7 @@ class RuleKind(Kind[Rule]):
     position = 100
     section = "rules"
     arn_type = "listener-rule/app"
+    ordered_by = "priority"
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
         conditions = sorted(

@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
+from tests.kinds.example import Example
 from tests.kinds.hand import (
     LINUX_1,
     calls,
@@ -31,6 +32,41 @@ if TYPE_CHECKING:
 ONE, TWO = "instance.web-1", "instance.web-2"
 BACK = ("replace", "registration.web/web-1:80", ())
 AWAY = delete("registration.web/web-1:80")
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "subnets": {"a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"}},
+        "security_groups": {"web": {}, "other": {}},
+        "instances": {
+            "web": {
+                "image_id": LINUX_1,
+                "instance_type": "t3.micro",
+                "subnets": ["a"],
+                "security_groups": ["web"],
+                "iam_instance_profile": "web",
+                "metadata_options": {
+                    "http_tokens": "required",
+                    "http_put_response_hop_limit": 2,
+                    "http_endpoint": "enabled",
+                    "instance_metadata_tags": "disabled",
+                },
+            }
+        },
+    },
+    address=ONE,
+    changes={
+        "security_groups": ["other"],
+        "iam_instance_profile": "other",
+        "metadata_options.http_tokens": "optional",
+        "metadata_options.http_put_response_hop_limit": 5,
+        "metadata_options.http_endpoint": "disabled",
+        "metadata_options.instance_metadata_tags": "enabled",
+        "state": "stopped",
+    },
+    prepare=prepare,
+)
 
 
 def options(**changed: Any) -> Callable[[Hand], None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
+from tests.kinds.example import Example
 from tests.kinds.hand import create, edited, order, replaced, short, update
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ ALONE: Spec = {
     "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
     "internet_gateways": {"main": {}},
 }
+EXAMPLE = Example(spec=ALONE, address=MAIN)
 
 
 def ours(hand: Hand) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.harness import Spec, demo
+from tests.kinds.example import Example
 from tests.kinds.hand import calls, client, create, delete, edited, order, short, update
 
 if TYPE_CHECKING:
@@ -17,6 +18,58 @@ if TYPE_CHECKING:
 HTTP, HTTPS = "listener.public/http", "listener.public/https"
 ANSWER = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
 POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+CERTIFICATES = [f"arn:aws:iam::123456789012:server-certificate/{name}" for name in ("one", "two")]
+
+
+def upload_certificates() -> None:
+    """They have names of our own, unlike those of ACM."""
+    for arn in CERTIFICATES:
+        client("iam").upload_server_certificate(
+            ServerCertificateName=arn.rpartition("/")[2], CertificateBody="x", PrivateKey="x"
+        )
+
+
+def answer(code: int) -> Spec:
+    return {"fixed_response": {"status_code": code, "content_type": "text/plain", "message_body": "no"}}
+
+
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "subnets": {
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name}
+            for number, name in enumerate("ab")
+        },
+        "load_balancers": {
+            "public": {
+                "scheme": "internal",
+                "subnets": ["a", "b"],
+                "listeners": {
+                    "http": {"protocol": "HTTP", "port": 80, "default_action": answer(404)},
+                    "https": {
+                        "protocol": "HTTPS",
+                        "port": 443,
+                        "ssl_policy": POLICY,
+                        "certificate_arn": CERTIFICATES[0],
+                        "default_action": answer(404),
+                    },
+                },
+            }
+        },
+    },
+    address=HTTPS,
+    changes={
+        "port": 8443,
+        "ssl_policy": "ELBSecurityPolicy-2016-08",
+        "certificate_arn": CERTIFICATES[1],
+        "default_action": answer(503),
+    },
+    others={HTTP: {"protocol": "HTTPS"}},
+    beside={"protocol": {"certificate_arn": CERTIFICATES[0]}},
+    prepare=upload_certificates,
+)
 
 
 def certificate() -> str:

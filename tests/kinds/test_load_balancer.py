@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
+from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, short, update
 
 if TYPE_CHECKING:
@@ -19,6 +20,38 @@ ATTRIBUTES = {
     "idle_timeout.timeout_seconds": (90, "30"),
     "routing.http.desync_mitigation_mode": ("strictest", "monitor"),
 }
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "subnets": {
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name}
+            for number, name in enumerate("abc")
+        },
+        "security_groups": {"front": {}, "other": {}},
+        "load_balancers": {
+            "public": {
+                "scheme": "internal",
+                "subnets": ["a", "b"],
+                "security_groups": ["front"],
+                "attributes": {
+                    "routing.http.drop_invalid_header_fields.enabled": True,
+                    "idle_timeout.timeout_seconds": 90,
+                    "routing.http.desync_mitigation_mode": "strictest",
+                },
+            }
+        },
+    },
+    address=PUBLIC,
+    changes={
+        "subnets": ["b", "c"],
+        "security_groups": ["other"],
+        "attributes.routing.http.drop_invalid_header_fields.enabled": False,
+        "attributes.idle_timeout.timeout_seconds": 30,
+        "attributes.routing.http.desync_mitigation_mode": "monitor",
+    },
+)
 
 
 def test_every_attribute_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:

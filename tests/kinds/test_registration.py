@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.harness import demo
-from tests.kinds.hand import create, delete, edited, order, short
+from tests.kinds.example import Example
+from tests.kinds.hand import LINUX_1, create, delete, edited, order, short
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
 GROUP = "target_group.web"
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "subnets": {"a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"}},
+        "instances": {"app": {"image_id": LINUX_1, "instance_type": "t3.micro", "subnets": ["a"]}},
+        "target_groups": {"web": {"protocol": "HTTP", "port": 80, "targets": ["app"]}},
+    },
+    address="registration.web/app-1:80",
+)
 
 
 def targets(hand: Hand) -> set[tuple[str, int, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.harness import Spec, demo
+from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, update
 
 if TYPE_CHECKING:
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 TABLE = "route_table.public"
 ROUTE = {"destination_cidr_block": "0.0.0.0/0", "internet_gateway": "main"}
 GOES = ("disassociate_route_table", "associate_route_table", "replace_route_table_association")
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "subnets": {
+            "a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"},
+            "b": {"cidr_block": "10.0.2.0/24", "availability_zone": "b"},
+        },
+        "internet_gateways": {"main": {}},
+        "route_tables": {"public": {"subnets": ["a"], "routes": [ROUTE]}},
+    },
+    address=TABLE,
+    changes={"subnets": ["b"], "routes": [{**ROUTE, "destination_cidr_block": "192.0.2.0/24"}]},
+)
 
 
 def split(first: list[str], second: list[str]) -> Spec:

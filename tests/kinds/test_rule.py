@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
+from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
 
 if TYPE_CHECKING:
@@ -30,6 +31,39 @@ def rule(priority: int, path: str, **more: Any) -> Spec:
         },
         **more,
     }
+
+
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "subnets": {
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name}
+            for number, name in enumerate("ab")
+        },
+        "load_balancers": {
+            "public": {
+                "scheme": "internal",
+                "subnets": ["a", "b"],
+                "listeners": {
+                    "http": {
+                        "protocol": "HTTP",
+                        "port": 80,
+                        "default_action": rule(1, "no")["action"],
+                        "rules": {"a": rule(10, "/a/*")},
+                    }
+                },
+            }
+        },
+    },
+    address=A,
+    changes={
+        "priority": 20,
+        "conditions": [{"host_header": "example.com"}],
+        "action": rule(1, "other")["action"],
+    },
+)
 
 
 def ruled(**rules: Spec) -> Spec:

@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
+from tests.kinds.example import Example
 from tests.kinds.hand import create, edited, order, replaced, update
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ ALONE: Spec = {
     "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
     "security_groups": {"web": {"description": "alone"}},
 }
+EXAMPLE = Example(spec=ALONE, address=WEB)
 
 
 def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.harness import Spec, demo
+from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, short, update
 
 if TYPE_CHECKING:
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
 
 WEB, FRONT = "security_group_rules.web", "security_group_rules.load-balancer"
 INGRESS = "security_groups/web/ingress"
+ANYWHERE = {"protocol": "all", "cidr_block": "0.0.0.0/0"}
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "security_groups": {
+            "web": {
+                "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "10.0.0.0/8"}],
+                "egress": [ANYWHERE],
+            }
+        },
+    },
+    address=WEB,
+    changes={
+        "ingress": [{"protocol": "tcp", "port": 81, "security_group": "web"}],
+        "egress": [{"protocol": "tcp", "port": 443, "cidr_block": "10.0.0.0/8"}],
+    },
+)
 
 
 def opened(sources: dict[str, Any], port: int = 3389) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
+from tests.kinds.example import Example
 from tests.kinds.hand import create, edited, order, replaced, short, update
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ ALONE: Spec = {
     },
 }
 # its VPC can't be deleted behind the tool's back while the subnet is in it: AWS refuses
+EXAMPLE = Example(spec=ALONE, address=A, changes={"map_public_ip_on_launch": False})
 
 
 def test_public_addresses_that_were_switched_off_by_hand_are_switched_on(hand: Hand) -> None:

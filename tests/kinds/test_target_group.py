@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import demo
+from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, prepare, replaced, rich, short, update
 
 if TYPE_CHECKING:
@@ -31,6 +32,48 @@ ATTRIBUTES = {
     "stickiness.enabled": "true",
     "load_balancing.algorithm.type": "least_outstanding_requests",
 }
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "target_groups": {
+            "web": {
+                "protocol": "HTTP",
+                "port": 80,
+                "health_check": {
+                    "protocol": "HTTP",
+                    "port": "traffic-port",
+                    "path": "/health",
+                    "interval_seconds": 10,
+                    "timeout_seconds": 4,
+                    "healthy_threshold_count": 2,
+                    "unhealthy_threshold_count": 3,
+                    "matcher": "200",
+                },
+                "attributes": {
+                    "deregistration_delay.timeout_seconds": 30,
+                    "stickiness.enabled": False,
+                    "load_balancing.algorithm.type": "round_robin",
+                },
+            }
+        },
+    },
+    address=WEB,
+    changes={
+        "health_check.protocol": "HTTPS",
+        "health_check.port": 8080,
+        "health_check.path": "/other",
+        "health_check.interval_seconds": 20,
+        "health_check.timeout_seconds": 7,
+        "health_check.healthy_threshold_count": 4,
+        "health_check.unhealthy_threshold_count": 5,
+        "health_check.matcher": "200-299",
+        "attributes.deregistration_delay.timeout_seconds": 77,
+        "attributes.stickiness.enabled": True,
+        "attributes.load_balancing.algorithm.type": "least_outstanding_requests",
+    },
+)
 
 
 def test_every_part_of_the_health_check_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:

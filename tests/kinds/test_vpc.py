@@ -8,6 +8,7 @@ import pytest
 
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
+from tests.kinds.example import Example
 from tests.kinds.hand import create, edited, prepare, replaced, rich, short, update
 
 if TYPE_CHECKING:
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 
 MAIN = "vpc.main"
 ALONE: Spec = {"stack": "demo", "region": "us-east-1", "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}
+EXAMPLE = Example(
+    spec=edited(
+        ALONE,
+        "vpcs/main",
+        {"cidr_block": "10.0.0.0/16", "enable_dns_support": True, "enable_dns_hostnames": True},
+    ),
+    address=MAIN,
+    changes={"enable_dns_support": False, "enable_dns_hostnames": False},
+)
 
 
 def ours(hand: Hand) -> list[str]:

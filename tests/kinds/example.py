@@ -1,0 +1,166 @@
+"""What a kind says of itself for the tests that hold for every kind: a small stack, and what of it can change."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind, Grouped
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import field_names
+from alb_reconcile.spec.schema import resolved
+from tests.harness import Spec, load
+
+
+@dataclass(frozen=True)
+class Example:
+    """A stack with one resource of a kind, in the module of the kind's tests: `EXAMPLE = Example(…)`.
+
+    `changes` has another value, as the entry would say it, of each property that AWS can change in place; a mapping's
+    keys by their paths (`attributes.idle_timeout.timeout_seconds`). So the entry has to say all of them. Nothing else
+    in `spec` may need the resource: it is deleted by hand.
+    """
+
+    spec: Spec
+    address: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, Spec] = field(default_factory=dict)
+    """By property: what else the entry must say for that value of it."""
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By address: the changes of further resources of the kind, for properties that one can't have together."""
+    prepare: Callable[[], None] = lambda: None
+    """Makes what the spec only names, such as a key pair."""
+
+    @property
+    def every_change(self) -> list[tuple[str, str, Any]]:
+        """Address, property and value of each change."""
+        parts = {self.address: self.changes, **self.others}
+        return [(address, path, value) for address, part in parts.items() for path, value in part.items()]
+
+    @property
+    def entry(self) -> str:
+        """The address of the entry that describes the resource: of a member without tags, its carrier's."""
+        found = load(self.spec).desired[Address.parse(self.address)]
+        return str(found.carrier or found.address)
+
+    def with_change(self, address: str, path: str, value: Any) -> Spec:
+        """The spec with another value of a property."""
+        spec = copy.deepcopy(self.spec)
+        entry = entry_of(spec, address)
+        name, _, key = path.partition(".")
+        place, last = (entry[name], key) if key else (entry, name)
+        place[last] = value
+        entry.update(self.beside.get(path, {}))
+        return spec
+
+    def with_entry(self, **keys: Any) -> Spec:
+        """The spec with more keys in the entry."""
+        spec = copy.deepcopy(self.spec)
+        entry_of(spec, self.address).update(keys)
+        return spec
+
+    def renamed(self, name: str) -> tuple[Spec, str, str]:
+        """The spec with another name of the entry, wherever it is named, and the two arguments of `move`."""
+        kind = load_kinds()[Address.parse(self.entry).kind]
+        *above, own = _path(self.entry)
+        new_path = [*above, name]
+        spec = copy.deepcopy(self.spec)
+        for (*parents, last), referred in references(self.spec, resolved("stack")):
+            holder = _at(spec, parents)
+            if (referred, holder[last]) == (kind.name, own):
+                holder[last] = name
+        siblings = _at(spec, above)
+        siblings[name] = siblings.pop(own)
+        written = kind.section if isinstance(kind, Grouped) else kind.name
+        old, new = ("/".join(path[1::2]) for path in ([*above, own], new_path))
+        return spec, f"{written}.{old}", f"{written}.{new}"
+
+    def with_references_by(self, other: Callable[[AnyKind], str]) -> Iterator[tuple[AnyKind, Spec]]:
+        """For each reference to another entry: the kind that it refers to, and the spec with what `other` says instead."""
+        for path, kind in references(self.spec, resolved("stack")):
+            spec = copy.deepcopy(self.spec)
+            _at(spec, path[:-1])[path[-1]] = other(load_kinds()[kind])
+            yield load_kinds()[kind], spec
+
+
+def example_of(kind: str) -> Example:
+    """The kind's example. Fails the test, in a sentence, where there is none."""
+    module = f"tests.kinds.test_{kind}"
+    file = f"{module.replace('.', '/')}.py"
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        pytest.fail(f"the kind {kind} has no tests: write {file}, with an EXAMPLE in it", pytrace=False)
+    if not isinstance(example := getattr(found, "EXAMPLE", None), Example):
+        pytest.fail(f"the kind {kind} has no example: say EXAMPLE = Example(…) in {file}", pytrace=False)
+    return example
+
+
+def changeable(kind: AnyKind, example: Example) -> frozenset[str]:
+    """The paths of the properties that AWS changes in place; of a mapping whose keys the schema knows, each key's.
+
+    `NAME.*` stands for a mapping with keys of any name.
+    """
+    states = [
+        load(example.spec).desired[Address.parse(item)].state for item in (example.address, *example.others)
+    ]
+    found: set[str] = set()
+    for name in set(field_names(kind.properties)) - kind.properties.replaced_on - {kind.properties.parent}:
+        schema = resolved(kind.name)["properties"][name]
+        if not any(isinstance(getattr(state, name), Mapping) for state in states):
+            found.add(name)
+        elif "properties" in schema:
+            found |= {f"{name}.{key}" for key in schema["properties"]}
+        else:
+            found.add(f"{name}.*")
+    return frozenset(found)
+
+
+def entry_of(spec: Spec, address: str) -> Spec:
+    """The entry of a spec that describes a resource, or that carries it."""
+    found = load(spec).desired[Address.parse(address)]
+    entry: Spec = _at(spec, _path(str(found.carrier or found.address)))
+    return entry
+
+
+def _at(spec: Spec, path: Iterable[Any]) -> Any:
+    """What stands at a path of keys and indexes."""
+    place: Any = spec
+    for key in path:
+        place = place[key]
+    return place
+
+
+def _path(address: str) -> list[str]:
+    """Where an entry stands: listener.main/http in load_balancers, main, listeners, http."""
+    kinds = load_kinds()
+    kind = kinds[Address.parse(address).kind]
+    sections, name = [kind.section], Address.parse(address).name
+    while (parent := kinds[kind.name].properties.parent) is not None:
+        kind = kinds[parent]
+        sections.insert(0, kind.section)
+    names = [kind.group_of(name)] if isinstance(kind, Grouped) else name.split("/")
+    return [key for pair in zip(sections, names, strict=True) for key in pair]
+
+
+def references(
+    value: Any, schema: Mapping[str, Any], path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Where a spec refers to an entry, and to one of which kind."""
+    if isinstance(value, str) and "x-refers" in schema:
+        yield path, schema["x-refers"]
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from references(item, schema.get("items", {}), (*path, index))
+    elif isinstance(value, dict):
+        known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
+        for key, item in value.items():
+            yield from references(item, known.get(key, others), (*path, key))

@@ -1,0 +1,261 @@
+"""What holds for every kind, and for the next one too: each says in `EXAMPLE` of its own tests what that needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.engine.plan.planner import Options
+from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind, Ordered
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.identifiers import is_id_of
+from alb_reconcile.model.abilities import settle
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import bind
+from alb_reconcile.model.errors import RefusedError, SpecError, UsageError
+from alb_reconcile.model.resource import Lookups, Observed
+from alb_reconcile.model.steps import SetPriorities
+from tests.adoption.adopting import Keeper, by_address, keeper, our_tags, target_of
+from tests.harness import Spec, World, load
+from tests.kinds.example import Example, changeable, example_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+
+    from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.plan import Plan
+
+KINDS = load_kinds()
+TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}}
+"""The calls that write tags, by service."""
+PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason"}
+"""What AWS says of a resource and is another after something was changed and changed back."""
+
+every_kind = pytest.mark.parametrize("name", KINDS)
+
+
+class Bench:
+    """A kind's example in a fresh account."""
+
+    def __init__(self, name: str, world: World, commands: Keeper) -> None:
+        self.kind: AnyKind = KINDS[name]
+        self.example: Example = example_of(name)
+        self.world = world
+        self.commands = commands
+        self.example.prepare()
+
+    def make(self, spec: Spec | None = None) -> dict[str, str]:
+        """Let the tool make the example, in one run after which nothing is left to do. Returns ids by address."""
+        result = self.world.converge(spec or self.example.spec)
+        assert result.rest is not None
+        return {str(address): physical_id for physical_id, address in result.rest.names.items()}
+
+    def account(self, ids: Mapping[str, str]) -> dict[str, Any]:
+        """What AWS says of resources, but for what a detour changes."""
+        found = self.world.strict.inventory()
+        return {item: _settled(found[item]) for item in ids.values() if item in found}
+
+    def by_hand(
+        self, spec: Spec, address: str, do: Callable[[Run, Any, Observed], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Use the kind's own verbs beside the tool: `do` is given the run, the properties that `spec` wants, what there is."""
+        target = target_of(spec)
+
+        async def main(aws: Aws) -> None:
+            planned = await plan_stack(aws, target, Options(check=False))
+            (observed,) = [item for item in planned.discovery.resources if str(item.address) == address]
+            run = Run(aws, target.stack, ids=dict(planned.plan.ids))
+            wanted = bind(target.desired[observed.address].state, run.ids)
+            await do(run, settle(wanted, observed, Lookups()), observed)
+
+        self.world._run(main)
+
+    def drift(self, address: str, path: str, value: Any) -> None:
+        """Let somebody give a property another value."""
+
+        async def change(run: Run, wanted: Any, observed: Observed) -> None:
+            if isinstance(self.kind, Ordered) and path == self.kind.ordered_by:
+                await self.kind.set_order(run, SetPriorities(((observed.id, getattr(wanted, path)),)))
+            else:
+                await self.kind.update(run, wanted, observed, frozenset({path, path.partition(".")[0]}))
+
+        self.by_hand(self.example.with_change(address, path, value), address, change)
+
+    def delete(self) -> None:
+        """Let somebody delete the resource."""
+
+        async def delete(run: Run, wanted: Any, observed: Observed) -> None:
+            await self.kind.delete(run, observed)
+
+        self.by_hand(self.example.spec, self.example.address, delete)
+
+
+@pytest.fixture
+def bench(name: str) -> Iterator[Bench]:
+    with keeper() as (world, commands):
+        yield Bench(name, world, commands)
+
+
+def _settled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _settled(item) for key, item in value.items() if key not in PASSING}
+    return [_settled(item) for item in value] if isinstance(value, list) else value
+
+
+def changes(plan: Plan) -> set[tuple[str, str, str]]:
+    """What a plan changes: action, address and property of each. The order of members is a step of its own, which names
+    each of them."""
+    found = set()
+    for step in plan.steps:
+        for path in [item.path for item in step.changes] or [""]:
+            if isinstance(step.details, SetPriorities):
+                member, _, path = path.rpartition(".")
+                found.add((step.action, member, path))
+            else:
+                found.add((step.action, str(step.address), path))
+    return found
+
+
+@every_kind
+def test_its_example_changes_every_property_that_aws_can_change(name: str) -> None:
+    example = example_of(name)
+    given = {path for _, path, _ in example.every_change}
+    open_ended = {f"{path.partition('.')[0]}.*" for path in given}
+    missing = sorted(changeable(KINDS[name], example) - given - open_ended)
+    assert not missing, f"EXAMPLE of {name} leaves out {', '.join(missing)}: give another value in `changes`"
+    assert {Address.parse(address).kind for address in (example.address, *example.others)} == {name}
+
+
+@every_kind
+def test_it_is_created_at_once_and_destroyed_without_a_rest(bench: Bench) -> None:
+    before = bench.world.strict.inventory()
+    assert bench.example.address in bench.make()
+    bench.world.destroy(bench.example.spec)
+    assert bench.world.strict.inventory() == before
+
+
+@every_kind
+def test_every_property_that_somebody_changed_is_changed_back(bench: Bench) -> None:
+    ids = bench.make()
+    before = bench.account(ids)
+    for address, path, value in bench.example.every_change:
+        bench.drift(address, path, value)
+        assert changes(bench.world.plan(bench.example.spec)) == {("update", address, path)}
+        assert bench.make() == ids
+        assert bench.account(ids) == before, path
+
+
+@every_kind
+def test_tags_that_somebody_changed_are_changed_back(bench: Bench) -> None:
+    example = bench.example
+    service = bench.kind.properties.service
+    if not service:
+        return  # its entry's tags speak for it
+    spec = {**example.with_entry(prevent_destroy=True), "tags": {"service": "demo"}}
+    resource = bench.make(spec)[example.address]
+    for tag, path in (
+        ("service", "tags.service"),
+        ("Name", "tags.Name"),
+        ("alb-reconcile:prevent-destroy", "prevent_destroy"),
+    ):
+        pairs = [{"Key": tag, "Value": "other"}, {"Key": "somebody", "Value": "else"}]
+        if service == "ec2":
+            bench.world.client("ec2").create_tags(Resources=[resource], Tags=pairs)
+        else:
+            bench.world.client("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
+        assert changes(bench.world.plan(spec)) == {("update", example.address, path)}
+        assert bench.world.converge(spec).writes.keys() == TAGGED[service]
+
+
+@every_kind
+def test_one_that_somebody_deleted_is_made_again(bench: Bench) -> None:
+    example = bench.example
+    bench.make()
+    before = bench.world.strict.inventory().keys()
+    bench.delete()
+    plan = bench.world.plan(example.spec)
+    # the rules of a security group are there for as long as the group is, if only as an empty list
+    there = example.address in map(str, (item.address for item in plan.live))
+    assert {(step.action, str(step.address)) for step in plan.steps} == {
+        ("update" if there else "create", example.address)
+    }
+    assert not (there and bench.kind.properties.service)
+    bench.make()
+    assert len(bench.world.strict.inventory()) == len(before)
+
+
+@every_kind
+def test_it_is_released_and_adopted_again(bench: Bench) -> None:
+    example = bench.example
+    ids = bench.make()
+    tagged = our_tags(bench.world)
+    bench.commands.release(example.spec, example.entry)
+    assert ids[example.entry] not in our_tags(bench.world)
+    assert by_address(bench.commands.adopt(example.spec))[example.entry] == ids[example.entry]
+    assert bench.world.plan(example.spec).is_empty
+    bench.commands.release(example.spec)
+    assert our_tags(bench.world) == {}
+    assert bench.world.plan({key: example.spec[key] for key in ("stack", "region")}).is_empty
+    found = by_address(bench.commands.adopt(example.spec))
+    assert found.items() <= ids.items()
+    assert found.keys() == {str(item.address) for item in load(example.spec).desired.values() if item.tags}
+    assert bench.world.converge(example.spec).writes.keys() <= {"create_tags", "add_tags"}
+    assert our_tags(bench.world).keys() == tagged.keys()
+
+
+@every_kind
+def test_it_moves_to_another_name_with_its_tags_only(bench: Bench) -> None:
+    example = bench.example
+    ids = bench.make()
+    spec, old, new = example.renamed("moved")
+    if example.address != example.entry:
+        with pytest.raises(UsageError, match="has no tags of its own"):
+            bench.commands.move(spec, example.address, example.address)
+    bench.commands.move(spec, old, new)
+    assert all(path.startswith("tags.") for _, _, path in changes(bench.world.plan(spec)))
+    assert bench.make(spec).keys() != ids.keys()
+    assert set(bench.make(spec).values()) == set(ids.values())
+
+
+@every_kind
+def test_an_id_of_another_kind_is_refused(bench: Bench) -> None:
+    example = bench.example
+    if not bench.kind.properties.service:
+        with pytest.raises(UsageError, match="the spec declares no"):
+            bench.commands.look(example.spec, f"{example.address}=vpc-0a1b2c3d4e5f60718")
+        return
+    wrong = an_id_of_another(bench.kind)
+    with pytest.raises(RefusedError, match="that is no id of a"):
+        bench.commands.look(example.spec, f"{example.address}={wrong}")
+
+
+@every_kind
+def test_a_reference_by_an_id_of_another_kind_is_refused(name: str) -> None:
+    example = example_of(name)
+    for kind, spec in example.with_references_by(an_id_of_another):
+        with pytest.raises(SpecError, match="can't name this"):
+            load(spec)
+        assert not is_id_of(kind.name, an_id_of_another(kind))
+
+
+def an_id_of_another(kind: AnyKind) -> str:
+    """An id that looks like AWS's and can't name a resource of the kind."""
+    other = next(item for item in KINDS.values() if item.id_prefix and item is not kind)
+    return f"{other.id_prefix}0a1b2c3d4e5f60718"
+
+
+@every_kind
+def test_never_delete_spares_it(bench: Bench) -> None:
+    spec = {**bench.example.spec, "policy": {"never_delete": [bench.kind.name]}}
+    if not bench.kind.section:
+        with pytest.raises(SpecError, match=r"policy\.never_delete"):
+            load(spec)
+        return
+    bench.make(spec)
+    count = sum(address.kind == bench.kind.name for address in load(spec).desired)
+    with pytest.raises(RefusedError, match=f"never_delete names {bench.kind.name}; .*never-delete={count}"):
+        bench.world.plan(spec, destroy=True)
+    bench.world.destroy(spec, allow={"never-delete": count})
