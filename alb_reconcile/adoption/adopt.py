@@ -18,6 +18,7 @@ from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.target import Target
 from alb_reconcile.model.text import printable
 from alb_reconcile.model.user_data import UserData
@@ -72,9 +73,9 @@ async def _find(
     keep_images: bool,
 ) -> Adoption:
     references = {
-        item.state.image_id
-        for item in target.desired.values()
-        if isinstance(item.state, Instance) and item.state.image_id.startswith(RESOLVE)
+        state.image_id
+        for _, state in each_of(target.desired.values(), Instance)
+        if state.image_id.startswith(RESOLVE)
     }
     images, vpcs = await asyncio.gather(resolve_images(reader.aws, sorted(references)), survey_vpcs(reader))
     scene = Scene(target.desired, images=images)

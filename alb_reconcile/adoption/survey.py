@@ -11,9 +11,9 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.model import tags
+from alb_reconcile.model.resource import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,25 +63,16 @@ def held(reader: Imagination, found: list[Candidate]) -> dict[Address, Observed]
 
 def add_findings(scene: Scene, found: Survey) -> None:
     """What a survey tells of relations."""
-    scene.targets = {
-        (str(state.target_group), str(state.target))
-        for item in found["registration"]
-        if isinstance(state := item.found.state, Registration)
-    }
-    scene.rules = {
-        str(state.security_group): state
-        for item in found["security_group_rules"]
-        if isinstance(state := item.found.state, SecurityGroupRules)
-    }
+    every = [item.found for part in found.values() for item in part]
+    registrations = each_of(every, Registration)
+    scene.targets = {(str(state.target_group), str(state.target)) for _, state in registrations}
+    scene.rules = {str(state.security_group): state for _, state in each_of(every, SecurityGroupRules)}
     scene.actions = {
-        item.found.id: action_of(item.found.state)
-        for item in [*found["listener"], *found["rule"]]
-        if isinstance(item.found.state, Listener | Rule)
+        item.found.id: action_of(item.found.state) for item in [*found["listener"], *found["rule"]]
     }
     ports: dict[str, set[int]] = defaultdict(set)
-    for item in found["listener"]:
-        if isinstance(state := item.found.state, Listener):
-            ports[str(state.load_balancer)].add(state.port)
+    for _, state in each_of(every, Listener):
+        ports[str(state.load_balancer)].add(state.port)
     scene.ports = ports
 
 

@@ -12,8 +12,9 @@ from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
-from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.resource import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Iterable, Mapping
@@ -89,9 +90,9 @@ async def read_account(aws: Aws, allowed: Collection[str]) -> str:
     return account
 
 
-async def _read_foreign(reader: Reader) -> dict[str, Mapping[str, Any]]:
+async def _read_foreign(reader: Reader) -> dict[str, Foreign]:
     """Look at what the spec names by id, kind by kind. Raises RefusedError for what doesn't exist."""
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, Foreign] = {}
 
     async def read(prefix: str, listing: Listing) -> None:
         ids = reader.literal_ids(prefix)
@@ -99,7 +100,7 @@ async def _read_foreign(reader: Reader) -> dict[str, Mapping[str, Any]]:
             return
         filters = [{"Name": listing.id_filter, "Values": ids}]
         for item in await reader.aws.pages("ec2", listing.operation, listing.key, Filters=filters):
-            found[item[listing.id_key]] = item
+            found[item[listing.id_key]] = Foreign(item.get("VpcId"), item.get("AvailabilityZone"))
         missing = [item for item in ids if item not in found]
         if missing:
             raise RefusedError(
@@ -118,11 +119,10 @@ async def _images(
     """Resolve the image references of what may be made anew."""
     settled = {item.address: item.tags.get(tags.IMAGE) for item in await instances if not item.is_gone}
     wanted = {
-        item.state.image_id
-        for item in desired
-        if isinstance(item.state, Instance)
-        and item.state.image_id.startswith(RESOLVE)
-        and (settled.get(item.address) != item.state.image_id or item.lifecycle.image_update == "replace")
+        state.image_id
+        for item, state in each_of(desired, Instance)
+        if state.image_id.startswith(RESOLVE)
+        and (settled.get(item.address) != state.image_id or item.lifecycle.image_update == "replace")
     }
     return await resolve_images(aws, sorted(wanted))
 
@@ -132,17 +132,17 @@ async def resolve_further_images(
 ) -> Discovery:
     """The discovery, with the images of instances that turn out to be replaced for another reason than their image."""
     references = {
-        item.state.image_id
-        for item in desired.values()
-        if isinstance(item.state, Instance) and item.state.image_id.startswith(RESOLVE)
+        state.image_id
+        for _, state in each_of(desired.values(), Instance)
+        if state.image_id.startswith(RESOLVE)
     }
     if references <= discovery.images.keys():
         return discovery
     decisions = decide(stack, desired, discovery, {})
     needed = {
-        item.desired.state.image_id
-        for item in decisions.desired.values()
-        if isinstance(item.desired.state, Instance) and (item.found is None or item.forces)
+        state.image_id
+        for item, state in each_of(desired.values(), Instance)
+        if (made := decisions.desired.get(item.address)) and (made.found is None or made.forces)
     }
     images = await resolve_images(aws, sorted(references.intersection(needed)))
     return replace(discovery, images={**discovery.images, **images}) if images else discovery
@@ -168,16 +168,9 @@ async def _zones(
     aws: Aws, desired: Mapping[Address, Desired], subnets: Awaitable[list[Observed]]
 ) -> tuple[str, ...]:
     """The region's zones where a subnet is going to be made, for the plan to check against."""
-    there = {
-        (item.address, item.state.availability_zone)
-        for item in await subnets
-        if isinstance(item.state, Subnet)
-    }
-    if all(
-        (address, item.state.availability_zone) in there
-        for address, item in desired.items()
-        if isinstance(item.state, Subnet)
-    ):
+    there = {(item.address, state.availability_zone) for item, state in each_of(await subnets, Subnet)}
+    wanted = {(item.address, state.availability_zone) for item, state in each_of(desired.values(), Subnet)}
+    if wanted <= there:
         return ()
     try:
         answer = await aws.call("ec2", "describe_availability_zones")

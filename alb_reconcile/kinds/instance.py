@@ -93,6 +93,11 @@ class Instance(Properties):
         return found
 
 
+def place_of(found: Observed | None) -> tuple[str, ...]:
+    """The subnet that an instance is in, if there is one."""
+    return tuple(map(str, getattr(found.state, "subnets", ()))) if found else ()
+
+
 class InstanceKind(Kind[Instance]):
     """Drives instances."""
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from alb_reconcile.model.resource import Observed
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Where a resource is that somebody else owns: its VPC, and of a subnet its availability zone."""
+
+    vpc: str | None = None
+    zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -21,5 +28,5 @@ class Discovery:
     """Names of load balancers and target groups that aren't the stack's, by (kind, name), with their ARNs."""
     zones: tuple[str, ...] = ()
     """The region's zones, if a subnet is to be made."""
-    foreign: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What AWS says of the foreign ids that the spec names."""
+    foreign: Mapping[str, Foreign] = field(default_factory=dict)
+    """What the spec names by its id."""

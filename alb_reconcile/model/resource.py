@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 from alb_reconcile.model.address import Address
 
@@ -128,6 +128,22 @@ class Observed:
         if not isinstance(self.details, of):
             raise TypeError(f"{self.address} has no {of.__name__}")
         return self.details
+
+
+class _HasState(Protocol):
+    @property
+    def state(self) -> Properties: ...
+
+
+_I = TypeVar("_I", bound=_HasState)
+_P = TypeVar("_P", bound=Properties)
+
+
+def each_of(items: Iterable[_I], of: type[_P]) -> Iterator[tuple[_I, _P]]:
+    """Of some resources, desired or observed, those of one kind, each with its properties."""
+    for item in items:
+        if isinstance(item.state, of):
+            yield item, item.state
 
 
 @dataclass(frozen=True)

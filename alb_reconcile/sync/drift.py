@@ -11,6 +11,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import references
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 if TYPE_CHECKING:
@@ -92,13 +93,11 @@ class _Judge:
                 if isinstance(group, Address):
                     self.joins[group].append(step.key)
         self.members: dict[Address, list[Desired]] = defaultdict(list)
-        for wanted in desired.values():
-            if isinstance(wanted.state, Registration) and isinstance(wanted.state.target_group, Address):
-                member = (
-                    desired.get(wanted.state.target) if isinstance(wanted.state.target, Address) else None
-                )
-                if member is not None:
-                    self.members[wanted.state.target_group].append(member)
+        for _, registration in each_of(desired.values(), Registration):
+            group, target = registration.target_group, registration.target
+            member = desired.get(target) if isinstance(target, Address) else None
+            if isinstance(group, Address) and member is not None:
+                self.members[group].append(member)
 
     def judge(self, step: Step) -> Cause:
         """The cause, by the tags alone."""

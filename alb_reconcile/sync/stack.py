@@ -12,7 +12,6 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
-from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.sync.drift import find_causes, is_applied, is_ending
 from alb_reconcile.sync.selection import Selection, select
@@ -20,6 +19,7 @@ from alb_reconcile.sync.selection import Selection, select
 if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.shared_reader import Shared
+    from alb_reconcile.model.resource import Observed
     from alb_reconcile.model.target import Target
 
 SIGHTING_INTERVAL: Final = 30.0
@@ -54,8 +54,7 @@ class Survey:
         found = [
             f"{item.address} is {item.status}"
             for item in self.planned.discovery.resources
-            if (isinstance(item.state, Registration) and item.status in ("unhealthy", "unavailable"))
-            or (item.address.kind == "load_balancer" and item.status == "failed")
+            if _is_unhealthy(item) or (item.address.kind == "load_balancer" and item.status == "failed")
         ]
         if plan.is_empty and plan.total and not self.is_applied:
             found.append(
@@ -216,6 +215,10 @@ async def _see_again(aws: Aws, target: Target, ways: Ways, first: Survey) -> Sur
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
 
 
+def _is_unhealthy(item: Observed) -> bool:
+    return item.address.kind == "registration" and item.status in ("unhealthy", "unavailable")
+
+
 def _unawaited(seen: Survey, rest: Selection) -> set[str]:
     """The registrations that nobody waits for: those that were unhealthy before and weren't touched, and those that are to
     go, but not by this run."""
@@ -223,8 +226,6 @@ def _unawaited(seen: Survey, rest: Selection) -> set[str]:
     unhealthy = {
         item.id
         for item in seen.planned.discovery.resources
-        if isinstance(item.state, Registration)
-        and item.status in ("unhealthy", "unavailable")
-        and item.address not in touched
+        if _is_unhealthy(item) and item.address not in touched
     }
     return unhealthy | {step.id for step in rest.left if step.id and step.action in ("delete", "replace")}

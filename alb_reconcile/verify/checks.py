@@ -12,6 +12,7 @@ from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import bind
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.verify.matching import Request, read_conditions
 from alb_reconcile.verify.request_search import Preferences, Rules, find_request
 from alb_reconcile.verify.shares import uneven
@@ -69,7 +70,7 @@ def plan_checks(
     """The checks of a stack: listener by listener, rules in their order, the default action last."""
     there = {item.address: item for item in discovery.resources if not item.is_gone}
     ids = {address: item.id for address, item in there.items()}
-    listeners = sorted(address for address, item in desired.items() if isinstance(item.state, Listener))
+    listeners = sorted(item.address for item, _ in each_of(desired.values(), Listener))
     return tuple(
         check for address in listeners for check in _listener(address, discovery, desired, there, ids, choice)
     )
@@ -86,17 +87,17 @@ def _listener(
     wanted = bind(desired[address].state, ids)
     assert isinstance(wanted, Listener)  # noqa: S101 (for mypy: the caller picked them)
     rules = {
-        item.address: bind(item.state, ids)
-        for item in desired.values()
-        if isinstance(item.state, Rule) and item.state.listener == address
+        item.address: bind(state, ids)
+        for item, state in each_of(desired.values(), Rule)
+        if state.listener == address
     }
     balancer = there.get(_balancer(desired[address].state))
     found = there.get(address)
     blocked = _blocked(address, balancer, found)
     rivals = [
         item
-        for item in discovery.resources
-        if isinstance(item.state, Rule) and found is not None and item.state.listener == found.id
+        for item, state in each_of(discovery.resources, Rule)
+        if found is not None and state.listener == found.id
     ]
     preferences = choice.preferences(balancer.detail(Entrance).dns_name if balancer else "")
     rows: list[tuple[Address, Properties]] = sorted(
@@ -130,9 +131,9 @@ def _with_request(
     own = read_conditions(wanted.conditions) if isinstance(wanted, Rule) else ()
     limit = _priority(found.state)
     earlier: list[Rules] = [
-        read_conditions(item.state.conditions)
-        for item in sorted(rivals, key=lambda item: _priority(item.state))
-        if isinstance(item.state, Rule) and item.id != found.id and item.state.priority < limit
+        read_conditions(state.conditions)
+        for item, state in each_of(sorted(rivals, key=lambda item: _priority(item.state)), Rule)
+        if item.id != found.id and state.priority < limit
     ]
     answer = find_request(own, earlier, preferences)
     if answer.request is None:
@@ -187,9 +188,8 @@ def names_of_targets(discovery: Discovery) -> dict[str, str]:
 def notes_on_groups(discovery: Discovery, desired: Mapping[Address, Desired]) -> dict[str, tuple[str, str]]:
     """By ARN of the stack's target groups: the name, and why it needn't share equally (or nothing)."""
     notes = {}
-    for item in discovery.resources:
+    for item, _ in each_of(discovery.resources, TargetGroup):
         wanted = desired.get(item.address)
-        if isinstance(item.state, TargetGroup):
-            attributes = wanted.state.attributes if wanted and isinstance(wanted.state, TargetGroup) else None
-            notes[item.id] = (item.address.name, uneven(attributes or {}))
+        attributes = getattr(wanted.state, "attributes", None) if wanted else None
+        notes[item.id] = (item.address.name, uneven(attributes or {}))
     return notes

@@ -19,6 +19,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.errors import ExitCode, UsageError
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verify.attribution import Attribution
 from alb_reconcile.verify.checks import Choice
@@ -151,7 +152,7 @@ async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
 
 
 def _listeners(found: Discovery) -> dict[str, Listener]:
-    return {item.id: item.state for item in found.resources if isinstance(item.state, Listener)}
+    return {item.id: state for item, state in each_of(found.resources, Listener)}
 
 
 def _settings(options: VerifyOptions) -> Settings:

@@ -11,6 +11,7 @@ from alb_reconcile.cli.render.plan import short_id
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def _listeners(discovery: Discovery) -> list[tuple[str, str]]:
         if item.address.kind == "load_balancer"
     }
     found = []
-    for item in discovery.resources:
-        if isinstance(item.state, Listener) and item.state.load_balancer in hosts:
-            scheme, port = item.state.protocol.lower(), item.state.port
+    for item, state in each_of(discovery.resources, Listener):
+        if state.load_balancer in hosts:
+            scheme, port = state.protocol.lower(), state.port
             default = {"http": 80, "https": 443}[scheme]
-            host = hosts[str(item.state.load_balancer)]
+            host = hosts[str(state.load_balancer)]
             found.append((item.id, f"{scheme}://{host}{'' if port == default else f':{port}'}/"))
     return sorted(found, key=lambda pair: pair[1])
 

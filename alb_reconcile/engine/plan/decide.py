@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.instance import Instance, place_of
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.subnet import Subnet
@@ -15,7 +15,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags, fixed, settle, with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, bind, diff, field_names, references
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.discovery import Foreign
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,20 +62,18 @@ class Decisions:
 def decide(
     stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[str, str]
 ) -> Decisions:
-    """Match wanted and resources by address and compare them. `forced` replaces more, with the given reasons by id."""
+    """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id."""
     result = Decisions(live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
         result.seen_ids.setdefault(item.address, []).append(item.id)
     candidates: dict[Address, list[Observed]] = defaultdict(list)
-    healthy = [
-        item for item in result.live if isinstance(item.state, Registration) and item.status == "healthy"
-    ]
-    serving = {text for item in healthy for text in (item.id, str(getattr(item.state, "target", "")))}
+    registrations = each_of(result.live, Registration)
+    healthy = [(item.id, str(state.target)) for item, state in registrations if item.status == "healthy"]
+    serving = {text for pair in healthy for text in pair}
     mentions = Counter(text for item in result.live for text in named_ids(item.state))
-    for item in result.live:
-        if isinstance(item.state, LoadBalancer):
-            # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
-            mentions[item.detail(Entrance).vpc] += _HEAVY
+    for item, _ in each_of(result.live, LoadBalancer):
+        # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
+        mentions[item.detail(Entrance).vpc] += _HEAVY
     for item in result.live:
         if not item.is_leaving:
             candidates[item.address].append(item)
@@ -136,8 +135,7 @@ def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | Non
     if isinstance(subnet, Address):
         state = decisions.desired[subnet].state
         return state.vpc if isinstance(state, Subnet) else None
-    vpc: str | None = discovery.foreign.get(subnet, {}).get("VpcId")
-    return vpc
+    return discovery.foreign.get(subnet, Foreign()).vpc
 
 
 def _rank(
@@ -194,26 +192,19 @@ def named_ids(value: object) -> Iterable[str]:
 def _choose_places(result: Decisions) -> None:
     """A new instance goes to the emptiest of its subnets; one that is replaced stays where it was, if it may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
-    for item in result.desired.values():
-        if (
-            isinstance(item.state, Instance)
-            and item.found
-            and isinstance(item.found.state, Instance)
-            and item.found.state.subnets
-        ):
-            groups[item.desired.lifecycle.group][str(item.found.state.subnets[0])] += 1
-    for item in result.desired.values():
-        if not isinstance(item.state, Instance) or (item.found and not item.forces):
+    instances = list(each_of(result.desired.values(), Instance))
+    now = {item.desired.address: place_of(item.found) for item, _ in instances}
+    for item, _ in instances:
+        groups[item.desired.lifecycle.group].update(now[item.desired.address])
+    for item, state in instances:
+        if item.found and not item.forces:
             continue
-        count = groups[item.desired.lifecycle.group]
-        subnets = item.state.subnets
-        if item.found and isinstance(item.found.state, Instance):
-            count[str(item.found.state.subnets[0]) if item.found.state.subnets else ""] -= 1
-            same = [subnet for subnet in subnets if subnet in item.found.state.subnets]
-            subnets = tuple(same) or subnets
-        place = min(subnets, key=lambda subnet: count[str(subnet)])
+        count, there = groups[item.desired.lifecycle.group], now[item.desired.address]
+        count.subtract(there)
+        same = [subnet for subnet in state.subnets if subnet in there]
+        place = min(same or state.subnets, key=lambda subnet: count[str(subnet)])
         count[str(place)] += 1
-        item.state = replace(item.state, subnets=(place,))
+        item.state = replace(state, subnets=(place,))
         item.changes = tuple(
             replace(change, after=(place,)) if change.path == "subnets" else change for change in item.changes
         )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from enum import Enum
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.target_group import ServedBy
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.steps import TakeOver
 
 if TYPE_CHECKING:
@@ -26,31 +29,60 @@ if TYPE_CHECKING:
 MAKING = ("create", "replace", "update")
 
 
+class Strength(Enum):
+    """How much a step needs to come after another one."""
+
+    REQUIRED = (False, False)
+    """It can't be done before it."""
+    PREFERRED = (True, False)
+    """It gives way where it would close a cycle."""
+    ORDERED = (False, True)
+    """Mere good order: `apply` keeps it, and a run that leaves the earlier step out may do without."""
+    SUGGESTED = (True, True)
+    """Mere good order that gives way where it would close a cycle."""
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether it is given up where it would close a cycle."""
+        return bool(self.value[0])
+
+    @property
+    def is_mere_order(self) -> bool:
+        """Whether the later step could do without the earlier one."""
+        return bool(self.value[1])
+
+    def together_with(self, other: Strength) -> Strength:
+        """The strength of an edge for which there are two reasons."""
+        return Strength((self.gives_way and other.gives_way, self.is_mere_order and other.is_mere_order))
+
+
 class Graph:
-    """Steps and edges. A soft edge gives way where it would close a cycle."""
+    """Steps by key, and edges between them."""
 
     def __init__(self, decisions: Decisions, discovery: Discovery, *, destroy: bool) -> None:
         self.decisions = decisions
         self.discovery = discovery
         self.destroy = destroy
         self.steps: dict[str, Step] = {}
-        self.edges: dict[str, set[str]] = defaultdict(set)
-        self.soft: set[tuple[str, str]] = set()
-        self.firm: set[tuple[str, str]] = set()
-        """Edges for a better reason than good order."""
-        self._index: dict[str, Any] = {}
+        self.edges: dict[str, dict[str, Strength]] = defaultdict(dict)
+        """By the key of a step, those of the steps that it follows."""
         self.implied: dict[str, str] = {}
         """Deletes that AWS makes with another: the id of what goes, the key of the step that takes it along."""
 
     def add(self, step: Step) -> None:
         """Another step."""
         self.steps[step.key] = step
-        self._index.clear()
+        self._forget()
 
     def drop(self, key: str) -> None:
         """Leave a step out."""
         del self.steps[key]
-        self._index.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        """The indexes are made anew when somebody asks for them."""
+        for name in ("makers", "removers", "deleted"):
+            self.__dict__.pop(name, None)
 
     def specify(self, key: str, details: Details) -> None:
         """Say what is special about a step."""
@@ -65,84 +97,55 @@ class Graph:
             effects=(*step.effects, effects) if effects else step.effects,
         )
 
-    def after(
-        self, later: str | None, earlier: str | None, *, soft: bool = False, order: bool = False
-    ) -> None:
-        """An edge: `later` follows `earlier`, be it for mere good `order`. Nothing if one of them doesn't exist."""
-        if (
-            later is None
-            or earlier is None
-            or later == earlier
-            or later not in self.steps
-            or earlier not in self.steps
-        ):
+    def after(self, later: str | None, earlier: str | None, strength: Strength = Strength.REQUIRED) -> None:
+        """An edge: `later` follows `earlier`. Nothing if one of them doesn't exist."""
+        if later == earlier or later not in self.steps or earlier not in self.steps:
             return
-        if soft and earlier not in self.edges[later]:
-            self.soft.add((later, earlier))
-        elif not soft:
-            self.soft.discard((later, earlier))
-        self.edges[later].add(earlier)
-        if not order:
-            self.firm.add((later, earlier))
+        known = self.edges[later].get(earlier)
+        self.edges[later][earlier] = strength.together_with(known) if known else strength
 
-    @property
+    def release(self, later: str, earlier: str) -> None:
+        """Take an edge away."""
+        self.edges[later].pop(earlier, None)
+
+    @cached_property
     def makers(self) -> dict[Address, str]:
         """The step that makes or changes the resource at an address."""
-        if "makers" not in self._index:
-            self._index["makers"] = {
-                step.address: key
-                for key, step in self.steps.items()
-                if step.action in MAKING and step.desired is not None and not step.phase
-            }
-        makers: dict[Address, str] = self._index["makers"]
-        return makers
+        return {
+            step.address: key
+            for key, step in self.steps.items()
+            if step.action in MAKING and step.desired is not None and not step.phase
+        }
 
-    @property
+    @cached_property
     def addresses(self) -> dict[str, Address]:
         """The addresses of what stays, by id."""
-        if "addresses" not in self._index:
-            self._index["addresses"] = {known: address for address, known in self.decisions.ids.items()}
-        addresses: dict[str, Address] = self._index["addresses"]
-        return addresses
+        return {known: address for address, known in self.decisions.ids.items()}
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, Properties]:
         """The target groups that there are, by ARN."""
-        if "groups" not in self._index:
-            self._index["groups"] = {
-                item.id: item.state for item in self.decisions.live if item.address.kind == "target_group"
-            }
-        groups: dict[str, Properties] = self._index["groups"]
-        return groups
+        return {item.id: item.state for item in self.decisions.live if item.address.kind == "target_group"}
 
-    @property
+    @cached_property
     def removers(self) -> dict[str, str]:
         """The step that deletes a physical resource, also where it goes with another."""
-        if "removers" not in self._index:
-            own = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
-            self._index["removers"] = {**self.implied, **own}
-        removers: dict[str, str] = self._index["removers"]
-        return removers
+        own = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
+        return {**self.implied, **own}
 
-    @property
+    @cached_property
     def deleted(self) -> set[str]:
         """The ids of everything that goes."""
-        if "deleted" not in self._index:
-            self._index["deleted"] = set(self.removers)
-        deleted: set[str] = self._index["deleted"]
-        return deleted
+        return set(self.removers)
 
-    @property
+    @cached_property
     def registered(self) -> dict[str, list[Observed]]:
         """What is registered and not draining, by instance id."""
-        if "registered" not in self._index:
-            found: dict[str, list[Observed]] = defaultdict(list)
-            for item in self.decisions.live:
-                if isinstance(item.state, Registration) and not item.is_leaving:
-                    found[str(item.state.target)].append(item)
-            self._index["registered"] = found
-        registered: dict[str, list[Observed]] = self._index["registered"]
-        return registered
+        found: dict[str, list[Observed]] = defaultdict(list)
+        for item, state in each_of(self.decisions.live, Registration):
+            if not item.is_leaving:
+                found[str(state.target)].append(item)
+        return found
 
     def of_kind(self, kind: str, *actions: str) -> list[Step]:
         """The steps of a kind."""
@@ -171,7 +174,7 @@ class Graph:
             ):  # a rule goes with its listener, which goes with its load balancer
                 target = self.implied[str(target.rpartition("@")[2])]
             self.implied[key] = target
-        self._index.clear()
+        self._forget()
         if not self.destroy:
             self._tell_what_goes_along()
 
@@ -195,11 +198,11 @@ class Graph:
     def _tangled_groups(self, going: dict[str, str]) -> set[str]:
         """Security groups that go and name each other in a circle: their rules have to be revoked first."""
         names = {
-            str(item.state.security_group): {
-                text for text in named_ids(item.state) if text in going and text != item.state.security_group
+            str(state.security_group): {
+                text for text in named_ids(state) if text in going and text != state.security_group
             }
-            for item in self.decisions.live
-            if isinstance(item.state, SecurityGroupRules) and item.state.security_group in going
+            for _, state in each_of(self.decisions.live, SecurityGroupRules)
+            if state.security_group in going
         }
         try:
             tuple(TopologicalSorter(names).static_order())
@@ -208,13 +211,13 @@ class Graph:
         return set()
 
     def cut(self, cycle: Iterable[str]) -> bool:
-        """Open a cycle (each follows the next) at a soft edge. Returns whether there was one."""
+        """Open a cycle (each follows the next) at an edge that gives way. Returns whether there was one."""
         nodes = list(cycle)
         for one, other in pairwise(nodes):
             for edge in ((one, other), (other, one)):
-                if edge in self.soft and edge[1] in self.edges[edge[0]]:
-                    self.edges[edge[0]].discard(edge[1])
-                    self.soft.discard(edge)
+                strength = self.edges[edge[0]].get(edge[1])
+                if strength is not None and strength.gives_way:
+                    self.release(*edge)
                     takeover = self.steps[edge[0]].detail(TakeOver)
                     if edge[1] in takeover.takers:  # it goes first, so there is nothing to wait for
                         self.specify(edge[0], replace(takeover, shift=replace(takeover.shift, awaits=())))

@@ -8,11 +8,12 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.decide import named_ids
-from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.diff import bind, references
 from alb_reconcile.model.errors import PlanError
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.model.steps import HandOver
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def _after_what_is_named(graph: Graph) -> None:
                 ):  # a listener may have to wait for its rules
                     # what is only changed is there already; but nobody registers an instance that doesn't run
                     there = maker is not None and graph.steps[maker].action == "update"
-                    graph.after(key, maker, order=there and not _stops(graph.steps[str(maker)]))
+                    mere = there and not _stops(graph.steps[str(maker)])
+                    graph.after(key, maker, Strength.ORDERED if mere else Strength.REQUIRED)
 
 
 def _stops(step: Step) -> bool:
@@ -78,7 +80,7 @@ def _after_whoever_names_it(graph: Graph) -> None:
 def _replacements_first(graph: Graph) -> None:
     for key, step in graph.steps.items():
         if step.part_of is not None:
-            graph.after(key, step.part_of, soft=True)
+            graph.after(key, step.part_of, Strength.PREFERRED)
 
 
 def _after_whoever_leaves_the_slot(graph: Graph) -> None:
@@ -92,9 +94,9 @@ def _after_whoever_leaves_the_slot(graph: Graph) -> None:
             for other, found in leaving[slot]:
                 if not conflicts(wanted, found.state):
                     continue
-                if (other, key) in graph.soft:  # it would rather have it the other way round
-                    graph.edges[other].discard(key)
-                    graph.soft.discard((other, key))
+                back = graph.edges[other].get(key)
+                if back is not None and back.gives_way:  # it would rather have it the other way round
+                    graph.release(other, key)
                 graph.after(key, other)
 
 
@@ -123,7 +125,7 @@ def _after_what_is_followed(graph: Graph) -> None:
             gone = [step.key for step in graph.of_kind(followed, "delete")]
             for step in graph.of_kind(kind.kind, "create", "replace"):
                 for key in made:
-                    graph.after(step.key, key, order=True)
+                    graph.after(step.key, key, Strength.ORDERED)
             for step in graph.of_kind(kind.kind, "delete"):
                 for key in gone:
                     graph.after(key, step.key)
@@ -143,7 +145,7 @@ def _into_complete_networks(graph: Graph) -> None:
         *graph.of_kind("instance", "update"),
     ]:
         for key in complete:
-            graph.after(step.key, key, soft=True, order=True)
+            graph.after(step.key, key, Strength.SUGGESTED)
 
 
 def _hand_over_subnets(graph: Graph) -> None:
@@ -153,8 +155,7 @@ def _hand_over_subnets(graph: Graph) -> None:
         return
     associations = {
         subnet: association
-        for found in graph.decisions.live
-        if isinstance(found.state, RouteTable)
+        for found, _ in each_of(graph.decisions.live, RouteTable)
         for subnet, association in found.detail(Associations).by_subnet.items()
     }
     claims = {
@@ -176,12 +177,12 @@ def _hand_over_subnets(graph: Graph) -> None:
 def sort_keys(graph: Graph) -> list[str]:
     """The keys of the steps in an order that keeps all edges, and alike ones in the order of the spec.
 
-    Soft edges that contradict others are given up.
+    Edges that give way are given up where they contradict others.
 
     Raises PlanError where only a detour leads there.
     """
     while True:
-        needs = {key: graph.edges.get(key, set()) for key in graph.steps}
+        needs = {key: set(graph.edges.get(key, ())) for key in graph.steps}
         try:
             return list(_stable_order(needs))
         except CycleError as error:
@@ -200,7 +201,7 @@ def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
 
 
 def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
-    order = tuple(earlier for earlier in needs if (key, earlier) not in graph.firm)
+    order = tuple(earlier for earlier in needs if graph.edges[key][earlier].is_mere_order)
     return replace(graph.steps[key], needs=tuple(needs), order=order)
 
 

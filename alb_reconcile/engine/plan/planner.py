@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan import limits
-from alb_reconcile.engine.plan.costs import add_costs, longest
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, vpc_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
+from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of
 from alb_reconcile.engine.plan.zero_downtime.removals import take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
@@ -27,7 +27,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import bind, field_names
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.resource import Desired, Lookups
+from alb_reconcile.model.resource import Desired, Lookups, each_of
 from alb_reconcile.model.steps import Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
@@ -106,7 +106,7 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
     A target group serves one load balancer only, so it goes with it, and another takes its place where it is to serve
     another one.
     """
-    ours = {item.id for item in decisions.live if isinstance(item.state, LoadBalancer)}
+    ours = {item.id for item, _ in each_of(decisions.live, LoadBalancer)}
     wanted: dict[Address, set[str | None]] = defaultdict(set)
     for item in decisions.desired.values():
         entrance = entrance_of(decisions, item.desired)
@@ -114,8 +114,9 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
             if entrance and isinstance(part.target_group, Address):
                 wanted[part.target_group].add(decisions.ids.get(entrance))
     forced = {}
-    for address, item in decisions.desired.items():
-        if isinstance(item.state, TargetGroup) and item.found and not item.forces and wanted[address]:
+    for item, _ in each_of(decisions.desired.values(), TargetGroup):
+        address = item.desired.address
+        if item.found and not item.forces and wanted[address]:
             serves = ours.intersection(item.found.detail(ServedBy).load_balancers)
             if not serves <= wanted[address]:
                 new = None in wanted[address]
@@ -207,9 +208,9 @@ def _add_refreshes(graph: Graph) -> None:
 
 def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
     return [
-        f"{address} is replaced: it gets another DNS name, and its target groups are replaced with it"
-        for address, item in decisions.desired.items()
-        if isinstance(item.state, LoadBalancer) and item.forces
+        f"{item.desired.address} is replaced: it gets another DNS name, and its target groups are replaced with it"
+        for item, _ in each_of(decisions.desired.values(), LoadBalancer)
+        if item.forces
     ] + [
         f"{step.address} goes, and its target groups move to another load balancer, which has another DNS name"
         for step in steps

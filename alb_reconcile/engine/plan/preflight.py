@@ -9,11 +9,11 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.resource import each_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from alb_reconcile.model.discovery import Discovery
 
 
@@ -51,9 +51,9 @@ def _zones(decisions: Decisions, discovery: Discovery) -> list[str]:
     if not discovery.zones:
         return []
     return [
-        f"{address}: there is no zone {item.state.availability_zone} here; choose one of {', '.join(discovery.zones)}"
-        for address, item in decisions.desired.items()
-        if isinstance(item.state, Subnet) and item.state.availability_zone not in discovery.zones
+        f"{item.desired.address}: there is no zone {state.availability_zone} here; choose one of {', '.join(discovery.zones)}"
+        for item, state in each_of(decisions.desired.values(), Subnet)
+        if state.availability_zone not in discovery.zones
     ]
 
 
@@ -72,10 +72,10 @@ def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
 def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
     """Load balancers over foreign subnets, of which only AWS knows the zone and the VPC."""
     problems = []
-    for address, item in decisions.desired.items():
-        if not isinstance(item.desired.state, LoadBalancer):
-            continue
-        spots = [_spot(subnet, decisions, discovery) for subnet in item.desired.state.subnets]
+    entries = [item.desired for item in decisions.desired.values()]
+    for item, state in each_of(entries, LoadBalancer):
+        address = item.address
+        spots = [_spot(subnet, decisions, discovery) for subnet in state.subnets]
         zones, vpcs = [zone for zone, _ in spots if zone], {vpc for _, vpc in spots if vpc}
         if len(vpcs) > 1:
             problems.append(
@@ -92,8 +92,8 @@ def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str 
     if isinstance(subnet, Address):
         state = decisions.desired[subnet].desired.state
         return (state.availability_zone, state.vpc) if isinstance(state, Subnet) else (None, None)
-    found: Mapping[str, Any] = discovery.foreign.get(subnet, {})
-    return found.get("AvailabilityZone"), found.get("VpcId")
+    found = discovery.foreign.get(subnet, Foreign())
+    return found.zone, found.vpc
 
 
 def _duplicates(decisions: Decisions) -> list[str]:

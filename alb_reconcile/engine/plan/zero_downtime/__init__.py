@@ -1,1 +1,18 @@
-"""Passes over a plan that keep a service answering while it changes."""
+"""Passes over a plan in the making (`plan.graph`) that keep a service answering while it changes.
+
+`planner.make_plan` calls them in this order; each may rely on what those before it guarantee:
+
+1. `traffic.add_traffic`: rules change places in one call; each target group whose health must be known is forwarded to
+   (`attach`, at weight 0) before it gets requests; listeners and rules follow the registrations in the groups that they
+   take up, and registrations end after whoever forwards to them.
+2. `removals.take_away_late`: an update that adds and removes is two steps; the one that removes rules, routes or zones
+   follows everything that moves traffic.
+3. `order.add_edges`, outside of this package: what holds for every kind.
+4. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` at a time; then
+   `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find, and each pause
+   is known (`settle`).
+5. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
+
+`forwards` has the questions that several of them ask: who forwards to which group, now and as desired. None of them asks
+AWS; what must be true when a step runs is written into its `details` (`model.steps`), and the kinds wait for it.
+"""

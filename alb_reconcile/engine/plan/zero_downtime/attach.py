@@ -29,7 +29,12 @@ _MOST_GROUPS: Final = 5
 
 def attach_new_groups(graph: Graph) -> None:
     """A group that is made now, or that nobody checks (any more), stands at weight 0 beside one that serves until its
-    targets are healthy."""
+    targets are healthy.
+
+    Assumes that rules have their order. Guarantees that the registrations of such a group follow the step by which it is
+    forwarded to, so that their health is known; where no forward has room, that is left out, or refused if traffic would
+    have to switch. Raises RefusedError.
+    """
     joining: dict[Ref, list[str]] = defaultdict(list)
     for step in graph.of_kind("registration", "create", "replace"):
         if step.desired and isinstance(step.desired.state, Registration):

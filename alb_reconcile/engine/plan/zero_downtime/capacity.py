@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def guard_capacity(graph: Graph) -> None:
-    """Tell the steps that move requests what must be healthy: who leaves a group, who gives it more, who goes."""
+    """Tell the steps that move requests what must be healthy: who leaves a group, who gives it more, who goes.
+
+    Assumes the final set of steps. Guarantees that each deregistration from a group that gets requests, each forward that
+    gives a group a larger share, and each load balancer that others take over from says how many healthy targets there must
+    be; the kinds wait for that immediately before their call, whatever the plan has seen.
+    """
     minima = _Minima.of(graph)
     receiving = _receiving(graph)
     _guard_departures(graph, minima, receiving)
@@ -144,7 +149,7 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
     """A load balancer goes when the groups that take over from its own are healthy, unless it has to go first."""
     for step in graph.of_kind("load_balancer", "delete"):
         takeover = step.detail(TakeOver)
-        if takeover.groups and takeover.takers <= graph.edges[step.key]:
+        if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
             awaits = tuple((group, minima.before_more(group)) for group in takeover.groups)
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.patience(takeover.groups))
             graph.specify(step.key, replace(takeover, shift=shift))

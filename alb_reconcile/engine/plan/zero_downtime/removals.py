@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from alb_reconcile.engine.plan.graph import Graph, Strength
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, diff
+from alb_reconcile.model.discovery import Foreign
 
 if TYPE_CHECKING:
-    from alb_reconcile.engine.plan.graph import Graph
     from alb_reconcile.model.plan import Step
     from alb_reconcile.model.resource import Observed, Properties
 
@@ -25,7 +26,11 @@ def _removed_late() -> dict[str, tuple[str, ...]]:
 
 
 def take_away_late(graph: Graph) -> None:
-    """Split updates that add and take away, and let what takes away follow everything that moves traffic."""
+    """Split updates that add and remove, and let what removes follow everything that moves traffic.
+
+    Assumes the steps that move traffic (registrations, listeners, rules, instances, load balancers), `attach` steps included.
+    Guarantees that rules, routes and zones that traffic needs before its move are there until it has moved.
+    """
     moves = [
         step.key
         for kind in ("registration", "listener", "rule", "instance")
@@ -49,7 +54,7 @@ def take_away_late(graph: Graph) -> None:
             late += [step.key for step in graph.of_kind(kind, "delete")]
         for key in late:
             for move in before:
-                graph.after(key, move, soft=True, order=True)
+                graph.after(key, move, Strength.SUGGESTED)
 
 
 def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> str | None:
@@ -96,5 +101,4 @@ def _zone(graph: Graph, subnet: Ref) -> str | None:
         state = next((item.state for item in graph.decisions.live if item.id == subnet), None)
     if isinstance(state, Subnet):
         return state.availability_zone
-    zone: str | None = graph.discovery.foreign.get(str(subnet), {}).get("AvailabilityZone")
-    return zone
+    return graph.discovery.foreign.get(str(subnet), Foreign()).zone

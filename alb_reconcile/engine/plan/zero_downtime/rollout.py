@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def add_rollout(graph: Graph) -> None:
-    """Pace replacements and restarts, and tell each departure how many targets it must leave behind."""
+    """Pace replacements and restarts, and tell each departure how many targets it must leave behind.
+
+    Assumes all other edges, of which it turns some round (without surge the old member goes first). Guarantees that no more
+    members than `max_surge` or `max_unavailable` are changed at a time, and that every departure knows what it must leave.
+    """
     _leave_for_restarts(graph)
     _pace(graph)
     guard_capacity(graph)
@@ -119,8 +123,7 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
     for step in steps:
         gone = graph.removers.get(str(step.id))
         if gone is not None:
-            graph.edges[gone].discard(step.key)
-            graph.soft.discard((gone, step.key))
+            graph.release(gone, step.key)
             graph.after(step.key, gone)
     _one_after_another(graph, steps, unavailable)
 

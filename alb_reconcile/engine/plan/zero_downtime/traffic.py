@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
     action_of,
@@ -36,7 +36,12 @@ _LAST_PRIORITY = 50_000
 
 
 def add_traffic(graph: Graph) -> None:
-    """Rule order, new groups beside old ones at weight 0, and who waits for whose health."""
+    """Rule order, new groups beside old ones at weight 0, and who waits for whose health.
+
+    Assumes all steps of the decisions, without those that AWS makes by itself (`Graph.drop_implied`). Guarantees that no step
+    gives a group requests before its targets are registered, that none are deregistered while something forwards to them,
+    and that a load balancer goes after those that take over from it. Raises RefusedError where there is no room for that.
+    """
     _order_rules(graph)
     attach_new_groups(graph)
     _wait_for_capacity(graph)
@@ -79,12 +84,12 @@ def _order_rules_of(
         graph.after(key, order)
         for new in made:
             if key not in made:
-                graph.after(new, key, soft=True)
+                graph.after(new, key, Strength.PREFERRED)
     for other in found:
         if other.id in graph.deleted:
             for key in (order, *changed):
                 if key is not None:
-                    graph.after(graph.removers.get(other.id), key, soft=True)
+                    graph.after(graph.removers.get(other.id), key, Strength.PREFERRED)
 
 
 def _moves(
@@ -213,7 +218,7 @@ def _keep_old_entrance(graph: Graph) -> None:
             weighted = shares_of(action_of(step.desired.state if step.desired else None).forward)
             if entrance is None or (entrance != gone.address and moved.isdisjoint(weighted)):
                 continue
-            graph.after(gone.key, step.key, soft=True)
+            graph.after(gone.key, step.key, Strength.PREFERRED)
             successors.add(entrance)
             keys.add(step.key)
             takeover.update(moved.intersection(weighted))

@@ -22,7 +22,10 @@ _DELAY: Final = 300
 
 
 def add_costs(graph: Graph) -> None:
-    """Tell the reader of the plan, step by step, what it waits for, how many healthy targets stay, and the seconds."""
+    """Tell the reader of the plan, step by step, what it waits for, how many healthy targets stay, and the seconds.
+
+    Assumes all that the other passes say, and changes no order.
+    """
     for step in list(graph.steps.values()):
         if step.address.kind == "registration":
             _registration(graph, step)
