@@ -62,17 +62,20 @@ class Scene:
     """Of each load balancer's listeners, by its ARN."""
 
     def place_of(self, desired: Desired) -> str | None:
-        """The id of the VPC, or of the parent, that the resource must be in; None while that isn't known."""
+        """The id of the VPC, or of the parent, that the resource must be in; None while that isn't known.
+
+        Empty for what is in none.
+        """
         state: Any = bind(desired.state, self.ids)
-        if state.kind == "vpc":
-            return ""
         if state.parent:
             place = getattr(state, state.parent)
         elif hasattr(state, "vpc"):
             place = state.vpc
-        else:
+        elif hasattr(state, "subnets"):
             vpcs = {self.subnet_vpcs.get(item) for item in state.subnets if isinstance(item, str)} - {None}
             place = vpcs.pop() if len(vpcs) == 1 else None
+        else:
+            place = ""
         return place if isinstance(place, str) else None
 
     def is_in_place(self, desired: Desired, item: Candidate) -> bool:

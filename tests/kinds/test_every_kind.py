@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.cli.commands.status import count_by_stack
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.status import StatusView, status_json, status_text
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.kinds import load_kinds
@@ -19,7 +24,7 @@ from alb_reconcile.model.errors import RefusedError, SpecError, UsageError
 from alb_reconcile.model.resource import Lookups, Observed
 from alb_reconcile.model.steps import SetPriorities
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags, target_of
-from tests.harness import Spec, World, load
+from tests.harness import REGION, Spec, load
 from tests.kinds.example import Example, changeable, example_of
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.model.plan import Plan
+    from tests.properties.watched import WatchedWorld
 
 KINDS = load_kinds()
 TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}}
@@ -34,13 +40,14 @@ TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}}
 PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason"}
 """What AWS says of a resource and is another after something was changed and changed back."""
 
+PLAIN = Style(colored=False)
 every_kind = pytest.mark.parametrize("name", KINDS)
 
 
 class Bench:
     """A kind's example in a fresh account."""
 
-    def __init__(self, name: str, world: World, commands: Keeper) -> None:
+    def __init__(self, name: str, world: WatchedWorld, commands: Keeper) -> None:
         self.kind: AnyKind = KINDS[name]
         self.example: Example = example_of(name)
         self.world = world
@@ -130,10 +137,21 @@ def test_its_example_changes_every_property_that_aws_can_change(name: str) -> No
 
 
 @every_kind
-def test_it_is_created_at_once_and_destroyed_without_a_rest(bench: Bench) -> None:
+def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) -> None:
+    example = bench.example
     before = bench.world.strict.inventory()
-    assert bench.example.address in bench.make()
-    bench.world.destroy(bench.example.spec)
+    assert f"+ {example.address}" in render_plan(bench.world.plan(example.spec), PLAIN)
+    ids = bench.make()
+    view = StatusView("demo", REGION, bench.world.discover(example.spec), {})
+    shown = {item["address"]: item["id"] for item in json.loads(status_json(view))["resources"]}
+    assert shown[example.address] == ids[example.address]
+    assert f"  {example.address}  " in status_text(view, PLAIN)
+    own = [item.state for item in load(example.spec).desired.values() if item.state.service]
+    counts = bench.world._run(count_by_stack)
+    assert counts == {
+        "demo": sum(state.parent is None for state in own)
+    }  # listeners and rules come with their parents
+    bench.world.destroy(example.spec)
     assert bench.world.strict.inventory() == before
 
 

@@ -55,7 +55,7 @@ def stacks(options: StacksOptions) -> ExitCode:
     region = options.loading.region or default_region(options.loading)
     if region is None:
         raise UsageError("no region: give --region, or set AWS_REGION")
-    counts = with_aws(options.connection, region, _count_by_stack)
+    counts = with_aws(options.connection, region, count_by_stack)
     for name, count in sorted(counts.items()):
         emit(f"{name}  {count} resources")
     if not counts:
@@ -63,7 +63,8 @@ def stacks(options: StacksOptions) -> ExitCode:
     return ExitCode.OK
 
 
-async def _count_by_stack(aws: Aws) -> dict[str, int]:
+async def count_by_stack(aws: Aws) -> dict[str, int]:
+    """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags)."""
     reader = Reader(aws, "", {}, everything=True)
     filters = [{"Name": "key", "Values": [tags.STACK]}]
     alive = [

@@ -25,7 +25,6 @@ _SIGNS: Final = {
     "replace": ("-/+", "yellow"),
     "delete": ("-", "red"),
 }
-_COLLECTIONS: Final = frozenset({"ingress", "egress", "routes", "subnets", "security_groups", "conditions"})
 _HIDDEN: Final = frozenset({"name"})
 
 
@@ -130,7 +129,7 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
 
 def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:
     mark = "   forces replacement" if forced else ""
-    if change.path in _COLLECTIONS and isinstance(change.after, tuple):
+    if isinstance(change.after, tuple):
         before, after = list(change.before or ()), list(change.after)
         texts = {_member(change.path, item, plan) for item in after}
         for item in [item for item in before if item not in after]:

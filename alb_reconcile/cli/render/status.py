@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.cli.render.plan import short_id
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.discovery import Discovery
@@ -102,11 +103,8 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     broad = max(len(item.status or "present") for item in shown)
     for item in shown:
         status = printable(item.status or "present")
-        color = (
-            "green"
-            if status in ("healthy", "running", "active", "available", "attached", "present")
-            else "yellow"
-        )
+        in_order = not item.status or item.status in load_kinds()[item.address.kind].ready
+        color = "green" if in_order else "yellow"
         reason = printable(" ".join(filter(None, (item.reason, item.description))))
         yield (
             f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
