@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import Row, create_once, observe, own_rows
 from alb_reconcile.kinds.base import Kind, Listing
-from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -58,45 +58,18 @@ class InternetGatewayKind(Kind[InternetGateway]):
     ready = frozenset({"attached"})
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        result = []
-        for gateway in await reader.tagged("describe_internet_gateways", "InternetGateways"):
-            found = tags.from_list(gateway["Tags"])
-            gateway_id = gateway["InternetGatewayId"]
-            address = tags.address_of(found, "internet_gateway") or tags.unnamed(
-                "internet_gateway", gateway_id
-            )
-            vpcs = [item["VpcId"] for item in gateway.get("Attachments", ())]
-            status = "attached" if vpcs else "detached"
-            result.append(
-                Observed(
-                    address,
-                    gateway_id,
-                    InternetGateway(vpc=vpcs[0] if vpcs else None),
-                    found,
-                    reader.stack,
-                    status,
-                )
-            )
-        return result
+        return [self._observe(reader, gateway) for gateway in await own_rows(reader, self)]
+
+    def _observe(self, reader: Reader, gateway: Row) -> Observed:
+        vpcs = [item["VpcId"] for item in gateway.get("Attachments", ())]
+        state = InternetGateway(vpc=vpcs[0] if vpcs else None)
+        return observe(reader, self, gateway, state, "attached" if vpcs else "detached")
 
     async def create(self, run: Run, wanted: InternetGateway, desired: Desired) -> str:
-        async def find() -> str | None:
-            filters = [
-                {"Name": f"tag:{key}", "Values": [value]}
-                for key, value in tags.identity(desired, run.stack).items()
-            ]
-            found = await run.aws.pages(
-                "ec2", "describe_internet_gateways", "InternetGateways", Filters=filters
-            )
-            return found[0]["InternetGatewayId"] if found else None
-
-        answer = await run.create_once(
-            "ec2",
-            "create_internet_gateway",
-            find,
+        gateway = await create_once(
+            run, self, desired, "create_internet_gateway", "InternetGateway",
             TagSpecifications=run.tag_specification("internet-gateway", desired),
-        )
-        gateway = answer if isinstance(answer, str) else str(answer["InternetGateway"]["InternetGatewayId"])
+        )  # fmt: skip
         await self._attach(run, wanted, gateway)
         return gateway
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import Row, observe, own_rows
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.identifiers import refer
-from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -96,15 +96,13 @@ class RouteTableKind(Kind[RouteTable]):
 
     async def discover(self, reader: Reader) -> list[Observed]:
         tables, subnets = await asyncio.gather(
-            reader.tagged("describe_route_tables", "RouteTables"),
+            own_rows(reader, self),
             reader.tagged("describe_subnets", "Subnets"),
         )
         known = {subnet["SubnetId"] for subnet in subnets}.union(reader.literal_ids("subnet-"))
-        return [self._observe(table, known, reader.stack) for table in tables]
+        return [self._observe(reader, table, known) for table in tables]
 
-    def _observe(self, table: dict[str, Any], known: set[str], stack: str) -> Observed:
-        found = tags.from_list(table["Tags"])
-        address = tags.address_of(found, "route_table") or tags.unnamed("route_table", table["RouteTableId"])
+    def _observe(self, reader: Reader, table: Row, known: set[str]) -> Observed:
         # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
         routes = [
             Route(
@@ -127,9 +125,7 @@ class RouteTableKind(Kind[RouteTable]):
                 sorted(known.intersection(associations))
             ),  # the association of a subnet that isn't ours stays
         )
-        return Observed(
-            address, table["RouteTableId"], state, found, stack, details=Associations(associations)
-        )
+        return observe(reader, self, table, state, details=Associations(associations))
 
     async def create(self, run: Run, wanted: RouteTable, desired: Desired) -> str:
         answer = await run.aws.call(

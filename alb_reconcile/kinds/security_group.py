@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import find_own, observe, own_rows
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
-from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -66,17 +66,15 @@ class SecurityGroupKind(Kind[SecurityGroup]):
         )
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        result = []
-        for group in await reader.tagged("describe_security_groups", "SecurityGroups"):
-            found = tags.from_list(group["Tags"])
-            address = tags.address_of(found, "security_group") or tags.unnamed(
-                "security_group", group["GroupId"]
+        return [
+            observe(
+                reader,
+                self,
+                group,
+                SecurityGroup(vpc=group["VpcId"], name=group["GroupName"], description=group["Description"]),
             )
-            state = SecurityGroup(
-                vpc=group["VpcId"], name=group["GroupName"], description=group["Description"]
-            )
-            result.append(Observed(address, group["GroupId"], state, found, reader.stack))
-        return result
+            for group in await own_rows(reader, self)
+        ]
 
     async def create(self, run: Run, wanted: SecurityGroup, desired: Desired) -> str:
         name = wanted.name or run.physical_name(desired, [wanted.vpc, wanted.description], 255)
@@ -94,12 +92,8 @@ class SecurityGroupKind(Kind[SecurityGroup]):
     async def _find(
         self, run: Run, wanted: SecurityGroup, desired: Desired, name: str, error: AwsError
     ) -> str:
-        filters = [{"Name": "vpc-id", "Values": [wanted.vpc]}, {"Name": "group-name", "Values": [name]}]
-        for group in await run.aws.pages(
-            "ec2", "describe_security_groups", "SecurityGroups", Filters=filters
-        ):
-            if tags.identity(desired, run.stack).items() <= tags.from_list(group.get("Tags")).items():
-                return str(group["GroupId"])
+        for group in await find_own(run, self, desired, {"vpc-id": str(wanted.vpc), "group-name": name}):
+            return str(group["GroupId"])
         raise RefusedError(
             f"{desired.address}: {wanted.vpc} has a security group \"{name}\" that isn't this stack's; choose another name ({error.code})"
         )

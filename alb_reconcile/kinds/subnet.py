@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import Row, find_own, observe, own_rows
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
-from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -62,20 +62,16 @@ class SubnetKind(Kind[Subnet]):
         return Subnet(**{**fields, "availability_zone": around.zone_of(name)})
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        result = []
-        for subnet in await reader.tagged("describe_subnets", "Subnets"):
-            found = tags.from_list(subnet["Tags"])
-            address = tags.address_of(found, "subnet") or tags.unnamed("subnet", subnet["SubnetId"])
-            state = Subnet(
-                vpc=subnet["VpcId"],
-                cidr_block=subnet["CidrBlock"],
-                availability_zone=subnet["AvailabilityZone"],
-                map_public_ip_on_launch=subnet["MapPublicIpOnLaunch"],
-            )
-            result.append(
-                Observed(address, subnet["SubnetId"], state, found, reader.stack, subnet.get("State", ""))
-            )
-        return result
+        return [self._observe(reader, subnet) for subnet in await own_rows(reader, self)]
+
+    def _observe(self, reader: Reader, subnet: Row) -> Observed:
+        state = Subnet(
+            vpc=subnet["VpcId"],
+            cidr_block=subnet["CidrBlock"],
+            availability_zone=subnet["AvailabilityZone"],
+            map_public_ip_on_launch=subnet["MapPublicIpOnLaunch"],
+        )
+        return observe(reader, self, subnet, state, subnet.get("State", ""))
 
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
         try:
@@ -95,15 +91,7 @@ class SubnetKind(Kind[Subnet]):
 
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
-        filters = [
-            {"Name": "vpc-id", "Values": [wanted.vpc]},
-            *(
-                {"Name": f"tag:{key}", "Values": [value]}
-                for key, value in tags.identity(desired, run.stack).items()
-            ),
-        ]
-        found = await run.aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
-        for subnet in found:
+        for subnet in await find_own(run, self, desired, {"vpc-id": str(wanted.vpc)}):
             if subnet["CidrBlock"] == wanted.cidr_block:
                 return str(subnet["SubnetId"])
         raise RefusedError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import create_once, observe, own_rows
 from alb_reconcile.kinds.base import Kind, Listing
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
@@ -69,37 +70,22 @@ class VpcKind(Kind[Vpc]):
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return list(
-            await asyncio.gather(
-                *(self._observe(reader, vpc) for vpc in await reader.tagged("describe_vpcs", "Vpcs"))
-            )
+            await asyncio.gather(*(self._observe(reader, vpc) for vpc in await own_rows(reader, self)))
         )
 
     async def _observe(self, reader: Reader, vpc: dict[str, Any]) -> Observed:
-        found = tags.from_list(vpc["Tags"])
-        address = tags.address_of(found, "vpc") or tags.unnamed("vpc", vpc["VpcId"])
-        wanted = reader.desired.get(address)
+        address = tags.address_of(tags.from_list(vpc["Tags"]), "vpc")
+        wanted = reader.desired.get(address) if address else None
         declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
         values = await asyncio.gather(*(_read(reader, vpc["VpcId"], name) for name in declared))
         state = Vpc(cidr_block=vpc["CidrBlock"], **dict(zip(declared, values, strict=True)))
-        return Observed(address, vpc["VpcId"], state, found, reader.stack, vpc.get("State", ""))
+        return observe(reader, self, vpc, state, vpc.get("State", ""))
 
     async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
-        async def find() -> str | None:
-            filters = [
-                {"Name": f"tag:{key}", "Values": [value]}
-                for key, value in tags.identity(desired, run.stack).items()
-            ]
-            found = await run.aws.pages("ec2", "describe_vpcs", "Vpcs", Filters=filters)
-            return found[0]["VpcId"] if found else None
-
-        answer = await run.create_once(
-            "ec2",
-            "create_vpc",
-            find,
-            CidrBlock=wanted.cidr_block,
-            TagSpecifications=run.tag_specification("vpc", desired),
-        )
-        vpc = answer if isinstance(answer, str) else str(answer["Vpc"]["VpcId"])
+        vpc = await create_once(
+            run, self, desired, "create_vpc", "Vpc",
+            CidrBlock=wanted.cidr_block, TagSpecifications=run.tag_specification("vpc", desired),
+        )  # fmt: skip
         await self._modify(
             run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
         )
