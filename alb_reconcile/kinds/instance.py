@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._instance_states import wait_for_state
 from alb_reconcile.kinds._launch import launch_once, token_stem
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.context import telling
@@ -21,6 +20,8 @@ from alb_reconcile.model.steps import Launch, Terminate
 from alb_reconcile.model.user_data import UserData
 
 if TYPE_CHECKING:
+    import asyncio
+
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.context import Run
     from alb_reconcile.kinds.reader import Reader
@@ -175,7 +176,7 @@ class InstanceKind(Kind[Instance]):
         params = await self._launch_parameters(run, wanted)
         generation = run.detail(Launch).generation
         instance = await launch_once(run, desired, generation, str(wanted.subnets[0]), params)
-        await _wait_for(run, instance, "running")
+        await wait_for_state(run, instance, "running")
         if wanted.state == "stopped":
             await self._stop(run, instance)
         return instance
@@ -238,14 +239,14 @@ class InstanceKind(Kind[Instance]):
         if wanted.state == "stopped" and "state" in fields:
             await self._stop(run, instance)
         elif wanted.state != "stopped" and fields & {"state", "instance_type"}:
-            await _wait_for(run, instance, "stopped", "running")  # one that is stopping can't be started
+            await wait_for_state(run, instance, "stopped", "running")  # one that is stopping can't be started
             await run.aws.call("ec2", "start_instances", retry=waits.INSTANCE_BUSY, InstanceIds=[instance])
-            await _wait_for(run, instance, "running")
+            await wait_for_state(run, instance, "running")
 
     @staticmethod
     async def _stop(run: Run, instance: str) -> None:
         await run.aws.call("ec2", "stop_instances", retry=waits.INSTANCE_BUSY, InstanceIds=[instance])
-        await _wait_for(run, instance, "stopped")
+        await wait_for_state(run, instance, "stopped")
 
     async def _set_profile(self, run: Run, wanted: Instance, instance: str) -> None:
         filters = [
@@ -301,7 +302,7 @@ class InstanceKind(Kind[Instance]):
                     missing=("InvalidInstanceID.NotFound",),
                     InstanceIds=[observed.id],
                 )
-        await _wait_for(run, observed.id, "terminated")
+        await wait_for_state(run, observed.id, "terminated")
 
     protection = "termination protection"
 
@@ -358,56 +359,6 @@ async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
         item.get("DeviceName"): item.get("Ebs") or {} for item in images[0].get("BlockDeviceMappings", ())
     }
     return device, dict(disks.get(device, {}))
-
-
-async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:
-    """Instances by id, 200 a read. By filter, since one unknown id among explicit ones fails the whole call."""
-    ordered = sorted(ids)
-    batches = [ordered[start : start + 200] for start in range(0, len(ordered), 200)]
-    parts = await asyncio.gather(
-        *(
-            run.aws.pages(
-                "ec2",
-                "describe_instances",
-                "Reservations",
-                Filters=[{"Name": "instance-id", "Values": batch}],
-            )
-            for batch in batches
-        )
-    )
-    return {
-        item["InstanceId"]: item
-        for part in parts
-        for reservation in part
-        for item in reservation["Instances"]
-    }
-
-
-async def _wait_for(run: Run, instance: str, *states: str) -> None:
-    """Wait until an instance is in one of the states. Raises WaitError if it ends instead of getting there."""
-    misses = 0
-
-    def check(item: Any) -> str:
-        nonlocal misses
-        if item is None:
-            # absence counts after several looks only
-            misses += 1
-            return (
-                ""
-                if "terminated" in states and misses >= 4
-                else f"{instance} to be {states[-1]} (not visible yet)"
-            )
-        name = item["State"]["Name"]
-        if name in states:
-            return ""
-        if name in ("terminated", "shutting-down") and "terminated" not in states:
-            reason = (item.get("StateReason") or {}).get("Message", "no reason given")
-            raise WaitError(f"{instance} is {name} instead of {states[-1]}: {reason}")
-        return f"{instance} to be {states[-1]} (now {name})"
-
-    await run.watch("instances", lambda ids: _fetch(run, ids)).until(
-        instance, check, waits.INSTANCE_STATE, run.say
-    )
 
 
 KIND: Final = InstanceKind()
