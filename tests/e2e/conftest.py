@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.sandbox.client import read_state
+from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import Account, Tool
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.e2e.proxy import Proxy
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +29,20 @@ def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
 @pytest.fixture
 def sandbox(running_sandbox: Tool, tmp_path: Path) -> Tool:
     """A tool with a folder of its own and the worker's sandbox, which is empty."""
-    running_sandbox.run("sandbox", "reset")
     state = running_sandbox.environment["ALB_RECONCILE_SANDBOX_DIR"]
+    running = read_state(Path(state) / "sandbox.json")  # `sandbox reset`, without a process of its own
+    assert running is not None
+    assert running.ask(empty=True, timeout=GUARD) == "ours"
     return Tool(tmp_path, "--sandbox", ALB_RECONCILE_SANDBOX_DIR=state)
 
 
 @pytest.fixture
 def account(sandbox: Tool) -> Account:
     return Account(sandbox.state()["port"])
+
+
+@pytest.fixture
+def proxied(sandbox: Tool, tmp_path: Path) -> Iterator[tuple[Proxy, Tool]]:
+    """A proxy in front of the sandbox, and a tool that takes it for the sandbox."""
+    with in_front_of(sandbox, tmp_path / "proxied") as found:
+        yield found

@@ -1,33 +1,72 @@
-"""A proxy in front of a sandbox that counts the calls that change something, and can kill the caller or hold a call."""
+"""A proxy in front of a sandbox: it counts the calls that change something, holds calls at a gate, and can kill the caller."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import threading
-import time
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
 from tests.e2e.tool import Tool
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-_EXPIRED = (
-    b"<Response><Errors><Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error></Errors>"
-    b"<RequestID>r-1</RequestID></Response>"
-)
 READS = ("Describe", "Get", "List")
+_S3 = {"GET": "GetObject", "PUT": "PutObject"}
+_OURS = "/alb-reconcile/"
+"""Where the sandbox itself answers."""
+_ALIVE = 1.0
+"""Seconds between two signs of life to a caller that is held: its client waits for 5 without one, or for 60."""
+
+
+class Gate:
+    """Holds the answers to an operation's calls, which have taken effect by then, until it is opened.
+
+    Calls of other operations pass meanwhile, and so do further ones of this.
+    """
+
+    def __init__(self, operation: str, calls: int) -> None:
+        self.operation = operation
+        self._calls, self._held = calls, 0
+        self._change = threading.Condition()
+        self._opened = threading.Event()
+
+    def wait(self) -> None:
+        """Until all the calls that it is for are held."""
+        with self._change:
+            assert self._change.wait_for(lambda: self._held == self._calls, GUARD), (
+                f"{self.operation} never came"
+            )
+
+    def open(self) -> None:
+        """Let them go, and whoever comes."""
+        self._opened.set()
+
+    def takes(self, operation: str) -> bool:
+        """Whether it is for such a call, of which it has one more then."""
+        with self._change:
+            is_for = operation == self.operation and self._held < self._calls and not self._opened.is_set()
+            self._held += is_for
+            self._change.notify_all()
+            return is_for
+
+    def pass_through(self, handler: BaseHTTPRequestHandler) -> None:
+        """Return when it is open. Raises OSError if the caller is gone."""
+        while not self._opened.wait(_ALIVE):
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 class Proxy(ThreadingHTTPServer):
-    """Calls are counted from 1. `kill_at` names the one before or after which the victim is killed."""
+    """Changing calls are counted from 1. `kill_at` names the one before or after which the victim is killed."""
 
     daemon_threads = True
 
@@ -38,13 +77,16 @@ class Proxy(ThreadingHTTPServer):
         self.changes: list[str] = []
         self.kill_at: tuple[int, str] | None = None
         self.victim: subprocess.Popen[str] | None = None
-        self.signed: float | None = None
-        """Seconds after which a change that was signed then is refused, as AWS does after 300."""
-        self.refused: list[str] = []
-        self.held: str | None = None
-        """The operation that is never answered."""
-        self.holding = threading.Event()
-        self.released = threading.Event()
+        self.gates: list[Gate] = []
+        self.pretended: dict[str, tuple[bytes, bytes]] = {}
+        """By operation: what its answers say, and what is said instead."""
+        self.age: float | None = None
+        """How many seconds ago S3's objects were written, by its own answers; None for the truth."""
+
+    def hold(self, operation: str, calls: int = 1) -> Gate:
+        """A gate for so many of the operation's next calls. It is opened at the end of the test at the latest."""
+        self.gates.append(Gate(operation, calls))
+        return self.gates[-1]
 
     def arm(self, number: int, when: str) -> None:
         with self.lock:
@@ -60,6 +102,12 @@ class Proxy(ThreadingHTTPServer):
         self.victim.wait()
 
 
+class _Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Proxy
@@ -68,79 +116,77 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self._forward(b"")
-
-    def do_PUT(self) -> None:
-        """S3's, which no test counts."""
-        self._forward(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-
-    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        action = parse_qs(body.decode("latin-1")).get("Action", [""])[0]
-        if not action or action.startswith(READS):
-            self._forward(body)
+        operation = self._operation(body)
+        if self.command == "POST" and operation and not operation.startswith(READS):
+            answer = self._change(operation, body)
+        else:
+            answer = self._forward(operation, body)
+        if answer is None:
             return
+        for gate in self.server.gates:
+            if gate.takes(operation):
+                gate.pass_through(self)
+        self._answer(answer)
+
+    do_PUT = do_POST = do_GET  # noqa: N815 (http.server's names)
+
+    def _operation(self, body: bytes) -> str:
+        if self.command == "POST":
+            return parse_qs(body.decode("latin-1")).get("Action", [""])[0]
+        return "" if self.path.startswith(_OURS) else _S3[self.command]
+
+    def _change(self, operation: str, body: bytes) -> _Answer | None:
+        """Nothing if the caller is, or was, killed."""
         server = self.server
-        if server.signed is not None and _age(self.headers["X-Amz-Date"]) > server.signed:
-            server.refused.append(action)
-            self._answer(400, _EXPIRED)
-            return
         with server.lock:  # one change at a time, so that the count is what happened
             if server.victim is not None and server.victim.poll() is not None:
-                return
-            server.changes.append(action)
+                return None
+            server.changes.append(operation)
             at = server.kill_at if server.kill_at and server.kill_at[0] == len(server.changes) else None
             if at and at[1] == "before":
                 server.kill()
-                return
-            if action == server.held:
-                server.holding.set()
-                server.released.wait(60)
-                return
-            self._forward(body, answer=at is None)
+                return None
+            answer = self._forward(operation, body)
             if at:
                 server.kill()
+                return None
+            return answer
 
-    def _forward(self, body: bytes, *, answer: bool = True) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=60)
+    def _forward(self, operation: str, body: bytes) -> _Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=GUARD)
         try:
             headers = {**self.headers, "Host": f"127.0.0.1:{self.server.upstream}"}
             connection.request(self.command, self.path, body, headers)
             response = connection.getresponse()
+            headers = {name.title(): value for name, value in response.getheaders()}
             content = response.read()
         finally:
             connection.close()
-        if not answer:
-            return
-        self._answer(response.status, content, response.getheaders())
+        if operation in self.server.pretended:
+            content = content.replace(*self.server.pretended[operation])
+        if self.server.age is not None and operation == "GetObject" and "Last-Modified" in headers:
+            written = parsedate_to_datetime(headers["Last-Modified"])
+            headers["Date"] = format_datetime(written + timedelta(seconds=self.server.age), usegmt=True)
+        return _Answer(response.status, headers, content)
 
-    def _answer(self, status: int, content: bytes, headers: Iterable[tuple[str, str]] = ()) -> None:
-        try:
-            self.send_response_only(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "connection", "transfer-encoding"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-        except OSError:  # the caller was killed meanwhile
-            self.close_connection = True
+    def _answer(self, answer: _Answer) -> None:
+        self.send_response_only(answer.status)
+        for name, value in answer.headers.items():
+            if name not in ("Content-Length", "Connection", "Transfer-Encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
 
     def handle(self) -> None:
-        try:
+        with suppress(OSError):  # the caller was killed meanwhile
             super().handle()
-        except OSError:  # so was this one
-            self.close_connection = True
-
-
-def _age(stamp: str) -> float:
-    """Seconds since a request was signed; stamps are in whole ones."""
-    return time.time() - datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp() - 1
 
 
 @contextmanager
-def in_front_of(sandbox: Tool, folder: Path) -> Iterator[tuple[Proxy, Tool]]:
-    """A proxy, and a tool that takes it for the sandbox."""
+def in_front_of(sandbox: Tool, folder: Path, **told: Any) -> Iterator[tuple[Proxy, Tool]]:
+    """A proxy, and a tool that takes it for the sandbox. `told`: what is said of the sandbox, where it isn't true."""
     state = sandbox.state()
     with Proxy(state["port"]) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
@@ -149,9 +195,10 @@ def in_front_of(sandbox: Tool, folder: Path) -> Iterator[tuple[Proxy, Tool]]:
             tool = Tool(folder, "--sandbox")
             place = Path(tool.environment["ALB_RECONCILE_SANDBOX_DIR"])
             place.mkdir()
-            (place / "sandbox.json").write_text(json.dumps({**state, "port": proxy.server_port}))
+            (place / "sandbox.json").write_text(json.dumps({**state, "port": proxy.server_port, **told}))
             yield proxy, tool
         finally:
-            proxy.released.set()
+            for gate in proxy.gates:
+                gate.open()
             proxy.shutdown()
             thread.join()

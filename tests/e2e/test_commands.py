@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.tool import DEMO, REGION, Account, Tool
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def at_terminal(tool: Tool, *arguments: str, answer: str, prompt: str) -> tuple[
     with tool.started(*arguments, **own) as process:
         os.close(theirs)
         seen = b""
-        typed, deadline = False, time.monotonic() + 30
+        typed, deadline = False, time.monotonic() + GUARD
         while True:
             while not select.select([ours], [], [], 1)[0]:
                 assert time.monotonic() < deadline, f"it hangs:\n{seen.decode()}"
@@ -63,7 +64,7 @@ def at_terminal(tool: Tool, *arguments: str, answer: str, prompt: str) -> tuple[
                 os.write(ours, answer.encode())
                 typed = True
         os.close(ours)
-        return process.wait(30), seen.decode()
+        return process.wait(GUARD), seen.decode()
 
 
 def test_the_plan_is_a_contract(sandbox: Tool) -> None:
@@ -169,7 +170,7 @@ def test_a_plan_that_cannot_be_shown(sandbox: Tool) -> None:
         open("/dev/full", "w") as full,  # noqa: PTH123
         sandbox.started("plan", DEMO, stdout=full, stderr=subprocess.PIPE) as process,
     ):
-        told = process.communicate(timeout=60)[1]
+        told = process.communicate(timeout=GUARD)[1]
     assert (process.returncode, told) == (1, "standard output can't be written: No space left on device\n")
 
 
@@ -179,7 +180,7 @@ def test_a_reader_that_leaves_is_no_failure(sandbox: Tool) -> None:
         process.stdout.close()
         assert process.stderr is not None
         told = process.stderr.read()
-        process.wait(60)
+        process.wait(GUARD)
     assert (process.returncode, told) == (0, "")
 
 

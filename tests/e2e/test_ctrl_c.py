@@ -6,81 +6,88 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.proxy import in_front_of
-from tests.e2e.tool import DEMO, Tool, read_until, until
+from tests.e2e.tool import DEMO, Tool
+from tests.processes import default_signals, read_until, rest_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.e2e.proxy import Proxy
+
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[Tool]:
-    """A tool whose sandbox takes its time."""
-    tool = Tool(tmp_path, "--sandbox")
-    tool.run("sandbox", "start", "--speed", "4")
-    yield tool
-    tool.run("sandbox", "stop")
+def slow(sandbox: Tool, tmp_path: Path) -> Iterator[tuple[Proxy, Tool]]:
+    """A tool that waits in AWS's own time."""
+    with in_front_of(sandbox, tmp_path / "slow", speed=1.0) as found:
+        yield found
 
 
-def test_once_drops_the_waits_and_says_where_it_stands(slow: Tool) -> None:
-    with slow.started("apply", "--yes", DEMO) as process:
+def test_once_drops_the_waits_and_says_where_it_stands(slow: tuple[Proxy, Tool], sandbox: Tool) -> None:
+    """Instances stay pending, so that it would wait for minutes."""
+    proxy, tool = slow
+    proxy.pretended["DescribeInstances"] = (b"<name>running</name>", b"<name>pending</name>")
+    with tool.started("apply", "--yes", DEMO) as process:
         read_until(process, "to be running (now pending)")
         process.send_signal(signal.SIGINT)
-        started = time.monotonic()
-        told = process.communicate(timeout=30)[0]
-    assert time.monotonic() - started < 5
+        told = rest_of(process)
     assert process.returncode == 130
     assert "stopping: nothing new is started" in told
     assert "· instance.web-1 interrupted" in told
     assert "What is done stays done; run the same command again" in told
-    slow.run("plan", "--detailed-exitcode", DEMO, expect=2)
+    sandbox.run("plan", "--detailed-exitcode", DEMO, expect=2)
 
 
-def test_the_last_wait_can_be_dropped_too(slow: Tool) -> None:
-    with slow.started("apply", "--yes", DEMO) as process:
+def test_the_last_wait_can_be_dropped_too(proxied: tuple[Proxy, Tool], sandbox: Tool) -> None:
+    """For a load balancer that stays as it is."""
+    proxy, tool = proxied
+    proxy.pretended["DescribeLoadBalancers"] = (b"<Code>active</Code>", b"<Code>provisioning</Code>")
+    with tool.started("apply", "--yes", "--timeout", "24h", DEMO) as process:
         read_until(process, "load balancer to be active")
         process.send_signal(signal.SIGTERM)
-        told = process.communicate(timeout=30)[0]
+        told = rest_of(process)
     assert process.returncode == 130
     assert "Converged." not in told
-    assert slow.plan()["steps"] == []
+    assert sandbox.plan()["steps"] == []
 
 
-def test_twice_ends_at_once(sandbox: Tool, tmp_path: Path) -> None:
-    with in_front_of(sandbox, tmp_path / "proxied") as (proxy, tool):
-        proxy.held = "CreateVpc"
-        with tool.started("apply", "--yes", DEMO) as process:
-            assert proxy.holding.wait(30)
-            process.send_signal(signal.SIGINT)
-            read_until(process, "again to stop at once")
-            assert process.poll() is None, "a call under way is waited for"
-            process.send_signal(signal.SIGINT)
-            started = time.monotonic()
-            told = process.communicate(timeout=30)[0]
-    assert time.monotonic() - started < 3
+def test_twice_ends_at_once(proxied: tuple[Proxy, Tool]) -> None:
+    """Though the call under way would never be answered."""
+    proxy, tool = proxied
+    gate = proxy.hold("CreateVpc")
+    with tool.started("apply", "--yes", DEMO) as process:
+        gate.wait()
+        process.send_signal(signal.SIGINT)
+        read_until(process, "again to stop at once")
+        assert process.poll() is None, "a call under way is waited for"
+        process.send_signal(signal.SIGINT)
+        told = rest_of(process)
     assert process.returncode == 130
     assert "stopped at once; calls under way may still take effect" in told
 
 
 def test_the_demo_stops_its_sandbox(repository: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.demo"],
-        cwd=repository,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONUTF8": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        start_new_session=True,
-    ) as demo:
+    """The pipe is so small that the demo can't get to its end before it is read."""
+    with default_signals():
+        demo = subprocess.Popen(
+            [sys.executable, "-u", "-m", "tests.demo"],
+            cwd=repository,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONUTF8": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            start_new_session=True,
+            pipesize=4096,
+        )
+    with demo:
         seen = read_until(demo, "sandbox started at http://127.0.0.1:")
         demo.send_signal(signal.SIGINT)
-        told = demo.communicate(timeout=60)[0]
+        told = rest_of(demo)
     assert (demo.returncode, "The demo was interrupted" in told) == (130, True)
     port = int(seen.rpartition("127.0.0.1:")[2].partition(";")[0])
     with socket.socket() as probe:

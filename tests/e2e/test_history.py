@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.tool import DEMO, read_until
+from tests.e2e.tool import DEMO
+from tests.processes import rest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.e2e.proxy import Proxy
     from tests.e2e.tool import Tool
 
 
@@ -19,16 +21,18 @@ def history(tool: Tool, spec: str = DEMO) -> list[dict[str, Any]]:
     return found
 
 
-def test_runs_are_recorded_however_they_end(sandbox: Tool, tmp_path: Path) -> None:
-    metrics = tmp_path / "alb.prom"
-    with sandbox.started("apply", "--yes", DEMO) as process:
-        read_until(process, "vpc.main created")
-        sandbox.run("destroy", "--yes", DEMO, expect=5)
-        process.communicate(timeout=60)
-    sandbox.run("apply", DEMO, "--metrics-file", str(metrics))
-    sandbox.run("destroy", DEMO, expect=4)
-    sandbox.run("destroy", "--yes", DEMO)
-    runs = history(sandbox)
+def test_runs_are_recorded_however_they_end(proxied: tuple[Proxy, Tool], tmp_path: Path) -> None:
+    (proxy, tool), metrics = proxied, tmp_path / "alb.prom"
+    gate = proxy.hold("CreateVpc")
+    with tool.started("apply", "--yes", DEMO) as process:
+        gate.wait()
+        tool.run("destroy", "--yes", DEMO, expect=5)
+        gate.open()
+        rest_of(process)
+    tool.run("apply", DEMO, "--metrics-file", str(metrics))
+    tool.run("destroy", DEMO, expect=4)
+    tool.run("destroy", "--yes", DEMO)
+    runs = history(tool)
     told = {(run["command"], run["result"], run["exit_code"]) for run in runs}
     assert told == {
         ("apply", "corrected", 0),

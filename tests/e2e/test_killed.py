@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.proxy import Proxy, in_front_of
-from tests.e2e.tool import DEMO, Account, Tool
+from tests.e2e.tool import DEMO
+from tests.processes import rest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.e2e.proxy import Proxy
+    from tests.e2e.tool import Account, Tool
 
 SOAK = bool(os.environ.get("SOAK"))
 SAMPLE = [(1, "after"), (14, "after"), (22, "before")]
@@ -32,18 +32,12 @@ MADE = {
 }
 
 
-@pytest.fixture
-def proxied(sandbox: Tool, tmp_path: Path) -> Iterator[tuple[Proxy, Tool]]:
-    with in_front_of(sandbox, tmp_path / "proxied") as found:
-        yield found
-
-
 def killed(proxy: Proxy, tool: Tool, number: int, when: str, command: str = "apply") -> bool:
     """Run, and be killed. Returns False if the run made fewer calls and came to its end."""
     proxy.arm(number, when)
     with tool.started(command, "--yes", DEMO) as process:
         proxy.victim = process
-        process.communicate(timeout=100)
+        rest_of(process)
     proxy.disarm()
     assert process.returncode in (0, -9)
     return process.returncode == -9

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from typing import TYPE_CHECKING
 
-from tests.e2e.hosts import BUCKET, LEASED, MARGIN, SECONDS, SIGNED, Host, make_bucket, s3
+from alb_reconcile.locking.durations import LEASE, MARGIN
+from tests.e2e.hosts import BUCKET, LEASED, Host, make_bucket, s3
 from tests.e2e.proxy import in_front_of
-from tests.e2e.tool import read_until
+from tests.processes import read_until, rest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.e2e.proxy import Proxy
     from tests.e2e.tool import Account, Tool
 
 KEY = "prod/123456789012-us-east-1-demo.json"
 NAMED = ("--stack", "demo", "--region", "us-east-1", "--lease", f"s3://{BUCKET}/prod/")
+PATIENT = ("--yes", "--lock-timeout", "1h")
 
 
-def test_a_second_host_is_held_and_then_runs(sandbox: Tool, account: Account, tmp_path: Path) -> None:
+def test_a_second_host_is_held_and_then_runs(
+    proxied: tuple[Proxy, Tool], sandbox: Tool, account: Account, tmp_path: Path
+) -> None:
     """Apply and destroy while an apply is under way elsewhere; one that may wait looks again when it has the lease."""
     empty = account.census()
     make_bucket(sandbox)
-    first, patient = Host(tmp_path, "first", sandbox), Host(tmp_path, "patient", sandbox, quick=True)
+    proxy, between = proxied
+    first, patient = Host(tmp_path, "first", between), Host(tmp_path, "patient", sandbox, quick=True)
+    gate = proxy.hold("CreateVpc")
     with (
-        in_front_of(sandbox, tmp_path / "proxied") as (proxy, proxied),
+        in_front_of(sandbox, tmp_path / "other") as (others, of_others),
         first.started("apply", "--yes", LEASED) as process,
     ):
-        second = Host(tmp_path, "second", proxied)
-        read_until(process, "vpc.main created")
-        process.send_signal(signal.SIGSTOP)  # so that it has its lease for as long as this takes
-        with patient.started("destroy", "--yes", "--lock-timeout", "90s", LEASED) as waiting:
+        second = Host(tmp_path, "second", of_others)
+        gate.wait()
+        with patient.started("destroy", *PATIENT, LEASED) as waiting:
             ended = second.run("apply", "--yes", LEASED, expect=5)
             assert (
                 "demo (account 123456789012, us-east-1) is held by alb-reconcile apply (user " in ended.stderr
@@ -44,85 +49,107 @@ def test_a_second_host_is_held_and_then_runs(sandbox: Tool, account: Account, tm
             (shown,) = json.loads(second.run("lock", "show", "--format", "json", LEASED).stdout)
             assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("held", process.pid)
             assert shown["host_lock"]["state"] == "free"
-            process.send_signal(signal.SIGCONT)
-            assert "Converged." in process.communicate(timeout=60)[0]
-            assert "instance.web-2 deleted" in waiting.communicate(timeout=60)[0]
+            gate.open()
+            assert "Converged." in rest_of(process)
+            assert "instance.web-2 deleted" in rest_of(waiting)
     assert (process.returncode, waiting.returncode) == (0, 0)
-    assert not proxy.changes
+    assert not others.changes
     assert account.census() == empty
     stored = json.loads(s3(sandbox).get_object(Bucket=BUCKET, Key=KEY)["Body"].read())
     assert (stored["command"], bool(stored["released"])) == ("destroy", True)
 
 
 def test_a_frozen_holder_that_wakes_up_changes_nothing_more(
-    sandbox: Tool, account: Account, tmp_path: Path
+    proxied: tuple[Proxy, Tool], sandbox: Tool, account: Account, tmp_path: Path
 ) -> None:
-    """It sleeps past its lease's end, while another host takes over and finishes.
-
-    All that it may still send is what it was sending when it was frozen: one call for each of its threads, whose
-    signatures have run out.
-    """
+    """It sleeps past its lease's end, while another host takes over, not a second before, and finishes."""
     make_bucket(sandbox)
-    second = Host(tmp_path, "second", sandbox, quick=True)
-    with in_front_of(sandbox, tmp_path / "proxied") as (proxy, proxied):
-        proxy.signed = SIGNED  # frozen in the midst of sending, it will send that when it wakes up
-        first = Host(tmp_path, "first", proxied, quick=True)
-        with first.started("apply", "--yes", LEASED) as process:
-            read_until(process, "vpc.main created")
-            process.send_signal(signal.SIGSTOP)
-            frozen = time.monotonic()
-            second.run("apply", "--yes", LEASED, expect=5)
-            assert "Converged." in second.run("apply", "--yes", "--lock-timeout", "90s", LEASED).stdout
-            assert time.monotonic() - frozen > SECONDS
-            made, before = account.census(), list(proxy.changes)
-            process.send_signal(signal.SIGCONT)
-            told = process.communicate(timeout=30)[0]
+    proxy, between = proxied
+    first = Host(tmp_path, "first", between, quick=True)
+    gate = proxy.hold("CreateVpc")
+    with (
+        in_front_of(sandbox, tmp_path / "other") as (others, of_others),
+        first.started("apply", "--yes", LEASED) as process,
+    ):
+        second = Host(tmp_path, "second", of_others)
+        gate.wait()
+        process.send_signal(signal.SIGSTOP)
+        others.age = LEASE + MARGIN - 1
+        assert "which holds until" in second.run("apply", "--yes", LEASED, expect=5).stderr
+        others.age = LEASE + MARGIN
+        assert "Converged." in second.run("apply", "--yes", LEASED).stdout
+        made = account.census()
+        first.skip(LEASE + MARGIN)
+        gate.open()
+        process.send_signal(signal.SIGCONT)
+        told = rest_of(process)
+        assert not second.plan(LEASED)["steps"]
     assert process.returncode == 1, told
-    assert proxy.changes == before
-    assert len(proxy.refused) <= 8, "what follows the VPC at once, and none of it twice"
+    assert proxy.changes == ["CreateVpc"]
     assert "took it over, and has let go of it since" in told
     assert account.census() == made
-    assert not second.plan(LEASED)["steps"]
 
 
 def test_a_killed_holder_keeps_others_waiting_until_its_lease_ends(
-    sandbox: Tool, account: Account, tmp_path: Path
+    proxied: tuple[Proxy, Tool], sandbox: Tool, account: Account, tmp_path: Path
 ) -> None:
     empty = account.census()
     make_bucket(sandbox)
-    first, second = (Host(tmp_path, name, sandbox, quick=True) for name in ("first", "second"))
+    proxy, between = proxied
+    first = Host(tmp_path, "first", between)
+    gate = proxy.hold("CreateVpc")
     with first.started("apply", "--yes", LEASED) as process:
-        read_until(process, "vpc.main created")
+        gate.wait()
         process.kill()
-        process.wait(timeout=30)
-    killed = time.monotonic()
-    assert "which holds until" in second.run("apply", "--yes", LEASED, expect=5).stderr
-    second.run("destroy", "--yes", "--lock-timeout", "60s", LEASED)
-    assert time.monotonic() - killed > SECONDS + MARGIN - 1.5, "less a renewal and S3's whole seconds"
+        rest_of(process)
+    with in_front_of(sandbox, tmp_path / "other") as (others, of_others):
+        second = Host(tmp_path, "second", of_others, quick=True)
+        others.age = LEASE + MARGIN - 1
+        assert "which holds until" in second.run("apply", "--yes", LEASED, expect=5).stderr
+        with second.started("destroy", *PATIENT, LEASED) as waiting:
+            read_until(waiting, "waiting for alb-reconcile apply (user ")
+            for _ in range(2):
+                look = others.hold("GetObject")
+                look.wait()
+                look.open()
+            assert not others.changes
+            others.age = LEASE + MARGIN
+            rest_of(waiting)
+    assert waiting.returncode == 0
     assert account.census() == empty
 
 
-def test_ctrl_c_gives_the_lease_back(sandbox: Tool, tmp_path: Path) -> None:
+def test_ctrl_c_gives_the_lease_back(proxied: tuple[Proxy, Tool], sandbox: Tool, tmp_path: Path) -> None:
     make_bucket(sandbox)
-    host = Host(tmp_path, "first", sandbox)
+    proxy, between = proxied
+    host = Host(tmp_path, "first", between)
+    gate = proxy.hold("CreateVpc")
     with host.started("apply", "--yes", LEASED) as process:
-        read_until(process, "vpc.main created")
+        gate.wait()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        read_until(process, "again to stop at once")
+        gate.open()
+        rest_of(process)
     assert process.returncode == 130
     (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)
     assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("free", process.pid)
 
 
-def test_a_broken_lease_stops_its_run(sandbox: Tool, tmp_path: Path) -> None:
-    """Found at the next renewal."""
+def test_a_broken_lease_stops_its_run(proxied: tuple[Proxy, Tool], sandbox: Tool, tmp_path: Path) -> None:
+    """Found at the next renewal: S3 refuses that, and the run reads what is there instead."""
     make_bucket(sandbox)
-    first, second = (Host(tmp_path, name, sandbox, quick=True) for name in ("first", "second"))
+    proxy, between = proxied
+    first, second = Host(tmp_path, "first", between, quick=True), Host(tmp_path, "second", sandbox)
+    gate = proxy.hold("CreateVpc")
     with first.started("apply", "--yes", LEASED) as process:
-        read_until(process, "vpc.main created")
+        gate.wait()
         assert "there is no terminal to ask at" in second.run("lock", "break", LEASED, expect=4).stderr
+        read = proxy.hold("GetObject")
         assert "The lease is broken, and free at 20" in second.run("lock", "break", "--yes", *NAMED).stdout
-        told = process.communicate(timeout=30)[0]
+        read.wait()
+        read.open()
+        gate.open()
+        told = rest_of(process)
     assert process.returncode == 1
     assert "was broken by " in told
     assert "nothing more is changed" in told

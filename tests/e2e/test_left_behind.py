@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.test_history import history
 from tests.journal.receiver import Receiver, receiving
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,12 +93,10 @@ def test_metrics_and_notifications(shop: Tool, tmp_path: Path) -> None:
     ],
 )
 def test_a_receiver_that_is_none(shop: Tool, tmp_path: Path, manner: str, because: str) -> None:
-    """One warning, after five seconds at the latest, and the run's own exit code."""
+    """One warning, though the receiver never answers, and the run's own exit code."""
     with receiving() as inside, receiving(manner="hang" if manner == "hang" else "answer") as receiver:
         receiver.status, receiver.location = 307, inside.url
-        started = time.monotonic()
         ended = shop.run("apply", "--yes", "broken.yaml", *telling(tmp_path, receiver), expect=1)
-        assert time.monotonic() - started < 20, "five seconds of it, and a process on a busy machine"
         assert (len(receiver.requests), inside.requests) == (1, [])
     (warning,) = [line for line in ended.stderr.splitlines() if "webhook" in line]
     assert warning.startswith("the webhook at http://127.0.0.1 wasn't told of 'failing': ")
@@ -112,7 +110,7 @@ def test_a_full_disk(shop: Tool, tmp_path: Path) -> None:
     before = {file: file.read_bytes() for file in (tmp_path / "x.prom", *tmp_path.glob("state/history/*"))}
     command = ["bash", "-c", 'ulimit -f 0; exec "$@"', "-", *shop.arguments("apply", "--yes", SPEC, *kept)]
     ended = subprocess.run(
-        command, cwd=tmp_path, env=shop.environment, capture_output=True, encoding="utf-8", timeout=60, check=False
+        command, cwd=tmp_path, env=shop.environment, capture_output=True, encoding="utf-8", timeout=GUARD, check=False
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert "Converged." in ended.stdout

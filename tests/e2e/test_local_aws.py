@@ -12,11 +12,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.tool import COMMAND, DEMO, Account, Tool, until
+from tests.e2e.tool import COMMAND, DEMO, Account, Tool
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def one_line(text: str) -> str:
 
 
 def test_it_is_started_on_demand_whatever_the_environment_says_of_aws(fresh: Tool) -> None:
-    hostile = {
+    hostile: dict[str, Any] = {
         "AWS_PROFILE": "nobody",
         "AWS_CONFIG_FILE": "/nonexistent",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",

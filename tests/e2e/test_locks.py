@@ -5,73 +5,120 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from tests.e2e.tool import DEMO, read_until
+import pytest
+
+from tests.e2e.tool import DEMO
+from tests.processes import read_until, rest_of
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.e2e.proxy import Gate, Proxy
     from tests.e2e.tool import Account, Tool
 
 HELD = "is held by alb-reconcile apply (user "
+PATIENT = ("--yes", "--lock-timeout", "1h")
 
 
-def test_a_second_run_is_held_and_changes_nothing(sandbox: Tool) -> None:
+@pytest.fixture
+def empty(account: Account) -> dict[str, int]:
+    """What there is before anything is made."""
+    return account.census()
+
+
+@pytest.fixture
+def under_way(
+    proxied: tuple[Proxy, Tool], empty: dict[str, int]
+) -> Iterator[tuple[subprocess.Popen[str], Gate]]:
+    """An apply that has made its VPC and doesn't know yet, until the gate is opened."""
+    proxy, tool = proxied
+    assert empty["instances"] == 0
+    gate = proxy.hold("CreateVpc")
+    with tool.started("apply", "--yes", DEMO) as process:
+        gate.wait()
+        yield process, gate
+
+
+def test_a_second_run_is_held_and_changes_nothing(
+    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
+) -> None:
     """Apply and destroy, while an apply is under way; plan and status only read."""
-    with sandbox.started("apply", "--yes", DEMO) as process:
-        read_until(process, "vpc.main created")
-        for command in (("apply", "--yes", DEMO), ("destroy", "--yes", DEMO)):
-            ended = sandbox.run(*command, expect=5)
-            assert f"demo (account 123456789012, us-east-1) {HELD}" in ended.stderr
-            assert f"process {process.pid}) since 20" in ended.stderr
-            assert ended.stderr.rstrip().endswith("--lock-timeout if you like")
-        sandbox.run("plan", DEMO)
-        sandbox.run("status", DEMO)
-        assert "Converged." in process.communicate(timeout=60)[0]
+    (proxy, tool), (process, gate) = proxied, under_way
+    for command in (("apply", "--yes", DEMO), ("destroy", "--yes", DEMO)):
+        ended = tool.run(*command, expect=5)
+        assert f"demo (account 123456789012, us-east-1) {HELD}" in ended.stderr
+        assert f"process {process.pid}) since 20" in ended.stderr
+        assert ended.stderr.rstrip().endswith("--lock-timeout if you like")
+    tool.run("plan", DEMO)
+    tool.run("status", DEMO)
+    assert proxy.changes == ["CreateVpc"], "which is the first one's"
+    gate.open()
+    assert "Converged." in rest_of(process)
     assert process.returncode == 0
+    assert proxy.changes.count("CreateVpc") == 1
 
 
-def test_it_waits_if_it_may_and_then_looks_again(sandbox: Tool, account: Account) -> None:
+def test_it_waits_if_it_may_and_then_looks_again(
+    proxied: tuple[Proxy, Tool],
+    empty: dict[str, int],
+    under_way: tuple[subprocess.Popen[str], Gate],
+    account: Account,
+) -> None:
     """Destroy after apply, planned when apply has ended: nothing is left."""
-    empty = account.census()
-    with sandbox.started("apply", "--yes", DEMO) as process:
-        read_until(process, "vpc.main created")
-        ended = sandbox.run("destroy", "--yes", "--lock-timeout", "60s", DEMO)
-        process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert "waiting for alb-reconcile apply" in ended.stderr
-    assert "instance.web-2 deleted" in ended.stdout
+    (_, tool), (process, gate) = proxied, under_way
+    with tool.started("destroy", *PATIENT, DEMO) as second:
+        read_until(second, "waiting for alb-reconcile apply")
+        gate.open()
+        rest_of(process)
+        told = rest_of(second)
+    assert (process.returncode, second.returncode) == (0, 0)
+    assert "instance.web-2 deleted" in told
     assert account.census() == empty
 
 
-def test_two_at_once_make_one_stack(sandbox: Tool, account: Account) -> None:
-    """The second finds what the first has made."""
-    with sandbox.started("apply", "--yes", DEMO) as process:
-        sandbox.run("apply", "--yes", "--lock-timeout", "60s", DEMO)
-        process.communicate(timeout=60)
-    assert process.returncode in (0, 5), "whoever came first"
+def test_two_at_once_make_one_stack(proxied: tuple[Proxy, Tool], account: Account) -> None:
+    """Both have looked before any of them has the lock; the second finds what the first has made."""
+    proxy, tool = proxied
+    gate = proxy.hold("DescribeVpcs", 2)
+    with (
+        tool.started("apply", *PATIENT, DEMO) as first,
+        tool.started("apply", *PATIENT, DEMO) as second,
+    ):
+        gate.wait()
+        gate.open()
+        told = [rest_of(first), rest_of(second)]
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert ["No changes" in each for each in sorted(told, key=len)] == [True, False]
+    assert proxy.changes.count("CreateVpc") == 1
     assert account.census()["instances"] == 2
     assert account.census()["load balancers"] == 1
 
 
-def test_a_killed_holder_holds_nothing(sandbox: Tool) -> None:
+def test_a_killed_holder_holds_nothing(
+    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
+) -> None:
     """The kernel lets go for it; what is left of its file is no lock."""
-    with sandbox.started("apply", "--yes", DEMO) as process:
-        read_until(process, "vpc.main created")
-        process.send_signal(signal.SIGKILL)
-        process.wait(timeout=30)
-        sandbox.run("apply", "--yes", DEMO)
+    (proxy, tool), (process, _) = proxied, under_way
+    process.kill()
+    rest_of(process)
+    tool.run("apply", "--yes", DEMO)
+    assert proxy.changes.count("CreateVpc") == 1
 
 
-def test_waiting_can_be_interrupted(sandbox: Tool) -> None:
+def test_waiting_can_be_interrupted(
+    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
+) -> None:
     """Ctrl-C while another run is waited for."""
-    with sandbox.started("apply", "--yes", DEMO) as first:
-        read_until(first, "vpc.main created")
-        with sandbox.started("apply", "--yes", "--lock-timeout", "5m", DEMO) as second:
-            read_until(second, "waiting for alb-reconcile apply")
-            second.send_signal(signal.SIGINT)
-            second.communicate(timeout=30)
-        assert second.returncode == 130
-        first.communicate(timeout=60)
+    (_, tool), (first, gate) = proxied, under_way
+    with tool.started("apply", *PATIENT, DEMO) as second:
+        read_until(second, "waiting for alb-reconcile apply")
+        second.send_signal(signal.SIGINT)
+        rest_of(second)
+    assert second.returncode == 130
+    gate.open()
+    rest_of(first)
     assert first.returncode == 0
 
 
@@ -86,10 +133,13 @@ def test_a_folder_that_cant_be_used_is_told(sandbox: Tool, tmp_path: Path) -> No
     assert len(sandbox.plan()["steps"]) == 16
 
 
-def test_other_stacks_arent_held(sandbox: Tool) -> None:
+def test_other_stacks_arent_held(
+    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
+) -> None:
     """Nor is a stack of that name in another region."""
-    with sandbox.started("apply", "--yes", DEMO) as process:
-        read_until(process, "vpc.main created")
-        sandbox.run("apply", "--yes", "--set", "REGION=us-west-2", DEMO)
-        process.communicate(timeout=60)
+    (_, tool), (process, gate) = proxied, under_way
+    tool.run("apply", "--yes", "--set", "REGION=us-west-2", DEMO)
+    assert process.poll() is None
+    gate.open()
+    rest_of(process)
     assert process.returncode == 0

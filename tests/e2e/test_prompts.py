@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.hosts import LEASED, Host, make_bucket
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def test_who_leaves_at_the_question_leaves_nothing_held(
             seen += os.read(ours, 4096)
         for name in signals:
             process.send_signal(getattr(signal, name))
-        assert process.wait(30) == 130
+        assert process.wait(GUARD) == 130
     os.close(ours)
     (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)
     assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("free", process.pid)

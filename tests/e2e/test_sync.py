@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.tool import DEMO, read_until
+from tests.e2e.tool import DEMO
+from tests.processes import GUARD, read_until, rest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.tool import Account, Tool
+    from tests.e2e.proxy import Proxy
+    from tests.e2e.tool import Account, Ended, Tool
 
 SMALL = """
 stack: {stack}
@@ -46,7 +46,7 @@ def disturb(account: Account, stack: str) -> None:
     account.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "other"}])
 
 
-def report(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def report(ended: Ended) -> dict[str, Any]:
     """The JSON report's results by stack."""
     found = json.loads(ended.stdout)
     return {item["stack"]: item["result"] for item in found["stacks"]}
@@ -107,44 +107,37 @@ def test_what_names_no_spec_is_told(sandbox: Tool, place: str, said: str) -> Non
     assert said in ended.stdout + ended.stderr
 
 
-HOLDER = """
-import asyncio, sys
-from alb_reconcile.locking.host import StackLock
-lock = StackLock("123456789012", "us-east-1", "one", sys.argv[1])
-asyncio.run(lock.acquire("apply", 0, asyncio.sleep, print))
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-def test_a_stack_that_another_run_holds_is_left_to_it(sandbox: Tool, stacks: Path) -> None:
+def test_a_stack_that_another_run_holds_is_left_to_it(
+    proxied: tuple[Proxy, Tool], stacks: Path, account: Account
+) -> None:
     """5 if there was nothing else; else it is only named."""
-    del stacks
-    endpoint = f"http://127.0.0.1:{sandbox.state()['port']}"
-    command = [sys.executable, "-c", HOLDER, endpoint]
-    with subprocess.Popen(
-        command, env=sandbox.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        read_until(holder, "held")
-        ended = sandbox.run("sync", "stacks/one.yaml", expect=5)
+    proxy, tool = proxied
+    disturb(account, "one")
+    gate = proxy.hold("CreateTags")
+    with tool.started("apply", "--yes", str(stacks / "one.yaml")) as holder:
+        gate.wait()
+        ended = tool.run("sync", str(stacks / "one.yaml"), expect=5)
         told = "one  held\n    one (account 123456789012, us-east-1) is held by alb-reconcile apply (user "
         assert told in ended.stdout
-        assert "1 in sync, 1 held" in sandbox.run("sync", "stacks").stdout
+        assert "1 in sync, 1 held" in tool.run("sync", str(stacks)).stdout
         holder.kill()
-    assert "in sync" in sandbox.run("sync", "stacks/one.yaml").stdout
+        rest_of(holder)
+    assert "in sync" in tool.run("sync", str(stacks / "one.yaml")).stdout
 
 
-def test_an_apply_waits_for_a_sync(sandbox: Tool, stacks: Path, account: Account) -> None:
+def test_an_apply_waits_for_a_sync(proxied: tuple[Proxy, Tool], stacks: Path, account: Account) -> None:
     """The other way round; with patience it runs afterwards."""
-    file = stacks / "one.yaml"
-    file.write_text(file.read_text() + "sync: {sightings: 2}\n")  # 30 s at the sandbox's speed: 1 s
+    (proxy, tool), file = proxied, str(stacks / "one.yaml")
     disturb(account, "one")
-    with sandbox.started("sync", "-v", str(file)) as process:
-        read_until(process, "correcting")
-        ended = sandbox.run("apply", "--yes", "--lock-timeout", "60s", str(file))
-        assert "waiting for alb-reconcile sync" in ended.stderr
-        assert "No changes" in ended.stdout
-        assert process.wait(30) == 0
+    gate = proxy.hold("CreateTags")
+    with tool.started("sync", file) as first:
+        gate.wait()
+        with tool.started("apply", "--yes", "--lock-timeout", "1h", file) as second:
+            read_until(second, "waiting for alb-reconcile sync")
+            gate.open()
+            assert "No changes" in rest_of(second)
+        rest_of(first)
+    assert (first.returncode, second.returncode) == (0, 0)
 
 
 def test_it_goes_on_for_ever_until_it_is_ended(sandbox: Tool, stacks: Path, account: Account) -> None:
@@ -159,16 +152,21 @@ def test_it_goes_on_for_ever_until_it_is_ended(sandbox: Tool, stacks: Path, acco
         second = json.loads(process.stdout.readline())
         assert second["summary"]["corrected"] == 1
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(GUARD) == 0
 
 
-def test_sigterm_ends_it_between_steps(sandbox: Tool) -> None:
+def test_sigterm_ends_it_between_steps(proxied: tuple[Proxy, Tool], sandbox: Tool) -> None:
     """What is under way ends, nothing new begins; the next run does the rest."""
-    with sandbox.started("sync", "--apply-changes", DEMO) as process:
-        read_until(process, '"event": "step done"')
+    proxy, tool = proxied
+    gate = proxy.hold("CreateVpc")
+    with tool.started("sync", "--apply-changes", DEMO) as process:
+        gate.wait()
         process.send_signal(signal.SIGTERM)
-        told, _ = process.communicate(timeout=60)
+        read_until(process, "nothing new is started")
+        gate.open()
+        told = rest_of(process)
     assert process.returncode == 130
     assert "demo  interrupted" in told
+    assert proxy.changes == ["CreateVpc"]
     sandbox.run("sync", "--apply-changes", DEMO)
     assert "in sync" in sandbox.run("sync", DEMO).stdout

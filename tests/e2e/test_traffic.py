@@ -17,14 +17,14 @@ import httpx
 import pytest
 
 from alb_reconcile.model.user_data import UserData
-from tests.e2e.tool import DEMO, SPECS, Account, Tool, until
+from tests.e2e.tool import DEMO, SPECS, Account, Tool
+from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ON = {"ALB_RECONCILE_SANDBOX_TRAFFIC": "on"}
 IMAGE = "ami-04681a1dbd79675a5"
-PATIENCE = 60.0
 
 
 class Place:
@@ -32,7 +32,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.tool = Tool(folder, "--sandbox", **ON)
-        self.http = httpx.Client(trust_env=False, timeout=30)
+        self.http = httpx.Client(trust_env=False, timeout=GUARD)
         self.applied = ""
 
     @property
@@ -97,7 +97,7 @@ def parents() -> dict[int, int]:
 
 
 def gone(pids: set[int]) -> None:
-    until(lambda: not pids & set(parents()), PATIENCE)
+    until(lambda: not pids & set(parents()))
 
 
 @pytest.fixture
@@ -147,10 +147,10 @@ def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:
     demo.account.ec2.stop_instances(InstanceIds=[one])
     assert set(demo.answers(url)) == {other}
     gone({pid})
-    until(lambda: demo.processes()[one]["state"] == "stopped", PATIENCE)
-    until(lambda: state_of(demo, one) == "stopped", PATIENCE)
+    until(lambda: demo.processes()[one]["state"] == "stopped")
+    until(lambda: state_of(demo, one) == "stopped")
     demo.account.ec2.start_instances(InstanceIds=[one])
-    until(lambda: set(demo.answers(url, 4)) == {one, other}, PATIENCE)
+    until(lambda: set(demo.answers(url, 4)) == {one, other})
     assert not demo.tool.plan()["steps"]
 
 
@@ -158,10 +158,10 @@ def test_a_crashed_web_api_is_started_again(demo: Place) -> None:
     url, (one, other) = demo.url(), sorted(demo.processes())
     before = demo.processes()[one]
     os.kill(before["pid"], signal.SIGKILL)
-    until(lambda: demo.processes()[one]["restarts"] == before["restarts"] + 1, PATIENCE)
+    until(lambda: demo.processes()[one]["restarts"] == before["restarts"] + 1)
     assert demo.processes()[one]["note"].startswith("killed by SIGKILL")
-    until(lambda: demo.processes()[one]["pid"] not in (None, before["pid"]), PATIENCE)
-    until(lambda: demo.answers(url, 4) == {one: 2, other: 2}, PATIENCE)
+    until(lambda: demo.processes()[one]["pid"] not in (None, before["pid"]))
+    until(lambda: demo.answers(url, 4) == {one: 2, other: 2})
 
 
 def state_of(place: Place, instance: str) -> str:
@@ -248,7 +248,7 @@ def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fr
     url, (one, other) = fresh.url(), sorted(fresh.processes())
     broken.write_text(one)
     os.kill(fresh.processes()[one]["pid"], signal.SIGKILL)
-    until(lambda: "Target.FailedHealthChecks" in fresh.tool.run("status", DEMO).stdout, PATIENCE)
+    until(lambda: "Target.FailedHealthChecks" in fresh.tool.run("status", DEMO).stdout)
     assert set(fresh.answers(url)) == {other}
     failed = fresh.tool.run("verify", "--requests", "40", DEMO, expect=1).stdout
     assert f"{one}  unhealthy" in failed
@@ -258,7 +258,7 @@ def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fr
     assert "Target.FailedHealthChecks" in waited.stderr
     broken.write_text("")
     fresh.account.ec2.reboot_instances(InstanceIds=[one])
-    until(lambda: set(fresh.answers(url, 4)) == {one, other}, PATIENCE)
+    until(lambda: set(fresh.answers(url, 4)) == {one, other})
     fresh.tool.run("verify", "--requests", "40", DEMO)
 
 
@@ -304,11 +304,10 @@ def test_without_envoy_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_envoy_comes_back_when_it_was_killed(demo: Place) -> None:
-    url, before = demo.url(), demo.children("envoy")
-    assert len(before) == 1
-    os.kill(*before, signal.SIGKILL)
-    until(lambda: demo.children("envoy") not in ([], before), PATIENCE)
-    until(lambda: demo.url() == url and len(demo.answers_or_none(url)) == 2, PATIENCE)
+    url, (before,) = demo.url(), demo.children("envoy")
+    os.kill(before, signal.SIGKILL)
+    until(lambda: demo.children("envoy") not in ([], [before]))
+    until(lambda: demo.url() == url and len(demo.answers_or_none(url)) == 2)
 
 
 def test_it_can_be_left_out(fresh: Place) -> None:

@@ -6,13 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from alb_reconcile.aws.connection import SILENCE
 from tests.e2e.tool import DEMO, Tool
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,16 +35,15 @@ def test_a_black_hole(tool: Tool, command: tuple[str, ...]) -> None:
     )
     with socket.create_server(("127.0.0.1", 0)) as hole:
         url = f"http://127.0.0.1:{hole.getsockname()[1]}"
-        started = time.monotonic()
         ended = subprocess.run(
             [sys.executable, "-c", program, *command, "--endpoint-url", url],
             cwd=tool.folder,
             env=tool.environment,
             capture_output=True,
             encoding="utf-8",
+            timeout=GUARD,
             check=False,
         )
-    assert time.monotonic() - started < 30 if soak else 10
     assert ended.returncode == 1
     assert "AWS didn't answer within" in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -56,9 +55,7 @@ def test_nobody_listens(tool: Tool, command: tuple[str, ...]) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
-        started = time.monotonic()
         told = tool.run(*command, "--endpoint-url", url, expect=1).stderr
-    assert time.monotonic() - started < 30
     assert told.count("\n") == 1, told
     assert "Could not connect to the endpoint URL" in told
 

@@ -7,15 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from tests.processes import GUARD, default_signals
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 COMMAND = str(Path(sys.executable).parent / "alb-reconcile")
 SPECS = Path(__file__).parent.parent.parent / "specs"
@@ -56,7 +58,7 @@ class Tool:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=100,
+            timeout=GUARD,
             check=False,
         )
         assert ended.returncode == expect, f"{ended.returncode}\n{ended.stdout}\n{ended.stderr}"
@@ -66,7 +68,7 @@ class Tool:
     @contextmanager
     def started(self, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
         """A command under way; killed if it hasn't ended by then."""
-        settings = {
+        settings: dict[str, Any] = {
             "cwd": self.folder,
             "env": self.environment,
             "stdin": subprocess.DEVNULL,
@@ -74,7 +76,9 @@ class Tool:
             "stderr": subprocess.STDOUT,
             "encoding": "utf-8",
         }
-        with subprocess.Popen(self.arguments(*arguments), **(settings | options)) as process:
+        with default_signals():
+            process = subprocess.Popen(self.arguments(*arguments), **(settings | options))
+        with process:
             try:
                 yield process
             finally:
@@ -93,32 +97,18 @@ class Tool:
         return found
 
 
-def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for another process."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.02)
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """Output up to a line that holds the text."""
-    assert process.stdout is not None
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if text in line:
-            return seen
-    raise AssertionError(f"{text!r} never came:\n{seen}")
+@cache
+def client(service: str, port: int, region: str = REGION) -> Any:
+    """boto3 on an endpoint; made once, since reading AWS's models takes its time."""
+    session = boto3.Session("testing", "testing", region_name=region)
+    return session.client(service, endpoint_url=f"http://127.0.0.1:{port}")
 
 
 class Account:
-    """boto3 on an endpoint."""
+    """What its owner sees of it."""
 
     def __init__(self, port: int, region: str = REGION) -> None:
-        session = boto3.Session("testing", "testing", region_name=region)
-        self.ec2 = session.client("ec2", endpoint_url=f"http://127.0.0.1:{port}")
-        self.elb = session.client("elbv2", endpoint_url=f"http://127.0.0.1:{port}")
+        self.ec2, self.elb = client("ec2", port, region), client("elbv2", port, region)
 
     def census(self) -> dict[str, int]:
         """How many there are of everything that a run may leave behind, whosever they are."""
