@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import GUARD
+
 ROOT = Path(__file__).parent.parent
 VALID = "stack: shop\nregion: eu-west-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
 BROKEN = VALID.replace("10.0.0.0/16", "10.0.0.0/40")
@@ -37,7 +39,7 @@ class TestStreams:
         process.stdout.close()
         errors = process.stderr.read()
         process.stderr.close()
-        assert (process.wait(60), errors) == (3, "")
+        assert (process.wait(GUARD), errors) == (3, "")
 
     @pytest.mark.parametrize(
         "words", [("schema",), ("--help",), ("explain", "instance"), ("init", "-")], ids=" ".join
@@ -48,7 +50,13 @@ class TestStreams:
         with os.fdopen(writing, "w") as closed:
             command = [sys.executable, "-m", "alb_reconcile", *words]
             done = subprocess.run(
-                command, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False, cwd=ROOT
+                command,
+                stdout=closed,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=GUARD,
+                check=False,
+                cwd=ROOT,
             )
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -57,7 +65,7 @@ class TestStreams:
         with Path("/dev/full").open("w", encoding="utf-8") as full:
             command = [sys.executable, "-m", "alb_reconcile", "schema"]
             done = subprocess.run(
-                command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False, cwd=ROOT
+                command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=GUARD, check=False, cwd=ROOT
             )
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
@@ -73,7 +81,7 @@ class TestStreams:
         ):
             done = subprocess.run(
                 [sys.executable, "-m", "alb_reconcile", *words],
-                capture_output=True, timeout=60, check=False, cwd=ROOT,
+                capture_output=True, timeout=GUARD, check=False, cwd=ROOT,
                 env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
             )  # fmt: skip
             assert (done.returncode, done.stderr) == (code, b"")
@@ -84,7 +92,7 @@ class TestStreams:
         Path(os.fsdecode(name)).write_text(VALID, encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-m", "alb_reconcile", "validate", name],
-            capture_output=True, timeout=60, check=False, cwd=ROOT,
+            capture_output=True, timeout=GUARD, check=False, cwd=ROOT,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"valid, 1 resources" in done.stdout
@@ -105,7 +113,7 @@ class TestImports:
             [sys.executable, "-c", code, *words],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=GUARD,
             check=False,
             cwd=ROOT,
         )
@@ -132,7 +140,7 @@ def test_a_wheel_carries_the_schemas_and_the_web_api(tmp_path: Path) -> None:
         str(tmp_path),
         str(ROOT),
     ]
-    done = subprocess.run(build, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(build, capture_output=True, text=True, timeout=GUARD, check=False)
     if done.returncode and ("No matching distribution" in done.stderr or "onnection" in done.stderr):
         pytest.skip("the build backend can't be fetched without a network")
     assert done.returncode == 0, done.stderr
@@ -150,7 +158,7 @@ def test_a_wheel_carries_the_schemas_and_the_web_api(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "installed"), str(ROOT / "specs/user-data/web-api.py")],
-        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        capture_output=True, text=True, timeout=GUARD, check=False, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

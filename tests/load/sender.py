@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.processes import GUARD
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,7 +22,7 @@ FRESH = 11
 """One request in so many has a connection of its own."""
 POSTED = 13
 """One in so many is a POST with a body: nobody on the way may send it twice."""
-PATIENCE = 60.0
+PATIENCE = GUARD
 """Seconds for one request. One that is late hasn't failed; one without an answer in this time has."""
 MOST = 400
 """Requests under way at most: on a machine that can't keep up, requests start late instead of heaping up."""

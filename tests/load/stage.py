@@ -15,7 +15,8 @@ import yaml
 from tests.e2e.tool import Account, Tool
 from tests.load.sender import Answer, Load
 from tests.load.specs import told
-from tests.load.watch import ADDRESS, PATIENCE, Watch
+from tests.load.watch import ADDRESS, Watch
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +87,7 @@ class Stage:
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the sandbox tells of its instances' processes, by instance."""
         url = f"http://127.0.0.1:{self.tool.state()['port']}/alb-reconcile/sandbox/traffic"
-        told_of = httpx.get(url, trust_env=False, timeout=PATIENCE).json()["processes"]
+        told_of = httpx.get(url, trust_env=False, timeout=GUARD).json()["processes"]
         return {item["instance_id"]: item for item in told_of}
 
     @contextmanager

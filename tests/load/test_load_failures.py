@@ -16,12 +16,11 @@ import pytest
 
 from alb_reconcile.sandbox.traffic.processes import web_api_file
 from tests.e2e.proxy import in_front_of
-from tests.e2e.tool import until
 from tests.load.conftest import SPEED
 from tests.load.sender import CONNECTIONS
 from tests.load.specs import told, web
 from tests.load.stage import LONGEST, SOAK, Stage
-from tests.load.watch import PATIENCE
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,25 +114,28 @@ def test_runs_that_are_killed(stage: Stage, tmp_path: Path) -> None:
 
 
 @contextmanager
-def rolling(stage: Stage, version: str) -> Iterator[None]:
-    """A roll under way, from the moment when its first new instance is there until its end."""
-    known, spec = set(stage.processes()), web(version=version)
-    with stage.tool.started("apply", "--yes", stage.write(spec)) as process:
-        until(lambda: set(stage.processes()) > known, PATIENCE)
-        yield
-        output, _ = process.communicate(timeout=LONGEST)
+def rolling(stage: Stage, folder: Path, version: str) -> Iterator[None]:
+    """A roll under way: its first new target is registered, and it goes on at the end of the block."""
+    spec = web(version=version)
+    with in_front_of(stage.tool, folder) as (proxy, tool):
+        gate = proxy.hold("RegisterTargets")
+        with tool.started("apply", "--yes", stage.write(spec)) as process:
+            gate.wait()
+            yield
+            gate.open()
+            output, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, output
     stage.apply(spec)
 
 
-def test_a_target_that_crashes_during_a_roll(stage: Stage) -> None:
+def test_a_target_that_crashes_during_a_roll(stage: Stage, tmp_path: Path) -> None:
     """Requests that were sent to it fail, until it is ejected; all others are answered, and the roll comes to its end."""
     with stage.under_load(web(version=LAST)) as proof:
         victim = stage.instance("instance.web-2")
-        with rolling(stage, "swift"):
+        with rolling(stage, tmp_path / "proxied", "swift"):
             died = time.monotonic()
             os.kill(stage.processes()[victim]["pid"], signal.SIGKILL)
-            until(lambda: proof.watch.sights[-1].state(victim) != "healthy", PATIENCE)
+            until(lambda: proof.watch.sights[-1].state(victim) != "healthy")
             # A call that changes something is answered when the load balancers know all that happened before.
             stage.account.ec2.create_tags(Resources=[victim], Tags=[{"Key": "seen", "Value": "ejected"}])
             ejected = time.monotonic()

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from websockets.sync.client import connect
 
-from tests.e2e.tool import until
 from tests.load.specs import listener, two_groups, user_data
-from tests.load.watch import PATIENCE
+from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +33,11 @@ def with_sockets(version: str) -> Spec:
 
 def talk(url: str, over: threading.Event, times: list[float]) -> None:
     """Send messages and wait for their echo, until the end; note when each came back. Raises if one doesn't."""
-    with connect(url, open_timeout=PATIENCE, close_timeout=PATIENCE) as socket:
+    with connect(url, open_timeout=GUARD, close_timeout=GUARD) as socket:
         while not over.is_set():
             text = f"message {len(times)}"
             socket.send(text)
-            assert socket.recv(timeout=PATIENCE) == text
+            assert socket.recv(timeout=GUARD) == text
             times.append(time.monotonic())
             over.wait(0.05)
 
@@ -62,7 +61,7 @@ def talking(url: str) -> Iterator[list[list[float]]]:
 def go_on(times: list[list[float]]) -> None:
     """Wait until each has got some messages more."""
     wanted = [len(each) + 3 for each in times]
-    until(lambda: all(len(each) >= count for each, count in zip(times, wanted, strict=True)), PATIENCE)
+    until(lambda: all(len(each) >= count for each, count in zip(times, wanted, strict=True)))
 
 
 def test_messages_pass_through_a_roll_of_others(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.tool import until
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 LOOK = 0.25
 """Seconds between two looks at target health."""
-PATIENCE = 60.0
-"""For what takes a moment, on a machine that may be busy with other things."""
 ADDRESS = "alb-reconcile:address"
 
 
@@ -95,10 +93,7 @@ class Watch:
     def next(self) -> Sight:
         """A look that begins from now on."""
         now = time.monotonic()
-        until(
-            lambda: not self._thread.is_alive() or (self.sights[-1:] and self.sights[-1].began > now),
-            PATIENCE,
-        )
+        until(lambda: not self._thread.is_alive() or (self.sights[-1:] and self.sights[-1].began > now))
         return self.sights[-1]
 
     def _run(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_whoever_cant_be_read_may_have_held_it_just_now(folder: Path, damage: st
     else:
         info(folder).write_text(damage)
     take(second := lock())
-    assert second.was_used_since(moment(60))
+    assert second.was_used_since(moment(3600))
     second.release()
 
 
@@ -105,7 +106,7 @@ def test_a_holder_that_was_killed_may_have_held_it_just_now(folder: Path) -> Non
     told: dict[str, Any] = json.loads(info(folder).read_text())
     info(folder).write_text(json.dumps({**told, "released": None}))
     take(second := lock())
-    assert second.was_used_since(moment(60))
+    assert second.was_used_since(moment(3600))
     second.release()
 
 
@@ -115,16 +116,15 @@ def test_one_that_was_waited_for_has_held_it(folder: Path) -> None:
     async def main() -> bool:
         first, second = lock(), lock()
         await first.acquire("apply", 0, asyncio.sleep, lambda _: None)
-        waits: list[str] = []
-        waiting = asyncio.ensure_future(second.acquire("destroy", 30, asyncio.sleep, waits.append))
-        while not waits:
-            await asyncio.sleep(0.01)
-        info(folder).write_text("{}")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pathlib.Path.write_bytes", _full)
-            first.release()
-        await waiting
-        used = second.was_used_since(moment(60))
+
+        async def meanwhile(_: float) -> None:
+            info(folder).write_text("{}")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("pathlib.Path.write_bytes", _full)
+                first.release()
+
+        await second.acquire("destroy", 3600, meanwhile, lambda _: None)
+        used = second.was_used_since(moment(3600))
         second.release()
         return used
 
@@ -147,8 +147,15 @@ def test_who_has_ended_isnt_named_for_who_has_it(folder: Path, monkeypatch: pyte
     monkeypatch.setattr("pathlib.Path.write_bytes", _full)
     take(second)
     said: list[str] = []
+    now = [0.0]
+
+    async def wait(_: float) -> None:
+        now[0] += 1
+
+    monkeypatch.setattr("alb_reconcile.locking.host.time", SimpleNamespace(monotonic=lambda: now[0]))
     with pytest.raises(HeldError, match="is held by another run; nothing was changed"):
-        asyncio.run(lock().acquire("destroy", 0.3, asyncio.sleep, said.append))
+        asyncio.run(lock().acquire("destroy", 3, wait, said.append))
+    assert now == [3.0]
     assert said == [f"waiting for another run, which holds {second.title}"]
     second.release()
 

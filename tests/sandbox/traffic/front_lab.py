@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 import threading
@@ -205,10 +206,15 @@ class Lab:
     def get(self, path: str = "/", port: int = 80, **rest: Any) -> httpx.Response:
         return httpx.get(self.url(port) + path, timeout=PATIENCE, **rest)
 
-    def targets(self, count: int, **rest: Any) -> list[str]:
+    def targets(self, count: int, headers: Mapping[str, str] | None = None) -> list[str]:
         """Who answered that many requests over one connection."""
-        with httpx.Client(base_url=self.url(), timeout=PATIENCE) as client:
-            return [client.get("/", **rest).json()["target"] for _ in range(count)]
+        found = []
+        port = httpx.URL(self.url()).port
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as client:
+            for _ in range(count):
+                client.request("GET", "/", headers=headers or {})
+                found.append(json.loads(client.getresponse().read())["target"])
+        return found
 
     def close(self) -> None:
         self.front.close()

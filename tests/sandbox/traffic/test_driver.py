@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ from alb_reconcile.sandbox.traffic.driver import Driver
 from alb_reconcile.sandbox.traffic.prober import Prober
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
 from alb_reconcile.sandbox.traffic.reach import find_shut_out
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -193,13 +193,6 @@ def start(aws: StrictAws, tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     yield make
     for stage in made:
         stage.driver.close()
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.03)
 
 
 def test_a_life_behind_a_load_balancer(

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from tests.sandbox.traffic.front_lab import (
     picture,
     raw,
     rule,
+    wait_until,
 )
 
 if TYPE_CHECKING:
@@ -107,10 +109,20 @@ class TestBalancing:
 
     def test_slow_start_spares_a_new_target(self, lab: Lab) -> None:
         attributes = {"slow_start.duration_seconds": "30"}  # 3 s at this speed
-        lab.forwards(forward("slow"), group("slow", "i-a", attributes=attributes))
+        alone = group("slow", "i-a", attributes=attributes)
+        lab.forwards(forward("slow"), alone)
         threading.Event().wait(3.1)  # until the first one is past it
-        lab.forwards(forward("slow"), group("slow", "i-a", "i-b", attributes=attributes))
-        assert 0 < Counter(lab.targets(40))["b"] < 15
+        answered: list[str] = []
+
+        def is_asked_in_time() -> bool:
+            lab.forwards(forward("slow"), alone)
+            began = time.monotonic()
+            lab.forwards(forward("slow"), group("slow", "i-a", "i-b", attributes=attributes))
+            answered[:] = lab.targets(40)
+            return time.monotonic() - began < 1.5
+
+        wait_until(is_asked_in_time)
+        assert 0 < Counter(answered)["b"] < 15
 
 
 class TestStickiness:
@@ -301,10 +313,16 @@ class TestFailures:
     def test_a_connection_is_told_to_end_after_its_keep_alive_duration(self, lab: Lab) -> None:
         lab.forwards(forward("web"), group("web", "i-a"), client_keep_alive__seconds="1")
         with httpx.Client(base_url=lab.url(), timeout=PATIENCE) as client:
-            assert "connection" not in client.get("/").headers
-            threading.Event().wait(1.5)
-            last = client.get("/")
-            assert (last.status_code, last.headers.get("connection")) == (200, "close")
+            began, answers = time.monotonic(), list[httpx.Response]()
+
+            def is_told() -> bool:
+                answers.append(client.get("/"))
+                return "connection" in answers[-1].headers
+
+            wait_until(is_told)
+        assert time.monotonic() - began >= 1
+        assert {answer.status_code for answer in answers} == {200}
+        assert answers[-1].headers["connection"] == "close"
 
     def test_no_http_is_400(self, lab: Lab) -> None:
         lab.forwards(forward("web"), group("web", "i-a"))

