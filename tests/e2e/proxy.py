@@ -156,8 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, operation: str, body: bytes) -> _Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=GUARD)
         try:
-            headers = {**self.headers, "Host": f"127.0.0.1:{self.server.upstream}"}
-            connection.request(self.command, self.path, body, headers)
+            own = {**self.headers, "Host": f"127.0.0.1:{self.server.upstream}"}
+            connection.request(self.command, self.path, body, own)
             response = connection.getresponse()
             headers = {name.title(): value for name, value in response.getheaders()}
             content = response.read()
