@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,12 +94,9 @@ def example_of(kind: str) -> Example:
     """The kind's example. Fails the test, in a sentence, where there is none."""
     module = f"tests.kinds.test_{kind}"
     file = f"{module.replace('.', '/')}.py"
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
+    if importlib.util.find_spec(module) is None:
         pytest.fail(f"the kind {kind} has no tests: write {file}, with an EXAMPLE in it", pytrace=False)
+    found = importlib.import_module(module)
     if not isinstance(example := getattr(found, "EXAMPLE", None), Example):
         pytest.fail(f"the kind {kind} has no example: say EXAMPLE = Example(…) in {file}", pytrace=False)
     return example

@@ -58,12 +58,24 @@ class Hand:
         """The physical id behind an address, as of the last `make`."""
         return self.ids[address]
 
-    def repairs(self, *lines: Line, spec: Spec | None = None, **writes: int) -> Result:
-        """The plan must be exactly those steps, one run must make exactly those calls and leave nothing to do."""
+    def repairs(
+        self,
+        *lines: Line,
+        spec: Spec | None = None,
+        by: str | tuple[str, ...] = (),
+        calls: Mapping[str, int] | None = None,
+    ) -> Result:
+        """The plan must be exactly those steps; one run must make no mutating calls but those, and leave nothing to do.
+
+        `by` names the calls, `calls` counts them as well, where that is what a test is about.
+        """
         spec = spec or self.spec
         assert short(self.world.plan(spec)) == sorted(lines)
         result = self.make(spec)
-        assert result.writes == writes
+        if calls is not None:
+            assert result.writes == calls
+        else:
+            assert result.writes.keys() == ({by} if isinstance(by, str) else set(by))
         return result
 
     def changed_tags(self, service: str, resource: str, tags: Mapping[str, str]) -> None:

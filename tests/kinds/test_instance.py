@@ -25,8 +25,6 @@ from tests.kinds.hand import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.kinds.hand import Hand
 
 ONE, TWO = "instance.web-1", "instance.web-2"
@@ -69,16 +67,6 @@ EXAMPLE = Example(
 )
 
 
-def options(**changed: Any) -> Callable[[Hand], None]:
-    return lambda hand: hand.ec2.modify_instance_metadata_options(InstanceId=hand[ONE], **changed)
-
-
-def other_groups(hand: Hand) -> None:
-    hand.ec2.modify_instance_attribute(
-        InstanceId=hand[ONE], Groups=[hand["security_group.web"], hand["security_group.load-balancer"]]
-    )
-
-
 def association(hand: Hand) -> str:
     found = hand.ec2.describe_iam_instance_profile_associations(
         Filters=[{"Name": "instance-id", "Values": [hand[ONE]]}]
@@ -86,61 +74,17 @@ def association(hand: Hand) -> str:
     return str(found["IamInstanceProfileAssociations"][0]["AssociationId"])
 
 
-def other_profile(hand: Hand) -> None:
-    hand.ec2.replace_iam_instance_profile_association(
-        AssociationId=association(hand), IamInstanceProfile={"Name": "other"}
-    )
-
-
-def no_profile(hand: Hand) -> None:
-    hand.ec2.disassociate_iam_instance_profile(AssociationId=association(hand))
-
-
-def no_tag(hand: Hand) -> None:
-    hand.ec2.delete_tags(Resources=[hand[ONE]], Tags=[{"Key": "service"}])
-
-
-def renamed(hand: Hand) -> None:
-    hand.changed_tags("ec2", hand[ONE], {"Name": "mine", "somebody": "else"})
-
-
-MODIFY_OPTIONS = "modify_instance_metadata_options"
-
-
-@pytest.mark.parametrize(
-    ("change", "path", "call"),
-    [
-        (options(HttpTokens="optional"), "metadata_options.http_tokens", MODIFY_OPTIONS),
-        (options(HttpPutResponseHopLimit=5), "metadata_options.http_put_response_hop_limit", MODIFY_OPTIONS),
-        (options(HttpEndpoint="disabled"), "metadata_options.http_endpoint", MODIFY_OPTIONS),
-        (options(InstanceMetadataTags="enabled"), "metadata_options.instance_metadata_tags", MODIFY_OPTIONS),
-        (other_groups, "security_groups", "modify_instance_attribute"),
-        (other_profile, "iam_instance_profile", "replace_iam_instance_profile_association"),
-        (no_profile, "iam_instance_profile", "associate_iam_instance_profile"),
-        (no_tag, "tags.service", "create_tags"),
-        (renamed, "tags.Name", "create_tags"),
-    ],
-)
-def test_what_was_changed_by_hand_is_changed_back(
-    hand: Hand, change: Callable[[Hand], None], path: str, call: str
-) -> None:
+def test_a_profile_that_was_taken_away_by_hand_returns(hand: Hand) -> None:
     prepare()
     hand.make(rich())
-    change(hand)
-    hand.repairs(update(ONE, path), spec=None, **{call: 1})
+    hand.ec2.disassociate_iam_instance_profile(AssociationId=association(hand))
+    hand.repairs(update(ONE, "iam_instance_profile"), by="associate_iam_instance_profile")
 
 
 def test_foreign_tags_stay(hand: Hand) -> None:
     hand.make(demo())
     hand.changed_tags("ec2", hand[ONE], {"somebody": "else"})
     assert hand.world.plan(demo()).is_empty
-
-
-def test_protection_that_was_lifted_by_hand_returns(hand: Hand) -> None:
-    spec = edited(demo(), "instances/web/prevent_destroy", True)
-    hand.make(spec)
-    hand.ec2.delete_tags(Resources=[hand[ONE]], Tags=[{"Key": "alb-reconcile:prevent-destroy"}])
-    hand.repairs(update(ONE, "prevent_destroy"), create_tags=1)
 
 
 def test_protection_outlives_its_entry(hand: Hand) -> None:
@@ -156,7 +100,7 @@ def test_a_stopped_instance_is_started(hand: Hand) -> None:
     hand.make(demo())
     hand.ec2.stop_instances(InstanceIds=[hand[ONE]])
     hand.wait(60)
-    result = hand.repairs(update(ONE, "state"), start_instances=1)
+    result = hand.repairs(update(ONE, "state"), by="start_instances")
     assert not result.problems
 
 
@@ -185,7 +129,7 @@ def test_instances_that_the_spec_stops_leave_their_group_first_and_are_stopped(h
     assert all(left[instance] < stop[instance] for instance in stop)
     hand.ec2.start_instances(InstanceIds=[hand[ONE]])
     hand.wait(60)
-    hand.repairs(update(ONE, "state"), stop_instances=1)
+    hand.repairs(update(ONE, "state"), by="stop_instances")
 
 
 def test_any_state_is_left_alone(hand: Hand) -> None:
@@ -233,7 +177,7 @@ def test_a_type_that_was_changed_by_hand_is_changed_back_in_place(hand: Hand) ->
     hand.wait(60)
     hand.repairs(
         update(ONE, "instance_type"), BACK, AWAY,
-        deregister_targets=1, stop_instances=1, modify_instance_attribute=1, start_instances=1, register_targets=1,
+        calls={"deregister_targets": 1, "stop_instances": 1, "modify_instance_attribute": 1, "start_instances": 1, "register_targets": 1},
     )  # fmt: skip
 
 
@@ -243,7 +187,7 @@ def test_an_instance_that_was_terminated_by_hand_is_made_again(hand: Hand) -> No
     hand.ec2.terminate_instances(InstanceIds=[old])
     hand.wait(60)
     result = hand.repairs(
-        create(ONE), create("registration.web/web-1:80"), run_instances=1, register_targets=1
+        create(ONE), create("registration.web/web-1:80"), by=("run_instances", "register_targets")
     )
     assert hand[ONE] != old
     assert not result.problems

@@ -38,34 +38,14 @@ def attached_to(hand: Hand) -> str:
 def test_a_gateway_that_was_detached_by_hand_is_attached_again(hand: Hand) -> None:
     hand.make(ALONE)
     hand.ec2.detach_internet_gateway(InternetGatewayId=hand[MAIN], VpcId=hand["vpc.main"])
-    hand.repairs(update(MAIN, "vpc"), attach_internet_gateway=1)
-
-
-def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(ALONE, "internet_gateways/main/prevent_destroy", True)
-    spec["tags"] = {"service": "demo"}
-    hand.make(spec)
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("ec2", hand[MAIN], tags)
-        hand.repairs(update(MAIN, path), create_tags=1)
-
-
-def test_a_gateway_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
-    hand.make(ALONE)
-    hand.ec2.detach_internet_gateway(InternetGatewayId=hand[MAIN], VpcId=hand["vpc.main"])
-    hand.ec2.delete_internet_gateway(InternetGatewayId=hand[MAIN])
-    hand.repairs(create(MAIN), create_internet_gateway=1, attach_internet_gateway=1)
+    hand.repairs(update(MAIN, "vpc"), by="attach_internet_gateway")
 
 
 def test_a_gateway_whose_vpc_was_deleted_by_hand_is_attached_to_the_new_one(hand: Hand) -> None:
     hand.make(ALONE)
     hand.ec2.detach_internet_gateway(InternetGatewayId=hand[MAIN], VpcId=hand["vpc.main"])
     hand.ec2.delete_vpc(VpcId=hand["vpc.main"])
-    hand.repairs(create("vpc.main"), update(MAIN, "vpc"), create_vpc=1, attach_internet_gateway=1)
+    hand.repairs(create("vpc.main"), update(MAIN, "vpc"), by=("create_vpc", "attach_internet_gateway"))
 
 
 def test_a_gateway_moves_to_another_vpc_by_replacement(hand: Hand) -> None:
@@ -75,7 +55,7 @@ def test_a_gateway_moves_to_another_vpc_by_replacement(hand: Hand) -> None:
     hand.make(spec)
     hand.repairs(
         *replaced(MAIN, "vpc"), spec=edited(spec, "internet_gateways/main/vpc", "other"),
-        create_internet_gateway=1, attach_internet_gateway=1, detach_internet_gateway=1, delete_internet_gateway=1,
+        by=("create_internet_gateway", "attach_internet_gateway", "detach_internet_gateway", "delete_internet_gateway"),
     )  # fmt: skip
     assert attached_to(hand) == hand["vpc.other"]
 

@@ -11,8 +11,6 @@ from tests.kinds.example import Example
 from tests.kinds.hand import calls, client, create, delete, edited, order, short, update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.kinds.hand import Faults, Hand
 
 HTTP, HTTPS = "listener.public/http", "listener.public/https"
@@ -72,29 +70,6 @@ EXAMPLE = Example(
 )
 
 
-def certificate() -> str:
-    return str(client("acm").request_certificate(DomainName="example.com")["CertificateArn"])
-
-
-def secure() -> Spec:
-    spec = demo()
-    spec["load_balancers"]["public"]["listeners"]["https"] = {
-        "protocol": "HTTPS",
-        "port": 443,
-        "ssl_policy": POLICY,
-        "certificate_arn": certificate(),
-        "default_action": {"forward": "web"},
-    }
-    spec["security_groups"]["load-balancer"]["ingress"].append(
-        {"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}
-    )
-    return spec
-
-
-def modify(**params: Any) -> Callable[[Hand], None]:
-    return lambda hand: hand.elb.modify_listener(ListenerArn=hand[HTTPS], **params)
-
-
 def add(hand: Hand, port: int, **params: Any) -> str:
     answer = hand.elb.create_listener(
         LoadBalancerArn=hand["load_balancer.public"],
@@ -104,39 +79,6 @@ def add(hand: Hand, port: int, **params: Any) -> str:
         **params,
     )
     return str(answer["Listeners"][0]["ListenerArn"])
-
-
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        (modify(Port=8443), "port"),
-        (modify(DefaultActions=[ANSWER]), "default_action"),
-        (modify(SslPolicy="ELBSecurityPolicy-2016-08"), "ssl_policy"),
-        (
-            lambda hand: hand.elb.modify_listener(
-                ListenerArn=hand[HTTPS], Certificates=[{"CertificateArn": certificate()}]
-            ),
-            "certificate_arn",
-        ),
-    ],
-)
-def test_what_was_changed_by_hand_is_changed_back(
-    hand: Hand, change: Callable[[Hand], None], path: str
-) -> None:
-    hand.make(secure())
-    change(hand)
-    hand.repairs(update(HTTPS, path), modify_listener=1)
-
-
-def test_a_protocol_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
-    hand.make(demo())
-    hand.elb.modify_listener(
-        ListenerArn=hand[HTTP],
-        Protocol="HTTPS",
-        SslPolicy=POLICY,
-        Certificates=[{"CertificateArn": certificate()}],
-    )
-    hand.repairs(update(HTTP, "protocol"), modify_listener=1)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +100,7 @@ def test_every_sort_of_action_is_made_stable_and_repaired(
     found = hand.elb.describe_listeners(ListenerArns=[hand[HTTP]])["Listeners"][0]["DefaultActions"][0]
     assert found["Type"] == before
     hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[ANSWER])
-    hand.repairs(update(HTTP, "default_action"), modify_listener=1)
+    hand.repairs(update(HTTP, "default_action"), by="modify_listener")
 
 
 def test_weights_and_stickiness_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
@@ -180,35 +122,19 @@ def test_weights_and_stickiness_that_were_changed_by_hand_are_changed_back(hand:
     for changed in ({"TargetGroups": weights}, longer, off):
         action = {"Type": "forward", "ForwardConfig": {**config, **changed}}
         hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[action])
-        hand.repairs(update(HTTP, "default_action"), modify_listener=1)
+        hand.repairs(update(HTTP, "default_action"), calls={"modify_listener": 1})
     without = {"Type": "forward", "ForwardConfig": {**config, "TargetGroups": config["TargetGroups"][:1]}}
     hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[without])
     # a group that nothing forwarded to is put back at weight 0 first, so that its targets are checked
-    hand.repairs(update(HTTP, "default_action.forward"), update(HTTP, "default_action"), modify_listener=2)
-
-
-def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(demo(), "load_balancers/public/listeners/http/prevent_destroy", True)
-    hand.make(spec)
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("elbv2", hand[HTTP], tags)
-        hand.repairs(update(HTTP, path), add_tags=1)
-
-
-def test_a_listener_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
-    hand.make(demo())
-    hand.elb.delete_listener(ListenerArn=hand[HTTP])
-    hand.repairs(create(HTTP), create_listener=1)
+    hand.repairs(
+        update(HTTP, "default_action.forward"), update(HTTP, "default_action"), calls={"modify_listener": 2}
+    )
 
 
 def test_a_stray_listener_is_removed(hand: Hand) -> None:
     hand.make(demo())
     add(hand, 9000)
-    hand.repairs(delete("listener.public/:9000"), delete_listener=1)
+    hand.repairs(delete("listener.public/:9000"), by="delete_listener")
 
 
 def test_a_stray_listener_may_stay_where_the_spec_says_so(hand: Hand) -> None:
@@ -230,7 +156,7 @@ def test_a_stray_listener_on_a_port_that_the_spec_wants_gives_way(hand: Hand) ->
     hand.make(demo())
     hand.elb.delete_listener(ListenerArn=hand[HTTP])
     add(hand, 80)
-    hand.repairs(delete("listener.public/:80"), create(HTTP), delete_listener=1, create_listener=1)
+    hand.repairs(delete("listener.public/:80"), create(HTTP), by=("delete_listener", "create_listener"))
     assert order(hand.world, "delete_listener", "create_listener") == ["delete_listener", "create_listener"]
 
 
@@ -244,7 +170,7 @@ def test_a_port_is_handed_from_one_listener_to_another(hand: Hand) -> None:
         listeners["http"],
     )
     hand.repairs(
-        delete(HTTP), create("listener.public/web"), spec=renamed, delete_listener=1, create_listener=1
+        delete(HTTP), create("listener.public/web"), spec=renamed, by=("delete_listener", "create_listener")
     )
 
 
@@ -265,7 +191,7 @@ def test_a_listener_whose_load_balancer_was_deleted_by_hand_comes_back_with_it(h
     hand.wait(120)
     hand.repairs(
         create("load_balancer.public"), create(HTTP),
-        create_load_balancer=1, modify_load_balancer_attributes=1, create_listener=1,
+        by=("create_load_balancer", "modify_load_balancer_attributes", "create_listener"),
     )  # fmt: skip
 
 

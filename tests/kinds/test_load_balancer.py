@@ -9,17 +9,12 @@ import pytest
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, create, edited, order, short, update
+from tests.kinds.hand import calls, create, edited, order, short
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 PUBLIC = "load_balancer.public"
-ATTRIBUTES = {
-    "routing.http.drop_invalid_header_fields.enabled": (True, "false"),
-    "idle_timeout.timeout_seconds": (90, "30"),
-    "routing.http.desync_mitigation_mode": ("strictest", "monitor"),
-}
 EXAMPLE = Example(
     spec={
         "stack": "demo",
@@ -54,16 +49,14 @@ EXAMPLE = Example(
 )
 
 
-def test_every_attribute_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
-    declared = {key: value for key, (value, _) in ATTRIBUTES.items()}
+def test_only_the_attribute_that_was_changed_by_hand_is_written(hand: Hand) -> None:
+    declared = {"idle_timeout.timeout_seconds": 90, "routing.http.desync_mitigation_mode": "strictest"}
     hand.make(edited(demo(), "load_balancers/public/attributes", declared))
-    for key, (_, other) in ATTRIBUTES.items():
-        hand.elb.modify_load_balancer_attributes(
-            LoadBalancerArn=hand[PUBLIC], Attributes=[{"Key": key, "Value": other}]
-        )
-        hand.repairs(update(PUBLIC, f"attributes.{key}"), modify_load_balancer_attributes=1)
-        (params,) = calls(hand.world, "modify_load_balancer_attributes")
-        assert [item["Key"] for item in params["Attributes"]] == [key]
+    pair = {"Key": "idle_timeout.timeout_seconds", "Value": "30"}
+    hand.elb.modify_load_balancer_attributes(LoadBalancerArn=hand[PUBLIC], Attributes=[pair])
+    hand.make(hand.spec)
+    (params,) = calls(hand.world, "modify_load_balancer_attributes")
+    assert params["Attributes"] == [{**pair, "Value": "90"}]
 
 
 def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
@@ -73,42 +66,12 @@ def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
     assert hand.world.plan(demo()).is_empty
 
 
-def test_security_groups_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
-    hand.make(demo())
-    groups = [hand["security_group.web"], hand["security_group.load-balancer"]]
-    hand.elb.set_security_groups(LoadBalancerArn=hand[PUBLIC], SecurityGroups=groups)
-    hand.repairs(update(PUBLIC, "security_groups"), set_security_groups=1)
-
-
-def test_subnets_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
-    hand.make(demo())
-    theirs = hand.ec2.create_subnet(
-        VpcId=hand["vpc.main"], CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1c"
-    )["Subnet"]["SubnetId"]
-    hand.elb.set_subnets(
-        LoadBalancerArn=hand[PUBLIC], Subnets=[hand["subnet.public-a"], hand["subnet.public-b"], theirs]
-    )
-    hand.repairs(update(PUBLIC, "subnets"), set_subnets=1)
-
-
-def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(demo(), "load_balancers/public/prevent_destroy", True)
-    hand.make(spec)
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("elbv2", hand[PUBLIC], tags)
-        hand.repairs(update(PUBLIC, path), add_tags=1)
-
-
 def test_a_load_balancer_that_was_deleted_by_hand_comes_back_with_its_listener(hand: Hand) -> None:
     hand.make(demo())
     hand.elb.delete_load_balancer(LoadBalancerArn=hand[PUBLIC])
     hand.repairs(
         create(PUBLIC), create("listener.public/http"),
-        create_load_balancer=1, modify_load_balancer_attributes=1, create_listener=1,
+        by=("create_load_balancer", "modify_load_balancer_attributes", "create_listener"),
     )  # fmt: skip
 
 

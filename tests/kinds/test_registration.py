@@ -46,14 +46,14 @@ def take_out(hand: Hand, seconds: float) -> None:
 def test_a_target_that_was_taken_out_is_registered_again(hand: Hand) -> None:
     hand.make(demo())
     take_out(hand, 60)
-    hand.repairs(create(ONE), register_targets=1)
+    hand.repairs(create(ONE), by="register_targets")
     assert {state for _, _, state in targets(hand)} == {"healthy"}
 
 
 def test_a_target_that_is_still_draining_is_registered_again(hand: Hand) -> None:
     hand.make(demo())
     take_out(hand, 5)
-    hand.repairs(create(ONE), register_targets=1)
+    hand.repairs(create(ONE), by="register_targets")
     assert {state for _, _, state in targets(hand)} == {"healthy"}
 
 
@@ -62,7 +62,7 @@ def test_targets_of_a_terminated_instance_follow_its_successor(hand: Hand) -> No
     old = hand["instance.web-1"]
     hand.ec2.terminate_instances(InstanceIds=[old])
     hand.wait(60)
-    hand.repairs(create("instance.web-1"), create(ONE), run_instances=1, register_targets=1)
+    hand.repairs(create("instance.web-1"), create(ONE), by=("run_instances", "register_targets"))
     assert old not in {instance for instance, _, _ in targets(hand)}
 
 
@@ -70,7 +70,7 @@ def test_a_stranger_among_the_targets_is_drained_and_left_running(hand: Hand) ->
     hand.make(demo())
     stranger = hand.stranger_in(hand["subnet.public-a"])
     put_in(hand, stranger)
-    hand.repairs(delete(f"registration.web/{stranger}:80"), deregister_targets=1)
+    hand.repairs(delete(f"registration.web/{stranger}:80"), by="deregister_targets")
     state = hand.ec2.describe_instances(InstanceIds=[stranger])["Reservations"][0]["Instances"][0]["State"]
     assert state["Name"] == "running"
 
@@ -78,7 +78,7 @@ def test_a_stranger_among_the_targets_is_drained_and_left_running(hand: Hand) ->
 def test_our_instance_on_another_port_is_taken_off_that_port_only(hand: Hand) -> None:
     hand.make(demo())
     put_in(hand, hand["instance.web-1"], 8081)
-    hand.repairs(delete("registration.web/web-1:8081"), deregister_targets=1)
+    hand.repairs(delete("registration.web/web-1:8081"), by="deregister_targets")
     assert {port for _, port, _ in targets(hand)} == {80}
 
 
@@ -100,7 +100,10 @@ def test_targets_that_the_spec_leaves_out_are_not_managed(hand: Hand) -> None:
 def test_an_empty_list_of_targets_empties_the_group(hand: Hand) -> None:
     hand.make(demo())
     hand.repairs(
-        delete(ONE), delete(TWO), spec=edited(demo(), "target_groups/web/targets", []), deregister_targets=2
+        delete(ONE),
+        delete(TWO),
+        spec=edited(demo(), "target_groups/web/targets", []),
+        by="deregister_targets",
     )
     assert targets(hand) == set()
 
@@ -111,7 +114,7 @@ def test_a_stranger_leaves_only_when_enough_of_ours_are_healthy(hand: Hand) -> N
     put_in(hand, stranger)
     take_out(hand, 60)
     lines = [create(ONE), delete(f"registration.web/{stranger}:80")]
-    hand.repairs(*lines, register_targets=1, deregister_targets=1)
+    hand.repairs(*lines, by=("register_targets", "deregister_targets"))
     assert order(hand.world, "register_targets", "deregister_targets") == [
         "register_targets",
         "deregister_targets",
@@ -138,7 +141,7 @@ def test_a_target_may_join_a_foreign_instance_by_its_id(hand: Hand) -> None:
     hand.make(demo())
     stranger = hand.stranger_in(hand["subnet.public-b"])
     spec = edited(demo(), "target_groups/web/targets", ["web", stranger])
-    hand.repairs(create(f"registration.web/{stranger}:80"), spec=spec, register_targets=1, add_tags=1)
+    hand.repairs(create(f"registration.web/{stranger}:80"), spec=spec, by=("register_targets", "add_tags"))
     assert short(hand.world.plan(demo())) == [delete(f"registration.web/{stranger}:80")]
 
 
@@ -163,4 +166,4 @@ def test_an_instance_that_may_rest_is_registered_when_it_runs(hand: Hand) -> Non
     hand.wait(120)
     hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])
     hand.wait(120)
-    hand.repairs(("create", "registration.web/web-1:80", ()), register_targets=1)
+    hand.repairs(("create", "registration.web/web-1:80", ()), by="register_targets")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, create, delete, edited, order, update
+from tests.kinds.hand import calls, delete, edited, order, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -70,7 +70,7 @@ def gateway_elsewhere(hand: Hand) -> str:
 def test_a_route_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
     hand.make(demo())
     hand.ec2.delete_route(RouteTableId=hand[TABLE], DestinationCidrBlock="0.0.0.0/0")
-    hand.repairs(update(TABLE, "routes"), create_route=1)
+    hand.repairs(update(TABLE, "routes"), by="create_route")
 
 
 def test_a_route_that_leads_elsewhere_is_turned_in_one_call(hand: Hand) -> None:
@@ -79,7 +79,7 @@ def test_a_route_that_leads_elsewhere_is_turned_in_one_call(hand: Hand) -> None:
     hand.ec2.replace_route(
         RouteTableId=hand[TABLE], DestinationCidrBlock="0.0.0.0/0", NetworkInterfaceId=elsewhere
     )
-    hand.repairs(update(TABLE, "routes"), replace_route=1)
+    hand.repairs(update(TABLE, "routes"), calls={"replace_route": 1})
 
 
 @pytest.mark.parametrize("version", ["DestinationCidrBlock", "DestinationIpv6CidrBlock"])
@@ -87,7 +87,7 @@ def test_a_stray_route_is_deleted(hand: Hand, version: str) -> None:
     hand.make(demo())
     to = {"DestinationCidrBlock": "192.0.2.0/24", "DestinationIpv6CidrBlock": "2001:db8::/32"}[version]
     hand.ec2.create_route(RouteTableId=hand[TABLE], GatewayId=hand["internet_gateway.main"], **{version: to})
-    hand.repairs(update(TABLE, "routes"), delete_route=1)
+    hand.repairs(update(TABLE, "routes"), by="delete_route")
 
 
 def test_a_stray_route_may_stay_where_the_spec_says_so(hand: Hand) -> None:
@@ -114,7 +114,7 @@ def test_routes_and_subnets_that_the_spec_leaves_out_are_not_managed(hand: Hand)
 def test_a_subnet_that_was_disassociated_by_hand_comes_back(hand: Hand) -> None:
     hand.make(demo())
     hand.ec2.disassociate_route_table(AssociationId=association(hand, "subnet.public-a"))
-    hand.repairs(update(TABLE, "subnets"), associate_route_table=1)
+    hand.repairs(update(TABLE, "subnets"), by="associate_route_table")
 
 
 def test_a_subnet_that_was_moved_to_a_strangers_table_is_moved_back_in_one_call(hand: Hand) -> None:
@@ -135,7 +135,7 @@ def test_a_stray_association_of_our_subnet_is_taken_away(hand: Hand) -> None:
     spec["subnets"]["private"] = {"cidr_block": "10.0.3.0/24", "availability_zone": "a"}
     hand.make(spec)
     hand.ec2.associate_route_table(RouteTableId=hand[TABLE], SubnetId=hand["subnet.private"])
-    hand.repairs(update(TABLE, "subnets"), disassociate_route_table=1)
+    hand.repairs(update(TABLE, "subnets"), by="disassociate_route_table")
 
 
 def test_the_association_of_a_subnet_that_is_not_ours_stays(hand: Hand) -> None:
@@ -149,7 +149,7 @@ def test_a_subnet_moves_to_another_table_without_a_gap(hand: Hand) -> None:
     hand.make(split(["public-a", "public-b"], []))
     hand.repairs(
         update(TABLE, "subnets"), update("route_table.other", "subnets"), spec=split(["public-a"], ["public-b"]),
-        replace_route_table_association=1, create_tags=2,
+        calls={"replace_route_table_association": 1, "create_tags": 2},
     )  # fmt: skip
     assert associations(hand)[hand["subnet.public-b"]] == hand["route_table.other"]
 
@@ -195,32 +195,12 @@ def test_subnets_wait_for_a_route_that_aws_is_slow_to_make(hand: Hand, faults: F
     ]
 
 
-def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(demo(), "route_tables/public/prevent_destroy", True)
-    hand.make(spec)
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("ec2", hand[TABLE], tags)
-        hand.repairs(update(TABLE, path), create_tags=1)
-
-
-def test_a_table_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
-    hand.make(demo())
-    for subnet in ("subnet.public-a", "subnet.public-b"):
-        hand.ec2.disassociate_route_table(AssociationId=association(hand, subnet))
-    hand.ec2.delete_route_table(RouteTableId=hand[TABLE])
-    hand.repairs(create(TABLE), create_route_table=1, create_route=1, associate_route_table=2)
-
-
 def test_a_table_that_others_still_use_is_deleted_when_aws_lets_it_go(hand: Hand, faults: Faults) -> None:
     spec = demo()
     spec["route_tables"]["spare"] = {}
     hand.make(spec)
     faults.refuse("delete_route_table", "DependencyViolation", times=2)
-    hand.repairs(delete("route_table.spare"), spec=demo(), delete_route_table=3)
+    hand.repairs(delete("route_table.spare"), spec=demo(), calls={"delete_route_table": 3})
 
 
 @pytest.mark.parametrize("code", ["InvalidRouteTableID.NotFound", "InvalidSubnetID.NotFound"])
@@ -246,5 +226,5 @@ def test_two_tables_at_one_address_become_one(hand: Hand) -> None:
     double = hand.ec2.create_route_table(VpcId=hand["vpc.main"], TagSpecifications=specification)[
         "RouteTable"
     ]
-    hand.repairs(delete(TABLE), delete_route_table=1)
+    hand.repairs(delete(TABLE), calls={"delete_route_table": 1})
     assert hand[TABLE] != double["RouteTableId"]

@@ -12,8 +12,6 @@ from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.kinds.hand import Faults, Hand
 
 A, B = "rule.public/http/a", "rule.public/http/b"
@@ -60,7 +58,7 @@ EXAMPLE = Example(
     address=A,
     changes={
         "priority": 20,
-        "conditions": [{"host_header": "example.com"}],
+        "conditions": [{"path_pattern": ["/a/*", "/more"]}, {"host_header": "example.com"}],
         "action": rule(1, "other")["action"],
     },
 )
@@ -78,76 +76,30 @@ def stray(hand: Hand, priority: int, **params: Any) -> str:
     return str(answer["Rules"][0]["RuleArn"])
 
 
-def conditions(field: str, config: str, *values: str) -> Callable[[Hand], None]:
-    return lambda hand: hand.elb.modify_rule(
-        RuleArn=hand[A], Conditions=[{"Field": field, config: {"Values": list(values)}}]
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        (conditions("path-pattern", "PathPatternConfig", "/other"), "conditions"),
-        (conditions("path-pattern", "PathPatternConfig", "/a/*", "/more"), "conditions"),
-        (conditions("host-header", "HostHeaderConfig", "example.com"), "conditions"),
-        (lambda hand: hand.elb.modify_rule(RuleArn=hand[A], Actions=[ANSWER]), "action"),
-    ],
-)
-def test_what_was_changed_by_hand_is_changed_back(
-    hand: Hand, change: Callable[[Hand], None], path: str
-) -> None:
-    hand.make(ruled())
-    change(hand)
-    hand.repairs(update(A, path), modify_rule=1)
-
-
 def test_a_condition_that_no_spec_can_say_is_drift(hand: Hand) -> None:
     hand.make(ruled())
     hand.elb.modify_rule(
         RuleArn=hand[A], Conditions=[{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]
     )
-    hand.repairs(update(A, "conditions"), modify_rule=1)
-
-
-def test_a_priority_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
-    hand.make(ruled())
-    hand.elb.set_rule_priorities(RulePriorities=[{"RuleArn": hand[A], "Priority": 30}])
-    hand.repairs(update(ORDER, f"{A}.priority"), set_rule_priorities=1)
-
-
-def test_tags_and_protection_that_were_changed_by_hand_return(hand: Hand) -> None:
-    hand.make(ruled(a=rule(10, "/a/*", prevent_destroy=True)))
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("elbv2", hand[A], tags)
-        hand.repairs(update(A, path), add_tags=1)
-
-
-def test_a_rule_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
-    hand.make(ruled())
-    hand.elb.delete_rule(RuleArn=hand[A])
-    hand.repairs(create(A), create_rule=1)
+    hand.repairs(update(A, "conditions"), by="modify_rule")
 
 
 def test_rules_come_back_with_a_listener_that_was_deleted_by_hand(hand: Hand) -> None:
     hand.make(ruled())
     hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
-    hand.repairs(create("listener.public/http"), create(A), create(B), create_listener=1, create_rule=2)
+    hand.repairs(create("listener.public/http"), create(A), create(B), by=("create_listener", "create_rule"))
 
 
 def test_a_stray_rule_is_removed(hand: Hand) -> None:
     hand.make(ruled())
     stray(hand, 5)
-    hand.repairs(delete("rule.public/http/#5"), delete_rule=1)
+    hand.repairs(delete("rule.public/http/#5"), by="delete_rule")
 
 
 def test_stray_rules_under_a_listener_without_rules_are_removed(hand: Hand) -> None:
     hand.make(demo())
     stray(hand, 5)
-    hand.repairs(delete("rule.public/http/#5"), delete_rule=1)
+    hand.repairs(delete("rule.public/http/#5"), by="delete_rule")
 
 
 def test_a_stray_rule_may_stay_where_the_spec_says_so(hand: Hand) -> None:
@@ -199,7 +151,7 @@ def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(ha
     stray(hand, 20)
     hand.repairs(
         update(ORDER, "rule.public/http/#20.priority"), create(B), delete("rule.public/http/#20"), spec=ruled(),
-        set_rule_priorities=1, create_rule=1, delete_rule=1,
+        calls={"set_rule_priorities": 1, "create_rule": 1, "delete_rule": 1},
     )  # fmt: skip
 
 

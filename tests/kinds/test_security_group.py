@@ -9,7 +9,7 @@ import pytest
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import create, edited, order, replaced, update
+from tests.kinds.hand import edited, order, replaced, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -24,25 +24,6 @@ ALONE: Spec = {
 EXAMPLE = Example(spec=ALONE, address=WEB)
 
 
-def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(ALONE, "security_groups/web/prevent_destroy", True)
-    spec["tags"] = {"service": "demo"}
-    hand.make(spec)
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("ec2", hand[WEB], tags)
-        hand.repairs(update(WEB, path), create_tags=1)
-
-
-def test_a_group_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
-    hand.make(ALONE)
-    hand.ec2.delete_security_group(GroupId=hand[WEB])
-    hand.repairs(create(WEB), create_security_group=1)
-
-
 def test_a_group_in_use_is_replaced_before_the_old_one_goes(hand: Hand) -> None:
     hand.make(demo())
     hand.repairs(
@@ -51,7 +32,7 @@ def test_a_group_in_use_is_replaced_before_the_old_one_goes(hand: Hand) -> None:
         update("instance.web-1", "security_groups"),
         update("instance.web-2", "security_groups"),
         spec=edited(demo(), "security_groups/web/description", "other"),
-        create_security_group=1, authorize_security_group_ingress=1, modify_instance_attribute=2, delete_security_group=1,
+        by=("create_security_group", "authorize_security_group_ingress", "modify_instance_attribute", "delete_security_group"),
     )  # fmt: skip
     names = (
         "create_security_group",
@@ -74,7 +55,7 @@ def test_a_group_with_a_kept_name_goes_before_its_replacement_comes(hand: Hand) 
     hand.make(spec)
     hand.repairs(
         *replaced(WEB, "description"), spec=edited(spec, "security_groups/web/description", "other"),
-        delete_security_group=1, create_security_group=1,
+        by=("delete_security_group", "create_security_group"),
     )  # fmt: skip
     assert order(hand.world, "delete_security_group", "create_security_group")[0] == "delete_security_group"
 

@@ -65,9 +65,9 @@ def test_stray_rules_are_revoked_and_nothing_else(hand: Hand, which: str) -> Non
     before = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"]
     stray = opened(source(hand, which))
     hand.ec2.authorize_security_group_ingress(GroupId=hand["security_group.web"], IpPermissions=[stray])
-    hand.repairs(update(WEB, "ingress"), revoke_security_group_ingress=1)
+    hand.repairs(update(WEB, "ingress"), by="revoke_security_group_ingress")
     hand.ec2.authorize_security_group_egress(GroupId=hand["security_group.web"], IpPermissions=[stray])
-    hand.repairs(update(WEB, "egress"), revoke_security_group_egress=1)
+    hand.repairs(update(WEB, "egress"), by="revoke_security_group_egress")
     assert (
         hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"] == before
     )
@@ -102,11 +102,11 @@ def test_a_rule_that_was_revoked_by_hand_comes_back(hand: Hand) -> None:
     hand.make(spec)
     group = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"][0]
     hand.ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
-    hand.repairs(update(WEB, "ingress"), authorize_security_group_ingress=1)
+    hand.repairs(update(WEB, "ingress"), by="authorize_security_group_ingress")
     hand.ec2.revoke_security_group_egress(
         GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"]
     )
-    hand.repairs(update(WEB, "egress"), authorize_security_group_egress=1)
+    hand.repairs(update(WEB, "egress"), by="authorize_security_group_egress")
 
 
 def test_a_port_range_that_was_narrowed_by_hand_is_widened_before_the_narrow_one_goes(hand: Hand) -> None:
@@ -118,7 +118,9 @@ def test_a_port_range_that_was_narrowed_by_hand_is_widened_before_the_narrow_one
     hand.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[opened(pair, 80)])
     old = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 90, **pair}
     hand.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[old])
-    hand.repairs(update(WEB, "ingress"), authorize_security_group_ingress=1, revoke_security_group_ingress=1)
+    hand.repairs(
+        update(WEB, "ingress"), by=("authorize_security_group_ingress", "revoke_security_group_ingress")
+    )
     names = ["authorize_security_group_ingress", "revoke_security_group_ingress"]
     assert order(hand.world, *names) == names
 
@@ -135,7 +137,7 @@ def test_declared_descriptions_are_kept_and_others_left_alone(hand: Hand) -> Non
     hand.make(spec)
     assert len(calls(hand.world, "update_security_group_rule_descriptions_ingress")) == 1
     hand.ec2.update_security_group_rule_descriptions_ingress(GroupId=group, IpPermissions=described)
-    hand.repairs(update(WEB, "ingress"), update_security_group_rule_descriptions_ingress=1)
+    hand.repairs(update(WEB, "ingress"), by="update_security_group_rule_descriptions_ingress")
 
 
 def test_all_sorts_of_sources_are_made_and_stay_as_they_are(hand: Hand) -> None:
@@ -224,7 +226,7 @@ def test_rules_come_back_with_a_group_that_was_deleted_by_hand(hand: Hand) -> No
     hand.ec2.delete_security_group(GroupId=hand["security_group.spare"])
     hand.repairs(
         create("security_group.spare"), create("security_group_rules.spare"),
-        create_security_group=1, authorize_security_group_ingress=1,
+        by=("create_security_group", "authorize_security_group_ingress"),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import create, edited, order, replaced, short, update
+from tests.kinds.hand import edited, order, replaced, short
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -27,36 +27,11 @@ ALONE: Spec = {
 EXAMPLE = Example(spec=ALONE, address=A, changes={"map_public_ip_on_launch": False})
 
 
-def test_public_addresses_that_were_switched_off_by_hand_are_switched_on(hand: Hand) -> None:
-    hand.make(demo())
-    hand.ec2.modify_subnet_attribute(SubnetId=hand[A], MapPublicIpOnLaunch={"Value": False})
-    hand.repairs(update(A, "map_public_ip_on_launch"), modify_subnet_attribute=1)
-
-
 def test_what_the_spec_leaves_out_is_left_alone(hand: Hand) -> None:
     spec = edited(ALONE, "subnets/public-a/map_public_ip_on_launch", None)
     hand.make(spec)
     hand.ec2.modify_subnet_attribute(SubnetId=hand[A], MapPublicIpOnLaunch={"Value": True})
     assert hand.world.plan(spec).is_empty
-
-
-def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(ALONE, "subnets/public-a/prevent_destroy", True)
-    spec["tags"] = {"service": "demo"}
-    hand.make(spec)
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("ec2", hand[A], tags)
-        hand.repairs(update(A, path), create_tags=1)
-
-
-def test_a_subnet_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
-    hand.make(ALONE)
-    hand.ec2.delete_subnet(SubnetId=hand[A])
-    hand.repairs(create(A), create_subnet=1, modify_subnet_attribute=1)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +49,7 @@ def test_a_replacement_comes_first_unless_the_ranges_overlap(
     hand.repairs(
         *replaced(A, changed),
         spec=edited(ALONE, path, value),
-        create_subnet=1,
-        modify_subnet_attribute=1,
-        delete_subnet=1,
+        by=("create_subnet", "modify_subnet_attribute", "delete_subnet"),
     )
     assert order(hand.world, "create_subnet", "delete_subnet")[0] == first
 

@@ -9,29 +9,13 @@ import pytest
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, create, delete, edited, order, prepare, replaced, rich, short, update
+from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 WEB = "target_group.web"
 ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
-
-HEALTH_CHECK: dict[str, dict[str, Any]] = {
-    "protocol": {"HealthCheckProtocol": "HTTPS"},
-    "port": {"HealthCheckPort": "8080"},
-    "path": {"HealthCheckPath": "/other"},
-    "interval_seconds": {"HealthCheckIntervalSeconds": 20},
-    "timeout_seconds": {"HealthCheckTimeoutSeconds": 7},
-    "healthy_threshold_count": {"HealthyThresholdCount": 4},
-    "unhealthy_threshold_count": {"UnhealthyThresholdCount": 5},
-    "matcher": {"Matcher": {"HttpCode": "200-299"}},
-}
-ATTRIBUTES = {
-    "deregistration_delay.timeout_seconds": "77",
-    "stickiness.enabled": "true",
-    "load_balancing.algorithm.type": "least_outstanding_requests",
-}
 EXAMPLE = Example(
     spec={
         "stack": "demo",
@@ -76,25 +60,13 @@ EXAMPLE = Example(
 )
 
 
-def test_every_part_of_the_health_check_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
-    prepare()
-    hand.make(rich())
-    for key, change in HEALTH_CHECK.items():
-        hand.elb.modify_target_group(TargetGroupArn=hand[WEB], **change)
-        hand.repairs(update(WEB, f"health_check.{key}"), modify_target_group=1)
-
-
-def test_every_attribute_that_was_changed_by_hand_is_changed_back(hand: Hand) -> None:
-    prepare()
-    hand.make(rich())
-    for key, value in ATTRIBUTES.items():
-        hand.elb.modify_target_group_attributes(
-            TargetGroupArn=hand[WEB], Attributes=[{"Key": key, "Value": value}]
-        )
-        hand.repairs(update(WEB, f"attributes.{key}"), modify_target_group_attributes=1)
-        assert [
-            item["Key"] for item in calls(hand.world, "modify_target_group_attributes")[0]["Attributes"]
-        ] == [key]
+def test_only_the_attribute_that_was_changed_by_hand_is_written(hand: Hand) -> None:
+    hand.make(EXAMPLE.spec)
+    pair = {"Key": "stickiness.enabled", "Value": "true"}
+    hand.elb.modify_target_group_attributes(TargetGroupArn=hand[WEB], Attributes=[pair])
+    hand.make(EXAMPLE.spec)
+    (params,) = calls(hand.world, "modify_target_group_attributes")
+    assert params["Attributes"] == [{**pair, "Value": "false"}]
 
 
 def test_attributes_and_checks_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
@@ -107,17 +79,6 @@ def test_attributes_and_checks_that_the_spec_leaves_out_are_left_alone(hand: Han
     assert hand.world.plan(spec).is_empty
 
 
-def test_tags_and_protection_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(demo(), "target_groups/web/prevent_destroy", True)
-    hand.make(spec)
-    hand.changed_tags("elbv2", hand[WEB], {"service": "other"})
-    hand.repairs(update(WEB, "tags.service"), add_tags=1)
-    hand.changed_tags("elbv2", hand[WEB], {"Name": "other"})
-    hand.repairs(update(WEB, "tags.Name"), add_tags=1)
-    hand.changed_tags("elbv2", hand[WEB], {"alb-reconcile:prevent-destroy": "false"})
-    hand.repairs(update(WEB, "prevent_destroy"), add_tags=1)
-
-
 def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its_listener(hand: Hand) -> None:
     hand.make(demo())
     answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
@@ -125,7 +86,7 @@ def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its
     hand.elb.delete_target_group(TargetGroupArn=hand[WEB])
     hand.repairs(
         create(WEB), create(ONE), create(TWO), update("listener.public/http", "default_action"),
-        create_target_group=1, modify_target_group_attributes=1, register_targets=2, modify_listener=1,
+        by=("create_target_group", "modify_target_group_attributes", "register_targets", "modify_listener"),
     )  # fmt: skip
 
 
@@ -189,7 +150,7 @@ def test_a_group_that_nothing_uses_and_has_a_kept_name_goes_before_its_replaceme
     hand.make(spec)
     other = edited(spec, "target_groups/spare/port", 8080)
     hand.repairs(
-        *replaced("target_group.spare", "port"), spec=other, delete_target_group=1, create_target_group=1
+        *replaced("target_group.spare", "port"), spec=other, by=("delete_target_group", "create_target_group")
     )
     assert order(hand.world, "delete_target_group", "create_target_group") == [
         "delete_target_group",
@@ -241,7 +202,7 @@ def test_a_group_still_in_use_is_deleted_when_aws_lets_it_go(hand: Hand, faults:
     spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 80}
     hand.make(spec)
     faults.refuse("delete_target_group", "ResourceInUse", times=3)
-    hand.repairs(delete("target_group.spare"), spec=demo(), delete_target_group=4)
+    hand.repairs(delete("target_group.spare"), spec=demo(), calls={"delete_target_group": 4})
 
 
 def test_a_group_that_others_fill_is_not_emptied(hand: Hand) -> None:

@@ -9,7 +9,7 @@ import pytest
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import create, edited, prepare, replaced, rich, short, update
+from tests.kinds.hand import edited, replaced, short
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -32,38 +32,10 @@ def ours(hand: Hand) -> list[str]:
     return [item["VpcId"] for item in found]
 
 
-def test_attributes_that_were_changed_by_hand_are_changed_back(hand: Hand) -> None:
-    prepare()
-    hand.make(rich())
-    hand.ec2.modify_vpc_attribute(VpcId=hand[MAIN], EnableDnsHostnames={"Value": False})
-    hand.repairs(update(MAIN, "enable_dns_hostnames"), modify_vpc_attribute=1)
-    hand.ec2.modify_vpc_attribute(VpcId=hand[MAIN], EnableDnsSupport={"Value": False})
-    hand.repairs(update(MAIN, "enable_dns_support"), modify_vpc_attribute=1)
-
-
 def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
     hand.make(ALONE)
     hand.ec2.modify_vpc_attribute(VpcId=hand[MAIN], EnableDnsHostnames={"Value": True})
     assert hand.world.plan(ALONE).is_empty
-
-
-def test_tags_that_were_changed_by_hand_return(hand: Hand) -> None:
-    spec = edited(ALONE, "vpcs/main/prevent_destroy", True)
-    spec["tags"] = {"service": "demo"}
-    hand.make(spec)
-    for tags, path in (
-        ({"service": "other"}, "tags.service"),
-        ({"Name": "other"}, "tags.Name"),
-        ({"alb-reconcile:prevent-destroy": "false"}, "prevent_destroy"),
-    ):
-        hand.changed_tags("ec2", hand[MAIN], tags)
-        hand.repairs(update(MAIN, path), create_tags=1)
-
-
-def test_a_vpc_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
-    hand.make(ALONE)
-    hand.ec2.delete_vpc(VpcId=hand[MAIN])
-    hand.repairs(create(MAIN), create_vpc=1)
 
 
 def test_another_range_makes_another_vpc_before_the_old_one_goes(hand: Hand) -> None:
@@ -72,8 +44,7 @@ def test_another_range_makes_another_vpc_before_the_old_one_goes(hand: Hand) -> 
     hand.repairs(
         *replaced(MAIN, "cidr_block"),
         spec=edited(ALONE, "vpcs/main/cidr_block", "10.9.0.0/16"),
-        create_vpc=1,
-        delete_vpc=1,
+        by=("create_vpc", "delete_vpc"),
     )
     assert ours(hand) == [hand[MAIN]] != [old]
 
