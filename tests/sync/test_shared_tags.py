@@ -24,7 +24,9 @@ class Transport:
         self.batches: list[list[str]] = []
         self.refusal: AwsError | None = None
 
-    def __call__(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> dict[str, Any]:
         if operation != "describe_tags":
             return {}
         arns = list(params["ResourceArns"])
@@ -108,8 +110,10 @@ def test_each_round_asks_who_it_is_and_shares_the_pace() -> None:
     asked: list[str] = []
     rounds = 3
 
-    def transport(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        del service, params
+    def transport(
+        service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> dict[str, Any]:
+        del service, params, once
         asked.append(operation)
         return {"Account": "123456789012"}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.engine.apply import Event
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import LeaseLostError
 from alb_reconcile.model.target import Target
@@ -229,12 +230,12 @@ def test_break_glass_far_away_in_another_zone(hand: Hand, spec: Spec) -> None:
 def test_what_was_done_is_told_though_the_read_after_it_fails(hand: Hand, spec: Spec) -> None:
     hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
     faults = Faults(hand.world)
-    ending = hand.world.sync(
-        spec,
-        meanwhile=lambda event: (
-            event.what == "done" and faults.refuse("describe_vpcs", "RequestLimitExceeded")
-        ),
-    )
+
+    def meanwhile(event: Event) -> None:
+        if event.what == "done":
+            faults.refuse("describe_vpcs", "RequestLimitExceeded")
+
+    ending = hand.world.sync(spec, meanwhile=meanwhile)
     assert done(ending) == {"vpc.main": "drift"}
     assert ending.is_failed
 

@@ -334,7 +334,7 @@ class TestSightings:
                 hand.changed_tags("ec2", hand["vpc.main"], {"Name": "demo-main"})
                 hand.changed_tags("ec2", hand["subnet.public-a"], {"Name": "other"})
 
-        hand.world.clock.advance = advance
+        hand.world.clock.advance = advance  # type: ignore[method-assign]  # time passes, and somebody does something
         ending = hand.world.sync({**spec, "sync": {"sightings": 2}})
         assert done(ending) == {}
         assert left(ending) == {"subnet.public-a": "drift"}
