@@ -34,11 +34,11 @@ _HEAVY: Final = 1000
 
 @dataclass
 class Decision:
-    """What becomes of one wanted, and of the resource that it found, if any."""
+    """What becomes of one desired resource, and of the one that was found for it, if any."""
 
     desired: Desired
     state: Properties
-    """The wanted, bound as far as ids are known and settled by what there is."""
+    """The desired properties, bound as far as ids are known and settled by what there is."""
     found: Observed | None = None
     changes: tuple[Change, ...] = ()
     forces: tuple[str, ...] = ()
@@ -246,7 +246,7 @@ def _why_it_goes(
     result: Decisions,
     owned: Mapping[str, Observed],
 ) -> str:
-    """The reason to delete what no wanted claims; empty if it stays."""
+    """The reason to delete what the spec doesn't declare; empty if it stays."""
     parent = owned.get(str(getattr(item.state, item.state.parent))) if item.state.parent else None
     carrier = desired.get(parent.address) if parent else None
     if item.owner == stack:

@@ -84,7 +84,7 @@ def _top(change: Change) -> str:
 
 
 def _union(graph: Graph, wanted: Properties, found: Observed) -> Properties:
-    """The wanted, with what there is beyond it."""
+    """The desired properties, with what there is beyond them."""
     if isinstance(wanted, LoadBalancer) and isinstance(found.state, LoadBalancer):
         # one subnet a zone: where it is another one, they change places in one call
         zones = {_zone(graph, subnet) for subnet in wanted.subnets}
