@@ -144,7 +144,8 @@ async def resolve_further_images(
         for item, state in each_of(desired.values(), Instance)
         if (made := decisions.desired.get(item.address)) and (made.found is None or made.forces)
     }
-    images = await resolve_images(aws, sorted(references.intersection(needed)))
+    missing = (references - discovery.images.keys()) & needed
+    images = await resolve_images(aws, sorted(missing))
     return replace(discovery, images={**discovery.images, **images}) if images else discovery
 
 

@@ -115,6 +115,7 @@ async def apply_stack(
     planned: StackPlan,
     *,
     on_event: Callable[[Event], None] = lambda _: None,
+    on_outcomes: Callable[[tuple[Outcome, ...]], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     timeout: float | None = 900,
@@ -122,7 +123,7 @@ async def apply_stack(
 ) -> Applied:
     """Carry out a plan, look until it is so, write down that the spec is applied, and wait until the stack serves.
 
-    `on_event` is told how the steps go, `warn` what couldn't be written, `say` what is waited for in the end: `timeout`
+    `on_event` is told how the steps go, `on_outcomes` at their end how each has ended, `warn` what couldn't be written, `say` what is waited for in the end: `timeout`
     seconds at most, and not at all with None. What was done is told whatever happens: from the first step on nothing is
     raised. Before it AwsError is, where a destroy can't be begun.
     """
@@ -133,6 +134,7 @@ async def apply_stack(
         if target.destroy and (warning := await begin_destroying(aws, target.stack, planned.discovery)):
             warn(warning)
         applied = Applied(await apply_plan(planned.plan, run, on_event))
+        on_outcomes(applied.outcomes)
         if any(item.how != "done" for item in applied.outcomes):
             return applied
     try:

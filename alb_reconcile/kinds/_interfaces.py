@@ -33,12 +33,7 @@ async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     found = await run.aws.pages(
         "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=[{"Name": name, "Values": [value]}]
     )
-    leaving = ()
-    foreign = [
-        item
-        for item in found
-        if not is_load_balancers(item) and (item.get("Attachment") or {}).get("InstanceId") not in leaving
-    ]
+    foreign = [item for item in found if not is_load_balancers(item)]
     if foreign:
         raise RefusedError(
             f"{value} is used by what isn't this stack's: {', '.join(map(describe_interface, foreign))}; remove that first"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import find_own, observe, own_rows
+from alb_reconcile.kinds._ec2 import observe, own_rows
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
+from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -92,8 +93,12 @@ class SecurityGroupKind(Kind[SecurityGroup]):
     async def _find(
         self, run: Run, wanted: SecurityGroup, desired: Desired, name: str, error: AwsError
     ) -> str:
-        for group in await find_own(run, self, desired, {"vpc-id": str(wanted.vpc), "group-name": name}):
-            return str(group["GroupId"])
+        # by its name alone: a filter by tag may not find it so soon after its create
+        filters = [{"Name": "vpc-id", "Values": [wanted.vpc]}, {"Name": "group-name", "Values": [name]}]
+        found = await run.aws.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
+        for group in found:
+            if tags.identity(desired, run.stack).items() <= tags.from_list(group.get("Tags")).items():
+                return str(group["GroupId"])
         raise RefusedError(
             f"{desired.address}: {wanted.vpc} has a security group \"{name}\" that isn't this stack's; choose another name ({error.code})"
         )

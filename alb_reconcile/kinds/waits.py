@@ -81,5 +81,5 @@ BALANCER_ACTIVE: Final = 900.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0
 """AWS's longest deregistration delay, and some."""
-LOST_REPLY: Final = 15.0
-"""For so long a read may not show what a create has made whose reply was lost."""
+LOST_REPLY: Final = 29.0
+"""For so long a read may not show what a create has made whose reply was lost: looks after about 1, 2, 4, 8, 16 and 31 s."""

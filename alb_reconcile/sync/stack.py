@@ -116,13 +116,21 @@ async def correct(
     # of a step in two parts the second one may wait
     acted = {step.address for step in chosen.steps} - {step.address for step in chosen.left}
 
+    sorted_out: list[Survey] = []
+
+    def sort_out(found: StackPlan) -> Survey:
+        """Once a look: what is asked of one look mustn't contradict itself when a window closes meanwhile."""
+        if not sorted_out or sorted_out[-1].planned is not found:
+            sorted_out.append(_sort_out(found, target, ways))
+        return sorted_out[-1]
+
     def undone(found: StackPlan) -> list[str]:
         """Other steps may have become possible meanwhile, for example once an instance that was terminated has gone."""
-        steps = _sort_out(found, target, ways).selection.steps
+        steps = sort_out(found).selection.steps
         return [str(step.address) for step in steps if step.address in acted]
 
     def rest(found: StackPlan) -> Survey:
-        last = _sort_out(found, target, ways)
+        last = sort_out(found)
         reason = "it has come up since this run began; the next one looks again"
         return replace(last, selection=last.selection.keep(set(), reason))
 
@@ -143,7 +151,7 @@ async def correct(
         problem = (
             f"still not as the spec wants it, though all was done: {', '.join(undone(applied.found)[:10])}"
         )
-        last = _sort_out(applied.found, target, ways)
+        last = sort_out(applied.found)
         return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
     last = replace(rest(applied.found), warning="; ".join(warnings))
     problems = tuple(f"not serving: {item}" for item in applied.problems)
@@ -167,29 +175,36 @@ async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = No
 
 
 def _chooser(target: Target, ways: Ways) -> Choice:
-    """The steps that may be carried out, for all that is known before AWS is asked what it protects."""
-    return lambda discovery, plan: _sort_out(StackPlan(discovery, plan), target, ways).selection.steps
+    """The steps that may be carried out, for all that is known before AWS is asked what it protects.
+
+    Limits are for what is left then: something protected must not count against what may be done.
+    """
+    return lambda discovery, plan: _select(StackPlan(discovery, plan), target, ways, ways.now()).steps
 
 
 def _sort_out(planned: StackPlan, target: Target, ways: Ways) -> Survey:
+    now = ways.now()
+    selection = _select(planned, target, ways, now)
+    try:
+        check_damage(planned.plan, selection.steps, target.policy, {}, now)
+    except RefusedError as error:
+        selection = selection.keep(set(), _by_hand(str(error)))
+    known = is_applied(target.stack, target.desired, planned.discovery)
+    return Survey(planned, selection, known, is_ending(target.stack, planned.discovery))
+
+
+def _select(planned: StackPlan, target: Target, ways: Ways, now: datetime) -> Selection:
     discovery, plan = planned.discovery, planned.plan
     causes = find_causes(plan, target.desired, discovery)
-    known = is_applied(target.stack, target.desired, discovery)
-    ending = is_ending(target.stack, discovery)
     barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
-    if ending:
+    if is_ending(target.stack, discovery):
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "its destroy was begun: finish that, or run apply"
         )
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
-    selection = select(
-        plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=ways.now()
-    )  # fmt: skip
-    try:
-        check_damage(plan, selection.steps, target.policy, {}, ways.now())
-    except RefusedError as error:
-        selection = selection.keep(set(), _by_hand(str(error)))
-    return Survey(planned, selection, known, ending)
+    return select(
+        plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now
+    )
 
 
 def _by_hand(text: str) -> str:
@@ -228,4 +243,9 @@ def _unawaited(seen: Survey, rest: Selection) -> set[str]:
         for item in seen.planned.discovery.resources
         if _is_unhealthy(item) and item.address not in touched
     }
-    return unhealthy | {step.id for step in rest.left if step.id and step.action in ("delete", "replace")}
+    going = {
+        step.id
+        for step in rest.left
+        if step.id and step.address.kind == "registration" and step.action in ("delete", "replace")
+    }
+    return unhealthy | going

@@ -11,6 +11,7 @@ from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import (
     LINUX_1,
+    LINUX_2,
     calls,
     client,
     create,
@@ -305,3 +306,14 @@ def test_a_newer_image_behind_the_reference_is_taken_only_on_request(hand: Hand)
     lines = [line for line in short(hand.world.plan(newer)) if line[0] == "replace" and line[1] == ONE]
     assert lines == [("replace", ONE, ("image_id",))]
     hand.make(newer)
+
+
+def test_an_image_reference_is_resolved_once_a_look(hand: Hand) -> None:
+    """Also where another group's reference is settled and isn't asked for at all."""
+    spec = demo()
+    hand.make(spec)
+    hand.world.client("ssm").put_parameter(Name="/team/api", Value=LINUX_2, Type="String")
+    api = {**spec["instances"]["web"], "image_id": "resolve:ssm:/team/api", "count": 1}
+    plan = hand.world.plan({**spec, "instances": {**spec["instances"], "api": api}})
+    assert [str(step.address) for step in plan.steps if step.action == "create"] == ["instance.api-1"]
+    assert len(calls(hand.world, "get_parameters")) == 1

@@ -366,3 +366,17 @@ class TestEnds:
             ("started", "vpc.main"),
             ("done", "vpc.main"),
         ]
+
+
+def test_what_is_protected_does_not_count_against_what_may_be_corrected(hand: Hand) -> None:
+    """AWS is asked what it protects before the limits are looked at: one protected resource must not stop everything."""
+    spec = demo()
+    spec["load_balancers"]["public"]["attributes"] = {"deletion_protection.enabled": True}
+    hand.make(spec)
+    opened = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    hand.ec2.authorize_security_group_ingress(GroupId=hand["security_group.web"], IpPermissions=[opened])
+    bare = {key: value for key, value in spec.items() if key != "load_balancers"}
+    everything = {**bare, "sync": {"correct": ["create", "update", "replace", "delete"]}}
+    ending = hand.world.sync(everything, apply_changes=True)
+    assert "security_group_rules.web" in done(ending)
+    assert "has deletion protection" in " ".join(ending.selection.withheld.values())

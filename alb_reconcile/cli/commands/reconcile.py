@@ -272,6 +272,9 @@ async def _carry_out(
         recorder(event)
         progress(event)
 
+    def on_outcomes(outcomes: tuple[Outcome, ...]) -> None:
+        recorder.outcomes = outcomes  # at once: whatever comes after, the record says what was done
+
     async def tick() -> None:
         while progress.live:
             await asyncio.sleep(1)
@@ -280,13 +283,12 @@ async def _carry_out(
     ticking = asyncio.ensure_future(tick())
     try:
         applied = await apply_stack(
-            aws, target, planned, on_event=on_event, warn=lambda text: complain(f"warning: {text}"),
+            aws, target, planned, on_event=on_event, on_outcomes=on_outcomes, warn=lambda text: complain(f"warning: {text}"),
             say=progress.waiting, timeout=timeout,
         )  # fmt: skip
     finally:
         ticking.cancel()
         progress.close()
-    recorder.outcomes = applied.outcomes
     if applied.error is not None:
         raise applied.error
     return applied

@@ -1,0 +1,59 @@
+"""What a step has at hand: creates whose reply was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.sandbox.strict import VirtualClock
+from tests.virtual import run_virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LATENCY = 0.3
+
+
+def test_what_a_lost_create_has_made_is_looked_for_for_half_a_minute() -> None:
+    """Reads may lag so long, and each call takes its time: before that nothing is created a second time."""
+    clock = VirtualClock()
+    created: list[float] = []
+
+    def transport(
+        service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> dict[str, Any]:
+        assert once
+        created.append(clock.now())
+        clock.advance(LATENCY)
+        raise AwsError(service, operation, "ReadTimeoutError", "lost", "", ambiguous=True)
+
+    async def find() -> str | None:
+        clock.advance(LATENCY)
+        return "vpc-1" if clock.now() - created[0] > 28 else None
+
+    async def main() -> Any:
+        return await Run(Aws(transport, max_workers=0), "shop").create_once("ec2", "create_vpc", find)
+
+    assert run_virtually(clock, main()) == "vpc-1"
+    assert len(created) == 1
+
+
+def test_a_create_that_was_refused_is_not_looked_for() -> None:
+    def transport(
+        service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> dict[str, Any]:
+        raise AwsError(service, operation, "VpcLimitExceeded", "too many", "")
+
+    async def find() -> str | None:
+        raise AssertionError("nobody looks")
+
+    async def main() -> Any:
+        return await Run(Aws(transport, max_workers=0), "shop").create_once("ec2", "create_vpc", find)
+
+    with pytest.raises(AwsError, match="VpcLimitExceeded"):
+        asyncio.run(main())
