@@ -98,7 +98,7 @@ async def _find(
 
 def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> list[str]:
     return [
-        f"{address}={physical_id}: {address} is {there[address].id} already; release that first"
+        f"{address}={physical_id}: {address} is already {there[address].id}; release that first"
         for address, physical_id in given.items()
         if address in there and there[address].id != physical_id
     ]
@@ -178,7 +178,7 @@ async def _tag(
         ):
             del bookkeeping[tags.USER_DATA]
             notes.append(
-                f"{match.address}: {found.id} was started with other user data than the spec's; apply leaves that as it is"
+                f"{match.address}: {found.id} was launched with different user data than the spec's; apply leaves it unchanged"
             )
         volumes = _root_volumes(reader.rows[found.id])
     return Tagging(match.address, found.id, bookkeeping, volumes=volumes)

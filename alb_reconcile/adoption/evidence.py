@@ -132,7 +132,7 @@ def _vpc(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
     found: Any = item.found.state
     return _both(
         _name(desired, item),
-        f"its range {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else "",
+        f"its CIDR block {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else "",
     )
 
 
@@ -140,7 +140,7 @@ def _subnet(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
     wanted: Any = desired.state
     found: Any = item.found.state
     same = (wanted.cidr_block, wanted.availability_zone) == (found.cidr_block, found.availability_zone)
-    return _both(_name(desired, item), f"its range {wanted.cidr_block} in that zone" if same else "")
+    return _both(_name(desired, item), f"its CIDR block {wanted.cidr_block} in that zone" if same else "")
 
 
 def _internet_gateway(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
@@ -152,7 +152,7 @@ def _route_table(desired: Desired, item: Candidate, scene: Scene) -> Evidence | 
     found: Any = item.found.state
     subnets = set(wanted.subnets or ()).intersection(item.found.detail(Associations).by_subnet)
     name = _name(desired, item)
-    shape = f"the subnets that follow it ({', '.join(sorted(subnets))})" if subnets else ""
+    shape = f"its associated subnets ({', '.join(sorted(subnets))})" if subnets else ""
     if not name and not shape and not wanted.subnets and wanted.routes and wanted.routes == found.routes:
         return Evidence(2, "its routes")
     return _both(name, shape)

@@ -77,7 +77,7 @@ class Matcher:
             self.problems.append(f"{desired.address}={physical_id}: {problem}")
         else:
             self._take(
-                desired, item, "your word" + (f"; mind that it is {item.builtin}" if item.builtin else "")
+                desired, item, "the given id" + (f"; note that it is {item.builtin}" if item.builtin else "")
             )
 
     def _objection(self, desired: Desired, item: Candidate | None) -> str:
@@ -85,19 +85,17 @@ class Matcher:
         if item is None:
             physical_id = self.given[desired.address]
             if not is_id_of(kind, physical_id):
-                return f"that is no id of a {kind.replace('_', ' ')}; correct it"
-            return "it doesn't exist in this account and region, or nothing of this stack leads to it; correct the id"
+                return f"not a valid {kind.replace('_', ' ')} id; correct it"
+            return "it doesn't exist in this account and region, or nothing in this stack leads to it; correct the id"
         if item.owner == self.stack:
-            return f"it is {item.found.address} already; release it first, or rename it by move"
+            return f"it is already {item.found.address}; release it first, or rename it with move"
         if item.owner:
             return f"it belongs to the stack {item.owner}; release it there first"
         if not self.scene.is_in_place(desired, item):
             place, where = self.scene.place_of(desired), place_of_candidate(item)
             if place is None:
                 parent = "VPC" if not desired.state.parent else desired.state.parent.replace("_", " ")
-                return (
-                    f"it is in {where}, but the {parent} of the entry isn't matched; name that by its id too"
-                )
+                return f"it is in {where}, but the {parent} of the entry isn't matched; give its id too"
             return f"it is in {where}, not in {place}"
         return ""
 
@@ -150,7 +148,7 @@ class Matcher:
         others = f" (which may be {', '.join(map(str, sorted(rivals)))} as well)" if rivals else ""
         choice = " ".join(f"{desired.address}=ID" for desired in team)
         self.problems.append(
-            f"{names} may be {found}{others}; choose with {choice}, or {team[0].address}={NEW} to have apply make it"
+            f"{names} could be {found}{others}; choose with {choice}, or {team[0].address}={NEW} to have apply create it"
         )
         self.settled.update(desired.address for desired in team)
 
@@ -163,7 +161,7 @@ class Matcher:
             if evidence and evidence.named:
                 self.problems.append(
                     f"{desired.address} looks like {item.found.id} by {evidence.words}, which belongs to the stack {item.owner}; "
-                    f"release it there first, or give {desired.address}=ID, or {desired.address}={NEW} to have apply make it"
+                    f"release it there first, or give {desired.address}=ID, or {desired.address}={NEW} to have apply create it"
                 )
                 self.settled.add(desired.address)
                 return

@@ -69,14 +69,16 @@ def _check(old: str, new: str) -> None:
         if kind == "instances" or (kind in kinds and kinds[kind].properties.service):
             continue
         if kind in kinds:
-            raise UsageError(f"{text} has no tags of its own: it moves with the entry that it belongs to")
-        raise UsageError(f"{text} is no address; write it as plans do, as in instance.web-1 or instances.web")
+            raise UsageError(f"{text} has no tags of its own: it moves with the entry it belongs to")
+        raise UsageError(
+            f"{text} isn't an address; write it as plans do, such as instance.web-1 or instances.web"
+        )
     if first != second:
         raise RefusedError(f"{old} can't become {new}: an address keeps its kind; nothing was moved")
     parts, olds = after.split("/"), before.split("/")
     if len(parts) != _depth(second) or not all(_is_name(part) for part in parts):
         raise UsageError(
-            f"{new}: a name is [a-z][a-z0-9-]*, at most 63 long and no id; of a listener LOAD-BALANCER/NAME"
+            f"{new}: a name is [a-z][a-z0-9-]*, at most 63 characters, and not an id; a listener's is LOAD-BALANCER/NAME"
         )
     if second == "instance" and not re.fullmatch(r".+-[1-9][0-9]*", after):
         raise UsageError(
@@ -124,7 +126,7 @@ def _refuse(target: Target, own: list[Observed], moving: list[tuple[Observed, Ad
     if not any(is_meant(old, item.address) for item, _ in moving):
         raise RefusedError(f"the stack {target.stack} has nothing at {old}; nothing was moved")
     there = {item.address: item.id for item in own if item.id not in movers}
-    taken = [f"{address} is there already ({there[address]})" for _, address in moving if address in there]
+    taken = [f"{address} already exists ({there[address]})" for _, address in moving if address in there]
     if taken:
         raise RefusedError(
             "\n".join([*map(printable, taken), "nothing was moved; release it first, or choose another name"])
@@ -143,12 +145,12 @@ def _undeclared(target: Target, moving: list[tuple[Observed, Address]]) -> list[
     news = [str(address) for _, address in moving if address not in target.desired]
     if news:
         notes.append(
-            f"the spec doesn't declare {', '.join(news)}: rename the entry before the next apply, which else deletes"
+            f"the spec doesn't declare {', '.join(news)}: rename the entry before the next apply, which would otherwise delete"
         )
     olds = {item.address: item for item, _ in moving if item.address in target.desired}
     if olds:
         names = ", ".join(map(str, olds))
         notes.append(
-            f"the spec still declares {names}: the next apply makes new ones, unless the entry is renamed"
+            f"the spec still declares {names}: the next apply creates new ones, unless the entry is renamed"
         )
     return [*notes, *hurdles(target, olds)]

@@ -148,7 +148,9 @@ def _declared(target: Target, going: Iterable[Observed], *, whole: bool) -> list
     if not declared:
         return []
     names = ", ".join(sorted(str(item.address) for item in declared))
-    first = f"the spec still declares {names}: the next apply makes new ones, unless the entries are removed"
+    first = (
+        f"the spec still declares {names}: the next apply creates new ones, unless the entries are removed"
+    )
     # in another network the names are others
     return [first, *([] if whole else hurdles(target, {item.address: item for item in declared}))]
 
@@ -161,7 +163,7 @@ def hurdles(target: Target, gone: Mapping[Address, Observed]) -> list[str]:
         derived = getattr(target.desired[address].state, "name", None) is None
         if derived and re.search("-[0-9a-f]{8}$", physical):
             notes.append(
-                f"{address}: {item.id} keeps the name {physical}, which the next apply would need; give the entry a name: of its own, or remove it"
+                f"{address}: {item.id} keeps the generated name {physical} and would block its replacement; give the entry a name: of its own, or remove it"
             )
     return notes
 
@@ -176,7 +178,7 @@ def _ties(going: Iterable[Observed], staying: Collection[Observed]) -> list[str]
         for text in named_ids(item.state):
             used.setdefault(text, []).append(f"{item.address} ({item.id})")
     return [
-        f"{item.address} can't be deleted while {', '.join(sorted(set(used[item.id])))} is there, which destroy then doesn't delete"
+        f"{item.address} can't be deleted while in use by {', '.join(sorted(set(used[item.id])))}, which destroy no longer deletes"
         for item in staying
         if item.id in used
     ]

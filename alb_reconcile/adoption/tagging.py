@@ -61,7 +61,7 @@ def excess(reader: Imagination, item: Tagging) -> str:
     there = {key for key in reader.tags.get(item.id, {}) if not key.startswith("aws:")}
     count = len(there | item.write.keys())
     return (
-        f"{item.address}: {item.id} would have {count} tags, and AWS takes {_MOST}; remove some of its own"
+        f"{item.address}: {item.id} would have {count} tags, and AWS allows {_MOST}; remove some of its own"
         if count > _MOST
         else ""
     )

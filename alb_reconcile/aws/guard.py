@@ -32,7 +32,7 @@ class Ended:
 
     def check(self, _: float, /) -> None:
         """Raises LeaseError."""
-        raise LeaseError("the stack isn't held any more; this wasn't sent")
+        raise LeaseError("this run no longer holds the stack; the call wasn't sent")
 
 
 _CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)

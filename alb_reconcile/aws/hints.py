@@ -19,11 +19,11 @@ _HINTS: Final = {
     "InvalidClientTokenId": "check the credentials",
     "UnrecognizedClientException": "check the credentials",
     "SignatureDoesNotMatch": "check the credentials",
-    "InsufficientInstanceCapacity": "AWS has none of this type there now: try later, another type or another zone",
+    "InsufficientInstanceCapacity": "AWS has no capacity for this type there now: try later, or use another type or zone",
     "DependencyViolation": "something still uses it; find it in the console and run again",
     "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
     "Unsupported": "this type isn't offered in this zone; choose another",
-    "IdempotentParameterMismatch": "an earlier run's request is still remembered; run again in some minutes",
+    "IdempotentParameterMismatch": "AWS still remembers an earlier run's request; run again in a few minutes",
     "InvalidKeyPair.NotFound": "create the key pair, or correct key_name",
     "CertificateNotFound": "check certificate_arn: its region and account must be the stack's",
     "InvalidAMIID.NotFound": "check image_id: AMIs differ by region",
@@ -34,7 +34,7 @@ _HINTS: Final = {
 def explain_code(service: str, operation: str, code: str) -> str:
     """What a user can do about an error code; empty if nothing can be said."""
     if code.endswith("LimitExceeded") or code.startswith("TooMany"):
-        return "a quota of the account is reached: raise it in Service Quotas, or remove what isn't needed"
+        return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
     prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
     action = "".join(word.capitalize() for word in operation.split("_"))
     return _HINTS.get(code, "").format(action=f"{prefix}:{action}")

@@ -43,7 +43,7 @@ async def write_applied_tags(
         said = item.tags.get(tags.APPLIED)
         if said == tags.DESTROYING or (item.id in anchors and said != applied):
             wanted.setdefault(item.id, {})[tags.APPLIED] = applied
-    return await _write(aws, wanted, "sync can't tell drift from a changed spec by them")
+    return await _write(aws, wanted, "sync can't tell drift from a changed spec")
 
 
 async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
@@ -54,7 +54,7 @@ async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
     found = find_anchors(_own(stack, discovery))
     wanted = {item.id: {tags.APPLIED: tags.DESTROYING} for item in found}
     return await _write(
-        aws, wanted, "if this destroy ends half-way, a sync may take for drift what it has deleted"
+        aws, wanted, "if this destroy stops half-way, sync may take what it deleted for drift"
     )
 
 
@@ -64,7 +64,7 @@ async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str)
     denied = ""
     for result in results:
         if isinstance(result, AwsError) and result.code in _DENIED:
-            denied = f"tags couldn't be written, and {what_then}: allow ec2:CreateTags and elasticloadbalancing:AddTags ({result})"
+            denied = f"tags couldn't be written, so {what_then}: allow ec2:CreateTags and elasticloadbalancing:AddTags ({result})"
         elif result is not None:
             raise result
     return denied

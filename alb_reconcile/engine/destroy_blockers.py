@@ -60,7 +60,7 @@ async def _interfaces(
         leaving = description.startswith("ELB app/") and not await _load_balancer_exists(aws, description)
         if not ours and not leaving:
             problems.append(
-                f"{describe_interface(item)} in {item.get('SubnetId', item.get('VpcId'))} isn't this stack's; remove it first"
+                f"{item.get('SubnetId', item.get('VpcId'))} is in use by a resource outside this stack: {describe_interface(item)}; remove it first"
             )
     return problems
 
@@ -88,7 +88,7 @@ async def _group_references(aws: Aws, own: set[str], vpcs: list[str], groups: li
         ):
             found[item["GroupId"]] = item
     return [
-        f"the rules of {group} ({item.get('GroupName')}), which isn't this stack's, name {', '.join(sorted(_names(item).intersection(groups)))}; remove them first"
+        f"{', '.join(sorted(_names(item).intersection(groups)))}: in use by resources outside this stack, the rules of {group} ({item.get('GroupName')}); remove them first"
         for group, item in sorted(found.items())
         if group not in own and _names(item).intersection(groups)
     ]
@@ -117,7 +117,7 @@ async def _inhabitants(aws: Aws, own: set[str], vpcs: list[str]) -> list[str]:
         if not any(part.get("Main") for part in item.get("Associations", ()))
     ]
     return [
-        f"{item} is in a VPC of this stack and isn't its own; remove it first"
+        f"this stack's VPC is in use by a resource outside this stack: {item}; remove it first"
         for item in strangers
         if item not in own
     ]

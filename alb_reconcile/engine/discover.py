@@ -85,7 +85,7 @@ async def read_account(aws: Aws, allowed: Collection[str]) -> str:
     account = await aws.account()
     if allowed and account not in allowed:
         raise RefusedError(
-            f"these are the credentials of account {account}, but the spec's account_ids allow {', '.join(allowed)} only"
+            f"these are the credentials of account {account}, but the spec's account_ids allow only {', '.join(allowed)}"
         )
     return account
 

@@ -61,7 +61,7 @@ def only_writer(file: Path, *, make_folder: bool = True) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise RecordError(
-            f"{file} is being written by another process for {_LOCK_TIMEOUT:.0f} s; look for a stopped one"
+            f"{file} has been locked by another process for {_LOCK_TIMEOUT:.0f} s; look for one that hangs"
         ) from None
     except OSError as error:
         raise unwritable(file, error) from None
@@ -100,6 +100,6 @@ def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -
 def unwritable(file: Path, error: OSError) -> RecordError:
     """What to say of a file that can't be written."""
     return RecordError(
-        f"{file} can't be written: {(error.strerror or str(error)).lower()}; what was there is still there. "
-        "Make room, or let this user write there"
+        f"{file} can't be written: {(error.strerror or str(error)).lower()}; its old content is still there. "
+        "Free up space, or give this user write access"
     )

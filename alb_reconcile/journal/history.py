@@ -171,5 +171,5 @@ def _read(file: Path) -> Iterator[Record | None]:
 
 def _unreadable(place: Path, error: OSError) -> RecordError:
     return RecordError(
-        f"the history in {place} can't be read: {(error.strerror or str(error)).lower()}; let this user read it"
+        f"the history in {place} can't be read: {(error.strerror or str(error)).lower()}; give this user read access"
     )

@@ -30,7 +30,7 @@ def about(**fields: Any) -> Iterator[None]:
 
 
 def tell(event: str, /, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log that something happened: a few fixed words, and fields for what varies."""
+    """Log an event by its name, in snake_case, with fields for what varies."""
     _LOG.log(level, "%s", event, extra={"fields": {**_about.get(), **fields}})
 
 

@@ -19,17 +19,17 @@ _OWNER: Final = ("stack", "region", "account")
 
 GAUGES: Final[Mapping[str, str]] = {
     "last_run_timestamp_seconds": "When the last run ended, whatever came of it.",
-    "last_success_timestamp_seconds": "When a run last left everything as wanted.",
+    "last_success_timestamp_seconds": "When a run last left the stack in its desired state.",
     "last_run_duration_seconds": "How long the last run took.",
     "last_run_result": "1 for the result of the last run, 0 for the others.",
-    "drift_found": "Steps of the last plan because the account had moved.",
-    "drift_left": "Those of them that weren't done.",
-    "spec_left": "Steps of the last plan that weren't done though the spec wants them.",
+    "drift_found": "Steps of the last plan that correct drift.",
+    "drift_left": "Steps of the last plan that correct drift and weren't done.",
+    "spec_left": "Steps of the last plan that apply a changed spec and weren't done.",
 }
 COUNTERS: Final[Mapping[str, str]] = {
     "runs": "Runs by command and result.",
     "steps": "Steps by action and outcome.",
-    "drift_corrected": "Steps done because the account had moved.",
+    "drift_corrected": "Steps done that correct drift.",
     "api_calls": "Calls of AWS's API by operation.",
 }
 """Their samples end with _total."""
@@ -148,7 +148,7 @@ def _read(file: Path) -> tuple[Series, list[Metric]]:
 
 def _foreign(file: Path) -> RecordError:
     return RecordError(
-        f"{file} has other things in it than metrics of alb-reconcile, and was left alone; remove it, or name another --metrics-file"
+        f"{file} has other content than alb-reconcile's metrics, and was left unchanged; remove it, or name another --metrics-file"
     )
 
 

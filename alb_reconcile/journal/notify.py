@@ -146,7 +146,7 @@ async def notify(
         await send(webhook, message.id, msgspec.json.encode(message.body))
     except RecordError as error:
         raise RecordError(
-            f"the webhook at {webhook.title} wasn't told of {message.body.event!r}: {error}. The next run tries again"
+            f"the webhook at {webhook.title} didn't get {message.body.event!r}: {error}. The next run tries again"
         ) from None
     await asyncio.to_thread(log.confirm)
     return "sent"
@@ -248,9 +248,9 @@ def _summaries(steps: tuple[StepRecord, ...]) -> tuple[StepSummary, ...]:
 
 def _summary(record: Record, event: Event) -> str:
     if event == "drift_detected":
-        return f"{len(record.withheld)} steps wait for a person"
+        return f"{len(record.withheld)} steps require manual action"
     if event == "spec_unapplied":
-        return f"{len(record.withheld)} steps wait for an apply"
+        return f"{len(record.withheld)} steps of a changed spec aren't applied"
     if event == "corrected":
         return f"{len(record.having(how='done', cause='drift'))} differences corrected"
     if event == "recovered":

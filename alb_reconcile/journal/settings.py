@@ -60,12 +60,10 @@ def read_settings(
             )
         webhook = make_webhook(url, secret, private="private" in allow, plain="http" in allow)
     elif webhook_secret_file or webhook_allow:
-        raise UsageError(
-            f"there is no webhook to tell anything; give --webhook-url-file, or set {URL_VARIABLE}"
-        )
+        raise UsageError(f"no webhook is configured; give --webhook-url-file, or set {URL_VARIABLE}")
     chosen = metrics_file or environ.get(METRICS_VARIABLE)
     if chosen and not chosen.endswith(".prom"):
-        raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no other")
+        raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no others")
     return Settings(
         folder=state_folder(state_dir, environ),
         metrics_file=Path(chosen) if chosen else None,
@@ -102,5 +100,5 @@ def _content(file: str, what: str) -> str:
             f"the webhook's {what} can't be read from {file}: {reason.lower()}; correct the file's name or mode"
         ) from None
     if not text:
-        raise UsageError(f"the webhook's {what} isn't in {file}, which is empty; write it there")
+        raise UsageError(f"the webhook's {what} is missing: {file} is empty; write it there")
     return text

@@ -72,7 +72,7 @@ def _parse(url: str) -> httpx.URL:
         valid = False
     if not valid:
         raise UsageError(
-            f"the webhook's URL isn't one; set {URL_VARIABLE}, or write https://HOST/PATH into the file that holds it"
+            f"the webhook's URL isn't valid; set {URL_VARIABLE}, or write https://HOST/PATH into the file that holds it"
         )
     return parsed
 
@@ -91,7 +91,7 @@ def _key(secret: str) -> bytes:
         ) from None
     if len(key) < _SHORTEST:
         raise UsageError(
-            f"the webhook's secret has {len(key)} bytes and {_SHORTEST} are the least; set {SECRET_VARIABLE}, for example to whsec_ and the output of: openssl rand -base64 32"
+            f"the webhook's secret has {len(key)} bytes and needs at least {_SHORTEST}; set {SECRET_VARIABLE}, for example to whsec_ and the output of: openssl rand -base64 32"
         )
     return key
 
@@ -129,7 +129,7 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
         why = refusal(address, private=webhook.private)
         if why:
             raise RecordError(
-                f"{why}, and isn't sent to; name a public host, or allow private ones if that is meant"
+                f"{why}, so nothing is sent there; name a public host, or allow private ones if that is intended"
             )
     headers = {
         "Host": url.netloc.decode("ascii"),
@@ -156,7 +156,7 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
                 continue
             if 300 <= status < 400:
                 raise RecordError(
-                    f"it answered with a redirect ({status}), which isn't followed; name the place itself"
+                    f"it answered with a redirect ({status}), which isn't followed; name the final URL"
                 )
             if not 200 <= status < 300:
                 raise RecordError(f"it answered with status {status}")

@@ -55,7 +55,7 @@ def refusal(text: str, *, private: bool = False) -> str:
         or address.is_multicast
         or address.is_unspecified
     ):
-        return f"{address} is link-local, a place of metadata, or no host at all"
+        return f"{address} is link-local, an address of instance metadata, or not a host"
     public = address.is_global and not address.is_reserved
     if isinstance(address, IPv6Address):
         public = public and address in _PUBLIC

@@ -45,7 +45,7 @@ async def create_named(
         arn = str(answer[_LIST[kind]][0][_ARN[kind]])
     if not await is_ours(run, desired, arn):
         raise RefusedError(
-            f"{desired.address}: the {kind.replace('_', ' ')} \"{name}\" exists and isn't this stack's; choose another name"
+            f'{desired.address}: a {kind.replace("_", " ")} named "{name}" exists outside this stack; choose another name'
         )
     return arn
 

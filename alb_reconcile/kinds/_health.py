@@ -86,7 +86,7 @@ async def wait_until_drained(run: Run, group: str, target: str, port: int) -> No
         if health is None or health["State"] == "unused":
             return ""
         if health["State"] != "draining" and run.aws.now() - seen > waits.LAG:
-            raise WaitError(f"target {target}:{port} was registered again by somebody else; run again")
+            raise WaitError(f"target {target}:{port} was registered again by someone else; run again")
         return f"target {target}:{port} to drain"
 
     await _watch(run, group).until(f"{target}:{port}", check, waits.TARGET_DRAINED, run.say)
@@ -108,7 +108,7 @@ async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: flo
         ]
         if len(others) >= least:
             return ""
-        return f"{least} other healthy targets before {own} may leave (now {len(others)})"
+        return f"{least} other healthy targets before {own} may be deregistered (now {len(others)})"
 
     await _wait_for_group(run, group, check, timeout)
 
@@ -150,8 +150,8 @@ def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, A
         settled = registered >= least or run.aws.now() - began > waits.LAG
         if settled and registered - states["unhealthy"] < least:
             raise RefusedError(
-                f"{group} has {states['healthy']} healthy targets, and must have {least} before it gets requests that others "
-                "serve now; mend its targets and run again, or set its min_healthy"
+                f"{group} has {states['healthy']} healthy targets, and needs {least} before it gets requests that others "
+                "serve now; fix its targets and run again, or set its min_healthy"
             )
         return f"{least} healthy targets in {group}, which takes over (now {states['healthy']})"
 

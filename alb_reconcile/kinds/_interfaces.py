@@ -36,5 +36,5 @@ async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     foreign = [item for item in found if not is_load_balancers(item)]
     if foreign:
         raise RefusedError(
-            f"{value} is used by what isn't this stack's: {', '.join(map(describe_interface, foreign))}; remove that first"
+            f"{value} is in use by resources outside this stack: {', '.join(map(describe_interface, foreign))}; remove them first"
         )

@@ -126,7 +126,7 @@ class Kind(ABC, Generic[P]):
     def of(self, observed: Observed) -> P:
         """The observed properties. Raises TypeError for a resource of another kind."""
         if not isinstance(observed.state, self.properties):
-            raise TypeError(f"{observed.address} is no {self.name}")
+            raise TypeError(f"{observed.address} isn't a {self.name}")
         return observed.state  # type: ignore[return-value]  # P is bound to the class that was just looked at
 
 

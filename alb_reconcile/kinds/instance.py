@@ -293,7 +293,7 @@ class InstanceKind(Kind[Instance]):
                     InstanceId=observed.id,
                     DisableApiTermination={"Value": False},
                 )
-            off = "its termination protection is off now: run again, or switch it on by hand"
+            off = "its termination protection is off now: run again, or switch it back on by hand"
             with telling(off) if lift else nullcontext():
                 await run.gone(
                     "ec2",

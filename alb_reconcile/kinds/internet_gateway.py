@@ -97,7 +97,7 @@ class InternetGatewayKind(Kind[InternetGateway]):
             attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
             if wanted.vpc not in attached:
                 raise RefusedError(
-                    f"{wanted.vpc} has an internet gateway that isn't this stack's; name it by its id, or detach it ({error.code})"
+                    f"{wanted.vpc} has an internet gateway outside this stack; name it by its id, or detach it ({error.code})"
                 ) from None
 
     async def _detach(self, run: Run, observed: Observed) -> None:

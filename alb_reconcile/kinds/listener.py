@@ -112,7 +112,7 @@ class ListenerKind(Kind[Listener]):
         arn = str(answer["Listeners"][0]["ListenerArn"])
         if not await is_ours(run, desired, arn):
             raise RefusedError(
-                f"{desired.address}: port {wanted.port} has a listener that isn't this stack's; choose another port, or remove it"
+                f"{desired.address}: port {wanted.port} is in use by a listener outside this stack; choose another port, or delete that listener"
             )
         return arn
 

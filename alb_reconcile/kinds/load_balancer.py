@@ -159,7 +159,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
                 "elbv2", "modify_load_balancer_attributes", missing=("LoadBalancerNotFound",),
                 LoadBalancerArn=observed.id, Attributes=off,
             )  # fmt: skip
-        unlocked = "its deletion protection is off now: run again, or switch it on by hand"
+        unlocked = "its deletion protection is off now: run again, or switch it back on by hand"
         with telling(unlocked) if lift else nullcontext():
             await run.gone(
                 "elbv2", "delete_load_balancer", retry=waits.PROTECTION_LIFTED if lift else None, missing=("LoadBalancerNotFound",),
@@ -197,7 +197,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
             }
 
         def check(count: Any) -> str:
-            return f"{count} network interfaces of the load balancer to go" if count else ""
+            return f"{count} network interfaces of the load balancer to be deleted" if count else ""
 
         description = "ELB " + arn.partition(":loadbalancer/")[2]
         try:
@@ -224,7 +224,7 @@ async def _wait_until_active(run: Run, arn: str, timeout: float) -> None:
         code = state["Code"] if state else "unknown"
         if code == "failed":
             raise WaitError(
-                f"AWS couldn't set the load balancer up: {state.get('Reason', 'no reason given')}"
+                f"AWS couldn't provision the load balancer: {state.get('Reason', 'no reason given')}"
             )
         # active_impaired answers, but hasn't the capacity that it should have
         return "" if code.startswith("active") else f"the load balancer to be active (now {code})"

@@ -92,7 +92,7 @@ class RouteTableKind(Kind[RouteTable]):
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         main = any(part.get("Main") for part in row.get("Associations", ()))
-        return "its VPC's main route table, which AWS deletes with the VPC only" if main else ""
+        return "its VPC's main route table, which AWS deletes only with the VPC" if main else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
         tables, subnets = await asyncio.gather(

@@ -100,7 +100,7 @@ class SecurityGroupKind(Kind[SecurityGroup]):
             if tags.identity(desired, run.stack).items() <= tags.from_list(group.get("Tags")).items():
                 return str(group["GroupId"])
         raise RefusedError(
-            f"{desired.address}: {wanted.vpc} has a security group \"{name}\" that isn't this stack's; choose another name ({error.code})"
+            f'{desired.address}: {wanted.vpc} has a security group named "{name}" outside this stack; choose another name ({error.code})'
         )
 
     async def update(

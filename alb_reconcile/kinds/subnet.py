@@ -95,7 +95,7 @@ class SubnetKind(Kind[Subnet]):
             if subnet["CidrBlock"] == wanted.cidr_block:
                 return str(subnet["SubnetId"])
         raise RefusedError(
-            f"{desired.address}: {wanted.cidr_block} overlaps a subnet in {wanted.vpc} that isn't this stack's; choose a free range ({error.code})"
+            f"{desired.address}: {wanted.cidr_block} overlaps a subnet in {wanted.vpc} outside this stack; choose a free range ({error.code})"
         )
 
     async def update(self, run: Run, wanted: Subnet, observed: Observed, fields: frozenset[str]) -> None:

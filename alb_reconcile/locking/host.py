@@ -111,7 +111,7 @@ class StackLock:
                 who = holder.render() if holder and holder.released is None else "another run"
                 if time.monotonic() >= deadline:
                     raise HeldError(
-                        f"{self.title} is held by {who}; nothing was changed. Wait for it, with --lock-timeout if you like"
+                        f"{self.title} is held by {who}; nothing was changed. Try again later, or wait with --lock-timeout"
                     ) from None
                 if not waited:
                     say(f"waiting for {who}, which holds {self.title}")
@@ -174,5 +174,5 @@ class StackLock:
     def _unusable(self, error: OSError) -> ReconcileError:
         return ReconcileError(
             f"the lock of {self.title} can't be kept in {self._file.parent}: {(error.strerror or str(error)).lower()}; "
-            f"nothing was changed. Set {FOLDER_VARIABLE} to a folder that you may write"
+            f"nothing was changed. Set {FOLDER_VARIABLE} to a folder that you can write to"
         )

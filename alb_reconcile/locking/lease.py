@@ -122,7 +122,7 @@ class Lease:
             self._written, self._uncertain, self._store.urgent = mark, False, True
             return
         raise LeaseError(
-            f"the lease {self._store.location.url} can't be written: S3 refuses what it has just told"
+            f"the lease {self._store.location.url} can't be written: S3 refuses a write that its last answer allows"
         )
 
     def _left(self) -> float:
@@ -160,7 +160,7 @@ class Lease:
         asked = self._tried is not None and self._clock.passed(self._tried) < durations.BREAK_NOTICE
         if self._lost is not None or self._left() <= seconds or not asked:
             raise LeaseError(
-                f"{self.title}: its lease {self._store.location.url} was too old when this was to be sent; it wasn't sent"
+                f"{self.title}: its lease {self._store.location.url} was too old for this call, which wasn't sent"
             )
 
     async def _renew(self, *, needed: float) -> str:
@@ -174,8 +174,8 @@ class Lease:
         except LeaseError as error:
             problem, self._failed = str(error), self._clock.now()
         if self._lost is None and self._left() <= needed:
-            why = problem or "what a renewal gives is less than a call may take"
-            self._lose(f"{self.title}: its lease ran out before it could be renewed: {why}", to_another=False)
+            why = problem or "a renewal gives less time than a call may take"
+            self._lose(f"{self.title}: its lease expired before it could be renewed: {why}", to_another=False)
         return problem
 
     def _lose(self, why: str, *, to_another: bool) -> None:
@@ -191,7 +191,7 @@ class Lease:
                 problem = await self._renew(needed=timeouts.settled_all("ec2")) if self._lost is None else ""
             pause = durations.RETRY_INTERVAL if problem else durations.RENEW_INTERVAL
             if problem and not told and self._lost is None:
-                self._say(f"{problem}; it is tried again for as long as the lease lasts")
+                self._say(f"{problem}; retrying for as long as the lease lasts")
             told = bool(problem)
 
     async def release(self) -> None:
@@ -205,7 +205,7 @@ class Lease:
         url, minutes = self._store.location.url, (self._record.seconds + durations.MARGIN) / 60
         if self._aws.is_changing:
             self._say(
-                f"a call is still under way: the lease {url} is left to run out, within {minutes:.0f} minutes"
+                f"a call is still in progress: the lease {url} is left to expire, within {minutes:.0f} minutes"
             )
             return
         try:
@@ -215,10 +215,8 @@ class Lease:
         except _TakenOverError as taken:
             self._say(self._taken(taken.seen))
         except LeaseError as error:
-            given = (
-                "the lease wasn't given back, and" if etag else "if S3 has taken down the lease after all, it"
-            )
-            self._say(f"{given} runs out within {minutes:.0f} minutes: {error}")
+            given = "the lease wasn't released, and" if etag else "if S3 has stored the lease after all, it"
+            self._say(f"{given} expires within {minutes:.0f} minutes: {error}")
         finally:
             self._written = None  # nothing is sent under it any more
 
@@ -231,22 +229,22 @@ class Lease:
         url = self._store.location.url
         if seen.record.broken_by:
             return (
-                f"{self.title}: the lease {url} was broken by {seen.record.broken()}; whoever held it has until "
-                f"{seen.good_until} to notice. Nothing was changed; wait until then, with --lock-timeout if you like"
+                f"{self.title}: the lease {url} was broken by {seen.record.broken()}; its holder has until "
+                f"{seen.good_until} to notice. Nothing was changed; try again then, or wait with --lock-timeout"
             )
         return (
             f"{self.title} is held by {seen.record.render()}, by the lease {url}, which holds until {seen.good_until} "
-            "unless that run renews it; nothing was changed. Wait for it, with --lock-timeout if you like; if that run "
+            "unless that run renews it; nothing was changed. Try again later, or wait with --lock-timeout; if that run "
             "is dead and you can't wait: alb-reconcile lock break"
         )
 
     def _taken(self, seen: ObservedLease | None) -> str:
         lease = f"{self.title}: its lease {self._store.location.url}"
         if seen is None:
-            return f"{lease} was deleted by somebody"
+            return f"{lease} was deleted by someone"
         if seen.record.owner == self._record.owner:
             return f"{lease} was broken by {seen.record.broken()}"
-        past = ", and has let go of it since" if seen.record.released else ""
+        past = ", and has released it since" if seen.record.released else ""
         return f"{lease} was lost: {seen.record.render()} took it over{past}"
 
 

@@ -41,7 +41,7 @@ class LeaseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         """The inverse. Raises ValueError, with what is wrong on one line, for whatever we can't have written."""
         try:
             if _HEADER.decode(data).version != _VERSION:
-                raise ValueError("it is of another version of this program")
+                raise ValueError("it was written by another version of this program")
             return _RECORD.decode(data)
         except msgspec.ValidationError as error:
             raise ValueError(printable(str(error))) from None

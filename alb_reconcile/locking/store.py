@@ -88,8 +88,8 @@ class LeaseStore:
             record = LeaseRecord.parse(answer["Body"])
         except ValueError as error:
             raise LeaseError(
-                f"{self.location.url} is no lease that this program can read: {error}; it was left alone, and nothing was "
-                "changed. Move it away, or name another place as lease"
+                f"{self.location.url} isn't a lease that this program can read: {error}; it was left alone, and nothing was "
+                "changed. Move it away, or point lease to another place"
             ) from None
         return ObservedLease(record, str(answer["ETag"]), answer.get("LastModified"), _date(answer))
 
@@ -151,13 +151,13 @@ class LeaseStore:
         if error.code in _UNABLE:
             return self.unable()
         kind = UnansweredError if error.ambiguous else LeaseError
-        return kind(f"the lease {location.url} can't be had: {printable(str(error))}")
+        return kind(f"the lease {location.url} can't be acquired: {printable(str(error))}")
 
     def unable(self) -> LeaseError:
         """That its endpoint doesn't do what a lease needs."""
         return LeaseError(
-            f"the lease {self.location.url} can't be kept: its endpoint does no conditional writes (If-None-Match, If-Match), "
-            "without which a lease holds nobody; use a bucket of AWS's S3"
+            f"the lease {self.location.url} can't be kept: its endpoint doesn't support conditional writes (If-None-Match, If-Match), "
+            "without which a lease keeps nobody out; use a bucket in AWS's S3"
         )
 
 

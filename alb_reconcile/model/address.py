@@ -25,7 +25,7 @@ class Address(NamedTuple):
         """The inverse of `str`, for what is printable. Raises ValueError."""
         kind, dot, name = text.partition(".")
         if not (kind and dot and name):
-            raise ValueError(f"{text!r} is no address")
+            raise ValueError(f"{text!r} isn't an address")
         return cls(kind, name)
 
 

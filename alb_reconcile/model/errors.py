@@ -145,5 +145,5 @@ class LeaseLostError(InterruptedRun):
     exit_code = ExitCode.FAILED
 
     def __init__(self, why: str, *, to_another: bool) -> None:
-        super().__init__(f"{why}; nothing more is changed. Run it again to go on from there")
+        super().__init__(f"{why}; nothing more is changed. Run it again to continue")
         self.why, self.to_another = why, to_another

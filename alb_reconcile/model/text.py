@@ -11,7 +11,7 @@ def parse_duration(text: str) -> int:
     """`30s`, `5m`, `1h` in seconds. Raises ValueError."""
     number, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not number.isdigit():
-        raise ValueError(f"{text!r} is no duration; write 30s, 5m or 1h")
+        raise ValueError(f"{text!r} isn't a duration; write 30s, 5m or 1h")
     return int(number) * _UNITS[unit]
 
 

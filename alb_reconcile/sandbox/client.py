@@ -132,7 +132,7 @@ class Sandbox:
             return Traffic.read(self._request("GET", TRAFFIC, {}, 10.0))
         except (OSError, HTTPException, ValueError, TypeError, KeyError):
             raise SandboxError(
-                f"the sandbox at {self.endpoint_url} doesn't tell its listeners' ports; is it still there? See: alb-reconcile sandbox status"
+                f"the sandbox at {self.endpoint_url} doesn't report its listeners' ports; is it still running? See: alb-reconcile sandbox status"
             ) from None
 
     def doors(self) -> tuple[Door, ...]:
@@ -255,7 +255,7 @@ def stop() -> Sandbox | None:
             deadline = time.monotonic() + 10
             while found.ask(timeout=1) == "ours":
                 if time.monotonic() > deadline:
-                    raise SandboxError(f"the sandbox (process {found.pid}) doesn't end; kill -9 {found.pid}")
+                    raise SandboxError(f"the sandbox (process {found.pid}) doesn't stop; kill -9 {found.pid}")
                 time.sleep(_POLL)  # another process's end can only be polled for
         state_file().unlink(missing_ok=True)
     return found
@@ -275,7 +275,7 @@ def _same(found: Sandbox, port: int | None, speed: float | None, traffic: bool |
         carries = "" if found.traffic else ", without traffic"
         serves = f", serving {found.serve}" if found.serve else ""
         raise SandboxError(
-            f"a sandbox runs already, at {found.endpoint_url} with speed {found.speed:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
+            f"a sandbox is already running at {found.endpoint_url} with speed {found.speed:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
         )
     return found
 

@@ -32,9 +32,9 @@ def refuse_pages(environ: Mapping[str, Any], port: int) -> str:
     """
     names = {f"{name}:{port}" for name in _NAMES} | (_NAMES if port == 80 else set())
     if environ.get("HTTP_HOST", "").lower() not in names:
-        return f"The sandbox answers as http://127.0.0.1:{port} only; use this address."
+        return f"The sandbox answers only at http://127.0.0.1:{port}; use that address."
     if "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE", "none") != "none":
-        return "The sandbox answers programs only, no page in a browser."
+        return "The sandbox answers only programs, not pages in a browser."
     return ""
 
 

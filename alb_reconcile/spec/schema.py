@@ -310,7 +310,7 @@ def _quote_hint(value: object, schema: _Schema) -> str:
     if "string" in _types(schema) and isinstance(value, int | float) and not isinstance(value, bool):
         return "; put it in quotes"
     if isinstance(value, str) and "integer" in _types(schema) and value.isdigit():
-        return "; take it out of its quotes"
+        return "; remove the quotes"
     if isinstance(value, str) and "array" in _types(schema) and re.fullmatch(r"[\w.*/-]{1,60}", value):
         return f"; write [{value}]"
     return ""

@@ -87,7 +87,7 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
                 Problem(
                     *root.keys["policy"],
                     "policy",
-                    "is what this file is; put its keys at the top, without policy:",
+                    "isn't needed: this file is the policy; put its keys at the top level",
                 )
             ],
         )
@@ -130,7 +130,7 @@ def parse_stack(
     outline = Outline(root, invalid, folder, region)
     if region and outline.data.get("region", region) != region:
         outline.error(
-            ("region",), f"is {outline.data['region']}, but --region says {region}; leave one of them out"
+            ("region",), f"is {outline.data['region']}, but --region says {region}; leave out one of them"
         )
     run_checks(outline)
     problems = _one_a_place(problems + outline.problems)
@@ -153,7 +153,7 @@ def parse_stack(
 def check_region(region: str | None) -> None:
     """Raises UsageError for a --region that can't be one."""
     if region and not re.fullmatch(schema.resolved("stack")["properties"]["region"]["pattern"], region):
-        raise UsageError(f"--region wants a region such as us-east-1, not {shorten(region)}")
+        raise UsageError(f"--region expects a region such as us-east-1, not {shorten(region)}")
 
 
 def _one_a_place(problems: list[Problem]) -> list[Problem]:

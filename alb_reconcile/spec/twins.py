@@ -21,7 +21,7 @@ def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
                 Problem(
                     *stack.place,
                     "stack",
-                    f'"{stack.name}" is the stack of {first} too; one stack is one file: rename or merge',
+                    f'"{stack.name}" is also the stack of {first}; one stack is one file: rename or merge',
                 )
             ],
         )

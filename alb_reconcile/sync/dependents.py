@@ -79,15 +79,15 @@ class Web:
         out = waiting.keys
         other = step.part_of or self._pairs.get(step.key)
         if other is not None and other in out:
-            return f"{self._steps[other].address} is replaced whole or not at all"
+            return f"{self._steps[other].address} is replaced as a whole or not at all"
         missing = next((key for key in step.needs if key in out and self._is_needed(step, key)), None)
         if missing is not None:
-            return f"it needs {self._steps[missing].address}, which waits"
+            return f"it depends on {self._steps[missing].address}, which isn't done"
         if waiting.going.intersection(arn for arn, _ in step.detail(SetPriorities).priorities):
-            return "it would move a rule that is left to a person"
+            return "it would move a rule that requires manual action"
         # what takes something away, or puts a group beside others, may do so only for the sake of what is withheld
         if step.key in waiting.heirs and (weigh(step) in ("delete", "replace") or self._only_for(step, out)):
-            return f"it may only make way for {waiting.heirs[step.key].address}, which waits"
+            return f"it only makes way for {waiting.heirs[step.key].address}, which isn't done"
         if step.action == "create":
             return self._why_not_made(step, waiting)
         return self._keeps_a_subnet(step, out)
@@ -100,9 +100,13 @@ class Web:
         """Nothing is made for consumers that all wait, and no instance beside others of a version that goes."""
         users = self._users[step.key]
         if step.state and step.state.is_for_others and users and all(key in waiting.keys for key in users):
-            return f"only {self._steps[users[0]].address} would use it, which waits"
+            return f"only {self._steps[users[0]].address} would use it, which isn't done"
         group = step.desired.lifecycle.group if step.desired and step.address.kind == "instance" else None
-        return "the group's other instances wait to be replaced" if group and group in waiting.rolling else ""
+        return (
+            "the group's other instances are still to be replaced"
+            if group and group in waiting.rolling
+            else ""
+        )
 
     def _is_needed(self, step: Step, key: str) -> bool:
         """Whether a step can't, or mustn't, be done without another one that comes before it.
@@ -129,5 +133,5 @@ class Web:
             taker = self._steps[key]
             claims = taker.state.subnets if isinstance(taker.state, RouteTable) else ()
             if taker.key != step.key and held.intersection(map(str, claims or ())):
-                return f"{taker.address} is to take its subnets, and waits"
+                return f"{taker.address} is to take over its subnets, and isn't done"
         return ""

@@ -60,7 +60,7 @@ def _find(place: str) -> list[str]:
     ) as error:  # an unreadable folder, a circle of links, a name too long
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"{shorten(place)} can't be looked into: {reason.lower()}; correct it, or name specs"
+            f"{shorten(place)} can't be read: {reason.lower()}; correct it, or name specs"
         ) from None
 
 
@@ -128,7 +128,7 @@ def _load(files: Iterable[str], load: Callable[[str], Stack], further: Policy) -
             broken.append(
                 Broken(
                     stack.file,
-                    f'{stack.file}:{line}:{column}: stack: "{stack.name}" is the stack of {", ".join(others)} too, and nothing was done for any '
+                    f'{stack.file}:{line}:{column}: stack: "{stack.name}" is also the stack of {", ".join(others)}, and nothing was done for any '
                     "of them; one stack is one file: rename or merge",
                 )
             )

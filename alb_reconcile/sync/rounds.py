@@ -86,7 +86,7 @@ class Rounds:
         began = time.monotonic()
         report = Report(broken=list(fleet.broken))
         for item in fleet.broken:
-            tell("spec can't be used", level=40, spec_file=item.file, error=item.text)
+            tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
         regions: dict[str, list[Target]] = defaultdict(list)
         for target in fleet.targets:
             regions[target.region].append(target)
@@ -101,7 +101,7 @@ class Rounds:
             connection, aws = self._ask(region)
         except ReconcileError as error:
             report.broken += [Broken(target.spec_file, str(error), is_spec=False) for target in targets]
-            tell("region can't be reached", level=40, region=region, error=error)
+            tell("region_unreachable", level=40, region=region, error=error)
             return
         shared = Shared(aws, [target.stack for target in targets])
         self._running.add(aws)  # the end mustn't wait for the turn of a read that is shared
@@ -147,22 +147,22 @@ class Rounds:
                     await connection.until_answered(self._sync(aws, target, shared, recorder, report))
             except ReconcileError as error:
                 failure = error
-                tell("stack failed", level=40, error=error)
+                tell("stack_failed", level=40, error=error)
             except Exception as error:  # whatever it is, it mustn't stop the other stacks
                 failure = error
-                tell("stack failed unexpectedly", level=40, error=f"{type(error).__name__}: {error}")
+                tell("stack_failed_unexpectedly", level=40, error=f"{type(error).__name__}: {error}")
             finally:
                 self._running.discard(aws)
         if _is_about_credentials(failure):
             self._stale.add(target.region)
         if recorder is None or recorder.record is None:
             report.broken.append(
-                Broken(target.spec_file, f"it isn't recorded what came of it: {failure}", is_spec=False)
+                Broken(target.spec_file, f"its outcome couldn't be recorded: {failure}", is_spec=False)
             )
             return
         report.records.append(recorder.record)
         with about(stack=target.stack, region=target.region):
-            tell("stack done", result=recorder.record.result, seconds=recorder.record.seconds)
+            tell("stack_done", result=recorder.record.result, seconds=recorder.record.seconds)
 
     async def _sync(
         self, aws: Aws, target: Target, shared: Shared, recorder: Recorder, report: Report
@@ -220,9 +220,9 @@ def _tell_event(event: Event) -> None:
     if event.what in ("done", "failed", "interrupted"):
         level = 40 if event.what == "failed" else 20
         told = {"error": event.text} if event.what == "failed" else {}
-        tell(f"step {event.what}", level=level, step=event.step.key, seconds=round(event.elapsed, 1), **told)
+        tell(f"step_{event.what}", level=level, step=event.step.key, seconds=round(event.elapsed, 1), **told)
     elif event.what == "waiting":
-        tell("step waits", level=10, step=event.step.key, waits_for=event.text)
+        tell("step_waiting", level=10, step=event.step.key, waits_for=event.text)
 
 
 def _warn(text: str) -> None:

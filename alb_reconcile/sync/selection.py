@@ -75,14 +75,14 @@ def select(
         elif causes[step.key] == "spec" and not apply_changes:
             withheld[step.key] = "spec not applied"
         elif care == "report":
-            withheld[step.key] = f"{_WORDS[weight]} is left to a person"
+            withheld[step.key] = f"{_WORDS[weight]} requires manual action"
     return _close(plan, withheld, frozenset(ignored), causes)
 
 
 _WORDS: Final = {
-    "create": "making it",
+    "create": "creating it",
     "update": "changing it",
-    "replace": "replacing, stopping, starting or draining",
+    "replace": "replacing, stopping, starting or draining it",
     "delete": "deleting it",
 }
 
@@ -162,7 +162,7 @@ class _Pauses:
         try:
             until = datetime.fromisoformat(text.strip())
         except ValueError:
-            return ", which is no time; write 2026-12-01T00:00Z, or remove the tag"
+            return ", which isn't a time; write 2026-12-01T00:00Z, or remove the tag"
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         return f"={printable(text.strip())}" if until > self.now else ""
 

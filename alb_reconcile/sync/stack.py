@@ -58,7 +58,7 @@ class Survey:
         ]
         if plan.is_empty and plan.total and not self.is_applied:
             found.append(
-                "it isn't known to have been applied as it is: run apply once, so that what is missing later is drift"
+                "no tag says that this spec has been applied: run apply once, so that what is missing later counts as drift"
             )
         return (*found, self.warning) if self.warning else tuple(found)
 
@@ -131,7 +131,7 @@ async def correct(
 
     def rest(found: StackPlan) -> Survey:
         last = sort_out(found)
-        reason = "it has come up since this run began; the next one looks again"
+        reason = "it appeared after this run began; the next one looks again"
         return replace(last, selection=last.selection.keep(set(), reason))
 
     goal = Goal(
@@ -148,13 +148,11 @@ async def correct(
         # what was done is to be told, whatever came after it: a lost lease, say
         return Ending(chosen, chosen, applied.outcomes, error=applied.error or aws.halted)
     if not applied.is_reached:
-        problem = (
-            f"still not as the spec wants it, though all was done: {', '.join(undone(applied.found)[:10])}"
-        )
+        problem = f"all steps are done, but these still differ from the spec: {', '.join(undone(applied.found)[:10])}"
         last = sort_out(applied.found)
         return Ending(last.selection, chosen, applied.outcomes, (problem,), last.notes)
     last = replace(rest(applied.found), warning="; ".join(warnings))
-    problems = tuple(f"not serving: {item}" for item in applied.problems)
+    problems = tuple(f"not healthy: {item}" for item in applied.problems)
     return Ending(last.selection, chosen, applied.outcomes, problems, last.notes)
 
 
@@ -199,7 +197,7 @@ def _select(planned: StackPlan, target: Target, ways: Ways, now: datetime) -> Se
     barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
     if is_ending(target.stack, discovery):
         barred = dict.fromkeys(
-            (step.key for step in plan.steps), "its destroy was begun: finish that, or run apply"
+            (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
     return select(
@@ -226,7 +224,7 @@ async def _see_again(aws: Aws, target: Target, ways: Ways, first: Survey) -> Sur
     constant = set.intersection(
         *({(step.key, step.changes) for step in item.selection.steps} for item in seen)
     )
-    reason = "not every read has shown it; the next round looks again"
+    reason = "not every read showed it; the next round looks again"
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
 
 

@@ -31,7 +31,7 @@ class Attribution:
             return cls("header", name)
         if how == "json" and colon and re.fullmatch(r"[^\s.]{1,100}(\.[^\s.]{1,100}){0,5}", name):
             return cls("json", name)
-        raise ValueError(f"{text!r} is no attribution; write header:NAME, json:FIELD or none")
+        raise ValueError(f"{text!r} isn't an attribution; write header:NAME, json:FIELD or none")
 
     def __str__(self) -> str:
         return {"header": f"header {self.name}", "json": f'JSON field "{self.name}"', "none": "none"}[

@@ -35,7 +35,7 @@ class Statuses:
         for part in text.split(","):
             match = re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part.strip())
             if match is None or int(match[1]) > int(match[2] or match[1]):
-                raise ValueError(f"{text!r} are no statuses; write 200, 200-399 or 200,301-308")
+                raise ValueError(f"{text!r} isn't a list of statuses; write 200, 200-399 or 200,301-308")
             ranges.append((int(match[1]), int(match[2] or match[1])))
         return cls(text, tuple(ranges))
 

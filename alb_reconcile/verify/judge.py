@@ -188,10 +188,10 @@ def _after(groups: Mapping[str, Group], after: Mapping[str, Group]) -> list[Grou
 def _on_health(group: Group) -> list[str]:
     """Registered targets are expected to answer; those that can't are named."""
     if group.fails_open:
-        return [f"no target of {group.name} is healthy, so that all of them get requests (fail-open)"]
+        return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
     unhealthy = [item.label for item in group.targets if item.health not in ("healthy", "draining")]
     return (
-        [f"{', '.join(unhealthy)} of {group.name}: not healthy, so that the others get all requests"]
+        [f"{', '.join(unhealthy)} of {group.name}: not healthy, so the others get all requests"]
         if unhealthy
         else []
     )
@@ -209,14 +209,14 @@ def _shares(
         if arn in after
     )
     notes = [
-        f"{group.name}: {group.uneven}, so that its targets' shares aren't judged"
+        f"{group.name}: {group.uneven}, so its targets' shares aren't judged"
         for group in groups.values()
         if group.uneven
     ]
     if how.how == "none":
-        notes.append("answers aren't attributed to targets (--attribute none), so that shares aren't judged")
+        notes.append("answers aren't attributed to targets (--attribute none), so shares aren't judged")
     elif moved:
-        notes.append("targets' health changed meanwhile, so that shares aren't judged; verify again")
+        notes.append("targets' health changed meanwhile, so shares aren't judged; verify again")
     elif 0 < total < ENOUGH:
         notes.append(f"{total} requests are too few to judge shares; {ENOUGH} are enough")
     places: dict[str, list[tuple[Group, Target]]] = {}
@@ -240,7 +240,7 @@ def _on_attribution(tally: Tally, how: Attribution, unknown: Mapping[str, int]) 
     if tally.unattributed and how.how != "none":
         instead = f"they have {', '.join(tally.names)}" if tally.names else "their bodies aren't JSON objects"
         problems.append(
-            f"{tally.unattributed} answers have no {how}, so that nobody knows which target sent them ({instead}); choose --attribute"
+            f"{tally.unattributed} answers have no {how}, so it is unknown which target sent them ({instead}); choose --attribute"
         )
     if unknown:
         names = ", ".join(list(unknown)[:_LISTED]) + (", …" if len(unknown) > _LISTED else "")
@@ -255,7 +255,7 @@ def _on_shares(shares: tuple[TargetShare, ...]) -> list[str]:
     for row in shares:
         if row.within is False and row.share is not None and row.expected is not None:
             if not row.answers:
-                problems.append(f"{row.target.label} never answered; {row.expected:.1%} was to be expected")
+                problems.append(f"{row.target.label} never answered; {row.expected:.1%} was expected")
             else:
                 problems.append(
                     f"{row.target.label} answered {row.share:.1%} of the requests instead of {row.expected:.1%}: more than chance"

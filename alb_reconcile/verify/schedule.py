@@ -37,7 +37,7 @@ async def send_all(
     planned = sum(_amount(tally.check, settings, groups) for tally in tallies.values())
     if rounds:
         length = settings.duration or planned / settings.rate
-        say(f"sends requests for about {max(1, round(length))} s, {settings.rate:g} a second")
+        say(f"sends requests for about {max(1, round(length))} s, {settings.rate:g} per second")
     async with Client.opened(settings.attribution, settings.timeout) as client:
         _prepare(client, site)
         answers = send(
@@ -132,7 +132,7 @@ async def _try_websockets(
             continue
         if check.request is None or check.request.path != settings.websocket or check.request.method != "GET":
             tally.notes.append(
-                f"{settings.websocket} isn't a path that comes here, so that no WebSocket was tried"
+                f"{settings.websocket} isn't a path that comes here, so no WebSocket was tried"
             )
             continue
         tally.websocket = await try_websocket(_shot(check, site), client)

@@ -55,10 +55,10 @@ async def verify_stack(
 async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) -> Report:
     discovery, where = site.discovery, f"{site.stack} in {site.region} (account {site.discovery.account})"
     if not any(not item.is_gone for item in discovery.resources):
-        raise VerifyError(f"nothing of {where} exists, so that there is nothing to verify; run apply first")
+        raise VerifyError(f"nothing of {where} exists, so there is nothing to verify; run apply first")
     checks = plan_checks(discovery, site.desired, settings.choice)
     if not checks:
-        raise VerifyError(f"the spec of {where} has no listeners, so that there is nothing to verify")
+        raise VerifyError(f"the spec of {where} has no listeners, so there is nothing to verify")
     checks = await drop_unreachable(checks, site, settings, say)
     groups = await _groups(checks, site)
     tallies = {

@@ -63,7 +63,7 @@ class Site:
     desired: Mapping[Address, Desired]
     endpoints: Mapping[str, Endpoint]
     health: Callable[[str], Awaitable[Health]]
-    absent: str = "nobody knows where it can be reached"
+    absent: str = "its address is unknown"
 
 
 async def drop_unreachable(
@@ -101,7 +101,7 @@ async def _resolve(host: str, patience: float, say: Callable[[str], None]) -> st
                 why = getattr(error, "strerror", None) or str(error)
                 return f"{host} doesn't resolve ({why}, after {patience:.0f} s); check DNS, or wait: a new load balancer's name takes minutes"
             if not said:
-                say(f"waits up to {patience:.0f} s for {host} to resolve")
+                say(f"waiting up to {patience:.0f} s for {host} to resolve")
                 said = True
             await asyncio.sleep(min(_POLL, max(0.0, deadline - loop.time())))
         else:

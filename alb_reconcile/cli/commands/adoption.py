@@ -97,7 +97,7 @@ async def _release(aws: Aws, target: Target, options: ReleaseOptions) -> ExitCod
             return ExitCode.OK
         options.output.show(found, release_text, release_json)
         if found.whole:
-            question = f"Let go of the whole stack? Type its name ({target.stack}): "
+            question = f"Release the whole stack? Type its name ({target.stack}): "
             await confirm(aws, question, target.stack, yes=options.yes)
         else:
             question = f"Release ({len(found.taggings)} in all)? Type yes: "
@@ -137,7 +137,7 @@ def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Ad
         name, equals, physical_id = text.partition("=")
         if not equals or not (physical_id == NEW or is_aws_id(physical_id)):
             raise UsageError(
-                f"{text!r} says no id; write ADDRESS=ID, as in vpc.main=vpc-0a1b2c3d4e5f60718, or ADDRESS={NEW}"
+                f"{text!r} has no id; write ADDRESS=ID, such as vpc.main=vpc-0a1b2c3d4e5f60718, or ADDRESS={NEW}"
             )
         if name not in names:
             close = difflib.get_close_matches(name, names, 1)
@@ -146,7 +146,7 @@ def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Ad
                 + (
                     f"; did you mean {close[0]}?"
                     if close
-                    else "; write the address as plans do, as in instance.web-1"
+                    else "; write the address as plans do, such as instance.web-1"
                 )
             )
         if names[name] in chosen:
@@ -169,6 +169,6 @@ async def _write(aws: Aws, items: Sequence[Tagging], output: Output, word: str) 
     try:
         await carry_out(aws, items, done.append)
     except (AwsError, InterruptedRun):
-        complain(f"{len(done)} of {len(items)} resources were {word}; run it again before anything else")
+        complain(f"{len(done)} of {len(items)} resources were {word}; run this again before anything else")
         raise
-    output.remark(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; nothing but tags was changed.")
+    output.remark(f"{len(done)} resource{'s' * (len(done) != 1)} {word}; only tags were changed.")

@@ -47,7 +47,7 @@ def show(options: HistoryOptions) -> ExitCode:
             return history_text(past, style)
         where = f" in {region}" if region else ""
         torn = f" {past.unreadable} lines there can't be read." if past.unreadable else ""
-        return f"No run over {shorten(name)}{where} is recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
+        return f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
 
     options.output.show(past, text, history_json)
     return ExitCode.OK
@@ -60,4 +60,4 @@ def _named(options: HistoryOptions) -> tuple[str, str | None]:
         return stack.name, stack.region
     if options.stack and not options.spec:
         return options.stack, options.region
-    raise UsageError("history wants SPEC, or --stack NAME")
+    raise UsageError("history needs SPEC, or --stack NAME")

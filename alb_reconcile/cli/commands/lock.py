@@ -39,7 +39,7 @@ class ShowOptions:
 def show(options: ShowOptions) -> ExitCode:
     """Show who holds the lock on this host and the lease, or held them last."""
     if bool(options.named.stack) == bool(options.specs):
-        raise UsageError("lock show wants SPEC, or --stack NAME with --region")
+        raise UsageError("lock show needs SPEC, or --stack NAME with --region")
     views = [
         with_aws(options.connection, target.region, _view, target)
         for target in _targets(options.specs, options.named, options.loading)
@@ -60,7 +60,7 @@ class BreakOptions:
 def break_(options: BreakOptions) -> ExitCode:
     """Take the lease from whoever holds it."""
     if bool(options.named.stack) == bool(options.spec):
-        raise UsageError("lock break wants SPEC, or --stack NAME with --region")
+        raise UsageError("lock break needs SPEC, or --stack NAME with --region")
     specs = (options.spec,) if options.spec else ()
     (target,) = _targets(specs, options.named, options.loading)
     return with_aws(options.connection, target.region, _break, target, yes=options.yes)
@@ -95,7 +95,7 @@ async def _break(aws: Aws, target: Target, *, yes: bool) -> ExitCode:
     if seen is None or seen.state != "held":
         if view.locked:
             raise RefusedError(
-                f"the lock on this host is its process's for as long as that lives, and dies with it: {_ending(view)}"
+                f"the lock on this host belongs to a running process and ends with it: {_ending(view)}"
             )
         emit("There is nothing to break.")
         return ExitCode.OK
@@ -103,11 +103,11 @@ async def _break(aws: Aws, target: Target, *, yes: bool) -> ExitCode:
     store = LeaseStore(aws, LeaseLocation.of(target.lease, view.account, target.region, target.stack))
     broken = await break_lease(store, seen)
     if broken is None:
-        emit("It was given back meanwhile; there is nothing to break.")
+        emit("It has been released meanwhile; there is nothing to break.")
         return ExitCode.OK
     emit(
-        f"The lease is broken, and free at {broken.good_until}. A run that still lives learns of it by then, if it reaches "
-        "S3, and stops before its next change; a call that is under way may still take effect."
+        f"The lease is broken, and free at {broken.good_until}. A run that is still alive learns of it by then, if it can reach "
+        "S3, and stops before its next change; a call in progress may still take effect."
     )
     if view.locked:
         complain(f"The lock on this host is held until its process ends: {_ending(view)}")

@@ -151,13 +151,16 @@ async def _reach(
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
-        notice = "These remain though everything was done; somebody else may be at work. Run again."
+        notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
     problems = applied.problems
-    for problem in problems:
-        complain(f"not serving: {problem}")
-    emit("Converged." if not problems else "Converged, but not everything serves.")
+    if not problems:
+        emit("Converged.")
+    else:
+        complain("Applied, but some targets are not healthy:")
+        for problem in problems:
+            complain(f"  {problem}")
     for line in url_lines(applied.found.discovery, local_urls(options.connection)):
         emit(line)
     if options.verify:
@@ -185,7 +188,7 @@ class DestroyOptions:
 def destroy(options: DestroyOptions) -> ExitCode:
     """Delete a whole stack."""
     if bool(options.named.stack) == bool(options.specs):
-        raise UsageError("destroy wants SPEC, or --stack NAME with --region")
+        raise UsageError("destroy needs SPEC, or --stack NAME with --region")
     if options.named.stack:
         target = named_target(options.named)
         targets = [replace(target, policy=load_further_policy(options.policy, options.loading))]
@@ -323,5 +326,5 @@ def _compare(file: str, made: Plan) -> None:
         ) from None
     if saved != made.to_json():
         raise RefusedError(
-            f"the plan in {file} is stale: the spec or the account has moved since; nothing was changed. Plan again ({summarize(made)})"
+            f"the plan in {file} is stale: the spec or the account has changed since; nothing was changed. Plan again ({summarize(made)})"
         )

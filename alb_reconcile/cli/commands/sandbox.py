@@ -9,7 +9,9 @@ from alb_reconcile.cli.render.status import traffic_text
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
 
-_WITHOUT = "It was started without traffic: its load balancers carry no requests, health goes by the clock."
+_WITHOUT = (
+    "It was started without traffic: its load balancers carry no requests, and health follows the clock."
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ def start(options: StartOptions) -> ExitCode:
     found, fresh = sandbox_client.start(
         options.port, options.speed, traffic=False if options.no_traffic else None, serve=options.serve or ""
     )
-    emit(f"The sandbox {'is started' if fresh else 'runs already'}: {_where(found)}")
+    emit(f"The sandbox {'has started' if fresh else 'is already running'}: {_where(found)}")
     emit("")
     emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
     return ExitCode.OK
@@ -36,7 +38,7 @@ def start(options: StartOptions) -> ExitCode:
 def stop() -> ExitCode:
     """End it."""
     found = sandbox_client.stop()
-    emit("The sandbox has ended, and what was in it is gone." if found else "No sandbox was running.")
+    emit("The sandbox has stopped, and everything in it is gone." if found else "No sandbox was running.")
     return ExitCode.OK
 
 
@@ -46,7 +48,7 @@ def status() -> ExitCode:
     if found is None:
         emit("No sandbox is running.")
         return ExitCode.FAILED
-    emit(f"The sandbox runs: {_where(found)}")
+    emit(f"The sandbox is running: {_where(found)}")
     emit(f"  process {found.pid}, since {found.started}, state file {sandbox_client.state_file()}")
     emit("")
     emit("For the AWS CLI, boto3 and other tools:")

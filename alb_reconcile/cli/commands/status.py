@@ -59,7 +59,7 @@ def stacks(options: StacksOptions) -> ExitCode:
     for name, count in sorted(counts.items()):
         emit(f"{name}  {count} resources")
     if not counts:
-        emit(f"No stack owns anything in {region}.")
+        emit(f"No stack has resources in {region}.")
     return ExitCode.OK
 
 

@@ -83,7 +83,7 @@ async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
         if rounds.is_ending:
             return ExitCode.INTERRUPTED if report.code is ExitCode.INTERRUPTED else ExitCode.OK
         pause = options.every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (jitter is no secret)
-        tell("next round", in_seconds=round(pause))
+        tell("next_round", in_seconds=round(pause))
         await _first(pause, now, ending)
         if ending.is_set():
             return ExitCode.OK
@@ -120,7 +120,7 @@ def _listen(rounds: Rounds, now: asyncio.Event, ending: asyncio.Event, *, for_ev
     def stop() -> None:
         if ending.is_set():
             os._exit(int(ExitCode.INTERRUPTED))
-        tell("ending: nothing new is started, calls under way end first")
+        tell("stopping", text="nothing new starts, calls in progress finish first")
         ending.set()
         rounds.stop()
 

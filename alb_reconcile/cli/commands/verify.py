@@ -129,7 +129,7 @@ async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
     sandbox = sandbox_client.running()
     if sandbox is None or not sandbox.traffic:
         raise VerifyError(
-            "the sandbox was started without traffic, so that nothing can be verified; stop it, and start it without --no-traffic"
+            "the sandbox was started without traffic, so nothing can be verified; stop it, and start it without --no-traffic"
         )
     trust = Trust(sandbox.ca_file)
     listeners = _listeners(found)
@@ -158,13 +158,13 @@ def _listeners(found: Discovery) -> dict[str, Listener]:
 def _settings(options: VerifyOptions) -> Settings:
     """The options' values. Raises UsageError."""
     if not re.fullmatch(r"/[!-~]*", options.path) or re.search(r"[?#]", options.path):
-        raise UsageError("--path wants a path such as /health, without a query")
+        raise UsageError("--path expects a path such as /health, without a query")
     if options.websocket is not None and not re.fullmatch(r"/[!-~]*", options.websocket):
-        raise UsageError("--websocket wants a path such as /ws")
+        raise UsageError("--websocket expects a path such as /ws")
     if options.host is not None and not is_host(options.host):
-        raise UsageError("--host wants a host name such as shop.example.com, without a port")
+        raise UsageError("--host expects a host name such as shop.example.com, without a port")
     if options.timeout < 1 or options.duration == 0:
-        raise UsageError("--timeout and --duration want one second at least")
+        raise UsageError("--timeout and --duration must be at least one second")
     try:
         attribution = Attribution.parse(options.attribute)
         statuses = Statuses.parse(options.expect_status) if options.expect_status else ANSWERED

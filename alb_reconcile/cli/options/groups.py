@@ -18,25 +18,29 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     amount.add_argument(
         "--requests", type=number(1, 100_000), default=100, metavar="N", help="to each forward (default 100)"
     )
-    amount.add_argument("--duration", type=duration, metavar="30s", help="for so long, instead of --requests")
+    amount.add_argument(
+        "--duration", type=duration, metavar="30s", help="how long to send, instead of --requests"
+    )
     group.add_argument(
         "--rate",
         type=number(1, 1000),
         default=50,
         metavar="N",
-        help="requests a second over all (default 50)",
+        help="requests per second in total (default 50)",
     )
     group.add_argument(
         "--concurrency",
         type=number(1, 1000),
         default=10,
         metavar="N",
-        help="requests under way at once (default 10)",
+        help="requests in progress at once (default 10)",
     )
-    group.add_argument("--timeout", type=duration, default=10, metavar="10s", help="for one request")
+    group.add_argument(
+        "--timeout", type=duration, default=10, metavar="10s", help="time limit of one request"
+    )
     group = command.add_argument_group("what is sent")
-    group.add_argument("--path", default="/", help="where a rule leaves it open (default /)")
-    group.add_argument("--host", metavar="NAME", help="where a rule leaves it open (default the DNS name)")
+    group.add_argument("--path", default="/", help="where a rule allows any (default /)")
+    group.add_argument("--host", metavar="NAME", help="where a rule allows any (default the DNS name)")
     group.add_argument(
         "--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)"
     )
@@ -48,14 +52,16 @@ def add_verify(command: argparse.ArgumentParser) -> None:
         help="try a WebSocket through each forward (default path /ws)",
     )
     group.add_argument(
-        "--any-method", action="store_true", help="POST, PUT and DELETE too, where a rule takes nothing else"
+        "--any-method",
+        action="store_true",
+        help="also POST, PUT and DELETE, where a rule matches nothing else",
     )
     group = command.add_argument_group("what is expected")
     group.add_argument(
         "--attribute",
         default="json:instance_id",
         metavar="HOW",
-        help="what tells whose answer it is: header:NAME, json:FIELD or none (default json:instance_id)",
+        help="how an answer names its target: header:NAME, json:FIELD or none (default json:instance_id)",
     )
     group.add_argument("--expect-status", metavar="200-399", help="of forwards (default any below 500)")
     group.add_argument(
@@ -66,7 +72,7 @@ def add_verify(command: argparse.ArgumentParser) -> None:
         help="how many standard deviations a share may be off (default 3)",
     )
     group = command.add_argument_group("how to connect")
-    group.add_argument("--ca-file", metavar="FILE", help="whom to trust, instead of the system's authorities")
+    group.add_argument("--ca-file", metavar="FILE", help="authorities to trust instead of the system's")
     group.add_argument("--insecure", action="store_true", help="accept any certificate")
     group.add_argument(
         "--connect-to",
@@ -87,12 +93,12 @@ def add_lock(command: argparse.ArgumentParser) -> None:
         type=duration,
         default=0,
         metavar="5m",
-        help="how long to wait while another run holds the stack (default: not at all)",
+        help="how long to wait while another run holds the stack (default: don't wait)",
     )
 
 
 def add_record(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("what a run leaves behind")
+    group = command.add_argument_group("what a run records")
     group.add_argument(
         "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
     )
@@ -103,28 +109,30 @@ def add_record(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--webhook-url-file",
         metavar="FILE",
-        help="holds the URL that is told of news; else ALB_RECONCILE_WEBHOOK_URL_FILE, ALB_RECONCILE_WEBHOOK_URL",
+        help="holds the webhook's URL; else ALB_RECONCILE_WEBHOOK_URL_FILE, ALB_RECONCILE_WEBHOOK_URL",
     )
     group.add_argument(
         "--webhook-secret-file",
         metavar="FILE",
-        help="holds what messages are signed with; else ALB_RECONCILE_WEBHOOK_SECRET_FILE, ALB_RECONCILE_WEBHOOK_SECRET",
+        help="holds the secret that signs messages; else ALB_RECONCILE_WEBHOOK_SECRET_FILE, ALB_RECONCILE_WEBHOOK_SECRET",
     )
     group.add_argument(
         "--webhook-allow",
         metavar="private,http",
-        help="a receiver inside of the network, or without TLS; else ALB_RECONCILE_WEBHOOK_ALLOW",
+        help="allow a receiver in a private network, or without TLS; else ALB_RECONCILE_WEBHOOK_ALLOW",
     )
 
 
 def add_allow(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow", action=Allowance, default={}, metavar="WHAT=N",
-        help=f"allow so much damage for once: {', '.join(f'{item}=N' for item in COUNTED)}, or any-time",
+        help=f"allow this much in this one run: {', '.join(f'{item}=N' for item in COUNTED)}, or any-time",
     )  # fmt: skip
 
 
 def add_policy(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--policy", metavar="FILE", help="further limits, as under policy in a spec; the stricter ones count"
+        "--policy",
+        metavar="FILE",
+        help="further limits, with the keys of a spec's policy; the stricter ones apply",
     )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 exit codes:
-  0 success   1 failed, in part or whole   2 changes pending, or left to a person   3 invalid spec
+  0 success   1 failed, in part or whole   2 changes pending, or manual action required   3 invalid spec
   4 refused   5 held by another run   64 usage   130 interrupted
 """
 
@@ -53,7 +53,7 @@ def _common() -> _Parser:
     group = common.add_argument_group("common options")
     group.add_argument("--profile", help="the AWS profile; else AWS_PROFILE")
     group.add_argument("--region", help="the region of a spec that names none")
-    group.add_argument("--endpoint-url", help="where AWS's API is asked; else AWS_ENDPOINT_URL")
+    group.add_argument("--endpoint-url", help="the endpoint of AWS's API; else AWS_ENDPOINT_URL")
     group.add_argument(
         "--sandbox",
         action="store_true",
@@ -65,7 +65,7 @@ def _common() -> _Parser:
         action=Assignment,
         default={},
         metavar="NAME=VALUE",
-        help="a variable of the spec, before the environment",
+        help="a variable of the spec; it outranks the environment",
     )
     group.add_argument(
         "--max-workers",
@@ -74,7 +74,9 @@ def _common() -> _Parser:
         metavar="N",
         help="how many calls run at once (default 16)",
     )
-    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: each API call too")
+    group.add_argument(
+        "-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call"
+    )
     group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
     return common
 
@@ -104,7 +106,7 @@ def make_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    command = add("validate", "authoring.validate", "check specs without asking AWS anything")
+    command = add("validate", "authoring.validate", "check specs without calling AWS")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     add("schema", "authoring.print_schema", "print the JSON Schema, for editors")
     command = add("init", "authoring.init", "write a commented spec to start from")
@@ -115,21 +117,19 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="default stack.yaml; - is standard output",
     )
-    command = add("explain", "authoring.explain", "say what a kind or one of its keys means")
+    command = add("explain", "authoring.explain", "explain a kind or one of its keys")
     command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
 
-    command = add("plan", "reconcile.plan", "show what would be done; changes nothing")
+    command = add("plan", "reconcile.plan", "show what apply would do; changes nothing")
     command.add_argument("specs", nargs="+", metavar="SPEC")
-    command.add_argument("--destroy", action="store_true", help="plan the stack's end")
+    command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
     command.add_argument("--format", choices=("text", "json"), default="text")
     command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
-    command.add_argument(
-        "--detailed-exitcode", action="store_true", help="exit with 2 when something is to be done"
-    )
+    command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)
     add_policy(command)
 
-    command = add("apply", "reconcile.apply", "do what the spec wants")
+    command = add("apply", "reconcile.apply", "make the stack match its spec")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--yes", action="store_true", help="don't ask")
     command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
@@ -138,7 +138,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=duration,
         default=900,
         metavar="15m",
-        help="how long to wait until everything serves",
+        help="how long to wait for targets to be healthy",
     )
     command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
     add_lock(command)
@@ -149,7 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
     command.add_argument(
-        "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
+        "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region"
     )
     add_lease(command)
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
@@ -167,7 +167,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("verify", "verify.verify", "send real requests through each listener and rule")
     add_verify(command)
 
-    command = add("history", "history.show", "show the runs over a stack: when, what, who, what failed")
+    command = add("history", "history.show", "show a stack's runs: when, what, who, what failed")
     command.add_argument("spec", nargs="?", metavar="SPEC")
     command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
     command.add_argument("--format", choices=("text", "json"), default="text")
@@ -179,41 +179,41 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     _add_adoption(add)
-    add("stacks", "status.stacks", "list the stacks that own something in a region")
+    add("stacks", "status.stacks", "list the stacks that have resources in a region")
     _add_locks(commands, common)
     _add_sandbox(commands)
     return parser
 
 
 def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
-    text = "who may run over a stack: the lock on this host, and the lease"
+    text = "show who holds a stack, by the lock on this host and the lease; break the lease"
     lock = commands.add_parser("lock", help=text, description=text[:1].upper() + text[1:] + ".")
     actions = _add_commands(lock, "ACTION")
-    text = "show who holds them, since when and how long, or held them last"
+    text = "show who holds lock and lease, since when and for how long, or held them last"
     show = actions.add_parser("show", help=text, description=f"{text.capitalize()}.", parents=[common])
     show.set_defaults(run="lock.show")
     show.add_argument("specs", nargs="*", metavar="SPEC")
     show.add_argument("--format", choices=("text", "json"), default="text")
-    text = "take the lease from a run that is dead, or is to stop"
+    text = "take the lease away from a run that is dead, or has to stop"
     broken = actions.add_parser("break", help=text, description=f"{text.capitalize()}.", parents=[common])
     broken.set_defaults(run="lock.break_")
     broken.add_argument("spec", nargs="?", metavar="SPEC")
     broken.add_argument("--yes", action="store_true", help="don't ask")
     for action in (show, broken):
         action.add_argument(
-            "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; wants --region"
+            "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region"
         )
         add_lease(action)
 
 
 def _add_sandbox(commands: Any) -> None:
-    text = "a local AWS to try things out with, without an account"
+    text = "a local AWS for trying things out, without an account"
     sandbox = commands.add_parser("sandbox", help=text, description=text[:1].upper() + text[1:] + ".")
     actions = _add_commands(sandbox, "ACTION")
     for name, text in (
-        ("start", "start it; what is made in it stays until stop"),
-        ("stop", "end it, with all that is in it"),
-        ("status", "say whether one runs, and how other tools reach it"),
+        ("start", "start it; what is created in it stays until stop"),
+        ("stop", "stop it, and discard everything in it"),
+        ("status", "show whether it is running, and how other tools reach it"),
         ("reset", "empty it"),
     ):
         action = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
@@ -231,43 +231,47 @@ def _add_sandbox(commands: Any) -> None:
             action.add_argument(
                 "--no-traffic",
                 action="store_true",
-                help="answer AWS's API only: no requests are carried, no instance runs, health goes by the clock",
+                help="serve AWS's API only: load balancers carry no requests, no instances run, health follows the clock",
             )
 
 
 def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
-    command = add("sync", "sync.sync", "correct drift unattended, of one stack or many; tell what is left")
+    command = add(
+        "sync",
+        "sync.sync",
+        "correct drift of one stack or many, unattended; report what requires manual action",
+    )
     command.add_argument(
         "places", nargs="+", metavar="SPEC|DIRECTORY|GLOB", help="specs, folders of specs, quoted patterns"
     )
     command.add_argument(
         "--apply-changes",
         action="store_true",
-        help="apply a spec that was changed too, as far as sync: lets it",
+        help="apply changed specs too, as far as sync: allows",
     )
     command.add_argument(
         "--every",
         type=interval,
         metavar="5m",
-        help="go on for ever, a round each 5 minutes; SIGHUP begins one now",
+        help="keep running, a round every 5 minutes; SIGHUP starts one now",
     )
     command.add_argument(
         "--parallel",
         type=number(1, 64),
         default=8,
         metavar="N",
-        help="stacks that are changed at once (default 8)",
+        help="how many stacks are changed at once (default 8)",
     )
     command.add_argument("--format", choices=("text", "json"), default="text")
     command.add_argument(
-        "-q", "--quiet", action="store_true", help="say nothing of what is in order, as cron likes it"
+        "-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron"
     )
     command.add_argument(
         "--timeout",
         type=duration,
         default=900,
         metavar="15m",
-        help="how long to wait until a corrected stack serves",
+        help="how long to wait for a corrected stack's targets to be healthy",
     )
     add_policy(command)
     add_lock(command)
@@ -275,25 +279,27 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
 
 
 def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
-    command = add("adopt", "adoption.adopt", "take over what was made by hand; changes tags only")
+    command = add("adopt", "adoption.adopt", "bring existing resources under management; changes tags only")
     command.add_argument("spec", metavar="SPEC")
     command.add_argument(
         "choices",
         nargs="*",
         metavar="ADDRESS=ID",
-        help="what an entry stands for; ADDRESS=new leaves it to apply",
+        help="the id of an entry's resource; ADDRESS=new leaves the entry to apply",
     )
     command.add_argument(
         "--keep-images",
         action="store_true",
-        help="instances count as launched by their image reference, whatever it leads to now",
+        help="treat instances as launched from their image reference, whatever it resolves to now",
     )
-    release = add("release", "adoption.release", "let resources, or the stack, go; changes tags only")
+    release = add(
+        "release", "adoption.release", "stop managing resources, or the whole stack; changes tags only"
+    )
     release.add_argument("spec", metavar="SPEC")
-    release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default all of the stack")
-    move = add("move", "adoption.move", "follow an entry that was renamed; changes tags only")
+    release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: the whole stack")
+    move = add("move", "adoption.move", "follow a renamed entry; changes tags only")
     move.add_argument("spec", metavar="SPEC")
-    move.add_argument("old", metavar="OLD", help="as in instance.web-1, target_group.web or instances.web")
+    move.add_argument("old", metavar="OLD", help="such as instance.web-1, target_group.web or instances.web")
     move.add_argument("new", metavar="NEW")
     for item in (command, release, move):
         item.add_argument("--yes", action="store_true", help="don't ask")

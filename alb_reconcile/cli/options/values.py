@@ -24,7 +24,7 @@ class Assignment(argparse.Action):
     ) -> None:
         name, equals, value = str(values).partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            parser.error(f"--set wants NAME=VALUE, not {values!r}")
+            parser.error(f"--set expects NAME=VALUE, not {values!r}")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})
 
 
@@ -55,7 +55,7 @@ class Allowance(argparse.Action):
             number = "1"
         elif name not in COUNTED or not (number.isascii() and number.isdigit()) or len(number) > 6:
             wanted = ", ".join(f"{item}=N" for item in COUNTED)
-            parser.error(f"--allow wants {wanted} or any-time, not {values!r}")
+            parser.error(f"--allow expects {wanted} or any-time, not {values!r}")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: int(number)})
 
 
@@ -71,7 +71,7 @@ class Detour(argparse.Action):
     ) -> None:
         match = re.fullmatch(r"([0-9]{1,5})=\[?([^\s/\[\]]{1,253}?)\]?:([0-9]{1,5})", str(values))
         if not match or not all(1 <= int(port) <= 65535 for port in (match[1], match[3])):
-            parser.error(f"--connect-to wants PORT=HOST:PORT, such as 443=localhost:8443, not {values!r}")
+            parser.error(f"--connect-to expects PORT=HOST:PORT, such as 443=localhost:8443, not {values!r}")
         setattr(
             namespace, self.dest, {**getattr(namespace, self.dest), int(match[1]): (match[2], int(match[3]))}
         )
@@ -86,33 +86,33 @@ def given(text: str) -> str:
 
 def positive(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1 to 64")
     return int(text)
 
 
 def stack_name(text: str) -> str:
     """A name becomes a part of the lock's path, whoever once gave it to a stack."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no stack's name: letters a to z, digits and hyphens")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a stack's name: letters a to z, digits and hyphens")
     return text
 
 
 def port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a port from 1 to 65535")
     return int(text)
 
 
 def speed(text: str) -> float:
     if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or not 1 <= float(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1 to 1000")
     return float(text)
 
 
 def number(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} isn't a number from {least} to {most}")
         return int(text)
 
     return parse
@@ -120,7 +120,7 @@ def number(least: int, most: int) -> Callable[[str], int]:
 
 def sigmas(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 1 <= float(text) <= 10:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1 to 10")
     return float(text)
 
 

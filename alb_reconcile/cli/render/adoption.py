@@ -30,7 +30,7 @@ def adoption_text(found: Adoption, style: Style) -> str:
         lines.append(f"  = {name}  {short_id(match.found.found.id)}   by {match.how}")
     lines += [f"  + {address}   nothing found: apply would create it" for address in found.missing]
     if found.held:
-        lines.append(f"  {len(found.held)} of the spec's entries are the stack's already.")
+        lines.append(f"  {len(found.held)} of the spec's entries already belong to the stack.")
     lines += ["", *_notes(found.notes, style)]
     if found.matches:
         lines += _outlook("After that, apply would do this:", found.outlook, style)
@@ -113,7 +113,7 @@ def _notes(notes: Sequence[str], style: Style) -> Iterator[str]:
 
 def _outlook(title: str, outlook: Outlook, style: Style) -> Iterator[str]:
     if outlook.plan is None:
-        yield style.paint(f"Warning: apply would refuse to go on from there: {outlook.refusal}", "red")
+        yield style.paint(f"Warning: after that, apply would be refused: {outlook.refusal}", "red")
         return
     if outlook.plan.is_empty:
         yield "After that, apply has nothing to do."

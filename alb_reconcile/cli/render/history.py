@@ -49,7 +49,7 @@ def _lines(past: History, style: Style) -> Iterator[str]:
         yield _run(record, style)
         yield from (f"      {printable(line)}" for line in _details(record))
     if past.unreadable:
-        yield f"{past.unreadable} lines of the history can't be read, and were left out."
+        yield f"{past.unreadable} lines of the history can't be read and were skipped."
 
 
 def _title(record: Record) -> str:

@@ -62,12 +62,12 @@ def _lease(view: LockView) -> str:
     if not view.lease:
         return "none; lease: in the spec names a place for one"
     if view.seen is None:
-        return f"free; {view.lease} isn't there yet"
+        return f"free; {view.lease} doesn't exist yet"
     record, until = view.seen.record, view.seen.good_until
     who = record.render()
     said = {
         "held": f"held by {who}; until {until}, in {view.seen.free_in:.0f} s, unless it is renewed",
-        "expired": f"free: that of {who} ran out at {until}",
+        "expired": f"free: the lease of {who} expired at {until}",
         "broken": f"broken by {record.broken()}; free at {until}, in {view.seen.free_in:.0f} s. Was held by {who}",
     }
     past = f"broken by {record.broken()}" if record.broken_by else f"until {printable(record.released[:40])}"

@@ -47,7 +47,7 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
         yield style.paint(f"Note: {printable(note)}", "dim")
     yield summarize(plan, notice)
     if plan.seconds:
-        yield f"About {show_duration(plan.seconds)} of waiting, besides AWS's own time: health checks, draining, settling, by the spec's own numbers."
+        yield f"Waits for about {show_duration(plan.seconds)} by the spec's own settings (health checks, draining, settling), besides the time AWS takes."
 
 
 def show_duration(seconds: int) -> str:
@@ -60,9 +60,9 @@ def summarize(plan: Plan, notice: str = "") -> str:
     """The summary line."""
     if plan.is_empty:
         return (
-            f"No changes: all {plan.total} resources are as the spec wants them."
+            f"No changes: all {plan.total} resources match the spec."
             if plan.total
-            else "No changes: there is nothing here."
+            else "No changes: the stack has no resources."
         )
     counts = plan.count()
     words = ", ".join(f"{counts[action]} to {action}" for action in ("create", "update", "replace", "delete"))
@@ -98,7 +98,7 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
 def _replacement_order(plan: Plan, step: Step) -> str:
     old = next((other for other in plan.steps if other.part_of == step.key), None)
     first = old is not None and plan.steps.index(old) < plan.steps.index(step)
-    order = "the old one goes first" if first else "made before the old one goes"
+    order = "the old one is deleted first" if first else "created before the old one is deleted"
     return f"{order} ({step.reason})" if step.reason and not step.changes else order
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from alb_reconcile.engine.apply import Event, Outcome
     from alb_reconcile.model.plan import Step
 
-_DONE: Final = {"create": "created", "update": "updated", "replace": "made anew", "delete": "deleted"}
-_DOING: Final = {"create": "create", "update": "update", "replace": "make anew", "delete": "delete"}
+_DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
+_DOING: Final = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}
 _EVERY: Final = 15.0
 """Seconds after which a wait that hasn't changed is mentioned again where there is no terminal."""
 
@@ -101,7 +101,11 @@ def _brief(text: str) -> str:
 def _describe(event: Event, style: Style) -> str:
     step = event.step
     if event.what == "done":
-        word = _DONE[step.action] if step.part_of is None else f"old one deleted {short_id(step.id or '')}"
+        word = (
+            _DONE[step.action]
+            if step.part_of is None
+            else f"old {step.address.kind.replace('_', ' ')} deleted {short_id(step.id or '')}"
+        )
         made = (
             f" {printable(event.text)}"
             if step.action in ("create", "replace")
@@ -133,7 +137,7 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     interrupted = [str(item.step.address) for item in ended if item.how == "interrupted"]
     if interrupted:
         lines.append(f"  interrupted: {', '.join(dict.fromkeys(interrupted))}")
-    lines.append("What is done stays done; run the same command again to go on from here.")
+    lines.append("Nothing is rolled back; run the same command again to continue.")
     return "\n".join(lines)
 
 

@@ -97,7 +97,7 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     yield ""
     shown = _visible(view.discovery)
     if not shown:
-        yield "Nothing here belongs to this stack."
+        yield "The stack has no resources here."
         return
     width = max(len(_label(item.address)) for item in shown)
     broad = max(len(item.status or "present") for item in shown)
@@ -138,7 +138,7 @@ def traffic_text(traffic: Traffic) -> str:
     if traffic.processes:
         lines += ["Instances:", *(_process(item) for item in traffic.processes)]
     else:
-        lines.append("No instance runs.")
+        lines.append("No instances are running.")
     if traffic.problem:
         lines += ["", f"Traffic is held up: {traffic.problem}"]
     return "\n".join(lines)

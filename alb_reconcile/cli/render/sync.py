@@ -73,7 +73,7 @@ def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> 
     counts = Counter(step.action for step in record.having(how="done"))
     told = [f"{counts[action]} {word}" for action, word in _DONE.items() if counts[action]]
     withheld = len(record.withheld)
-    told += [f"{withheld} left to a person"] if withheld else []
+    told += [f"{withheld} require{'s' * (withheld == 1)} manual action"] if withheld else []
     yield f"{printable(record.stack):<{width}}  {result}" + (f"  {', '.join(told)}" if told else "")
     if record.error:
         yield from (f"    {printable(line)}" for line in record.error.splitlines())

@@ -25,7 +25,7 @@ async def confirm(aws: Aws, question: str, wanted: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError(
-            "there is no terminal to ask at, and nothing was changed; add --yes if you mean it"
+            "there is no terminal to ask for confirmation, and nothing was changed; add --yes to go ahead"
         )
     emit("")
     answer = _read_answer(question)

@@ -43,7 +43,7 @@ def connect(options: ConnectionOptions, region: str) -> Connection:
         found, fresh = sandbox_client.start()
         endpoint, speed = found.endpoint_url, found.speed
         if fresh:
-            complain(f"sandbox started at {endpoint}; it stays until: alb-reconcile sandbox stop")
+            complain(f"sandbox started at {endpoint}; it runs until: alb-reconcile sandbox stop")
     transport = BotoTransport(
         region=region,
         profile=options.profile,
@@ -64,7 +64,7 @@ def connect(options: ConnectionOptions, region: str) -> Connection:
 def refuse_contradictions(options: ConnectionOptions) -> None:
     """Raises UsageError for options that contradict each other."""
     if options.sandbox and (options.profile or options.endpoint_url):
-        raise UsageError("--sandbox is a place of its own: leave --profile and --endpoint-url out")
+        raise UsageError("--sandbox can't be combined with --profile or --endpoint-url: leave them out")
 
 
 def with_aws(

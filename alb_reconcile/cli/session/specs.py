@@ -82,16 +82,16 @@ def default_region(options: LoadingOptions) -> str | None:
 def named_target(options: StackOptions) -> Target:
     """A stack whose spec isn't at hand: --stack, --region and --lease. Raises UsageError."""
     if not options.stack or not options.region:
-        raise UsageError("--stack wants --region too")
+        raise UsageError("--stack needs --region too")
     lease = options.lease or ""
     properties = schema.resolved("stack")["properties"]
     for name, value in (("region", options.region), ("lease", lease)):
         if value and not re.fullmatch(properties[name]["pattern"], value):
-            raise UsageError(f"--{name} wants {properties[name]['x-expect']}, not {shorten(value)}")
+            raise UsageError(f"--{name} expects {properties[name]['x-expect']}, not {shorten(value)}")
     return Target(options.stack, options.region, {}, destroy=True, lease=lease.rstrip("/"))
 
 
 def refuse_lease(options: StackOptions) -> None:
     """With a spec, the spec says where the lease is. Raises UsageError."""
     if options.lease:
-        raise UsageError("--lease goes with --stack; a spec says itself where its lease is (lease:)")
+        raise UsageError("--lease goes with --stack; a spec names its own lease (lease:)")

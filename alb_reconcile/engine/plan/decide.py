@@ -96,7 +96,7 @@ def decide(
         best = min(options, key=lambda option: _rank(option, serving, mentions), default=None)
         if best is None and _rests(wanted, result):
             result.kept.append(
-                f"{address}: its instance is stopped, as it may be (state: any), and is registered when it runs"
+                f"{address}: its instance is stopped, as state: any allows; it is registered once it runs"
             )
             continue
         if best is None:
@@ -127,7 +127,7 @@ def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) 
         return
     vpcs = {vpc_of(subnet, result, discovery) for subnet in wanted.subnets}
     if vpcs.isdisjoint({found.detail(Entrance).vpc, None}):
-        option.forces, option.reason = ("vpc",), "a load balancer can't leave its VPC"
+        option.forces, option.reason = ("vpc",), "a load balancer can't move to another VPC"
 
 
 def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | None:
@@ -228,7 +228,7 @@ def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: D
             continue  # it is registered again, which ends the draining
         gone = result.to_delete.keys() | {d.found.id for d in result.desired.values() if d.found and d.forces}
         if gone.intersection(named_ids(item.state)):
-            result.to_delete[item.id] = (item, f"{item.status} already")
+            result.to_delete[item.id] = (item, f"already {item.status}")
 
 
 def _same_target(wanted: Properties, found: Registration) -> bool:

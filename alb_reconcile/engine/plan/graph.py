@@ -185,7 +185,7 @@ class Graph:
                 along[self.implied[item.id]][item.address.kind] += 1
         for key, counts in along.items():
             words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(counts.items())]
-            self.say(key, effects=f"takes {' and '.join(words)} with it")
+            self.say(key, effects=f"also deletes {' and '.join(words)}")
 
     def _is_cut_off(self, target_group: str) -> bool:
         """Whether nothing needs to drain: every load balancer in front of the group goes as well."""

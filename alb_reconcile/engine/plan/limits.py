@@ -90,7 +90,7 @@ def describe_closure(policy: Policy, now: datetime) -> str:
         if opening
         else "at any time: no moment of the next two weeks is in all of them"
     )
-    return f"it is outside of the policy's windows ({policy.show(now)}); changes are refused {until}"
+    return f"it is outside the policy's windows ({policy.show(now)}); changes are refused {until}"
 
 
 def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator[str]:
@@ -233,7 +233,7 @@ def _victims_named(damage: _Damage) -> Iterator[str]:
     for word, names in damage.names.items():
         if names:
             more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-            yield f"it would be {word}: {', '.join(names[:_MOST_NAMES])}{more}"
+            yield f"would be {word}: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
@@ -264,7 +264,7 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
         words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
         yield (
             f"{damage.deleted} deletions and {damage.replaced} replacements are more than half of the stack's {damage.total} resources; "
-            f"if that is meant, allow it with {words}"
+            f"if that is intended, allow it with {words}"
         )
     for action, noun, limit in (
         ("delete", "deletions", policy.max_deletions),

@@ -189,9 +189,9 @@ def sort_keys(graph: Graph) -> list[str]:
             if not graph.cut(error.args[1]):
                 names = [str(graph.steps[key].address) for key in dict.fromkeys(error.args[1])]
                 raise PlanError(
-                    f"these changes wait for each other: {' → '.join(names)}; do it in two steps: apply one of the "
-                    "changes alone first; where a name, address or range is handed on, give the new thing another one beside the old one, apply, "
-                    "then remove the old one"
+                    f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "
+                    "alone first; where a name, address or range moves to another resource, first give the new one a different value, apply, "
+                    "then delete the old one"
                 ) from None
 
 

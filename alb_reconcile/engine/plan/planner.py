@@ -212,7 +212,7 @@ def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
         for item, _ in each_of(decisions.desired.values(), LoadBalancer)
         if item.forces
     ] + [
-        f"{step.address} goes, and its target groups move to another load balancer, which has another DNS name"
+        f"{step.address} is deleted, and its target groups move to another load balancer, which has another DNS name"
         for step in steps
         if step.detail(TakeOver).groups and step.part_of is None
     ]

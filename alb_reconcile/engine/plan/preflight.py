@@ -39,8 +39,8 @@ def _shared_groups(decisions: Decisions) -> list[str]:
         if balancer is None or balancer.found is None or not balancer.forces or item.found is None:
             continue
         problems += [
-            f"{address}: {part.target_group} serves {entrance}, which would be replaced, and AWS lets a target group serve one load "
-            "balancer; take it out of the spec, apply, and put it back in then"
+            f"{address}: {part.target_group} serves {entrance}, which would be replaced, and a target group can serve only one load "
+            "balancer; take it out of the spec, apply, then put it back"
             for part in action_of(item.desired.state).forward
             if isinstance(part.target_group, str)
         ]
@@ -64,7 +64,7 @@ def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
         holder = discovery.taken.get((address.kind, str(name)))
         if name and holder and (item.found is None or item.forces):
             problems.append(
-                f"{address}: the name \"{name}\" belongs to {holder}, which isn't this stack's; choose another, or remove that one"
+                f'{address}: the name "{name}" belongs to {holder}, which is outside this stack; choose another name, or delete that one'
             )
     return problems
 
@@ -83,7 +83,7 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
             )
         if len(set(zones)) < len(zones):
             problems.append(
-                f"{address}: two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS takes one a zone"
+                f"{address}: two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
             )
     return problems
 

@@ -37,7 +37,7 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
     in_zones = [outline.zone_of(subnet) for subnet in subnets]
     if len(subnets) > 1 and in_zones[0] and len(set(in_zones)) == 1:
         outline.error(
-            path, "these are all in one zone, and AWS wants at least two; add a subnet in another zone"
+            path, "these are all in one zone, and AWS requires at least two; add a subnet in another zone"
         )
         in_zones = []
     zones: dict[str, str] = {}
@@ -45,7 +45,7 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
         if zone and zone in zones:
             outline.error(
                 (*path, index),
-                f"{subnets[index]} is in the zone {zone} like {zones[zone]}, and AWS takes one subnet a zone; choose one of another zone",
+                f"{subnets[index]} is in the zone {zone}, as is {zones[zone]}, and AWS allows one subnet per zone; choose one in another zone",
             )
         elif zone:
             zones[zone] = subnets[index]
@@ -90,7 +90,7 @@ def _check_unique(outline: Outline) -> None:
             if other != listener.path[-1]:
                 outline.error(
                     (*listener.path, "port"),
-                    f"the listener {other} has port {port} already; choose another port",
+                    f"the listener {other} already has port {port}; choose another port",
                 )
         priorities: dict[int, str] = {}
         for name, rule in (listener.entry.get("rules") or {}).items():
@@ -100,7 +100,7 @@ def _check_unique(outline: Outline) -> None:
             if priority is not None and priorities.setdefault(priority, name) != name:
                 outline.error(
                     (*listener.path, "rules", name, "priority"),
-                    f"the rule {priorities[priority]} has priority {priority} already; choose another number",
+                    f"the rule {priorities[priority]} already has priority {priority}; choose another number",
                 )
             _check_conditions(outline, (*listener.path, "rules", name), rule)
 
@@ -111,13 +111,13 @@ def _check_conditions(outline: Outline, path: Path, rule: dict[str, Any]) -> Non
     count = sum(len(value) if isinstance(value, list) else 1 for value in values)
     if count > 5:
         outline.error(
-            (*path, "conditions"), f"these are {count} values, and AWS takes 5 in a rule; split the rule"
+            (*path, "conditions"), f"these are {count} values, and AWS allows 5 in a rule; split the rule"
         )
     for key in ("host_header", "path_pattern"):
         if sum(key in item for item in conditions) > 1:
             outline.error(
                 (*path, "conditions"),
-                f"{key} is given twice, and AWS takes one in a rule; put the values into one list",
+                f"{key} is given twice, and AWS allows one in a rule; put the values into one list",
             )
 
 
@@ -131,7 +131,7 @@ def _check_action(outline: Outline, path: Path, action: dict[str, Any]) -> None:
             if name is not None and name in names[:index]:
                 outline.error(
                     (*path, "forward", "target_groups", index),
-                    f"{name} is given twice; add the weights up in one",
+                    f"{name} is given twice; add up the weights in one",
                 )
         stickiness = forward.get("stickiness") or {}
         place = (*path, "forward", "stickiness")
@@ -145,7 +145,7 @@ def _check_action(outline: Outline, path: Path, action: dict[str, Any]) -> None:
     if isinstance(redirect, dict) and outline.given((*path, "redirect")).keys().isdisjoint(changed):
         outline.error(
             (*path, "redirect"),
-            "would send the client to where it is, again and again; change protocol, port, host or path",
+            "redirects the client to where it already is, in a loop; change protocol, port, host or path",
         )
     response = action.get("fixed_response")
     if isinstance(response, dict) and 300 <= response.get("status_code", 200) < 400:
@@ -161,12 +161,12 @@ def _check_health_check(outline: Outline, name: str, health_check: dict[str, Any
     if timeout is not None and timeout >= interval:
         outline.error(
             (*path, "timeout_seconds"),
-            f"{timeout} is not below the interval of {interval} seconds, which AWS wants; shorten it",
+            f"{timeout} is not below the interval of {interval} seconds, as AWS requires; shorten it",
         )
     if timeout is None and interval == 5:
         outline.error(
             (*path, "interval_seconds"),
-            "AWS's time-out of 5 seconds is not below an interval of 5; set timeout_seconds: 2, or a longer interval",
+            "AWS's default time-out of 5 seconds is not below an interval of 5; set timeout_seconds: 2, or a longer interval",
         )
 
 
@@ -178,7 +178,7 @@ def _check_use(outline: Outline) -> None:
         if first != load_balancer:
             outline.error(
                 path,
-                f"load_balancer.{first} uses {group} already, and a target group serves one load balancer; declare a second group",
+                f"load_balancer.{first} already uses {group}, and a target group serves one load balancer; declare a second group",
             )
             continue
         vpc, other = outline.vpc_of("load_balancers", load_balancer), outline.vpc_of("target_groups", group)

@@ -69,7 +69,7 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
         if not file.is_relative_to(outline.folder.resolve()):
             outline.error(
                 path,
-                f"{name_of_file} leaves the folder of the spec; put the file beside the spec or below it",
+                f"{name_of_file} is outside the spec's folder; put the file next to the spec or below it",
             )
         elif not file.is_file():
             with suppress(FileNotFoundError, NotADirectoryError):

@@ -39,5 +39,5 @@ def _check_window(outline: Outline, window: Mapping[str, Any], path: Path) -> No
         key = "to" if "to" in window else "from"
         outline.error(
             (*path, key),
-            "is when it begins too, so it has no length; for the whole day leave from and to out",
+            "is also when it begins, so it has no length; for the whole day leave out from and to",
         )

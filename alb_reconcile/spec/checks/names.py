@@ -46,7 +46,7 @@ def _check_references(outline: Outline) -> None:
                 else f"; there are no {section} in this file"
             )
             if is_id_of(kind, target):
-                known = "; an id has 8 or 17 hex digits behind its prefix"
+                known = "; an id has 8 or 17 hex digits after its prefix"
             hint = f"; did you mean {near[0]}?" if near else known
             outline.error(path, f'there is no "{target}" under {section}{hint}')
 
@@ -85,7 +85,7 @@ def _check_physical_names(outline: Outline) -> None:
             if scope in seen:
                 outline.error(
                     (section, name, "name"),
-                    f'"{physical}" is the name of {section}.{seen[scope]} too, and AWS wants it unique; choose another',
+                    f'"{physical}" is also the name of {section}.{seen[scope]}, and AWS requires unique names; choose another',
                 )
             seen.setdefault(scope, name)
 
@@ -101,5 +101,5 @@ def _check_tag_counts(outline: Outline) -> None:
         if isinstance(tags, dict) and len(common | tags) > 40:
             outline.error(
                 (*path, "tags"),
-                f"with the stack's tags these are {len(common | tags)}; AWS allows 50 and ten are kept for the tool: remove some",
+                f"with the stack's tags these are {len(common | tags)}; AWS allows 50 and ten are reserved for this tool: remove some",
             )

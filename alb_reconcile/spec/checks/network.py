@@ -73,10 +73,10 @@ def _range(outline: Outline, path: Path, text: Any) -> ipaddress.IPv4Network | N
         loose = None
     if loose is None or loose.version != (6 if path[-1] == "ipv6_cidr_block" else 4):
         example = "2001:db8::/32" if path[-1] == "ipv6_cidr_block" else "10.0.0.0/16"
-        outline.error(path, f'"{text}" is no range of addresses; write one such as {example}')
+        outline.error(path, f'"{text}" is not an address range; write one such as {example}')
         return None
     if str(loose.network_address) != str(ipaddress.ip_interface(text).ip):
-        outline.error(path, f'"{text}" has bits set behind its prefix; write {loose}')
+        outline.error(path, f'"{text}" has host bits set; write {loose}')
     return network(text)
 
 
@@ -96,7 +96,7 @@ def _check_subnets(outline: Outline) -> None:
         if around and not block.subnet_of(around):
             outline.error(
                 ("subnets", name, "cidr_block"),
-                f"{block} is outside of vpc.{vpc} ({around}); choose a range inside it",
+                f"{block} is outside vpc.{vpc} ({around}); choose a range inside it",
             )
         by_vpc.setdefault(vpc, []).append((block, name))
     for blocks in by_vpc.values():
@@ -118,7 +118,7 @@ def _check_gateways(outline: Outline) -> None:
         if vpc and vpc in seen:
             outline.error(
                 ("internet_gateways", name),
-                f"the VPC {vpc} has internet_gateway.{seen[vpc]} already, and AWS allows one; remove one",
+                f"the VPC {vpc} already has internet_gateway.{seen[vpc]}, and AWS allows one; remove one",
                 at_key=True,
             )
         elif vpc:
@@ -136,7 +136,7 @@ def _check_route_tables(outline: Outline) -> None:
             if tables.setdefault(subnet, name) != name:
                 outline.error(
                     path,
-                    f"subnet {subnet} is in route_table.{tables[subnet]} too, and follows one table only; remove it from one",
+                    f"subnet {subnet} is also in route_table.{tables[subnet]}, and a subnet has only one route table; remove it from one",
                 )
             _same_vpc(outline, path, "subnets", subnet, vpc)
         destinations: set[str] = set()
@@ -177,7 +177,7 @@ def _check_security_groups(outline: Outline) -> None:
                     if first != index:
                         outline.error(
                             path,
-                            f"is {direction}[{first}] again, and AWS takes a rule once, whatever its description; keep one",
+                            f"duplicates {direction}[{first}], and AWS allows a rule only once, whatever its description; keep one",
                         )
     for section in ("instances", "load_balancers"):
         for name, entry in outline.entries(section).items():
@@ -205,7 +205,7 @@ def _check_ports(outline: Outline, path: Path, permission: dict[str, Any]) -> No
     if protocol == "all":
         if given:
             outline.error(
-                (*path, given[0]), "protocol all means every port; leave the ports out, or name a protocol"
+                (*path, given[0]), "protocol all means every port; leave out the ports, or name a protocol"
             )
     elif "port" in given and len(given) > 1:
         outline.error(
@@ -241,10 +241,10 @@ def _check_source(outline: Outline, path: Path, permission: dict[str, Any], vpc:
     given = [key for key in _SOURCES if key in permission]
     if len(given) > 1:
         outline.error(
-            (*path, given[1]), f"{given[1]} stands beside {given[0]}; make a rule of its own for each"
+            (*path, given[1]), f"{given[1]} is given together with {given[0]}; write a separate rule for each"
         )
     elif not given and outline.given(path).keys().isdisjoint(_SOURCES):
-        outline.error(path, f"the other side is missing; give one of {', '.join(_SOURCES)}")
+        outline.error(path, f"the source or destination is missing; give one of {', '.join(_SOURCES)}")
     for key in ("cidr_block", "ipv6_cidr_block"):
         _range(outline, (*path, key), permission.get(key))
     if "security_group" in permission:

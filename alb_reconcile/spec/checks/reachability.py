@@ -58,7 +58,7 @@ def _check_ssh(outline: Outline) -> None:
             ):
                 outline.warn(
                     ("security_groups", name, "ingress", index),
-                    "lets the whole world try SSH (port 22); name the addresses that need it, or use SSM Session Manager",
+                    "opens SSH (port 22) to the whole internet; name the addresses that need it, or use SSM Session Manager",
                 )
 
 

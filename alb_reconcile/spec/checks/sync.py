@@ -33,7 +33,7 @@ def check(outline: Outline) -> None:
             if name not in known:
                 outline.error(path, _unknown(name, known))
             elif name in first:
-                outline.error(path, f"{name} is under {first[name]} too; leave one of them")
+                outline.error(path, f"{name} is also under {first[name]}; keep one of them")
             first.setdefault(name, care)
 
 

@@ -103,8 +103,8 @@ def _beside_the_old(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[str]
             continue
         if len(before) + len(groups) > _MOST_GROUPS:
             raise RefusedError(
-                f"{step.address} forwards to {len(before)} groups, and AWS takes five, so {len(groups)} more can't be put beside them to be checked "
-                "before they serve; remove groups of weight 0 first, or move over in two steps"
+                f"{step.address} forwards to {len(before)} groups, and AWS allows five, so {len(groups)} more can't be added at weight 0 and checked "
+                "before they serve; remove groups of weight 0 first, or switch over in two steps"
             )
         key = _attach(graph, graph.decisions.desired[step.address], groups, joining)
         graph.after(step.key, key)
@@ -146,7 +146,7 @@ def _beside_the_default(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[
         detach = attach.replace("attach:", "detach:", 1)
         graph.add(
             Step(
-                key=detach, action="update", address=host, id=decision.found.id, reason="the new group is in its own place",
+                key=detach, action="update", address=host, id=decision.found.id, reason="the new group has taken over",
                 changes=(Change(_path(decision.state), (*before, *(Forward(group, 0) for group in groups)), before),),
                 desired=decision.desired, state=decision.state, observed=decision.found, phase="late",
             )
@@ -188,7 +188,7 @@ def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], joining: Mapp
     state = _with_forward(found.state, beside)
     graph.add(
         Step(
-            key=key, action="update", address=host.desired.address, id=found.id, reason="the new group beside the old one at weight 0, to be checked",
+            key=key, action="update", address=host.desired.address, id=found.id, reason="adds the new group at weight 0, to be checked",
             changes=(Change(_path(found.state), before, beside),), desired=replace(host.desired, state=state),
             state=state, observed=found, phase="attach",
         )

@@ -117,7 +117,7 @@ def _moves(
             continue
         if other.id not in graph.deleted:
             raise RefusedError(
-                f"{wanted[_priority(other)]}: priority {_priority(other)} is held by {other.address}, which isn't this stack's; choose another"
+                f"{wanted[_priority(other)]}: priority {_priority(other)} is in use by {other.address}, which is outside this stack; choose another"
             )
         moved[other.id] = (other.address, _priority(other), _park(_priority(other), used))
     return moved
