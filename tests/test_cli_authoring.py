@@ -61,7 +61,9 @@ class TestValidate:
         file = write(tmp_path, "bad.yaml", BROKEN)
         done = run("validate", file)
         assert (done.returncode, done.stderr) == (3, "")
-        assert done.stdout.startswith(f'{file}:4:22: vpcs.main.cidr_block: "10.0.0.0/40" is no range')
+        assert done.stdout.startswith(
+            f'{file}:4:22: vpcs.main.cidr_block: "10.0.0.0/40" is not an address range'
+        )
         assert done.stdout.count("\n") == 1
 
     def test_missing(self, tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ class TestValidate:
         assert main(["validate", str(spec), twin]) == 3
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == f"{spec}: valid, 1 resources"
-        assert lines[1].startswith(f'{twin}:2:1: stack: "shop" is the stack of {spec} too; ')
+        assert lines[1].startswith(f'{twin}:2:1: stack: "shop" is also the stack of {spec}; ')
 
     def test_one_stack_in_two_regions_is_two(self, tmp_path: Path, spec: Path) -> None:
         other = write(tmp_path, "us.yaml", VALID.replace("eu-west-1", "us-east-1"))
@@ -122,7 +124,7 @@ class TestValidate:
     @pytest.mark.parametrize("value", ["A", "=x", "1A=x", "A-B=x", " A=x", "É=x", "A\n=x"])
     def test_set_misuse(self, spec: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["validate", str(spec), "--set", value]) == 64
-        assert "--set wants NAME=VALUE" in capsys.readouterr().err
+        assert "--set expects NAME=VALUE" in capsys.readouterr().err
 
     def test_what_a_run_was_given_is_forgotten_by_the_next(self, tmp_path: Path) -> None:
         file = write(tmp_path, "s.yaml", "stack: ${SHOP_STACK}\n")
@@ -230,7 +232,7 @@ class TestInit:
     def test_refuses_to_overwrite(self, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["init", str(spec)]) == 4
         assert spec.read_text(encoding="utf-8") == VALID
-        assert "stays as it is" in capsys.readouterr().err
+        assert "already exists and was left unchanged" in capsys.readouterr().err
 
     def test_refuses_a_dangling_symlink(self, tmp_path: Path) -> None:
         (tmp_path / "link.yaml").symlink_to(tmp_path / "elsewhere.yaml")

@@ -152,5 +152,5 @@ def test_names_that_no_stack_has(name: str, capsys: pytest.CaptureFixture[str]) 
     """A stack's name is a part of its lock's path."""
     assert main(["destroy", f"--stack={name}", "--region", "eu-west-1", "--yes"]) == 64
     err = capsys.readouterr().err
-    assert "is no stack's name" in err
+    assert "isn't a stack's name" in err
     assert_harmless(err)

@@ -62,7 +62,7 @@ def test_an_empty_value_is_a_usage_error(
         assert stop.value.code == 64
         told = capsys.readouterr().err.splitlines()[-1]
         assert f"argument {name}: " in told
-        assert EMPTY in told or f"{text!r} is no " in told
+        assert EMPTY in told or f"{text!r} isn't a " in told
 
 
 @pytest.mark.parametrize(

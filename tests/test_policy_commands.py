@@ -70,7 +70,7 @@ def vpcs(account: World) -> list[str]:
 def test_outside_of_the_windows_a_plan_is_made_and_an_apply_is_refused(account: World, run: Run) -> None:
     out, err = run("plan", "stack.yaml", "--policy", "closed.yaml")
     assert "Plan: 1 to create" in out
-    assert err.startswith("Note: it is outside of the policy's windows (")
+    assert err.startswith("Note: it is outside the policy's windows (")
     assert "changes are refused until " in err
     assert run("plan", "stack.yaml", "--policy", "closed.yaml", "--allow", "any-time")[1] == ""
     _, err = run("apply", "--yes", "stack.yaml", "--policy", "closed.yaml", code=4)
@@ -124,12 +124,12 @@ def test_a_window_that_closes_while_the_question_is_open(
     ("text", "told"),
     [
         ("max_deletion: 1", "1:1: max_deletion: unknown key \"max_deletion\"; did you mean max_deletions?"),
-        ("policy: {max_deletions: 1}", "1:1: policy: is what this file is; put its keys at the top"),
+        ("policy: {max_deletions: 1}", "1:1: policy: isn't needed: this file is the policy; put its keys at the top"),
         (
             "windows:\n  - {time_zone: Europe/Zuerich}",
             "2:17: windows[0].time_zone: there is no time zone Europe/Zuerich; did you mean Europe/Zurich?",
         ),
-        ("windows: [{from: \"08:00\", to: \"08:00\"}]", "1:31: windows[0].to: is when it begins too"),
+        ("windows: [{from: \"08:00\", to: \"08:00\"}]", "1:31: windows[0].to: is also when it begins"),
         ("max_touched:", "1:1: max_touched: is empty; give it a share such as 30%, or leave the key out"),
         ("max_touched: ${SHARE}", "1:14: max_touched: the variable SHARE is not defined"),
         ("- 1", "1:1: is a list; give it a mapping"),
@@ -165,6 +165,6 @@ def test_variables_reach_the_file(tmp_path: Path) -> None:
 def test_what_allow_does_not_understand(run: Run, value: str) -> None:
     _, err = run("apply", "stack.yaml", "--allow", value, code=64)
     assert (
-        "--allow wants delete=N, replace=N, delete-load-balancer=N, replace-load-balancer=N, touch=N, never-delete=N, lift-protection=N or any-time"
+        "--allow expects delete=N, replace=N, delete-load-balancer=N, replace-load-balancer=N, touch=N, never-delete=N, lift-protection=N or any-time"
         in err
     )

@@ -62,7 +62,7 @@ def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named() -
         ids = _made_nameless(world, keep, wide)
         with pytest.raises(
             RefusedError,
-            match=r"instance\.web-1, instance\.web-2 may be i-.*instance\.web-1=ID instance\.web-2=ID",
+            match=r"instance\.web-1, instance\.web-2 could be i-.*instance\.web-1=ID instance\.web-2=ID",
         ):
             keep.adopt(_spec())
         chosen = {f"instance.web-{number}": ids[f"instance.web-{number + 1}"] for number in (1, 2)}
@@ -81,7 +81,7 @@ def test_other_user_data_is_told_and_costs_no_replacement() -> None:
         spec = _spec()
         spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec other\n"
         found = keep.adopt(spec)
-        assert sum("other user data" in note for note in found.notes) == 2
+        assert sum("different user data" in note for note in found.notes) == 2
         assert found.outlook.plan is not None
         assert found.outlook.plan.count()["replace"] == 0
         assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]

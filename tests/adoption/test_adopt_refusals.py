@@ -129,7 +129,7 @@ def test_another_stack_with_the_same_range_and_no_name_in_common_is_no_candidate
     ("choice", "words"),
     [
         ("vpc.main=vpc-0123456789abcdef0", "doesn't exist"),
-        ("vpc.main=subnet-0123456789abcdef0", "no id of a vpc"),
+        ("vpc.main=subnet-0123456789abcdef0", "not a valid vpc id"),
         ("subnet.a={far}", "is in {elsewhere}, not in {vpc}"),
     ],
 )
@@ -144,7 +144,7 @@ def test_an_id_that_is_nowhere_of_another_kind_or_in_another_vpc_is_refused(choi
 def test_a_child_of_a_vpc_that_nobody_named_says_what_to_name() -> None:
     with keeper() as (world, keep):
         subnet = _subnet(world, _vpc(world, cidr="10.3.0.0/17"))
-        assert "name that by its id too" in _refused(world, keep, _network(**SUBNETS), f"subnet.a={subnet}")
+        assert "give its id too" in _refused(world, keep, _network(**SUBNETS), f"subnet.a={subnet}")
 
 
 def test_one_that_the_stack_has_already_isnt_exchanged() -> None:
@@ -152,15 +152,15 @@ def test_one_that_the_stack_has_already_isnt_exchanged() -> None:
         first = _vpc(world)
         keep.adopt(_network())
         second = _vpc(world)
-        assert f"is {first} already" in _refused(world, keep, _network(), f"vpc.main={second}")
+        assert f"is already {first}" in _refused(world, keep, _network(), f"vpc.main={second}")
         assert not keep.adopt(_network(), f"vpc.main={first}").taggings
 
 
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ("vpc.main", "says no id"),
-        ("vpc.main=main", "says no id"),
+        ("vpc.main", "has no id"),
+        ("vpc.main=main", "has no id"),
         ("vpc.man=vpc-0123456789abcdef0", "did you mean vpc.main"),
         ("registration.web/web-1:80=i-0123456789abcdef0", "declares no"),
     ],
@@ -195,7 +195,7 @@ def test_a_resource_without_room_for_more_tags_is_refused_before_anything_is_wri
         vpc = _vpc(world)
         listed = [{"Key": f"own-{number}", "Value": "x"} for number in range(49)]
         world.client("ec2").create_tags(Resources=[vpc], Tags=listed)
-        assert "AWS takes 50" in _refused(world, keep, _network())
+        assert "AWS allows 50" in _refused(world, keep, _network())
 
 
 def _two_groups(world: World, vpc: str, *names: str) -> list[str]:

@@ -49,16 +49,16 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     ids = build_runbook(account, RUNBOOK_NAMES)
     code, out, err = _run(capsys, "adopt", "runbook.yaml")
     assert code == 4
-    assert "no terminal to ask at" in err
+    assert "no terminal to ask for confirmation" in err
     assert not our_tags(account)
     assert (
-        f"= vpc.main               {ids['vpc.main']}   by its Name tag alb-vpc and its range 10.10.0.0/16"
+        f"= vpc.main               {ids['vpc.main']}   by its Name tag alb-vpc and its CIDR block 10.10.0.0/16"
         in out
     )
     assert "tags.Name  (not set) → alb-target-group" in out
     code, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
     assert code == 0
-    assert "11 resources adopted; nothing but tags was changed." in out
+    assert "11 resources adopted; only tags were changed." in out
     code, out, _ = _run(capsys, "adopt", "runbook.yaml")
     assert code == 0
     assert "There is nothing to adopt." in out
@@ -96,7 +96,7 @@ def test_release_and_move_ask_too_and_say_what_they_did(
     for arguments in (("release", "demo.yaml"), ("move", "demo.yaml", "vpc.main", "vpc.network")):
         code, _, err = _run(capsys, *arguments)
         assert code == 4
-        assert "no terminal to ask at" in err
+        assert "no terminal to ask for confirmation" in err
     assert our_tags(account) == before
     code, out, _ = _run(capsys, "move", "demo.yaml", "vpc.main", "vpc.network", "--yes")
     assert code == 0
@@ -133,7 +133,7 @@ def test_in_an_account_that_the_spec_doesnt_allow_nothing_is_written(
     (tmp_path / "elsewhere.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     code, _, err = _run(capsys, arguments[0], "elsewhere.yaml", *arguments[1:], "--yes")
     assert code == 4
-    assert "the spec's account_ids allow 210987654321 only" in err
+    assert "the spec's account_ids allow only 210987654321" in err
     assert account.strict.inventory() == before
 
 

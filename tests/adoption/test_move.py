@@ -111,7 +111,7 @@ def test_what_the_spec_says_otherwise_is_told() -> None:
 
 def test_a_move_that_cant_be_is_refused_and_nothing_moves() -> None:
     refused = (
-        ("subnet.public-a", "subnet.public-b", "is there already"),
+        ("subnet.public-a", "subnet.public-b", "already exists"),
         ("subnet.public-x", "subnet.public-y", "nothing at subnet.public-x"),
         ("subnet.public-a", "vpc.public-a", "keeps its kind"),
         ("instances.web", "instance.api-1", "keeps its kind"),
@@ -131,9 +131,9 @@ def test_a_move_that_cant_be_is_refused_and_nothing_moves() -> None:
     [
         ("instance.web-1", "instance.api", "api-1"),
         ("subnet.public-a", "subnet.Public", "a name is"),
-        ("vpc.main", "vpc.vpc-0a1b2c3d4e5f60718", "no id"),
+        ("vpc.main", "vpc.vpc-0a1b2c3d4e5f60718", "not an id"),
         ("security_group_rules.web", "security_group_rules.api", "moves with the entry"),
-        ("disk.a", "disk.b", "is no address"),
+        ("disk.a", "disk.b", "isn't an address"),
         ("vpc.main", "vpc.main", "same address"),
     ],
 )

@@ -26,13 +26,14 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules_and_all_else_stays() 
         found = keep.release(spec, "load_balancer.public")
         gone = {"load_balancer.public", "listener.public/http", "rule.public/http/soon"}
         assert before - _addresses(our_tags(world)) == gone
-        assert any("next apply makes new ones" in note for note in found.notes)
+        assert any("next apply creates new ones" in note for note in found.notes)
         assert any(
-            note.startswith("subnet.public-a can't be deleted while load_balancer.public")
+            note.startswith("subnet.public-a can't be deleted while in use by load_balancer.public")
             for note in found.notes
         )
         assert any(
-            note.startswith("target_group.web can't be deleted while listener") for note in found.notes
+            note.startswith("target_group.web can't be deleted while in use by listener")
+            for note in found.notes
         )
         assert found.outlook is not None
         assert found.outlook.plan is not None
@@ -77,7 +78,8 @@ def test_what_the_spec_no_longer_declares_can_be_let_go_and_isnt_deleted_then() 
         found = keep.release(demo(), "security_group.old")
         assert not any("next apply" in note for note in found.notes)
         assert any(
-            note.startswith("vpc.main can't be deleted while security_group.old") for note in found.notes
+            note.startswith("vpc.main can't be deleted while in use by security_group.old")
+            for note in found.notes
         )
         assert world.plan(demo()).is_empty
 
@@ -87,9 +89,9 @@ def test_what_stands_in_the_way_of_a_successor_is_told() -> None:
     with keeper() as (world, keep):
         world.converge(demo())
         found = keep.release(demo(), "target_group.web", "instance.web-1", "subnet.public-a")
-        assert sum("keeps the name demo-web-" in note for note in found.notes) == 1
+        assert sum("keeps the generated name demo-web-" in note for note in found.notes) == 1
         keep.adopt(demo())
-        assert "keeps the name" not in " ".join(keep.release(demo()).notes)
+        assert "keeps the generated name" not in " ".join(keep.release(demo()).notes)
 
 
 def test_what_the_stack_doesnt_have_is_refused_and_nothing_is_let_go() -> None:

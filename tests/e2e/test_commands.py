@@ -127,14 +127,14 @@ def test_a_stack_lives(sandbox: Tool, account: Account) -> None:
         "destroy", "--stack", "demo", "--region", REGION, "--yes"
     ).stdout  # fmt: skip
     assert account.census() == empty
-    assert sandbox.run("stacks", "--region", REGION).stdout == f"No stack owns anything in {REGION}.\n"
-    assert "nothing here" in sandbox.run("destroy", DEMO).stdout
+    assert sandbox.run("stacks", "--region", REGION).stdout == f"No stack has resources in {REGION}.\n"
+    assert "the stack has no resources" in sandbox.run("destroy", DEMO).stdout
 
 
 def test_without_a_terminal_nothing_is_changed(sandbox: Tool, account: Account) -> None:
     before = account.census()
     told = sandbox.run("apply", small(sandbox, "small"), expect=4).stderr
-    assert "no terminal to ask at, and nothing was changed" in told
+    assert "no terminal to ask for confirmation, and nothing was changed" in told
     assert account.census() == before
 
 
@@ -201,7 +201,7 @@ def test_another_account_is_refused(sandbox: Tool, account: Account) -> None:
     spec = small(sandbox, "small", more='account_ids: ["999999999999"]')
     for command in (("plan", spec), ("apply", "--yes", spec), ("status", spec), ("destroy", "--yes", spec)):
         told = sandbox.run(*command, expect=4).stderr
-        assert "account 123456789012, but the spec's account_ids allow 999999999999 only" in told
+        assert "account 123456789012, but the spec's account_ids allow only 999999999999" in told
     assert account.census() == before
 
 

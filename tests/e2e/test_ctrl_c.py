@@ -37,9 +37,9 @@ def test_once_drops_the_waits_and_says_where_it_stands(slow: tuple[Proxy, Tool],
         process.send_signal(signal.SIGINT)
         told = rest_of(process)
     assert process.returncode == 130
-    assert "stopping: nothing new is started" in told
+    assert "stopping: nothing new starts" in told
     assert "· instance.web-1 interrupted" in told
-    assert "What is done stays done; run the same command again" in told
+    assert "Nothing is rolled back; run the same command again" in told
     sandbox.run("plan", "--detailed-exitcode", DEMO, expect=2)
 
 
@@ -68,7 +68,7 @@ def test_twice_ends_at_once(proxied: tuple[Proxy, Tool]) -> None:
         process.send_signal(signal.SIGINT)
         told = rest_of(process)
     assert process.returncode == 130
-    assert "stopped at once; calls under way may still take effect" in told
+    assert "stopped at once; calls in progress may still take effect" in told
 
 
 def test_the_demo_stops_its_sandbox(repository: Path, tmp_path: Path) -> None:

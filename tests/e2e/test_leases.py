@@ -86,7 +86,7 @@ def test_a_frozen_holder_that_wakes_up_changes_nothing_more(
         assert not second.plan(LEASED)["steps"]
     assert process.returncode == 1, told
     assert proxy.changes == ["CreateVpc"]
-    assert "took it over, and has let go of it since" in told
+    assert "took it over, and has released it since" in told
     assert account.census() == made
 
 
@@ -143,7 +143,7 @@ def test_a_broken_lease_stops_its_run(proxied: tuple[Proxy, Tool], sandbox: Tool
     gate = proxy.hold("CreateVpc")
     with first.started("apply", "--yes", LEASED) as process:
         gate.wait()
-        assert "there is no terminal to ask at" in second.run("lock", "break", LEASED, expect=4).stderr
+        assert "there is no terminal to ask for confirmation" in second.run("lock", "break", LEASED, expect=4).stderr
         read = proxy.hold("GetObject")
         assert "The lease is broken, and free at 20" in second.run("lock", "break", "--yes", *NAMED).stdout
         read.wait()

@@ -89,7 +89,7 @@ def test_metrics_and_notifications(shop: Tool, tmp_path: Path) -> None:
     ("manner", "because"),
     [
         ("hang", "it took more than 5 s. The next run tries again"),
-        ("redirect", "it answered with a redirect (307), which isn't followed; name the place itself"),
+        ("redirect", "it answered with a redirect (307), which isn't followed; name the final URL"),
     ],
 )
 def test_a_receiver_that_is_none(shop: Tool, tmp_path: Path, manner: str, because: str) -> None:
@@ -99,7 +99,7 @@ def test_a_receiver_that_is_none(shop: Tool, tmp_path: Path, manner: str, becaus
         ended = shop.run("apply", "--yes", "broken.yaml", *telling(tmp_path, receiver), expect=1)
         assert (len(receiver.requests), inside.requests) == (1, [])
     (warning,) = [line for line in ended.stderr.splitlines() if "webhook" in line]
-    assert warning.startswith("the webhook at http://127.0.0.1 wasn't told of 'failing': ")
+    assert warning.startswith("the webhook at http://127.0.0.1 didn't get 'failing': ")
     assert because in warning
 
 
@@ -119,7 +119,8 @@ def test_a_full_disk(shop: Tool, tmp_path: Path) -> None:
         "this run isn't in the metrics",
     ]
     assert (
-        ended.stderr.count("can't be written: file too large; what was there is still there. Make room") == 2
+        ended.stderr.count("can't be written: file too large; its old content is still there. Free up space")
+        == 2
     )
     assert {file: file.read_bytes() for file in before} == before
     shop.run("destroy", "--yes", SPEC, *kept)

@@ -84,11 +84,11 @@ def test_a_killed_one_is_cleaned_up_by_the_next_start(fresh: Tool) -> None:
 def test_starts_at_the_same_time_make_one(fresh: Tool) -> None:
     with ThreadPoolExecutor(3) as pool:
         ended = list(pool.map(lambda _: fresh.run("sandbox", "start").stdout, range(3)))
-    assert sum("is started" in text for text in ended) == 1
-    assert sum("runs already" in text for text in ended) == 2
+    assert sum("has started" in text for text in ended) == 1
+    assert sum("already running" in text for text in ended) == 2
     assert all(str(fresh.state()["port"]) in text for text in ended)
     refused = fresh.run("sandbox", "start", "--speed", "11", expect=1).stderr
-    assert "runs already" in one_line(refused)
+    assert "already running" in one_line(refused)
     first = fresh.state()["port"]
     fresh.run("sandbox", "stop")
     assert not is_open(first)
@@ -180,7 +180,7 @@ def test_it_ends_when_nobody_can_find_it_any_more(fresh: Tool) -> None:
 def test_options_of_another_place_are_refused(tmp_path: Path) -> None:
     tool = Tool(tmp_path, "--sandbox")
     for option in ("--profile=x", "--endpoint-url=http://127.0.0.1:1"):
-        assert "--sandbox is a place of its own" in tool.run("plan", DEMO, option, expect=64).stderr
+        assert "--sandbox can't be combined with" in tool.run("plan", DEMO, option, expect=64).stderr
     assert not (tmp_path / "state").exists()
 
 

@@ -59,8 +59,8 @@ def test_drift_is_corrected_in_the_stack_that_has_it(sandbox: Tool, stacks: Path
     ended = sandbox.run("sync", "--format", "json", "stacks")
     assert report(ended) == {"one": "in_sync", "two": "corrected"}
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
-    assert {"stack": "two", "event": "step done"}.items() <= next(
-        line for line in lines if line["event"] == "step done"
+    assert {"stack": "two", "event": "step_done"}.items() <= next(
+        line for line in lines if line["event"] == "step_done"
     ).items()
     assert sandbox.run("sync", "-q", "stacks/*.yaml").stdout == ""
     assert "one  in sync\ntwo  in sync\n2 stacks in " in sandbox.run("sync", "stacks").stdout
@@ -88,7 +88,7 @@ def test_broken_specs_dont_stop_the_others(sandbox: Tool, stacks: Path, account:
     ended = sandbox.run("sync", "stacks", expect=1)
     assert "two  corrected" in ended.stdout
     assert "stacks/bad.yaml:2:9: region: " in ended.stdout
-    assert '"one" is the stack of stacks/again.yml too' in ended.stdout
+    assert '"one" is also the stack of stacks/again.yml' in ended.stdout
     assert "4 stacks in" in ended.stdout
     assert sandbox.run("sync", "stacks/bad.yaml", expect=3).stdout.count("broken") == 2
 

@@ -252,9 +252,9 @@ def test_a_web_api_that_crashes_again_and_again_is_ejected_and_verify_says_so(fr
     assert set(fresh.answers(url)) == {other}
     failed = fresh.tool.run("verify", "--requests", "40", DEMO, expect=1).stdout
     assert f"{one}  unhealthy" in failed
-    assert "not healthy, so that the others get all requests" in " ".join(failed.split())
+    assert "not healthy, so the others get all requests" in " ".join(failed.split())
     waited = fresh.tool.run("apply", "--yes", "--timeout", "20s", DEMO, expect=1)
-    assert "not serving: waited 20 s for: target" in waited.stderr
+    assert "Applied, but some targets are not healthy:\n  waited 20 s for: target" in waited.stderr
     assert "Target.FailedHealthChecks" in waited.stderr
     broken.write_text("")
     fresh.account.ec2.reboot_instances(InstanceIds=[one])

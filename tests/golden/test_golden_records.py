@@ -17,7 +17,7 @@ def told(scene: Scene, title: str, headers: dict[str, str], body: str) -> None:
     names = sorted(name for name in headers if name.startswith("webhook-") or name == "content-type")
     agent = headers["user-agent"]
     scene.show(f"{title}: the headers", "\n".join([*names, f"user-agent: {agent}"]))
-    scene.show_json_lines(title, body, (", ", ": "))
+    scene.show_json_lines(title, body)
 
 
 def later(scene: Scene) -> None:

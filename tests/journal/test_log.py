@@ -53,12 +53,12 @@ def lines() -> Iterator[Lines]:
 
 def test_json(lines: Lines) -> None:
     lines.start()
-    tell("step done", step="vpc.main", seconds=1.5, changes=["a", 1, None], ok=True)
+    tell("step_done", step="vpc.main", seconds=1.5, changes=["a", 1, None], ok=True)
     assert len(lines) == 1
     assert lines.last.pop("time").endswith("Z")
     wanted = {
         "level": "info",
-        "event": "step done",
+        "event": "step_done",
         "step": "vpc.main",
         "seconds": 1.5,
         "changes": ["a", 1, None],
@@ -77,8 +77,8 @@ def test_fields_never_pass_for_the_lines_own(lines: Lines) -> None:
 
 def test_a_terminal(lines: Lines) -> None:
     lines.start(terminal=True)
-    tell("step failed", level=logging.ERROR, step="vpc.main", error="it was denied", forged="a step=b")
-    assert lines[0][8:] == '  error: step failed  step=vpc.main  error="it was denied"  forged="a step=b"'
+    tell("step_failed", level=logging.ERROR, step="vpc.main", error="it was denied", forged="a step=b")
+    assert lines[0][8:] == '  error: step_failed  step=vpc.main  error="it was denied"  forged="a step=b"'
     tell("round ended")
     assert lines[1][8:] == "  round ended"
 

@@ -182,7 +182,7 @@ def test_metrics_of_a_later_version_stay(file: Path) -> None:
 def test_somebody_elses_file_is_left_alone(file: Path, text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
     file.write_bytes(data)
-    with pytest.raises(RecordError, match="was left alone; remove it"):
+    with pytest.raises(RecordError, match="was left unchanged; remove it"):
         write_metrics(made(), file)
     assert file.read_bytes() == data
 
@@ -200,7 +200,7 @@ def test_a_full_disk(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(RecordError, match="no space left on device; what was there is still there"):
+    with pytest.raises(RecordError, match="no space left on device; its old content is still there"):
         write_metrics(failed(), file)
     assert file.read_bytes() == before
     assert {item.name for item in file.parent.iterdir()} <= {file.name, file.name + ".lock"}

@@ -118,7 +118,7 @@ def test_only_changes_are_told(post: Post) -> None:
 def test_a_message(post: Post) -> None:
     post.run(left(REPLACE, FAILED, UPDATE))
     (message,) = post.messages
-    assert message["text"] == "shop (eu-west-1): 1 steps wait for a person"
+    assert message["text"] == "shop (eu-west-1): 1 steps require manual action"
     names = ("version", "event", "run", "command", "region", "account", "started", "result", "host")
     assert [message[name] for name in names] == [
         1, "drift_detected", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",
@@ -144,7 +144,7 @@ def test_stacks_are_told_apart(post: Post) -> None:
 def test_what_could_not_be_told_goes_with_the_next_run(post: Post, status: int) -> None:
     post.receiver.status = status
     assert post.lose(failed()).startswith(
-        "the webhook at http://127.0.0.1 wasn't told of 'failing': it answered with "
+        "the webhook at http://127.0.0.1 didn't get 'failing': it answered with "
     )
     assert post.lose(failed()).endswith("The next run tries again")
     post.receiver.status = 200

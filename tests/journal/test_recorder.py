@@ -310,7 +310,7 @@ class TestHistory:
     def test_none(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["history", "shop.yaml"]) == 0
         folder = tmp_path / "state" / "history"
-        assert capsys.readouterr().out == f'No run over "shop" in eu-west-1 is recorded in "{folder}".\n'
+        assert capsys.readouterr().out == f'No runs of "shop" in eu-west-1 are recorded in "{folder}".\n'
 
     def test_another_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_history(made(), tmp_path / "other")
@@ -341,15 +341,15 @@ class TestHistory:
         (file,) = (tmp_path / "state" / "history").glob("*.jsonl")
         file.write_bytes(file.read_bytes() + b'{"run": "to')
         assert main(["history", "shop.yaml"]) == 0
-        assert "1 lines of the history can't be read, and were left out." in capsys.readouterr().out
+        assert "1 lines of the history can't be read and were skipped." in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         ("words", "code", "text"),
         [
-            ([], 64, "history wants SPEC, or --stack NAME"),
-            (["shop.yaml", "--stack", "shop"], 64, "history wants SPEC, or --stack NAME"),
+            ([], 64, "history needs SPEC, or --stack NAME"),
+            (["shop.yaml", "--stack", "shop"], 64, "history needs SPEC, or --stack NAME"),
             (["none.yaml"], 3, "can't be read"),
-            (["shop.yaml", "--limit", "0"], 64, "no number from 1 to"),
+            (["shop.yaml", "--limit", "0"], 64, "isn't a number from 1 to"),
             (["shop.yaml", "--state-dir", "shop.yaml"], 1, "can't be read: not a directory"),
         ],
     )  # fmt: skip

@@ -61,8 +61,8 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("options", "text"),
         [
-            ({"webhook_secret_file": "x"}, "there is no webhook to tell anything; give --webhook-url-file, or set"),
-            ({"webhook_allow": "http"}, "there is no webhook to tell anything"),
+            ({"webhook_secret_file": "x"}, "no webhook is configured; give --webhook-url-file, or set"),
+            ({"webhook_allow": "http"}, "no webhook is configured"),
             ({"webhook_url_file": "/none"}, "the webhook's URL can't be read from /none: no such file or directory; "),
             ({"webhook_url_file": os.devnull}, f"the webhook's URL isn't in {os.devnull}, which is empty; "),
         ],

@@ -93,7 +93,7 @@ def test_a_vpc_that_has_a_strangers_gateway_is_refused(hand: Hand) -> None:
     result = hand.world.apply(ALONE)
     (failure,) = [item for item in result.outcomes if item.how == "failed"]
     assert isinstance(failure.error, RefusedError)
-    assert "has an internet gateway that isn't this stack's" in str(failure.error)
+    assert "has an internet gateway outside this stack" in str(failure.error)
     hand.ec2.detach_internet_gateway(InternetGatewayId=theirs, VpcId=hand["vpc.main"])
     hand.make(ALONE)
     assert len(ours(hand)) == 1

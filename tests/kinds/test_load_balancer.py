@@ -130,7 +130,7 @@ def test_a_stranger_of_that_name_who_comes_meanwhile_is_never_adopted(
     result = hand.world.apply(edited(demo(), "load_balancers/public/name", "theirs"))
     (failure,) = [item for item in result.outcomes if item.how == "failed"]
     assert isinstance(failure.error, RefusedError)
-    assert "isn't this stack's" in str(failure.error)
+    assert "outside this stack" in str(failure.error)
     theirs = hand.elb.describe_load_balancers(Names=["theirs"])["LoadBalancers"][0]
     assert theirs["Scheme"] == scheme
     assert not hand.elb.describe_tags(ResourceArns=[theirs["LoadBalancerArn"]])["TagDescriptions"][0]["Tags"]

@@ -196,4 +196,4 @@ def test_what_is_unlocked_and_not_deleted_is_told(
     wish = edited(demo(), gone, 1 if gone.startswith("instances") else None)
     (line,) = hand.world.apply(wish, allow={"lift-protection": 1, "delete-load-balancer": 1}).failures
     assert "UnauthorizedOperation" in line
-    assert "protection is off now: run again, or switch it on by hand" in line
+    assert "protection is off now: run again, or switch it back on by hand" in line

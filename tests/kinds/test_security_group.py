@@ -76,7 +76,7 @@ def test_a_strangers_group_of_that_name_is_never_adopted(hand: Hand, name: str) 
     result = hand.world.apply(edited(ALONE, "security_groups/web/name", "theirs"))
     (failure,) = [item for item in result.outcomes if item.how == "failed"]
     assert isinstance(failure.error, RefusedError)
-    assert "isn't this stack's" in str(failure.error)
+    assert "outside this stack" in str(failure.error)
     assert (
         "Tags" not in hand.ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]
         or not (hand.ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]["Tags"])

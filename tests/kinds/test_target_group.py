@@ -190,7 +190,7 @@ def test_a_group_of_that_name_that_appears_meanwhile_is_refused_at_its_creation(
     result = hand.world.apply(spec)
     (failure,) = [outcome for outcome in result.outcomes if outcome.how == "failed"]
     assert isinstance(failure.error, RefusedError)
-    assert "isn't this stack's" in str(failure.error)
+    assert "outside this stack" in str(failure.error)
     theirs = hand.elb.describe_target_groups(Names=["theirs"])["TargetGroups"][0]
     tags = hand.elb.describe_tags(ResourceArns=[theirs["TargetGroupArn"]])["TagDescriptions"][0]["Tags"]
     assert tags == []

@@ -89,7 +89,7 @@ def test_a_roll_of_six_three_at_a_time(stage: Stage) -> None:
         output = stage.apply(web(version="fifth", count=6, max_surge=3))
     proof.holds(least=6)
     proof.moves("fourth", "fifth")
-    first, _, _ = output.partition(" old one deleted i-")
-    assert len(re.findall(r"✓ instance\.web-\d made anew", first)) == 3, (
+    first, _, _ = output.partition(" old instance deleted i-")
+    assert len(re.findall(r"✓ instance\.web-\d replaced", first)) == 3, (
         "three are made before the first one goes"
     )

@@ -86,7 +86,7 @@ async def lose(lab: Lab, how: str, *, changed: bool) -> None:
     [
         ("taken", False, HeldError, "alb-reconcile destroy (user ops on web-1, process 7) since 2026 took it over; nothing was changed"),
         ("taken", True, LeaseLostError, "took it over; nothing more is changed. Run it again"),
-        ("unreachable", False, LeaseLostError, "ran out before it could be renewed"),
+        ("unreachable", False, LeaseLostError, "expired before it could be renewed"),
     ],
 )  # fmt: skip
 def test_a_run_that_lost_it_was_held_if_it_had_changed_nothing(
@@ -112,7 +112,7 @@ def test_what_comes_after_a_run_changes_nothing(lab: Lab) -> None:
         async with held(aws, LEASED, "sync", 0, print):
             await aws.call("ec2", "create_tags")
         for _ in range(2):
-            with pytest.raises(LeaseError, match="isn't held any more"):
+            with pytest.raises(LeaseError, match="no longer holds the stack"):
                 await aws.call("ec2", "create_tags")
             assert aws.guard is not None
             with pytest.raises(LeaseError):

@@ -170,7 +170,7 @@ def test_in_the_calls_own_thread_it_is_asked_again(lab: Lab) -> None:
         await asyncio.sleep(durations.LEASE - timeouts.settled("ec2") - 1)
         runner.lease.check(timeouts.settled("ec2"))
         runner.clocks.wall_off = 2
-        with pytest.raises(LeaseError, match="it wasn't sent"):
+        with pytest.raises(LeaseError, match="which wasn't sent"):
             runner.lease.check(timeouts.settled("ec2"))
         lab.s3.mishaps.clear()
         await runner.lease.release()
@@ -187,7 +187,7 @@ def test_waits_end_when_it_is_lost(lab: Lab) -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
         lab.s3.objects.clear()
-        with pytest.raises(LeaseLostError, match="was deleted by somebody"):
+        with pytest.raises(LeaseLostError, match="was deleted by someone"):
             await runner.aws.sleep(900)
         await runner.lease.release()
         return lab.clock.now()
@@ -213,7 +213,7 @@ def test_renewals_that_fail_are_repeated_while_there_is_time(lab: Lab) -> None:
         await runner.change()
         (told,) = runner.said
         assert "EndpointConnectionError" in told
-        assert told.endswith("it is tried again for as long as the lease lasts")
+        assert told.endswith("retrying for as long as the lease lasts")
         await runner.lease.release()
 
     lab.run(main)
@@ -227,7 +227,7 @@ def test_when_there_is_no_time_left_the_run_ends(lab: Lab) -> None:
         await runner.lease.acquire(0)
         lab.s3.mishaps = [UNREACHABLE] * 1000
         with pytest.raises(
-            LeaseLostError, match=r"ran out before it could be renewed: .*EndpointConnectionError"
+            LeaseLostError, match=r"expired before it could be renewed: .*EndpointConnectionError"
         ):
             await runner.aws.sleep(3600)
         with pytest.raises(LeaseLostError):
@@ -324,9 +324,7 @@ def test_a_broken_one_is_free_when_its_holder_has_had_time_to_notice(lab: Lab) -
         assert seen is not None
         broken = await break_lease(breaker.store, seen)
         assert broken is not None
-        with pytest.raises(
-            HeldError, match=f"was broken by .*; whoever held it has until {broken.good_until}"
-        ):
+        with pytest.raises(HeldError, match=f"was broken by .*; its holder has until {broken.good_until}"):
             await heir.lease.acquire(0)
         heirs = asyncio.ensure_future(heir.lease.acquire(300))
         with pytest.raises(LeaseLostError, match="was broken by "):
@@ -371,7 +369,7 @@ def test_a_lease_that_cant_be_given_back_is_told(lab: Lab) -> None:
         lab.s3.mishaps = [UNREACHABLE] * 9
         await runner.lease.release()
         (told,) = runner.said
-        assert told.startswith("the lease wasn't given back, and runs out within 10 minutes: ")
+        assert told.startswith("the lease wasn't released, and expires within 10 minutes: ")
 
     lab.run(main)
 
@@ -388,7 +386,7 @@ def test_who_took_it_is_told_at_the_end_at_the_latest(lab: Lab) -> None:
         await heir.lease.release()
         await frozen.lease.release()
         (told,) = frozen.said
-        assert told.endswith(f"was lost: {_who(heir)} took it over, and has let go of it since")
+        assert told.endswith(f"was lost: {_who(heir)} took it over, and has released it since")
 
     lab.run(main)
 
@@ -413,7 +411,7 @@ def test_it_isnt_given_back_while_a_call_is_under_way(lab: Lab) -> None:
         runner.aws._changing = 1
         await runner.lease.release()
         assert runner.said == [
-            f"a call is still under way: the lease {PLACE.url} is left to run out, within 10 minutes"
+            f"a call is still in progress: the lease {PLACE.url} is left to expire, within 10 minutes"
         ]
 
     lab.run(main)
@@ -463,7 +461,7 @@ def test_where_it_cant_be_known_it_is_told_how_long_that_lasts(lab: Lab) -> None
             await runner.lease.acquire(0)
         await runner.lease.release()
         (told,) = runner.said
-        assert told.startswith("if S3 has taken down the lease after all, it runs out within 10 minutes: ")
+        assert told.startswith("if S3 has stored the lease after all, it expires within 10 minutes: ")
 
     lab.run(main)
 

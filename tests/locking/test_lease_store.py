@@ -46,10 +46,10 @@ def refused(lab: Lab) -> str:
         ),
         ("AccessDenied", f"can't be written: AccessDenied it is; allow the IAM action s3:PutObject on {ARN}"),
         ("PermanentRedirect", "the lease's bucket our-leases is in another region"),
-        ("NotImplemented", "its endpoint does no conditional writes (If-None-Match, If-Match)"),
+        ("NotImplemented", "its endpoint doesn't support conditional writes (If-None-Match, If-Match)"),
         (
             "EndpointConnectionError",
-            f"the lease {PLACE.url} can't be had: PutObject: EndpointConnectionError",
+            f"the lease {PLACE.url} can't be acquired: PutObject: EndpointConnectionError",
         ),
         ("ExpiredToken", "ExpiredToken it is"),
     ],
@@ -87,7 +87,7 @@ def test_s3_that_stays_busy_is_given_up() -> None:
         (b"[" * 60_000, "Expected `object`, got `array`"),
         (b"[]", "Expected `object`, got `array`"),
         (b"{}", "missing required field `version`"),
-        (b'{"version": 2}', "it is of another version"),
+        (b'{"version": 2}', "it was written by another version"),
         (b'{"version": 1}', "missing required field `owner`"),
         (json.dumps({**GOOD, "mo\x1bre": 1}).encode(), r"unknown field `mo\x1bre`"),
         (json.dumps({**GOOD, "pid": "7"}).encode(), "Expected `int`, got `str` - at `$.pid`"),
@@ -100,7 +100,7 @@ def test_what_isnt_a_lease_is_left_alone(body: bytes, why: str) -> None:
     lab = Lab()
     lab.s3.put(PLACE.key, body)
     told = refused(lab)
-    assert f"{PLACE.url} is no lease that this program can read: " in told
+    assert f"{PLACE.url} isn't a lease that this program can read: " in told
     assert why in told
     assert told.isprintable()
     assert lab.s3.objects[PLACE.key][0] == body
@@ -111,7 +111,7 @@ def test_an_endpoint_that_ignores_conditions_is_never_trusted(obeyed: tuple[str,
     """Not by the second run either, which finds what the first has left."""
     lab = Lab()
     lab.s3.obeys = obeyed
-    assert "its endpoint does no conditional writes" in refused(lab)
+    assert "its endpoint doesn't support conditional writes" in refused(lab)
     assert refused(lab)
 
 

@@ -106,12 +106,12 @@ def test_show_of_holders(account: World, capsys: pytest.CaptureFixture[str]) -> 
 def test_break_takes_the_lease_only(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert "There is nothing to break." in run(capsys, "lock", "break", "leased.yaml", "--yes")
     put(account)
-    assert "no terminal to ask at" in run(capsys, "lock", "break", "leased.yaml", expect=4)
+    assert "no terminal to ask for confirmation" in run(capsys, "lock", "break", "leased.yaml", expect=4)
     assert not stored(account)["broken_by"]
     take(mine := lock())
     told = run(capsys, "lock", "break", "leased.yaml", "--yes")
     assert "The lease is broken, and free at 20" in told
-    assert "a call that is under way may still take effect" in told
+    assert "a call in progress may still take effect" in told
     assert "The lock on this host is held until its process ends: end process " in told
     assert stored(account)["broken_by"]
     assert "dies with it: end process" in run(capsys, "lock", "break", "leased.yaml", "--yes", expect=4)
@@ -122,7 +122,7 @@ def test_break_takes_the_lease_only(account: World, capsys: pytest.CaptureFixtur
 def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     account.client("s3").put_object(Bucket="our-leases", Key=KEY, Body=b"a letter")
     for action in ("show", "break"):
-        assert "is no lease that this program can read" in run(
+        assert "isn't a lease that this program can read" in run(
             capsys, "lock", action, "leased.yaml", expect=1
         )
 
@@ -130,19 +130,19 @@ def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("lock", "show"), "wants SPEC, or --stack NAME with --region"),
-        (("lock", "break", "leased.yaml", *NAMED), "wants SPEC, or --stack NAME with --region"),
-        (("lock", "break", "--stack", "demo"), "--stack wants --region too"),
+        (("lock", "show"), "needs SPEC, or --stack NAME with --region"),
+        (("lock", "break", "leased.yaml", *NAMED), "needs SPEC, or --stack NAME with --region"),
+        (("lock", "break", "--stack", "demo"), "--stack needs --region too"),
         (("lock", "show", "leased.yaml", *LEASE), "--lease goes with --stack"),
         (("destroy", "leased.yaml", *LEASE), "--lease goes with --stack"),
         (
             ("destroy", *NAMED, "--lease", "s3://our-leases/../theirs"),
-            "--lease wants a place in S3 such as s3://",
+            "--lease expects a place in S3 such as s3://",
         ),
         *(
             (
                 ("lock", "show", *NAMED, "--lease", f"s3://{bucket}/x"),
-                "--lease wants a place in S3 such as s3://",
+                "--lease expects a place in S3 such as s3://",
             )
             for bucket in (
                 "192.168.1.1",
@@ -161,7 +161,7 @@ def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.
                 "a" * 64,
             )
         ),
-        (("destroy", "--stack", "../demo", "--region", REGION), "is no stack's name"),
+        (("destroy", "--stack", "../demo", "--region", REGION), "isn't a stack's name"),
     ],
 )
 @pytest.mark.usefixtures("account")

@@ -136,7 +136,7 @@ def refusal(**case: Any) -> str:
             {"want": TYPE},
             Policy(calendars=((Window(start=12 * 60, end=13 * 60),),)),
             NIGHTS,
-            "it is outside of the policy's windows (Tue 2026-03-31 12:00 UTC); changes are refused until Tue 2026-03-31 22:00 UTC; "
+            "it is outside the policy's windows (Tue 2026-03-31 12:00 UTC); changes are refused until Tue 2026-03-31 22:00 UTC; "
             "allow it once with --allow any-time",
             {"any-time": 1},
             id="windows",
@@ -172,7 +172,7 @@ def test_everything_that_is_exceeded_is_told_at_once() -> None:
     lines = refusal(want=TYPE, policy=policy).splitlines()
     words = [line.partition("--allow ")[2] for line in lines if "--allow" in line]
     assert words == ["replace=2", "touch=2", "any-time"]
-    assert "it would be replaced: instance.web-1, instance.web-2" in lines
+    assert "would be replaced: instance.web-1, instance.web-2" in lines
 
 
 def test_a_plan_without_steps_may_be_made_at_any_time() -> None:

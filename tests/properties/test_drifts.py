@@ -1,4 +1,4 @@
-"""Whatever somebody does by hand to a stack is found, and corrected in the next round; by default without taking anything
+"""Whatever somebody does by hand to a stack is found, and corrected in the next_round; by default without taking anything
 away."""
 
 from __future__ import annotations

@@ -166,9 +166,9 @@ def test_a_symlink_to_a_spec_is_read_beside_the_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "fragment"),
     [
-        ("outside.sh", "leaves the folder of the spec"),
-        ("link-out.sh", '"link-out.sh" leaves the folder of the spec'),
-        ("folder-out/outside.sh", "leaves the folder of the spec"),
+        ("outside.sh", "is outside the spec's folder"),
+        ("link-out.sh", '"link-out.sh" is outside the spec\'s folder'),
+        ("folder-out/outside.sh", "is outside the spec's folder"),
         ("loop.sh", "can't be read: "),
         ("dangling.sh", 'there is no file "dangling.sh"'),
         ("pipe", 'there is no file "pipe"'),

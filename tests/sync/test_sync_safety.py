@@ -303,7 +303,9 @@ def test_a_begun_destroy_isnt_undone_by_apply_changes(hand: Hand, spec: Spec) ->
     faults.refusals.clear()
     ending = hand.world.sync(spec, apply_changes=True)
     assert writes(hand) == []
-    assert set(ending.selection.withheld.values()) == {"its destroy was begun: finish that, or run apply"}
+    assert set(ending.selection.withheld.values()) == {
+        "a destroy of the stack was begun: finish it, or run apply"
+    }
     hand.world.converge(spec)
     hand.elb.delete_listener(ListenerArn=hand.make(spec) and hand["listener.public/http"])
     assert "listener.public/http" in done(hand.world.sync(spec))

@@ -51,7 +51,7 @@ class TestDrift:
         assert hand.world.plan(spec).is_empty
 
     def test_a_stray_listener_waits(self, hand: Hand, spec: Spec) -> None:
-        """Deleting is left to a person, and until then told each time."""
+        """Deleting requires manual action, and until then told each time."""
         hand.elb.create_listener(
             LoadBalancerArn=hand["load_balancer.public"],
             Protocol="HTTP",

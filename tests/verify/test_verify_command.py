@@ -63,7 +63,7 @@ class TestDemo:
         with servers.front(servers.in_turn(names["web-1"])) as front:
             shown = bench.run(*to(front.port), *QUICK)
         assert shown.code == 1
-        assert "web-2 never answered; 50.0% was to be expected" in shown.text
+        assert "web-2 never answered; 50.0% was expected" in shown.text
         assert "Not verified: 0 of 1" in shown.text
 
     def test_too_few_requests_to_judge(self, bench: Bench) -> None:

@@ -167,7 +167,7 @@ class TestNames:
             return await site._resolve("new.example.com", 60, said.append)
 
         assert asyncio.run(main()) == ""
-        assert said == ["waits up to 60 s for new.example.com to resolve"]
+        assert said == ["waiting up to 60 s for new.example.com to resolve"]
 
     def test_not_for_ever(self) -> None:
         told = asyncio.run(site._resolve("no-such-name.invalid", 0, lambda _: None))

@@ -34,10 +34,10 @@ def test_ill_targets_are_named_and_get_nothing(tmp_path: Path, capsys: pytest.Ca
         client.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
         gone = bench.run()
     assert (one.code, leaked.code, none.code, gone.code) == (1, 1, 1, 1)
-    assert "web-2 of web: not healthy, so that the others get all requests" in one.flat
+    assert "web-2 of web: not healthy, so the others get all requests" in one.flat
     assert "Target.Timeout" in one.text
     assert "web-2 answered 50.0% of the requests instead of 0.0%" in leaked.flat
-    assert "no target of web is healthy, so that all of them get requests (fail-open)" in none.flat
+    assert "no target of web is healthy, so all of them get requests (fail-open)" in none.flat
     assert "its load balancer doesn't exist; run apply first" in gone.text
 
 

@@ -80,7 +80,7 @@ class Load:
 
 
 def stage(number: int) -> Picture:
-    """One of twelve pictures that differ in weights, targets, rules, groups, attributes and a second listener."""
+    """One of twelve pictures that differ in weights, targets, rules, groups, attributes and per second listener."""
     weights = [(80, 20), (0, 1), (1, 0), (50, 50)][number % 4]
     gone = {"i-a": "draining"} if number % 3 == 1 else {"i-b": "unhealthy"} if number % 3 == 2 else {}
     rules = [rule(forward(("blue", weights[0]), ("green", weights[1])))]
