@@ -241,7 +241,7 @@ def _runnable(command: str) -> str:
         raise SandboxError(f"--serve {command}: {str(error).lower()}; quote it as for a shell") from None
     program = shutil.which(words[0])
     if program is None:
-        there = "is not executable; chmod +x it" if Path(words[0]).is_file() else "is no command here"
+        there = "is not executable; chmod +x it" if Path(words[0]).is_file() else "isn't a command here"
         raise SandboxError(f"--serve {command}: {words[0]} {there}, or name the program that runs it")
     return shlex.join([str(Path(program).absolute()), *words[1:]])
 

@@ -62,7 +62,7 @@ class _Substitution:
                 self._problem(
                     node,
                     path,
-                    f"{shorten(match.string)} has a ${{ that is no variable; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{",
+                    f"{shorten(match.string)} has a ${{ that isn't a variable; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{",
                 )
                 return match[0]
             given = self.variables.get(match[1])

@@ -133,7 +133,7 @@ def _go_round(process: subprocess.Popen[str]) -> tuple[list[float], float]:
 def _expect(output: str, stacks: int) -> None:
     """Whether all were in order; that the exit code was 0 is known."""
     if not re.search(rf"^{stacks} stacks in .*: {stacks} in sync$", output, re.MULTILINE):
-        raise RuntimeError(f"not all were in order:\n{output[-2000:]}")
+        raise RuntimeError(f"not all were in sync:\n{output[-2000:]}")
 
 
 def _by_bucket(calls: Iterable[Call]) -> Counter[str]:

@@ -143,7 +143,10 @@ def test_a_broken_lease_stops_its_run(proxied: tuple[Proxy, Tool], sandbox: Tool
     gate = proxy.hold("CreateVpc")
     with first.started("apply", "--yes", LEASED) as process:
         gate.wait()
-        assert "there is no terminal to ask for confirmation" in second.run("lock", "break", LEASED, expect=4).stderr
+        assert (
+            "there is no terminal to ask for confirmation"
+            in second.run("lock", "break", LEASED, expect=4).stderr
+        )
         read = proxy.hold("GetObject")
         assert "The lease is broken, and free at 20" in second.run("lock", "break", "--yes", *NAMED).stdout
         read.wait()

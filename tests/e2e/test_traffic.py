@@ -274,7 +274,7 @@ def test_one_that_ends_at_once_is_told_with_its_last_words(fresh: Place) -> None
 @pytest.mark.parametrize(
     ("serve", "told"),
     [
-        ("nowhere --x", "nowhere is no command here"),
+        ("nowhere --x", "nowhere isn't a command here"),
         ("./plain", "./plain is not executable; chmod +x it"),
         ("'open", "no closing quotation"),
     ],

@@ -63,7 +63,7 @@ def test_a_subnet_in_use_moves_to_a_free_range_with_everything_in_it(hand: Hand)
 
 def test_a_subnet_that_grows_under_a_load_balancer_needs_two_steps(hand: Hand) -> None:
     hand.make(demo())
-    with pytest.raises(PlanError, match=r"wait for each other: .*subnet\.public-a.*two steps"):
+    with pytest.raises(PlanError, match=r"dependency cycle: .*subnet\.public-a.*two steps"):
         hand.world.plan(edited(demo(), "subnets/public-a/cidr_block", "10.0.1.0/25"))
 
 
