@@ -129,7 +129,8 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
 
 def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:
     mark = "   forces replacement" if forced else ""
-    if isinstance(change.after, tuple):
+    # a collection; neither a reference nor the parts of an action
+    if type(change.after) is tuple and "." not in change.path:
         before, after = list(change.before or ()), list(change.after)
         texts = {_member(change.path, item, plan) for item in after}
         for item in [item for item in before if item not in after]:
