@@ -24,12 +24,16 @@ COMMAND_LINES: Final = ("cli/main.py", "cli/options/", f"{EMULATOR}/server.py")
 
 
 class Number(NamedTuple):
-    """One number: what it is called, how it is measured (the number, or the places to count), the limit and its reason."""
+    """One number: what it is called, how it is measured (the number, or the places to count), the limit and its reason.
+
+    `ceiling` is for a limit that isn't reached yet: what has been reached, and must not be lost again.
+    """
 
     name: str
     measure: Callable[[], int | list[str]]
     limit: int
     reason: str
+    ceiling: int | None = None
 
 
 class Source(NamedTuple):
@@ -71,9 +75,7 @@ def root_layers() -> list[str]:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     if config.get("exclude_type_checking_imports"):
         raise SystemExit("the contracts have to count imports for types")
-    (contract,) = (
-        item for item in config["contracts"] if item["type"] == "layers" and item["containers"] == [PACKAGE]
-    )
+    (contract,) = (item for item in config["contracts"] if item["type"] == "layers" and item["containers"] == [PACKAGE])
     return list(contract["layers"])
 
 
@@ -259,9 +261,7 @@ def _makes_a_pause_longer(node: ast.AST) -> bool:
 
 
 NUMBERS: Final = (
-    Number(
-        "modules in the hall", modules_in_the_hall, 2, "__init__ and __main__; everything else has a room"
-    ),
+    Number("modules in the hall", modules_in_the_hall, 2, "__init__ and __main__; everything else has a room"),
     Number("root layers", root_layers, 7, "the rooms in one order, with imports for types counted"),
     Number("circles between modules", module_circles, 0, "what knows each other is one module"),
     Number("circles between packages", package_circles, 0, "what knows each other is one package"),
@@ -273,14 +273,12 @@ NUMBERS: Final = (
         "outside of kinds/ and zero_downtime/: a kind is one room",
     ),
     Number(f"files over {LONGEST_FILE} lines", long_files, 0, "a file is read in one sitting"),
-    Number("lines of the core", lines_of_the_core, 10_200, "model, aws, kinds, spec, engine: read in a day"),
+    Number("lines of the core", lines_of_the_core, 10_200, "model, aws, kinds, spec, engine: read in a day", 11_200),
     Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added"
+        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 21_600
     ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
-    Number(
-        "argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"
-    ),
+    Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),
     Number("back-off loops", back_off_loops, 1, "one way to wait, in aws/"),
 )
 
@@ -288,14 +286,18 @@ NUMBERS: Final = (
 def main() -> int:
     """Print the table. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a limit is exceeded")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="exit with 1 if a limit is exceeded, or a ceiling where a limit is still ahead",
+    )
     parser.add_argument("--verbose", action="store_true", help="list each place that was counted")
     options = parser.parse_args()
     exceeded = False
     for number in NUMBERS:
         found = number.measure()
         value = found if isinstance(found, int) else len(found)
-        exceeded |= value > number.limit
+        exceeded |= value > (number.limit if number.ceiling is None else number.ceiling)
         mark = "!" if value > number.limit else " "
         print(f"{mark} {number.name:32}{value:8,}   at most {number.limit:6,}   {number.reason}")
         for place in found if options.verbose and isinstance(found, list) else ():

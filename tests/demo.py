@@ -205,9 +205,7 @@ def drift(stage: Stage) -> None:
         ),
         (
             "deregisters web-1 from the target group",
-            lambda: elb.deregister_targets(
-                TargetGroupArn=known["target_group.web"], Targets=[{"Id": instance}]
-            ),
+            lambda: elb.deregister_targets(TargetGroupArn=known["target_group.web"], Targets=[{"Id": instance}]),
         ),
         ("deletes the listener", lambda: elb.delete_listener(ListenerArn=known["listener.public/http"])),
         (

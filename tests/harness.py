@@ -94,9 +94,7 @@ class Result:
     @property
     def failures(self) -> list[str]:
         """Steps that weren't done, with their errors."""
-        return [
-            f"{item.step.key}: {item.how}: {item.error or ''}" for item in self.outcomes if item.how != "done"
-        ]
+        return [f"{item.step.key}: {item.how}: {item.error or ''}" for item in self.outcomes if item.how != "done"]
 
 
 class World:
@@ -115,9 +113,7 @@ class World:
         self.log.append((operation, params))
         return _transport()(service, operation, params)
 
-    def _ask(
-        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> Response:
+    def _ask(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
         """The transport: botocore's repetitions are no matter here."""
         return self._call(service, operation, params)
 
@@ -137,9 +133,7 @@ class World:
             return (await plan_stack(aws, target, Options(allow=allow or {}))).plan
 
         plan: Plan = self._run(main)
-        assert not [name for name, _ in self.log if not name.startswith(READS)], (
-            "plan must not change anything"
-        )
+        assert not [name for name, _ in self.log if not name.startswith(READS)], "plan must not change anything"
         return plan
 
     def apply(

@@ -61,9 +61,7 @@ class TestValidate:
         file = write(tmp_path, "bad.yaml", BROKEN)
         done = run("validate", file)
         assert (done.returncode, done.stderr) == (3, "")
-        assert done.stdout.startswith(
-            f'{file}:4:22: vpcs.main.cidr_block: "10.0.0.0/40" is not an address range'
-        )
+        assert done.stdout.startswith(f'{file}:4:22: vpcs.main.cidr_block: "10.0.0.0/40" is not an address range')
         assert done.stdout.count("\n") == 1
 
     def test_missing(self, tmp_path: Path) -> None:
@@ -85,9 +83,7 @@ class TestValidate:
         lines = capsys.readouterr().out.splitlines()
         assert [line.split(":")[0] for line in lines] == [bad, str(spec), str(tmp_path), third]
 
-    def test_two_specs_of_one_stack(
-        self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_two_specs_of_one_stack(self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         twin = write(tmp_path, "twin.yaml", "# a copy\n" + VALID)
         assert main(["validate", str(spec), twin]) == 3
         lines = capsys.readouterr().out.splitlines()
@@ -99,9 +95,7 @@ class TestValidate:
         assert main(["validate", str(spec), other]) == 0
 
     def test_the_same_file_twice_is_no_twin(self, spec: Path) -> None:
-        assert (
-            main(["validate", str(spec), str(spec.parent / "." / ".." / spec.parent.name / spec.name)]) == 0
-        )
+        assert main(["validate", str(spec), str(spec.parent / "." / ".." / spec.parent.name / spec.name)]) == 0
 
     def test_region(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = write(tmp_path, "s.yaml", VALID.replace("region: eu-west-1\n", ""))

@@ -41,9 +41,7 @@ class TestStreams:
         process.stderr.close()
         assert (process.wait(GUARD), errors) == (3, "")
 
-    @pytest.mark.parametrize(
-        "words", [("schema",), ("--help",), ("explain", "instance"), ("init", "-")], ids=" ".join
-    )
+    @pytest.mark.parametrize("words", [("schema",), ("--help",), ("explain", "instance"), ("init", "-")], ids=" ".join)
     def test_a_reader_that_never_reads(self, words: tuple[str, ...]) -> None:
         reading, writing = os.pipe()
         os.close(reading)

@@ -46,9 +46,7 @@ class Property(NamedTuple):
         return ".".join([self.kind, *self.path])
 
 
-def properties(
-    found: dict[str, Any], path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+def properties(found: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Every property of a schema, at any depth, by its path."""
     for name, item in found.get("properties", {}).items():
         yield (*path, name), item
@@ -58,11 +56,7 @@ def properties(
             yield from properties(below, path)
 
 
-ALL = [
-    Property(kind, path, item)
-    for kind in ["stack", *KINDS]
-    for path, item in properties(schema.resolved(kind))
-]
+ALL = [Property(kind, path, item) for kind in ["stack", *KINDS] for path, item in properties(schema.resolved(kind))]
 
 
 def keys_of(name: str) -> dict[str, dict[str, Any]]:
@@ -125,12 +119,8 @@ def test_one_section_a_kind() -> None:
     """Sections are plurals; what nests has one too, for `explain`."""
     assert set(schema.SECTIONS.values()) | MEMBERS == set(KINDS)
     assert all(section == f"{kind}s" for section, kind in schema.SECTIONS.items())
-    top = {
-        key for key, item in schema.resolved("stack")["properties"].items() if "additionalProperties" in item
-    }
-    assert top - {"tags", "policy", "sync"} == {
-        KINDS[kind].section for kind in KINDS.keys() - MEMBERS - NESTED
-    }
+    top = {key for key, item in schema.resolved("stack")["properties"].items() if "additionalProperties" in item}
+    assert top - {"tags", "policy", "sync"} == {KINDS[kind].section for kind in KINDS.keys() - MEMBERS - NESTED}
 
 
 def test_what_nests_stands_in_its_parents_entry() -> None:
@@ -185,9 +175,7 @@ def test_what_can_be_written_is_built_and_what_is_built_can_be_written() -> None
         if name in MEMBERS:  # its keys are those of somebody's entry
             wrong[name] = (fields - keys) ^ unsaid(name)
         else:
-            wrong[name] = (
-                ((fields - keys) ^ unsaid(name)) | (keys - fields - consumed(name)) | (needed(name) - keys)
-            )
+            wrong[name] = ((fields - keys) ^ unsaid(name)) | (keys - fields - consumed(name)) | (needed(name) - keys)
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
@@ -294,9 +282,7 @@ def test_defaults_fit() -> None:
     """A default is a value that could be written."""
     given = [item for item in ALL if "default" in item.schema]
     assert given
-    wrong = [
-        str(item) for item in given if not Draft202012Validator(item.schema).is_valid(item.schema["default"])
-    ]
+    wrong = [str(item) for item in given if not Draft202012Validator(item.schema).is_valid(item.schema["default"])]
     assert wrong == []
 
 

@@ -71,9 +71,7 @@ def test_no_command_line_is_overlooked() -> None:
     assert {name for name, number in found.items() if not number} <= silent
 
 
-@pytest.mark.parametrize(
-    "file", [file for file in EXAMPLES if file.suffix == ".yaml"], ids=lambda file: file.name
-)
+@pytest.mark.parametrize("file", [file for file in EXAMPLES if file.suffix == ".yaml"], ids=lambda file: file.name)
 def test_yaml_loads(file: Path) -> None:
     assert isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), dict)
 
@@ -84,9 +82,7 @@ class TestGitHubActions:
     workflow: dict[Any, Any] = yaml.safe_load((ROOT / "examples" / "github-actions.yaml").read_text())
 
     def test_every_action_is_pinned_by_its_commit(self) -> None:
-        used = [
-            step["uses"] for job in self.workflow["jobs"].values() for step in job["steps"] if "uses" in step
-        ]
+        used = [step["uses"] for job in self.workflow["jobs"].values() for step in job["steps"] if "uses" in step]
         assert len(used) > 8
         assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", name) for name in used)
 
@@ -96,9 +92,7 @@ class TestGitHubActions:
             assert job["permissions"] == {"contents": "read", "id-token": "write"}
 
     def test_nothing_of_an_event_reaches_a_shell(self) -> None:
-        runs = [
-            step["run"] for job in self.workflow["jobs"].values() for step in job["steps"] if "run" in step
-        ]
+        runs = [step["run"] for job in self.workflow["jobs"].values() for step in job["steps"] if "run" in step]
         assert not [text for text in runs if "${{" in text]
 
     def test_whatever_changes_a_stack_waits_for_its_turn(self) -> None:
@@ -160,9 +154,7 @@ def test_both_services_are_hardened_alike() -> None:
     )  # fmt: skip
     own = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus",
            "TimeoutStartSec", "TimeoutStopSec"}  # fmt: skip
-    assert {name: once[name] for name in once.keys() - own} == {
-        name: staying[name] for name in staying.keys() - own
-    }
+    assert {name: once[name] for name in once.keys() - own} == {name: staying[name] for name in staying.keys() - own}
     assert {"NoNewPrivileges", "ProtectSystem", "CapabilityBoundingSet", "MemoryMax"} <= once.keys()
 
 

@@ -61,9 +61,7 @@ class Run:
 
 def vpcs(account: World) -> list[str]:
     """The ranges of the stack's VPCs."""
-    found = account.client("ec2").describe_vpcs(
-        Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}]
-    )
+    found = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])
     return [str(item["CidrBlock"]) for item in found["Vpcs"]]
 
 
@@ -97,9 +95,7 @@ def test_a_destroy_obeys_what_is_never_deleted_and_nothing_that_is_counted(accou
     assert vpcs(account) == []
 
 
-def test_the_specs_own_policy_and_that_of_the_file_hold_both(
-    account: World, run: Run, tmp_path: Path
-) -> None:
+def test_the_specs_own_policy_and_that_of_the_file_hold_both(account: World, run: Run, tmp_path: Path) -> None:
     run("apply", "--yes", "stack.yaml")
     (tmp_path / "stack.yaml").write_text(
         SPEC.replace("/16}", "/16, enable_dns_hostnames: true}") + "policy: {max_touched: 50%}\n"

@@ -46,11 +46,7 @@ class Adoption:
 
 
 async def find_adoption(
-    aws: Aws,
-    target: Target,
-    given: Mapping[Address, str],
-    *,
-    keep_images: bool = False,
+    aws: Aws, target: Target, given: Mapping[Address, str], *, keep_images: bool = False
 ) -> Adoption:
     """Match the entries that the stack doesn't have yet. `given` holds ids, or `new`, by address.
 
@@ -65,17 +61,9 @@ async def find_adoption(
         raise
 
 
-async def _find(
-    reader: Imagination,
-    target: Target,
-    given: Mapping[Address, str],
-    *,
-    keep_images: bool,
-) -> Adoption:
+async def _find(reader: Imagination, target: Target, given: Mapping[Address, str], *, keep_images: bool) -> Adoption:
     references = {
-        state.image_id
-        for _, state in each_of(target.desired.values(), Instance)
-        if state.image_id.startswith(RESOLVE)
+        state.image_id for _, state in each_of(target.desired.values(), Instance) if state.image_id.startswith(RESOLVE)
     }
     images, vpcs = await asyncio.gather(resolve_images(reader.aws, sorted(references)), survey_vpcs(reader))
     scene = Scene(target.desired, images=images)
@@ -106,26 +94,16 @@ def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> li
 
 def _refuse(problems: list[str]) -> None:
     if problems:
-        raise RefusedError(
-            "\n".join(["nothing was adopted:", *(f"  {printable(item)}" for item in problems)])
-        )
+        raise RefusedError("\n".join(["nothing was adopted:", *(f"  {printable(item)}" for item in problems)]))
 
 
 async def _prepare(
-    reader: Imagination,
-    target: Target,
-    matcher: Matcher,
-    there: tuple[Address, ...],
-    *,
-    keep_images: bool,
+    reader: Imagination, target: Target, matcher: Matcher, there: tuple[Address, ...], *, keep_images: bool
 ) -> Adoption:
     matches = tuple(matcher.matches[address] for address in target.desired if address in matcher.matches)
     notes: list[str] = []
     parts = await asyncio.gather(
-        *(
-            _tag(reader, target, match, matcher.scene.images, notes, keep_images=keep_images)
-            for match in matches
-        )
+        *(_tag(reader, target, match, matcher.scene.images, notes, keep_images=keep_images) for match in matches)
     )
     imagined = {item.id: {**reader.tags[item.id], **item.write} for item in parts}
     imagined |= {
@@ -154,13 +132,7 @@ async def _prepare(
 
 
 async def _tag(
-    reader: Imagination,
-    target: Target,
-    match: Match,
-    images: Mapping[str, str],
-    notes: list[str],
-    *,
-    keep_images: bool,
+    reader: Imagination, target: Target, match: Match, images: Mapping[str, str], notes: list[str], *, keep_images: bool
 ) -> Tagging:
     """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
     desired, found = target.desired[match.address], match.found.found
@@ -173,9 +145,7 @@ async def _tag(
             keep_images and reference.startswith(RESOLVE)
         ):
             del bookkeeping[tags.IMAGE]
-        if desired.state.user_data is not None and not await _has_user_data(
-            reader, found.id, desired.state.user_data
-        ):
+        if desired.state.user_data is not None and not await _has_user_data(reader, found.id, desired.state.user_data):
             del bookkeeping[tags.USER_DATA]
             notes.append(
                 f"{match.address}: {found.id} was launched with different user data than the spec's; apply leaves it unchanged"
@@ -185,9 +155,7 @@ async def _tag(
 
 
 async def _has_user_data(reader: Imagination, instance: str, wanted: UserData) -> bool:
-    answer = await reader.aws.call(
-        "ec2", "describe_instance_attribute", InstanceId=instance, Attribute="userData"
-    )
+    answer = await reader.aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute="userData")
     encoded = (answer.get("UserData") or {}).get("Value") or ""
     return UserData.of(base64.b64decode(encoded)) == wanted
 

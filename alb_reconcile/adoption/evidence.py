@@ -131,8 +131,7 @@ def _vpc(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
     wanted: Any = desired.state
     found: Any = item.found.state
     return _both(
-        _name(desired, item),
-        f"its CIDR block {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else "",
+        _name(desired, item), f"its CIDR block {wanted.cidr_block}" if wanted.cidr_block == found.cidr_block else ""
     )
 
 
@@ -243,15 +242,9 @@ def _target_group(desired: Desired, item: Candidate, scene: Scene) -> Evidence |
         None,
         found.protocol_version,
     )
-    doors = [
-        door
-        for door in _doors(desired.address, scene)
-        if _leads_to(door, desired.address, item.found.id, scene)
-    ]
+    doors = [door for door in _doors(desired.address, scene) if _leads_to(door, desired.address, item.found.id, scene)]
     name = _name(desired, item)
-    shape = (
-        f"{doors[0]}, which forwards to it" if doors and fits and wanted.name in (None, found.name) else ""
-    )
+    shape = f"{doors[0]}, which forwards to it" if doors and fits and wanted.name in (None, found.name) else ""
     return _both(name, shape)
 
 
@@ -260,8 +253,7 @@ def _doors(group: Address, scene: Scene) -> list[Address]:
     return [
         address
         for address, desired in scene.desired.items()
-        if address in scene.ids
-        and any(part.target_group == group for part in action_of(desired.state).forward)
+        if address in scene.ids and any(part.target_group == group for part in action_of(desired.state).forward)
     ]
 
 
@@ -270,9 +262,7 @@ def _leads_to(door: Address, group: Address, arn: str, scene: Scene) -> bool:
     wanted = action_of(scene.desired[door].state).forward
     found = scene.actions[scene.ids[door]].forward
     weights = [part.weight for part in wanted if part.target_group == group]
-    return len(wanted) == len(found) and any(
-        part.target_group == arn and part.weight in weights for part in found
-    )
+    return len(wanted) == len(found) and any(part.target_group == arn and part.weight in weights for part in found)
 
 
 def _listener(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
@@ -314,8 +304,7 @@ def order() -> tuple[str, ...]:
             next(
                 name
                 for name, kind in kinds.items()
-                if name not in ordered
-                and {kind.properties.parent, *kind.recognized_after} - {None} <= set(ordered)
+                if name not in ordered and {kind.properties.parent, *kind.recognized_after} - {None} <= set(ordered)
             )
         )
     return tuple(ordered)

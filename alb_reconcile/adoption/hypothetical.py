@@ -37,9 +37,7 @@ class Imagination(Reader):
     resource's tags. `named` are ids that are read wherever they are.
     """
 
-    def __init__(
-        self, aws: Aws, stack: str, desired: Mapping[Address, Desired], named: Collection[str] = ()
-    ) -> None:
+    def __init__(self, aws: Aws, stack: str, desired: Mapping[Address, Desired], named: Collection[str] = ()) -> None:
         super().__init__(aws, stack, desired)
         self.named = frozenset(named)
         self.vpcs: set[str] | None = None
@@ -112,9 +110,7 @@ class Imagination(Reader):
     async def target_groups(self) -> list[dict[str, Any]]:
         found = {item["TargetGroupArn"]: item for item in await super().target_groups()}
         everywhere = await self._all_target_groups()
-        far = [
-            arn for item in everywhere if (arn := item["TargetGroupArn"]) in self.named and arn not in found
-        ]
+        far = [arn for item in everywhere if (arn := item["TargetGroupArn"]) in self.named and arn not in found]
         if far:
             tagged = await self.once("tags", "named groups", lambda: self.elb_tags(far))
             rows = {item["TargetGroupArn"]: item for item in everywhere}

@@ -76,9 +76,7 @@ class Matcher:
         if problem or item is None:
             self.problems.append(f"{desired.address}={physical_id}: {problem}")
         else:
-            self._take(
-                desired, item, "the given id" + (f"; note that it is {item.builtin}" if item.builtin else "")
-            )
+            self._take(desired, item, "the given id" + (f"; note that it is {item.builtin}" if item.builtin else ""))
 
     def _objection(self, desired: Desired, item: Candidate | None) -> str:
         kind = desired.address.kind
@@ -109,18 +107,14 @@ class Matcher:
             options = {
                 key: evidence.words
                 for key, item in free.items()
-                if key not in claimed
-                and (evidence := weigh(desired, item, self.scene))
-                and evidence.rank == rank
+                if key not in claimed and (evidence := weigh(desired, item, self.scene)) and evidence.rank == rank
             }
             if options:
                 proposals[desired.address] = options
                 for key in options:
                     suitors[key].append(desired)
         for team in _teams(unsettled, rank):
-            self._settle_team(
-                [desired for desired in team if desired.address in proposals], proposals, suitors, free
-            )
+            self._settle_team([desired for desired in team if desired.address in proposals], proposals, suitors, free)
 
     def _settle_team(
         self,

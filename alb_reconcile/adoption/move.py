@@ -49,12 +49,8 @@ async def find_move(aws: Aws, target: Target, old: str, new: str) -> Move:
         moving = [(item, address) for item in own if (address := _new_address(item.address, old, new))]
         _refuse(target, own, moving, old)
         volumes = await volumes_of(reader, [item for item, _ in moving])
-        moves = tuple(
-            (item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving
-        )
-        imagined = {
-            key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)
-        }
+        moves = tuple((item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving)
+        imagined = {key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)}
         outlook = await imagine(reader, target, imagined)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
@@ -70,9 +66,7 @@ def _check(old: str, new: str) -> None:
             continue
         if kind in kinds:
             raise UsageError(f"{text} has no tags of its own: it moves with the entry it belongs to")
-        raise UsageError(
-            f"{text} isn't an address; write it as plans do, such as instance.web-1 or instances.web"
-        )
+        raise UsageError(f"{text} isn't an address; write it as plans do, such as instance.web-1 or instances.web")
     if first != second:
         raise RefusedError(f"{old} can't become {new}: an address keeps its kind; nothing was moved")
     parts, olds = after.split("/"), before.split("/")
@@ -85,9 +79,7 @@ def _check(old: str, new: str) -> None:
             f"{new}: members of an instance group are numbered, as in {after}-1; instances.{after} is all of them"
         )
     if parts[:-1] != olds[:-1]:
-        raise RefusedError(
-            f"{old} can't become {new}: AWS can't move it to another parent; nothing was moved"
-        )
+        raise RefusedError(f"{old} can't become {new}: AWS can't move it to another parent; nothing was moved")
     if old == new:
         raise UsageError(f"{old} and {new} are the same address")
 
@@ -150,7 +142,5 @@ def _undeclared(target: Target, moving: list[tuple[Observed, Address]]) -> list[
     olds = {item.address: item for item, _ in moving if item.address in target.desired}
     if olds:
         names = ", ".join(map(str, olds))
-        notes.append(
-            f"the spec still declares {names}: the next apply creates new ones, unless the entry is renamed"
-        )
+        notes.append(f"the spec still declares {names}: the next apply creates new ones, unless the entry is renamed")
     return [*notes, *hurdles(target, olds)]

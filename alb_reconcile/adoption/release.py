@@ -115,9 +115,7 @@ def _with_children(chosen: list[Observed], own: list[Observed]) -> list[Observed
         going |= {
             item.id
             for item in own
-            if item.state.kind == kind
-            and item.state.parent
-            and getattr(item.state, item.state.parent) in going
+            if item.state.kind == kind and item.state.parent and getattr(item.state, item.state.parent) in going
         }
     return [item for item in own if item.id in going]
 
@@ -130,10 +128,7 @@ async def volumes_of(reader: Imagination, items: Iterable[Observed]) -> dict[str
         return found
     await reader.tagged("describe_volumes", "Volumes")
     for key in instances:
-        ids = [
-            (device.get("Ebs") or {}).get("VolumeId")
-            for device in reader.rows[key].get("BlockDeviceMappings", ())
-        ]
+        ids = [(device.get("Ebs") or {}).get("VolumeId") for device in reader.rows[key].get("BlockDeviceMappings", ())]
         found[key] = tuple(sorted(item for item in ids if item and reader.ours(reader.tags.get(item, {}))))
     return found
 
@@ -148,9 +143,7 @@ def _declared(target: Target, going: Iterable[Observed], *, whole: bool) -> list
     if not declared:
         return []
     names = ", ".join(sorted(str(item.address) for item in declared))
-    first = (
-        f"the spec still declares {names}: the next apply creates new ones, unless the entries are removed"
-    )
+    first = f"the spec still declares {names}: the next apply creates new ones, unless the entries are removed"
     # in another network the names are others
     return [first, *([] if whole else hurdles(target, {item.address: item for item in declared}))]
 

@@ -44,9 +44,7 @@ async def survey_rest(reader: Imagination, vpcs: set[str]) -> tuple[Survey, dict
     kinds = load_kinds()
     rest = [name for name in kinds if name != "vpc"]
     found: Survey = defaultdict(list)
-    for name, part in zip(
-        rest, await asyncio.gather(*(kinds[name].discover(reader) for name in rest)), strict=True
-    ):
+    for name, part in zip(rest, await asyncio.gather(*(kinds[name].discover(reader) for name in rest)), strict=True):
         found[name] = [_candidate(reader, item) for item in part if not (item.is_gone or item.is_leaving)]
     subnet_vpcs = {item["SubnetId"]: str(item["VpcId"]) for item in theirs}
     return found, subnet_vpcs | {item.found.id: item.vpc for item in found["subnet"]}
@@ -54,11 +52,7 @@ async def survey_rest(reader: Imagination, vpcs: set[str]) -> tuple[Survey, dict
 
 def held(reader: Imagination, found: list[Candidate]) -> dict[Address, Observed]:
     """What is the stack's already, by address."""
-    return {
-        item.found.address: item.found
-        for item in found
-        if item.owner == reader.stack and item.found.state.service
-    }
+    return {item.found.address: item.found for item in found if item.owner == reader.stack and item.found.state.service}
 
 
 def add_findings(scene: Scene, found: Survey) -> None:
@@ -67,9 +61,7 @@ def add_findings(scene: Scene, found: Survey) -> None:
     registrations = each_of(every, Registration)
     scene.targets = {(str(state.target_group), str(state.target)) for _, state in registrations}
     scene.rules = {str(state.security_group): state for _, state in each_of(every, SecurityGroupRules)}
-    scene.actions = {
-        item.found.id: action_of(item.found.state) for item in [*found["listener"], *found["rule"]]
-    }
+    scene.actions = {item.found.id: action_of(item.found.state) for item in [*found["listener"], *found["rule"]]}
     ports: dict[str, set[int]] = defaultdict(set)
     for _, state in each_of(every, Listener):
         ports[str(state.load_balancer)].add(state.port)

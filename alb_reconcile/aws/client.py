@@ -109,9 +109,7 @@ class Aws:
         limits: Mapping[str, float] = retry
 
         def not_yet(error: BaseException) -> bool:
-            limit = next(
-                (limits[key] for key in limits if isinstance(error, AwsError) and error.matches(key)), -1.0
-            )
+            limit = next((limits[key] for key in limits if isinstance(error, AwsError) and error.matches(key)), -1.0)
             return self.now() - started < limit
 
         retrying = AsyncRetrying(
@@ -123,9 +121,7 @@ class Aws:
         result: Response = await retrying(self._once, service, operation, params)
         return result
 
-    async def call_late(
-        self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]
-    ) -> Response:
+    async def call_late(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]) -> Response:
         """One call whose parameters are asked for when the pace lets it go. Raises as `call`."""
         return await self._once(service, operation, params)
 

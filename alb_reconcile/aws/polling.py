@@ -67,9 +67,7 @@ class Watch:
         self._waiters: set[_Waiter] = set()
         self._task: asyncio.Task[None] | None = None
 
-    async def until(
-        self, key: str, check: Callable[[Any], str], timeout: float, say: Callable[[str], None]
-    ) -> Any:
+    async def until(self, key: str, check: Callable[[Any], str], timeout: float, say: Callable[[str], None]) -> Any:
         """The thing (None while a read doesn't show it) as soon as `check` returns "" for it.
 
         Until then `check` returns what is waited for, which `say` passes on. Raises WaitError after `timeout`

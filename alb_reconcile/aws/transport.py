@@ -92,9 +92,7 @@ class BotoTransport:
             raise UnreachableError(f"the AWS settings can't be used: {error}") from None
         return region
 
-    def __call__(
-        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> Response:
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:

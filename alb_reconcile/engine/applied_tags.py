@@ -23,9 +23,7 @@ _MOST: Final = 500
 """Resources of one CreateTags call, which takes up to 1,000."""
 
 
-async def write_applied_tags(
-    aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery
-) -> str:
+async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
     """Write down that this spec is applied: each entry's digest, and that of the whole.
 
     For a stack that is as the spec wants it. Makes no call where the tags say so already. Returns a warning where the
@@ -53,9 +51,7 @@ async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
     """
     found = find_anchors(_own(stack, discovery))
     wanted = {item.id: {tags.APPLIED: tags.DESTROYING} for item in found}
-    return await _write(
-        aws, wanted, "if this destroy stops half-way, sync may take what it deleted for drift"
-    )
+    return await _write(aws, wanted, "if this destroy stops half-way, sync may take what it deleted for drift")
 
 
 async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str) -> str:

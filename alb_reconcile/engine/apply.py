@@ -163,10 +163,7 @@ async def _write_tags(step: Step, run: Run) -> None:
         wanted, found = step.refresh
         own = changed if step.observed is found else {}
         await _tag(
-            run,
-            found.state.service,
-            found.id,
-            {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)},
+            run, found.state.service, found.id, {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)}
         )
         if own:
             return

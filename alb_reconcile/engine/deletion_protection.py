@@ -33,11 +33,7 @@ async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
             reasons |= dict.fromkeys(filter(None, (step.key, step.part_of)), text)
     for step in steps:
         kind = kinds.get(step.key)
-        if (
-            step.action == "update"
-            and kind
-            and any(kind.unprotects(item.path, item.before) for item in step.changes)
-        ):
+        if step.action == "update" and kind and any(kind.unprotects(item.path, item.before) for item in step.changes):
             reasons[step.key] = f"{step.address} ({step.id}) would lose its {kind.protection}"
     return reasons
 
@@ -59,9 +55,7 @@ def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str
         )
     if not protected:
         return plan
-    return replace(
-        plan, steps=tuple(_lifting(step) if step.key in protected else step for step in plan.steps)
-    )
+    return replace(plan, steps=tuple(_lifting(step) if step.key in protected else step for step in plan.steps))
 
 
 def _lifting(step: Step) -> Step:

@@ -36,16 +36,9 @@ async def _interfaces(
     for part in await asyncio.gather(
         *(
             aws.pages(
-                "ec2",
-                "describe_network_interfaces",
-                "NetworkInterfaces",
-                Filters=[{"Name": name, "Values": values}],
+                "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=[{"Name": name, "Values": values}]
             )
-            for name, values in (
-                ("vpc-id", vpcs),
-                ("group-id", groups),
-                ("subnet-id", [] if vpcs else subnets),
-            )
+            for name, values in (("vpc-id", vpcs), ("group-id", groups), ("subnet-id", [] if vpcs else subnets))
             if values
         )
     ):
@@ -67,9 +60,7 @@ async def _interfaces(
 
 async def _load_balancer_exists(aws: Aws, description: str) -> bool:
     try:
-        found = await aws.pages(
-            "elbv2", "describe_load_balancers", "LoadBalancers", Names=[description.split("/")[1]]
-        )
+        found = await aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", Names=[description.split("/")[1]])
     except AwsError as error:
         if error.code == "LoadBalancerNotFound":
             return False
@@ -112,9 +103,7 @@ async def _inhabitants(aws: Aws, own: set[str], vpcs: list[str]) -> list[str]:
     strangers = [item["SubnetId"] for item in subnets]
     strangers += [item["GroupId"] for item in groups if item["GroupName"] != "default"]
     strangers += [
-        item["RouteTableId"]
-        for item in tables
-        if not any(part.get("Main") for part in item.get("Associations", ()))
+        item["RouteTableId"] for item in tables if not any(part.get("Main") for part in item.get("Associations", ()))
     ]
     return [
         f"this stack's VPC is in use by a resource outside this stack: {item}; remove it first"

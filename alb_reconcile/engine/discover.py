@@ -113,9 +113,7 @@ async def _read_foreign(reader: Reader) -> dict[str, Foreign]:
     return found
 
 
-async def _images(
-    aws: Aws, desired: Iterable[Desired], instances: Awaitable[list[Observed]]
-) -> dict[str, str]:
+async def _images(aws: Aws, desired: Iterable[Desired], instances: Awaitable[list[Observed]]) -> dict[str, str]:
     """Resolve the image references of what may be made anew."""
     settled = {item.address: item.tags.get(tags.IMAGE) for item in await instances if not item.is_gone}
     wanted = {
@@ -132,9 +130,7 @@ async def resolve_further_images(
 ) -> Discovery:
     """The discovery, with the images of instances that turn out to be replaced for another reason than their image."""
     references = {
-        state.image_id
-        for _, state in each_of(desired.values(), Instance)
-        if state.image_id.startswith(RESOLVE)
+        state.image_id for _, state in each_of(desired.values(), Instance) if state.image_id.startswith(RESOLVE)
     }
     if references <= discovery.images.keys():
         return discovery
@@ -165,9 +161,7 @@ async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
     return found
 
 
-async def _zones(
-    aws: Aws, desired: Mapping[Address, Desired], subnets: Awaitable[list[Observed]]
-) -> tuple[str, ...]:
+async def _zones(aws: Aws, desired: Mapping[Address, Desired], subnets: Awaitable[list[Observed]]) -> tuple[str, ...]:
     """The region's zones where a subnet is going to be made, for the plan to check against."""
     there = {(item.address, state.availability_zone) for item, state in each_of(await subnets, Subnet)}
     wanted = {(item.address, state.availability_zone) for item, state in each_of(desired.values(), Subnet)}
@@ -181,8 +175,6 @@ async def _zones(
         raise
     return tuple(
         sorted(
-            zone["ZoneName"]
-            for zone in answer["AvailabilityZones"]
-            if zone.get("State", "available") == "available"
+            zone["ZoneName"] for zone in answer["AvailabilityZones"] if zone.get("State", "available") == "available"
         )
     )

@@ -190,9 +190,7 @@ def _awaited(discovery: Discovery) -> Iterable[Observed]:
 
     Whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.
     """
-    serving = {
-        str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward
-    }
+    serving = {str(item.target_group) for found in discovery.resources for item in action_of(found.state).forward}
     ended = ("stopped", "stopping", "shutting-down", "terminated")
     resting = {item.id for item in discovery.resources if item.status in ended}
     for item in discovery.resources:

@@ -32,9 +32,7 @@ def state_folder(chosen: str | None, environ: Mapping[str, str]) -> Path:
     try:
         return user_state_folder(environ)
     except RuntimeError:  # a container's user may have no home
-        raise RecordError(
-            f"there is no home directory; set {FOLDER_VARIABLE} to a folder to write to"
-        ) from None
+        raise RecordError(f"there is no home directory; set {FOLDER_VARIABLE} to a folder to write to") from None
 
 
 def safe_name(text: str) -> str:
@@ -78,14 +76,10 @@ def replace_file(file: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -
 
     Raises RecordError.
     """
-    draft = file.with_name(
-        f".{file.name}.draft"
-    )  # one name, so that writers that are killed leave one at most
+    draft = file.with_name(f".{file.name}.draft")  # one name, so that writers that are killed leave one at most
     try:
         draft.unlink(missing_ok=True)
-        with os.fdopen(
-            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
-        ) as stream:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
             stream.writelines([data] if isinstance(data, bytes) else data)
             stream.flush()
             os.fchmod(stream.fileno(), mode)

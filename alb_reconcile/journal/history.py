@@ -41,12 +41,7 @@ class History:
 
 def history_file(folder: Path, record: Record) -> Path:
     """Where a run's stack has its history. `folder` is the state folder."""
-    parts = [
-        record.account or "unknown",
-        record.region,
-        record.stack,
-        *([record.place] if record.place else []),
-    ]
+    parts = [record.account or "unknown", record.region, record.stack, *([record.place] if record.place else [])]
     return folder / "history" / ("_".join(map(safe_name, parts)) + _ENDING)
 
 

@@ -49,9 +49,7 @@ _PATTERNS: Final = tuple(
     )
 )  # fmt: skip
 
-_URL: Final = re.compile(
-    r"(\b[a-z][a-z0-9+.-]{1,20}://)([^\s/?#\"'<>]*)([^\s?#\"'<>]*)([^\s\"'<>]*)", re.IGNORECASE
-)
+_URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)([^\s/?#\"'<>]*)([^\s?#\"'<>]*)([^\s\"'<>]*)", re.IGNORECASE)
 
 
 class Mask:

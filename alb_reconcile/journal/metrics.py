@@ -163,9 +163,7 @@ def _render(series: Series, others: Iterable[Metric]) -> bytes:
         for name, text in families.items():
             family = family_type(_PREFIX + name, text)
             for labels, value in sorted(series.get(name, {}).items()):
-                family.add_sample(
-                    _PREFIX + name + ("_total" if families is COUNTERS else ""), dict(labels), value
-                )
+                family.add_sample(_PREFIX + name + ("_total" if families is COUNTERS else ""), dict(labels), value)
             if family.samples:
                 made.append(family)
 

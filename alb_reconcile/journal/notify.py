@@ -119,9 +119,7 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
     corrected = bool(record.having(how="done", cause="drift"))
     if record.result == "left":
         fresh = [step for step in record.withheld if before is None or step.key not in before.left]
-        changed: Event = (
-            "spec_unapplied" if fresh and all(step.cause == "spec" for step in fresh) else "drift_detected"
-        )
+        changed: Event = "spec_unapplied" if fresh and all(step.cause == "spec" for step in fresh) else "drift_detected"
         left = State("drift", tuple(sorted(step.key for step in record.withheld)))
         is_new = bool(fresh) or verdict != "drift"
         return left, changed if is_new else "corrected" if corrected else None
@@ -130,9 +128,7 @@ def judge(before: State | None, record: Record) -> tuple[State | None, Event | N
     return State("in_sync"), None if verdict == "in_sync" else "recovered"
 
 
-async def notify(
-    webhook: Webhook, folder: Path, record: Record, now: Callable[[], float] = time.time
-) -> Delivery:
+async def notify(webhook: Webhook, folder: Path, record: Record, now: Callable[[], float] = time.time) -> Delivery:
     """Tell the receiver what has changed since it was last told something of this stack.
 
     Takes `webhook.timeout` seconds at most. What can't be delivered, or not yet, goes with the next run. Raises

@@ -96,8 +96,7 @@ class Record:
     def to_data(self) -> dict[str, Any]:
         """The documented form, without what is empty in a step."""
         steps = [
-            {key: value for key, value in asdict(step).items() if value not in ("", 0.0, ())}
-            for step in self.steps
+            {key: value for key, value in asdict(step).items() if value not in ("", 0.0, ())} for step in self.steps
         ]
         return {"version": VERSION, **asdict(self), "steps": steps}
 

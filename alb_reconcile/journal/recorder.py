@@ -12,14 +12,7 @@ from urllib.parse import urlsplit
 from alb_reconcile import __version__
 from alb_reconcile.journal.record import Record, Result, StepRecord
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import (
-    AwsError,
-    ExitCode,
-    HeldError,
-    InterruptedRun,
-    LeaseLostError,
-    RefusedError,
-)
+from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, InterruptedRun, LeaseLostError, RefusedError
 from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.text import printable

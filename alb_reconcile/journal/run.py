@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def recorded(
-    aws: Aws,
-    target: Target,
-    command: str,
-    settings: Settings,
-    say: Callable[[str], None],
-    *,
-    sandbox: bool = False,
+    aws: Aws, target: Target, command: str, settings: Settings, say: Callable[[str], None], *, sandbox: bool = False
 ) -> AsyncIterator[Recorder]:
     """Record the run within, however it ends. `say` is given one line for each place that can't be written to."""
     recorder = Recorder(
@@ -44,9 +38,7 @@ async def recorded(
         error = raised
         raise
     finally:
-        record = recorder.close(
-            account=aws.known_account, calls=aws.calls, requests=aws.requests, error=error
-        )
+        record = recorder.close(account=aws.known_account, calls=aws.calls, requests=aws.requests, error=error)
         await save_record(record, settings, say)
 
 
@@ -78,7 +70,5 @@ def _write_history(record: Record, settings: Settings) -> float | None:
     write_history(record, settings.folder, settings.retention)
     if settings.metrics_file is None or record.is_success:
         return None
-    past = read_history(
-        settings.folder, record.stack, record.region, account=record.account, place=record.place
-    )
+    past = read_history(settings.folder, record.stack, record.region, account=record.account, place=record.place)
     return next((datetime.fromisoformat(run.ended).timestamp() for run in past.runs if run.is_success), None)

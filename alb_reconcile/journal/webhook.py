@@ -81,9 +81,7 @@ def _key(secret: str) -> bytes:
     text = secret.strip()
     try:
         key = (
-            base64.b64decode(text.removeprefix("whsec_"), validate=True)
-            if text.startswith("whsec_")
-            else text.encode()
+            base64.b64decode(text.removeprefix("whsec_"), validate=True) if text.startswith("whsec_") else text.encode()
         )
     except (binascii.Error, ValueError):
         raise UsageError(
@@ -144,9 +142,7 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
         for number, address in enumerate(found, 1):
             # the address that was looked at: a name could lead elsewhere when it is asked for again
             place = url.copy_with(host=address.partition("%")[0])
-            request = client.stream(
-                "POST", place, content=body, headers=headers, extensions={"sni_hostname": name}
-            )
+            request = client.stream("POST", place, content=body, headers=headers, extensions={"sni_hostname": name})
             try:
                 async with request as response:  # its body is of no interest
                     status = response.status_code
@@ -155,9 +151,7 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
                     raise
                 continue
             if 300 <= status < 400:
-                raise RecordError(
-                    f"it answered with a redirect ({status}), which isn't followed; name the final URL"
-                )
+                raise RecordError(f"it answered with a redirect ({status}), which isn't followed; name the final URL")
             if not 200 <= status < 300:
                 raise RecordError(f"it answered with status {status}")
             return

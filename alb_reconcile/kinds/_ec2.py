@@ -47,13 +47,9 @@ def observe(
     return Observed(address, physical_id, state, found, reader.stack, status, created, details)
 
 
-async def find_own(
-    run: Run, kind: AnyKind, desired: Desired, filters: Mapping[str, str] | None = None
-) -> list[Row]:
+async def find_own(run: Run, kind: AnyKind, desired: Desired, filters: Mapping[str, str] | None = None) -> list[Row]:
     """What an earlier create has made, whose reply was lost: by its tags, and by further filters."""
-    wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(
-        filters or {}
-    )
+    wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(filters or {})
     listing = listing_of(kind)
     return await run.aws.pages(
         "ec2",
@@ -63,9 +59,7 @@ async def find_own(
     )
 
 
-async def create_once(
-    run: Run, kind: AnyKind, desired: Desired, operation: str, key: str, **params: Any
-) -> str:
+async def create_once(run: Run, kind: AnyKind, desired: Desired, operation: str, key: str, **params: Any) -> str:
     """A create that has neither a token nor a unique name. Returns the id of what was made, now or by a lost call."""
     id_key = listing_of(kind).id_key
 

@@ -99,9 +99,7 @@ def _snake(name: str) -> str:
 def action_to_aws(action: Action) -> list[dict[str, Any]]:
     """An action for CreateListener, ModifyListener, CreateRule and ModifyRule."""
     if action.redirect:
-        return [
-            {"Type": "redirect", "RedirectConfig": {_camel(key): value for key, value in action.redirect}}
-        ]
+        return [{"Type": "redirect", "RedirectConfig": {_camel(key): value for key, value in action.redirect}}]
     if action.fixed_response:
         return [
             {
@@ -113,10 +111,7 @@ def action_to_aws(action: Action) -> list[dict[str, Any]]:
         "TargetGroups": [{"TargetGroupArn": group, "Weight": weight} for group, weight in action.forward]
     }
     if action.stickiness_seconds is not None:
-        config["TargetGroupStickinessConfig"] = {
-            "Enabled": True,
-            "DurationSeconds": action.stickiness_seconds,
-        }
+        config["TargetGroupStickinessConfig"] = {"Enabled": True, "DurationSeconds": action.stickiness_seconds}
     elif len(action.forward) > 1:
         config["TargetGroupStickinessConfig"] = {"Enabled": False}
     return [{"Type": "forward", "ForwardConfig": config}]
@@ -128,8 +123,7 @@ def action_from_aws(actions: list[dict[str, Any]]) -> Action:
     extra = tuple((("other actions", str(len(actions) - 1)),) if len(actions) > 1 else ())
     if action.get("Type") == "redirect":
         return Action(
-            redirect=canonical({_snake(key): value for key, value in action["RedirectConfig"].items()})
-            + extra
+            redirect=canonical({_snake(key): value for key, value in action["RedirectConfig"].items()}) + extra
         )
     if action.get("Type") == "fixed-response":
         config = {_snake(key): value for key, value in action["FixedResponseConfig"].items()}
@@ -139,9 +133,7 @@ def action_from_aws(actions: list[dict[str, Any]]) -> Action:
     }
     groups = config.get("TargetGroups", ())
     # a single group gets everything whatever its weight is
-    forward = [
-        Forward(item["TargetGroupArn"], item.get("Weight", 1) if len(groups) > 1 else 1) for item in groups
-    ]
+    forward = [Forward(item["TargetGroupArn"], item.get("Weight", 1) if len(groups) > 1 else 1) for item in groups]
     stickiness = config.get("TargetGroupStickinessConfig") or {}
     return Action(
         forward=tuple(sorted(forward, key=str)),
@@ -160,8 +152,7 @@ def read_action(entry: Entry) -> Action:
     if isinstance(forward, str):
         return Action(forward=(Forward(refer("target_group", forward)),))
     groups = [
-        Forward(refer("target_group", item["target_group"]), item.get("weight", 1))
-        for item in forward["target_groups"]
+        Forward(refer("target_group", item["target_group"]), item.get("weight", 1)) for item in forward["target_groups"]
     ]
     if len(groups) == 1:
         groups = [groups[0]._replace(weight=1)]  # a single group gets everything, whatever its weight is

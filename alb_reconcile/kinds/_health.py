@@ -28,9 +28,7 @@ def target_key(group: str, target: str, port: int) -> str:
 async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
     """The health of a group's targets by `target:port`."""
     try:
-        found = await run.aws.pages(
-            "elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group
-        )
+        found = await run.aws.pages("elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group)
     except AwsError as error:
         if error.code != "TargetGroupNotFound":
             raise

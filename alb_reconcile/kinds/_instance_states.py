@@ -21,20 +21,12 @@ async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:
     parts = await asyncio.gather(
         *(
             run.aws.pages(
-                "ec2",
-                "describe_instances",
-                "Reservations",
-                Filters=[{"Name": "instance-id", "Values": batch}],
+                "ec2", "describe_instances", "Reservations", Filters=[{"Name": "instance-id", "Values": batch}]
             )
             for batch in batches
         )
     )
-    return {
-        item["InstanceId"]: item
-        for part in parts
-        for reservation in part
-        for item in reservation["Instances"]
-    }
+    return {item["InstanceId"]: item for part in parts for reservation in part for item in reservation["Instances"]}
 
 
 async def wait_for_state(run: Run, instance: str, *states: str) -> None:
@@ -46,11 +38,7 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
         if item is None:
             # absence counts after several looks only
             misses += 1
-            return (
-                ""
-                if "terminated" in states and misses >= 4
-                else f"{instance} to be {states[-1]} (not visible yet)"
-            )
+            return "" if "terminated" in states and misses >= 4 else f"{instance} to be {states[-1]} (not visible yet)"
         name = item["State"]["Name"]
         if name in states:
             return ""
@@ -59,6 +47,4 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
             raise WaitError(f"{instance} is {name} instead of {states[-1]}: {reason}")
         return f"{instance} to be {states[-1]} (now {name})"
 
-    await run.watch("instances", lambda ids: _fetch(run, ids)).until(
-        instance, check, waits.INSTANCE_STATE, run.say
-    )
+    await run.watch("instances", lambda ids: _fetch(run, ids)).until(instance, check, waits.INSTANCE_STATE, run.say)

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 10
 
 
-async def launch_once(
-    run: Run, desired: Desired, generation: str, subnet: str, params: Mapping[str, Any]
-) -> str:
+async def launch_once(run: Run, desired: Desired, generation: str, subnet: str, params: Mapping[str, Any]) -> str:
     """Launch, or find what an earlier run launched for the same generation of that address. Returns its id.
 
     A token is spent when its instance was terminated or released; then the next one is taken. Raises AwsError, and

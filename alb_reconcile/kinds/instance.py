@@ -53,11 +53,7 @@ class Instance(Properties):
     leaving = frozenset({"shutting-down"})
     gone = frozenset({"terminated"})
     replaced_on = frozenset({"image_id", "instance_type", "subnets", "key_name", "root_volume", "user_data"})
-    follows = (
-        "internet_gateway",
-        "route_table",
-        "security_group_rules",
-    )  # user data runs once
+    follows = ("internet_gateway", "route_table", "security_group_rules")  # user data runs once
 
     image_id: str
     instance_type: str
@@ -71,11 +67,7 @@ class Instance(Properties):
     state: str | None = None
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
-        image, subnets, user_data = (
-            lookups.images.get(self.image_id, self.image_id),
-            self.subnets,
-            self.user_data,
-        )
+        image, subnets, user_data = (lookups.images.get(self.image_id, self.image_id), self.subnets, self.user_data)
         if observed and isinstance(observed.state, Instance):
             wanted = lookups.desired.get(observed.address)
             keep = wanted is None or wanted.lifecycle.image_update == "keep"
@@ -132,9 +124,7 @@ class InstanceKind(Kind[Instance]):
         found = [self._observe(reader, item, volumes) for item in instances]
         return [item for item in found if _is_own(reader.stack, item)]
 
-    def _observe(
-        self, reader: Reader, item: dict[str, Any], volumes: Mapping[str, dict[str, Any]]
-    ) -> Observed:
+    def _observe(self, reader: Reader, item: dict[str, Any], volumes: Mapping[str, dict[str, Any]]) -> Observed:
         found = tags.from_list(item.get("Tags"))
         address = tags.address_of(found, "instance") or tags.unnamed("instance", item["InstanceId"])
         devices = {
@@ -150,8 +140,7 @@ class InstanceKind(Kind[Instance]):
             subnets=(item["SubnetId"],) if item.get("SubnetId") else (),
             security_groups=tuple(sorted(group["GroupId"] for group in item.get("SecurityGroups", ()))),
             key_name=item.get("KeyName") or None,
-            iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn", "").rpartition("/")[2]
-            or None,
+            iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn", "").rpartition("/")[2] or None,
             root_volume={name: volume.get(_VOLUME_KEYS[name]) for name in _ROOT_VOLUME} if volume else None,
             metadata_options={name: options.get(key) for name, key in _METADATA.items()},
             user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
@@ -254,10 +243,7 @@ class InstanceKind(Kind[Instance]):
             {"Name": "state", "Values": ["associating", "associated"]},
         ]
         found = await run.aws.pages(
-            "ec2",
-            "describe_iam_instance_profile_associations",
-            "IamInstanceProfileAssociations",
-            Filters=filters,
+            "ec2", "describe_iam_instance_profile_associations", "IamInstanceProfileAssociations", Filters=filters
         )
         profile = {"Name": wanted.iam_instance_profile}
         retry = {**waits.INSTANCE_BUSY, **waits.LAUNCH_UNKNOWN}
@@ -271,11 +257,7 @@ class InstanceKind(Kind[Instance]):
             )
         else:
             await run.aws.call(
-                "ec2",
-                "associate_iam_instance_profile",
-                retry=retry,
-                InstanceId=instance,
-                IamInstanceProfile=profile,
+                "ec2", "associate_iam_instance_profile", retry=retry, InstanceId=instance, IamInstanceProfile=profile
             )
 
     async def delete(self, run: Run, observed: Observed) -> None:
@@ -310,10 +292,7 @@ class InstanceKind(Kind[Instance]):
         """DescribeInstanceAttribute."""
         try:
             answer = await aws.call(
-                "ec2",
-                "describe_instance_attribute",
-                InstanceId=observed.id,
-                Attribute="disableApiTermination",
+                "ec2", "describe_instance_attribute", InstanceId=observed.id, Attribute="disableApiTermination"
             )
         except AwsError as error:
             if error.code.startswith("InvalidInstanceID"):
@@ -347,17 +326,10 @@ async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
     if not images:
         message = f"The image id '[{image}]' does not exist"
         raise AwsError(
-            "ec2",
-            "describe_images",
-            "InvalidAMIID.NotFound",
-            message,
-            "",
-            hint="check image_id: AMIs differ by region",
+            "ec2", "describe_images", "InvalidAMIID.NotFound", message, "", hint="check image_id: AMIs differ by region"
         )
     device = str(images[0].get("RootDeviceName") or "/dev/xvda")
-    disks = {
-        item.get("DeviceName"): item.get("Ebs") or {} for item in images[0].get("BlockDeviceMappings", ())
-    }
+    disks = {item.get("DeviceName"): item.get("Ebs") or {} for item in images[0].get("BlockDeviceMappings", ())}
     return device, dict(disks.get(device, {}))
 
 

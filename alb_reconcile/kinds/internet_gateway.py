@@ -73,9 +73,7 @@ class InternetGatewayKind(Kind[InternetGateway]):
         await self._attach(run, wanted, gateway)
         return gateway
 
-    async def update(
-        self, run: Run, wanted: InternetGateway, observed: Observed, fields: frozenset[str]
-    ) -> None:
+    async def update(self, run: Run, wanted: InternetGateway, observed: Observed, fields: frozenset[str]) -> None:
         if "vpc" in fields:
             await self._attach(run, wanted, observed.id)
 

@@ -94,9 +94,7 @@ class ListenerKind(Kind[Listener]):
                 certificate_arn=certificates[0]["CertificateArn"] if certificates else None,
                 default_action=action_from_aws(item["DefaultActions"]),
             )
-            result.append(
-                Observed(address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK))
-            )
+            result.append(Observed(address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK)))
         return result
 
     async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:

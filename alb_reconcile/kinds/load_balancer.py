@@ -88,19 +88,9 @@ class LoadBalancerKind(Kind[LoadBalancer]):
             attributes=attributes,
             name=item["LoadBalancerName"],
         )
-        details = Entrance(
-            dns_name=item.get("DNSName", ""),
-            vpc=item.get("VpcId", ""),
-        )
+        details = Entrance(dns_name=item.get("DNSName", ""), vpc=item.get("VpcId", ""))
         return Observed(
-            address,
-            arn,
-            state,
-            found,
-            reader.stack,
-            item["State"]["Code"],
-            str(item.get("CreatedTime", "")),
-            details,
+            address, arn, state, found, reader.stack, item["State"]["Code"], str(item.get("CreatedTime", "")), details
         )
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
@@ -115,9 +105,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
         await elb.write_attributes(run.aws, "load_balancer", arn, wanted.attributes or {})
         return arn
 
-    async def update(
-        self, run: Run, wanted: LoadBalancer, observed: Observed, fields: frozenset[str]
-    ) -> None:
+    async def update(self, run: Run, wanted: LoadBalancer, observed: Observed, fields: frozenset[str]) -> None:
         arn, calls = observed.id, []
         if "subnets" in fields:
             calls.append(
@@ -140,9 +128,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
                 )
             )
         await asyncio.gather(*calls)
-        changed = {
-            key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields
-        }
+        changed = {key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields}
         await elb.write_attributes(run.aws, "load_balancer", arn, changed)
 
     async def delete(self, run: Run, observed: Observed) -> None:
@@ -188,9 +174,7 @@ class LoadBalancerKind(Kind[LoadBalancer]):
 
         async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
             filters = [{"Name": "description", "Values": sorted(descriptions)}]
-            found = await run.aws.pages(
-                "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters
-            )
+            found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
             return {
                 text: sum(item.get("Description") == text and is_load_balancers(item) for item in found)
                 for text in descriptions
@@ -215,17 +199,13 @@ async def _wait_until_active(run: Run, arn: str, timeout: float) -> None:
     """Wait until a load balancer answers. Raises WaitError if it fails, or isn't active in time."""
 
     async def fetch(arns: set[str]) -> Mapping[str, Any]:
-        found = await run.aws.pages(
-            "elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=sorted(arns)
-        )
+        found = await run.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=sorted(arns))
         return {item["LoadBalancerArn"]: item["State"] for item in found}
 
     def check(state: Any) -> str:
         code = state["Code"] if state else "unknown"
         if code == "failed":
-            raise WaitError(
-                f"AWS couldn't provision the load balancer: {state.get('Reason', 'no reason given')}"
-            )
+            raise WaitError(f"AWS couldn't provision the load balancer: {state.get('Reason', 'no reason given')}")
         # active_impaired answers, but hasn't the capacity that it should have
         return "" if code.startswith("active") else f"the load balancer to be active (now {code})"
 

@@ -90,11 +90,7 @@ class Reader:
     async def _target_groups(self) -> list[dict[str, Any]]:
         tagged = await self._tags_of_both()
         found = await self._all_target_groups()
-        return [
-            {**item, "Tags": tagged[item["TargetGroupArn"]]}
-            for item in found
-            if item["TargetGroupArn"] in tagged
-        ]
+        return [{**item, "Tags": tagged[item["TargetGroupArn"]]} for item in found if item["TargetGroupArn"] in tagged]
 
     async def _all_load_balancers(self) -> list[dict[str, Any]]:
         return await self._all("describe_load_balancers", "LoadBalancers")
@@ -115,9 +111,7 @@ class Reader:
         balancers, groups, vpcs = await asyncio.gather(
             self._all_load_balancers(), self._all_target_groups(), self.vpc_ids()
         )
-        arns = [
-            item["LoadBalancerArn"] for item in balancers if item.get("Type", "application") == "application"
-        ]
+        arns = [item["LoadBalancerArn"] for item in balancers if item.get("Type", "application") == "application"]
         ours = {item["LoadBalancerArn"] for item in balancers if self._may_be_ours(item["LoadBalancerName"])}
         for item in groups:
             arn = item["TargetGroupArn"]
@@ -154,9 +148,7 @@ class Reader:
     async def listeners(self, load_balancer: str) -> list[dict[str, Any]]:
         """A load balancer's listeners with their tags under `Tags`."""
         found = await self.once("listeners", load_balancer, lambda: self._listeners(load_balancer))
-        tagged = await self.once(
-            "tags", load_balancer, lambda: self.elb_tags([item["ListenerArn"] for item in found])
-        )
+        tagged = await self.once("tags", load_balancer, lambda: self.elb_tags([item["ListenerArn"] for item in found]))
         return [{**item, "Tags": tagged.get(item["ListenerArn"], {})} for item in found]
 
     async def _listeners(self, load_balancer: str) -> list[dict[str, Any]]:
@@ -164,9 +156,7 @@ class Reader:
         for item in found:
             self._start("rules", item["ListenerArn"], self._rules)
         if found:
-            self._start(
-                "tags", load_balancer, lambda _: self.elb_tags([item["ListenerArn"] for item in found])
-            )
+            self._start("tags", load_balancer, lambda _: self.elb_tags([item["ListenerArn"] for item in found]))
         return found
 
     async def rules(self, listener: str) -> list[dict[str, Any]]:
@@ -187,9 +177,7 @@ class Reader:
         return list(await self.once("health", target_group, lambda: self._health(target_group)))
 
     async def _health(self, target_group: str) -> list[dict[str, Any]]:
-        return await self._children(
-            "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=target_group
-        )
+        return await self._children("describe_target_health", "TargetHealthDescriptions", TargetGroupArn=target_group)
 
     async def _children(self, operation: str, key: str, **params: Any) -> list[dict[str, Any]]:
         """What is inside of something that may be gone meanwhile."""
@@ -207,19 +195,12 @@ class Reader:
     def literal_ids(self, prefix: str) -> list[str]:
         """The literal ids of one sort that the spec refers to."""
         return sorted(
-            {
-                text
-                for item in self.desired.values()
-                for text in _strings(item.state)
-                if text.startswith(prefix)
-            }
+            {text for item in self.desired.values() for text in _strings(item.state) if text.startswith(prefix)}
         )
 
     def refers_to(self, addresses: Iterable[Address]) -> set[Address]:
         """Of some addresses, those that the spec refers to."""
-        return {found for item in self.desired.values() for found in references(item.state)}.intersection(
-            addresses
-        )
+        return {found for item in self.desired.values() for found in references(item.state)}.intersection(addresses)
 
 
 def _strings(value: object) -> list[str]:

@@ -52,17 +52,11 @@ class RegistrationKind(Kind[Registration]):
                     names[instance["InstanceId"]] = address.name
         found = await asyncio.gather(*(reader.health(item["TargetGroupArn"]) for item in ours))
         return [
-            self._observe(reader, group, names, item)
-            for group, part in zip(ours, found, strict=True)
-            for item in part
+            self._observe(reader, group, names, item) for group, part in zip(ours, found, strict=True) for item in part
         ]
 
-    def _observe(
-        self, reader: Reader, group: dict[str, Any], names: dict[str, str], item: dict[str, Any]
-    ) -> Observed:
-        parent = tags.address_of(group["Tags"], "target_group") or tags.unnamed(
-            "target_group", group["TargetGroupArn"]
-        )
+    def _observe(self, reader: Reader, group: dict[str, Any], names: dict[str, str], item: dict[str, Any]) -> Observed:
+        parent = tags.address_of(group["Tags"], "target_group") or tags.unnamed("target_group", group["TargetGroupArn"])
         target, port = item["Target"]["Id"], int(item["Target"].get("Port") or group["Port"])
         address = Address("registration", f"{parent.name}/{names.get(target, target)}:{port}")
         state = Registration(target_group=group["TargetGroupArn"], target=target, port=port)
@@ -97,9 +91,7 @@ class RegistrationKind(Kind[Registration]):
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
         await wait_until_healthy(run, *_place(self.of(observed)), timeout)
 
-    async def update(
-        self, run: Run, wanted: Registration, observed: Observed, fields: frozenset[str]
-    ) -> None:
+    async def update(self, run: Run, wanted: Registration, observed: Observed, fields: frozenset[str]) -> None:
         """A registration has nothing that could be changed."""
 
     async def delete(self, run: Run, observed: Observed) -> None:

@@ -56,14 +56,7 @@ class RouteTable(Properties):
             known = {route.destination_cidr_block for route in routes}
             routes = tuple(
                 sorted(
-                    (
-                        *routes,
-                        *(
-                            route
-                            for route in observed.routes or ()
-                            if route.destination_cidr_block not in known
-                        ),
-                    ),
+                    (*routes, *(route for route in observed.routes or () if route.destination_cidr_block not in known)),
                     key=str,
                 )
             )
@@ -95,23 +88,16 @@ class RouteTableKind(Kind[RouteTable]):
         return "its VPC's main route table, which AWS deletes only with the VPC" if main else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        tables, subnets = await asyncio.gather(
-            own_rows(reader, self),
-            reader.tagged("describe_subnets", "Subnets"),
-        )
+        tables, subnets = await asyncio.gather(own_rows(reader, self), reader.tagged("describe_subnets", "Subnets"))
         known = {subnet["SubnetId"] for subnet in subnets}.union(reader.literal_ids("subnet-"))
         return [self._observe(reader, table, known) for table in tables]
 
     def _observe(self, reader: Reader, table: Row, known: set[str]) -> Observed:
         # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
         routes = [
-            Route(
-                route.get("DestinationCidrBlock") or route.get("DestinationIpv6CidrBlock") or "",
-                _target(route),
-            )
+            Route(route.get("DestinationCidrBlock") or route.get("DestinationIpv6CidrBlock") or "", _target(route))
             for route in table["Routes"]
-            if route.get("Origin") == "CreateRoute"
-            and not str(route.get("GatewayId", "")).startswith("vpce-")
+            if route.get("Origin") == "CreateRoute" and not str(route.get("GatewayId", "")).startswith("vpce-")
         ]
         associations = {
             item["SubnetId"]: item["RouteTableAssociationId"]
@@ -153,9 +139,7 @@ class RouteTableKind(Kind[RouteTable]):
                     calls.append(self._create_route(run, observed.id, route))
                 elif have[destination] != route:
                     calls.append(self._route(run, "replace_route", observed.id, route))
-            calls += [
-                self._delete_route(run, observed.id, destination) for destination in have.keys() - want.keys()
-            ]
+            calls += [self._delete_route(run, observed.id, destination) for destination in have.keys() - want.keys()]
         await asyncio.gather(*calls)
         calls = []
         if "subnets" in fields:
@@ -193,9 +177,7 @@ class RouteTableKind(Kind[RouteTable]):
         params: dict[str, Any] = {
             "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock": destination
         }
-        await run.gone(
-            "ec2", "delete_route", missing=("InvalidRoute.NotFound",), RouteTableId=table, **params
-        )
+        await run.gone("ec2", "delete_route", missing=("InvalidRoute.NotFound",), RouteTableId=table, **params)
 
     @staticmethod
     async def _associate(run: Run, table: str, subnet: str) -> None:
@@ -207,11 +189,7 @@ class RouteTableKind(Kind[RouteTable]):
             return
         try:
             await run.aws.call(
-                "ec2",
-                "associate_route_table",
-                retry=waits.ROUTES_UNKNOWN,
-                RouteTableId=table,
-                SubnetId=subnet,
+                "ec2", "associate_route_table", retry=waits.ROUTES_UNKNOWN, RouteTableId=table, SubnetId=subnet
             )
         except AwsError as error:
             if error.code != "Resource.AlreadyAssociated":
@@ -230,10 +208,7 @@ class RouteTableKind(Kind[RouteTable]):
     @staticmethod
     async def _disassociate(run: Run, association: str) -> None:
         await run.gone(
-            "ec2",
-            "disassociate_route_table",
-            missing=("InvalidAssociationID.NotFound",),
-            AssociationId=association,
+            "ec2", "disassociate_route_table", missing=("InvalidAssociationID.NotFound",), AssociationId=association
         )
 
     async def delete(self, run: Run, observed: Observed) -> None:

@@ -61,15 +61,11 @@ class RuleKind(Kind[Rule]):
     ordered_by = "priority"
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
-        conditions = sorted(
-            (field, _values(values)) for item in entry["conditions"] for field, values in item.items()
-        )
+        conditions = sorted((field, _values(values)) for item in entry["conditions"] for field, values in item.items())
         return Rule(**{**fields, "conditions": tuple(conditions), "action": read_action(entry["action"])})
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        balancers = [
-            item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])
-        ]
+        balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
         found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
         listeners = [item for part in found for item in part]
         rules = await asyncio.gather(*(reader.rules(item["ListenerArn"]) for item in listeners))

@@ -60,11 +60,7 @@ class SecurityGroupKind(Kind[SecurityGroup]):
             yield Address("security_group_rules", name), rules
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
-        return (
-            "its VPC's default security group, which AWS never deletes"
-            if row.get("GroupName") == "default"
-            else ""
-        )
+        return "its VPC's default security group, which AWS never deletes" if row.get("GroupName") == "default" else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [
@@ -90,9 +86,7 @@ class SecurityGroupKind(Kind[SecurityGroup]):
             return await self._find(run, wanted, desired, name, error)
         return str(answer["GroupId"])
 
-    async def _find(
-        self, run: Run, wanted: SecurityGroup, desired: Desired, name: str, error: AwsError
-    ) -> str:
+    async def _find(self, run: Run, wanted: SecurityGroup, desired: Desired, name: str, error: AwsError) -> str:
         # by its name alone: a filter by tag may not find it so soon after its create
         filters = [{"Name": "vpc-id", "Values": [wanted.vpc]}, {"Name": "group-name", "Values": [name]}]
         found = await run.aws.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
@@ -103,9 +97,7 @@ class SecurityGroupKind(Kind[SecurityGroup]):
             f'{desired.address}: {wanted.vpc} has a security group named "{name}" outside this stack; choose another name ({error.code})'
         )
 
-    async def update(
-        self, run: Run, wanted: SecurityGroup, observed: Observed, fields: frozenset[str]
-    ) -> None:
+    async def update(self, run: Run, wanted: SecurityGroup, observed: Observed, fields: frozenset[str]) -> None:
         """Nothing of a group itself can be changed but its tags."""
 
     async def delete(self, run: Run, observed: Observed) -> None:

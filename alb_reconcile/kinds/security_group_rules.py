@@ -94,11 +94,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             )
             result.append(
                 Observed(
-                    Address("security_group_rules", owner.name),
-                    f"{group['GroupId']}/rules",
-                    state,
-                    {},
-                    reader.stack,
+                    Address("security_group_rules", owner.name), f"{group['GroupId']}/rules", state, {}, reader.stack
                 )
             )
         return result
@@ -113,9 +109,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
                 await self._revoke(run, group, "egress", [EVERYTHING])
         return f"{group}/rules"
 
-    async def update(
-        self, run: Run, wanted: SecurityGroupRules, observed: Observed, fields: frozenset[str]
-    ) -> None:
+    async def update(self, run: Run, wanted: SecurityGroupRules, observed: Observed, fields: frozenset[str]) -> None:
         group = str(wanted.security_group)
         for direction in _PREFIXES:
             permissions: tuple[Permission, ...] | None = getattr(wanted, direction)
@@ -136,26 +130,18 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
                 await self._authorize(run, group, direction, added)
             await self._revoke(run, group, direction, removed)
             described = [
-                want[key]
-                for key in want.keys() & have.keys()
-                if want[key].description != have[key].description
+                want[key] for key in want.keys() & have.keys() if want[key].description != have[key].description
             ]
             if described:
                 operation = f"update_security_group_rule_descriptions_{direction}"
                 await run.aws.call(
-                    "ec2",
-                    operation,
-                    retry=waits.GROUP_UNKNOWN,
-                    GroupId=group,
-                    IpPermissions=_to_aws(described),
+                    "ec2", operation, retry=waits.GROUP_UNKNOWN, GroupId=group, IpPermissions=_to_aws(described)
                 )
 
     async def _authorize(
         self, run: Run, group: str, direction: str, permissions: tuple[Permission, ...] | list[Permission]
     ) -> None:
-        await self._change(
-            run, "authorize", group, direction, list(permissions), "InvalidPermission.Duplicate"
-        )
+        await self._change(run, "authorize", group, direction, list(permissions), "InvalidPermission.Duplicate")
 
     async def _revoke(self, run: Run, group: str, direction: str, permissions: list[Permission]) -> None:
         await self._change(run, "revoke", group, direction, permissions, "InvalidPermission.NotFound")
@@ -183,9 +169,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         assert isinstance(state, SecurityGroupRules)  # noqa: S101 (for mypy: a kind only ever deletes its own)
         try:
             for direction in _PREFIXES:
-                await self._revoke(
-                    run, str(state.security_group), direction, list(getattr(state, direction) or ())
-                )
+                await self._revoke(run, str(state.security_group), direction, list(getattr(state, direction) or ()))
         except AwsError as error:
             if error.code not in waits.GROUP_UNKNOWN:
                 raise
@@ -221,9 +205,7 @@ def _describe(
     return tuple(
         sorted(
             (
-                item
-                if item.description is not None
-                else item._replace(description=known.get(item.match) or "")
+                item if item.description is not None else item._replace(description=known.get(item.match) or "")
                 for item in wanted
             ),
             key=str,

@@ -62,9 +62,7 @@ class Shared:
         return list(rows.get(stack, ()))
 
     async def _read_tagged(self, aws: Aws, operation: str, key: str) -> dict[str, list[dict[str, Any]]]:
-        parts = [
-            self._stacks[start : start + _MOST_VALUES] for start in range(0, len(self._stacks), _MOST_VALUES)
-        ]
+        parts = [self._stacks[start : start + _MOST_VALUES] for start in range(0, len(self._stacks), _MOST_VALUES)]
         found = await asyncio.gather(
             *(
                 aws.pages("ec2", operation, key, Filters=[{"Name": f"tag:{tags.STACK}", "Values": part}])
@@ -103,9 +101,7 @@ class Shared:
 
         try:
             await asyncio.sleep(_TOGETHER)
-            found = await _tags_of(
-                lambda: self._aws.call_late("elbv2", "describe_tags", take), self._aws, taken
-            )
+            found = await _tags_of(lambda: self._aws.call_late("elbv2", "describe_tags", take), self._aws, taken)
         except Exception as error:  # whatever it is, those who wait must hear of it
             if not taken:  # its turn never came
                 take()

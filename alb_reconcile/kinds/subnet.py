@@ -113,9 +113,7 @@ class SubnetKind(Kind[Subnet]):
 
     async def delete(self, run: Run, observed: Observed) -> None:
         try:
-            await run.gone(
-                "ec2", "delete_subnet", missing=("InvalidSubnetID.NotFound",), SubnetId=observed.id
-            )
+            await run.gone("ec2", "delete_subnet", missing=("InvalidSubnetID.NotFound",), SubnetId=observed.id)
         except AwsError as error:
             if error.code != "DependencyViolation":
                 raise

@@ -73,9 +73,7 @@ class TargetGroupKind(Kind[TargetGroup]):
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:
         if "health_check" in fields:
             given = fields["health_check"]
-            fields["health_check"] = {
-                key: str(item) if key == "port" else item for key, item in given.items()
-            }
+            fields["health_check"] = {key: str(item) if key == "port" else item for key, item in given.items()}
         return TargetGroup(**fields)
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
@@ -110,19 +108,12 @@ class TargetGroupKind(Kind[TargetGroup]):
             name=item["TargetGroupName"],
         )
         return Observed(
-            address,
-            arn,
-            state,
-            found,
-            reader.stack,
-            details=ServedBy(tuple(item.get("LoadBalancerArns", ()))),
+            address, arn, state, found, reader.stack, details=ServedBy(tuple(item.get("LoadBalancerArns", ())))
         )
 
     async def create(self, run: Run, wanted: TargetGroup, desired: Desired) -> str:
         settings = [wanted.vpc, wanted.protocol, wanted.port, wanted.protocol_version]
-        params: dict[str, Any] = (
-            {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
-        )
+        params: dict[str, Any] = {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
         arn = await elb.create_named(
             run, desired, "target_group", wanted.name or run.physical_name(desired, settings, 32), waits.VPC_UNKNOWN,
             Protocol=wanted.protocol, Port=wanted.port, VpcId=wanted.vpc, TargetType="instance", **self._health_check(wanted), **params,
@@ -132,23 +123,15 @@ class TargetGroupKind(Kind[TargetGroup]):
 
     def _health_check(self, wanted: TargetGroup) -> dict[str, Any]:
         given = dict(wanted.health_check or {})
-        params: dict[str, Any] = {
-            _HEALTH_CHECK[key]: value for key, value in given.items() if key in _HEALTH_CHECK
-        }
+        params: dict[str, Any] = {_HEALTH_CHECK[key]: value for key, value in given.items() if key in _HEALTH_CHECK}
         if "matcher" in given:
-            params["Matcher"] = {
-                "GrpcCode" if wanted.protocol_version == "GRPC" else "HttpCode": given["matcher"]
-            }
+            params["Matcher"] = {"GrpcCode" if wanted.protocol_version == "GRPC" else "HttpCode": given["matcher"]}
         return params
 
     async def update(self, run: Run, wanted: TargetGroup, observed: Observed, fields: frozenset[str]) -> None:
         if any(field.startswith("health_check.") for field in fields):
-            await run.aws.call(
-                "elbv2", "modify_target_group", TargetGroupArn=observed.id, **self._health_check(wanted)
-            )
-        changed = {
-            key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields
-        }
+            await run.aws.call("elbv2", "modify_target_group", TargetGroupArn=observed.id, **self._health_check(wanted))
+        changed = {key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields}
         await elb.write_attributes(run.aws, "target_group", observed.id, changed)
 
     async def delete(self, run: Run, observed: Observed) -> None:

@@ -29,9 +29,7 @@ def _parameter(name: str) -> str:
 async def _read(reader: Reader, vpc: str, name: str) -> bool | None:
     """One attribute; None if the VPC is gone meanwhile."""
     try:
-        answer = await reader.aws.call(
-            "ec2", "describe_vpc_attribute", VpcId=vpc, Attribute=_ATTRIBUTES[name]
-        )
+        answer = await reader.aws.call("ec2", "describe_vpc_attribute", VpcId=vpc, Attribute=_ATTRIBUTES[name])
     except AwsError as error:
         if error.code != "InvalidVpcID.NotFound":
             raise
@@ -69,9 +67,7 @@ class VpcKind(Kind[Vpc]):
         return "the account's default VPC" if row.get("IsDefault") else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        return list(
-            await asyncio.gather(*(self._observe(reader, vpc) for vpc in await own_rows(reader, self)))
-        )
+        return list(await asyncio.gather(*(self._observe(reader, vpc) for vpc in await own_rows(reader, self))))
 
     async def _observe(self, reader: Reader, vpc: dict[str, Any]) -> Observed:
         address = tags.address_of(tags.from_list(vpc["Tags"]), "vpc")
@@ -86,9 +82,7 @@ class VpcKind(Kind[Vpc]):
             run, self, desired, "create_vpc", "Vpc",
             CidrBlock=wanted.cidr_block, TagSpecifications=run.tag_specification("vpc", desired),
         )  # fmt: skip
-        await self._modify(
-            run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
-        )
+        await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
 
     async def update(self, run: Run, wanted: Vpc, observed: Observed, fields: frozenset[str]) -> None:
@@ -101,11 +95,7 @@ class VpcKind(Kind[Vpc]):
 
     async def delete(self, run: Run, observed: Observed) -> None:
         await run.gone(
-            "ec2",
-            "delete_vpc",
-            retry=waits.VPC_IN_USE,
-            missing=("InvalidVpcID.NotFound",),
-            VpcId=observed.id,
+            "ec2", "delete_vpc", retry=waits.VPC_IN_USE, missing=("InvalidVpcID.NotFound",), VpcId=observed.id
         )
 
 

@@ -40,10 +40,7 @@ INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
 TARGET_UNKNOWN: Final = unknown("TargetGroupNotFound", "InvalidTarget")
 PROFILE_UNKNOWN: Final[Codes] = {"InvalidParameterValue~Invalid IAM Instance Profile": 120.0}
 """IAM is slow to tell EC2 of a new profile."""
-LAUNCH_UNKNOWN: Final[Codes] = {
-    **unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"),
-    **PROFILE_UNKNOWN,
-}
+LAUNCH_UNKNOWN: Final[Codes] = {**unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"), **PROFILE_UNKNOWN}
 BALANCER_UNKNOWN: Final[Codes] = {
     "InvalidSubnet": 60.0,  # right after the gateway's attachment; else it is the user's mistake, and told after a minute
     **unknown("SubnetNotFound", "InvalidSecurityGroup", "SecurityGroupNotFound", "LoadBalancerNotFound"),
@@ -53,11 +50,7 @@ LISTENER_UNKNOWN: Final[Codes] = {
     "CertificateNotFound": 60.0,
     "ListenerNotFound": 20.0,
 }
-RULE_UNKNOWN: Final[Codes] = {
-    **unknown("TargetGroupNotFound"),
-    "ListenerNotFound": 60.0,
-    "RuleNotFound": 60.0,
-}
+RULE_UNKNOWN: Final[Codes] = {**unknown("TargetGroupNotFound"), "ListenerNotFound": 60.0, "RuleNotFound": 60.0}
 ATTRIBUTES_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": 60.0, "TargetGroupNotFound": 60.0}
 NAMED_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": LAG, "TargetGroupNotFound": LAG}
 

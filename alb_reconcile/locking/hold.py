@@ -63,9 +63,7 @@ async def held(
         if not target.lease:
             yield lock.was_used_since
             return
-        store = LeaseStore(
-            aws, LeaseLocation.of(target.lease, await aws.account(), target.region, target.stack)
-        )
+        store = LeaseStore(aws, LeaseLocation.of(target.lease, await aws.account(), target.region, target.stack))
         lease = Lease(aws, store, lock.title, command, say)
         try:
             await lease.acquire(max(0.0, deadline - now()))

@@ -80,11 +80,7 @@ class StackLock:
         """Until when others may have held it; None if nobody ever has."""
 
     async def acquire(
-        self,
-        command: str,
-        timeout: float,
-        sleep: Callable[[float], Awaitable[None]],
-        say: Callable[[str], None],
+        self, command: str, timeout: float, sleep: Callable[[float], Awaitable[None]], say: Callable[[str], None]
     ) -> None:
         """Take it, within so many seconds. Raises HeldError with who has it, ReconcileError if it can't be kept."""
         from filelock import FileLock, Timeout

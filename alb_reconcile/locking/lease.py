@@ -96,9 +96,7 @@ class Lease:
                 self._etag = self._written = None
                 raise self._store.unable()
             return None
-        raise LeaseError(
-            f"{self.title}: its lease {self._store.location.url} changes hands faster than it can be read"
-        )
+        raise LeaseError(f"{self.title}: its lease {self._store.location.url} changes hands faster than it can be read")
 
     async def _write(self, etag: str | None, *, released: str = "") -> None:
         """Write our record over what has that ETag. Raises _TakenOverError with what is there instead, LeaseError."""
@@ -146,11 +144,7 @@ class Lease:
         left = self._left()
         if self._lost is not None or left > max(seconds, self._record.seconds - durations.BREAK_NOTICE):
             return False
-        return (
-            left <= seconds
-            or self._failed is None
-            or self._clock.passed(self._failed) >= durations.RETRY_INTERVAL
-        )
+        return left <= seconds or self._failed is None or self._clock.passed(self._failed) >= durations.RETRY_INTERVAL
 
     def check(self, seconds: float, /) -> None:
         """Guard.check, from any thread. Raises LeaseError.
@@ -204,9 +198,7 @@ class Lease:
             return
         url, minutes = self._store.location.url, (self._record.seconds + durations.MARGIN) / 60
         if self._aws.is_changing:
-            self._say(
-                f"a call is still in progress: the lease {url} is left to expire, within {minutes:.0f} minutes"
-            )
+            self._say(f"a call is still in progress: the lease {url} is left to expire, within {minutes:.0f} minutes")
             return
         try:
             if etag is None and (etag := await self._find_own()) is None:

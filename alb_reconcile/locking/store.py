@@ -20,17 +20,10 @@ if TYPE_CHECKING:
 _MOVED: Final = ("PreconditionFailed", "412", "NoSuchKey", "404")
 _BUSY: Final = ("ConditionalRequestConflict", "409")
 _DENIED: Final = ("AccessDenied", "403", "AllAccessDisabled", "AccountProblem")
-_ELSEWHERE: Final = (
-    "PermanentRedirect",
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-    "301",
-)
+_ELSEWHERE: Final = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301")
 _UNABLE: Final = ("NotImplemented", "501", "MethodNotAllowed")
 _TRIES: Final = 5
-_UNFIT: Final = (
-    b"This endpoint answers conditional writes as if they had no condition; it can't keep leases.\n"
-)
+_UNFIT: Final = b"This endpoint answers conditional writes as if they had no condition; it can't keep leases.\n"
 
 
 class MovedError(Exception):

@@ -68,8 +68,6 @@ def canonical(config: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     """A redirect or fixed response as an `Action` holds it: without what says no more than leaving it out."""
     return tuple(
         sorted(
-            (key, str(value))
-            for key, value in config.items()
-            if value is not None and _LEFT_OUT.get(key) != str(value)
+            (key, str(value)) for key, value in config.items() if value is not None and _LEFT_OUT.get(key) != str(value)
         )
     )

@@ -64,9 +64,7 @@ def diff(wanted: Properties, found: Properties) -> tuple[Change, ...]:
         if isinstance(after, Mapping):
             have = before or {}
             changes += [
-                Change(f"{name}.{key}", have.get(key), value)
-                for key, value in after.items()
-                if have.get(key) != value
+                Change(f"{name}.{key}", have.get(key), value) for key, value in after.items() if have.get(key) != value
             ]
         else:
             changes.append(Change(name, before, after))

@@ -130,8 +130,7 @@ def _step(step: Step) -> dict[str, Any]:
         "id": step.id,
         "reason": step.reason,
         "changes": [
-            {"path": item.path, "before": plain(item.before), "after": plain(item.after)}
-            for item in step.changes
+            {"path": item.path, "before": plain(item.before), "after": plain(item.after)} for item in step.changes
         ],
         "needs": sorted(step.needs),
         "waits": list(step.waits),
@@ -152,8 +151,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "__dataclass_fields__"):
         return {
-            name: plain(item)
-            for name in value.__dataclass_fields__
-            if (item := getattr(value, name)) not in (None, ())
+            name: plain(item) for name in value.__dataclass_fields__ if (item := getattr(value, name)) not in (None, ())
         }
     return value

@@ -62,15 +62,10 @@ def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
 def applied_tag(desired: Mapping[Address, Desired]) -> str:
     """The digest of the whole, and the codes of as many entries as a tag's 256 characters hold: first what is missed first."""
     ranked = sorted(
-        (item.state.missed, address, item.spec_digest)
-        for address, item in desired.items()
-        if item.spec_digest
+        (item.state.missed, address, item.spec_digest) for address, item in desired.items() if item.spec_digest
     )
     return " ".join(
-        [
-            spec_digest_of(desired),
-            "".join(_entry_code(address, own) for _, address, own in ranked[:_MOST_CODES]),
-        ]
+        [spec_digest_of(desired), "".join(_entry_code(address, own) for _, address, own in ranked[:_MOST_CODES])]
     )
 
 

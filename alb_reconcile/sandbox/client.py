@@ -211,9 +211,7 @@ def start(
         failure_file().unlink(missing_ok=True)
         with _listen(port or 0) as listener:
             process = _spawn(
-                lock,
-                listener,
-                {"speed": speed or SPEED, "serve": serve, "traffic": "on" if wanted else "off"},
+                lock, listener, {"speed": speed or SPEED, "serve": serve, "traffic": "on" if wanted else "off"}
             )
     # The server inherited the lock, and lets go of it when it serves or dies.
     with _locked():

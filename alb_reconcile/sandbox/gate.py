@@ -19,9 +19,7 @@ SERVICES: Final = {
     "sts": "sts",
 }
 """moto's name of each service by the one that its requests are signed for."""
-_SIGNED: Final = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=[^/, ]+/[0-9]{8}/[^/, ]+/([a-z0-9-]+)/aws4_request,"
-)
+_SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/, ]+/[0-9]{8}/[^/, ]+/([a-z0-9-]+)/aws4_request,")
 
 
 def refuse_pages(environ: Mapping[str, Any], port: int) -> str:

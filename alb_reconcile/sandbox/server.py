@@ -68,9 +68,7 @@ class Application:
         """moto's answer. What a request changed has reached the load balancers before its answer is given."""
         service = service_of(environ)
         if service is None:
-            return _refuse(
-                start_response, f"The sandbox serves signed requests to {', '.join(SERVICES)} only."
-            )
+            return _refuse(start_response, f"The sandbox serves signed requests to {', '.join(SERVICES)} only.")
         changes = self.driver is not None and _changes(environ)
         answer: Iterable[bytes] = self._service(service)(environ, start_response)
         if changes and self.driver is not None:
@@ -87,9 +85,7 @@ class Application:
 
 def _refuse(start_response: Any, why: str) -> list[bytes]:
     body = f"{why}\n".encode()
-    start_response(
-        "403 Forbidden", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    )
+    start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
     return [body]
 
 
@@ -116,9 +112,7 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     strict = StrictAws(lambda: time.monotonic() * args.speed, mock=False)
     strict.install()
-    server = make_server(
-        HOST, 0, lambda *_: [], threaded=True, request_handler=MotoRequestHandler, fd=args.listener
-    )
+    server = make_server(HOST, 0, lambda *_: [], threaded=True, request_handler=MotoRequestHandler, fd=args.listener)
     driver, ca_file = None, None
     if args.traffic == "on":
         try:
@@ -140,9 +134,7 @@ def main() -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m alb_reconcile.sandbox.server")
     parser.add_argument("--listener", type=int, required=True, help="the listening socket's descriptor")
-    parser.add_argument(
-        "--lock", type=int, required=True, help="the descriptor of the lock to let go when serving"
-    )
+    parser.add_argument("--lock", type=int, required=True, help="the descriptor of the lock to let go when serving")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--failure", type=Path, required=True, help="where to say why it can't start")
     parser.add_argument("--speed", type=float, required=True)

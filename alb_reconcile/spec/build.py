@@ -74,9 +74,7 @@ class _Builder:
 
     def _add_group(self, kind: AnyKind, name: str, entry: Entry, state: Properties) -> None:
         """Members of a group are alike, and numbered."""
-        own_digest = digest(
-            [{**self._declared(entry), "count": None}, str(getattr(state, "user_data", None))]
-        )
+        own_digest = digest([{**self._declared(entry), "count": None}, str(getattr(state, "user_data", None))])
         for number in range(1, entry.get("count", 1) + 1):
             label = f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
             self._add(
@@ -118,22 +116,13 @@ class _Builder:
         """A resource without tags: a collection of an entry, or a member of one."""
         lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
         self.resources[address] = Desired(
-            address=address,
-            state=state,
-            creation=state,
-            tags={},
-            lifecycle=lifecycle,
-            spec_digest="",
-            carrier=carrier,
+            address=address, state=state, creation=state, tags={}, lifecycle=lifecycle, spec_digest="", carrier=carrier
         )
 
 
 def _paths(entry: Entry) -> tuple[str, ...]:
     """The paths of an entry's declared properties: its keys, and the keys of its mappings."""
-    paths = [
-        [f"{key}.{item}" for item in value] if isinstance(value, dict) else [key]
-        for key, value in entry.items()
-    ]
+    paths = [[f"{key}.{item}" for item in value] if isinstance(value, dict) else [key] for key, value in entry.items()]
     return tuple(sorted(path for part in paths for path in part))
 
 
@@ -159,9 +148,7 @@ def _defaults(kind: str) -> Mapping[str, Any]:
     """The schema's defaults of a kind, for what is created; of a mapping, those of its keys."""
     found: dict[str, Any] = {}
     for name, schema in resolved(kind).get("properties", {}).items():
-        below = {
-            key: item["default"] for key, item in schema.get("properties", {}).items() if "default" in item
-        }
+        below = {key: item["default"] for key, item in schema.get("properties", {}).items() if "default" in item}
         if "default" in schema or below:
             found[name] = schema.get("default", below)
     return found
@@ -192,7 +179,5 @@ def _plain(schema: dict[str, Any], value: Any) -> Any:
     if "x-refers" in schema.get("items", {}):
         return refer_all(schema["items"]["x-refers"], value)
     if "string" in (schema.get("additionalProperties") or {}).get("type", ()):
-        return {
-            key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()
-        }
+        return {key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()}
     return value

@@ -223,8 +223,7 @@ class _Composer:
         self.nodes += size
         if self.nodes > MAX_NODES:
             raise _fatal(
-                *place,
-                f"has more than {MAX_NODES:,} values (with aliases expanded); split it into several stacks",
+                *place, f"has more than {MAX_NODES:,} values (with aliases expanded); split it into several stacks"
             )
 
     def _scalar(self, event: Any) -> None:
@@ -250,9 +249,7 @@ class _Composer:
         if tag in ("str", "!"):
             return text
         if tag is not None and tag not in ("int", "bool", "null", "float"):
-            self._problem(
-                place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it"
-            )
+            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
             return text
         if text in _WORDS:
             return _WORDS[text]
@@ -280,14 +277,11 @@ class _Composer:
         parent = self.stack[-1] if self.stack else None
         if parent and isinstance(parent.node.value, dict) and parent.key is None:
             raise _fatal(
-                *place,
-                "a key must be plain text; did you forget quotes around a value that begins with { or [?",
+                *place, "a key must be plain text; did you forget quotes around a value that begins with { or [?"
             )
         tag = event.tag.removeprefix(_TAG) if event.tag else None
         if tag not in (None, "map", "seq"):
-            self._problem(
-                place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it"
-            )
+            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
         self._count(place, 1)
         mapping = isinstance(event, yaml.MappingStartEvent)
         self.stack.append(_Frame(Node({} if mapping else [], *place), event.anchor))
@@ -303,9 +297,7 @@ class _Composer:
         if self.stack and isinstance(self.stack[-1].node.value, dict) and self.stack[-1].key is None:
             raise _fatal(*place, "an alias can't be a key; write the key out")
         if node is None:
-            raise _fatal(
-                *place, f"the alias *{event.anchor} has no anchor &{event.anchor} before it; define it first"
-            )
+            raise _fatal(*place, f"the alias *{event.anchor} has no anchor &{event.anchor} before it; define it first")
         self._count(place, node.size)
         if len(self.stack) + node.depth > MAX_DEPTH:
             raise _fatal(*place, f"is nested more than {MAX_DEPTH} levels deep; no spec needs that")

@@ -98,15 +98,11 @@ class Outline:
         """All actions of listeners and rules, with the paths of the actions."""
         result: list[Listener] = []
         for listener in self.listeners:
-            found: list[tuple[Path, Any]] = [
-                ((*listener.path, "default_action"), listener.entry.get("default_action"))
-            ]
+            found: list[tuple[Path, Any]] = [((*listener.path, "default_action"), listener.entry.get("default_action"))]
             for key, rule in _mappings(listener.entry.get("rules")):
                 found.append(((*listener.path, "rules", key, "action"), rule.get("action")))
             result += [
-                Listener(listener.load_balancer, path, action)
-                for path, action in found
-                if isinstance(action, dict)
+                Listener(listener.load_balancer, path, action) for path, action in found if isinstance(action, dict)
             ]
         return result
 
@@ -134,11 +130,7 @@ class Outline:
             return None
         fields = field_names(load_kinds()[SECTIONS[section]].properties)
         if "vpc" not in fields and "subnets" in fields:
-            vpcs = {
-                self.vpc_of("subnets", subnet)
-                for subnet in entry.get("subnets") or ()
-                if isinstance(subnet, str)
-            }
+            vpcs = {self.vpc_of("subnets", subnet) for subnet in entry.get("subnets") or () if isinstance(subnet, str)}
             return vpcs.pop() if len(vpcs) == 1 else None
         vpc = entry.get("vpc")
         if isinstance(vpc, str):
@@ -176,11 +168,7 @@ def network(text: object) -> ipaddress.IPv4Network | None:
 
 
 def _mappings(value: object) -> list[tuple[str, Entry]]:
-    return (
-        [(key, item) for key, item in value.items() if isinstance(item, dict)]
-        if isinstance(value, dict)
-        else []
-    )
+    return [(key, item) for key, item in value.items() if isinstance(item, dict)] if isinstance(value, dict) else []
 
 
 def _prune(data: Any, path: Path) -> None:

@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import Problem
-from alb_reconcile.spec.document import (
-    MAX_PROBLEMS,
-    Node,
-    Path,
-    find,
-    printable,
-    render_path,
-    shorten,
-    to_plain,
-)
+from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, shorten, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -101,11 +92,7 @@ def _inline(schema: Any, file: str) -> Any:
         return [_inline(item, file) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    own = {
-        key: _inline(value, file)
-        for key, value in schema.items()
-        if key not in ("$ref", "$defs", "$id", "$schema")
-    }
+    own = {key: _inline(value, file) for key, value in schema.items() if key not in ("$ref", "$defs", "$id", "$schema")}
     if "$ref" not in schema:
         return own
     target, _, pointer = schema["$ref"].partition("#")
@@ -157,8 +144,7 @@ def validate(root: Node, section: str = "") -> tuple[list[Path], list[Problem]]:
     if coerced:
         errors, _ = _errors(root, section)
     problems = islice(
-        (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path))),
-        MAX_PROBLEMS,
+        (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path))), MAX_PROBLEMS
     )
     unusable = [
         tuple(error.absolute_path)
@@ -168,9 +154,7 @@ def validate(root: Node, section: str = "") -> tuple[list[Path], list[Problem]]:
     return unusable, list(problems)
 
 
-_PARTIAL: Final = frozenset(
-    {"required", "additionalProperties", "minProperties", "maxProperties", "uniqueItems"}
-)
+_PARTIAL: Final = frozenset({"required", "additionalProperties", "minProperties", "maxProperties", "uniqueItems"})
 """Keywords that refuse a part of a value, or something missing in it; the rest of it is usable."""
 
 
@@ -220,9 +204,7 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         return _unknown_keys(node, path, schema)
     if keyword == "required":
         key = error.message.split("'")[1]
-        what = (
-            f"; it is {_describe(schema['properties'][key])}" if key in schema.get("properties", {}) else ""
-        )
+        what = f"; it is {_describe(schema['properties'][key])}" if key in schema.get("properties", {}) else ""
         return [Problem(*place, render_path((*path, key)), f"is missing{what}")]
     if error.parent is not None and "propertyNames" in error.absolute_schema_path:
         return []
@@ -237,18 +219,13 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         ]
     if value is None and keyword in ("type", "enum"):
         empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
-        if empty is None or "minItems" in schema:
-            todo = f"give it {describe_type(schema)}"
-        else:
-            todo = f"write {empty}"
+        todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
         if not _is_required(path):
             todo += ", or leave the key out" if isinstance(path[-1], str) else ", or remove it"
         return at_key(f"is empty; {todo}")
     messages: dict[str, Callable[[], str]] = {
         "type": lambda: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
-        "enum": lambda: (
-            f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}"
-        ),
+        "enum": lambda: f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}",
         "pattern": lambda: f"is {shorten(value)}; give it {describe_type(schema)}",
         "minimum": lambda: f"is {value}; give it {describe_type(schema)}",
         "maximum": lambda: f"is {value}; give it {describe_type(schema)}",
@@ -261,9 +238,7 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
             f"has {len(value)} keys ({', '.join(printable(key[:60]) for key in list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
         ),
         "uniqueItems": lambda: (
-            f"{shorten(value)} is given twice; keep one"
-            if not isinstance(value, list)
-            else "is given twice; keep one"
+            f"{shorten(value)} is given twice; keep one" if not isinstance(value, list) else "is given twice; keep one"
         ),
     }
     return at_value(messages[keyword]() if keyword in messages else str(error.message))

@@ -73,9 +73,7 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
         raise SpecError(
             file,
             [
-                replace(item, message=f"is empty; give one of {known}")
-                if item.message.startswith("is empty")
-                else item
+                replace(item, message=f"is empty; give one of {known}") if item.message.startswith("is empty") else item
                 for item in error.problems
             ],
         ) from None
@@ -113,9 +111,7 @@ def _read(file: str, advice: str) -> bytes:
         raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; {advice}")]) from None
 
 
-def parse_stack(
-    data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None
-) -> Stack:
+def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None) -> Stack:
     """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
     check_region(region)
     try:
@@ -129,9 +125,7 @@ def parse_stack(
         raise SpecError(file, _one_a_place(problems))
     outline = Outline(root, invalid, folder, region)
     if region and outline.data.get("region", region) != region:
-        outline.error(
-            ("region",), f"is {outline.data['region']}, but --region says {region}; leave out one of them"
-        )
+        outline.error(("region",), f"is {outline.data['region']}, but --region says {region}; leave out one of them")
     run_checks(outline)
     problems = _one_a_place(problems + outline.problems)
     if any(not problem.warning for problem in problems):
@@ -160,11 +154,6 @@ def _one_a_place(problems: list[Problem]) -> list[Problem]:
     """The first problem found at each place, in the order of the file: what follows from it is noise."""
     by_place: dict[tuple[object, ...], Problem] = {}
     for problem in problems:
-        place = (
-            problem.line,
-            problem.column,
-            problem.path,
-            problem.message if problem.warning else problem.warning,
-        )
+        place = (problem.line, problem.column, problem.path, problem.message if problem.warning else problem.warning)
         by_place.setdefault(place, problem)
     return sorted(by_place.values())

@@ -102,11 +102,7 @@ class Web:
         if step.state and step.state.is_for_others and users and all(key in waiting.keys for key in users):
             return f"only {self._steps[users[0]].address} would use it, which isn't done"
         group = step.desired.lifecycle.group if step.desired and step.address.kind == "instance" else None
-        return (
-            "the group's other instances are still to be replaced"
-            if group and group in waiting.rolling
-            else ""
-        )
+        return "the group's other instances are still to be replaced" if group and group in waiting.rolling else ""
 
     def _is_needed(self, step: Step, key: str) -> bool:
         """Whether a step can't, or mustn't, be done without another one that comes before it.

@@ -36,20 +36,14 @@ def find_causes(plan: Plan, desired: Mapping[Address, Desired], discovery: Disco
     if judge.is_over:
         return {step.key: "spec" for step in plan.steps}
     causes: dict[str, Cause] = {step.key: judge.judge(step) for step in plan.steps}
-    while more := [
-        step.key for step in plan.steps if causes[step.key] == "drift" and judge.follows(step, causes)
-    ]:
+    while more := [step.key for step in plan.steps if causes[step.key] == "drift" and judge.follows(step, causes)]:
         causes |= dict.fromkeys(more, "spec")
     return causes
 
 
 def is_applied(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> bool:
     """Whether the stack's resources say that the whole spec was applied, as it is now."""
-    live = [
-        item
-        for item in discovery.resources
-        if item.owner == stack and item.state.service and not item.is_gone
-    ]
+    live = [item for item in discovery.resources if item.owner == stack and item.state.service and not item.is_gone]
     whole = tags.spec_digest_of(desired)
     return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
 
@@ -78,9 +72,7 @@ class _Judge:
         self.applied = {item.tags.get(tags.APPLIED, "") for item in find_anchors(self.live.values())}
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}
-        self.removers = {
-            step.id: step.key for step in plan.steps if step.id and step.action in ("delete", "replace")
-        }
+        self.removers = {step.id: step.key for step in plan.steps if step.id and step.action in ("delete", "replace")}
         self.users: dict[str, list[str]] = defaultdict(list)
         for step in plan.steps:
             for key in set(step.needs).difference(step.order):
@@ -119,9 +111,7 @@ class _Judge:
         return "drift" if applied == wanted.spec_digest else "spec"
 
     def _why_it_is_missing(self, wanted: Desired) -> Cause:
-        known = any(
-            tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wanted) for tag in self.applied
-        )
+        known = any(tag.partition(" ")[0] == self.whole or tags.is_known_in(tag, wanted) for tag in self.applied)
         return "drift" if known else "spec"
 
     def _why_it_goes(self, step: Step) -> Cause:
@@ -179,9 +169,7 @@ class _Judge:
         """Whether a spec that isn't applied says how many healthy targets a group must have."""
         if self._is_moved(group):
             return True
-        if any(
-            causes[key] == "spec" for key in self.joins[group]
-        ):  # fewer targets, or more, than were applied
+        if any(causes[key] == "spec" for key in self.joins[group]):  # fewer targets, or more, than were applied
             return True
         return any(
             wanted.lifecycle.rollout.max_unavailable and self._is_moved(wanted.address)

@@ -53,15 +53,9 @@ def find_specs(places: Sequence[str]) -> list[str]:
 def _find(place: str) -> list[str]:
     try:
         return _files_of(place)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # an unreadable folder, a circle of links, a name too long
+    except (OSError, RuntimeError, ValueError) as error:  # an unreadable folder, a circle of links, a name too long
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"{shorten(place)} can't be read: {reason.lower()}; correct it, or name specs"
-        ) from None
+        raise UsageError(f"{shorten(place)} can't be read: {reason.lower()}; correct it, or name specs") from None
 
 
 def _files_of(place: str) -> list[str]:
@@ -84,9 +78,7 @@ def _files_of(place: str) -> list[str]:
     return [place]  # whether it can be read is the loader's to say
 
 
-def load_fleet(
-    places: Sequence[str], load: Callable[[str], Stack], load_policy: Callable[[], Policy]
-) -> Fleet:
+def load_fleet(places: Sequence[str], load: Callable[[str], Stack], load_policy: Callable[[], Policy]) -> Fleet:
     """The stacks that there are now: of what was there, or right, at first some may be gone, or broken.
 
     `load` reads one spec, `load_policy` what counts for all of them beside their own policies.

@@ -141,9 +141,7 @@ class Rounds:
         self._running.add(aws)
         with about(stack=target.stack, region=target.region):
             try:
-                async with recorded(
-                    aws, target, "sync", self._settings, _warn, sandbox=connection.sandbox
-                ) as recorder:
+                async with recorded(aws, target, "sync", self._settings, _warn, sandbox=connection.sandbox) as recorder:
                     await connection.until_answered(self._sync(aws, target, shared, recorder, report))
             except ReconcileError as error:
                 failure = error
@@ -164,9 +162,7 @@ class Rounds:
         with about(stack=target.stack, region=target.region):
             tell("stack_done", result=recorder.record.result, seconds=recorder.record.seconds)
 
-    async def _sync(
-        self, aws: Aws, target: Target, shared: Shared, recorder: Recorder, report: Report
-    ) -> None:
+    async def _sync(self, aws: Aws, target: Target, shared: Shared, recorder: Recorder, report: Report) -> None:
         def note(event: Event) -> None:
             recorder(event)
             _tell_event(event)
@@ -177,10 +173,7 @@ class Rounds:
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)
         ending = Ending(found.selection, notes=found.notes)
         if found.selection.steps:
-            async with (
-                self._turns,
-                held(aws, target, "sync", timeout, _warn),
-            ):  # who waits for a turn holds nothing
+            async with self._turns, held(aws, target, "sync", timeout, _warn):  # who waits for a turn holds nothing
                 tell("correcting", level=10, steps=len(found.selection.steps))
                 ending = await correct(aws, target, ways, found, note)
         _write_down(recorder, ending)

@@ -108,9 +108,7 @@ def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
     return (*names, "rule" if address.kind == "rule_priorities" else address.kind)
 
 
-def _close(
-    plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]
-) -> Selection:
+def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]) -> Selection:
     """Withhold what can't be done, or shouldn't be, without what is withheld."""
     out = dict(withheld)
     web = Web(plan, causes)
@@ -170,10 +168,7 @@ class _Pauses:
         """The resource itself, what it is in, what carries it, and the instance that it registers."""
         seen: set[str] = set()
         ids = [step.id, *(arn for arn, _ in step.detail(SetPriorities).priorities)]
-        for state in (
-            step.observed.state if step.observed else None,
-            step.desired.state if step.desired else None,
-        ):
+        for state in (step.observed.state if step.observed else None, step.desired.state if step.desired else None):
             if state is not None and state.parent is not None:
                 ids.append(self._known(getattr(state, state.parent)))
             if isinstance(state, Registration):

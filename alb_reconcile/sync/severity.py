@@ -22,9 +22,7 @@ def weigh(step: Step, dead: Collection[str] = ()) -> str:
     """
     registration = step.observed.state if step.observed and step.address.kind == "registration" else None
     if isinstance(registration, Registration) and step.action in ("replace", "delete"):
-        if str(registration.target) in dead or (
-            step.part_of is None and step.action == "delete" and _is_leaving(step)
-        ):
+        if str(registration.target) in dead or (step.part_of is None and step.action == "delete" and _is_leaving(step)):
             return "update"
         return "replace"
     if step.part_of is not None:

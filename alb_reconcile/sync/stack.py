@@ -99,9 +99,7 @@ async def survey(aws: Aws, target: Target, ways: Ways, shared: Shared | None = N
     return replace(found, warning="; ".join(warnings))
 
 
-async def correct(
-    aws: Aws, target: Target, ways: Ways, first: Survey, on_event: Callable[[Event], None]
-) -> Ending:
+async def correct(aws: Aws, target: Target, ways: Ways, first: Survey, on_event: Callable[[Event], None]) -> Ending:
     """Look again, and do what may be done. `first` is what was seen before, perhaps some time ago.
 
     Raises what `plan_stack` raises as long as nothing was changed; from then on the ending says what went wrong.
@@ -166,9 +164,7 @@ def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = Fal
 
 
 async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:
-    planned = await plan_stack(
-        aws, target, Options(check=False), shared=shared, choose=_chooser(target, ways)
-    )
+    planned = await plan_stack(aws, target, Options(check=False), shared=shared, choose=_chooser(target, ways))
     return _sort_out(planned, target, ways)
 
 
@@ -200,9 +196,7 @@ def _select(planned: StackPlan, target: Target, ways: Ways, now: datetime) -> Se
             (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )
     barred |= planned.protected  # nobody is there to say that a protection may be lifted
-    return select(
-        plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now
-    )
+    return select(plan, discovery, target.sync, causes, barred=barred, apply_changes=ways.apply_changes, now=now)
 
 
 def _by_hand(text: str) -> str:
@@ -221,9 +215,7 @@ async def _see_again(aws: Aws, target: Target, ways: Ways, first: Survey) -> Sur
     last = seen[-1]
     if wanted < 2:  # the first read may be some time old; only the second one counts
         return last
-    constant = set.intersection(
-        *({(step.key, step.changes) for step in item.selection.steps} for item in seen)
-    )
+    constant = set.intersection(*({(step.key, step.changes) for step in item.selection.steps} for item in seen))
     reason = "not every read showed it; the next round looks again"
     return replace(last, selection=last.selection.keep({key for key, _ in constant}, reason))
 
@@ -237,9 +229,7 @@ def _unawaited(seen: Survey, rest: Selection) -> set[str]:
     go, but not by this run."""
     touched = {step.address for step in seen.selection.steps}
     unhealthy = {
-        item.id
-        for item in seen.planned.discovery.resources
-        if _is_unhealthy(item) and item.address not in touched
+        item.id for item in seen.planned.discovery.resources if _is_unhealthy(item) and item.address not in touched
     }
     going = {
         step.id

@@ -34,9 +34,7 @@ class Attribution:
         raise ValueError(f"{text!r} isn't an attribution; write header:NAME, json:FIELD or none")
 
     def __str__(self) -> str:
-        return {"header": f"header {self.name}", "json": f'JSON field "{self.name}"', "none": "none"}[
-            self.how
-        ]
+        return {"header": f"header {self.name}", "json": f'JSON field "{self.name}"', "none": "none"}[self.how]
 
 
 DEMO: Final = Attribution("json", "instance_id")

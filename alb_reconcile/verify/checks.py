@@ -64,16 +64,12 @@ class Choice:
         return Preferences(self.host or dns_name, self.path, self.any_method)
 
 
-def plan_checks(
-    discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice
-) -> tuple[Check, ...]:
+def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice) -> tuple[Check, ...]:
     """The checks of a stack: listener by listener, rules in their order, the default action last."""
     there = {item.address: item for item in discovery.resources if not item.is_gone}
     ids = {address: item.id for address, item in there.items()}
     listeners = sorted(item.address for item, _ in each_of(desired.values(), Listener))
-    return tuple(
-        check for address in listeners for check in _listener(address, discovery, desired, there, ids, choice)
-    )
+    return tuple(check for address in listeners for check in _listener(address, discovery, desired, there, ids, choice))
 
 
 def _listener(
@@ -87,22 +83,16 @@ def _listener(
     wanted = bind(desired[address].state, ids)
     assert isinstance(wanted, Listener)  # noqa: S101 (for mypy: the caller picked them)
     rules = {
-        item.address: bind(state, ids)
-        for item, state in each_of(desired.values(), Rule)
-        if state.listener == address
+        item.address: bind(state, ids) for item, state in each_of(desired.values(), Rule) if state.listener == address
     }
     balancer = there.get(_balancer(desired[address].state))
     found = there.get(address)
     blocked = _blocked(address, balancer, found)
     rivals = [
-        item
-        for item, state in each_of(discovery.resources, Rule)
-        if found is not None and state.listener == found.id
+        item for item, state in each_of(discovery.resources, Rule) if found is not None and state.listener == found.id
     ]
     preferences = choice.preferences(balancer.detail(Entrance).dns_name if balancer else "")
-    rows: list[tuple[Address, Properties]] = sorted(
-        rules.items(), key=lambda row: (_priority(row[1]), row[0])
-    )
+    rows: list[tuple[Address, Properties]] = sorted(rules.items(), key=lambda row: (_priority(row[1]), row[0]))
     for row, state in [*rows, (address, wanted)]:
         action = state.action if isinstance(state, Rule) else wanted.default_action
         base = Check(
@@ -121,12 +111,7 @@ def _listener(
 
 
 def _with_request(
-    base: Check,
-    wanted: Properties,
-    found: Observed,
-    rivals: list[Observed],
-    preferences: Preferences,
-    choice: Choice,
+    base: Check, wanted: Properties, found: Observed, rivals: list[Observed], preferences: Preferences, choice: Choice
 ) -> Check:
     own = read_conditions(wanted.conditions) if isinstance(wanted, Rule) else ()
     limit = _priority(found.state)

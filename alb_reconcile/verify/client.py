@@ -140,9 +140,7 @@ class Client:
         lanes = self._lanes.setdefault(key, [])
         turn = self._turns[key] = self._turns.get(key, -1) + 1
         if len(lanes) < LANES:
-            limits = httpx.Limits(
-                max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE
-            )
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE)
             context = self.context(shot.endpoint.tls, shot.http, check_name=shot.check_name)
             lane = httpx.AsyncClient(
                 http2=shot.http == "2",
@@ -168,12 +166,7 @@ class Client:
 
     async def _fire(self, shot: Shot) -> Reply:
         endpoint, request = shot.endpoint, shot.request
-        headers = {
-            "Host": shot.authority,
-            "Accept-Encoding": "identity",
-            "User-Agent": _AGENT,
-            **dict(request.headers),
-        }
+        headers = {"Host": shot.authority, "Accept-Encoding": "identity", "User-Agent": _AGENT, **dict(request.headers)}
         if shot.fresh and shot.http == "1.1":
             headers["Connection"] = "close"
         # the target as it is: a path that rules tell apart mustn't be normalised

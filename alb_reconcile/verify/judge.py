@@ -150,9 +150,7 @@ def judge(
             if item.weight and not groups[str(item.target_group)].targets
         ]
         shares, more = _shares(tally, forwarded, after, how, sigmas)
-        known = {
-            target.id for item in (*forwarded.values(), *_after(forwarded, after)) for target in item.targets
-        }
+        known = {target.id for item in (*forwarded.values(), *_after(forwarded, after)) for target in item.targets}
         unknown = {name: count for name, count in sorted(tally.targets.items()) if name not in known}
         problems += _on_attribution(tally, how, unknown) + _on_shares(shares)
         notes += more
@@ -190,11 +188,7 @@ def _on_health(group: Group) -> list[str]:
     if group.fails_open:
         return [f"no target of {group.name} is healthy, so all of them get requests (fail-open)"]
     unhealthy = [item.label for item in group.targets if item.health not in ("healthy", "draining")]
-    return (
-        [f"{', '.join(unhealthy)} of {group.name}: not healthy, so the others get all requests"]
-        if unhealthy
-        else []
-    )
+    return [f"{', '.join(unhealthy)} of {group.name}: not healthy, so the others get all requests"] if unhealthy else []
 
 
 def _shares(
@@ -267,10 +261,7 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     """p50, p95 and p99 in ms (nearest rank); nothing of nothing."""
     ordered = sorted(seconds)
     return (
-        {
-            f"p{rank}": round(ordered[max(0, -(-rank * len(ordered) // 100) - 1)] * 1000, 1)
-            for rank in (50, 95, 99)
-        }
+        {f"p{rank}": round(ordered[max(0, -(-rank * len(ordered) // 100) - 1)] * 1000, 1) for rank in (50, 95, 99)}
         if ordered
         else {}
     )

@@ -50,8 +50,7 @@ EXTRAS: Final = frozenset({"http-request-method", "http-header", "query-string"}
 def read_conditions(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[Condition, ...]:
     """The conditions of a `Rule`, with those that no spec can say and that only somebody else's rule has."""
     return tuple(
-        Condition(_KNOWN[field], values) if field in _KNOWN else _foreign(field, values)
-        for field, values in pairs
+        Condition(_KNOWN[field], values) if field in _KNOWN else _foreign(field, values) for field, values in pairs
     )
 
 
@@ -61,9 +60,7 @@ def _foreign(field: str, values: tuple[str, ...]) -> Condition:
         entry: dict[str, Any] = dict(ast.literal_eval(values[0]))
         config = entry[_CONFIGS[field]]
         if field == "query-string":
-            return Condition(
-                field, pairs=tuple((item.get("Key"), item["Value"]) for item in config["Values"])
-            )
+            return Condition(field, pairs=tuple((item.get("Key"), item["Value"]) for item in config["Values"]))
         return Condition(field, tuple(config["Values"]), config.get("HttpHeaderName", ""))
     except (SyntaxError, ValueError, TypeError, KeyError, IndexError):
         return Condition(f"unreadable {field}")
@@ -104,11 +101,7 @@ def fits(pattern: str, text: str, *, case: bool = False, escapes: bool = False) 
 
 @cache
 def _compile(pattern: str, case: bool, escapes: bool) -> re.Pattern[str]:
-    parts = (
-        re.findall(r"\\[*?]|\*+|.", pattern, re.DOTALL)
-        if escapes
-        else re.findall(r"\*+|.", pattern, re.DOTALL)
-    )
+    parts = re.findall(r"\\[*?]|\*+|.", pattern, re.DOTALL) if escapes else re.findall(r"\*+|.", pattern, re.DOTALL)
     texts = [
         ".*" if part[0] == "*" else "." if part == "?" else re.escape(part[-1] if len(part) == 2 else part)
         for part in parts

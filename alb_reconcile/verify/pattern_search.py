@@ -22,10 +22,7 @@ HOST: Final[Grammar] = {
     "hyphen": {"a": "label", "-": "hyphen"},
 }
 """Names as DNS has them: labels of letters, digits and inner hyphens. A name ends in state `label`."""
-PATH: Final[Grammar] = {
-    "start": {"/": "label"},
-    "label": dict.fromkeys("a-./*", "label"),
-}
+PATH: Final[Grammar] = {"start": {"/": "label"}, "label": dict.fromkeys("a-./*", "label")}
 _WORD: Final = frozenset(string.ascii_letters + string.digits)
 _PATH_CHARACTERS: Final = _WORD | frozenset("_-.$/~\"'@:+&*%=,;()!")
 
@@ -99,9 +96,7 @@ def _class(char: str) -> str:
 def _alphabet(patterns: Sequence[str], grammar: Grammar) -> list[str]:
     """The characters that the patterns tell apart, and one that none of them names."""
     used = {char for pattern in patterns for char in pattern if char not in "*?"}
-    allowed = (
-        frozenset(string.ascii_lowercase + string.digits + "-.") if grammar is HOST else _PATH_CHARACTERS
-    )
+    allowed = frozenset(string.ascii_lowercase + string.digits + "-.") if grammar is HOST else _PATH_CHARACTERS
     other = next((char for char in "xyzvwqjk" + string.ascii_letters + string.digits if char not in used), "")
     structure = {"."} if grammar is HOST else {"/"}
     return [other] * bool(other) + sorted((used | structure) & allowed)

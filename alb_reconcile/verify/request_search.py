@@ -56,14 +56,10 @@ def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences)
             return Found(reason=f"has a condition that verify doesn't know: {condition.field}")
     methods = _methods(own, preferences)
     if not methods:
-        return Found(
-            reason="takes only requests by methods that may change something; allow them with --any-method"
-        )
+        return Found(reason="takes only requests by methods that may change something; allow them with --any-method")
     bases = [
         Request(preferences.host, preferences.path, method, headers, query)
-        for method, headers, query in itertools.islice(
-            itertools.product(methods, _headers(own), _queries(own)), _MOST
-        )
+        for method, headers, query in itertools.islice(itertools.product(methods, _headers(own), _queries(own)), _MOST)
     ]
     for avoided in (earlier, [rule for rule in earlier if not _is_uncertain(rule)]):
         for base in bases:
@@ -71,9 +67,7 @@ def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences)
             if request and avoided is earlier:
                 return Found(request)
             if request:
-                return Found(
-                    reason="an earlier rule takes its requests by something that can't be chosen here"
-                )
+                return Found(reason="an earlier rule takes its requests by something that can't be chosen here")
     return _explain(own, earlier, bases[0])
 
 
@@ -126,8 +120,7 @@ def _fill(pattern: str, *, escapes: bool = False) -> list[str]:
     parts = re.findall(r"\\[*?]|.", pattern, re.DOTALL) if escapes else list(pattern)
     return list(
         dict.fromkeys(
-            "".join(fill if part == "*" else "x" if part == "?" else part[-1] for part in parts)
-            for fill in _FILLS
+            "".join(fill if part == "*" else "x" if part == "?" else part[-1] for part in parts) for fill in _FILLS
         )
     )
 

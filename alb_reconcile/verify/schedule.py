@@ -80,9 +80,7 @@ def _shots(tally: Tally, site: Site, settings: Settings, groups: Mapping[str, Gr
         if tally.is_given_up:
             return
         yield replace(
-            _shot(check, site),
-            http=versions[number % len(versions)],
-            fresh=number % _FRESH >= _FRESH - len(versions),
+            _shot(check, site), http=versions[number % len(versions)], fresh=number % _FRESH >= _FRESH - len(versions)
         )
 
 
@@ -120,9 +118,7 @@ def mix(rounds: list[Iterator[Shot]], dice: random.Random) -> Iterator[Shot]:
             yield shot
 
 
-async def _try_websockets(
-    tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client
-) -> None:
+async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client) -> None:
     """One WebSocket through each forward that takes the path and answers at all."""
     choice = replace(settings.choice, path=settings.websocket or "/")
     others = {item.address: item for item in plan_checks(site.discovery, site.desired, choice)}
@@ -131,8 +127,6 @@ async def _try_websockets(
         if not check.action.forward or tally.is_given_up:
             continue
         if check.request is None or check.request.path != settings.websocket or check.request.method != "GET":
-            tally.notes.append(
-                f"{settings.websocket} isn't a path that comes here, so no WebSocket was tried"
-            )
+            tally.notes.append(f"{settings.websocket} isn't a path that comes here, so no WebSocket was tried")
             continue
         tally.websocket = await try_websocket(_shot(check, site), client)

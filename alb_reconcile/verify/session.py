@@ -32,9 +32,7 @@ class Report:
         return all(item.ok for item in self.findings)
 
 
-async def verify_stack(
-    site: Site, settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]
-) -> Report:
+async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]) -> Report:
     """Send real requests and judge the answers.
 
     Raises VerifyError where there is nothing to verify, InterruptedRun as soon as `stopping` is set.

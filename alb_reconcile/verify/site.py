@@ -74,11 +74,7 @@ async def drop_unreachable(
     wanted = {check.listener for check in checks if check.state == "send"}
     hosts = {site.endpoints[arn].host for arn in wanted if arn in site.endpoints}
     unresolved = dict(
-        zip(
-            hosts,
-            await asyncio.gather(*(_resolve(host, settings.patience, say) for host in hosts)),
-            strict=True,
-        )
+        zip(hosts, await asyncio.gather(*(_resolve(host, settings.patience, say) for host in hosts)), strict=True)
     )
     for arn in wanted:
         endpoint = site.endpoints.get(arn)

@@ -21,9 +21,7 @@ async def try_websocket(shot: Shot, client: Client) -> str:
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
     endpoint = shot.endpoint
-    context = (
-        client.context(endpoint.tls, "1.1", check_name=shot.check_name) if endpoint.tls is not None else None
-    )
+    context = client.context(endpoint.tls, "1.1", check_name=shot.check_name) if endpoint.tls is not None else None
     stage = "the handshake"
     try:
         async with asyncio.timeout(client.timeout):

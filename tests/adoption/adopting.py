@@ -146,25 +146,23 @@ def build_runbook(world: World, names: Mapping[str, str]) -> dict[str, str]:
     subnets = [
         keep(
             f"subnet.subnet-{number + 1}",
-            ec2.create_subnet(
-                VpcId=vpc, CidrBlock=f"10.10.{number}.0/24", AvailabilityZone=f"{REGION}{'ab'[number]}"
-            )["Subnet"]["SubnetId"],
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.10.{number}.0/24", AvailabilityZone=f"{REGION}{'ab'[number]}")[
+                "Subnet"
+            ]["SubnetId"],
         )
         for number in (0, 1)
     ]
     group = keep(
         "security_group.main",
-        ec2.create_security_group(
-            GroupName="alb-security-group", Description="security group for efs", VpcId=vpc
-        )["GroupId"],
+        ec2.create_security_group(GroupName="alb-security-group", Description="security group for efs", VpcId=vpc)[
+            "GroupId"
+        ],
     )
     for port in (22, 80):
         ec2.authorize_security_group_ingress(
             GroupId=group, IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0"
         )
-    gateway = keep(
-        "internet_gateway.main", ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    )
+    gateway = keep("internet_gateway.main", ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"])
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     table = keep("route_table.main", ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"])
     ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)

@@ -48,9 +48,7 @@ def test_a_whole_stack_is_recognised_by_its_shape_and_apply_gives_it_names_only(
             item for item in ids.values() if item.startswith("i-")
         }
         plan = world.plan(_spec())
-        assert {(step.action, item.path) for step in plan.steps for item in step.changes} == {
-            ("update", "tags.Name")
-        }
+        assert {(step.action, item.path) for step in plan.steps for item in step.changes} == {("update", "tags.Name")}
         assert len(plan.steps) == len(ids)
         world.converge(_spec())
 
@@ -94,9 +92,7 @@ def test_a_copy_of_an_adopted_instance_isnt_the_stacks() -> None:
         keep.adopt(_spec())
         world.converge(_spec())
         ec2 = world.client("ec2")
-        original = ec2.describe_instances(InstanceIds=[ids["instance.web-1"]])["Reservations"][0][
-            "Instances"
-        ][0]
+        original = ec2.describe_instances(InstanceIds=[ids["instance.web-1"]])["Reservations"][0]["Instances"][0]
         copied = [item for item in original["Tags"] if not item["Key"].startswith("aws:")]
         ec2.run_instances(
             ImageId=original["ImageId"], InstanceType="t3.micro", SubnetId=original["SubnetId"], MinCount=1, MaxCount=1,

@@ -48,9 +48,7 @@ def _vpc(world: World, *, name: str = "", stack: str = "", cidr: str = "10.3.0.0
 
 def _subnet(world: World, vpc: str, cidr: str = "10.3.1.0/24", name: str = "") -> str:
     ec2 = world.client("ec2")
-    subnet: str = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone="us-east-1a")["Subnet"][
-        "SubnetId"
-    ]
+    subnet: str = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone="us-east-1a")["Subnet"]["SubnetId"]
     if name:
         ec2.create_tags(Resources=[subnet], Tags=[{"Key": "Name", "Value": name}])
     return subnet
@@ -180,9 +178,7 @@ def test_what_aws_made_itself_is_never_taken_unasked() -> None:
             security_groups={"main": {"description": "default VPC security group", "ingress": []}},
         )
         spec["vpcs"]["main"]["cidr_block"] = default["CidrBlock"]
-        subnet = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-1a"]}])[
-            "Subnets"
-        ][0]
+        subnet = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-1a"]}])["Subnets"][0]
         spec["subnets"] = {"a": {"cidr_block": subnet["CidrBlock"], "availability_zone": "a"}}
         assert not keep.adopt(spec).matches
         found = keep.adopt(spec, f"vpc.main={default['VpcId']}")
@@ -200,9 +196,7 @@ def test_a_resource_without_room_for_more_tags_is_refused_before_anything_is_wri
 
 def _two_groups(world: World, vpc: str, *names: str) -> list[str]:
     ec2 = world.client("ec2")
-    return [
-        ec2.create_security_group(GroupName=name, Description="HTTP", VpcId=vpc)["GroupId"] for name in names
-    ]
+    return [ec2.create_security_group(GroupName=name, Description="HTTP", VpcId=vpc)["GroupId"] for name in names]
 
 
 def test_security_groups_are_told_apart_by_their_rules() -> None:
@@ -214,9 +208,7 @@ def test_security_groups_are_told_apart_by_their_rules() -> None:
         )
         rule = {"protocol": "tcp", "port": 80, "cidr_block": "0.0.0.0/0"}
         group = {"description": "HTTP", "ingress": [rule]}
-        assert (
-            by_address(keep.adopt(_network(security_groups={"web": group})))["security_group.web"] == second
-        )
+        assert by_address(keep.adopt(_network(security_groups={"web": group})))["security_group.web"] == second
         assert first not in our_tags(world)
 
 
@@ -236,9 +228,7 @@ def test_bystanders_stay_as_they_were_and_a_stale_image_is_a_loud_replacement() 
         other = _vpc(world, cidr="10.10.0.0/16", name="theirs")
         _subnet(world, other, "10.10.0.0/24", "alb-subnet-1")
         _vpc(world, cidr="10.10.0.0/16", name="alb-vpc", stack="theirs")
-        world.client("elbv2").create_target_group(
-            Name="alb-target-group-2", Protocol="HTTP", Port=80, VpcId=other
-        )
+        world.client("elbv2").create_target_group(Name="alb-target-group-2", Protocol="HTTP", Port=80, VpcId=other)
         spec = runbook()
         spec["instances"]["web-a"]["image_id"] = "ami-12c6146b"
         before = world.strict.inventory()

@@ -71,8 +71,6 @@ def test_bookkeeping_is_written_as_a_create_would_where_it_is_true() -> None:
         assert found[instance]["alb-reconcile:adopted"] == instance
         assert found[instance]["alb-reconcile:image"].startswith("resolve:ssm:")
         assert "alb-reconcile:spec" in found[instance]
-        assert "alb-reconcile:spec" not in found[ids["load_balancer.main"]], (
-            "its name isn't as the spec says yet"
-        )
+        assert "alb-reconcile:spec" not in found[ids["load_balancer.main"]], "its name isn't as the spec says yet"
         world.converge(runbook())
         assert "alb-reconcile:spec" in our_tags(world)[ids["load_balancer.main"]]

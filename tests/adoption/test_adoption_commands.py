@@ -52,8 +52,7 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     assert "no terminal to ask for confirmation" in err
     assert not our_tags(account)
     assert (
-        f"= vpc.main               {ids['vpc.main']}   by its Name tag alb-vpc and its CIDR block 10.10.0.0/16"
-        in out
+        f"= vpc.main               {ids['vpc.main']}   by its Name tag alb-vpc and its CIDR block 10.10.0.0/16" in out
     )
     assert "tags.Name  (not set) → alb-target-group" in out
     code, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
@@ -88,9 +87,7 @@ def test_a_replacement_is_shouted(account: World, capsys: pytest.CaptureFixture[
     assert f"Warning: apply would REPLACE instance.web-a-1 ({ids['instance.web-a-1']}): instance_type" in out
 
 
-def test_release_and_move_ask_too_and_say_what_they_did(
-    account: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_release_and_move_ask_too_and_say_what_they_did(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     account.converge(demo())
     before = our_tags(account)
     for arguments in (("release", "demo.yaml"), ("move", "demo.yaml", "vpc.main", "vpc.network")):

@@ -76,9 +76,7 @@ def test_every_kind_is_renamed_and_apply_then_changes_names_only() -> None:
             "security_group.load-balancer",
         }
         plan = world.plan(_after())
-        assert {(step.action, item.path) for step in plan.steps for item in step.changes} == {
-            ("update", "tags.Name")
-        }
+        assert {(step.action, item.path) for step in plan.steps for item in step.changes} == {("update", "tags.Name")}
         assert len(plan.steps) == len(MOVES) + 1, "two instances, everything else once"
         result = world.converge(_after())
         assert set(result.writes) <= {"create_tags", "add_tags"}

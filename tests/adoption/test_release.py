@@ -32,8 +32,7 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules_and_all_else_stays() 
             for note in found.notes
         )
         assert any(
-            note.startswith("target_group.web can't be deleted while in use by listener")
-            for note in found.notes
+            note.startswith("target_group.web can't be deleted while in use by listener") for note in found.notes
         )
         assert found.outlook is not None
         assert found.outlook.plan is not None
@@ -78,8 +77,7 @@ def test_what_the_spec_no_longer_declares_can_be_let_go_and_isnt_deleted_then() 
         found = keep.release(demo(), "security_group.old")
         assert not any("next apply" in note for note in found.notes)
         assert any(
-            note.startswith("vpc.main can't be deleted while in use by security_group.old")
-            for note in found.notes
+            note.startswith("vpc.main can't be deleted while in use by security_group.old") for note in found.notes
         )
         assert world.plan(demo()).is_empty
 

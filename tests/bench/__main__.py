@@ -21,9 +21,7 @@ def main() -> int:
     """Run the sections that were asked for, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(_SECTIONS))
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="list the calls of create, plan and destroy"
-    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="list the calls of create, plan and destroy")
     args = parser.parse_args()
     if unknown := set(args.sections).difference(_SECTIONS):
         parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(_SECTIONS)}")
@@ -31,9 +29,7 @@ def main() -> int:
     started = time.monotonic()
     table = Table()
     packages = ", ".join(f"{name} {version(name)}" for name in ("alb-reconcile", "boto3", "botocore", "moto"))
-    print(
-        f"Python {platform.python_version()}, {packages}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
-    )
+    print(f"Python {platform.python_version()}, {packages}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     if "cli" in wanted:
         command_line.measure(table)
     if "planner" in wanted:

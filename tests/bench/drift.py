@@ -30,9 +30,7 @@ def measure(table: Table) -> None:
         commands = [module("drifted", f"{seed}.{number}", str(share)) for number, share in enumerate(shares)]
         done = list(pool.map(lambda command: run(command, environment(), timeout=1800), commands))
     found = [json.loads(ran.output) for ran in done]
-    total = {
-        key: sum(item[key] for item in found) for key in ("found", "corrected", "deeds", "others", "seconds")
-    }
+    total = {key: sum(item[key] for item in found) for key in ("found", "corrected", "deeds", "others", "seconds")}
     for what in ("found", "corrected"):
         table.add(Row(what, total[what], limit=DRIFTS, exact=True))
     table.add(Row("things done by hand in them", total["deeds"]))

@@ -59,19 +59,11 @@ def _measure_round(lab: Lab, table: Table, specs: str, weight: Path) -> None:
     made, alone = _by_bucket(done.calls), _by_bucket(single.calls)
     for name in BUCKETS:
         if made[name] or alone[name]:
-            table.add(
-                Row(f"calls, {name} ({STACKS} single plans' beside)", made[name], floor=alone[name] * STACKS)
-            )
+            table.add(Row(f"calls, {name} ({STACKS} single plans' beside)", made[name], floor=alone[name] * STACKS))
     table.add(Row("mutating calls", len(changes(done.calls)), limit=0))
-    table.add(
-        Row("wall time, process start to end", done.wall, "s", allowed(made, SHARE), limit=1.3, by_ratio=True)
-    )
-    table.note(
-        f"the floor is what {SHARE:.0%} of AWS's buckets, which is the tool's pace, allows for these calls"
-    )
-    table.add(
-        Row(f"what AWS's buckets allow for {STACKS} single plans", allowed(_times(alone, STACKS), 1), "s")
-    )
+    table.add(Row("wall time, process start to end", done.wall, "s", allowed(made, SHARE), limit=1.3, by_ratio=True))
+    table.note(f"the floor is what {SHARE:.0%} of AWS's buckets, which is the tool's pace, allows for these calls")
+    table.add(Row(f"what AWS's buckets allow for {STACKS} single plans", allowed(_times(alone, STACKS), 1), "s"))
     table.add(Row("what AWS's buckets allow for these calls", allowed(made, 1), "s"))
     spent = json.loads(weight.read_text(encoding="utf-8"))
     table.add(Row("processor time", spent["seconds"], "s"))
@@ -82,9 +74,7 @@ def _fill_histories(state: Path) -> None:
     """Let each stack have as long a history as is kept, of runs that did much: it is counted in each round, and written
     anew between the rounds that are compared."""
     for file in state.rglob("history/*.jsonl"):
-        file.write_bytes(
-            file.read_bytes().splitlines(keepends=True)[0] * (Retention().runs * 11 // 10 - ROUNDS // 2)
-        )
+        file.write_bytes(file.read_bytes().splitlines(keepends=True)[0] * (Retention().runs * 11 // 10 - ROUNDS // 2))
 
 
 def _measure_rounds(lab: Lab, table: Table, specs: str) -> None:
@@ -147,7 +137,4 @@ def _times(calls: Counter[str], factor: int) -> Counter[str]:
 
 def allowed(calls: Mapping[str, int], share: float) -> float:
     """Seconds in which full buckets let so many calls go, if `share` of their size and refill may be used."""
-    return max(
-        (count - BUCKETS[name].burst * share) / (BUCKETS[name].refill * share)
-        for name, count in calls.items()
-    )
+    return max((count - BUCKETS[name].burst * share) / (BUCKETS[name].refill * share) for name, count in calls.items())

@@ -99,9 +99,7 @@ class Floor:
         filters = [{"Name": "instance-id", "Values": instances}]
         found = ec2.describe_instances(Filters=filters)
         assert {item["State"]["Name"] for item in _instances(found)} == {"running"}, "moto's run at once"
-        elb.register_targets(
-            TargetGroupArn=targets, Targets=[{"Id": instance, "Port": 80} for instance in instances]
-        )
+        elb.register_targets(TargetGroupArn=targets, Targets=[{"Id": instance, "Port": 80} for instance in instances])
 
     def find(self) -> Mapping[str, str | list[str]]:
         """Whether the stack is there as it was made: the ids of its parts."""

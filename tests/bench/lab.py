@@ -80,9 +80,7 @@ def environment(port: int | None = None, state: str | None = None) -> dict[str, 
 def run(command: Sequence[str], env: dict[str, str], *, timeout: float = 240) -> Ran:
     """Run a process to its end. Raises RuntimeError if it fails."""
     started = time.monotonic()
-    done = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     ended = time.monotonic()
     if done.returncode:
         raise RuntimeError(

@@ -53,9 +53,7 @@ _DETAILS: Final[Mapping[str, object]] = {
 def _id(address: Address, number: int) -> str:
     if prefix := _PREFIXES.get(address.kind):
         return f"{prefix}-{number:017x}"
-    kind = {"load_balancer": "loadbalancer/app", "target_group": "targetgroup"}.get(
-        address.kind, address.kind
-    )
+    kind = {"load_balancer": "loadbalancer/app", "target_group": "targetgroup"}.get(address.kind, address.kind)
     return f"arn:aws:elasticloadbalancing:{REGION}:123456789012:{kind}/{number:016x}"
 
 
@@ -70,9 +68,7 @@ def observe(stack: Stack, case: str) -> Discovery:
     return Discovery("123456789012", tuple(resources))
 
 
-def _observed(
-    stack: str, wish: Desired, state: Properties, ids: Mapping[Address, str], case: str
-) -> Observed:
+def _observed(stack: str, wish: Desired, state: Properties, ids: Mapping[Address, str], case: str) -> Observed:
     kind = wish.address.kind
     if isinstance(state, Instance):
         image = "ami-00000000000000000" if case == "replace" else state.image_id

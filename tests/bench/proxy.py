@@ -20,9 +20,7 @@ from urllib.parse import parse_qs
 
 _SERVICE: Final = re.compile(r"Credential=[^/]+/[0-9]+/[^/]+/([^/]+)/aws4_request")
 _NAMES: Final = {"elasticloadbalancing": "elbv2"}
-_HOP_BY_HOP: Final = frozenset(
-    {"connection", "transfer-encoding", "keep-alive", "content-length", "server", "date"}
-)
+_HOP_BY_HOP: Final = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length", "server", "date"})
 
 
 class _Server(ThreadingHTTPServer):

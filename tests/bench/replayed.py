@@ -44,9 +44,7 @@ class Replay:
             if isinstance(item.state, Instance)
         }
 
-    def __call__(
-        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> Response:
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
         with self._lock:
             self.calls.append(service)
         answer = copy.deepcopy(self._ask(service, operation, params))

@@ -12,7 +12,5 @@ from tests.bench.memory import peak
 
 if __name__ == "__main__":
     code = main(sys.argv[2:])
-    Path(sys.argv[1]).write_text(
-        json.dumps({"megabytes": peak(), "seconds": time.process_time()}), encoding="utf-8"
-    )
+    Path(sys.argv[1]).write_text(json.dumps({"megabytes": peak(), "seconds": time.process_time()}), encoding="utf-8")
     sys.exit(code)

@@ -43,9 +43,7 @@ class Gate:
     def wait(self) -> None:
         """Until all the calls that it is for are held."""
         with self._change:
-            assert self._change.wait_for(lambda: self._held == self._calls, GUARD), (
-                f"{self.operation} never came"
-            )
+            assert self._change.wait_for(lambda: self._held == self._calls, GUARD), f"{self.operation} never came"
 
     def open(self) -> None:
         """Let them go, and whoever comes."""

@@ -45,9 +45,7 @@ def test_runs_are_recorded_however_they_end(proxied: tuple[Proxy, Tool], tmp_pat
     assert made["counts"]["create"] == 16
     assert {step["how"] for step in made["steps"]} == {"done"}
     assert made["calls"]["create_vpc"] == 1
-    writes = sum(
-        number for name, number in made["calls"].items() if not name.startswith(("describe_", "get_"))
-    )
+    writes = sum(number for name, number in made["calls"].items() if not name.startswith(("describe_", "get_")))
     assert len(made["requests"]) == writes
     assert all(len(item.split()) == 2 for item in made["requests"]), "each with AWS's id"
     assert (made["account"], made["place"], made["spec_file"]) == ("123456789012", "sandbox", DEMO)

@@ -49,9 +49,7 @@ def is_whole(tool: Tool, account: Account, before: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(("number", "when"), ALL if SOAK else SAMPLE)
-def test_a_creation_that_is_killed(
-    proxied: tuple[Proxy, Tool], account: Account, number: int, when: str
-) -> None:
+def test_a_creation_that_is_killed(proxied: tuple[Proxy, Tool], account: Account, number: int, when: str) -> None:
     (proxy, tool), before = proxied, account.census()
     assert killed(proxy, tool, number, when) or SOAK
     tool.run("apply", "--yes", DEMO)
@@ -59,9 +57,7 @@ def test_a_creation_that_is_killed(
 
 
 @pytest.mark.parametrize("when", ["before", "after"] if SOAK else ["after"])
-def test_a_creation_that_is_killed_again_and_again(
-    proxied: tuple[Proxy, Tool], account: Account, when: str
-) -> None:
+def test_a_creation_that_is_killed_again_and_again(proxied: tuple[Proxy, Tool], account: Account, when: str) -> None:
     (proxy, tool), before, kills = proxied, account.census(), 0
     while killed(proxy, tool, 5, when):
         kills += 1
@@ -71,9 +67,7 @@ def test_a_creation_that_is_killed_again_and_again(
 
 
 @pytest.mark.parametrize(("number", "when"), ALL[:32] if SOAK else [(3, "after"), (9, "before")])
-def test_a_destroy_that_is_killed(
-    proxied: tuple[Proxy, Tool], account: Account, number: int, when: str
-) -> None:
+def test_a_destroy_that_is_killed(proxied: tuple[Proxy, Tool], account: Account, number: int, when: str) -> None:
     """Nothing is left, and nothing but the stack is gone."""
     (proxy, tool), before = proxied, account.census()
     tool.run("apply", "--yes", DEMO)

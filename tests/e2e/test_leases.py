@@ -39,9 +39,7 @@ def test_a_second_host_is_held_and_then_runs(
         gate.wait()
         with patient.started("destroy", *PATIENT, LEASED) as waiting:
             ended = second.run("apply", "--yes", LEASED, expect=5)
-            assert (
-                "demo (account 123456789012, us-east-1) is held by alb-reconcile apply (user " in ended.stderr
-            )
+            assert "demo (account 123456789012, us-east-1) is held by alb-reconcile apply (user " in ended.stderr
             assert f"process {process.pid}) since 20" in ended.stderr
             assert f"by the lease s3://{BUCKET}/{KEY}, which holds until 20" in ended.stderr
             second.run("destroy", "--yes", *NAMED, expect=5)
@@ -143,10 +141,7 @@ def test_a_broken_lease_stops_its_run(proxied: tuple[Proxy, Tool], sandbox: Tool
     gate = proxy.hold("CreateVpc")
     with first.started("apply", "--yes", LEASED) as process:
         gate.wait()
-        assert (
-            "there is no terminal to ask for confirmation"
-            in second.run("lock", "break", LEASED, expect=4).stderr
-        )
+        assert "there is no terminal to ask for confirmation" in second.run("lock", "break", LEASED, expect=4).stderr
         read = proxy.hold("GetObject")
         assert "The lease is broken, and free at 20" in second.run("lock", "break", "--yes", *NAMED).stdout
         read.wait()

@@ -29,9 +29,7 @@ def empty(account: Account) -> dict[str, int]:
 
 
 @pytest.fixture
-def under_way(
-    proxied: tuple[Proxy, Tool], empty: dict[str, int]
-) -> Iterator[tuple[subprocess.Popen[str], Gate]]:
+def under_way(proxied: tuple[Proxy, Tool], empty: dict[str, int]) -> Iterator[tuple[subprocess.Popen[str], Gate]]:
     """An apply that has made its VPC and doesn't know yet, until the gate is opened."""
     proxy, tool = proxied
     assert empty["instances"] == 0
@@ -107,9 +105,7 @@ def test_a_killed_holder_holds_nothing(
     assert proxy.changes.count("CreateVpc") == 1
 
 
-def test_waiting_can_be_interrupted(
-    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
-) -> None:
+def test_waiting_can_be_interrupted(proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]) -> None:
     """Ctrl-C while another run is waited for."""
     (_, tool), (first, gate) = proxied, under_way
     with tool.started("apply", *PATIENT, DEMO) as second:
@@ -125,17 +121,13 @@ def test_waiting_can_be_interrupted(
 def test_a_folder_that_cant_be_used_is_told(sandbox: Tool, tmp_path: Path) -> None:
     """And nothing is changed."""
     (tmp_path / "file").write_text("")
-    ended = sandbox.run(
-        "apply", "--yes", DEMO, expect=1, ALB_RECONCILE_LOCK_DIR=str(tmp_path / "file" / "locks")
-    )
+    ended = sandbox.run("apply", "--yes", DEMO, expect=1, ALB_RECONCILE_LOCK_DIR=str(tmp_path / "file" / "locks"))
     assert "can't be kept in" in ended.stderr
     assert "Set ALB_RECONCILE_LOCK_DIR" in ended.stderr
     assert len(sandbox.plan()["steps"]) == 16
 
 
-def test_other_stacks_arent_held(
-    proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]
-) -> None:
+def test_other_stacks_arent_held(proxied: tuple[Proxy, Tool], under_way: tuple[subprocess.Popen[str], Gate]) -> None:
     """Nor is a stack of that name in another region."""
     (_, tool), (process, gate) = proxied, under_way
     tool.run("apply", "--yes", "--set", "REGION=us-west-2", DEMO)

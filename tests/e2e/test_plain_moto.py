@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     command = [sys.executable, "-u", "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
-    ) as server:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8") as server:
         assert server.stderr is not None
         for line in server.stderr:
             if "Running on http://" in line:

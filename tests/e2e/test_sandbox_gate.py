@@ -163,9 +163,7 @@ def test_it_is_emptied_with_its_token_only(ask: Callable[..., Answer], account: 
         ("sts", "get_caller_identity", {}),
     ],
 )
-def test_what_a_stack_needs_is_served(
-    port: int, service: str, operation: str, params: dict[str, Any]
-) -> None:
+def test_what_a_stack_needs_is_served(port: int, service: str, operation: str, params: dict[str, Any]) -> None:
     for name in ("127.0.0.1", "localhost"):
         session = boto3.Session("testing", "testing", region_name=REGION)
         client = session.client(service, endpoint_url=f"http://{name}:{port}")

@@ -40,9 +40,7 @@ def stacks(sandbox: Tool) -> Path:
 
 def disturb(account: Account, stack: str) -> None:
     """Somebody renames the stack's VPC."""
-    (vpc,) = account.ec2.describe_vpcs(Filters=[{"Name": "tag:alb-reconcile:stack", "Values": [stack]}])[
-        "Vpcs"
-    ]
+    (vpc,) = account.ec2.describe_vpcs(Filters=[{"Name": "tag:alb-reconcile:stack", "Values": [stack]}])["Vpcs"]
     account.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "other"}])
 
 

@@ -41,9 +41,7 @@ class Place:
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """What the sandbox tells of its instances' processes, by instance."""
-        told = self.http.get(
-            f"http://127.0.0.1:{self.tool.state()['port']}/alb-reconcile/sandbox/traffic"
-        ).json()
+        told = self.http.get(f"http://127.0.0.1:{self.tool.state()['port']}/alb-reconcile/sandbox/traffic").json()
         return {item["instance_id"]: item for item in told["processes"]}
 
     def pids(self) -> set[int]:

@@ -126,15 +126,10 @@ class Account:
             "load balancers": len(balancers),
             "target groups": len(groups),
             "listeners": sum(
-                len(elb.describe_listeners(LoadBalancerArn=item["LoadBalancerArn"])["Listeners"])
-                for item in balancers
+                len(elb.describe_listeners(LoadBalancerArn=item["LoadBalancerArn"])["Listeners"]) for item in balancers
             ),
             "targets": sum(
-                len(
-                    elb.describe_target_health(TargetGroupArn=item["TargetGroupArn"])[
-                        "TargetHealthDescriptions"
-                    ]
-                )
+                len(elb.describe_target_health(TargetGroupArn=item["TargetGroupArn"])["TargetHealthDescriptions"])
                 for item in groups
             ),
         }

@@ -80,14 +80,10 @@ def numbered(text: str) -> str:
             seen[known] = f"{kind}-{counts[kind]}" if found["kind"] else f"<{kind} {counts[kind]}>"
         return seen[known]
 
-    text = _LIST.sub(
-        lambda found: ", ".join(sorted(found[0].split(", "))), _NUMBERED.sub(name, _replaced(text))
-    )
+    text = _LIST.sub(lambda found: ", ".join(sorted(found[0].split(", "))), _NUMBERED.sub(name, _replaced(text)))
     return "".join(
         line
-        for _, lines in itertools.groupby(
-            text.splitlines(keepends=True), lambda line: _NAMED.sub("<id>", line)
-        )
+        for _, lines in itertools.groupby(text.splitlines(keepends=True), lambda line: _NAMED.sub("<id>", line))
         for line in sorted(lines)
     )
 

@@ -113,9 +113,7 @@ class Scene:
         self.keep(arguments, ended, environment)
         return ended
 
-    def keep(
-        self, arguments: tuple[str, ...], ended: Ended, environment: dict[str, str] | None = None
-    ) -> None:
+    def keep(self, arguments: tuple[str, ...], ended: Ended, environment: dict[str, str] | None = None) -> None:
         """Keep what a command has said."""
         assert "Traceback" not in ended.stderr, ended.stderr
         settings = "".join(f"{name}={value} " for name, value in (environment or {}).items())

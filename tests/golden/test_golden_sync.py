@@ -33,9 +33,7 @@ def disturb(scene: Scene, stack: str) -> None:
     scene.note(f"{DRIFT} of {stack}")
     for vpc in mine(scene.account, "vpc"):
         if {"Key": "alb-reconcile:stack", "Value": stack} in vpc["Tags"]:
-            scene.account.ec2.create_tags(
-                Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "another"}]
-            )
+            scene.account.ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "another"}])
 
 
 def test_sync(scene: Scene) -> None:
@@ -72,9 +70,7 @@ def test_sync_for_ever(scene: Scene) -> None:
         line = process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         rest = process.communicate(timeout=60)[0]
-    scene.show_json_lines(
-        "alb-reconcile sync --every 1h -q --format json one.yaml --sandbox", line, (", ", ": ")
-    )
+    scene.show_json_lines("alb-reconcile sync --every 1h -q --format json one.yaml --sandbox", line, (", ", ": "))
     scene.show("what comes after SIGTERM", f"{rest}[exit {process.returncode}]")
     scene.check()
 
@@ -84,13 +80,9 @@ def test_sync_leaves(scene: Scene) -> None:
     scene.run("apply", "--yes", "demo.yaml")
     account = scene.account
     (web,) = mine(account, "instance", "instance.web-1")
-    scene.note(
-        "somebody opens a port, renames the VPC and terminates web-1; a tag keeps web-2, which is renamed"
-    )
+    scene.note("somebody opens a port, renames the VPC and terminates web-1; a tag keeps web-2, which is renamed")
     account.ec2.terminate_instances(InstanceIds=[web["InstanceId"]])
-    account.ec2.get_waiter("instance_terminated").wait(
-        InstanceIds=[web["InstanceId"]], WaiterConfig={"Delay": 1}
-    )
+    account.ec2.get_waiter("instance_terminated").wait(InstanceIds=[web["InstanceId"]], WaiterConfig={"Delay": 1})
     (group,) = mine(account, "security_group", "security_group.web")
     account.ec2.authorize_security_group_ingress(
         GroupId=group["GroupId"], IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
@@ -110,9 +102,7 @@ def test_sync_leaves(scene: Scene) -> None:
     (web,) = mine(account, "instance", "instance.web-1")
     scene.note("the tag is taken away, and somebody stops web-1")
     account.ec2.stop_instances(InstanceIds=[web["InstanceId"]])
-    account.ec2.get_waiter("instance_stopped").wait(
-        InstanceIds=[web["InstanceId"]], WaiterConfig={"Delay": 1}
-    )
+    account.ec2.get_waiter("instance_stopped").wait(InstanceIds=[web["InstanceId"]], WaiterConfig={"Delay": 1})
     scene.run("sync", "demo.yaml")
     scene.run("sync", "--format", "json", "demo.yaml")
     scene.run("apply", "--yes", "demo.yaml")

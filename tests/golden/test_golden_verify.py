@@ -21,9 +21,7 @@ def test_verify(scene: Scene) -> None:
 
     def verify(server: Server, *options: str) -> None:
         there = f"80=127.0.0.1:{server.server_port}"
-        scene.run(
-            "verify", "demo.yaml", "--rate", "1000", "--concurrency", "1", "--connect-to", there, *options
-        )
+        scene.run("verify", "demo.yaml", "--rate", "1000", "--concurrency", "1", "--connect-to", there, *options)
 
     with serving(*names) as server:
         verify(server, "--requests", "40")

@@ -143,9 +143,7 @@ LONG_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_si
     st.booleans(),
     st.booleans(),
 )
-def test_no_known_secret_gets_into_a_line(
-    secret: str, before: str, after: str, terminal: bool, quoted: bool
-) -> None:
+def test_no_known_secret_gets_into_a_line(secret: str, before: str, after: str, terminal: bool, quoted: bool) -> None:
     """Wherever it stands: in the event, a field, a field of a field, an argument, an exception; raw or encoded."""
     lines: list[str] = []
     root, own = logging.getLogger(), logging.getLogger("alb_reconcile")

@@ -209,11 +209,7 @@ def test_a_full_disk(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_example_alerts_ask_for_metrics_that_there_are(file: Path, repository: Path) -> None:
     write_metrics(left(REPLACE, UPDATE), file)
     write_metrics(made(), file)
-    samples = {
-        sample.name
-        for family in text_string_to_metric_families(file.read_text())
-        for sample in family.samples
-    }
+    samples = {sample.name for family in text_string_to_metric_families(file.read_text()) for sample in family.samples}
     text = (repository / "examples" / "prometheus-alerts.yaml").read_text()
     rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
     assert len({rule["alert"] for rule in rules}) == len(rules) >= 6

@@ -143,9 +143,7 @@ def test_stacks_are_told_apart(post: Post) -> None:
 @pytest.mark.parametrize("status", [500, 302])
 def test_what_could_not_be_told_goes_with_the_next_run(post: Post, status: int) -> None:
     post.receiver.status = status
-    assert post.lose(failed()).startswith(
-        "the webhook at http://127.0.0.1 didn't get 'failing': it answered with "
-    )
+    assert post.lose(failed()).startswith("the webhook at http://127.0.0.1 didn't get 'failing': it answered with ")
     assert post.lose(failed()).endswith("The next run tries again")
     post.receiver.status = 200
     assert [post.run(failed()), post.run(failed())] == ["sent", "unchanged"]
@@ -242,9 +240,7 @@ def test_a_file_that_is_none(post: Post, text: str) -> None:
     assert [post.run(failed()), post.run(failed())] == ["sent", "unchanged"]
 
 
-@pytest.mark.parametrize(
-    "entry", [{"verdict": 1}, {"verdict": "failing", "left": 3}, {"tried": "x"}, {"owed": 1}]
-)
+@pytest.mark.parametrize("entry", [{"verdict": 1}, {"verdict": "failing", "left": 3}, {"tried": "x"}, {"owed": 1}])
 def test_an_entry_that_is_none(post: Post, entry: dict[str, object]) -> None:
     post.folder.mkdir()
     (post.folder / "webhook.json").write_text(json.dumps({"123456789012_eu-west-1_shop": entry}))
@@ -257,9 +253,7 @@ def test_what_an_older_version_has_kept(post: Post) -> None:
     post.lose(corrected(run="1"))
     file = post.folder / "webhook.json"
     (key, entry), *_ = json.loads(file.read_text()).items()
-    file.write_text(
-        json.dumps({key: {**entry, "verdict": "in order", "left": []}, "another": {"verdict": "in order"}})
-    )
+    file.write_text(json.dumps({key: {**entry, "verdict": "in order", "left": []}, "another": {"verdict": "in order"}}))
     post.receiver.status = 200
     assert [post.run(made(run="2")), post.run(made(run="3"))] == ["sent", "unchanged"]
     assert [(message["run"], message["version"]) for message in post.messages] == [("1", 1)] * 2

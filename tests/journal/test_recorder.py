@@ -64,9 +64,7 @@ class TestRecorder:
         """AWS's code and request id, what couldn't be done because of it, and no secret of what AWS said."""
         spec = demo()
         spec["instances"]["web"]["instance_type"] = "t9.huge"
-        recorder = Recorder(
-            "apply", "demo", "us-east-1", mask=Mask(["t9.huge of a secret", "InvalidParameter"])
-        )
+        recorder = Recorder("apply", "demo", "us-east-1", mask=Mask(["t9.huge of a secret", "InvalidParameter"]))
         with world() as aws:
             result = aws.apply(spec)
         assert result.failures
@@ -101,9 +99,7 @@ class TestRecorder:
         spec = demo()
         with world() as aws:
             aws.apply(spec)
-            spec["target_groups"]["web"]["health_check"].update(
-                path="/token=hunter2hunter2", interval_seconds=30
-            )
+            spec["target_groups"]["web"]["health_check"].update(path="/token=hunter2hunter2", interval_seconds=30)
             spec["instances"]["web"]["user_data"] = "hunter2hunter2"
             spec["instances"]["web"]["metadata_options"] = {"http_tokens": "optional"}
             plan = aws.plan(spec)
@@ -228,9 +224,7 @@ class TestHistory:
         monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
         monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
         monkeypatch.chdir(tmp_path)
-        (tmp_path / "shop.yaml").write_text(
-            "stack: shop\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n"
-        )
+        (tmp_path / "shop.yaml").write_text("stack: shop\nregion: eu-west-1\nvpcs: {main: {cidr_block: 10.0.0.0/16}}\n")
 
     def write(self, tmp_path: Path, *records: Record) -> None:
         for record in records:
@@ -249,9 +243,7 @@ class TestHistory:
                 seconds=3725,
             ),
             left(started="2026-11-24T03:15:00Z"),
-            made(
-                started="2026-11-24T03:20:00Z", result="failed", error="no usable AWS credentials", account=""
-            ),
+            made(started="2026-11-24T03:20:00Z", result="failed", error="no usable AWS credentials", account=""),
         )
         assert main(["history", "shop.yaml"]) == 0
         assert capsys.readouterr().out.splitlines() == [
@@ -353,9 +345,7 @@ class TestHistory:
             (["shop.yaml", "--state-dir", "shop.yaml"], 1, "can't be read: not a directory"),
         ],
     )  # fmt: skip
-    def test_mistakes(
-        self, words: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_mistakes(self, words: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["history", *words]) == code
         assert text in capsys.readouterr().err
 

@@ -46,9 +46,7 @@ class TestRecords:
         data = {**made().to_data(), "version": 2, "news": [1]}
         assert Record.from_json(json.dumps(data)) == made()
 
-    @pytest.mark.parametrize(
-        ("written", "read"), [("in order", "in_sync"), ("corrected", "corrected"), ("new", "new")]
-    )
+    @pytest.mark.parametrize(("written", "read"), [("in order", "in_sync"), ("corrected", "corrected"), ("new", "new")])
     def test_results_of_other_versions(self, written: str, read: str) -> None:
         assert Record.from_json(json.dumps({**made().to_data(), "result": written})) == made(result=read)
 
@@ -294,9 +292,7 @@ def test_a_full_disk(tmp_path: Path, room: int) -> None:
     told = subprocess.run(
         [sys.executable, "-c", FULL, *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    assert told.stdout.startswith(
-        f"{file} can't be written: file too large; its old content is still there. "
-    )
+    assert told.stdout.startswith(f"{file} can't be written: file too large; its old content is still there. ")
     assert (told.stdout.count("\n"), told.stderr) == (1, "")
     assert file.read_bytes() == before
     write(tmp_path, ["c"])

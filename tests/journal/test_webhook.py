@@ -249,9 +249,7 @@ class TestAddresses:
         for private in (False, True):
             assert "address of instance metadata" in refusal(address, private=private)
 
-    @given(
-        st.ip_addresses(v=4, network="169.254.0.0/16"), st.sampled_from(["::ffff:", "64:ff9b::", "::", ""])
-    )
+    @given(st.ip_addresses(v=4, network="169.254.0.0/16"), st.sampled_from(["::ffff:", "64:ff9b::", "::", ""]))
     def test_no_dress_for_metadata(self, address: Any, dress: str) -> None:
         assert refusal(f"{dress}{address}", private=True)
 
@@ -288,9 +286,7 @@ class TestAddresses:
     def test_the_next_address_is_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
         resolving(monkeypatch, ["127.0.0.2", "::1", "127.0.0.1"])  # the receiver listens at the last only
         with receiving() as receiver:
-            deliver(
-                make_webhook(f"http://hooks.example.com:{receiver.port}/", SECRET, private=True, plain=True)
-            )
+            deliver(make_webhook(f"http://hooks.example.com:{receiver.port}/", SECRET, private=True, plain=True))
             assert len(receiver.requests) == 1
 
     def test_a_name_without_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:

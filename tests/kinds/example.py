@@ -107,9 +107,7 @@ def changeable(kind: AnyKind, example: Example) -> frozenset[str]:
 
     `NAME.*` stands for a mapping with keys of any name.
     """
-    states = [
-        load(example.spec).desired[Address.parse(item)].state for item in (example.address, *example.others)
-    ]
+    states = [load(example.spec).desired[Address.parse(item)].state for item in (example.address, *example.others)]
     found: set[str] = set()
     for name in set(field_names(kind.properties)) - kind.properties.replaced_on - {kind.properties.parent}:
         schema = resolved(kind.name)["properties"][name]

@@ -104,9 +104,7 @@ def short(plan: Plan) -> list[Line]:
         (
             step.action,
             str(step.address),
-            ()
-            if step.action in ("create", "delete")
-            else tuple(sorted(change.path for change in step.changes)),
+            () if step.action in ("create", "delete") else tuple(sorted(change.path for change in step.changes)),
         )
         for step in plan.steps
     )
@@ -165,9 +163,7 @@ class Faults:
 
     def refuse(self, operation: str, code: str, message: str = "", *, times: int = 1) -> None:
         """The next calls of an operation fail with that code and change nothing."""
-        error = AwsError(
-            "test", operation, code, message, "req-1", hint=explain_code("test", operation, code)
-        )
+        error = AwsError("test", operation, code, message, "req-1", hint=explain_code("test", operation, code))
         self.refusals.setdefault(operation, []).extend([(error, False)] * times)
 
     def lose_reply(self, operation: str) -> None:

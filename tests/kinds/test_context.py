@@ -24,9 +24,7 @@ def test_what_a_lost_create_has_made_is_looked_for_for_half_a_minute() -> None:
     clock = VirtualClock()
     created: list[float] = []
 
-    def transport(
-        service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> dict[str, Any]:
+    def transport(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> dict[str, Any]:
         assert once
         created.append(clock.now())
         clock.advance(LATENCY)
@@ -44,9 +42,7 @@ def test_what_a_lost_create_has_made_is_looked_for_for_half_a_minute() -> None:
 
 
 def test_a_create_that_was_refused_is_not_looked_for() -> None:
-    def transport(
-        service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> dict[str, Any]:
+    def transport(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> dict[str, Any]:
         raise AwsError(service, operation, "VpcLimitExceeded", "too many", "")
 
     async def find() -> str | None:

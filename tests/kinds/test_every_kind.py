@@ -66,9 +66,7 @@ class Bench:
         found = self.world.strict.inventory()
         return {item: _settled(found[item]) for item in ids.values() if item in found}
 
-    def by_hand(
-        self, spec: Spec, address: str, do: Callable[[Run, Any, Observed], Coroutine[Any, Any, None]]
-    ) -> None:
+    def by_hand(self, spec: Spec, address: str, do: Callable[[Run, Any, Observed], Coroutine[Any, Any, None]]) -> None:
         """Use the kind's own verbs beside the tool: `do` is given the run, the properties that `spec` wants, what there is."""
         target = target_of(spec)
 
@@ -166,9 +164,7 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     assert f"  {example.address}  " in status_text(view, PLAIN)
     own = [item.state for item in load(example.spec).desired.values() if item.state.service]
     counts = bench.world._run(count_by_stack)
-    assert counts == {
-        "demo": sum(state.parent is None for state in own)
-    }  # listeners and rules come with their parents
+    assert counts == {"demo": sum(state.parent is None for state in own)}  # listeners and rules come with their parents
     bench.world.destroy(example.spec)
     assert bench.world.strict.inventory() == before
 
@@ -264,7 +260,7 @@ def test_an_id_of_another_kind_is_refused(bench: Bench) -> None:
             bench.commands.look(example.spec, f"{example.address}=vpc-0a1b2c3d4e5f60718")
         return
     wrong = an_id_of_another(bench.kind)
-    with pytest.raises(RefusedError, match="not a valid .* id"):
+    with pytest.raises(RefusedError, match=r"not a valid .* id"):
         bench.commands.look(example.spec, f"{example.address}={wrong}")
 
 

@@ -187,9 +187,7 @@ def test_an_instance_that_was_terminated_by_hand_is_made_again(hand: Hand) -> No
     old = hand[ONE]
     hand.ec2.terminate_instances(InstanceIds=[old])
     hand.wait(60)
-    result = hand.repairs(
-        create(ONE), create("registration.web/web-1:80"), by=("run_instances", "register_targets")
-    )
+    result = hand.repairs(create(ONE), create("registration.web/web-1:80"), by=("run_instances", "register_targets"))
     assert hand[ONE] != old
     assert not result.problems
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
         ("InvalidParameterValue", "Value (web) is invalid. Invalid IAM Instance Profile name"),
     ],
 )
-def test_what_aws_does_not_know_yet_is_asked_for_again(
-    hand: Hand, faults: Faults, code: str, message: str
-) -> None:
+def test_what_aws_does_not_know_yet_is_asked_for_again(hand: Hand, faults: Faults, code: str, message: str) -> None:
     faults.refuse("run_instances", code, message, times=3)
     hand.make(demo())
     assert faults.made["run_instances"] == 5
@@ -33,9 +31,7 @@ def test_what_aws_does_not_know_yet_is_asked_for_again(
 @pytest.mark.parametrize(
     "code", ["InsufficientInstanceCapacity", "VcpuLimitExceeded", "Unsupported", "UnauthorizedOperation"]
 )
-def test_a_launch_that_fails_takes_down_only_what_depends_on_it(
-    hand: Hand, faults: Faults, code: str
-) -> None:
+def test_a_launch_that_fails_takes_down_only_what_depends_on_it(hand: Hand, faults: Faults, code: str) -> None:
     faults.refuse("run_instances", code)
     result = hand.world.apply(demo())
     failed = [outcome for outcome in result.outcomes if outcome.how == "failed"]

@@ -49,9 +49,7 @@ def test_a_gateway_whose_vpc_was_deleted_by_hand_is_attached_to_the_new_one(hand
 
 
 def test_a_gateway_moves_to_another_vpc_by_replacement(hand: Hand) -> None:
-    spec = edited(
-        edited(ALONE, "vpcs/other", {"cidr_block": "10.9.0.0/16"}), "internet_gateways/main/vpc", "main"
-    )
+    spec = edited(edited(ALONE, "vpcs/other", {"cidr_block": "10.9.0.0/16"}), "internet_gateways/main/vpc", "main")
     hand.make(spec)
     hand.repairs(
         *replaced(MAIN, "vpc"), spec=edited(spec, "internet_gateways/main/vpc", "other"),

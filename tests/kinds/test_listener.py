@@ -37,8 +37,7 @@ EXAMPLE = Example(
         "region": "us-east-1",
         "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
         "subnets": {
-            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name}
-            for number, name in enumerate("ab")
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name} for number, name in enumerate("ab")
         },
         "load_balancers": {
             "public": {
@@ -92,9 +91,7 @@ def add(hand: Hand, port: int, **params: Any) -> str:
         ({"forward": {"target_groups": [{"target_group": "web", "weight": 3}]}}, "forward"),
     ],
 )
-def test_every_sort_of_action_is_made_stable_and_repaired(
-    hand: Hand, action: dict[str, Any], before: str
-) -> None:
+def test_every_sort_of_action_is_made_stable_and_repaired(hand: Hand, action: dict[str, Any], before: str) -> None:
     spec = edited(demo(), "load_balancers/public/listeners/http/default_action", action)
     hand.make(spec)
     found = hand.elb.describe_listeners(ListenerArns=[hand[HTTP]])["Listeners"][0]["DefaultActions"][0]
@@ -126,9 +123,7 @@ def test_weights_and_stickiness_that_were_changed_by_hand_are_changed_back(hand:
     without = {"Type": "forward", "ForwardConfig": {**config, "TargetGroups": config["TargetGroups"][:1]}}
     hand.elb.modify_listener(ListenerArn=hand[HTTP], DefaultActions=[without])
     # a group that nothing forwarded to is put back at weight 0 first, so that its targets are checked
-    hand.repairs(
-        update(HTTP, "default_action.forward"), update(HTTP, "default_action"), calls={"modify_listener": 2}
-    )
+    hand.repairs(update(HTTP, "default_action.forward"), update(HTTP, "default_action"), calls={"modify_listener": 2})
 
 
 def test_a_stray_listener_is_removed(hand: Hand) -> None:
@@ -169,9 +164,7 @@ def test_a_port_is_handed_from_one_listener_to_another(hand: Hand) -> None:
         "load_balancers/public/listeners/web",
         listeners["http"],
     )
-    hand.repairs(
-        delete(HTTP), create("listener.public/web"), spec=renamed, by=("delete_listener", "create_listener")
-    )
+    hand.repairs(delete(HTTP), create("listener.public/web"), spec=renamed, by=("delete_listener", "create_listener"))
 
 
 def test_a_listener_moves_to_another_port_in_one_call(hand: Hand) -> None:
@@ -219,9 +212,7 @@ def test_a_stranger_on_the_port_who_comes_meanwhile_is_never_adopted(hand: Hand,
     hand.make(demo())
 
 
-def test_a_stranger_with_the_same_settings_who_comes_meanwhile_is_never_adopted(
-    hand: Hand, faults: Faults
-) -> None:
+def test_a_stranger_with_the_same_settings_who_comes_meanwhile_is_never_adopted(hand: Hand, faults: Faults) -> None:
     hand.make(demo())
     hand.elb.delete_listener(ListenerArn=hand[HTTP])
     real = faults._real

@@ -21,8 +21,7 @@ EXAMPLE = Example(
         "region": "us-east-1",
         "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
         "subnets": {
-            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name}
-            for number, name in enumerate("abc")
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name} for number, name in enumerate("abc")
         },
         "security_groups": {"front": {}, "other": {}},
         "load_balancers": {
@@ -110,9 +109,7 @@ def test_a_strangers_load_balancer_of_that_name_is_refused_and_never_touched(han
 
 
 @pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
-def test_a_stranger_of_that_name_who_comes_meanwhile_is_never_adopted(
-    hand: Hand, faults: Faults, scheme: str
-) -> None:
+def test_a_stranger_of_that_name_who_comes_meanwhile_is_never_adopted(hand: Hand, faults: Faults, scheme: str) -> None:
     hand.make(edited(demo(), "load_balancers", None))
     real = faults._real
 

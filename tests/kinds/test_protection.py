@@ -29,9 +29,7 @@ def protect(hand: Hand, *addresses: str) -> None:
             pair = {"Key": "deletion_protection.enabled", "Value": "true"}
             hand.elb.modify_load_balancer_attributes(LoadBalancerArn=hand[address], Attributes=[pair])
         else:
-            hand.ec2.modify_instance_attribute(
-                InstanceId=hand[address], DisableApiTermination={"Value": True}
-            )
+            hand.ec2.modify_instance_attribute(InstanceId=hand[address], DisableApiTermination={"Value": True})
 
 
 def refused(hand: Hand, spec: Spec, **options: Any) -> list[str]:
@@ -48,9 +46,7 @@ def test_a_load_balancer_that_goes(hand: Hand) -> None:
     protect(hand, PUBLIC)
     without = edited(demo(), "load_balancers", None)
     (line,) = refused(hand, without, allow={"delete-load-balancer": 1})
-    assert line == (
-        f"{PUBLIC} ({hand[PUBLIC]}) has deletion protection; allow it once with --allow lift-protection=1"
-    )
+    assert line == (f"{PUBLIC} ({hand[PUBLIC]}) has deletion protection; allow it once with --allow lift-protection=1")
     assert hand.world.converge(without, allow={"lift-protection": 1, "delete-load-balancer": 1}).writes == {
         "modify_load_balancer_attributes": 1, "delete_load_balancer": 1,
     }  # fmt: skip
@@ -116,10 +112,7 @@ def test_a_spec_that_switches_it_off(hand: Hand) -> None:
     hand.make(edited(demo(), ON, True))
     off = edited(demo(), ON, False)
     (line,) = refused(hand, off)
-    assert (
-        f"({hand[PUBLIC]}) would lose its deletion protection; allow it once with --allow lift-protection=1"
-        in line
-    )
+    assert f"({hand[PUBLIC]}) would lose its deletion protection; allow it once with --allow lift-protection=1" in line
     assert hand.make(off, allow={"lift-protection": 1}).writes["modify_load_balancer_attributes"] == 1
     assert hand.make(edited(demo(), ON, True)).writes["modify_load_balancer_attributes"] == 1
 
@@ -159,9 +152,7 @@ def test_sync_lifts_nothing_and_says_so(hand: Hand) -> None:
     protect(hand, PUBLIC)
     before = hand.world.strict.inventory()
     ending = hand.world.sync(spec)
-    assert list(ending.selection.withheld.values()) == [
-        f"{PUBLIC} ({hand[PUBLIC]}) would lose its deletion protection"
-    ]
+    assert list(ending.selection.withheld.values()) == [f"{PUBLIC} ({hand[PUBLIC]}) would lose its deletion protection"]
     assert hand.world.strict.inventory() == before
 
 
@@ -187,9 +178,7 @@ def test_sync_keeps_to_the_policy(hand: Hand) -> None:
     ("operation", "gone"),
     [("terminate_instances", "instances/web/count"), ("delete_load_balancer", "load_balancers")],
 )
-def test_what_is_unlocked_and_not_deleted_is_told(
-    hand: Hand, faults: Faults, operation: str, gone: str
-) -> None:
+def test_what_is_unlocked_and_not_deleted_is_told(hand: Hand, faults: Faults, operation: str, gone: str) -> None:
     hand.make(demo())
     protect(hand, PUBLIC, WEB_2)
     faults.refuse(operation, "UnauthorizedOperation")

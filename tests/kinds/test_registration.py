@@ -37,9 +37,7 @@ def put_in(hand: Hand, instance: str, port: int = 80) -> None:
 
 
 def take_out(hand: Hand, seconds: float) -> None:
-    hand.elb.deregister_targets(
-        TargetGroupArn=hand[GROUP], Targets=[{"Id": hand["instance.web-1"], "Port": 80}]
-    )
+    hand.elb.deregister_targets(TargetGroupArn=hand[GROUP], Targets=[{"Id": hand["instance.web-1"], "Port": 80}])
     hand.wait(seconds)
 
 

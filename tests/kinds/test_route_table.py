@@ -55,9 +55,7 @@ def association(hand: Hand, subnet: str) -> str:
     filters = [{"Name": "association.subnet-id", "Values": [hand[subnet]]}]
     (table,) = hand.ec2.describe_route_tables(Filters=filters)["RouteTables"]
     return next(
-        str(item["RouteTableAssociationId"])
-        for item in table["Associations"]
-        if item.get("SubnetId") == hand[subnet]
+        str(item["RouteTableAssociationId"]) for item in table["Associations"] if item.get("SubnetId") == hand[subnet]
     )
 
 
@@ -76,9 +74,7 @@ def test_a_route_that_was_deleted_by_hand_comes_back(hand: Hand) -> None:
 def test_a_route_that_leads_elsewhere_is_turned_in_one_call(hand: Hand) -> None:
     hand.make(demo())
     elsewhere = gateway_elsewhere(hand)
-    hand.ec2.replace_route(
-        RouteTableId=hand[TABLE], DestinationCidrBlock="0.0.0.0/0", NetworkInterfaceId=elsewhere
-    )
+    hand.ec2.replace_route(RouteTableId=hand[TABLE], DestinationCidrBlock="0.0.0.0/0", NetworkInterfaceId=elsewhere)
     hand.repairs(update(TABLE, "routes"), calls={"replace_route": 1})
 
 
@@ -120,9 +116,7 @@ def test_a_subnet_that_was_disassociated_by_hand_comes_back(hand: Hand) -> None:
 def test_a_subnet_that_was_moved_to_a_strangers_table_is_moved_back_in_one_call(hand: Hand) -> None:
     hand.make(demo())
     theirs = hand.ec2.create_route_table(VpcId=hand["vpc.main"])["RouteTable"]["RouteTableId"]
-    hand.ec2.replace_route_table_association(
-        AssociationId=association(hand, "subnet.public-a"), RouteTableId=theirs
-    )
+    hand.ec2.replace_route_table_association(AssociationId=association(hand, "subnet.public-a"), RouteTableId=theirs)
     result = hand.make(demo())
     assert set(result.writes) <= {"associate_route_table", "replace_route_table_association"}
     assert result.writes["replace_route_table_association"] == 1
@@ -166,9 +160,7 @@ def test_two_tables_swap_their_subnets_without_a_gap(hand: Hand) -> None:
 
 def test_subnets_move_to_a_new_table_before_the_old_one_goes(hand: Hand) -> None:
     hand.make(demo())
-    spec = edited(
-        edited(demo(), "route_tables/public", None), "route_tables/fresh", demo()["route_tables"]["public"]
-    )
+    spec = edited(edited(demo(), "route_tables/public", None), "route_tables/fresh", demo()["route_tables"]["public"])
     hand.make(spec)
     assert order(hand.world, *GOES, "delete_route_table") == [
         "replace_route_table_association",
@@ -223,8 +215,6 @@ def test_two_tables_at_one_address_become_one(hand: Hand) -> None:
     hand.make(demo())
     tags = hand.ec2.describe_route_tables(RouteTableIds=[hand[TABLE]])["RouteTables"][0]["Tags"]
     specification = [{"ResourceType": "route-table", "Tags": tags}]
-    double = hand.ec2.create_route_table(VpcId=hand["vpc.main"], TagSpecifications=specification)[
-        "RouteTable"
-    ]
+    double = hand.ec2.create_route_table(VpcId=hand["vpc.main"], TagSpecifications=specification)["RouteTable"]
     hand.repairs(delete(TABLE), calls={"delete_route_table": 1})
     assert hand[TABLE] != double["RouteTableId"]

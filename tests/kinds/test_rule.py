@@ -24,9 +24,7 @@ def rule(priority: int, path: str, **more: Any) -> Spec:
     return {
         "priority": priority,
         "conditions": [{"path_pattern": path}],
-        "action": {
-            "fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": path}
-        },
+        "action": {"fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": path}},
         **more,
     }
 
@@ -37,8 +35,7 @@ EXAMPLE = Example(
         "region": "us-east-1",
         "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
         "subnets": {
-            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name}
-            for number, name in enumerate("ab")
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name} for number, name in enumerate("ab")
         },
         "load_balancers": {
             "public": {

@@ -70,9 +70,7 @@ def test_a_group_with_a_kept_name_that_is_in_use_needs_two_steps(hand: Hand) -> 
 @pytest.mark.parametrize("name", ["theirs", "THEIRS"])
 def test_a_strangers_group_of_that_name_is_never_adopted(hand: Hand, name: str) -> None:
     hand.make(edited(ALONE, "security_groups", None))
-    theirs = hand.ec2.create_security_group(GroupName=name, Description="x", VpcId=hand["vpc.main"])[
-        "GroupId"
-    ]
+    theirs = hand.ec2.create_security_group(GroupName=name, Description="x", VpcId=hand["vpc.main"])["GroupId"]
     result = hand.world.apply(edited(ALONE, "security_groups/web/name", "theirs"))
     (failure,) = [item for item in result.outcomes if item.how == "failed"]
     assert isinstance(failure.error, RefusedError)
@@ -109,9 +107,9 @@ def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> Non
     hand.make(demo())
     more = edited(demo(), "security_groups/spare", {"description": "spare"})
     hand.make(more)
-    theirs = hand.ec2.create_network_interface(
-        SubnetId=hand["subnet.public-a"], Groups=[hand["security_group.spare"]]
-    )["NetworkInterface"]["NetworkInterfaceId"]
+    theirs = hand.ec2.create_network_interface(SubnetId=hand["subnet.public-a"], Groups=[hand["security_group.spare"]])[
+        "NetworkInterface"
+    ]["NetworkInterfaceId"]
     started = hand.world.clock.now()
     result = hand.world.apply(demo())
     assert [theirs in text for text in result.failures] == [True]

@@ -68,9 +68,7 @@ def test_stray_rules_are_revoked_and_nothing_else(hand: Hand, which: str) -> Non
     hand.repairs(update(WEB, "ingress"), by="revoke_security_group_ingress")
     hand.ec2.authorize_security_group_egress(GroupId=hand["security_group.web"], IpPermissions=[stray])
     hand.repairs(update(WEB, "egress"), by="revoke_security_group_egress")
-    assert (
-        hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"] == before
-    )
+    assert hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"] == before
 
 
 @pytest.mark.parametrize("which", SOURCES)
@@ -103,9 +101,7 @@ def test_a_rule_that_was_revoked_by_hand_comes_back(hand: Hand) -> None:
     group = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"][0]
     hand.ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
     hand.repairs(update(WEB, "ingress"), by="authorize_security_group_ingress")
-    hand.ec2.revoke_security_group_egress(
-        GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"]
-    )
+    hand.ec2.revoke_security_group_egress(GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"])
     hand.repairs(update(WEB, "egress"), by="authorize_security_group_egress")
 
 
@@ -118,9 +114,7 @@ def test_a_port_range_that_was_narrowed_by_hand_is_widened_before_the_narrow_one
     hand.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[opened(pair, 80)])
     old = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 90, **pair}
     hand.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[old])
-    hand.repairs(
-        update(WEB, "ingress"), by=("authorize_security_group_ingress", "revoke_security_group_ingress")
-    )
+    hand.repairs(update(WEB, "ingress"), by=("authorize_security_group_ingress", "revoke_security_group_ingress"))
     names = ["authorize_security_group_ingress", "revoke_security_group_ingress"]
     assert order(hand.world, *names) == names
 
@@ -164,9 +158,7 @@ def test_an_empty_list_removes_even_the_rule_that_every_group_is_born_with(hand:
 
 def test_two_groups_that_name_each_other_are_made_changed_and_destroyed(hand: Hand) -> None:
     spec = demo()
-    spec["security_groups"]["load-balancer"]["egress"] = [
-        {"protocol": "tcp", "port": 80, "security_group": "web"}
-    ]
+    spec["security_groups"]["load-balancer"]["egress"] = [{"protocol": "tcp", "port": 80, "security_group": "web"}]
     before = hand.world.strict.inventory()
     hand.make(spec)
     hand.world.destroy(spec)

@@ -19,9 +19,7 @@ ALONE: Spec = {
     "stack": "demo",
     "region": "us-east-1",
     "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
-    "subnets": {
-        "public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "map_public_ip_on_launch": True}
-    },
+    "subnets": {"public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "map_public_ip_on_launch": True}},
 }
 # its VPC can't be deleted behind the tool's back while the subnet is in it: AWS refuses
 EXAMPLE = Example(spec=ALONE, address=A, changes={"map_public_ip_on_launch": False})

@@ -99,9 +99,7 @@ def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its
         ("target_groups/web/name", "fresh", "name"),  # an own name is the Name tag, too
     ],
 )
-def test_a_replacement_serves_before_the_old_group_is_drained(
-    hand: Hand, path: str, value: Any, changed: str
-) -> None:
+def test_a_replacement_serves_before_the_old_group_is_drained(hand: Hand, path: str, value: Any, changed: str) -> None:
     hand.make(demo())
     spec = edited(demo(), path, value)
     plan = hand.world.plan(spec)
@@ -149,9 +147,7 @@ def test_a_group_that_nothing_uses_and_has_a_kept_name_goes_before_its_replaceme
     spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 80, "name": "kept"}
     hand.make(spec)
     other = edited(spec, "target_groups/spare/port", 8080)
-    hand.repairs(
-        *replaced("target_group.spare", "port"), spec=other, by=("delete_target_group", "create_target_group")
-    )
+    hand.repairs(*replaced("target_group.spare", "port"), spec=other, by=("delete_target_group", "create_target_group"))
     assert order(hand.world, "delete_target_group", "create_target_group") == [
         "delete_target_group",
         "create_target_group",
@@ -181,9 +177,7 @@ def test_a_group_of_that_name_that_appears_meanwhile_is_refused_at_its_creation(
 
     def stranger_comes_first(service: str, operation: str, params: Any) -> Any:
         if operation == "create_target_group":
-            hand.elb.create_target_group(
-                Name="theirs", Protocol="HTTP", Port=port, VpcId=vpc, TargetType="instance"
-            )
+            hand.elb.create_target_group(Name="theirs", Protocol="HTTP", Port=port, VpcId=vpc, TargetType="instance")
         return real(service, operation, params)
 
     faults._real = stranger_comes_first

@@ -79,9 +79,7 @@ def test_a_quota_stops_everything_in_the_vpc_and_names_the_cause(hand: Hand, fau
         for entry in spec[section].values():
             entry["vpc"] = "main"
     result = hand.world.apply(spec)
-    by_how = {
-        how: [item for item in result.outcomes if item.how == how] for how in ("done", "failed", "skipped")
-    }
+    by_how = {how: [item for item in result.outcomes if item.how == how] for how in ("done", "failed", "skipped")}
     assert [str(item.step.address) for item in by_how["failed"]] == [MAIN]
     assert {str(item.step.address) for item in by_how["done"]} == {"vpc.second"}
     assert all(item.cause is by_how["failed"][0].step for item in by_how["skipped"])

@@ -66,9 +66,7 @@ class _Connection:
         version, status, _ = head[0].split(" ", 2)
         if version != "HTTP/1.1":
             raise ValueError(f"not HTTP/1.1: {head[0]!r}")
-        headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
-        }
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         body = await self.reader.readexactly(int(headers["content-length"]))
         self.is_open = headers.get("connection", "").lower() != "close"
         return int(status), headers, body

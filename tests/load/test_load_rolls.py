@@ -63,9 +63,7 @@ def test_slow_requests_in_flight(honest: tuple[Stage, int]) -> None:
     proof.holds(least=2)
     proof.moves("second", "third")
     outlived = {answer.instance for answer in proof.outlived() if answer.path == paths[0]}
-    assert outlived == set(proof.load.from_instances(ended_before=proof.began)), (
-        "both had them when they left"
-    )
+    assert outlived == set(proof.load.from_instances(ended_before=proof.began)), "both had them when they left"
 
 
 def test_scaling_out_and_in(stage: Stage) -> None:
@@ -90,6 +88,4 @@ def test_a_roll_of_six_three_at_a_time(stage: Stage) -> None:
     proof.holds(least=6)
     proof.moves("fourth", "fifth")
     first, _, _ = output.partition(" old instance deleted i-")
-    assert len(re.findall(r"✓ instance\.web-\d replaced", first)) == 3, (
-        "three are made before the first one goes"
-    )
+    assert len(re.findall(r"✓ instance\.web-\d replaced", first)) == 3, "three are made before the first one goes"

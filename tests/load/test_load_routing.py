@@ -48,9 +48,7 @@ def test_a_target_group_and_the_image_are_replaced(stage: Stage) -> None:
 def split(blue: int, green: int) -> Spec:
     """Two groups with these weights."""
     weights = (("web", blue), ("other", green))
-    return two_groups(
-        forward={"target_groups": [{"target_group": name, "weight": weight} for name, weight in weights]}
-    )
+    return two_groups(forward={"target_groups": [{"target_group": name, "weight": weight} for name, weight in weights]})
 
 
 def test_weights_move(stage: Stage) -> None:

@@ -79,9 +79,7 @@ class Watch:
         for sight in self.sights:
             seen = {key: at for key, at in seen.items() if key[0] in sight.serving}
             states = {
-                (group, name): state
-                for group in sight.serving
-                for name, state in sight.states.get(group, {}).items()
+                (group, name): state for group in sight.serving for name, state in sight.states.get(group, {}).items()
             }
             for key in [key for key in seen if states.get(key, "unused") == "unused"]:
                 took = sight.ended - seen.pop(key)

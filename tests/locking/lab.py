@@ -71,9 +71,7 @@ class Lab:
         aws = Aws(self.s3, max_workers=0)
         clocks, said = Clocks(self.clock), list[str]()
         store = LeaseStore(aws, PLACE)
-        lease = Lease(
-            aws, store, "shop (account 123456789012, eu-west-1)", command, said.append, clocks.make()
-        )
+        lease = Lease(aws, store, "shop (account 123456789012, eu-west-1)", command, said.append, clocks.make())
         return Runner(aws, store, lease, clocks, said)
 
     def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -201,10 +201,7 @@ def test_renewals_that_fail_are_repeated_while_there_is_time(lab: Lab) -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
         outage = (
-            int(
-                (durations.LEASE - timeouts.settled_all("ec2") - durations.RENEW_INTERVAL)
-                / durations.RETRY_INTERVAL
-            )
+            int((durations.LEASE - timeouts.settled_all("ec2") - durations.RENEW_INTERVAL) / durations.RETRY_INTERVAL)
             - 3
         )
         lab.s3.mishaps = [UNREACHABLE] * outage
@@ -226,9 +223,7 @@ def test_when_there_is_no_time_left_the_run_ends(lab: Lab) -> None:
         runner = lab.runner()
         await runner.lease.acquire(0)
         lab.s3.mishaps = [UNREACHABLE] * 1000
-        with pytest.raises(
-            LeaseLostError, match=r"expired before it could be renewed: .*EndpointConnectionError"
-        ):
+        with pytest.raises(LeaseLostError, match=r"expired before it could be renewed: .*EndpointConnectionError"):
             await runner.aws.sleep(3600)
         with pytest.raises(LeaseLostError):
             await runner.change()

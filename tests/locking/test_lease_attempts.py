@@ -99,9 +99,9 @@ def test_the_worst_case_follows_from_the_clients_numbers() -> None:
     assert timeouts.longest("ec2") == 4 * 64 + (1 + 2 + 4) + 3 * 5
     assert timeouts.longest("ec2", once=True) == 64
     assert timeouts.settled("ec2") == 300, "until AWS refuses what was signed then"
-    assert timeouts.settled_all("ec2") < durations.LEASE - durations.RENEW_INTERVAL - timeouts.longest(
-        "s3"
-    ), "it is had without a wait"
+    assert timeouts.settled_all("ec2") < durations.LEASE - durations.RENEW_INTERVAL - timeouts.longest("s3"), (
+        "it is had without a wait"
+    )
     assert timeouts.longest("s3") < 40, "a renewal ends long before the next is due"
 
 

@@ -147,15 +147,12 @@ def test_places() -> None:
     assert place.url == "s3://b-1/123456789012-us-gov-west-1-shop.json"
     assert place.arn == "arn:aws-us-gov:s3:::b-1/123456789012-us-gov-west-1-shop.json"
     assert (
-        LeaseLocation.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn
-        == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
+        LeaseLocation.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
     )
 
 
 @pytest.mark.parametrize("date", ["Tue, 24 Nov 2026 03:00:00 -0000", "yesterday", ""])
-def test_without_a_time_of_s3s_nobody_takes_what_isnt_given_back(
-    date: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_time_of_s3s_nobody_takes_what_isnt_given_back(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of -0000 the zone is unknown, by RFC 5322."""
     lab = Lab()
     monkeypatch.setattr("tests.locking.fake_s3.format_datetime", lambda *_, **__: date)

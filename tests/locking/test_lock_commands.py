@@ -41,9 +41,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def put(account: World, **changes: Any) -> None:
-    account.client("s3").put_object(
-        Bucket="our-leases", Key=KEY, Body=json.dumps({**GOOD, **changes}).encode()
-    )
+    account.client("s3").put_object(Bucket="our-leases", Key=KEY, Body=json.dumps({**GOOD, **changes}).encode())
 
 
 def stored(account: World) -> dict[str, Any]:
@@ -92,8 +90,7 @@ def test_show_of_holders(account: World, capsys: pytest.CaptureFixture[str]) -> 
     told = run(capsys, "lock", "show", *NAMED, *LEASE)
     assert "this host   held by alb-reconcile apply (user " in told
     assert (
-        r"lease       held by alb-reconcile apply (user ops on web\x1b[31m-1, process 7) since 2026; until 20"
-        in told
+        r"lease       held by alb-reconcile apply (user ops on web\x1b[31m-1, process 7) since 2026; until 20" in told
     )
     assert "\x1b" not in told
     mine.release()
@@ -122,9 +119,7 @@ def test_break_takes_the_lease_only(account: World, capsys: pytest.CaptureFixtur
 def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     account.client("s3").put_object(Bucket="our-leases", Key=KEY, Body=b"a letter")
     for action in ("show", "break"):
-        assert "isn't a lease that this program can read" in run(
-            capsys, "lock", action, "leased.yaml", expect=1
-        )
+        assert "isn't a lease that this program can read" in run(capsys, "lock", action, "leased.yaml", expect=1)
 
 
 @pytest.mark.parametrize(
@@ -165,9 +160,7 @@ def test_an_object_that_isnt_a_lease_isnt_broken(account: World, capsys: pytest.
     ],
 )
 @pytest.mark.usefixtures("account")
-def test_what_cant_be_meant(
-    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
-) -> None:
+def test_what_cant_be_meant(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str) -> None:
     assert told in run(capsys, *arguments, expect=64)
 
 

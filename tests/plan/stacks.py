@@ -103,9 +103,7 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
 
 
 def _described(permissions: Iterable[Any] | None) -> Any:
-    return tuple(
-        sorted((item._replace(description=item.description or "") for item in permissions or ()), key=str)
-    )
+    return tuple(sorted((item._replace(description=item.description or "") for item in permissions or ()), key=str))
 
 
 def _vpc_of(stack: Stack, state: LoadBalancer, ids: Mapping[Address, str]) -> str | None:
@@ -166,9 +164,7 @@ class Account:
             item = self.find(address)
             state = item.state
             if isinstance(state, Instance):
-                state = replace(
-                    state, state={"pending": "running", "stopping": "stopped"}.get(status, status)
-                )
+                state = replace(state, state={"pending": "running", "stopping": "stopped"}.get(status, status))
             self.resources[item.id] = replace(item, status=status, state=state)
 
     def set(self, changes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -200,9 +200,7 @@ def test_of_two_policies_the_stricter_counts() -> None:
 
 def test_the_second_of_two_at_an_address_counts_as_no_loss_but_is_kept_by_its_kind() -> None:
     """An interrupted replacement leaves it behind, and whoever cleans up must not need anybody's word for it."""
-    case: dict[str, Any] = {
-        "then": {"copies": [{"of": "instance.web-1", "id": "i-old", "created": "2026-01-02"}]}
-    }
+    case: dict[str, Any] = {"then": {"copies": [{"of": "instance.web-1", "id": "i-old", "created": "2026-01-02"}]}}
     assert plan(**case, policy=Policy(max_deletions=0, max_touched=0)).count()["delete"] == 1
     assert "never-delete=1" in refusal(**case, policy=Policy(never_delete=frozenset({"instance"})))
 
@@ -268,8 +266,6 @@ def test_another_stacks_listener_keeps_our_load_balancer() -> None:
 
 
 def test_what_is_never_deleted_is_withheld_step_by_step() -> None:
-    found = protected(
-        Policy(never_delete=frozenset({"instance"})), have=FOUR, want={"instances/web/count": 3}
-    )
+    found = protected(Policy(never_delete=frozenset({"instance"})), have=FOUR, want={"instances/web/count": 3})
     assert found.keys() == {"delete:instance.web-4"}
     assert protected(Policy(never_delete=frozenset({"vpc"})), want=TYPE) == {}

@@ -38,9 +38,7 @@ def test_instances_enter_a_new_group_when_its_rules_are_there() -> None:
     assert follows(plan, "update:instance.web-1", "replace:security_group_rules.web")
 
 
-def test_targets_admit_a_new_front_group_before_the_load_balancer_enters_it_and_the_old_one_until_it_has_left() -> (
-    None
-):
+def test_targets_admit_a_new_front_group_before_the_load_balancer_enters_it_and_the_old_one_until_it_has_left() -> None:
     plan = plan_of({"want": {"security_groups/load-balancer/description": "other"}})
     assert follows(plan, "update:load_balancer.public", "update:security_group_rules.web")
     assert follows(plan, "revoke:security_group_rules.web", "update:load_balancer.public")
@@ -56,9 +54,7 @@ def test_a_new_group_of_targets_is_reachable_before_its_health_is_waited_for() -
         {
             "want": {
                 "target_groups/web/port": 8080,
-                "security_groups/web/ingress": [
-                    {"protocol": "tcp", "port": 8080, "security_group": "load-balancer"}
-                ],
+                "security_groups/web/ingress": [{"protocol": "tcp", "port": 8080, "security_group": "load-balancer"}],
             }
         }
     )
@@ -68,9 +64,7 @@ def test_a_new_group_of_targets_is_reachable_before_its_health_is_waited_for() -
 
 @pytest.mark.parametrize("count", [4, 10])
 def test_a_roll_of_all_instances_is_no_damage_that_needs_the_users_word(count: int) -> None:
-    plan = plan_of(
-        {"have": {"instances/web/count": count}, "want": {"instances/web/instance_type": "t3.small"}}
-    )
+    plan = plan_of({"have": {"instances/web/count": count}, "want": {"instances/web/instance_type": "t3.small"}})
     assert sum(step.action == "replace" and step.address.kind == "instance" for step in plan.steps) == count
 
 

@@ -52,16 +52,12 @@ class Drift:
 def drifts(shape: str) -> st.SearchStrategy[Drift]:
     """Up to three things that are done to a stack of that shape."""
     picks = st.tuples(st.integers(0, len(SORTS) - 1), st.integers(0, 999))
-    return st.builds(
-        Drift, st.just(shape), st.lists(picks, min_size=1, max_size=3).map(tuple), st.sampled_from(AGES)
-    )
+    return st.builds(Drift, st.just(shape), st.lists(picks, min_size=1, max_size=3).map(tuple), st.sampled_from(AGES))
 
 
 def draw(shape: str, random: Random) -> Drift:
     """The same, from a seed."""
-    picks = (
-        (random.randrange(len(SORTS)), random.randrange(1000)) for _ in range(random.choice((1, 1, 2, 3)))
-    )
+    picks = ((random.randrange(len(SORTS)), random.randrange(1000)) for _ in range(random.choice((1, 1, 2, 3))))
     return Drift(shape, tuple(picks), random.choice(AGES))
 
 
@@ -75,9 +71,7 @@ class Stage:
     def named(self, *words: str) -> tuple[tuple[int, int], ...]:
         """The picks of deeds that are called so."""
         places = {
-            deed.words: (sort, number)
-            for sort, deeds in enumerate(self.deeds)
-            for number, deed in enumerate(deeds)
+            deed.words: (sort, number) for sort, deeds in enumerate(self.deeds) for number, deed in enumerate(deeds)
         }
         return tuple(places[text] for text in words)
 
@@ -178,9 +172,7 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     left, told = ({str(step.address) for step in steps} for steps in (rest.steps, ending.selection.left))
     assert left <= told, f"left {left}, told {told}"
     if plan.steps and all(step.action in ("create", "update") for step in plan.steps):
-        small = [
-            step.key for step in plan.steps if step.address.kind == "instance" and step.action == "update"
-        ]
+        small = [step.key for step in plan.steps if step.address.kind == "instance" and step.action == "update"]
         assert rest.is_empty or small, left
 
 

@@ -37,9 +37,7 @@ def subnet_attributes(scene: Scene) -> Iterator[Deed]:
         wanted = getattr(wish.state, "map_public_ip_on_launch", None) if wish else None
 
         def act(item: Observed = item, value: bool = not wanted) -> object:
-            return scene.ec2(
-                "modify_subnet_attribute", SubnetId=item.id, MapPublicIpOnLaunch={"Value": value}
-            )
+            return scene.ec2("modify_subnet_attribute", SubnetId=item.id, MapPublicIpOnLaunch={"Value": value})
 
         yield Deed(f"{item.address} public", act, () if wanted is None else (str(item.address),))
 
@@ -177,11 +175,7 @@ def permissions(scene: Scene) -> Iterator[Deed]:
             if declared:
 
                 def revoke(item: Observed = item, way: str = way) -> object:
-                    ours = [
-                        row
-                        for row in _present(scene, item.id, way)
-                        if row.get("FromPort") != _PORT["FromPort"]
-                    ]
+                    ours = [row for row in _present(scene, item.id, way) if row.get("FromPort") != _PORT["FromPort"]]
                     return _permit(scene, "revoke", way, item.id, ours[-1])
 
                 yield Deed(f"{rules} {way} loses a rule", revoke, (str(rules),))
@@ -246,9 +240,7 @@ def changed_tags(scene: Scene) -> Iterator[Deed]:
 def removed_tags(scene: Scene) -> Iterator[Deed]:
     """Tags removed; not those of ownership, by which somebody lets a resource go."""
     for item, wish in _tagged(scene):
-        for key in sorted(
-            {"Name", tags.PREVENT_DESTROY, tags.IMAGE, tags.USER_DATA, *wish.tags} & item.tags.keys()
-        ):
+        for key in sorted({"Name", tags.PREVENT_DESTROY, tags.IMAGE, tags.USER_DATA, *wish.tags} & item.tags.keys()):
 
             def remove(item: Observed = item, key: str = key) -> object:
                 if item.state.service == "ec2":

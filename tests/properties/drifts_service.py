@@ -60,9 +60,7 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
             yield Deed(f"{address} {param}", set_option, () if declared is None else (address,))
 
         def regroup(item: Observed = item) -> object:
-            group = scene.ec2(
-                "create_security_group", GroupName=f"by-hand-{item.id}", Description="x", VpcId=scene.vpc
-            )
+            group = scene.ec2("create_security_group", GroupName=f"by-hand-{item.id}", Description="x", VpcId=scene.vpc)
             return scene.ec2("modify_instance_attribute", InstanceId=item.id, Groups=[group["GroupId"]])
 
         yield Deed(f"{address} in another security group", regroup, (address,))
@@ -119,23 +117,17 @@ def targets(scene: Scene) -> Iterator[Deed]:
             target = {"Id": instance or _stranger(scene), "Port": port}
             return scene.elb("register_targets", TargetGroupArn=group.id, Targets=[target])
 
-        yield Deed(
-            f"{group.address} gets a stranger", join, (f"registration.{name}/i-", *above) if strangers else ()
-        )
+        yield Deed(f"{group.address} gets a stranger", join, (f"registration.{name}/i-", *above) if strangers else ())
         for item in instances:
             yield Deed(
                 f"{group.address} gets {item.address} on another port",
                 partial(join, instance=item.id, port=8099),
-                (f"registration.{name}/{item.address.name}:8099", str(item.address), *above)
-                if managed
-                else (),
+                (f"registration.{name}/{item.address.name}:8099", str(item.address), *above) if managed else (),
             )
 
 
 def _stranger(scene: Scene) -> str:
-    subnet = next(
-        row["SubnetId"] for row in scene.ec2("describe_subnets")["Subnets"] if row["VpcId"] == scene.vpc
-    )
+    subnet = next(row["SubnetId"] for row in scene.ec2("describe_subnets")["Subnets"] if row["VpcId"] == scene.vpc)
     answer = scene.ec2(
         "run_instances", ImageId=LINUX_1, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet
     )
@@ -219,9 +211,7 @@ def balancers(scene: Scene) -> Iterator[Deed]:
         def widen(item: Observed = item, state: Any = state) -> object:
             found: str = scene.ec2("describe_vpcs", VpcIds=[scene.vpc])["Vpcs"][0]["CidrBlock"]
             block = found.replace(".0.0/16", ".251.0/24")
-            theirs = scene.ec2(
-                "create_subnet", VpcId=scene.vpc, CidrBlock=block, AvailabilityZone=f"{REGION}c"
-            )
+            theirs = scene.ec2("create_subnet", VpcId=scene.vpc, CidrBlock=block, AvailabilityZone=f"{REGION}c")
             subnets = [*state.subnets, theirs["Subnet"]["SubnetId"]]
             return scene.elb("set_subnets", LoadBalancerArn=item.id, Subnets=subnets)
 
@@ -229,9 +219,7 @@ def balancers(scene: Scene) -> Iterator[Deed]:
 
         def regroup(item: Observed = item) -> object:
             group = scene.ec2("create_security_group", GroupName="by-hand", Description="x", VpcId=scene.vpc)
-            return scene.elb(
-                "set_security_groups", LoadBalancerArn=item.id, SecurityGroups=[group["GroupId"]]
-            )
+            return scene.elb("set_security_groups", LoadBalancerArn=item.id, SecurityGroups=[group["GroupId"]])
 
         yield Deed(f"{item.address} in another security group", regroup, address)
 
@@ -334,15 +322,11 @@ def priorities(scene: Scene) -> Iterator[Deed]:
     """Rules moved, and swapped with each other."""
     found: list[tuple[Observed, Any]] = [(item, item.state) for item, _ in scene.of("rule")]
     for item, state in found:
-        yield Deed(
-            f"{item.address} moved", partial(_order, scene, {item.id: 1000 + state.priority}), _moved(item)
-        )
+        yield Deed(f"{item.address} moved", partial(_order, scene, {item.id: 1000 + state.priority}), _moved(item))
     for (one, first), (two, second) in combinations(found, 2):
         if first.listener == second.listener:
             swapped = {one.id: second.priority, two.id: first.priority}
-            yield Deed(
-                f"{one.address} and {two.address} swapped", partial(_order, scene, swapped), _moved(one)
-            )
+            yield Deed(f"{one.address} and {two.address} swapped", partial(_order, scene, swapped), _moved(one))
 
 
 def _order(scene: Scene, wanted: dict[str, int]) -> object:

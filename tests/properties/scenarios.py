@@ -133,9 +133,7 @@ def finish(world: WatchedWorld, way: Way, tries: int) -> bool:
     raise AssertionError("\n".join(wrong))
 
 
-def failures_of(
-    name: str, parts: int, part: int, *, lag: float = 0.0, tries: int = 1
-) -> tuple[int, int, list[str]]:
+def failures_of(name: str, parts: int, part: int, *, lag: float = 0.0, tries: int = 1) -> tuple[int, int, list[str]]:
     """Go the way, and from each moment at which it may be killed (one part of them) again.
 
     Returns how many moments were tried, after how many something was left to do, and what went wrong from which.

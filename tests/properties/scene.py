@@ -218,11 +218,7 @@ def keeping() -> Spec:
 
 def bare() -> Spec:
     """A network and nothing in it, so that AWS lets everything be deleted."""
-    spec = {
-        key: value
-        for key, value in demo().items()
-        if key not in ("instances", "target_groups", "load_balancers")
-    }
+    spec = {key: value for key, value in demo().items() if key not in ("instances", "target_groups", "load_balancers")}
     spec["security_groups"]["third"] = {
         "description": "third",
         "egress": [{"protocol": "all", "cidr_block": "0.0.0.0/0"}],

@@ -119,9 +119,7 @@ def _balancer_genes(name: str) -> dict[str, st.SearchStrategy[Any]]:
         "http.action": st.sampled_from(ACTIONS),
         "alt": _one_of(None, 8080, 80),
         "alt.https": _one_of(False, True),
-        "alt.policy": _one_of(
-            None, "ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
-        ),
+        "alt.policy": _one_of(None, "ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"),
         "alt.action": st.sampled_from(ACTIONS),
         "priorities": _one_of((10, 20, 30), (20, 10, 30), (30, 10, 20), (5, 20, 30), (1, 2, 3)),
         "rules": st.lists(st.sampled_from(("soon", "old", "beta")), unique=True, max_size=3),
@@ -217,9 +215,7 @@ def render(genes: Genes) -> Spec:
     spec["security_groups"] = _security_groups(genes)
     spec["instances"] = {name: _instances(genes, name, subnets) for name in _instance_names(genes)}
     spec["target_groups"] = {name: _target_group(genes, name) for name in _group_names(genes)}
-    spec["load_balancers"] = {
-        name: _balancer(genes, name, spec) for name in ("public", "second")[: genes["balancers"]]
-    }
+    spec["load_balancers"] = {name: _balancer(genes, name, spec) for name in ("public", "second")[: genes["balancers"]]}
     if foreign:
         for section in ("subnets", "route_tables", "security_groups", "target_groups"):
             for entry in spec[section].values():
@@ -241,9 +237,7 @@ def _group_names(genes: Genes) -> tuple[str, ...]:
 
 def _route_tables(genes: Genes, subnets: tuple[str, ...]) -> dict[str, Any]:
     gateway = FOREIGN["internet_gateway"] if genes["vpc.foreign"] else "main"
-    routes = [
-        {"destination_cidr_block": block, "internet_gateway": gateway} for block in genes["tables.routes"]
-    ]
+    routes = [{"destination_cidr_block": block, "internet_gateway": gateway} for block in genes["tables.routes"]]
     second = genes["tables.second"]
     members: dict[str, list[str]] = {"public": [], "second": []}
     for index, name in enumerate(subnets):
@@ -360,9 +354,7 @@ def _balancer(genes: Genes, name: str, spec: Spec) -> dict[str, Any]:
         )  # fmt: skip
     targets = {item for group in spec["target_groups"].values() for item in group.get("targets", ())}
     needed = {subnet for target in targets for subnet in spec["instances"][target]["subnets"]}
-    places = [
-        item for item in spec["subnets"] if item in needed or item in SUBNETS[:2] or gene("subnets") == "all"
-    ]
+    places = [item for item in spec["subnets"] if item in needed or item in SUBNETS[:2] or gene("subnets") == "all"]
     groups = gene("groups")
     return _kept(
         scheme=gene("scheme"), subnets=places, security_groups=groups and [item for item in groups if item in spec["security_groups"]],
@@ -376,9 +368,7 @@ def _action(key: str, balancer: str, genes: Genes) -> dict[str, Any]:
     answers: dict[str, dict[str, Any]] = {
         "redirect": {"redirect": {"status_code": "HTTP_301", "protocol": "HTTPS", "port": 443}},
         "moved": {"redirect": {"status_code": "HTTP_302", "host": "new.example.com"}},
-        "fixed": {
-            "fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": "soon"}
-        },
+        "fixed": {"fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": "soon"}},
         "sorry": {"fixed_response": {"status_code": 404}},
     }
     if key in answers:
@@ -391,9 +381,7 @@ def _action(key: str, balancer: str, genes: Genes) -> dict[str, Any]:
     if key in ("own", "other"):
         return {"forward": "web" if key == "own" else "api"}
     weights = {"1:0": (1, 0), "1:1": (50, 50), "0:1": (0, 10), "sticky": (2, 1)}[key]
-    groups = [
-        {"target_group": name, "weight": weight} for name, weight in zip(("web", "api"), weights, strict=True)
-    ]
+    groups = [{"target_group": name, "weight": weight} for name, weight in zip(("web", "api"), weights, strict=True)]
     forward: dict[str, Any] = {"target_groups": groups}
     if key == "sticky":
         forward["stickiness"] = {"enabled": True, "duration_seconds": 600}

@@ -106,9 +106,7 @@ def check_pair(before: Spec, after: Spec) -> str:
     return "converged"
 
 
-def check_capacity(
-    world: WatchedWorld, before: Spec, after: Spec, start: Mapping[str, tuple[str, int]]
-) -> None:
+def check_capacity(world: WatchedWorld, before: Spec, after: Spec, start: Mapping[str, tuple[str, int]]) -> None:
     """No group that one load balancer sends requests to before and after had fewer healthy targets than the lesser
     of its two minima. (With another load balancer, which has another DNS name, nobody is served throughout.)"""
     end = world.served()

@@ -45,9 +45,7 @@ def set_weights(world: WatchedWorld, **wanted: int) -> None:
     """What a deployment tool does."""
     elb = world.client("elbv2")
     ids = {str(item.address): item.id for item in world.discover(split(1, 1)).resources}
-    groups = [
-        {"TargetGroupArn": ids[f"target_group.{name}"], "Weight": weight} for name, weight in wanted.items()
-    ]
+    groups = [{"TargetGroupArn": ids[f"target_group.{name}"], "Weight": weight} for name, weight in wanted.items()]
     elb.modify_listener(
         ListenerArn=ids["listener.public/http"],
         DefaultActions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}],
@@ -61,9 +59,7 @@ def fall_ill(world: WatchedWorld, instance: str, group: str = "canary") -> None:
     world.clock.advance(60)
 
 
-@pytest.mark.parametrize(
-    ("ill", "least", "refused"), [(1, None, True), (1, 1, False), (2, 1, True), (2, 0, False)]
-)
+@pytest.mark.parametrize(("ill", "least", "refused"), [(1, None, True), (1, 1, False), (2, 1, True), (2, 0, False)])
 @pytest.mark.parametrize("before", [(100, 0), (90, 10)])
 def test_an_ill_group_is_given_no_more_requests(
     before: tuple[int, int], ill: int, least: int | None, refused: bool
@@ -147,16 +143,12 @@ def test_an_external_split_over_other_groups_or_another_sum_is_drift(wrong: dict
     with watched() as world:
         world.converge(spec)
         set_weights(world, **wrong)
-        assert [step.key.partition("@")[0] for step in world.plan(spec).steps][
-            -1
-        ] == "update:listener.public/http"
+        assert [step.key.partition("@")[0] for step in world.plan(spec).steps][-1] == "update:listener.public/http"
         world.converge(spec)
         assert weights(world) == {"web": 90, "canary": 10}
 
 
-@pytest.mark.parametrize(
-    "moved", [{"web": 30, "canary": 70}, {"web": 0, "canary": 100}, {"web": 100, "canary": 0}]
-)
+@pytest.mark.parametrize("moved", [{"web": 30, "canary": 70}, {"web": 0, "canary": 100}, {"web": 100, "canary": 0}])
 @pytest.mark.parametrize("name", ["web", "canary"])
 def test_a_replaced_group_takes_over_its_external_weight(name: str, moved: dict[str, int]) -> None:
     """With capacity kept, in one run; interrupted at any moment too."""
@@ -221,9 +213,9 @@ def test_somebody_elses_group_joins_a_forward() -> None:
         elb, ec2 = world.client("elbv2"), world.client("ec2")
         ids = {str(item.address): item.id for item in world.discover(demo()).resources}
         arns = [
-            elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=ids["vpc.main"])[
-                "TargetGroups"
-            ][0]["TargetGroupArn"]
+            elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=ids["vpc.main"])["TargetGroups"][0][
+                "TargetGroupArn"
+            ]
             for name in ("theirs", "empty")
         ]
         made = ec2.run_instances(

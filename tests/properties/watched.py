@@ -276,10 +276,7 @@ def portrait(world: WatchedWorld, spec: Spec) -> dict[str, Any]:
     ]
     assert not extra, f"not in the spec: {extra}"
     by_address = {item.address: item for item in live}
-    return {
-        str(address): _likeness(by_address.get(address), wish, names)
-        for address, wish in stack.desired.items()
-    }
+    return {str(address): _likeness(by_address.get(address), wish, names) for address, wish in stack.desired.items()}
 
 
 def _unmanaged(item: Observed, stack: Stack) -> bool:

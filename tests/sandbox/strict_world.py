@@ -53,8 +53,7 @@ class Network:
         ec2.attach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
         prefix = cidr.rsplit(".", 2)[0]
         network.subnets = tuple(
-            network.subnet(f"{prefix}.{number}.0/24", f"{REGION}{zone}")
-            for number, zone in ((0, "a"), (1, "b"))
+            network.subnet(f"{prefix}.{number}.0/24", f"{REGION}{zone}") for number, zone in ((0, "a"), (1, "b"))
         )
         network.group = network.security_group("web")
         return network

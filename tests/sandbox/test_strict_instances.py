@@ -137,9 +137,7 @@ def test_a_token_makes_one_instance(network: Network, ec2: Any, clock: VirtualCl
 
 
 def test_as_many_instances_as_asked_for(network: Network, ec2: Any) -> None:
-    answer = ec2.run_instances(
-        ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=3, ClientToken="m"
-    )
+    answer = ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=3, ClientToken="m")
     again = ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=3, ClientToken="m")
     assert len(answer["Instances"]) == 3
     assert [i["InstanceId"] for i in again["Instances"]] == [i["InstanceId"] for i in answer["Instances"]]
@@ -147,9 +145,7 @@ def test_as_many_instances_as_asked_for(network: Network, ec2: Any) -> None:
 
 def test_a_full_subnet_takes_no_instance(network: Network) -> None:
     small = network.subnet("10.0.9.0/28", "us-east-1a")
-    network.ec2.run_instances(
-        ImageId=IMAGE, InstanceType="t3.micro", MinCount=11, MaxCount=11, SubnetId=small
-    )
+    network.ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=11, MaxCount=11, SubnetId=small)
     with refused("InsufficientFreeAddressesInSubnet"):
         network.launch(SubnetId=small)
 
@@ -245,9 +241,7 @@ def iam(aws: StrictAws) -> BaseClient:
     iam = client("iam")
     trust = {
         "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
-        ],
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}],
     }
     for name in ("one", "two"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
@@ -259,9 +253,9 @@ def test_a_profile_can_be_replaced_and_taken_away(network: Network, ec2: Any, ia
     instance = network.running(IamInstanceProfile={"Name": "one"})
     ids = {p["InstanceProfileName"]: p for p in iam.list_instance_profiles()["InstanceProfiles"]}
     assert network.show(instance)["IamInstanceProfile"]["Id"] == ids["one"]["InstanceProfileId"]
-    (held,) = ec2.describe_iam_instance_profile_associations(
-        Filters=[{"Name": "instance-id", "Values": [instance]}]
-    )["IamInstanceProfileAssociations"]
+    (held,) = ec2.describe_iam_instance_profile_associations(Filters=[{"Name": "instance-id", "Values": [instance]}])[
+        "IamInstanceProfileAssociations"
+    ]
     with refused("IncorrectState"):
         ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile={"Name": "two"})
     ec2.replace_iam_instance_profile_association(

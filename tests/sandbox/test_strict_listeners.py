@@ -99,9 +99,7 @@ def test_https(network: Network, elb: Any, balancer: str, group: str, certificat
     with refused("ValidationError", "certificate must be specified"):
         network.listener(balancer, group, 443, Protocol="HTTPS")
     with refused("CertificateNotFound"):
-        network.listener(
-            balancer, group, 443, Protocol="HTTPS", Certificates=[{"CertificateArn": certificate + "0"}]
-        )
+        network.listener(balancer, group, 443, Protocol="HTTPS", Certificates=[{"CertificateArn": certificate + "0"}])
     secure = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": certificate}]}
     with refused("SSLPolicyNotFound"):
         network.listener(balancer, group, 443, **secure, SslPolicy="ELBSecurityPolicy-Nonsense")

@@ -155,9 +155,7 @@ def test_a_gateway_under_a_public_instance_stays(network: Network, ec2: Any, clo
 
 
 @pytest.mark.parametrize(("scheme", "stays"), [("internet-facing", True), ("internal", False)])
-def test_a_gateway_under_a_balancer_stays(
-    network: Network, clock: VirtualClock, scheme: str, stays: bool
-) -> None:
+def test_a_gateway_under_a_balancer_stays(network: Network, clock: VirtualClock, scheme: str, stays: bool) -> None:
     arn = network.balancer(Scheme=scheme)
     detach = {"InternetGatewayId": network.gateway, "VpcId": network.vpc}
     if stays:
@@ -189,9 +187,9 @@ def test_a_subnet_has_one_route_table(network: Network, ec2: Any) -> None:
         ec2.associate_route_table(RouteTableId=two, SubnetId=network.subnets[0])
     new = ec2.replace_route_table_association(AssociationId=held, RouteTableId=two)["NewAssociationId"]
     assert new != held
-    (table,) = ec2.describe_route_tables(
-        Filters=[{"Name": "association.subnet-id", "Values": [network.subnets[0]]}]
-    )["RouteTables"]
+    (table,) = ec2.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": [network.subnets[0]]}])[
+        "RouteTables"
+    ]
     assert table["RouteTableId"] == two
     ec2.disassociate_route_table(AssociationId=new)
     ec2.delete_route_table(RouteTableId=two)

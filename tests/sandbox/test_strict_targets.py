@@ -78,9 +78,7 @@ def test_checks_begin_when_the_balancer_is_active(network: Network, clock: Virtu
     assert network.health_of(group, instance) == HEALTHY
 
 
-def test_a_target_is_unused_until_something_forwards_to_its_group(
-    network: Network, clock: VirtualClock
-) -> None:
+def test_a_target_is_unused_until_something_forwards_to_its_group(network: Network, clock: VirtualClock) -> None:
     instance, group, other = network.running(), network.target_group(**CHECKS), network.target_group("other")
     network.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": instance}])
     clock.advance(1000)
@@ -94,9 +92,7 @@ def test_a_target_is_unused_until_something_forwards_to_its_group(
     assert network.health_of(group, instance) == CHECKING
     clock.advance(10)
     assert network.health_of(group, instance) == HEALTHY
-    network.elb.modify_listener(
-        ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": other}]
-    )
+    network.elb.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": other}])
     assert network.health_of(group, instance) == NOT_IN_USE
     network.rule(listener, 1, group)
     assert network.health_of(group, instance) == CHECKING
@@ -275,9 +271,7 @@ def test_a_group_serves_one_balancer(service: Service, network: Network, elb: An
     with refused("TargetGroupAssociationLimit"):
         network.rule(listener, 1, service.group)
     with refused("TargetGroupAssociationLimit"):
-        elb.modify_listener(
-            ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": service.group}]
-        )
+        elb.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": service.group}])
     elb.delete_listener(ListenerArn=service.listener)
     network.rule(listener, 1, service.group)
     (shown,) = elb.describe_target_groups(TargetGroupArns=[service.group])["TargetGroups"]
@@ -287,9 +281,7 @@ def test_a_group_serves_one_balancer(service: Service, network: Network, elb: An
     assert elb.describe_target_groups(LoadBalancerArn=service.balancer)["TargetGroups"] == []
 
 
-def test_a_group_of_another_vpc_gets_no_traffic(
-    service: Service, ec2: Any, elb: Any, clock: VirtualClock
-) -> None:
+def test_a_group_of_another_vpc_gets_no_traffic(service: Service, ec2: Any, elb: Any, clock: VirtualClock) -> None:
     other = Network.make(ec2, elb, clock, "10.1.0.0/16")
     with refused("InvalidConfigurationRequest"):
         service.network.listener(service.balancer, other.target_group("other"), 81)
@@ -331,9 +323,7 @@ def test_group_attributes(network: Network, elb: Any) -> None:
         return elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=changes)["Attributes"]
 
     answer = change("deregistration_delay.timeout_seconds", "3600")
-    assert {item["Key"]: item["Value"] for item in answer} == held | {
-        "deregistration_delay.timeout_seconds": "3600"
-    }
+    assert {item["Key"]: item["Value"] for item in answer} == held | {"deregistration_delay.timeout_seconds": "3600"}
     for key, value in (
         ("deregistration_delay.timeout_seconds", "3601"),
         ("deregistration_delay.seconds", "1"),

@@ -92,9 +92,7 @@ class TestVariables:
         rules: Any = get(stack, "security_group_rules.web").state
         assert rules.ingress[0][:3] == ("icmp", -1, -1)
 
-    @pytest.mark.parametrize(
-        "value", ["08080", "80.0", "8_0", "0x50", " 80", "80\n", "٨٠", "true", "", "--80"]
-    )
+    @pytest.mark.parametrize("value", ["08080", "80.0", "8_0", "0x50", " 80", "80\n", "٨٠", "true", "", "--80"])
     def test_what_is_no_number_is_refused(self, value: str) -> None:
         spec = NETWORK + 'target_groups:\n  web: {protocol: HTTP, port: "${PORT}"}\n'
         assert "target_groups.web.port: is the text" in refusal(spec, {"PORT": value})
@@ -209,9 +207,7 @@ class TestYaml:
         assert (stack.name, stack.region, dict(stack.desired)) == ("shop", "eu-west-1", {})
 
     def test_quotes_make_text_of_the_traps(self) -> None:
-        spec = (
-            'stack: shop\ntags: {a: "on", b: "22:22", "no": "0123", d: "1_000", e: !!str 0x1F, f: \'null\'}\n'
-        )
+        spec = 'stack: shop\ntags: {a: "on", b: "22:22", "no": "0123", d: "1_000", e: !!str 0x1F, f: \'null\'}\n'
         assert load(spec).name == "shop"
 
 
@@ -269,10 +265,7 @@ class TestEntries:
 
     def test_names_of_members(self) -> None:
         """With `count` they are numbered, and without it they aren't."""
-        text = (
-            NETWORK
-            + "instances:\n  web: {%s, name: w, count: 2}\n  db: {%s, name: d}\n  none: {%s, count: 0}\n"
-        )
+        text = NETWORK + "instances:\n  web: {%s, name: w, count: 2}\n  db: {%s, name: d}\n  none: {%s, count: 0}\n"
         stack = load(text % ((self.INSTANCE,) * 3))
         names = [get(stack, f"instance.{name}").tags["Name"] for name in ("web-1", "web-2", "db-1")]
         assert names == ["w-1", "w-2", "d"]
@@ -292,11 +285,7 @@ class TestEntries:
             "{protocol: icmp, ipv6_cidr_block: '::/0'}",
         ]
         states = [
-            declared(
-                get(
-                    load(f"{NETWORK}security_groups:\n  web: {{egress: [{', '.join(order)}]}}\n"), address
-                ).state
-            )
+            declared(get(load(f"{NETWORK}security_groups:\n  web: {{egress: [{', '.join(order)}]}}\n"), address).state)
             for order in (rules, rules[::-1])
             for address in ["security_group_rules.web"]
         ]
@@ -311,10 +300,7 @@ class TestEntries:
 
     def test_empty_collections_are_managed(self) -> None:
         """`[]` empties what leaving out leaves alone."""
-        text = (
-            NETWORK
-            + "security_groups:\n  web: {ingress: []}\n  api: {}\nroute_tables:\n  one: {routes: []}\n"
-        )
+        text = NETWORK + "security_groups:\n  web: {ingress: []}\n  api: {}\nroute_tables:\n  one: {routes: []}\n"
         stack = load(text)
         assert declared(get(stack, "security_group_rules.web").state)["ingress"] == ()
         assert Address("security_group_rules", "api") not in stack.desired

@@ -157,9 +157,7 @@ def mutate(tree: Any, data: st.DataObject) -> None:
         case 3 if isinstance(container, list):
             container.insert(key, copy.deepcopy(container[key]))
         case 3 | 4 if isinstance(container, dict):
-            new = st.sampled_from(KEYS) | st.sampled_from(
-                [name for _, name in found if isinstance(name, str)]
-            )
+            new = st.sampled_from(KEYS) | st.sampled_from([name for _, name in found if isinstance(name, str)])
             container[data.draw(new)] = copy.deepcopy(container[key])
         case _:
             value = container[key]
@@ -169,9 +167,7 @@ def mutate(tree: Any, data: st.DataObject) -> None:
 def unprinted(problems: Stack | tuple[Problem, ...]) -> set[tuple[str, str]]:
     """What was said, without its places."""
     found = problems.warnings if isinstance(problems, Stack) else problems
-    return {
-        (problem.path, problem.message) for problem in found if not problem.message.startswith("not valid")
-    }
+    return {(problem.path, problem.message) for problem in found if not problem.message.startswith("not valid")}
 
 
 @given(st.sampled_from(sorted(TREES)), st.data())

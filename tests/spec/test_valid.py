@@ -74,9 +74,7 @@ def test_the_starter_is_valid(repository: Path) -> None:
 def test_the_starters_commented_lines_are_valid_too(repository: Path) -> None:
     """Whoever takes the # off must not be punished for it."""
     text = (repository / "alb_reconcile/starter.yaml").read_text(encoding="utf-8")
-    found = re.findall(
-        r"^( *)# (account_ids|tags|key_name|iam_instance_profile|rules|  .*)", text, re.MULTILINE
-    )
+    found = re.findall(r"^( *)# (account_ids|tags|key_name|iam_instance_profile|rules|  .*)", text, re.MULTILINE)
     assert len(found) >= 8
     uncommented = re.sub(
         r"^( *)# (account_ids|tags|key_name|iam_instance_profile|rules|  .*)",
@@ -198,9 +196,7 @@ class TestDemo:
         given = {"REGION": "ap-northeast-1", "ZONE_1": "c", "ZONE_2": "ap-northeast-1d"}
         stack = load_stack(str(repository / "specs/demo.yaml"), given)
         assert stack.region == "ap-northeast-1"
-        zones = [
-            declared(get(stack, f"subnet.public-{letter}").state)["availability_zone"] for letter in "ab"
-        ]
+        zones = [declared(get(stack, f"subnet.public-{letter}").state)["availability_zone"] for letter in "ab"]
         assert zones == ["ap-northeast-1c", "ap-northeast-1d"]
 
 

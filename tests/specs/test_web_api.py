@@ -75,9 +75,7 @@ def clean_environment(extra: dict[str, str]) -> dict[str, str]:
 @contextlib.contextmanager
 def running(script: Path = SCRIPT, /, **environment: str) -> Iterator[Server]:
     command = [PYTHON, "-W", "error", str(script), "serve"]
-    with subprocess.Popen(
-        command, env=clean_environment(environment), stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, env=clean_environment(environment), stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             lines = []
@@ -131,9 +129,7 @@ def test_it_keeps_idle_connections_longer_than_the_alb_and_stops_later_than_its_
 
 @pytest.mark.parametrize("argument", ["--help", "-h"])
 def test_help(argument: str) -> None:
-    done = subprocess.run(
-        [PYTHON, "-W", "error", SCRIPT, argument], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([PYTHON, "-W", "error", SCRIPT, argument], capture_output=True, text=True, check=True)
     assert "web-api.py serve" in done.stdout
     assert "INSTANCE_ID" in done.stdout
     assert done.stderr == ""
@@ -148,9 +144,7 @@ def test_an_unknown_command_is_not_an_install() -> None:
 @pytest.mark.parametrize("port", ["http", "70000"])
 def test_a_port_that_is_none_is_an_error_without_a_traceback(port: str) -> None:
     environment = clean_environment({**WHO, "PORT": port})
-    done = subprocess.run(
-        [PYTHON, SCRIPT, "serve"], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([PYTHON, SCRIPT, "serve"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("web-api: cannot serve: ")
     assert done.stderr.count("\n") == 1
@@ -182,9 +176,7 @@ def test_install(tmp_path: Path) -> None:
         calls = (tmp_path / "calls").read_text().splitlines()
         assert calls[-3:] == ["daemon-reload", "enable web-api", "restart web-api"]
 
-    found = {
-        str(path.relative_to(tmp_path / "root")) for path in (tmp_path / "root").rglob("*") if path.is_file()
-    }
+    found = {str(path.relative_to(tmp_path / "root")) for path in (tmp_path / "root").rglob("*") if path.is_file()}
     assert found == {"opt/web-api/web-api.py", "etc/systemd/system/web-api.service"}
     installed = tmp_path / "root/opt/web-api/web-api.py"
     assert installed.read_bytes() == SCRIPT.read_bytes()
@@ -203,9 +195,7 @@ def test_install(tmp_path: Path) -> None:
 
 def test_what_is_installed_serves(tmp_path: Path) -> None:
     install(tmp_path, "exit 0")
-    with running(
-        tmp_path / "root/opt/web-api/web-api.py", INSTANCE_ID="i-1", AVAILABILITY_ZONE="z"
-    ) as started:
+    with running(tmp_path / "root/opt/web-api/web-api.py", INSTANCE_ID="i-1", AVAILABILITY_ZONE="z") as started:
         assert started.get("/")[1]["version"] == hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]
 
 
@@ -559,9 +549,7 @@ def handshake(path: str = "/ws", method: str = "GET", **headers: str | None) -> 
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def frame(
-    opcode: int, data: bytes = b"", *, final: bool = True, mask: bytes | None = b"\x01\xfe\x37\x80"
-) -> bytes:
+def frame(opcode: int, data: bytes = b"", *, final: bool = True, mask: bytes | None = b"\x01\xfe\x37\x80") -> bytes:
     size = len(data)
     masked = 0x80 if mask else 0
     if size < 126:

@@ -35,9 +35,7 @@ class Transport:
             raise self.refusal
         if GONE in arns:
             raise AwsError(service, operation, "ListenerNotFound", "gone", "")
-        return {
-            "TagDescriptions": [{"ResourceArn": arn, "Tags": [{"Key": "of", "Value": arn}]} for arn in arns]
-        }
+        return {"TagDescriptions": [{"ResourceArn": arn, "Tags": [{"Key": "of", "Value": arn}]} for arn in arns]}
 
 
 async def ask_for_each(aws: Aws, shared: Shared, count: int) -> list[Any]:
@@ -110,9 +108,7 @@ def test_each_round_asks_who_it_is_and_shares_the_pace() -> None:
     asked: list[str] = []
     rounds = 3
 
-    def transport(
-        service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> dict[str, Any]:
+    def transport(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> dict[str, Any]:
         del service, params, once
         asked.append(operation)
         return {"Account": "123456789012"}

@@ -122,9 +122,7 @@ class TestFailures:
         assert told["broken"][0]["spec_file"] == "one/stack.yaml"
         assert "no such thing" in told["broken"][0]["error"]
 
-    def test_a_policy_that_is_broken_is_told_at_once(
-        self, folder: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_a_policy_that_is_broken_is_told_at_once(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (folder / "policy.yaml").write_text("max_deletion: 1\n")
         assert main(["sync", "one", "--policy", "policy.yaml"]) == 3
         assert "did you mean max_deletions?" in capsys.readouterr().err

@@ -66,9 +66,7 @@ def test_unapplied_gate_doesnt_send_requests_to_the_ill(hand: Hand, spec: Spec) 
     hand.wait(60)
     spec["target_groups"]["web"]["min_healthy"] = 0  # nobody has applied it
     hand.world.sync(spec)
-    actions = hand.elb.describe_listeners(ListenerArns=[hand["listener.public/http"]])["Listeners"][0][
-        "DefaultActions"
-    ]
+    actions = hand.elb.describe_listeners(ListenerArns=[hand["listener.public/http"]])["Listeners"][0]["DefaultActions"]
     assert hand["target_group.green"] in str(actions)
 
 
@@ -132,19 +130,15 @@ def test_break_glass_on_a_route_table_doesnt_keep_an_instance_dead(hand: Hand, s
 def test_what_is_ignored_doesnt_keep_a_listener_deleted(hand: Hand, spec: Spec) -> None:
     hand.ec2.revoke_security_group_ingress(
         GroupId=hand["security_group.web"],
-        IpPermissions=hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])[
-            "SecurityGroups"
-        ][0]["IpPermissions"],
+        IpPermissions=hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"][0][
+            "IpPermissions"
+        ],
     )
     hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
-    assert "listener.public/http" in done(
-        hand.world.sync({**spec, "sync": {"ignore": ["security_group_rules.web"]}})
-    )
+    assert "listener.public/http" in done(hand.world.sync({**spec, "sync": {"ignore": ["security_group_rules.web"]}}))
 
 
-def test_correcting_something_else_doesnt_fail_over_a_target_that_was_ill_before(
-    hand: Hand, spec: Spec
-) -> None:
+def test_correcting_something_else_doesnt_fail_over_a_target_that_was_ill_before(hand: Hand, spec: Spec) -> None:
     hand.world.strict.set_target_unhealthy(hand["target_group.web"], hand["instance.web-1"])
     hand.wait(300)
     hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
@@ -153,9 +147,7 @@ def test_correcting_something_else_doesnt_fail_over_a_target_that_was_ill_before
     assert (ending.is_failed, hand.world.clock.now() - began < 60) == (False, True)
 
 
-def test_a_scaled_down_instance_isnt_drift_when_an_unapplied_spec_wants_it_again(
-    hand: Hand, spec: Spec
-) -> None:
+def test_a_scaled_down_instance_isnt_drift_when_an_unapplied_spec_wants_it_again(hand: Hand, spec: Spec) -> None:
     spec["instances"]["web"]["count"] = 3
     hand.make(spec)
     spec["instances"]["web"]["count"] = 2
@@ -260,9 +252,7 @@ def test_what_is_made_anew_doesnt_say_that_an_unapplied_spec_is_applied(hand: Ha
     hand.make(spec)
     hand.ec2.delete_security_group(GroupId=hand["security_group.spare"])
     spec["instances"]["web"]["count"] = 3
-    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {
-        "fixed_response": {"status_code": 503}
-    }
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"fixed_response": {"status_code": 503}}
     assert done(hand.world.sync(spec)) == {"security_group.spare": "drift"}
     for _ in range(2):
         hand.world.sync(spec)
@@ -272,9 +262,7 @@ def test_what_is_made_anew_doesnt_say_that_an_unapplied_spec_is_applied(hand: Ha
 def test_a_half_finished_apply_isnt_written_down_as_applied(hand: Hand, spec: Spec) -> None:
     spec["security_groups"]["spare"] = {"description": "spare"}
     spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 15
-    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {
-        "fixed_response": {"status_code": 503}
-    }
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"fixed_response": {"status_code": 503}}
     faults = Faults(hand.world)
     for name in ("modify_target_group", "modify_listener"):
         faults.refuse(name, "UnauthorizedOperation", times=20)
@@ -303,18 +291,16 @@ def test_a_begun_destroy_isnt_undone_by_apply_changes(hand: Hand, spec: Spec) ->
     faults.refusals.clear()
     ending = hand.world.sync(spec, apply_changes=True)
     assert writes(hand) == []
-    assert set(ending.selection.withheld.values()) == {
-        "a destroy of the stack was begun: finish it, or run apply"
-    }
+    assert set(ending.selection.withheld.values()) == {"a destroy of the stack was begun: finish it, or run apply"}
     hand.world.converge(spec)
     hand.elb.delete_listener(ListenerArn=hand.make(spec) and hand["listener.public/http"])
     assert "listener.public/http" in done(hand.world.sync(spec))
 
 
 def test_a_zone_isnt_taken_from_a_target_that_waits(hand: Hand, spec: Spec) -> None:
-    subnet = hand.ec2.create_subnet(
-        VpcId=hand["vpc.main"], CidrBlock="10.0.7.0/24", AvailabilityZone="us-east-1c"
-    )["Subnet"]["SubnetId"]
+    subnet = hand.ec2.create_subnet(VpcId=hand["vpc.main"], CidrBlock="10.0.7.0/24", AvailabilityZone="us-east-1c")[
+        "Subnet"
+    ]["SubnetId"]
     hand.elb.set_subnets(
         LoadBalancerArn=hand["load_balancer.public"],
         Subnets=[hand["subnet.public-a"], hand["subnet.public-b"], subnet],

@@ -43,9 +43,7 @@ class TestDrift:
     def test_changed_and_stray_rules_are_corrected(self, hand: Hand, spec: Spec) -> None:
         hand.ec2.authorize_security_group_ingress(
             GroupId=hand["security_group.web"],
-            IpPermissions=[
-                {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-            ],
+            IpPermissions=[{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
         )
         assert done(hand.world.sync(spec)) == {"security_group_rules.web": "drift"}
         assert hand.world.plan(spec).is_empty
@@ -73,9 +71,7 @@ class TestDrift:
 
     def test_a_stray_target_waits_since_it_would_be_drained(self, hand: Hand, spec: Spec) -> None:
         stranger = hand.stranger_in(hand["subnet.public-a"])
-        hand.elb.register_targets(
-            TargetGroupArn=hand["target_group.web"], Targets=[{"Id": stranger, "Port": 80}]
-        )
+        hand.elb.register_targets(TargetGroupArn=hand["target_group.web"], Targets=[{"Id": stranger, "Port": 80}])
         ending = hand.world.sync(spec)
         assert list(left(ending).values()) == ["drift"]
         assert "deregister_targets" not in writes(hand)
@@ -298,9 +294,7 @@ class TestBreakGlass:
         hand.changed_tags("ec2", group, {tags.IGNORE_UNTIL: "2026-12-01T00:00Z"})
         hand.ec2.authorize_security_group_ingress(
             GroupId=group,
-            IpPermissions=[
-                {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-            ],
+            IpPermissions=[{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
         )
         assert left(hand.world.sync(spec, now=NOW)) == {"security_group_rules.web": "drift"}
 
@@ -344,9 +338,7 @@ class TestSightings:
 class TestEnds:
     """How it ends when something goes wrong."""
 
-    def test_what_a_stranger_is_in_the_way_of_waits_and_the_rest_is_done(
-        self, hand: Hand, spec: Spec
-    ) -> None:
+    def test_what_a_stranger_is_in_the_way_of_waits_and_the_rest_is_done(self, hand: Hand, spec: Spec) -> None:
         hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
         hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
         hand.elb.create_listener(

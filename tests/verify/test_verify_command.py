@@ -97,9 +97,7 @@ class TestDemo:
         check = shown.check("listener.public/http")
         assert shown.code == 1
         assert check["statuses"] == {"200": 36, "502": 4}
-        assert [
-            text for text in check["problems"] if text.startswith("4 of 40 requests: status 502 instead of")
-        ]
+        assert [text for text in check["problems"] if text.startswith("4 of 40 requests: status 502 instead of")]
 
     def test_expected_statuses(self, bench: Bench) -> None:
         ids = list(bench.instances().values())
@@ -177,9 +175,7 @@ class TestBadWeather:
         ],
         ids=" ".join,
     )  # fmt: skip
-    def test_bad_options(
-        self, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_bad_options(self, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(demo()))
         assert main(["verify", str(tmp_path / "spec.yaml"), *options]) == 64
         assert "Traceback" not in capsys.readouterr().err

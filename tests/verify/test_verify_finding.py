@@ -173,9 +173,7 @@ class TestOtherConditions:
         ],
         ids=lambda item: item["Field"] if isinstance(item, dict) else "",
     )  # fmt: skip
-    def test_they_are_read_from_a_rule_as_discovered(
-        self, entry: dict[str, object], expected: Condition
-    ) -> None:
+    def test_they_are_read_from_a_rule_as_discovered(self, entry: dict[str, object], expected: Condition) -> None:
         from alb_reconcile.kinds.rule import _condition
 
         assert read_conditions([_condition(entry)]) == (expected,)

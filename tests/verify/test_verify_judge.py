@@ -103,9 +103,7 @@ class TestExpectation:
         action = Action(redirect=canonical({"status_code": "HTTP_302", **config}))
         reply = Reply(302, "1.1", headers={"location": location})
         assert (mismatch(action, SHOT, reply, ANSWERED, {54321: 443}) == "") == right
-        assert "status 301 instead of the redirect's 302" in mismatch(
-            action, SHOT, Reply(301, "1.1"), ANSWERED, {}
-        )
+        assert "status 301 instead of the redirect's 302" in mismatch(action, SHOT, Reply(301, "1.1"), ANSWERED, {})
 
     @pytest.mark.parametrize(
         ("status", "kind", "body", "wrong"),

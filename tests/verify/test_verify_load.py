@@ -89,9 +89,7 @@ class TestSending:
 
     def test_bodies_are_read_bounded(self) -> None:
         with servers.front(lambda *_: (200, {}, b"x" * (4 * MAX_BODY))) as front:
-            replies = [
-                item.reply for item in fire([Shot("k", at(front.port), Request(HOST), keep_body=True)] * 6)
-            ]
+            replies = [item.reply for item in fire([Shot("k", at(front.port), Request(HOST), keep_body=True)] * 6)]
         assert {len(reply.body) for reply in replies} == {MAX_BODY}
         assert {reply.error for reply in replies} == {""}
 
@@ -126,14 +124,10 @@ class TestRate:
 
             opening = threading.Thread(target=open_when_all_are_there)
             opening.start()
-            answers = fire(
-                [Shot("k", at(front.port), Request(HOST))] * 20, rate=100, concurrency=20, timeout=60
-            )
+            answers = fire([Shot("k", at(front.port), Request(HOST))] * 20, rate=100, concurrency=20, timeout=60)
             opening.join()
         assert [answer.status for answer in answers] == [200] * 20
-        assert sorted(answer.at for answer in answers) == pytest.approx(
-            [i / 100 for i in range(20)], abs=1e-6
-        )
+        assert sorted(answer.at for answer in answers) == pytest.approx([i / 100 for i in range(20)], abs=1e-6)
 
     def test_never_more_at_once_than_allowed_and_told_if_late(self) -> None:
         now, most, lock = [0], [0], threading.Lock()

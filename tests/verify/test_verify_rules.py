@@ -149,8 +149,7 @@ def test_rules_of_somebody_else_come_first(
     assert shown.code == code
     assert found.pop("listener.public/http") == "ok"
     assert found == {
-        f"rule.public/https/{name}" if name else "listener.public/https": state
-        for name, state in states.items()
+        f"rule.public/https/{name}" if name else "listener.public/https": state for name, state in states.items()
     }
 
 

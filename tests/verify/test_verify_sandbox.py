@@ -48,9 +48,7 @@ def two_groups(certificate: str) -> Spec:
 def test_redirect_rules_weights_http2_and_websockets(tool: Tool) -> None:
     endpoint = f"http://127.0.0.1:{tool.state()['port']}"
     acm = boto3.Session("testing", "testing", region_name=REGION).client("acm", endpoint_url=endpoint)
-    certificate = acm.request_certificate(
-        DomainName="shop.example.com", SubjectAlternativeNames=["new.example.com"]
-    )
+    certificate = acm.request_certificate(DomainName="shop.example.com", SubjectAlternativeNames=["new.example.com"])
     spec, file = two_groups(certificate["CertificateArn"]), tool.folder / "shop.yaml"
     file.write_text(yaml.safe_dump(spec, sort_keys=False))
     # without weights, whose shares are up to chance

@@ -65,13 +65,9 @@ def init(options: InitOptions) -> ExitCode:
         with Path(options.file).open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise RefusedError(
-            f"{options.file} already exists and was left unchanged; name another file"
-        ) from None
+        raise RefusedError(f"{options.file} already exists and was left unchanged; name another file") from None
     except OSError as error:
-        raise ReconcileError(
-            f"{options.file} can't be written: {error.strerror}; name another file"
-        ) from None
+        raise ReconcileError(f"{options.file} can't be written: {error.strerror}; name another file") from None
     emit(f"Wrote {options.file}; edit it, then run: alb-reconcile validate {options.file}")
     return ExitCode.OK
 

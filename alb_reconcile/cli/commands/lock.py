@@ -10,13 +10,7 @@ from alb_reconcile.cli.render.lock import LockView, locks_json, locks_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
-from alb_reconcile.cli.session.specs import (
-    LoadingOptions,
-    StackOptions,
-    load_stacks,
-    named_target,
-    refuse_lease,
-)
+from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_stacks, named_target, refuse_lease
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
@@ -94,9 +88,7 @@ async def _break(aws: Aws, target: Target, *, yes: bool) -> ExitCode:
     seen = view.seen
     if seen is None or seen.state != "held":
         if view.locked:
-            raise RefusedError(
-                f"the lock on this host belongs to a running process and ends with it: {_ending(view)}"
-            )
+            raise RefusedError(f"the lock on this host belongs to a running process and ends with it: {_ending(view)}")
         emit("There is nothing to break.")
         return ExitCode.OK
     await confirm(aws, f"Break the lease of {seen.record.render()}? Type yes: ", "yes", yes=yes)

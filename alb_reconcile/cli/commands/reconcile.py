@@ -136,9 +136,7 @@ async def _apply(aws: Aws, target: Target, options: ApplyOptions) -> ExitCode:
     return recorder.exit_code
 
 
-async def _reach(
-    aws: Aws, target: Target, options: ApplyOptions, planned: StackPlan, recorder: Recorder
-) -> ExitCode:
+async def _reach(aws: Aws, target: Target, options: ApplyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
     made, style = planned.plan, Style.detect(no_color=options.no_color)
     if options.plan:
         _compare(options.plan, made)
@@ -247,9 +245,7 @@ _Options = TypeVar("_Options", ApplyOptions, DestroyOptions)
 
 
 def _each(
-    targets: Sequence[Target],
-    run: Callable[[Aws, Target, _Options], Awaitable[ExitCode]],
-    options: _Options,
+    targets: Sequence[Target], run: Callable[[Aws, Target, _Options], Awaitable[ExitCode]], options: _Options
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
     for target in targets:
@@ -260,12 +256,7 @@ def _each(
 
 
 async def _carry_out(
-    aws: Aws,
-    target: Target,
-    planned: StackPlan,
-    recorder: Recorder,
-    progress: Progress,
-    timeout: float | None,
+    aws: Aws, target: Target, planned: StackPlan, recorder: Recorder, progress: Progress, timeout: float | None
 ) -> Applied:
     """`apply_stack`, shown as it goes. Raises what ended it after its steps."""
     if not planned.plan.is_empty:
@@ -312,18 +303,14 @@ def _save(file: str, made: Plan) -> None:
     try:
         Path(file).write_text(made.to_json() + "\n", encoding="utf-8")
     except OSError as error:
-        raise ReconcileError(
-            f"the plan can't be written to {file}: {error.strerror}; nothing was changed"
-        ) from None
+        raise ReconcileError(f"the plan can't be written to {file}: {error.strerror}; nothing was changed") from None
 
 
 def _compare(file: str, made: Plan) -> None:
     try:
         saved = Path(file).read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}"
-        ) from None
+        raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
     if saved != made.to_json():
         raise RefusedError(
             f"the plan in {file} is stale: the spec or the account has changed since; nothing was changed. Plan again ({summarize(made)})"

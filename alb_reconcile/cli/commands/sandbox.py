@@ -9,9 +9,7 @@ from alb_reconcile.cli.render.status import traffic_text
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
 
-_WITHOUT = (
-    "It was started without traffic: its load balancers carry no requests, and health follows the clock."
-)
+_WITHOUT = "It was started without traffic: its load balancers carry no requests, and health follows the clock."
 
 
 @dataclass(frozen=True)

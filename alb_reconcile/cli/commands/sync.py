@@ -99,9 +99,7 @@ def _load(options: SyncOptions) -> Fleet:
 
 def _show(report: Report, options: SyncOptions) -> None:
     options.output.show(
-        report,
-        partial(sync_text, quiet=options.quiet),
-        partial(sync_json, indent=None if options.every else 2),
+        report, partial(sync_text, quiet=options.quiet), partial(sync_json, indent=None if options.every else 2)
     )
 
 

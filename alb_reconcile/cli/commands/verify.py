@@ -112,9 +112,7 @@ async def check(aws: Aws, target: Target, way: Way, settings: Settings, say: Cal
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
     """The listeners' endpoints by ARN, at their load balancers' DNS names."""
     names = {
-        item.id: item.detail(Entrance).dns_name
-        for item in found.resources
-        if item.address.kind == "load_balancer"
+        item.id: item.detail(Entrance).dns_name for item in found.resources if item.address.kind == "load_balancer"
     }
     endpoints = {}
     for arn, listener in _listeners(found).items():

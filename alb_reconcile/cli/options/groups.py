@@ -18,32 +18,18 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     amount.add_argument(
         "--requests", type=number(1, 100_000), default=100, metavar="N", help="to each forward (default 100)"
     )
-    amount.add_argument(
-        "--duration", type=duration, metavar="30s", help="how long to send, instead of --requests"
+    amount.add_argument("--duration", type=duration, metavar="30s", help="how long to send, instead of --requests")
+    group.add_argument(
+        "--rate", type=number(1, 1000), default=50, metavar="N", help="requests per second in total (default 50)"
     )
     group.add_argument(
-        "--rate",
-        type=number(1, 1000),
-        default=50,
-        metavar="N",
-        help="requests per second in total (default 50)",
+        "--concurrency", type=number(1, 1000), default=10, metavar="N", help="requests in progress at once (default 10)"
     )
-    group.add_argument(
-        "--concurrency",
-        type=number(1, 1000),
-        default=10,
-        metavar="N",
-        help="requests in progress at once (default 10)",
-    )
-    group.add_argument(
-        "--timeout", type=duration, default=10, metavar="10s", help="time limit of one request"
-    )
+    group.add_argument("--timeout", type=duration, default=10, metavar="10s", help="time limit of one request")
     group = command.add_argument_group("what is sent")
     group.add_argument("--path", default="/", help="where a rule allows any (default /)")
     group.add_argument("--host", metavar="NAME", help="where a rule allows any (default the DNS name)")
-    group.add_argument(
-        "--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)"
-    )
+    group.add_argument("--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)")
     group.add_argument(
         "--websocket",
         nargs="?",
@@ -52,9 +38,7 @@ def add_verify(command: argparse.ArgumentParser) -> None:
         help="try a WebSocket through each forward (default path /ws)",
     )
     group.add_argument(
-        "--any-method",
-        action="store_true",
-        help="also POST, PUT and DELETE, where a rule matches nothing else",
+        "--any-method", action="store_true", help="also POST, PUT and DELETE, where a rule matches nothing else"
     )
     group = command.add_argument_group("what is expected")
     group.add_argument(
@@ -99,9 +83,7 @@ def add_lock(command: argparse.ArgumentParser) -> None:
 
 def add_record(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("what a run records")
-    group.add_argument(
-        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
-    )
+    group.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
     group.add_argument(
         "--metrics-file", metavar="FILE", help="a textfile for node-exporter; else ALB_RECONCILE_METRICS_FILE"
     )
@@ -132,7 +114,5 @@ def add_allow(command: argparse.ArgumentParser) -> None:
 
 def add_policy(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--policy",
-        metavar="FILE",
-        help="further limits, with the keys of a spec's policy; the stricter ones apply",
+        "--policy", metavar="FILE", help="further limits, with the keys of a spec's policy; the stricter ones apply"
     )

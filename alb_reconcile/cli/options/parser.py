@@ -7,14 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from alb_reconcile import __version__
-from alb_reconcile.cli.options.groups import (
-    add_allow,
-    add_lease,
-    add_lock,
-    add_policy,
-    add_record,
-    add_verify,
-)
+from alb_reconcile.cli.options.groups import add_allow, add_lease, add_lock, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import (
     Assignment,
     duration,
@@ -55,9 +48,7 @@ def _common() -> _Parser:
     group.add_argument("--region", help="the region of a spec that names none")
     group.add_argument("--endpoint-url", help="the endpoint of AWS's API; else AWS_ENDPOINT_URL")
     group.add_argument(
-        "--sandbox",
-        action="store_true",
-        help="use the local AWS, and start it if none runs; no account needed",
+        "--sandbox", action="store_true", help="use the local AWS, and start it if none runs; no account needed"
     )
     group.add_argument(
         "--set",
@@ -68,15 +59,9 @@ def _common() -> _Parser:
         help="a variable of the spec; it outranks the environment",
     )
     group.add_argument(
-        "--max-workers",
-        type=positive,
-        default=16,
-        metavar="N",
-        help="how many calls run at once (default 16)",
+        "--max-workers", type=positive, default=16, metavar="N", help="how many calls run at once (default 16)"
     )
-    group.add_argument(
-        "-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call"
-    )
+    group.add_argument("-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call")
     group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
     return common
 
@@ -111,11 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("schema", "authoring.print_schema", "print the JSON Schema, for editors")
     command = add("init", "authoring.init", "write a commented spec to start from")
     command.add_argument(
-        "file",
-        nargs="?",
-        default="stack.yaml",
-        metavar="FILE",
-        help="default stack.yaml; - is standard output",
+        "file", nargs="?", default="stack.yaml", metavar="FILE", help="default stack.yaml; - is standard output"
     )
     command = add("explain", "authoring.explain", "explain a kind or one of its keys")
     command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
@@ -134,11 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--yes", action="store_true", help="don't ask")
     command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     command.add_argument(
-        "--timeout",
-        type=duration,
-        default=900,
-        metavar="15m",
-        help="how long to wait for targets to be healthy",
+        "--timeout", type=duration, default=900, metavar="15m", help="how long to wait for targets to be healthy"
     )
     command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
     add_lock(command)
@@ -148,9 +125,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
-    command.add_argument(
-        "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region"
-    )
+    command.add_argument("--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region")
     add_lease(command)
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     add_lock(command)
@@ -171,12 +146,8 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("spec", nargs="?", metavar="SPEC")
     command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
     command.add_argument("--format", choices=("text", "json"), default="text")
-    command.add_argument(
-        "--limit", type=number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)"
-    )
-    command.add_argument(
-        "--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR"
-    )
+    command.add_argument("--limit", type=number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)")
+    command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
     _add_adoption(add)
     add("stacks", "status.stacks", "list the stacks that have resources in a region")
@@ -237,35 +208,20 @@ def _add_sandbox(commands: Any) -> None:
 
 def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command = add(
-        "sync",
-        "sync.sync",
-        "correct drift of one stack or many, unattended; report what requires manual action",
+        "sync", "sync.sync", "correct drift of one stack or many, unattended; report what requires manual action"
     )
     command.add_argument(
         "places", nargs="+", metavar="SPEC|DIRECTORY|GLOB", help="specs, folders of specs, quoted patterns"
     )
+    command.add_argument("--apply-changes", action="store_true", help="apply changed specs too, as far as sync: allows")
     command.add_argument(
-        "--apply-changes",
-        action="store_true",
-        help="apply changed specs too, as far as sync: allows",
+        "--every", type=interval, metavar="5m", help="keep running, a round every 5 minutes; SIGHUP starts one now"
     )
     command.add_argument(
-        "--every",
-        type=interval,
-        metavar="5m",
-        help="keep running, a round every 5 minutes; SIGHUP starts one now",
-    )
-    command.add_argument(
-        "--parallel",
-        type=number(1, 64),
-        default=8,
-        metavar="N",
-        help="how many stacks are changed at once (default 8)",
+        "--parallel", type=number(1, 64), default=8, metavar="N", help="how many stacks are changed at once (default 8)"
     )
     command.add_argument("--format", choices=("text", "json"), default="text")
-    command.add_argument(
-        "-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron"
-    )
+    command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
     command.add_argument(
         "--timeout",
         type=duration,
@@ -292,9 +248,7 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
         action="store_true",
         help="treat instances as launched from their image reference, whatever it resolves to now",
     )
-    release = add(
-        "release", "adoption.release", "stop managing resources, or the whole stack; changes tags only"
-    )
+    release = add("release", "adoption.release", "stop managing resources, or the whole stack; changes tags only")
     release.add_argument("spec", metavar="SPEC")
     release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: the whole stack")
     move = add("move", "adoption.move", "follow a renamed entry; changes tags only")

@@ -16,11 +16,7 @@ class Assignment(argparse.Action):
     """`--set NAME=VALUE`, as often as wanted, into a dict."""
 
     def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        _: str | None = None,
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
     ) -> None:
         name, equals, value = str(values).partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -44,11 +40,7 @@ class Allowance(argparse.Action):
     """`--allow WHAT=N` or `--allow any-time`, as often as wanted, into a dict."""
 
     def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        _: str | None = None,
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
     ) -> None:
         name, equals, number = str(values).partition("=")
         if name == "any-time" and not equals:
@@ -63,18 +55,12 @@ class Detour(argparse.Action):
     """`--connect-to PORT=HOST:PORT`, as often as wanted, into a dict."""
 
     def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        _: str | None = None,
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
     ) -> None:
         match = re.fullmatch(r"([0-9]{1,5})=\[?([^\s/\[\]]{1,253}?)\]?:([0-9]{1,5})", str(values))
         if not match or not all(1 <= int(port) <= 65535 for port in (match[1], match[3])):
             parser.error(f"--connect-to expects PORT=HOST:PORT, such as 443=localhost:8443, not {values!r}")
-        setattr(
-            namespace, self.dest, {**getattr(namespace, self.dest), int(match[1]): (match[2], int(match[3]))}
-        )
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), int(match[1]): (match[2], int(match[3]))})
 
 
 def given(text: str) -> str:

@@ -76,17 +76,14 @@ def release_text(found: Release, style: Style) -> str:
 
 def release_json(found: Release) -> str:
     """The same in stable order."""
-    return _dump(
-        found.target, found.account, found.outlook, released=_listed(found.taggings), notes=list(found.notes)
-    )
+    return _dump(found.target, found.account, found.outlook, released=_listed(found.taggings), notes=list(found.notes))
 
 
 def move_text(found: Move, style: Style) -> str:
     """Who moves where, and what the next apply would change."""
     lines = [_title(found.target, found.outlook.account, style), ""]
     lines += [
-        f"  {printable(str(old))} → {printable(str(item.address))}  {short_id(item.id)}"
-        for old, item in found.moves
+        f"  {printable(str(old))} → {printable(str(item.address))}  {short_id(item.id)}" for old, item in found.moves
     ]
     lines += ["", *_notes(found.notes, style)]
     lines += _outlook("After that, apply would do this:", found.outlook, style)

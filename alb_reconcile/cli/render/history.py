@@ -15,13 +15,7 @@ if TYPE_CHECKING:
     from alb_reconcile.journal.record import Record, StepRecord
 
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
-_COLORS: Final = {
-    "in_sync": "green",
-    "corrected": "green",
-    "failed": "red",
-    "left": "yellow",
-    "refused": "yellow",
-}
+_COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
 _MOST: Final = 10
 """Steps of one run that are named; --format json names all."""
 
@@ -78,12 +72,7 @@ def _counts(record: Record) -> Iterator[str]:
         done = sum(step.action == action for step in record.having(how="done"))
         if done:
             yield f"{done} {word}"
-    for how, word in (
-        ("failed", "failed"),
-        ("withheld", "left"),
-        ("skipped", "not done"),
-        ("interrupted", "not done"),
-    ):
+    for how, word in (("failed", "failed"), ("withheld", "left"), ("skipped", "not done"), ("interrupted", "not done")):
         number = len(record.having(how=how))
         if number:
             yield f"{number} {word}"

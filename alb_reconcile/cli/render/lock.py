@@ -47,9 +47,7 @@ def locks_text(views: Sequence[LockView]) -> str:
 def _host(view: LockView) -> str:
     who = printable(view.holder.render()) if view.holder else ""
     if view.locked:
-        current = (
-            who if view.holder and view.holder.released is None else "a process that its file doesn't name"
-        )
+        current = who if view.holder and view.holder.released is None else "a process that its file doesn't name"
         return f"held by {current}"
     if view.holder is None:
         return "free"

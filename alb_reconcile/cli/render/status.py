@@ -47,9 +47,7 @@ def url_lines(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
 def _listeners(discovery: Discovery) -> list[tuple[str, str]]:
     """Each listener's ARN and URL, sorted by this."""
     hosts = {
-        item.id: item.detail(Entrance).dns_name
-        for item in discovery.resources
-        if item.address.kind == "load_balancer"
+        item.id: item.detail(Entrance).dns_name for item in discovery.resources if item.address.kind == "load_balancer"
     }
     found = []
     for item, state in each_of(discovery.resources, Listener):
@@ -128,10 +126,7 @@ def traffic_text(traffic: Traffic) -> str:
     """What `sandbox status` says of listeners and instances."""
     lines = [
         "Listeners:",
-        *(
-            f"  {door.url}  {door.protocol} {door.port} of {_name(door.load_balancer_arn)}"
-            for door in traffic.doors
-        ),
+        *(f"  {door.url}  {door.protocol} {door.port} of {_name(door.load_balancer_arn)}" for door in traffic.doors),
     ]
     if not traffic.doors:
         lines = ["No load balancer has a listener."]

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from alb_reconcile.sync.fleet import Broken
     from alb_reconcile.sync.rounds import Report
 
-_COLORS: Final = {
-    "in_sync": "green",
-    "corrected": "green",
-    "failed": "red",
-    "left": "yellow",
-    "refused": "red",
-}
+_COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 _MOST: Final = 20
 """Steps of a stack that are named; --format json names all."""
@@ -36,9 +30,7 @@ def sync_json(report: Report, *, indent: int | None = 2) -> str:
         "version": 1,
         "seconds": round(report.seconds, 3),
         "summary": _count(report),
-        "stacks": [
-            {**record.to_data(), "notes": list(report.notes.get(record.run, ()))} for record in report.records
-        ],
+        "stacks": [{**record.to_data(), "notes": list(report.notes.get(record.run, ()))} for record in report.records],
         "broken": [{"spec_file": item.file, "error": item.text} for item in report.broken],
     }
     return json.dumps(data, indent=indent)
@@ -47,11 +39,7 @@ def sync_json(report: Report, *, indent: int | None = 2) -> str:
 def sync_text(report: Report, style: Style, *, quiet: bool = False) -> str:
     """The same to read; `quiet` leaves out what is in sync, and all of it if everything is."""
     notes = report.notes
-    told = [
-        record
-        for record in report.records
-        if not quiet or record.result != "in_sync" or notes.get(record.run)
-    ]
+    told = [record for record in report.records if not quiet or record.result != "in_sync" or notes.get(record.run)]
     if quiet and not told and not report.broken:
         return ""
     width = max((len(printable(record.stack)) for record in told), default=0)

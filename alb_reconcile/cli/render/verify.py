@@ -16,12 +16,7 @@ if TYPE_CHECKING:
     from alb_reconcile.verify.session import Report
 
 _WIDTH: Final = 100
-_SIGNS: Final = {
-    "ok": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "skipped": ("-", "yellow"),
-    "unreachable": ("✗", "red"),
-}
+_SIGNS: Final = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow"), "unreachable": ("✗", "red")}
 _MOST: Final = 10
 """Versions and unknown targets that are listed; JSON has them all."""
 
@@ -80,9 +75,7 @@ def _wrap(text: str, bullet: str) -> list[str]:
 
 def _listing(counts: Mapping[Any, int]) -> str:
     rows = list(counts.items())
-    return ", ".join(f"{name} × {count}" for name, count in rows[:_MOST]) + (
-        ", …" if len(rows) > _MOST else ""
-    )
+    return ", ".join(f"{name} × {count}" for name, count in rows[:_MOST]) + (", …" if len(rows) > _MOST else "")
 
 
 def _action(finding: Finding) -> str:
@@ -103,9 +96,7 @@ def _url(finding: Finding) -> str:
     port = "" if check.port == usual else f":{check.port}"
     query = "&".join(f"{name}={text}" for name, text in request.query)
     headers = "".join(f"  {name}: {text}" for name, text in request.headers)
-    return printable(
-        f"{check.scheme}://{request.host}{port}{request.path}" + (f"?{query}" if query else "") + headers
-    )
+    return printable(f"{check.scheme}://{request.host}{port}{request.path}" + (f"?{query}" if query else "") + headers)
 
 
 def _counts(finding: Finding) -> str:
@@ -178,9 +169,7 @@ def _check_json(finding: Finding) -> dict[str, Any]:
         "unknown_targets": dict(finding.unknown),
         "unattributed": finding.unattributed,
         "versions": dict(finding.versions),
-        "websocket": None
-        if finding.websocket is None
-        else {"ok": not finding.websocket, "problem": finding.websocket},
+        "websocket": None if finding.websocket is None else {"ok": not finding.websocket, "problem": finding.websocket},
         "problems": list(finding.problems),
         "notes": list(finding.notes),
     }

@@ -85,9 +85,7 @@ def decide(
     for address in order.static_order():
         wanted = desired[address]
         options = [
-            _compare(wanted, item, result.ids, facts)
-            for item in candidates.get(address, ())
-            if item.owner == stack
+            _compare(wanted, item, result.ids, facts) for item in candidates.get(address, ()) if item.owner == stack
         ]
         for option in options:
             _keep_in_its_vpc(option, result, discovery)
@@ -138,9 +136,7 @@ def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | Non
     return discovery.foreign.get(subnet, Foreign()).vpc
 
 
-def _rank(
-    option: Decision, serving: set[str], mentions: Counter[str]
-) -> tuple[bool, bool, int, int, str, str]:
+def _rank(option: Decision, serving: set[str], mentions: Counter[str]) -> tuple[bool, bool, int, int, str, str]:
     """The survivor of several at one address: what need not be replaced, what serves, what others name, what matches
     best, the oldest."""
     found = option.found
@@ -240,11 +236,7 @@ def _same_target(wanted: Properties, found: Registration) -> bool:
 
 
 def _why_it_goes(
-    stack: str,
-    item: Observed,
-    desired: Mapping[Address, Desired],
-    result: Decisions,
-    owned: Mapping[str, Observed],
+    stack: str, item: Observed, desired: Mapping[Address, Desired], result: Decisions, owned: Mapping[str, Observed]
 ) -> str:
     """The reason to delete what the spec doesn't declare; empty if it stays."""
     parent = owned.get(str(getattr(item.state, item.state.parent))) if item.state.parent else None
@@ -261,9 +253,7 @@ def _why_it_goes(
     return ""
 
 
-def _why_a_member_goes(
-    item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]
-) -> str:
+def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]) -> str:
     """The same for what carries no tags: it is managed as its entry says."""
     if not isinstance(item.state, Registration) or not carrier.lifecycle.members:
         return ""

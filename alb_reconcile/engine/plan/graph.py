@@ -169,9 +169,7 @@ class Graph:
             self.implied[found.id] = going[parent]
             self.drop(key)
         for key, target in list(self.implied.items()):
-            while (
-                target not in self.steps
-            ):  # a rule goes with its listener, which goes with its load balancer
+            while target not in self.steps:  # a rule goes with its listener, which goes with its load balancer
                 target = self.implied[str(target.rpartition("@")[2])]
             self.implied[key] = target
         self._forget()
@@ -190,9 +188,7 @@ class Graph:
     def _is_cut_off(self, target_group: str) -> bool:
         """Whether nothing needs to drain: every load balancer in front of the group goes as well."""
         going = {step.id for step in self.steps.values() if step.action == "delete"}
-        balancers = [
-            item.detail(ServedBy).load_balancers for item in self.decisions.live if item.id == target_group
-        ]
+        balancers = [item.detail(ServedBy).load_balancers for item in self.decisions.live if item.id == target_group]
         return self.destroy or all(going.issuperset(part) for part in balancers)
 
     def _tangled_groups(self, going: dict[str, str]) -> set[str]:

@@ -26,9 +26,7 @@ ANY_TIME: Final = "any-time"
 """The word in `allow` with which a policy's windows don't count."""
 
 
-def check_plan(
-    plan: Plan, policy: Policy, allow: Mapping[str, int], now: datetime, *, destroy: bool = False
-) -> None:
+def check_plan(plan: Plan, policy: Policy, allow: Mapping[str, int], now: datetime, *, destroy: bool = False) -> None:
     """Refuse damage that the user hasn't allowed. A destroy means the whole stack, so there nothing is counted.
 
     `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError.
@@ -56,9 +54,7 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
     return reasons
 
 
-def check_damage(
-    plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime
-) -> None:
+def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
     """Refuse what those steps of a plan do beyond the limits, or outside of the policy's windows.
 
     `allow` holds how much of what the user allows (`--allow`), `now` is aware. Raises RefusedError with every limit that
@@ -86,9 +82,7 @@ def describe_closure(policy: Policy, now: datetime) -> str:
         return ""
     opening = policy.next_opening(now)
     until = (
-        f"until {policy.show(opening)}"
-        if opening
-        else "at any time: no moment of the next two weeks is in all of them"
+        f"until {policy.show(opening)}" if opening else "at any time: no moment of the next two weeks is in all of them"
     )
     return f"it is outside the policy's windows ({policy.show(now)}); changes are refused {until}"
 
@@ -109,9 +103,7 @@ class _Victim(NamedTuple):
         """What becomes of it, in words."""
         own = [step for step in self.steps if step.id == self.found.id]
         if own:
-            return (
-                "would be replaced" if any(step.action == "replace" for step in own) else "would be deleted"
-            )
+            return "would be replaced" if any(step.action == "replace" for step in own) else "would be deleted"
         return f"would be deleted with {self.steps[0].address}"
 
 
@@ -147,7 +139,9 @@ def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tup
         found = victim.found
         name = f"{found.address} ({found.id})"
         if found.owner not in (None, plan.stack):
-            text = f"{name} belongs to the stack {found.owner} and would be deleted with its parent; remove it there first"
+            text = (
+                f"{name} belongs to the stack {found.owner} and would be deleted with its parent; remove it there first"
+            )
             refused.append((victim, text))
             continue
         wanted = plan.desired.get(found.address) if found.owner else None
@@ -159,8 +153,7 @@ def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tup
             spared.append((victim, f"{name} {victim.tell()}, and never_delete names {found.address.kind}"))
     if len(spared) > allow.get("never-delete", 0):
         refused += [
-            (victim, f"{text}; allow it once with --allow never-delete={len(spared)}")
-            for victim, text in spared
+            (victim, f"{text}; allow it once with --allow never-delete={len(spared)}") for victim, text in spared
         ]
     return refused
 
@@ -182,11 +175,7 @@ class _Damage:
 
 def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     own = {item.id for item in plan.live if item.state.service and item.owner == plan.stack}
-    replaced = {
-        step.id
-        for step in steps
-        if step.action == "replace" and step.observed and step.observed.state.service
-    }
+    replaced = {step.id for step in steps if step.action == "replace" and step.observed and step.observed.state.service}
     goes_anew = {step.id for step in plan.steps if step.action == "replace"}
     deleted = {
         victim.found.id
@@ -205,12 +194,7 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         for step in steps
         # a target that leaves changes its group; one that makes way for a successor doesn't
         if step.action == "update"
-        or (
-            step.action == "delete"
-            and step.part_of is None
-            and step.observed
-            and not step.observed.state.service
-        )
+        or (step.action == "delete" and step.part_of is None and step.observed and not step.observed.state.service)
     }
     balancers = sum(
         step.address.kind == "load_balancer"
@@ -275,11 +259,7 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
                 f"max_{noun} is {limit}, and the plan has {counts[action]}; allow it once with --allow {action}={counts[action]}"
             )
     share = policy.max_touched
-    if (
-        share is not None
-        and damage.touched * 100 > share * damage.total
-        and damage.touched > allow.get("touch", 0)
-    ):
+    if share is not None and damage.touched * 100 > share * damage.total and damage.touched > allow.get("touch", 0):
         yield (
             f"max_touched is {share}%, and the plan changes, replaces or deletes {damage.touched} of the stack's {damage.total} "
             f"resources; allow it once with --allow touch={damage.touched}"

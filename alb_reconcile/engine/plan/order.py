@@ -39,9 +39,7 @@ def _after_what_is_named(graph: Graph) -> None:
         if step.action in MAKING and step.desired is not None:
             for address in references(step.desired.state):
                 maker = graph.makers.get(address)
-                if (
-                    maker is None or key not in graph.edges[maker]
-                ):  # a listener may have to wait for its rules
+                if maker is None or key not in graph.edges[maker]:  # a listener may have to wait for its rules
                     # what is only changed is there already; but nobody registers an instance that doesn't run
                     there = maker is not None and graph.steps[maker].action == "update"
                     mere = there and not _stops(graph.steps[str(maker)])

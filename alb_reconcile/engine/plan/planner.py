@@ -52,11 +52,7 @@ class Options:
 
 
 def make_plan(
-    stack: str,
-    region: str,
-    desired: Mapping[Address, Desired],
-    discovery: Discovery,
-    options: Options | None = None,
+    stack: str, region: str, desired: Mapping[Address, Desired], discovery: Discovery, options: Options | None = None
 ) -> Plan:
     """The steps from what there is to what is wanted.
 
@@ -120,9 +116,7 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
             serves = ours.intersection(item.found.detail(ServedBy).load_balancers)
             if not serves <= wanted[address]:
                 new = None in wanted[address]
-                forced[item.found.id] = (
-                    "its load balancer is replaced" if new else "it moves to another load balancer"
-                )
+                forced[item.found.id] = "its load balancer is replaced" if new else "it moves to another load balancer"
     return forced
 
 

@@ -52,12 +52,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
     """Installs the strict rules for as long as it is entered, and by default moto's `mock_aws` with them."""
 
     def __init__(
-        self,
-        clock: Callable[[], float],
-        timing: Timing | None = None,
-        lag: float = 0.0,
-        *,
-        mock: bool = True,
+        self, clock: Callable[[], float], timing: Timing | None = None, lag: float = 0.0, *, mock: bool = True
     ) -> None:
         self.clock = clock
         self.timing = timing or Timing()
@@ -228,9 +223,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
                 world.ledger.unhealthy[(arn, instance_id)] = reason
             self._settle(world, now)
 
-    def inventory(
-        self, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID
-    ) -> dict[str, dict[str, Any]]:
+    def inventory(self, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID) -> dict[str, dict[str, Any]]:
         """Everything a user could see of the account in a region, by physical id, as it is at this moment."""
         world = World(account, region)
         with self._lock:

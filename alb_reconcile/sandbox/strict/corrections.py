@@ -62,10 +62,7 @@ def own_tags(self: Any) -> list[dict[str, str]]:
     """A resource's tags, looked up (moto searches those of all resources)."""
     held = self.ec2_backend.tags.get(self.id, {}) if self.id else {}
     kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(self.id), "") if held else ""
-    return [
-        {"resource_id": self.id, "key": key, "value": value, "resource_type": kind}
-        for key, value in held.items()
-    ]
+    return [{"resource_id": self.id, "key": key, "value": value, "resource_type": kind} for key, value in held.items()]
 
 
 def patches() -> list[tuple[Any, str, Any]]:

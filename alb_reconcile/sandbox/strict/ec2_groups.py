@@ -43,9 +43,7 @@ def group_in_use_stays(call: Call) -> None:
     if group is None:
         return
     if group.is_default:
-        refuse(
-            "CannotDelete", f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
-        )
+        refuse("CannotDelete", f'the specified group: "{group.id}" name: "default" cannot be deleted by a user')
     if worn(call.world, group) or named_by(call.world, group):
         refuse("DependencyViolation", f"resource {group.id} has a dependent object")
 

@@ -12,15 +12,7 @@ from .world import Timeline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NEEDS_STOPPED = (
-    "InstanceType",
-    "Kernel",
-    "Ramdisk",
-    "UserData",
-    "EbsOptimized",
-    "SriovNetSupport",
-    "EnaSupport",
-)
+NEEDS_STOPPED = ("InstanceType", "Kernel", "Ramdisk", "UserData", "EbsOptimized", "SriovNetSupport", "EnaSupport")
 METADATA = {
     "HttpTokens": "http_tokens",
     "HttpPutResponseHopLimit": "http_put_response_hop_limit",
@@ -67,11 +59,7 @@ def count_boot(call: Call, instance: Any) -> None:
 
 
 def change(instance: Any, previous: str, current: str) -> dict[str, Any]:
-    return {
-        "InstanceId": instance.id,
-        "CurrentState": state_of(current),
-        "PreviousState": state_of(previous),
-    }
+    return {"InstanceId": instance.id, "CurrentState": state_of(current), "PreviousState": state_of(previous)}
 
 
 @around("StartInstances")

@@ -30,8 +30,7 @@ def profile_must_exist(call: Call) -> None:
     if name is not None and not any(profile.name == name for profile in profiles):
         refuse(
             "InvalidParameterValue",
-            f"Value ({name}) for parameter iamInstanceProfile.name is invalid. "
-            "Invalid IAM Instance Profile name",
+            f"Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
         )
     if arn is not None and not any(profile.arn == arn for profile in profiles):
         refuse(
@@ -55,8 +54,7 @@ def groups_are_of_the_subnets_vpc(call: Call) -> None:
                 refuse(*not_found(group))
             if subnet and known.vpc_id != subnet.vpc_id:
                 refuse(
-                    "InvalidParameter",
-                    f"Security group {group} and subnet {subnet_id} belong to different networks.",
+                    "InvalidParameter", f"Security group {group} and subnet {subnet_id} belong to different networks."
                 )
 
 

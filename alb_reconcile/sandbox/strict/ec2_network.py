@@ -159,10 +159,7 @@ def subnet_has_one_route_table(call: Call) -> None:
         return
     subnet = call.world.subnet(subnet_id)
     if subnet and subnet.vpc_id != tables[table_id].vpc_id:
-        refuse(
-            "InvalidParameterValue",
-            f"Route table {table_id} and subnet {subnet_id} belong to different networks",
-        )
+        refuse("InvalidParameterValue", f"Route table {table_id} and subnet {subnet_id} belong to different networks")
     for table in tables.values():
         for association, target in table._associations.items():
             if target == subnet_id and table.id != table_id:

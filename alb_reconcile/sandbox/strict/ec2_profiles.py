@@ -46,10 +46,7 @@ def associations_named_exist(call: Call) -> None:
     known = {a.association_id for a in call.world.ec2.iam_instance_profile_associations.values()}
     for association_id in call.given("AssociationIds", []):
         if association_id not in known:
-            refuse(
-                "InvalidAssociationID.NotFound",
-                f"The association ID '{association_id}' does not exist",
-            )
+            refuse("InvalidAssociationID.NotFound", f"The association ID '{association_id}' does not exist")
 
 
 @after("DescribeIamInstanceProfileAssociations")

@@ -52,10 +52,7 @@ def tags_at_creation_are_for_the_created(call: Call) -> None:
     for specification in call.given("TagSpecifications", []):
         kind = specification.get("ResourceType")
         if kind != CREATES[call.action]:
-            refuse(
-                "InvalidParameterValue",
-                f"'{kind}' is not a valid taggable resource type for this operation.",
-            )
+            refuse("InvalidParameterValue", f"'{kind}' is not a valid taggable resource type for this operation.")
         for tag in specification.get("Tags", []):
             if str(tag.get("Key", "")).lower().startswith("aws:"):
                 refuse("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")

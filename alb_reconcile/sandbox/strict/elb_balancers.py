@@ -59,9 +59,7 @@ def wanted_subnets(call: Call) -> list[Any]:
             "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
         )
     if len(zones) < 2:
-        refuse(
-            "ValidationError", "At least two subnets in two different Availability Zones must be specified"
-        )
+        refuse("ValidationError", "At least two subnets in two different Availability Zones must be specified")
     return subnets
 
 
@@ -181,10 +179,7 @@ def subnets_stay_in_the_vpc(call: Call, _: Callable[[], Any]) -> Any:
     found = balancer(call)
     subnets = wanted_subnets(call)
     if subnets[0].vpc_id != found.vpc_id:
-        refuse(
-            "InvalidConfigurationRequest",
-            f"The subnets must belong to the load balancer's VPC {found.vpc_id}",
-        )
+        refuse("InvalidConfigurationRequest", f"The subnets must belong to the load balancer's VPC {found.vpc_id}")
     needs_gateway(call, found.scheme, found.vpc_id)
     found.subnets = subnets
     place_interfaces(call, found)
@@ -211,9 +206,7 @@ def balancers_named_exist(call: Call) -> None:
     names = {found.name for found in every.values()}
     arns, wanted = call.given("LoadBalancerArns", []), call.given("Names", [])
     if len(arns) > MOST_DESCRIBED or len(wanted) > MOST_DESCRIBED:
-        refuse(
-            "ValidationError", f"You cannot describe more than '{MOST_DESCRIBED}' load balancers at a time"
-        )
+        refuse("ValidationError", f"You cannot describe more than '{MOST_DESCRIBED}' load balancers at a time")
     for arn in arns:
         if arn not in every:
             refuse(*not_found(arn))

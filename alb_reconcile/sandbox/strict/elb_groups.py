@@ -85,10 +85,7 @@ def timeout_is_below_the_interval(call: Call) -> None:
     interval = int(call.given("HealthCheckIntervalSeconds", group.health_check_interval_seconds))
     timeout = int(call.given("HealthCheckTimeoutSeconds", group.health_check_timeout_seconds))
     if timeout >= interval:
-        refuse(
-            "ValidationError",
-            f"Health check timeout '{timeout}' must be smaller than the interval '{interval}'",
-        )
+        refuse("ValidationError", f"Health check timeout '{timeout}' must be smaller than the interval '{interval}'")
 
 
 @around("DescribeTargetGroups")

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
 MOST_GROUPS = 5
-REDIRECT = {
-    "Protocol": "#{protocol}",
-    "Port": "#{port}",
-    "Host": "#{host}",
-    "Path": "/#{path}",
-    "Query": "#{query}",
-}
+REDIRECT = {"Protocol": "#{protocol}", "Port": "#{port}", "Host": "#{host}", "Path": "/#{path}", "Query": "#{query}"}
 
 
 def listener_of(call: Call) -> Any:
@@ -72,15 +66,13 @@ def check_forwards(call: Call, actions: list[Any], balancer: Any) -> None:
                 refuse("TargetGroupNotFound", f"Target groups '{arn}' not found")
             if group.vpc_id != balancer.vpc_id:
                 refuse(
-                    "InvalidConfigurationRequest",
-                    f"The target group '{arn}' is not in the VPC of the load balancer",
+                    "InvalidConfigurationRequest", f"The target group '{arn}' is not in the VPC of the load balancer"
                 )
             user = balancer_of(call.world, arn)
             if user is not None and user.arn != balancer.arn:
                 refuse(
                     "TargetGroupAssociationLimit",
-                    "The following target groups cannot be associated with more than one load balancer: "
-                    f"{arn}",
+                    f"The following target groups cannot be associated with more than one load balancer: {arn}",
                 )
 
 

@@ -113,9 +113,7 @@ def rule_must_exist(call: Call, proceed: Callable[[], Any]) -> Any:
 @around("SetRulePriorities")
 def priorities_may_be_swapped(call: Call, _: Callable[[], Any]) -> Any:
     """SetRulePriorities: all at once, so rules may swap; PriorityInUse for what is taken afterwards."""
-    wanted = [
-        (rule_of(call, item["RuleArn"]), int(item["Priority"])) for item in call.given("RulePriorities", [])
-    ]
+    wanted = [(rule_of(call, item["RuleArn"]), int(item["Priority"])) for item in call.given("RulePriorities", [])]
     for rule, _priority in wanted:
         refuse_default(rule)
     moved = {rule.arn for rule, _priority in wanted}

@@ -55,8 +55,7 @@ def check_instance(call: Call, group: Any, instance_id: str) -> None:
         )
     if instance.vpc_id != group.vpc_id:
         refuse(
-            "InvalidTarget",
-            f"The following targets are not in the target group VPC '{group.vpc_id}': '{instance_id}'",
+            "InvalidTarget", f"The following targets are not in the target group VPC '{group.vpc_id}': '{instance_id}'"
         )
 
 

@@ -48,7 +48,4 @@ def clear_refusal(call: Call) -> Iterator[None]:
 
 def _refuse_unsupported(call: Call, error: Exception) -> NoReturn:
     names = ", ".join(sorted(str(item.get("Name")) for item in call.given("Filters")))
-    refuse(
-        "InvalidParameterValue",
-        f"The sandbox doesn't support a filter of {call.action} among: {names} ({error})",
-    )
+    refuse("InvalidParameterValue", f"The sandbox doesn't support a filter of {call.action} among: {names} ({error})")

@@ -56,9 +56,7 @@ class Health:
                 if target.gone_at is None:
                     self._step(world, group, balancer, target, now, timing)
 
-    def _step(
-        self, world: World, group: Any, balancer: Any, target: Target, now: float, timing: Timing
-    ) -> None:
+    def _step(self, world: World, group: Any, balancer: Any, target: Target, now: float, timing: Timing) -> None:
         unused = why_unused(world, balancer, target)
         if unused:
             if target.timeline.at(now) != ("unused", unused):

@@ -28,12 +28,7 @@ EC2_LISTS = {
     "DescribeIamInstanceProfileAssociations": ("IamInstanceProfileAssociations", "AssociationId"),
 }
 VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames")
-INSTANCE_ATTRIBUTES = (
-    "disableApiTermination",
-    "disableApiStop",
-    "instanceInitiatedShutdownBehavior",
-    "userData",
-)
+INSTANCE_ATTRIBUTES = ("disableApiTermination", "disableApiStop", "instanceInitiatedShutdownBehavior", "userData")
 
 
 def parse(service: str, action: str, status: int, headers: Any, body: Any) -> dict[str, Any]:
@@ -69,9 +64,7 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
                 found[instance["InstanceId"]] = instance | {"Attributes": instance_attributes(instance, ask)}
     add_balancers(ask, found)
     add_groups(world, ask, found)
-    ordered = json.loads(
-        json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str)
-    )
+    ordered = json.loads(json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str))
     return dict(ordered)
 
 

@@ -71,10 +71,7 @@ class Pager:
         if plan is None:
             return result
         token, limit = asked
-        if token is None:
-            items = list(result.get(plan.result) or [])
-        else:
-            items = self._resume(service, call.action, token)
+        items = list(result.get(plan.result) or []) if token is None else self._resume(service, call.action, token)
         sizes = [size for size in (limit, ELB_DEFAULT if service == "elbv2" else None) if size]
         if most and not asks_by_id(call):
             sizes.append(most)
@@ -106,10 +103,7 @@ def check_limit(call: Call, limit: int) -> None:
         )
     ids = IDS_EXCLUDE_PAGING.get(call.action)
     if ids and call.given(ids):
-        refuse(
-            "InvalidParameterCombination",
-            f"The parameter {ids} cannot be used with the parameter maxResults",
-        )
+        refuse("InvalidParameterCombination", f"The parameter {ids} cannot be used with the parameter maxResults")
 
 
 def asks_by_id(call: Call) -> bool:

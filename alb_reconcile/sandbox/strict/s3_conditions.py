@@ -23,9 +23,7 @@ def one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @functools.wraps(original)
     def put_object(response: Any) -> Any:
         if response.headers.get("If-None-Match", "*") != "*":
-            raise S3ClientError(
-                "NotImplemented", "A header you provided implies functionality that is not implemented"
-            )
+            raise S3ClientError("NotImplemented", "A header you provided implies functionality that is not implemented")
         with lock:
             return original(response)
 

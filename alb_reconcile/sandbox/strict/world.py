@@ -126,8 +126,7 @@ class World:
         return [
             eni
             for eni in every
-            if (subnet_id is None or eni.subnet.id == subnet_id)
-            and (vpc_id is None or eni.subnet.vpc_id == vpc_id)
+            if (subnet_id is None or eni.subnet.id == subnet_id) and (vpc_id is None or eni.subnet.vpc_id == vpc_id)
         ]
 
     def listeners(self) -> list[Any]:

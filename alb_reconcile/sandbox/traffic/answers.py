@@ -33,10 +33,7 @@ def own_answers() -> dict[str, Any]:
     return {"mappers": [*mappers, rest]}
 
 
-_SERVER: Final = {
-    "header": {"key": "Server", "value": SERVER},
-    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-}
+_SERVER: Final = {"header": {"key": "Server", "value": SERVER}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _comparison(how: str, status: int) -> dict[str, Any]:

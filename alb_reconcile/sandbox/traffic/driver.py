@@ -44,12 +44,7 @@ class Driver:
     """`look` takes the picture; it is called under the strict lock, with every world brought to the present."""
 
     def __init__(
-        self,
-        strict: StrictAws,
-        look: Callable[[], Picture],
-        front: Front,
-        processes: Processes,
-        prober: Prober,
+        self, strict: StrictAws, look: Callable[[], Picture], front: Front, processes: Processes, prober: Prober
     ) -> None:
         self._strict, self._look, self._front = strict, look, front
         self._processes, self._prober = processes, prober
@@ -154,9 +149,7 @@ def _worlds() -> Iterator[World]:
             yield World(account, region)
 
 
-def _probes(
-    picture: Picture, addresses: Mapping[str, int], shut_out: Collection[Key]
-) -> Iterator[tuple[Key, Probe]]:
+def _probes(picture: Picture, addresses: Mapping[str, int], shut_out: Collection[Key]) -> Iterator[tuple[Key, Probe]]:
     """How each target is checked that AWS would check: not those that nothing forwards to, nor those that leave."""
     private = {instance.id: instance.private_ip for instance in picture.instances}
     for group in picture.target_groups.values():

@@ -28,9 +28,7 @@ _LONGEST_SOCKET: Final = 100  # of a unix socket's path: 104 bytes on macOS, 108
 _DRAIN: Final = 3600  # seconds until Envoy cuts what is left of a listener that went, such as WebSockets
 _ACCOUNT: Final = r"\.(version_text|update_rejected)$"
 _WITHOUT: Final = "or do without it: alb-reconcile sandbox start --no-traffic"
-_RE2: Final = {
-    "max_program_size": {"error_level": 1_000_000, "warn_level": 1_000_000}
-}  # long lists of patterns
+_RE2: Final = {"max_program_size": {"error_level": 1_000_000, "warn_level": 1_000_000}}  # long lists of patterns
 
 _CONNECTIONS: Final = {  # without a limit Envoy warns of that
     "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -138,13 +136,9 @@ class Envoy:
         deadline, pause = time.monotonic() + PATIENCE, 0.002
         while not self._answers(is_done):
             if self.pid is None:
-                raise TrafficError(
-                    f"Envoy has ended by itself{self._last_line()}; see {self._log}, {_WITHOUT}"
-                )
+                raise TrafficError(f"Envoy has ended by itself{self._last_line()}; see {self._log}, {_WITHOUT}")
             if time.monotonic() > deadline:
-                raise TrafficError(
-                    f"Envoy {what} within {PATIENCE:.0f} s{self._last_line()}; see {self._log}"
-                )
+                raise TrafficError(f"Envoy {what} within {PATIENCE:.0f} s{self._last_line()}; see {self._log}")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
 

@@ -125,8 +125,7 @@ class Front:
 
     def _write_endpoints(self, endpoints: Mapping[str, Resource]) -> dict[str, str]:
         return {
-            f"cluster.{name}.version_text": self._files.write(name, [resource])
-            for name, resource in endpoints.items()
+            f"cluster.{name}.version_text": self._files.write(name, [resource]) for name, resource in endpoints.items()
         }
 
     def _write_clusters(self, clusters: Mapping[str, Resource]) -> dict[str, str]:
@@ -149,6 +148,4 @@ class Front:
     def _certify(self, picture: Picture, found: Listener) -> list[Certificate]:
         if found.protocol != "HTTPS":
             return []
-        return [
-            self._authority.certify(picture.certificates.get(arn, ())) for arn in found.certificates or ("",)
-        ]
+        return [self._authority.certify(picture.certificates.get(arn, ())) for arn in found.certificates or ("",)]

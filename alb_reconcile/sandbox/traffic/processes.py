@@ -69,10 +69,7 @@ class Leash:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  # this interpreter and a file of this package
-            [sys.executable, "-I", "-S", leash.__file__],
-            stdin=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
+            [sys.executable, "-I", "-S", leash.__file__], stdin=subprocess.PIPE, bufsize=0, start_new_session=True
         )
 
     def hold(self, group: int) -> None:
@@ -139,12 +136,7 @@ class Processes:
     """
 
     def __init__(
-        self,
-        program: Program,
-        folder: Path,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        restart: float = RESTART,
+        self, program: Program, folder: Path, *, clock: Callable[[], float] = time.monotonic, restart: float = RESTART
     ) -> None:
         self._program, self._folder, self._clock, self._restart = program, folder, clock, restart
         self._services: dict[str, _Service] = {}

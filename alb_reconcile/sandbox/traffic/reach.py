@@ -43,9 +43,7 @@ def _passes(world: World, groups: dict[str, Any], balancer: Any, instance: Any, 
     out = [key_of(rule) for group in theirs for rule in group.egress_rules]
     into = [key_of(rule) for group in instance.security_groups for rule in group.ingress_rules]
     worn = {group.id for group in instance.security_groups}
-    return _lets(out, port, worn, [instance.private_ip]) and _lets(
-        into, port, {group.id for group in theirs}, nodes
-    )
+    return _lets(out, port, worn, [instance.private_ip]) and _lets(into, port, {group.id for group in theirs}, nodes)
 
 
 def _lets(rules: list[Key], port: int, groups: Collection[str], addresses: Collection[str | None]) -> bool:

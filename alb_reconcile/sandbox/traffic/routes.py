@@ -29,9 +29,7 @@ def name_of(arn: str) -> str:
 class Router:
     """Translates one listener. `doors`: the local ports of its load balancer's listeners, by their own ports."""
 
-    def __init__(
-        self, picture: Picture, balancer: LoadBalancer, listener: Listener, doors: Mapping[int, int]
-    ) -> None:
+    def __init__(self, picture: Picture, balancer: LoadBalancer, listener: Listener, doors: Mapping[int, int]) -> None:
         self._groups, self._listener = picture.target_groups, listener
         self._attributes = balancer.attributes
         self._doors = {str(port): str(local) for port, local in doors.items()}
@@ -95,9 +93,7 @@ class Router:
         }
         here = {"port": str(self._listener.port), "protocol": self._listener.protocol}
         # Lua answers before it comes to Envoy's own answer, which can't put a location together.
-        return _context({"redirect": wanted, "doors": self._doors} | here) | {
-            "direct_response": {"status": status}
-        }
+        return _context({"redirect": wanted, "doors": self._doors} | here) | {"direct_response": {"status": status}}
 
     def _forward(self, match: dict[str, Any], action: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         config = action.get("ForwardConfig") or {}
@@ -119,8 +115,7 @@ class Router:
 
     def _to_groups(self, weights: Mapping[str, int], seconds: int) -> dict[str, Any]:
         clusters = [
-            {"name": name_of(arn), "weight": weight, **self._to_group(arn, seconds)}
-            for arn, weight in weights.items()
+            {"name": name_of(arn), "weight": weight, **self._to_group(arn, seconds)} for arn, weight in weights.items()
         ]
         idle = f"{self._attribute('idle_timeout.timeout_seconds', '60')}s"
         return {"route": {"weighted_clusters": {"clusters": clusters}, "timeout": "0s", "idle_timeout": idle}}

@@ -53,9 +53,7 @@ class Files:
         version = digest(list(resources), 16)
         if self._versions.get(name) != version:
             part = self._folder / f"{name}.part"
-            part.write_text(
-                json.dumps({"version_info": version, "resources": list(resources)}), encoding="utf-8"
-            )
+            part.write_text(json.dumps({"version_info": version, "resources": list(resources)}), encoding="utf-8")
             part.replace(self.path(name))
             self._versions[name] = version
         return version
@@ -75,9 +73,7 @@ def choose_ports(group: TargetGroup, addresses: Mapping[str, int], nowhere: int)
     AWS ELB, 'Health checks': to the healthy targets, or to all that are registered where none is (fail-open). Those
     that drain or aren't in use get none. Instances without an address are at the port `nowhere`.
     """
-    states = (
-        {"healthy"} if any(item.state == "healthy" for item in group.targets) else {"initial", "unhealthy"}
-    )
+    states = {"healthy"} if any(item.state == "healthy" for item in group.targets) else {"initial", "unhealthy"}
     chosen = [item.instance_id for item in group.targets if item.state in states]
     return Counter(addresses.get(name, nowhere) for name in chosen)
 
@@ -130,11 +126,7 @@ _LIMITS: Final = ("max_connections", "max_pending_requests", "max_requests")
 
 
 def listener(
-    balancer: LoadBalancer,
-    found: Listener,
-    port: int,
-    routes: Path,
-    certificates: Sequence[Certificate],
+    balancer: LoadBalancer, found: Listener, port: int, routes: Path, certificates: Sequence[Certificate]
 ) -> dict[str, Any]:
     """Envoy's Listener on a local port, whose routes are in the file. The first certificate is the default one.
 
@@ -163,10 +155,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) 
     idle = f"{balancer.attributes.get('idle_timeout.timeout_seconds') or 60}s"
     longest = f"{balancer.attributes.get('client_keep_alive.seconds') or 3600}s"
     router = {"@type": f"{_TYPE}extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
-    lua = {
-        "@type": f"{_TYPE}extensions.filters.http.lua.v3.Lua",
-        "default_source_code": {"inline_string": _SCRIPT},
-    }
+    lua = {"@type": f"{_TYPE}extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": _SCRIPT}}
     manager = {
         "@type": f"{_TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "front",

@@ -36,9 +36,7 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
         )
     in_zones = [outline.zone_of(subnet) for subnet in subnets]
     if len(subnets) > 1 and in_zones[0] and len(set(in_zones)) == 1:
-        outline.error(
-            path, "these are all in one zone, and AWS requires at least two; add a subnet in another zone"
-        )
+        outline.error(path, "these are all in one zone, and AWS requires at least two; add a subnet in another zone")
         in_zones = []
     zones: dict[str, str] = {}
     for index, zone in enumerate(in_zones):
@@ -52,8 +50,7 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
     if entry.get("scheme", "internet-facing") == "internet-facing":
         for vpc in vpcs:
             gateways = {
-                outline.vpc_of("internet_gateways", gateway)
-                for gateway in outline.entries("internet_gateways")
+                outline.vpc_of("internet_gateways", gateway) for gateway in outline.entries("internet_gateways")
             }
             if vpc in outline.entries("vpcs") and vpc not in gateways:
                 outline.error(
@@ -89,8 +86,7 @@ def _check_unique(outline: Outline) -> None:
             other = ports.setdefault((listener.load_balancer, port), str(listener.path[-1]))
             if other != listener.path[-1]:
                 outline.error(
-                    (*listener.path, "port"),
-                    f"the listener {other} already has port {port}; choose another port",
+                    (*listener.path, "port"), f"the listener {other} already has port {port}; choose another port"
                 )
         priorities: dict[int, str] = {}
         for name, rule in (listener.entry.get("rules") or {}).items():
@@ -110,9 +106,7 @@ def _check_conditions(outline: Outline, path: Path, rule: dict[str, Any]) -> Non
     values = [value for item in conditions for value in item.values()]
     count = sum(len(value) if isinstance(value, list) else 1 for value in values)
     if count > 5:
-        outline.error(
-            (*path, "conditions"), f"these are {count} values, and AWS allows 5 in a rule; split the rule"
-        )
+        outline.error((*path, "conditions"), f"these are {count} values, and AWS allows 5 in a rule; split the rule")
     for key in ("host_header", "path_pattern"):
         if sum(key in item for item in conditions) > 1:
             outline.error(
@@ -124,22 +118,16 @@ def _check_conditions(outline: Outline, path: Path, rule: dict[str, Any]) -> Non
 def _check_action(outline: Outline, path: Path, action: dict[str, Any]) -> None:
     forward = action.get("forward")
     if isinstance(forward, dict):
-        names = [
-            item.get("target_group") for item in forward.get("target_groups") or () if isinstance(item, dict)
-        ]
+        names = [item.get("target_group") for item in forward.get("target_groups") or () if isinstance(item, dict)]
         for index, name in enumerate(names):
             if name is not None and name in names[:index]:
                 outline.error(
-                    (*path, "forward", "target_groups", index),
-                    f"{name} is given twice; add up the weights in one",
+                    (*path, "forward", "target_groups", index), f"{name} is given twice; add up the weights in one"
                 )
         stickiness = forward.get("stickiness") or {}
         place = (*path, "forward", "stickiness")
         if stickiness.get("enabled") and "duration_seconds" not in outline.given(place):
-            outline.error(
-                (*place, "duration_seconds"),
-                "is missing, which stickiness needs; give it 1 to 604800",
-            )
+            outline.error((*place, "duration_seconds"), "is missing, which stickiness needs; give it 1 to 604800")
     redirect = action.get("redirect")
     changed = {"protocol", "port", "host", "path"}
     if isinstance(redirect, dict) and outline.given((*path, "redirect")).keys().isdisjoint(changed):

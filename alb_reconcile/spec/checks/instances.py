@@ -45,16 +45,13 @@ def _check_placement(outline: Outline, name: str, entry: dict[str, Any]) -> None
         )
     if len(entry.get("security_groups") or ()) > 5:
         outline.error(
-            ("instances", name, "security_groups"),
-            "these are more than AWS's quota of 5 for an interface; merge some",
+            ("instances", name, "security_groups"), "these are more than AWS's quota of 5 for an interface; merge some"
         )
 
 
 def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None:
     if "user_data" in entry and "user_data_file" in entry:
-        outline.error(
-            ("instances", name, "user_data_file"), "user_data is given too; keep one of them", at_key=True
-        )
+        outline.error(("instances", name, "user_data_file"), "user_data is given too; keep one of them", at_key=True)
     if "user_data" in entry and len(entry["user_data"].encode()) > MAX_USER_DATA:
         outline.error(
             ("instances", name, "user_data"),
@@ -68,8 +65,7 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
         file = (outline.folder / entry["user_data_file"]).resolve()
         if not file.is_relative_to(outline.folder.resolve()):
             outline.error(
-                path,
-                f"{name_of_file} is outside the spec's folder; put the file next to the spec or below it",
+                path, f"{name_of_file} is outside the spec's folder; put the file next to the spec or below it"
             )
         elif not file.is_file():
             with suppress(FileNotFoundError, NotADirectoryError):
@@ -80,16 +76,13 @@ def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None
             )
         elif (size := file.stat().st_size) > MAX_USER_DATA:
             outline.error(
-                path,
-                f"{name_of_file} is {size:,} bytes; AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot",
+                path, f"{name_of_file} is {size:,} bytes; AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot"
             )
         else:
             file.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of symlinks, before 3.13
         reason = "its name has a NUL character" if isinstance(error, ValueError) else str(error)
-        outline.error(
-            path, f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can"
-        )
+        outline.error(path, f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can")
 
 
 def _check_rollout(outline: Outline, name: str, entry: dict[str, Any]) -> None:

@@ -38,6 +38,5 @@ def _check_window(outline: Outline, window: Mapping[str, Any], path: Path) -> No
     if start == end and not refused:
         key = "to" if "to" in window else "from"
         outline.error(
-            (*path, key),
-            "is also when it begins, so it has no length; for the whole day leave out from and to",
+            (*path, key), "is also when it begins, so it has no length; for the whole day leave out from and to"
         )

@@ -40,11 +40,7 @@ def _check_references(outline: Outline) -> None:
             names = outline.entries(section)
             near = get_close_matches(target, names, 1, 0.6) if comparisons > 0 else []
             comparisons -= len(names)
-            known = (
-                f"; known: {', '.join(islice(names, 8))}"
-                if names
-                else f"; there are no {section} in this file"
-            )
+            known = f"; known: {', '.join(islice(names, 8))}" if names else f"; there are no {section} in this file"
             if is_id_of(kind, target):
                 known = "; an id has 8 or 17 hex digits after its prefix"
             hint = f"; did you mean {near[0]}?" if near else known
@@ -54,9 +50,7 @@ def _check_references(outline: Outline) -> None:
 def _check_entry_names(outline: Outline) -> None:
     paths: list[Path] = [(section, name) for section in SECTIONS for name in outline.entries(section)]
     paths += [listener.path for listener in outline.listeners]
-    paths += [
-        (*item.path, "rules", name) for item in outline.listeners for name in item.entry.get("rules") or ()
-    ]
+    paths += [(*item.path, "rules", name) for item in outline.listeners for name in item.entry.get("rules") or ()]
     for path in paths:
         if is_aws_id(str(path[-1])):
             outline.error(

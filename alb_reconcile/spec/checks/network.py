@@ -27,22 +27,14 @@ def check(outline: Outline) -> None:
 
 def _check_implied_vpcs(outline: Outline) -> None:
     vpcs = list(outline.entries("vpcs"))
-    within = [
-        kind.section
-        for kind in load_kinds().values()
-        if kind.section and "vpc" in field_names(kind.properties)
-    ]
+    within = [kind.section for kind in load_kinds().values() if kind.section and "vpc" in field_names(kind.properties)]
     for section in within:
         for name in outline.entries(section):
             if "vpc" in outline.given((section, name)) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
-            choice = (
-                f"say which: {', '.join(vpcs[:8])}" if vpcs else "give a VPC's id, or declare one under vpcs"
-            )
+            choice = f"say which: {', '.join(vpcs[:8])}" if vpcs else "give a VPC's id, or declare one under vpcs"
             outline.error(
-                (section, name, "vpc"),
-                f"is missing, and the file has {len(vpcs) or 'no'} VPCs; {choice}",
-                at_key=True,
+                (section, name, "vpc"), f"is missing, and the file has {len(vpcs) or 'no'} VPCs; {choice}", at_key=True
             )
 
 
@@ -95,8 +87,7 @@ def _check_subnets(outline: Outline) -> None:
         around = outline.network_of("vpcs", vpc)
         if around and not block.subnet_of(around):
             outline.error(
-                ("subnets", name, "cidr_block"),
-                f"{block} is outside vpc.{vpc} ({around}); choose a range inside it",
+                ("subnets", name, "cidr_block"), f"{block} is outside vpc.{vpc} ({around}); choose a range inside it"
             )
         by_vpc.setdefault(vpc, []).append((block, name))
     for blocks in by_vpc.values():
@@ -146,8 +137,7 @@ def _check_route_tables(outline: Outline) -> None:
             destination = route.get("destination_cidr_block")
             if destination and destination in destinations:
                 outline.error(
-                    (*path, "destination_cidr_block"),
-                    f"{destination} has a route in this table already; keep one",
+                    (*path, "destination_cidr_block"), f"{destination} has a route in this table already; keep one"
                 )
             destinations.add(str(destination))
             gateway = route.get("internet_gateway")
@@ -204,26 +194,21 @@ def _check_ports(outline: Outline, path: Path, permission: dict[str, Any]) -> No
     protocol = permission.get("protocol")
     if protocol == "all":
         if given:
-            outline.error(
-                (*path, given[0]), "protocol all means every port; leave out the ports, or name a protocol"
-            )
+            outline.error((*path, given[0]), "protocol all means every port; leave out the ports, or name a protocol")
     elif "port" in given and len(given) > 1:
         outline.error(
             (*path, given[1]), f"{given[1]} says the same as port; give either port, or from_port and to_port"
         )
     elif given in (["from_port"], ["to_port"]):
         outline.error(
-            (*path, given[0]),
-            "one end of the range is missing; give both from_port and to_port, or port alone",
+            (*path, given[0]), "one end of the range is missing; give both from_port and to_port, or port alone"
         )
     elif protocol == "icmp" and "port" in given:
         outline.error(
             (*path, "port"), "icmp has no ports; give from_port (the type) and to_port (the code), -1 for all"
         )
     elif not given and protocol in ("tcp", "udp"):
-        outline.error(
-            (*path, "port"), "is missing; give port, or from_port and to_port (0 and 65535 for all)"
-        )
+        outline.error((*path, "port"), "is missing; give port, or from_port and to_port (0 and 65535 for all)")
     elif protocol in ("tcp", "udp") and {"from_port", "to_port"} <= permission.keys():
         if permission["from_port"] < 0 or permission["to_port"] < 0:
             outline.error((*path, "from_port"), "-1 is for icmp only; give ports from 0 to 65535")

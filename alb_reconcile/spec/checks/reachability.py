@@ -97,9 +97,7 @@ def _check_target_group(outline: Outline, group: str, load_balancer: str, known:
                 )
 
 
-def _allowed(
-    outline: Outline, holder: dict[str, Any], direction: str, port: int, other: dict[str, Any]
-) -> bool:
+def _allowed(outline: Outline, holder: dict[str, Any], direction: str, port: int, other: dict[str, Any]) -> bool:
     """Whether the holder's groups allow the other side. Unknown (foreign or unmanaged) counts as allowed."""
     names = holder.get("security_groups") or ()
     groups = [outline.entries("security_groups").get(name) for name in names]
@@ -121,8 +119,4 @@ def _matches(outline: Outline, rule: dict[str, Any], other: dict[str, Any]) -> b
 
 
 def _blocks(outline: Outline, subnets: Iterable[Any]) -> list[Any]:
-    return [
-        block
-        for subnet in subnets
-        if isinstance(subnet, str) and (block := outline.network_of("subnets", subnet))
-    ]
+    return [block for subnet in subnets if isinstance(subnet, str) and (block := outline.network_of("subnets", subnet))]

@@ -50,9 +50,7 @@ def _addresses(outline: Outline) -> Iterator[str]:
             yield f"{kind}.{name}"
             if kind == "instance":
                 count: Any = entry.get("count", 1)
-                yield from (
-                    f"instance.{name}-{number}" for number in range(1, count + 1 if type(count) is int else 1)
-                )
+                yield from (f"instance.{name}-{number}" for number in range(1, count + 1 if type(count) is int else 1))
             if kind == "security_group":
                 yield f"security_group_rules.{name}"
     for item in outline.listeners:

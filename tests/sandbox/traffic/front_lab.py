@@ -125,9 +125,7 @@ def arn(name: str) -> str:
     return f"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/1"
 
 
-def group(
-    name: str, *instances: str, protocol: str = "HTTP", version: str = "HTTP1", **states: Any
-) -> TargetGroup:
+def group(name: str, *instances: str, protocol: str = "HTTP", version: str = "HTTP1", **states: Any) -> TargetGroup:
     """A group whose targets are healthy unless `states` says otherwise; its `attributes` are in there, too."""
     attributes = states.pop("attributes", {})
     named = states.pop("states", {})

@@ -103,9 +103,7 @@ class TestRealChecks:
         service.check(TIMEOUT)
         assert service.health() == ("unhealthy", "Target.Timeout")
 
-    def test_an_answer_from_before_it_came_into_use_doesnt_count(
-        self, service: Service, clock: VirtualClock
-    ) -> None:
+    def test_an_answer_from_before_it_came_into_use_doesnt_count(self, service: Service, clock: VirtualClock) -> None:
         service.check("")
         before = clock.now()
         service.network.ec2.stop_instances(InstanceIds=[service.instance])
@@ -125,9 +123,7 @@ class TestRealChecks:
 
     def test_a_draining_target_and_an_unknown_one_stay_what_they_are(self, service: Service) -> None:
         service.check("")
-        service.network.elb.deregister_targets(
-            TargetGroupArn=service.group, Targets=[{"Id": service.instance}]
-        )
+        service.network.elb.deregister_targets(TargetGroupArn=service.group, Targets=[{"Id": service.instance}])
         service.check(MISMATCH, MISMATCH, "")
         assert service.health() == ("draining", "Target.DeregistrationInProgress")
         service.aws._health.record(WORLD, Check(service.group, "i-0", 80, service.aws.clock(), ""), 0.0)
@@ -195,9 +191,7 @@ def start(aws: StrictAws, tmp_path: Path) -> Iterator[Callable[..., Stage]]:
         stage.driver.close()
 
 
-def test_a_life_behind_a_load_balancer(
-    start: Callable[..., Stage], service: Service, clock: VirtualClock
-) -> None:
+def test_a_life_behind_a_load_balancer(start: Callable[..., Stage], service: Service, clock: VirtualClock) -> None:
     stage = start()
     until(lambda: service.health() == HEALTHY)
     service.network.ec2.stop_instances(InstanceIds=[service.instance])
@@ -220,9 +214,7 @@ def test_a_life_behind_a_load_balancer(
     assert not is_there(pid)
 
 
-def test_what_changed_has_been_shown_when_catching_up_ends(
-    start: Callable[..., Stage], network: Network
-) -> None:
+def test_what_changed_has_been_shown_when_catching_up_ends(start: Callable[..., Stage], network: Network) -> None:
     stage = start(f"{sys.executable} -I -S -c 'import time; time.sleep(600)'")
     for _ in range(3):
         instance = network.launch()
@@ -252,9 +244,7 @@ def test_a_reset_ends_every_process_at_once(start: Callable[..., Stage], service
     assert stage.driver.report().processes == ()
 
 
-def test_what_holds_traffic_up_is_told_until_it_is_mended(
-    start: Callable[..., Stage], service: Service
-) -> None:
+def test_what_holds_traffic_up_is_told_until_it_is_mended(start: Callable[..., Stage], service: Service) -> None:
     stage = start()
     assert stage.driver.report().doors[0].port == 80
     for error, told in (

@@ -162,9 +162,7 @@ class TestStickiness:
         with httpx.Client(base_url=lab.url()) as client:
             assert client.get("/").json()["target"] == "a"
             leaving = {"i-a": "draining"}
-            lab.forwards(
-                forward("web"), group("web", "i-a", "i-b", "i-c", states=leaving, attributes=self.STICKY)
-            )
+            lab.forwards(forward("web"), group("web", "i-a", "i-b", "i-c", states=leaving, attributes=self.STICKY))
             second = client.get("/").json()["target"]
             assert second in ("b", "c")
             assert {client.get("/").json()["target"] for _ in range(6)} == {second}
@@ -226,9 +224,7 @@ class TestHeaders:
         assert (seen["X-Forwarded-Proto"], seen["X-Forwarded-Port"]) == ("http", "8080")
         assert seen["X-CamelCase"] == "y"
         assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", seen["X-Amzn-Trace-Id"])
-        assert not [
-            name for name in seen if name.lower().startswith("x-envoy") or name.lower() == "x-request-id"
-        ]
+        assert not [name for name in seen if name.lower().startswith("x-envoy") or name.lower() == "x-request-id"]
 
     def test_a_trace_goes_on(self, lab: Lab) -> None:
         lab.forwards(forward("web"), group("web", "i-a"))
@@ -385,9 +381,7 @@ class TestProtocols:
 def answer_one_over_h2(server: socket.socket) -> list[tuple[bytes, bytes]]:
     peer, _ = server.accept()
     with peer:
-        connection = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=False, header_encoding=None)
-        )
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
         connection.initiate_connection()
         peer.sendall(connection.data_to_send())
         asked: list[Any] = []

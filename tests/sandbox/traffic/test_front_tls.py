@@ -147,8 +147,6 @@ def test_a_listener_that_turns_to_https_keeps_its_port(lab: Lab) -> None:
     lab.show([listener(443, rule(fixed("plain")))])
     before = lab.url(443)
     assert httpx.get(before).text == "plain"
-    lab.show(
-        [listener(443, rule(fixed("safe")), protocol="HTTPS", certificates=["shop"])], certificates=NAMES
-    )
+    lab.show([listener(443, rule(fixed("safe")), protocol="HTTPS", certificates=["shop"])], certificates=NAMES)
     assert lab.url(443) == before.replace("http", "https")
     assert httpx.get(lab.url(443), verify=trust(lab)).text == "safe"

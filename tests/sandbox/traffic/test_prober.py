@@ -104,9 +104,7 @@ def test_what_is_asked_and_what_it_comes_to(prober: Prober) -> None:
             probes[("arn", name, 80)] = Probe(check, "10.0.1.5:80", to, is_shut_out=name == "shut out")
         prober.watch(probes)
         found = find(prober, lambda seen: {item.target for item in seen} == set(wanted))
-    assert {item.target: item.reason for item in found} == {
-        name: reason for name, (_, reason) in wanted.items()
-    }
+    assert {item.target: item.reason for item in found} == {name: reason for name, (_, reason) in wanted.items()}
     assert {(item.group, item.port, item.began) for item in found} == {("arn", 80, 77.0)}
     assert ("/health", "10.0.1.5:80", "ELB-HealthChecker/2.0") in asked
 

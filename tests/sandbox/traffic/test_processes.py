@@ -56,9 +56,7 @@ class Machine:
         self.processes.end()
         return {item.instance_id: item for item in self.processes.tell()}
 
-    def until(
-        self, holds: Callable[[dict[str, Process]], object], *instances: Instance
-    ) -> dict[str, Process]:
+    def until(self, holds: Callable[[dict[str, Process]], object], *instances: Instance) -> dict[str, Process]:
         told: dict[str, Process] = {}
 
         def look() -> object:
@@ -132,9 +130,7 @@ def test_stopping_starting_and_rebooting_reach_the_process(make: Callable[..., M
 
 
 def test_one_that_is_deaf_to_sigterm_is_killed_after_a_while(make: Callable[..., Machine]) -> None:
-    deaf = (
-        "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
-    )
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
     machine = make(shlex.join([sys.executable, "-I", "-S", "-c", deaf]))
     pid = machine.step(ONE)["i-1"].pid
     assert pid is not None

@@ -51,9 +51,7 @@ def attach_new_groups(graph: Graph) -> None:
 def _unchecked(graph: Graph, joining: Mapping[Ref, list[str]]) -> Iterator[Ref]:
     """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
     serving = serving_groups(graph)
-    joined = {
-        item.state.target_group for item in graph.decisions.live if isinstance(item.state, Registration)
-    }
+    joined = {item.state.target_group for item in graph.decisions.live if isinstance(item.state, Registration)}
     for address, decision in graph.decisions.desired.items():
         for item in action_of(decision.desired.state).forward:
             if isinstance(item.target_group, str) and item.target_group not in serving:
@@ -68,9 +66,7 @@ def _orphans(graph: Graph) -> dict[Ref, list[str]]:
     """The groups that all who forward to them now will leave, though they stay, with the steps that leave them."""
     releasing: dict[str, list[str]] = defaultdict(list)
     users: Counter[str] = Counter()
-    steps = {
-        step.id: step for kind in ("listener", "rule") for step in graph.of_kind(kind, "update", "delete")
-    }
+    steps = {step.id: step for kind in ("listener", "rule") for step in graph.of_kind(kind, "update", "delete")}
     for item in graph.decisions.live:
         groups = {str(part.target_group) for part in action_of(item.state).forward}
         users.update(groups)
@@ -168,12 +164,7 @@ def _host(graph: Graph, listener: Address, count: int) -> Address | None:
     for address in options:
         item = graph.decisions.desired[address]
         forward = action_of(item.found.state if item.found else None).forward
-        if (
-            forward
-            and not item.forces
-            and address not in graph.makers
-            and len(forward) + count <= _MOST_GROUPS
-        ):
+        if forward and not item.forces and address not in graph.makers and len(forward) + count <= _MOST_GROUPS:
             return address
     return None
 

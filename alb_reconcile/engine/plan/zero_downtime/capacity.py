@@ -126,16 +126,11 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
     for step in graph.steps.values():
         if step.phase == "attach":
             checked.update(str(item.target_group) for item in action_of(step.state).forward)
-    for step in [
-        *graph.of_kind("rule", "create", "update"),
-        *graph.of_kind("listener", "update"),
-    ]:
+    for step in [*graph.of_kind("rule", "create", "update"), *graph.of_kind("listener", "update")]:
         if step.phase == "attach" or _forwarded(step):
             continue
         known = {group: bind(group, graph.decisions.ids) for group in taken_up(graph, step)}
-        hopes = tuple(
-            (group, minima.before_more(group)) for group in known if known[group] in checked - receiving
-        )
+        hopes = tuple((group, minima.before_more(group)) for group in known if known[group] in checked - receiving)
         if hopes and receiving:
             graph.specify(step.key, Shift(hopes=hopes, serving=tuple(sorted(receiving))))
 

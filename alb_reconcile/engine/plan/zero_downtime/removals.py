@@ -40,11 +40,7 @@ def take_away_late(graph: Graph) -> None:
     balancers = [step.key for step in graph.of_kind("load_balancer", "update", "delete")]
     for kind, fields in _removed_late().items():
         is_balancer = kind == "load_balancer"
-        before = (
-            [step.key for step in graph.of_kind("registration", "delete")]
-            if is_balancer
-            else [*moves, *balancers]
-        )
+        before = [step.key for step in graph.of_kind("registration", "delete")] if is_balancer else [*moves, *balancers]
         if not before:
             continue
         late = [key for step in graph.of_kind(kind, "update") if (key := _split(graph, step, fields))]

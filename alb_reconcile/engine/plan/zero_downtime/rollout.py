@@ -131,9 +131,7 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
 def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
     """A member leaves its target groups when the one `width` places before it has returned to them."""
     for earlier, later in zip(steps, steps[width:], strict=False):
-        returned = [
-            key for address, key in graph.makers.items() if _is_registration_of(graph, key, earlier.address)
-        ]
+        returned = [key for address, key in graph.makers.items() if _is_registration_of(graph, key, earlier.address)]
         returned += [
             step.key
             for step in graph.of_kind("registration", "replace")

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
-from alb_reconcile.engine.plan.zero_downtime.forwards import (
-    action_of,
-    entrance_of,
-    serving_groups,
-    shares_of,
-    taken_up,
-)
+from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of, serving_groups, shares_of, taken_up
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
@@ -92,9 +86,7 @@ def _order_rules_of(
                     graph.after(graph.removers.get(other.id), key, Strength.PREFERRED)
 
 
-def _moves(
-    graph: Graph, decisions: list[Decision], found: list[Observed]
-) -> dict[str, tuple[Address, int, int]]:
+def _moves(graph: Graph, decisions: list[Decision], found: list[Observed]) -> dict[str, tuple[Address, int, int]]:
     """Which rules change places: by ARN, with their address and their priority before and after.
 
     Raises RefusedError where a stranger, who stays, is in the way.
@@ -207,9 +199,7 @@ def _keep_old_entrance(graph: Graph) -> None:
     }
     takers = [*graph.of_kind("listener", *MAKING), *graph.of_kind("rule", *MAKING)]
     for gone in () if graph.destroy else graph.of_kind("load_balancer", "delete"):
-        moved = {
-            address for address, found in groups.items() if gone.id in found.detail(ServedBy).load_balancers
-        }
+        moved = {address for address, found in groups.items() if gone.id in found.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
         successors: set[Address] = set()
         keys: set[str] = set()
