@@ -21,8 +21,8 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import apply_stack, plan_stack
 from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.plan import Plan
-from alb_reconcile.model.target import Target
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
 from alb_reconcile.spec.stack import Stack, parse_stack
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
@@ -203,9 +203,9 @@ class World:
         return self.converge(spec, destroy=True, **options)
 
 
-def _target(spec: Spec, *, destroy: bool) -> Target:
+def _target(spec: Spec, *, destroy: bool) -> DesiredStack:
     stack = load(spec)
-    return Target(
+    return DesiredStack(
         stack.name, REGION, {} if destroy else stack.desired, stack.account_ids, destroy=destroy,
         policy=stack.policy, sync=stack.sync,
     )  # fmt: skip

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.adoption.evidence import Scene, order
-from alb_reconcile.adoption.hypothetical import Imagination
+from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.match import NEW, Match, Matcher
-from alb_reconcile.adoption.preview import Outlook, imagine
+from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import each_of
-from alb_reconcile.model.target import Target
 from alb_reconcile.model.text import printable
 from alb_reconcile.model.user_data import UserData
 
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 class Adoption:
     """What adopting would do. Nothing has been written yet."""
 
-    target: Target
+    target: DesiredStack
     matches: tuple[Match, ...]
     held: tuple[Address, ...]
     """The entries that the stack has already."""
     missing: tuple[Address, ...]
     """The entries for which nothing was found."""
     taggings: tuple[Tagging, ...]
-    outlook: Outlook
+    preview: Preview
     notes: tuple[str, ...] = ()
 
 
 async def find_adoption(
-    aws: Aws, target: Target, given: Mapping[Address, str], *, keep_images: bool = False
+    aws: Aws, target: DesiredStack, given: Mapping[Address, str], *, keep_images: bool = False
 ) -> Adoption:
     """Match the entries that the stack doesn't have yet. `given` holds ids, or `new`, by address.
 
     With `keep_images` an instance counts as launched by its image reference, whatever that leads to now. Raises
     RefusedError with everything that is ambiguous, somebody else's or not there.
     """
-    reader = Imagination(aws, target.stack, target.desired, [item for item in given.values() if item != NEW])
+    reader = HypotheticalReader(aws, target.stack, target.desired, [item for item in given.values() if item != NEW])
     try:
         return await _find(reader, target, given, keep_images=keep_images)
     except BaseException:  # an interruption too: no read may go on behind it
@@ -61,7 +61,9 @@ async def find_adoption(
         raise
 
 
-async def _find(reader: Imagination, target: Target, given: Mapping[Address, str], *, keep_images: bool) -> Adoption:
+async def _find(
+    reader: HypotheticalReader, target: DesiredStack, given: Mapping[Address, str], *, keep_images: bool
+) -> Adoption:
     references = {
         state.image_id for _, state in each_of(target.desired.values(), Instance) if state.image_id.startswith(RESOLVE)
     }
@@ -98,7 +100,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 async def _prepare(
-    reader: Imagination, target: Target, matcher: Matcher, there: tuple[Address, ...], *, keep_images: bool
+    reader: HypotheticalReader, target: DesiredStack, matcher: Matcher, there: tuple[Address, ...], *, keep_images: bool
 ) -> Adoption:
     matches = tuple(matcher.matches[address] for address in target.desired if address in matcher.matches)
     notes: list[str] = []
@@ -111,8 +113,8 @@ async def _prepare(
         for item in parts
         for volume in item.volumes
     }
-    outlook = await imagine(reader, target, imagined)
-    behind = outlook.entries
+    preview = await preview_plan(reader, target, imagined)
+    behind = preview.entries
     taggings = tuple(
         # an entry that isn't as the spec says gets its digest from the apply that makes it so
         replace(item, write={key: value for key, value in item.write.items() if key != tags.SPEC})
@@ -127,12 +129,18 @@ async def _prepare(
         if desired.state.service and address not in matcher.matches and address not in there
     )
     return Adoption(
-        target, matches, tuple(address for address in there if address in target.desired), missing, taggings, outlook, tuple(notes)
+        target, matches, tuple(address for address in there if address in target.desired), missing, taggings, preview, tuple(notes)
     )  # fmt: skip
 
 
 async def _tag(
-    reader: Imagination, target: Target, match: Match, images: Mapping[str, str], notes: list[str], *, keep_images: bool
+    reader: HypotheticalReader,
+    target: DesiredStack,
+    match: Match,
+    images: Mapping[str, str],
+    notes: list[str],
+    *,
+    keep_images: bool,
 ) -> Tagging:
     """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
     desired, found = target.desired[match.address], match.found.found
@@ -154,7 +162,7 @@ async def _tag(
     return Tagging(match.address, found.id, bookkeeping, volumes=volumes)
 
 
-async def _has_user_data(reader: Imagination, instance: str, wanted: UserData) -> bool:
+async def _has_user_data(reader: HypotheticalReader, instance: str, wanted: UserData) -> bool:
     answer = await reader.aws.call("ec2", "describe_instance_attribute", InstanceId=instance, Attribute="userData")
     encoded = (answer.get("UserData") or {}).get("Value") or ""
     return UserData.of(base64.b64decode(encoded)) == wanted

@@ -29,7 +29,7 @@ def _listings() -> dict[str, tuple[str, Listing]]:
     return {kind.listing.operation: (kind.id_prefix, kind.listing) for kind in kinds if kind.listing}
 
 
-class Imagination(Reader):
+class HypotheticalReader(Reader):
     """What an account would look like with other tags. Each read is made once, whatever is imagined meanwhile.
 
     While it `claims` everything, all that is in `vpcs` (of VPCs themselves all there are, until `vpcs` is known; all

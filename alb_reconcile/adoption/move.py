@@ -6,16 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from alb_reconcile.adoption.hypothetical import Imagination
-from alb_reconcile.adoption.preview import Outlook, imagine
+from alb_reconcile.adoption.hypothetical import HypotheticalReader
+from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.release import find_own, hurdles, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError, UsageError
-from alb_reconcile.model.target import Target
 from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
@@ -29,21 +29,21 @@ _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
 class Move:
     """What moving would do. Nothing has been written yet."""
 
-    target: Target
+    target: DesiredStack
     moves: tuple[tuple[Address, Tagging], ...]
     """Where each was, and what is written."""
-    outlook: Outlook
+    preview: Preview
     notes: tuple[str, ...] = ()
 
 
-async def find_move(aws: Aws, target: Target, old: str, new: str) -> Move:
+async def find_move(aws: Aws, target: DesiredStack, old: str, new: str) -> Move:
     """Who moves: what is at `old`, with all whose address holds its name.
 
     `instances.OLD` to `instances.NEW` moves all members of a group. Raises UsageError for what is no address,
     RefusedError where nothing is at `old`, or something at a new address already.
     """
     _check(old, new)
-    reader = Imagination(aws, target.stack, target.desired)
+    reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         own = await find_own(reader)
         moving = [(item, address) for item in own if (address := _new_address(item.address, old, new))]
@@ -51,11 +51,11 @@ async def find_move(aws: Aws, target: Target, old: str, new: str) -> Move:
         volumes = await volumes_of(reader, [item for item, _ in moving])
         moves = tuple((item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving)
         imagined = {key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)}
-        outlook = await imagine(reader, target, imagined)
+        preview = await preview_plan(reader, target, imagined)
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
-    return Move(target, moves, outlook, tuple(_undeclared(target, moving)))
+    return Move(target, moves, preview, tuple(_undeclared(target, moving)))
 
 
 def _check(old: str, new: str) -> None:
@@ -113,7 +113,7 @@ def _new_address(address: Address, old: str, new: str) -> Address | None:
     return None
 
 
-def _refuse(target: Target, own: list[Observed], moving: list[tuple[Observed, Address]], old: str) -> None:
+def _refuse(target: DesiredStack, own: list[Observed], moving: list[tuple[Observed, Address]], old: str) -> None:
     movers = {item.id for item, _ in moving}
     if not any(is_meant(old, item.address) for item, _ in moving):
         raise RefusedError(f"the stack {target.stack} has nothing at {old}; nothing was moved")
@@ -132,7 +132,7 @@ def _tagging(item: Observed, address: Address, volumes: tuple[str, ...]) -> Tagg
     return Tagging(address, item.id, write, volumes=volumes)
 
 
-def _undeclared(target: Target, moving: list[tuple[Observed, Address]]) -> list[str]:
+def _undeclared(target: DesiredStack, moving: list[tuple[Observed, Address]]) -> list[str]:
     notes = []
     news = [str(address) for _, address in moving if address not in target.desired]
     if news:

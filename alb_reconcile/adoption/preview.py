@@ -13,13 +13,13 @@ from alb_reconcile.model.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.adoption.hypothetical import Imagination
+    from alb_reconcile.adoption.hypothetical import HypotheticalReader
     from alb_reconcile.model.address import Address
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Preview:
     """The plan that comes after a change of tags, or why there would be none."""
 
     account: str
@@ -37,12 +37,14 @@ class Outlook:
         return frozenset(found)
 
 
-async def imagine(reader: Imagination, target: Target, imagined: Mapping[str, Mapping[str, str]]) -> Outlook:
+async def preview_plan(
+    reader: HypotheticalReader, target: DesiredStack, imagined: Mapping[str, Mapping[str, str]]
+) -> Preview:
     """Plan as if the resources with these ids carried these tags. Nothing is written."""
     reader.claims, reader.imagined = False, imagined
     discovery = await discover_by(reader, target.account_ids)
     try:
         plan = make_plan(target.stack, target.region, target.desired, discovery, Options(check=False))
     except (PlanError, RefusedError) as error:
-        return Outlook(discovery.account, refusal=str(error))
-    return Outlook(discovery.account, plan)
+        return Preview(discovery.account, refusal=str(error))
+    return Preview(discovery.account, plan)

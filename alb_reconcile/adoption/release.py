@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from alb_reconcile.adoption.hypothetical import PREFIX, Imagination, without_ours
-from alb_reconcile.adoption.preview import Outlook, imagine
+from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
+from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, waves
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.model import tags
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
-from alb_reconcile.model.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 class Release:
     """What releasing would do. Nothing has been written yet."""
 
-    target: Target
+    target: DesiredStack
     taggings: tuple[Tagging, ...]
     found: Mapping[str, Observed] = field(default_factory=dict)
     """What is released, by id."""
     account: str = ""
     whole: bool = False
     """Whether nothing of the stack is left."""
-    outlook: Outlook | None = None
+    preview: Preview | None = None
     notes: tuple[str, ...] = ()
     unknowing: tuple[Tagging, ...] = ()
     """What stays and would say that what is released, and still declared, was there: `sync` would make it anew."""
 
 
-async def find_own(reader: Imagination) -> list[Observed]:
+async def find_own(reader: HypotheticalReader) -> list[Observed]:
     """All that carries the stack's tags: listeners and rules too whose load balancer doesn't, after an interruption."""
     vpcs = await survey_vpcs(reader)
     own = {item.found.id for item in vpcs if item.owner == reader.stack}
@@ -55,12 +55,12 @@ async def find_own(reader: Imagination) -> list[Observed]:
     )
 
 
-async def find_release(aws: Aws, target: Target, addresses: Collection[str]) -> Release:
+async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str]) -> Release:
     """What `addresses` name, with what can't be without it; everything if there are none.
 
     `instances.NAME` names all members of a group. Raises RefusedError for what the stack doesn't have.
     """
-    reader = Imagination(aws, target.stack, target.desired)
+    reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         account = await read_account(reader.aws, target.account_ids)
         own = await find_own(reader)
@@ -73,7 +73,7 @@ async def find_release(aws: Aws, target: Target, addresses: Collection[str]) -> 
         gone = {key: without_ours(reader.tags[key]) for item in taggings for key in (item.id, *item.volumes)}
         found = {item.id: item for item in going}
         staying = [item for item in own if item.id not in found]
-        outlook = await imagine(reader, target, gone) if staying else None
+        preview = await preview_plan(reader, target, gone) if staying else None
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
@@ -84,10 +84,10 @@ async def find_release(aws: Aws, target: Target, addresses: Collection[str]) -> 
         for item in knowing
         if tags.APPLIED in reader.tags[item.id]
     )
-    return Release(target, taggings, found, account, not staying, outlook, tuple(notes), unknowing)
+    return Release(target, taggings, found, account, not staying, preview, tuple(notes), unknowing)
 
 
-def _choose(target: Target, own: Iterable[Observed], addresses: Collection[str]) -> list[Observed]:
+def _choose(target: DesiredStack, own: Iterable[Observed], addresses: Collection[str]) -> list[Observed]:
     chosen: dict[str, Observed] = {}
     problems = []
     for text in addresses:
@@ -120,7 +120,7 @@ def _with_children(chosen: list[Observed], own: list[Observed]) -> list[Observed
     return [item for item in own if item.id in going]
 
 
-async def volumes_of(reader: Imagination, items: Iterable[Observed]) -> dict[str, tuple[str, ...]]:
+async def volumes_of(reader: HypotheticalReader, items: Iterable[Observed]) -> dict[str, tuple[str, ...]]:
     """The volumes with the stack's tag that instances were launched with, by instance."""
     instances = {item.id for item in items if item.state.kind == "instance"}
     found: dict[str, tuple[str, ...]] = {}
@@ -133,12 +133,12 @@ async def volumes_of(reader: Imagination, items: Iterable[Observed]) -> dict[str
     return found
 
 
-def _ours(reader: Imagination, physical_id: str) -> tuple[str, ...]:
+def _ours(reader: HypotheticalReader, physical_id: str) -> tuple[str, ...]:
     """The keys of all tags of ours; the stack's is always there, as what it was found by."""
     return tuple(sorted({tags.STACK, *(key for key in reader.tags[physical_id] if key.startswith(PREFIX))}))
 
 
-def _declared(target: Target, going: Iterable[Observed], *, whole: bool) -> list[str]:
+def _declared(target: DesiredStack, going: Iterable[Observed], *, whole: bool) -> list[str]:
     declared = [item for item in going if item.address in target.desired]
     if not declared:
         return []
@@ -148,7 +148,7 @@ def _declared(target: Target, going: Iterable[Observed], *, whole: bool) -> list
     return [first, *([] if whole else hurdles(target, {item.address: item for item in declared}))]
 
 
-def hurdles(target: Target, gone: Mapping[Address, Observed]) -> list[str]:
+def hurdles(target: DesiredStack, gone: Mapping[Address, Observed]) -> list[str]:
     """Why AWS would take what is no longer at an address for what is newly made there."""
     notes = []
     for address, item in gone.items():

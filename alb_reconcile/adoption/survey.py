@@ -18,7 +18,7 @@ from alb_reconcile.model.resource import each_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alb_reconcile.adoption.hypothetical import Imagination
+    from alb_reconcile.adoption.hypothetical import HypotheticalReader
     from alb_reconcile.model.address import Address
     from alb_reconcile.model.resource import Observed
 
@@ -26,13 +26,13 @@ Survey = dict[str, list[Candidate]]
 """Candidates by kind; those of kinds without tags too."""
 
 
-async def survey_vpcs(reader: Imagination) -> list[Candidate]:
+async def survey_vpcs(reader: HypotheticalReader) -> list[Candidate]:
     """All VPCs of the account."""
     reader.claims, reader.vpcs = True, None
     return [_candidate(reader, item) for item in await load_kinds()["vpc"].discover(reader)]
 
 
-async def survey_rest(reader: Imagination, vpcs: set[str]) -> tuple[Survey, dict[str, str]]:
+async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Survey, dict[str, str]]:
     """Everything else in these VPCs and in those that the spec names. Returns it, and the VPC of each subnet."""
     literal = reader.literal_ids("subnet-")
     theirs: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ async def survey_rest(reader: Imagination, vpcs: set[str]) -> tuple[Survey, dict
     return found, subnet_vpcs | {item.found.id: item.vpc for item in found["subnet"]}
 
 
-def held(reader: Imagination, found: list[Candidate]) -> dict[Address, Observed]:
+def held(reader: HypotheticalReader, found: list[Candidate]) -> dict[Address, Observed]:
     """What is the stack's already, by address."""
     return {item.found.address: item.found for item in found if item.owner == reader.stack and item.found.state.service}
 
@@ -68,7 +68,7 @@ def add_findings(scene: Scene, found: Survey) -> None:
     scene.ports = ports
 
 
-def _candidate(reader: Imagination, item: Observed) -> Candidate:
+def _candidate(reader: HypotheticalReader, item: Observed) -> Candidate:
     row = reader.rows.get(item.id, {})
     vpc = row.get("VpcId") or getattr(item.state, "vpc", None) or ""
     if item.state.kind == "vpc":
@@ -77,7 +77,7 @@ def _candidate(reader: Imagination, item: Observed) -> Candidate:
     return Candidate(item, owner, str(vpc), _builtin(reader, item, row))
 
 
-def _builtin(reader: Imagination, item: Observed, row: Mapping[str, Any]) -> str:
+def _builtin(reader: HypotheticalReader, item: Observed, row: Mapping[str, Any]) -> str:
     """Why it isn't matched silently."""
     if item.id in reader.literal_ids(item.id):
         return "one that the spec refers to by its id"

@@ -16,7 +16,7 @@ from alb_reconcile.model.errors import AwsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alb_reconcile.adoption.hypothetical import Imagination
+    from alb_reconcile.adoption.hypothetical import HypotheticalReader
     from alb_reconcile.aws.client import Aws
 
 _MOST: Final = 50
@@ -56,7 +56,7 @@ def _height(kind: str) -> int:
     return max((_height(child.name) + 1 for child in below), default=0)
 
 
-def excess(reader: Imagination, item: Tagging) -> str:
+def excess(reader: HypotheticalReader, item: Tagging) -> str:
     """Why AWS would refuse it; empty if it wouldn't."""
     there = {key for key in reader.tags.get(item.id, {}) if not key.startswith("aws:")}
     count = len(there | item.write.keys())

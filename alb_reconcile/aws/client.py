@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.guard import ask_guard, guarded
-from alb_reconcile.aws.throttle import Pace
+from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.model.errors import AwsError, InterruptedRun
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Aws:
         # lanes of their own, so that neither calls that hang nor others' turns keep a lease from being renewed
         self._aside = _Lane("aside", 4) if max_workers else None
         self._urgent = _Lane("urgent", 8) if max_workers else None
-        self._pace = Pace()
+        self._throttle = Throttle()
         self._changing = 0
         self._lock = threading.Lock()
         self.guard: Guard | None = None
@@ -135,7 +135,7 @@ class Aws:
     ) -> Response:
         guard = None if operation.startswith(READS) else self.guard
         self._refuse_if_stopping(operation)
-        delay = self._pace.reserve(service, operation, self.now())
+        delay = self._throttle.reserve(service, operation, self.now())
         if delay > 0:
             await self.sleep(delay)
         if guard is not None:

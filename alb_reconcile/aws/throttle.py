@@ -52,7 +52,7 @@ class _Level:
     since: float
 
 
-class Pace:
+class Throttle:
     """Token buckets by class of call."""
 
     def __init__(self) -> None:

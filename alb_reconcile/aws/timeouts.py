@@ -9,7 +9,7 @@ SIGNED: Final = 300.0
 after its time stamp. What a frozen process sends when it wakes up is therefore refused, if it slept for longer."""
 
 
-class Patience(NamedTuple):
+class Timeouts(NamedTuple):
     """Seconds to connect and to wait for an answer, and how often a call is tried."""
 
     connect: float
@@ -17,15 +17,15 @@ class Patience(NamedTuple):
     attempts: int
 
 
-_STANDARD: Final = Patience(4, 60, 4)
-_SERVICES: Final = {"sts": Patience(4, 10, 4), "s3": Patience(2, 5, 3)}
+_STANDARD: Final = Timeouts(4, 60, 4)
+_SERVICES: Final = {"sts": Timeouts(4, 10, 4), "s3": Timeouts(2, 5, 3)}
 """S3 keeps our leases: whether one still holds has to be known soon."""
 _PAUSE: Final = 20.0
 _ADDED: Final = 5.0
 """botocore's standard mode waits 2 ** n seconds before it repeats a call, 20 at most, and 5 more if AWS asks for them."""
 
 
-def patience_of(service: str, *, once: bool = False) -> Patience:
+def timeouts_of(service: str, *, once: bool = False) -> Timeouts:
     """What a service's client is made with; `once` for calls that must not be repeated."""
     limits = _SERVICES.get(service, _STANDARD)
     return limits._replace(attempts=1) if once else limits
@@ -33,13 +33,13 @@ def patience_of(service: str, *, once: bool = False) -> Patience:
 
 def shortest(service: str) -> float:
     """The worst case of one attempt, in seconds."""
-    limits = patience_of(service)
+    limits = timeouts_of(service)
     return limits.connect + limits.read
 
 
 def longest(service: str, *, once: bool = False) -> float:
     """The worst case of a call with all its attempts and the pauses between them, in seconds."""
-    attempts = patience_of(service, once=once).attempts
+    attempts = timeouts_of(service, once=once).attempts
     pauses = sum(min(2.0**number, _PAUSE) + _ADDED for number in range(attempts - 1))
     return attempts * shortest(service) + pauses
 

@@ -66,7 +66,7 @@ class BotoTransport:
 
         # what the user's environment says of AWS isn't said of a sandbox
         direct = {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
-        limits = timeouts.patience_of(service, once=once)
+        limits = timeouts.timeouts_of(service, once=once)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": limits.attempts},
             max_pool_connections=self._workers,

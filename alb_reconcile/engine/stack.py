@@ -28,10 +28,10 @@ from alb_reconcile.model.plan import Plan, Step
 if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.shared_reader import Shared
+    from alb_reconcile.model.desired_stack import DesiredStack
     from alb_reconcile.model.resource import Observed
-    from alb_reconcile.model.target import Target
 
-PATIENCE: Final = 180.0
+SETTLE_TIMEOUT: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""
 
 
@@ -53,7 +53,7 @@ Choice = Callable[[Discovery, Plan], Iterable[Step]]
 
 async def plan_stack(
     aws: Aws,
-    target: Target,
+    target: DesiredStack,
     options: Options | None = None,
     *,
     shared: Shared | None = None,
@@ -111,7 +111,7 @@ class Applied:
 
 async def apply_stack(
     aws: Aws,
-    target: Target,
+    target: DesiredStack,
     planned: StackPlan,
     *,
     on_event: Callable[[Event], None] = lambda _: None,
@@ -154,13 +154,13 @@ async def apply_stack(
         return replace(applied, error=error)
 
 
-async def _look_until_reached(aws: Aws, target: Target, goal: Goal, applied: Applied) -> Applied:
+async def _look_until_reached(aws: Aws, target: DesiredStack, goal: Goal, applied: Applied) -> Applied:
     """Look at the stack again for as long as AWS's reads may lag behind its writes."""
 
     async def look() -> StackPlan:
         return await plan_stack(aws, target, Options(check=False), choose=goal.choose)
 
-    found = await repeat_until(aws, look, goal.is_reached, PATIENCE)
+    found = await repeat_until(aws, look, goal.is_reached, SETTLE_TIMEOUT)
     return replace(applied, found=found, is_reached=goal.is_reached(found))
 
 

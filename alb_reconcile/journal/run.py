@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.journal.record import Record
     from alb_reconcile.journal.settings import Settings
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @asynccontextmanager
 async def recorded(
-    aws: Aws, target: Target, command: str, settings: Settings, say: Callable[[str], None], *, sandbox: bool = False
+    aws: Aws,
+    target: DesiredStack,
+    command: str,
+    settings: Settings,
+    say: Callable[[str], None],
+    *,
+    sandbox: bool = False,
 ) -> AsyncIterator[Recorder]:
     """Record the run within, however it ends. `say` is given one line for each place that can't be written to."""
     recorder = Recorder(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 _T = TypeVar("_T")
 
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 @asynccontextmanager
 async def hold(
     aws: Aws,
-    target: Target,
+    target: DesiredStack,
     command: str,
     timeout: float,
     look: Callable[[], Awaitable[_T]],
@@ -48,7 +48,7 @@ async def hold(
 
 @asynccontextmanager
 async def held(
-    aws: Aws, target: Target, command: str, timeout: float, say: Callable[[str], None]
+    aws: Aws, target: DesiredStack, command: str, timeout: float, say: Callable[[str], None]
 ) -> AsyncIterator[Callable[[Moment], bool]]:
     """Hold the stack's lock on this host, and then its lease, if it has one.
 
@@ -79,7 +79,7 @@ async def held(
 
 @asynccontextmanager
 async def _on_host(
-    aws: Aws, target: Target, command: str, timeout: float, say: Callable[[str], None]
+    aws: Aws, target: DesiredStack, command: str, timeout: float, say: Callable[[str], None]
 ) -> AsyncIterator[StackLock]:
     lock = StackLock(await aws.account(), target.region, target.stack, aws.endpoint)
     await lock.acquire(command, timeout, aws.sleep, say)

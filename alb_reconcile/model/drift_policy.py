@@ -16,7 +16,7 @@ DEFAULTS: Final[Mapping[str, Care]] = {
 
 
 @dataclass(frozen=True)
-class Correction:
+class DriftPolicy:
     """`care` has a word for each action, and for kinds and addresses that are named apart. `sightings`: by how many reads
     a difference has to be seen before it is corrected."""
 

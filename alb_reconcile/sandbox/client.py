@@ -33,7 +33,7 @@ TRAFFIC: Final = IDENTITY + "/traffic"
 SPEED: Final = 10.0
 REGION: Final = "us-east-1"
 """The region of a spec that names none, where the environment doesn't either."""
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 _POLL: Final = 0.05
 
 Answer = Literal["ours", "other", "refused", "mute"]
@@ -333,14 +333,14 @@ def _locked() -> Iterator[IO[str]]:
             f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR"
         ) from None
     with stream:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while True:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise SandboxError(
-                        f"another start or stop of the sandbox has held {stream.name} for {_PATIENCE:.0f} s; end it"
+                        f"another start or stop of the sandbox has held {stream.name} for {_TIMEOUT:.0f} s; end it"
                     ) from None
                 time.sleep(_POLL)  # a blocking flock has no time-out
                 continue

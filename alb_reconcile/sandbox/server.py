@@ -150,9 +150,9 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
 
     Raises TrafficError, OSError.
     """
-    from alb_reconcile.sandbox.traffic.camera import take_picture
     from alb_reconcile.sandbox.traffic.driver import Driver
     from alb_reconcile.sandbox.traffic.front import Front
+    from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
     from alb_reconcile.sandbox.traffic.prober import Prober
     from alb_reconcile.sandbox.traffic.processes import Processes, Program
 
@@ -160,7 +160,7 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     processes = Processes(Program.choose(args.serve, args.cwd), folder / "instances")
     front = Front(folder / "front", args.speed)
     prober = Prober(strict.clock, args.speed)
-    driver = Driver(strict, lambda: take_picture(strict), front, processes, prober)
+    driver = Driver(strict, lambda: take_snapshot(strict), front, processes, prober)
     return driver, str(front.ca_file)
 
 

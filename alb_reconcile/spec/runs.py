@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from alb_reconcile.model.drift_policy import DEFAULTS, Care, Correction
+from alb_reconcile.model.drift_policy import DEFAULTS, Care, DriftPolicy
 from alb_reconcile.model.policy import Policy, Window
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _minutes(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def correction_of(entry: Mapping[str, Any]) -> Correction:
+def drift_policy_of(entry: Mapping[str, Any]) -> DriftPolicy:
     """The correction that valid data describes; actions that it doesn't name keep their defaults."""
     said = {item: care for care in _CARES for item in entry.get(care, ())}
-    return Correction(care={**DEFAULTS, **said}, sightings=entry.get("sightings", 1))
+    return DriftPolicy(care={**DEFAULTS, **said}, sightings=entry.get("sightings", 1))

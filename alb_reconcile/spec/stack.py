@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.drift_policy import Correction
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
-from alb_reconcile.model.target import Target
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
 from alb_reconcile.spec.checks.limits import check_policy
 from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, shorten
 from alb_reconcile.spec.outline import Outline
-from alb_reconcile.spec.runs import correction_of, policy_of
+from alb_reconcile.spec.runs import drift_policy_of, policy_of
 from alb_reconcile.spec.variables import substitute
 
 
@@ -37,15 +37,15 @@ class Stack:
     place: tuple[int, int] = (1, 1)
     """The line and column of its name."""
     policy: Policy = field(default_factory=Policy)
-    sync: Correction = field(default_factory=Correction)
+    sync: DriftPolicy = field(default_factory=DriftPolicy)
     lease: str = ""
     """Where in S3 the runs of several hosts agree, as in s3://bucket/prefix; empty if nowhere."""
 
-    def target(self, *, destroy: bool = False) -> Target:
+    def target(self, *, destroy: bool = False) -> DesiredStack:
         """What a run is to reach: all that the spec wants, or to `destroy` it. Its region has to be known."""
         if self.region is None:
             raise AssertionError("a stack without a region was let through")
-        return Target(
+        return DesiredStack(
             self.name, self.region, {} if destroy else self.desired, self.account_ids, destroy=destroy,
             spec_file=self.file, policy=self.policy, sync=self.sync, lease=self.lease,
         )  # fmt: skip
@@ -139,7 +139,7 @@ def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, st
         file=file,
         place=find(root, ("stack",))[1],
         policy=policy_of(outline.data.get("policy", {})),
-        sync=correction_of(outline.data.get("sync", {})),
+        sync=drift_policy_of(outline.data.get("sync", {})),
         lease=outline.data.get("lease", "").rstrip("/"),
     )
 

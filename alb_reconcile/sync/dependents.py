@@ -37,7 +37,7 @@ def _adds(step: Step) -> bool:
     )
 
 
-class Web:
+class Dependents:
     """A plan's steps, and how they hang together."""
 
     def __init__(self, plan: Plan, causes: Mapping[str, str]) -> None:

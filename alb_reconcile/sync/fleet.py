@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, SpecError, UsageError
-from alb_reconcile.model.target import Target
 from alb_reconcile.spec.document import shorten
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Broken:
 class Fleet:
     """The stacks of one round."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[DesiredStack, ...]
     broken: tuple[Broken, ...] = ()
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alb_reconcile.engine.apply import Event
     from alb_reconcile.journal.recorder import Recorder
     from alb_reconcile.journal.settings import Settings
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Rounds:
         report = Report(broken=list(fleet.broken))
         for item in fleet.broken:
             tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
-        regions: dict[str, list[Target]] = defaultdict(list)
+        regions: dict[str, list[DesiredStack]] = defaultdict(list)
         for target in fleet.targets:
             regions[target.region].append(target)
         await asyncio.gather(*(self._run_region(name, part, report) for name, part in regions.items()))
@@ -96,7 +96,7 @@ class Rounds:
         report.seconds = time.monotonic() - began
         return report
 
-    async def _run_region(self, region: str, targets: Sequence[Target], report: Report) -> None:
+    async def _run_region(self, region: str, targets: Sequence[DesiredStack], report: Report) -> None:
         try:
             connection, aws = self._ask(region)
         except ReconcileError as error:
@@ -132,7 +132,7 @@ class Rounds:
         return connection, aws.fork(anew=True)
 
     async def _run_stack(
-        self, aws: Aws, target: Target, shared: Shared, connection: Connection, report: Report
+        self, aws: Aws, target: DesiredStack, shared: Shared, connection: Connection, report: Report
     ) -> None:
         if self.is_ending:
             return
@@ -162,7 +162,7 @@ class Rounds:
         with about(stack=target.stack, region=target.region):
             tell("stack_done", result=recorder.record.result, seconds=recorder.record.seconds)
 
-    async def _sync(self, aws: Aws, target: Target, shared: Shared, recorder: Recorder, report: Report) -> None:
+    async def _sync(self, aws: Aws, target: DesiredStack, shared: Shared, recorder: Recorder, report: Report) -> None:
         def note(event: Event) -> None:
             recorder(event)
             _tell_event(event)

@@ -13,14 +13,14 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.dependents import Web
+from alb_reconcile.sync.dependents import Dependents
 from alb_reconcile.sync.severity import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.drift_policy import Care, Correction
+    from alb_reconcile.model.drift_policy import Care, DriftPolicy
     from alb_reconcile.model.resource import Desired, Observed
 
 
@@ -51,7 +51,7 @@ class Selection:
 def select(
     plan: Plan,
     discovery: Discovery,
-    correction: Correction,
+    policy: DriftPolicy,
     causes: Mapping[str, str],
     *,
     barred: Mapping[str, str],
@@ -65,7 +65,7 @@ def select(
     ignored: set[str] = set()
     for step in plan.steps:
         weight = weigh(step, dead)
-        care = _care(plan, correction, step, weight)
+        care = _care(plan, policy, step, weight)
         if care == "ignore":
             ignored.add(step.key)
         elif step.key in barred:
@@ -87,12 +87,12 @@ _WORDS: Final = {
 }
 
 
-def _care(plan: Plan, correction: Correction, step: Step, weight: str) -> Care:
+def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> Care:
     """What the spec says of a step's resource; of an order of rules, what it says of the most delicate of them."""
     if not isinstance(step.details, SetPriorities):
-        return correction.of(_names(step.address, step.desired), weight)
+        return policy.of(_names(step.address, step.desired), weight)
     rules = [plan.names.get(arn) for arn, _ in step.details.priorities]
-    cares = {correction.of(_names(rule or step.address, None), weight) for rule in rules}
+    cares = {policy.of(_names(rule or step.address, None), weight) for rule in rules}
     return cares.pop() if len(cares) == 1 else "report"
 
 
@@ -111,8 +111,8 @@ def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
 def _close(plan: Plan, withheld: Mapping[str, str], ignored: frozenset[str], causes: Mapping[str, str]) -> Selection:
     """Withhold what can't be done, or shouldn't be, without what is withheld."""
     out = dict(withheld)
-    web = Web(plan, causes)
-    while more := dict(web.entangled(out.keys() | ignored)):
+    dependents = Dependents(plan, causes)
+    while more := dict(dependents.entangled(out.keys() | ignored)):
         out |= more
     left = [step for step in plan.steps if step.key in out or step.key in ignored]
     moved = {entry for step in left for entry in _entries(plan, step)}

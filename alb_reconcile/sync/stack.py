@@ -19,8 +19,8 @@ from alb_reconcile.sync.selection import Selection, select
 if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.shared_reader import Shared
+    from alb_reconcile.model.desired_stack import DesiredStack
     from alb_reconcile.model.resource import Observed
-    from alb_reconcile.model.target import Target
 
 SIGHTING_INTERVAL: Final = 30.0
 """Seconds between the reads that have to see a difference before it is corrected (`sightings`)."""
@@ -82,7 +82,7 @@ class Ending:
         return bool(self.problems) or undone or self.error is not None
 
 
-async def survey(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:
+async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
     """Look at a stack, and sort out what may be done. `shared` has reads for several stacks.
 
     Where a changed spec is applied and makes no difference, that is written down. Raises what `plan_stack` raises.
@@ -99,7 +99,9 @@ async def survey(aws: Aws, target: Target, ways: Ways, shared: Shared | None = N
     return replace(found, warning="; ".join(warnings))
 
 
-async def correct(aws: Aws, target: Target, ways: Ways, first: Survey, on_event: Callable[[Event], None]) -> Ending:
+async def correct(
+    aws: Aws, target: DesiredStack, ways: Ways, first: Survey, on_event: Callable[[Event], None]
+) -> Ending:
     """Look again, and do what may be done. `first` is what was seen before, perhaps some time ago.
 
     Raises what `plan_stack` raises as long as nothing was changed; from then on the ending says what went wrong.
@@ -163,12 +165,12 @@ def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = Fal
     return (ways.apply_changes and not waits and not found.is_ending) or (was_applied and not moved)
 
 
-async def _look(aws: Aws, target: Target, ways: Ways, shared: Shared | None = None) -> Survey:
+async def _look(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
     planned = await plan_stack(aws, target, Options(check=False), shared=shared, choose=_chooser(target, ways))
     return _sort_out(planned, target, ways)
 
 
-def _chooser(target: Target, ways: Ways) -> Choice:
+def _chooser(target: DesiredStack, ways: Ways) -> Choice:
     """The steps that may be carried out, for all that is known before AWS is asked what it protects.
 
     Limits are for what is left then: something protected must not count against what may be done.
@@ -176,7 +178,7 @@ def _chooser(target: Target, ways: Ways) -> Choice:
     return lambda discovery, plan: _select(StackPlan(discovery, plan), target, ways, ways.now()).steps
 
 
-def _sort_out(planned: StackPlan, target: Target, ways: Ways) -> Survey:
+def _sort_out(planned: StackPlan, target: DesiredStack, ways: Ways) -> Survey:
     now = ways.now()
     selection = _select(planned, target, ways, now)
     try:
@@ -187,7 +189,7 @@ def _sort_out(planned: StackPlan, target: Target, ways: Ways) -> Survey:
     return Survey(planned, selection, known, is_ending(target.stack, planned.discovery))
 
 
-def _select(planned: StackPlan, target: Target, ways: Ways, now: datetime) -> Selection:
+def _select(planned: StackPlan, target: DesiredStack, ways: Ways, now: datetime) -> Selection:
     discovery, plan = planned.discovery, planned.plan
     causes = find_causes(plan, target.desired, discovery)
     barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
@@ -204,7 +206,7 @@ def _by_hand(text: str) -> str:
     return text.replace("\n", "; ").replace("--allow", "apply --allow")
 
 
-async def _see_again(aws: Aws, target: Target, ways: Ways, first: Survey) -> Survey:
+async def _see_again(aws: Aws, target: DesiredStack, ways: Ways, first: Survey) -> Survey:
     """What is to be done by the newest read of all that are wanted, if every one has shown it."""
     wanted = target.sync.sightings
     seen = [first]

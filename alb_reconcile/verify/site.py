@@ -17,7 +17,7 @@ from alb_reconcile.verify.checks import Check, Choice
 from alb_reconcile.verify.client import Endpoint
 from alb_reconcile.verify.expect import ANSWERED, Statuses
 
-PATIENCE: Final = 180.0
+DNS_TIMEOUT: Final = 180.0
 """Seconds until a new load balancer's name resolves."""
 _POLL: Final = 2.0
 
@@ -47,7 +47,7 @@ class Settings:
     statuses: Statuses = ANSWERED
     timeout: float = 10
     tolerance: float = 3
-    patience: float = PATIENCE
+    dns_timeout: float = DNS_TIMEOUT
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ async def drop_unreachable(
     wanted = {check.listener for check in checks if check.state == "send"}
     hosts = {site.endpoints[arn].host for arn in wanted if arn in site.endpoints}
     unresolved = dict(
-        zip(hosts, await asyncio.gather(*(_resolve(host, settings.patience, say) for host in hosts)), strict=True)
+        zip(hosts, await asyncio.gather(*(_resolve(host, settings.dns_timeout, say) for host in hosts)), strict=True)
     )
     for arn in wanted:
         endpoint = site.endpoints.get(arn)
@@ -85,19 +85,19 @@ async def drop_unreachable(
     )
 
 
-async def _resolve(host: str, patience: float, say: Callable[[str], None]) -> str:
+async def _resolve(host: str, dns_timeout: float, say: Callable[[str], None]) -> str:
     """Wait until a name resolves. Returns what is wrong if it doesn't."""
     loop = asyncio.get_running_loop()
-    deadline, said = loop.time() + patience, False
+    deadline, said = loop.time() + dns_timeout, False
     while True:
         try:
             await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             if loop.time() >= deadline:
                 why = getattr(error, "strerror", None) or str(error)
-                return f"{host} doesn't resolve ({why}, after {patience:.0f} s); check DNS, or wait: a new load balancer's name takes minutes"
+                return f"{host} doesn't resolve ({why}, after {dns_timeout:.0f} s); check DNS, or wait: a new load balancer's name takes minutes"
             if not said:
-                say(f"waiting up to {patience:.0f} s for {host} to resolve")
+                say(f"waiting up to {dns_timeout:.0f} s for {host} to resolve")
                 said = True
             await asyncio.sleep(min(_POLL, max(0.0, deadline - loop.time())))
         else:

@@ -13,7 +13,7 @@ from alb_reconcile.adoption.move import Move, find_move
 from alb_reconcile.adoption.release import Release, find_release
 from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.cli.commands.adoption import parse_choices
-from alb_reconcile.model.target import Target
+from alb_reconcile.model.desired_stack import DesiredStack
 from tests.harness import READS, REGION, SPECS, Spec, World, load
 from tests.properties.watched import WatchedWorld, watched
 
@@ -110,10 +110,10 @@ def by_address(found: Adoption) -> dict[str, str]:
     return {str(match.address): match.found.found.id for match in found.matches}
 
 
-def target_of(spec: Spec) -> Target:
+def target_of(spec: Spec) -> DesiredStack:
     """What the commands know of a spec."""
     stack = load(spec)
-    return Target(stack.name, REGION, stack.desired, stack.account_ids)
+    return DesiredStack(stack.name, REGION, stack.desired, stack.account_ids)
 
 
 def runbook() -> Spec:

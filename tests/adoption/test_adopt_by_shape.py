@@ -66,7 +66,7 @@ def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named() -
         chosen = {f"instance.web-{number}": ids[f"instance.web-{number + 1}"] for number in (1, 2)}
         found = keep.adopt(_spec(), *(f"{address}={item}" for address, item in chosen.items()))
         assert chosen.items() <= by_address(found).items()
-        plan = found.outlook.plan
+        plan = found.preview.plan
         assert plan is not None
         assert {str(step.address) for step in plan.steps if step.action == "delete"} == {
             f"registration.{group}/{ids['instance.web-1']}:80" for group in ("web", "api")
@@ -80,8 +80,8 @@ def test_other_user_data_is_told_and_costs_no_replacement() -> None:
         spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec other\n"
         found = keep.adopt(spec)
         assert sum("different user data" in note for note in found.notes) == 2
-        assert found.outlook.plan is not None
-        assert found.outlook.plan.count()["replace"] == 0
+        assert found.preview.plan is not None
+        assert found.preview.plan.count()["replace"] == 0
         assert tags.USER_DATA not in our_tags(world)[ids["instance.web-1"]]
 
 

@@ -239,8 +239,8 @@ def test_bystanders_stay_as_they_were_and_a_stale_image_is_a_loud_replacement() 
         volumes = {key for key in changed if key.startswith("vol-")}
         assert changed - volumes == set(ids.values())
         assert len(volumes) == 2
-        assert found.outlook.plan is not None
-        replaced = {str(step.address): step for step in found.outlook.plan.steps if step.action == "replace"}
+        assert found.preview.plan is not None
+        replaced = {str(step.address): step for step in found.preview.plan.steps if step.action == "replace"}
         assert "image_id" in [item.path for item in replaced["instance.web-a-1"].changes]
 
 
@@ -251,10 +251,10 @@ def test_images_that_the_reference_has_left_behind_are_kept_on_request() -> None
         reference = "resolve:ssm:/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
         for entry in spec["instances"].values():
             entry["image_id"] = reference
-        plan = keep.look(spec).outlook.plan
+        plan = keep.look(spec).preview.plan
         assert plan is not None
         assert plan.count()["replace"] == 4, "both instances, and their registrations"
-        plan = keep.adopt(spec, keep_images=True).outlook.plan
+        plan = keep.adopt(spec, keep_images=True).preview.plan
         assert plan is not None
         assert plan.count()["replace"] == 0
         assert our_tags(world)[ids["instance.web-a-1"]][tags.IMAGE] == reference

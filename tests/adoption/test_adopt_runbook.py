@@ -22,8 +22,8 @@ def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing_but_the_names_
         assert not found.notes
         plan = world.plan(runbook())
         assert sorted(_steps(plan)) == sorted(("update", address, ["tags.Name"]) for address in ELB)
-        assert found.outlook.plan is not None
-        assert found.outlook.plan.to_json() == plan.to_json()
+        assert found.preview.plan is not None
+        assert found.preview.plan.to_json() == plan.to_json()
         again = keep.adopt(runbook())
         assert not again.taggings
         assert len(again.held) == len(ids)

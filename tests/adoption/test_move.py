@@ -92,8 +92,8 @@ def test_a_single_instance_moves_to_another_group() -> None:
         spec["instances"]["api"] = {**spec["instances"]["web"]}
         spec["target_groups"]["web"]["targets"] = ["web", "api"]
         found = keep.move(spec, "instance.web-2", "instance.api-1")
-        assert found.outlook.plan is not None
-        assert {(step.action, item.path) for step in found.outlook.plan.steps for item in step.changes} == {
+        assert found.preview.plan is not None
+        assert {(step.action, item.path) for step in found.preview.plan.steps for item in step.changes} == {
             ("update", "tags.Name")
         }
         world.converge(spec)

@@ -34,9 +34,9 @@ def test_a_load_balancer_goes_with_its_listeners_and_rules_and_all_else_stays() 
         assert any(
             note.startswith("target_group.web can't be deleted while in use by listener") for note in found.notes
         )
-        assert found.outlook is not None
-        assert found.outlook.plan is not None
-        assert {str(step.address) for step in found.outlook.plan.steps if step.action == "create"} == gone
+        assert found.preview is not None
+        assert found.preview.plan is not None
+        assert {str(step.address) for step in found.preview.plan.steps if step.action == "create"} == gone
         assert not keep.adopt(spec).missing
         assert world.plan(spec).is_empty
 
@@ -46,9 +46,9 @@ def test_a_listener_alone_holds_nothing_but_apply_would_take_it_for_a_strangers(
         world.converge(demo())
         found = keep.release(demo(), "listener.public/http")
         assert not any("can't be deleted" in note for note in found.notes)
-        assert found.outlook is not None
-        assert found.outlook.plan is not None
-        assert next((step.action, step.reason) for step in found.outlook.plan.steps) == (
+        assert found.preview is not None
+        assert found.preview.plan is not None
+        assert next((step.action, step.reason) for step in found.preview.plan.steps) == (
             "delete",
             "not in the spec",
         )
@@ -62,7 +62,7 @@ def test_instances_are_named_one_by_one_or_as_a_group_and_their_volumes_go_with_
         assert "instance.web-1" in _addresses(our_tags(world))
         found = keep.release(demo(), "instances.web")
         assert not {item for item in _addresses(our_tags(world)) if item.startswith("instance.")}
-        plan = found.outlook.plan if found.outlook else None
+        plan = found.preview.plan if found.preview else None
         assert plan is not None
         left = [str(step.address) for step in plan.steps if step.action == "delete"]
         assert len(left) == 2, "apply would deregister those that serve: that has to be seen"

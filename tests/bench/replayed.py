@@ -21,7 +21,7 @@ from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.kinds._launch import token_stem
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model import tags
-from alb_reconcile.model.target import Target
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.spec.stack import Stack, load_stack
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def main() -> None:
     replay = Replay(transport, large)
 
     async def plan(stack: Stack, ask: Any) -> Plan:
-        target = Target(stack.name, str(stack.region), stack.desired)
+        target = DesiredStack(stack.name, str(stack.region), stack.desired)
         aws = Aws(ask)
         try:
             return (await plan_stack(aws, target)).plan

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from alb_reconcile.aws.throttle import Pace
+from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.cli.main import main
 
 
-def _at_once(self: Pace, service: str, operation: str, now: float) -> float:
+def _at_once(self: Throttle, service: str, operation: str, now: float) -> float:
     return 0.0
 
 
 if __name__ == "__main__":
-    Pace.reserve = _at_once  # type: ignore[method-assign]  # to replace it is the point
+    Throttle.reserve = _at_once  # type: ignore[method-assign]  # to replace it is the point
     sys.exit(main(sys.argv[1:]))

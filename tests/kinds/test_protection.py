@@ -9,8 +9,8 @@ import pytest
 from alb_reconcile.engine.deletion_protection import find_protected
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.target import Target
 from tests.harness import REGION, Spec, demo, load
 from tests.kinds.hand import Hand, calls, edited, order
 
@@ -132,7 +132,7 @@ def test_steps_that_need_it_can_be_found_without_being_allowed(hand: Hand) -> No
     hand.make(demo())
     protect(hand, WEB_1)
     other = load(edited(demo(), "instances/web/instance_type", "t3.small"))
-    target = Target("demo", REGION, other.desired)
+    target = DesiredStack("demo", REGION, other.desired)
 
     async def main(aws: Aws) -> dict[str, str]:
         planned = await plan_stack(aws, target, Options(check=False))

@@ -22,7 +22,7 @@ FRESH = 11
 """One request in so many has a connection of its own."""
 POSTED = 13
 """One in so many is a POST with a body: nobody on the way may send it twice."""
-PATIENCE = GUARD
+TIMEOUT = GUARD
 """Seconds for one request. One that is late hasn't failed; one without an answer in this time has."""
 MOST = 400
 """Requests under way at most: on a machine that can't keep up, requests start late instead of heaping up."""
@@ -152,7 +152,7 @@ class Load:
         request = self._request(path, fresh=fresh, posted=number % POSTED == 0)
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 status, body = await self._ask(request, fresh=fresh)
             who = _read(body) if status == 200 else ("", "")
             self.answers.append(Answer(path, begun, time.monotonic(), status, *who))

@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking.lease import Lease
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.clock import Clock
-from alb_reconcile.model.target import Target
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.sandbox.strict import VirtualClock
 from tests.locking.fake_s3 import FakeS3
 from tests.virtual import run_virtually
@@ -18,7 +18,7 @@ from tests.virtual import run_virtually
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-LEASED = Target("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
+LEASED = DesiredStack("shop", "eu-west-1", {}, lease="s3://our-leases/prod")
 PLACE = LeaseLocation.of("s3://our-leases/prod", "123456789012", "eu-west-1", "shop")
 
 

@@ -10,13 +10,13 @@ import pytest
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.hold import held, hold
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
-from alb_reconcile.model.target import Target
 from tests.locking.fake_s3 import UNREACHABLE, fail
 from tests.locking.lab import LEASED, PLACE, Lab
 from tests.locking.test_lease_store import GOOD
 
-PLAIN = Target("shop", "eu-west-1", {})
+PLAIN = DesiredStack("shop", "eu-west-1", {})
 
 
 def aws_of(lab: Lab) -> Aws:
@@ -30,7 +30,7 @@ def aws_of(lab: Lab) -> Aws:
         (LEASED, ["get_caller_identity", "put_object", "put_object", "put_object", "look", "put_object"]),
     ],
 )
-def test_with_a_lease_it_is_read_when_the_lease_is_had(lab: Lab, target: Target, order: list[str]) -> None:
+def test_with_a_lease_it_is_read_when_the_lease_is_had(lab: Lab, target: DesiredStack, order: list[str]) -> None:
     """Without one it is read while AWS tells the account. The first lease of all makes sure that S3 is strict."""
 
     async def look() -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.timeouts import Patience
+from alb_reconcile.aws.timeouts import Timeouts
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.locking import durations
 from alb_reconcile.model.errors import AwsError, InterruptedRun, LeaseError
@@ -95,7 +95,7 @@ def test_each_attempt_is_asked_for(monkeypatch: pytest.MonkeyPatch, attempts: in
 
 
 def test_the_worst_case_follows_from_the_clients_numbers() -> None:
-    assert timeouts.patience_of("ec2") == Patience(4, 60, 4)
+    assert timeouts.timeouts_of("ec2") == Timeouts(4, 60, 4)
     assert timeouts.longest("ec2") == 4 * 64 + (1 + 2 + 4) + 3 * 5
     assert timeouts.longest("ec2", once=True) == 64
     assert timeouts.settled("ec2") == 300, "until AWS refuses what was signed then"

@@ -10,8 +10,8 @@ import pytest
 
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.model import tags
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import LeaseLostError
-from alb_reconcile.model.target import Target
 from alb_reconcile.sync.stack import Ways, correct, survey
 from tests.harness import REGION, load
 from tests.kinds.hand import LINUX_2, Faults, Hand
@@ -336,7 +336,7 @@ def test_a_lost_lease_is_told(hand: Hand, spec: Spec) -> None:
     for name in ("vpc.main", "subnet.public-a"):
         hand.changed_tags("ec2", hand[name], {"Name": "other"})
     stack = load(spec)
-    target = Target(stack.name, REGION, stack.desired)
+    target = DesiredStack(stack.name, REGION, stack.desired)
 
     async def main(aws: Aws) -> Ending:
         def lose(event: Event) -> None:

@@ -133,7 +133,7 @@ class TestDemo:
 
     def test_at_the_end_of_apply(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """With defaults, which lead to a name that doesn't resolve here: what fails is the verification alone."""
-        hurried = functools.partial(Settings, patience=0.0)
+        hurried = functools.partial(Settings, dns_timeout=0.0)
         monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", hurried)
         fine = bench.run("--yes", command="apply")
         shown = bench.run("--yes", "--verify", command="apply")

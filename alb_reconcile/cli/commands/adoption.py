@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.model.address import Address
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def adopt(options: AdoptOptions) -> ExitCode:
     return _run(options, _adopt)
 
 
-async def _adopt(aws: Aws, target: Target, options: AdoptOptions) -> ExitCode:
+async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitCode:
     given = parse_choices(options.choices, entries_of(target.desired))
 
     async def look() -> Adoption:
@@ -87,7 +87,7 @@ def release(options: ReleaseOptions) -> ExitCode:
     return _run(options, _release)
 
 
-async def _release(aws: Aws, target: Target, options: ReleaseOptions) -> ExitCode:
+async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> ExitCode:
     async def look() -> Release:
         return await find_release(aws, target, options.addresses)
 
@@ -118,7 +118,7 @@ def move(options: MoveOptions) -> ExitCode:
     return _run(options, _move)
 
 
-async def _move(aws: Aws, target: Target, options: MoveOptions) -> ExitCode:
+async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCode:
     async def look() -> Move:
         return await find_move(aws, target, options.old, options.new)
 
@@ -157,7 +157,7 @@ def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Ad
     return chosen
 
 
-def _run(options: _Options, command: Callable[[Aws, Target, _Options], Awaitable[ExitCode]]) -> ExitCode:
+def _run(options: _Options, command: Callable[[Aws, DesiredStack, _Options], Awaitable[ExitCode]]) -> ExitCode:
     (stack,) = load_stacks([options.spec], options.loading)
     target = stack.target()
     return with_aws(options.connection, target.region, command, target, options)

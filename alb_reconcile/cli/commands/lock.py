@@ -18,7 +18,7 @@ from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ def break_(options: BreakOptions) -> ExitCode:
     return with_aws(options.connection, target.region, _break, target, yes=options.yes)
 
 
-def _targets(specs: tuple[str, ...], named: StackOptions, loading: LoadingOptions) -> list[Target]:
+def _targets(specs: tuple[str, ...], named: StackOptions, loading: LoadingOptions) -> list[DesiredStack]:
     if named.stack:
         return [named_target(named)]
     refuse_lease(named)
     return [stack.target() for stack in load_stacks(specs, loading)]
 
 
-async def _view(aws: Aws, target: Target) -> LockView:
+async def _view(aws: Aws, target: DesiredStack) -> LockView:
     account = await aws.account()
     lock = StackLock(account, target.region, target.stack, aws.endpoint)
     place = LeaseLocation.of(target.lease, account, target.region, target.stack) if target.lease else None
@@ -82,7 +82,7 @@ async def _view(aws: Aws, target: Target) -> LockView:
     )
 
 
-async def _break(aws: Aws, target: Target, *, yes: bool) -> ExitCode:
+async def _break(aws: Aws, target: DesiredStack, *, yes: bool) -> ExitCode:
     view = await _view(aws, target)
     emit(locks_text([view]))
     seen = view.seen

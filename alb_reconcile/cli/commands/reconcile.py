@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.engine.apply import Event, Outcome
     from alb_reconcile.journal.recorder import Recorder
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plan(options: PlanOptions) -> ExitCode:
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
 
 
-async def _plan(aws: Aws, target: Target, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
+async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
     """The plan, and why it would be refused."""
     allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
     try:
@@ -116,7 +116,7 @@ def apply(options: ApplyOptions) -> ExitCode:
     return _each(targets, _apply, options)
 
 
-async def _apply(aws: Aws, target: Target, options: ApplyOptions) -> ExitCode:
+async def _apply(aws: Aws, target: DesiredStack, options: ApplyOptions) -> ExitCode:
     async with (
         recorded(
             aws, target, "apply", settings_of(options.record), complain, sandbox=options.connection.sandbox
@@ -136,7 +136,9 @@ async def _apply(aws: Aws, target: Target, options: ApplyOptions) -> ExitCode:
     return recorder.exit_code
 
 
-async def _reach(aws: Aws, target: Target, options: ApplyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
+async def _reach(
+    aws: Aws, target: DesiredStack, options: ApplyOptions, planned: StackPlan, recorder: Recorder
+) -> ExitCode:
     made, style = planned.plan, Style.detect(no_color=options.no_color)
     if options.plan:
         _compare(options.plan, made)
@@ -197,7 +199,7 @@ def destroy(options: DestroyOptions) -> ExitCode:
     return _each(targets, _destroy, options)
 
 
-async def _destroy(aws: Aws, target: Target, options: DestroyOptions) -> ExitCode:
+async def _destroy(aws: Aws, target: DesiredStack, options: DestroyOptions) -> ExitCode:
     async with (
         recorded(
             aws, target, "destroy", settings_of(options.record), complain, sandbox=options.connection.sandbox
@@ -217,7 +219,7 @@ async def _destroy(aws: Aws, target: Target, options: DestroyOptions) -> ExitCod
 
 
 async def _remove(
-    aws: Aws, target: Target, options: DestroyOptions, planned: StackPlan, recorder: Recorder
+    aws: Aws, target: DesiredStack, options: DestroyOptions, planned: StackPlan, recorder: Recorder
 ) -> ExitCode:
     made, style = planned.plan, Style.detect(no_color=options.no_color)
     if made.is_empty:
@@ -245,7 +247,9 @@ _Options = TypeVar("_Options", ApplyOptions, DestroyOptions)
 
 
 def _each(
-    targets: Sequence[Target], run: Callable[[Aws, Target, _Options], Awaitable[ExitCode]], options: _Options
+    targets: Sequence[DesiredStack],
+    run: Callable[[Aws, DesiredStack, _Options], Awaitable[ExitCode]],
+    options: _Options,
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
     for target in targets:
@@ -256,7 +260,7 @@ def _each(
 
 
 async def _carry_out(
-    aws: Aws, target: Target, planned: StackPlan, recorder: Recorder, progress: Progress, timeout: float | None
+    aws: Aws, target: DesiredStack, planned: StackPlan, recorder: Recorder, progress: Progress, timeout: float | None
 ) -> Applied:
     """`apply_stack`, shown as it goes. Raises what ended it after its steps."""
     if not planned.plan.is_empty:

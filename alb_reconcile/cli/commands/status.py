@@ -18,8 +18,8 @@ from alb_reconcile.model.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from alb_reconcile.aws.client import Aws
+    from alb_reconcile.model.desired_stack import DesiredStack
     from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.target import Target
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def status(options: StatusOptions) -> ExitCode:
     return ExitCode.OK
 
 
-async def _look(aws: Aws, target: Target) -> Discovery:
+async def _look(aws: Aws, target: DesiredStack) -> Discovery:
     return await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
 
 

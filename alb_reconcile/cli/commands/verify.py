@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.cli.render.style import Style
+    from alb_reconcile.model.desired_stack import DesiredStack
     from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.target import Target
     from alb_reconcile.verify.session import Report
 
 _DOORS: Final = 15.0
@@ -88,7 +88,7 @@ def verify(options: VerifyOptions) -> ExitCode:
     return ExitCode.OK if good else ExitCode.FAILED
 
 
-async def check_applied(aws: Aws, target: Target, style: Style, *, sandbox: bool) -> ExitCode:
+async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> ExitCode:
     """The end of `apply --verify`: a verify with nothing but defaults."""
     report = await check(aws, target, Way(sandbox), Settings(), complain)
     emit("")
@@ -96,7 +96,7 @@ async def check_applied(aws: Aws, target: Target, style: Style, *, sandbox: bool
     return ExitCode.OK if report.ok else ExitCode.FAILED
 
 
-async def check(aws: Aws, target: Target, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
+async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
     run = Run(aws, target.stack)

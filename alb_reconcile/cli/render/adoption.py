@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
     from alb_reconcile.adoption.adopt import Adoption
     from alb_reconcile.adoption.move import Move
-    from alb_reconcile.adoption.preview import Outlook
+    from alb_reconcile.adoption.preview import Preview
     from alb_reconcile.adoption.release import Release
     from alb_reconcile.adoption.tagging import Tagging
     from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.model.target import Target
+    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 def adoption_text(found: Adoption, style: Style) -> str:
     """Each match with how it was found, what is missing, and what the next apply would change."""
-    lines = [_title(found.target, found.outlook.account, style), ""]
+    lines = [_title(found.target, found.preview.account, style), ""]
     width = max((len(str(match.address)) for match in found.matches), default=0)
     for match in found.matches:
         name = style.paint(f"{match.address!s:<{width}}", "green")
@@ -33,7 +33,7 @@ def adoption_text(found: Adoption, style: Style) -> str:
         lines.append(f"  {len(found.held)} of the spec's entries already belong to the stack.")
     lines += ["", *_notes(found.notes, style)]
     if found.matches:
-        lines += _outlook("After that, apply would do this:", found.outlook, style)
+        lines += _preview("After that, apply would do this:", found.preview, style)
         lines.append("Adopting changes tags only.")
     else:
         lines.append("There is nothing to adopt.")
@@ -45,15 +45,15 @@ def adoption_json(found: Adoption) -> str:
     written = {item.address: item for item in found.taggings}
     return _dump(
         found.target,
-        found.outlook.account,
-        found.outlook,
+        found.preview.account,
+        found.preview,
         adopted=[
             {
                 "address": str(match.address),
                 "id": match.found.found.id,
                 "found_by": match.how,
                 "tags": dict(sorted(written[match.address].write.items())),
-                **_differences(found.outlook, str(match.address), match.found.found.id),
+                **_differences(found.preview, str(match.address), match.found.found.id),
             }
             for match in found.matches
         ],
@@ -68,25 +68,25 @@ def release_text(found: Release, style: Style) -> str:
     lines = [_title(found.target, found.account, style), ""]
     lines += [f"  o {printable(str(item.address))}  {short_id(item.id)}" for item in found.taggings]
     lines += ["", *_notes(found.notes, style)]
-    if found.outlook is not None:
-        lines += _outlook("With the spec as it is, the next apply would do this:", found.outlook, style)
+    if found.preview is not None:
+        lines += _preview("With the spec as it is, the next apply would do this:", found.preview, style)
     lines.append("Releasing removes alb-reconcile's tags and changes nothing else.")
     return "\n".join(lines)
 
 
 def release_json(found: Release) -> str:
     """The same in stable order."""
-    return _dump(found.target, found.account, found.outlook, released=_listed(found.taggings), notes=list(found.notes))
+    return _dump(found.target, found.account, found.preview, released=_listed(found.taggings), notes=list(found.notes))
 
 
 def move_text(found: Move, style: Style) -> str:
     """Who moves where, and what the next apply would change."""
-    lines = [_title(found.target, found.outlook.account, style), ""]
+    lines = [_title(found.target, found.preview.account, style), ""]
     lines += [
         f"  {printable(str(old))} → {printable(str(item.address))}  {short_id(item.id)}" for old, item in found.moves
     ]
     lines += ["", *_notes(found.notes, style)]
-    lines += _outlook("After that, apply would do this:", found.outlook, style)
+    lines += _preview("After that, apply would do this:", found.preview, style)
     lines.append("Moving changes tags only.")
     return "\n".join(lines)
 
@@ -94,10 +94,10 @@ def move_text(found: Move, style: Style) -> str:
 def move_json(found: Move) -> str:
     """The same in stable order."""
     moves = [{"from": str(old), "to": str(item.address), "id": item.id} for old, item in found.moves]
-    return _dump(found.target, found.outlook.account, found.outlook, moved=moves, notes=list(found.notes))
+    return _dump(found.target, found.preview.account, found.preview, moved=moves, notes=list(found.notes))
 
 
-def _title(target: Target, account: str, style: Style) -> str:
+def _title(target: DesiredStack, account: str, style: Style) -> str:
     return style.paint(f"{target.stack} · {target.region} · account {account}", "bold")
 
 
@@ -108,17 +108,17 @@ def _notes(notes: Sequence[str], style: Style) -> Iterator[str]:
         yield ""
 
 
-def _outlook(title: str, outlook: Outlook, style: Style) -> Iterator[str]:
-    if outlook.plan is None:
-        yield style.paint(f"Warning: after that, apply would be refused: {outlook.refusal}", "red")
+def _preview(title: str, preview: Preview, style: Style) -> Iterator[str]:
+    if preview.plan is None:
+        yield style.paint(f"Warning: after that, apply would be refused: {preview.refusal}", "red")
         return
-    if outlook.plan.is_empty:
+    if preview.plan.is_empty:
         yield "After that, apply has nothing to do."
         return
     yield title
     yield ""
-    yield from render_plan(outlook.plan, style, notice="").split("\n")[2:]
-    for step in outlook.plan.steps:
+    yield from render_plan(preview.plan, style, notice="").split("\n")[2:]
+    for step in preview.plan.steps:
         name = f"{printable(str(step.address))} ({short_id(step.id or '')})"
         if step.action == "replace":
             forced = ", ".join(change.path for change in step.changes) or step.reason
@@ -128,10 +128,10 @@ def _outlook(title: str, outlook: Outlook, style: Style) -> Iterator[str]:
     yield ""
 
 
-def _differences(outlook: Outlook, address: str, physical_id: str) -> dict[str, Any]:
+def _differences(preview: Preview, address: str, physical_id: str) -> dict[str, Any]:
     steps = [
         step
-        for step in (outlook.plan.steps if outlook.plan else ())
+        for step in (preview.plan.steps if preview.plan else ())
         if str(step.address) == address and step.id == physical_id and step.part_of is None
     ]
     return {
@@ -148,10 +148,10 @@ def _listed(items: Iterable[Tagging]) -> list[dict[str, str]]:
     return [{"address": str(item.address), "id": item.id} for item in items]
 
 
-def _dump(target: Target, account: str, outlook: Outlook | None, **parts: Any) -> str:
-    plan = json.loads(outlook.plan.to_json()) if outlook and outlook.plan else None
+def _dump(target: DesiredStack, account: str, preview: Preview | None, **parts: Any) -> str:
+    plan = json.loads(preview.plan.to_json()) if preview and preview.plan else None
     data = {
         "version": 1, "stack": target.stack, "region": target.region, "account": account,
-        **parts, "refused": outlook.refusal if outlook else "", "next_plan": plan,
+        **parts, "refused": preview.refusal if preview else "", "next_plan": plan,
     }  # fmt: skip
     return json.dumps(data, indent=2, ensure_ascii=False)

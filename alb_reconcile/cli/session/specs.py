@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.cli.render.console import complain
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.target import Target
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
@@ -79,7 +79,7 @@ def default_region(options: LoadingOptions) -> str | None:
     return BotoTransport.default_region(options.profile)
 
 
-def named_target(options: StackOptions) -> Target:
+def named_target(options: StackOptions) -> DesiredStack:
     """A stack whose spec isn't at hand: --stack, --region and --lease. Raises UsageError."""
     if not options.stack or not options.region:
         raise UsageError("--stack needs --region too")
@@ -88,7 +88,7 @@ def named_target(options: StackOptions) -> Target:
     for name, value in (("region", options.region), ("lease", lease)):
         if value and not re.fullmatch(properties[name]["pattern"], value):
             raise UsageError(f"--{name} expects {properties[name]['x-expect']}, not {shorten(value)}")
-    return Target(options.stack, options.region, {}, destroy=True, lease=lease.rstrip("/"))
+    return DesiredStack(options.stack, options.region, {}, destroy=True, lease=lease.rstrip("/"))
 
 
 def refuse_lease(options: StackOptions) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .health import DESCRIPTIONS, as_health, why_unused
 from .health import balancer_of as balancer_for
 from .rule import Call, around, refuse
-from .world import Target, Timeline
+from .world import Registration, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def targets_run(call: Call, _: Callable[[], Any]) -> Any:
     targets = call.world.ledger.targets.setdefault(group.arn, {})
     for key in wanted:
         if key not in targets or targets[key].gone_at is not None:
-            target = targets[key] = Target(*key, since=call.now, verdict_since=call.now)
+            target = targets[key] = Registration(*key, since=call.now, verdict_since=call.now)
             target.timeline = Timeline()
             target.timeline.add(call.now, "unused", "Target.NotInUse|")
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .clock import Timing
-    from .world import Target, World
+    from .world import Registration, World
 
 Verdict = Literal["healthy", "unhealthy"]
 HealthHook = Callable[[str, str, int], "Verdict | None"]
@@ -56,7 +56,7 @@ class Health:
                 if target.gone_at is None:
                     self._step(world, group, balancer, target, now, timing)
 
-    def _step(self, world: World, group: Any, balancer: Any, target: Target, now: float, timing: Timing) -> None:
+    def _step(self, world: World, group: Any, balancer: Any, target: Registration, now: float, timing: Timing) -> None:
         unused = why_unused(world, balancer, target)
         if unused:
             if target.timeline.at(now) != ("unused", unused):
@@ -81,7 +81,7 @@ class Health:
             target.verdict, target.verdict_since = verdict, max(now, target.since)
         self._turn(group, target, now, timing, reason)
 
-    def _turn(self, group: Any, target: Target, now: float, timing: Timing, reason: str) -> None:
+    def _turn(self, group: Any, target: Registration, now: float, timing: Timing, reason: str) -> None:
         """Healthy or not, once enough checks in a row have said so."""
         phase, verdict = target.phase, target.verdict
         if phase == verdict:
@@ -121,7 +121,7 @@ class Health:
         if fails and target.timeline.at(now) != told:
             target.timeline.add(now, *told)
 
-    def _verdict(self, world: World, arn: str, target: Target) -> tuple[str, str]:
+    def _verdict(self, world: World, arn: str, target: Registration) -> tuple[str, str]:
         forced = world.ledger.unhealthy.get((arn, target.id))
         if forced:
             return "unhealthy", forced
@@ -159,7 +159,7 @@ def balancer_of(world: World, group_arn: str) -> Any | None:
     return None
 
 
-def why_unused(world: World, balancer: Any | None, target: Target) -> str:
+def why_unused(world: World, balancer: Any | None, target: Registration) -> str:
     """The reason, with its description after a bar, or nothing."""
     if balancer is None:
         return f"Target.NotInUse|{NOT_CONFIGURED}"
@@ -174,7 +174,7 @@ def why_unused(world: World, balancer: Any | None, target: Target) -> str:
     return ""
 
 
-def as_health(target: Target, group: Any, now: float) -> dict[str, Any]:
+def as_health(target: Registration, group: Any, now: float) -> dict[str, Any]:
     """One entry of DescribeTargetHealth."""
     state, reason = target.timeline.at(now)
     reason, _, description = reason.partition("|")

@@ -36,7 +36,7 @@ class Timeline:
 
 
 @dataclass
-class Target:
+class Registration:
     """A registration: one target on one port of one target group."""
 
     id: str
@@ -60,7 +60,7 @@ class Ledger:
     instances: dict[str, Timeline] = field(default_factory=dict)
     balancers: dict[str, Timeline] = field(default_factory=dict)
     balancer_interfaces: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → subnet → interface
-    targets: dict[str, dict[tuple[str, int], Target]] = field(default_factory=dict)
+    targets: dict[str, dict[tuple[str, int], Registration]] = field(default_factory=dict)
     unhealthy: dict[tuple[str, str], str] = field(default_factory=dict)  # (group, instance) → reason
     tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
     reservations: dict[str, list[str]] = field(default_factory=dict)

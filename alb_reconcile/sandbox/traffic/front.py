@@ -9,16 +9,16 @@ from alb_reconcile.sandbox.traffic import xds
 from alb_reconcile.sandbox.traffic.certificates import Authority
 from alb_reconcile.sandbox.traffic.envoy import Envoy
 from alb_reconcile.sandbox.traffic.errors import TrafficError
-from alb_reconcile.sandbox.traffic.picture import Picture
 from alb_reconcile.sandbox.traffic.ports import Port
 from alb_reconcile.sandbox.traffic.routes import Router, name_of
+from alb_reconcile.sandbox.traffic.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from alb_reconcile.sandbox.traffic.certificates import Certificate
-    from alb_reconcile.sandbox.traffic.picture import Listener
+    from alb_reconcile.sandbox.traffic.snapshot import Listener
 
 __all__ = ["Front", "TrafficError"]
 
@@ -28,7 +28,7 @@ Resource = dict[str, Any]
 
 
 class Front:
-    """Carries requests to the instances as a picture says. One thread calls `show` and `close`, any the others.
+    """Carries requests to the instances as a snapshot says. One thread calls `show` and `close`, any the others.
 
     `folder` is its own; `speed` divides slow start, the only time of AWS that it keeps. Raises TrafficError if Envoy
     is missing, can't run, or doesn't get ready in time; then nothing is left running.
@@ -44,7 +44,7 @@ class Front:
         self._clusters: dict[str, Resource] = {}
         self._ports: dict[str, Port] = {}
         self._doors: tuple[Door, ...] = ()
-        self._shown: tuple[Picture, dict[str, int]] = (Picture(), {})
+        self._shown: tuple[Snapshot, dict[str, int]] = (Snapshot(), {})
         self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
         self._nowhere = Port()
 
@@ -62,20 +62,20 @@ class Front:
         """Each listener with its local port, which it keeps for as long as it exists."""
         return self._doors
 
-    def show(self, picture: Picture, addresses: Mapping[str, int]) -> None:
-        """Carry requests as the picture says from now on; when it returns, Envoy does.
+    def show(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
+        """Carry requests as the snapshot says from now on; when it returns, Envoy does.
 
         `addresses`: an instance's local port by its id; one without refuses connections. No connection is dropped
         by a change. Raises TrafficError if Envoy doesn't take it over.
         """
         if self._envoy.pid is None:
             self._envoy.start()
-        wanted = (picture, dict(addresses))
+        wanted = (snapshot, dict(addresses))
         if wanted == self._shown:
             return
-        doors = self._open(picture)
+        doors = self._open(snapshot)
         try:
-            self._publish(picture, addresses)
+            self._publish(snapshot, addresses)
         except TrafficError:
             self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
             raise
@@ -92,9 +92,9 @@ class Front:
         for port in (self._nowhere, *self._ports.values()):
             port.close()
 
-    def _open(self, picture: Picture) -> tuple[Door, ...]:
+    def _open(self, snapshot: Snapshot) -> tuple[Door, ...]:
         doors = []
-        for balancer in picture.load_balancers:
+        for balancer in snapshot.load_balancers:
             for listener in balancer.listeners:
                 if listener.arn not in self._ports:
                     self._ports[listener.arn] = Port()
@@ -103,12 +103,12 @@ class Front:
                 doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url))
         return tuple(doors)
 
-    def _publish(self, picture: Picture, addresses: Mapping[str, int]) -> None:
+    def _publish(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
         """What is new comes before what sends requests to it; what goes, goes after that."""
         files: dict[str, Resource] = {}
         emptied: dict[str, Resource] = {}
         clusters: dict[str, Resource] = {}
-        for arn, group in picture.target_groups.items():
+        for arn, group in snapshot.target_groups.items():
             name = name_of(arn)
             ports = xds.choose_ports(group, addresses, self._nowhere.number)
             clusters[name] = xds.cluster(group, self._files.path(name), self._speed)
@@ -116,7 +116,7 @@ class Front:
             (emptied if late else files)[name] = xds.endpoints(group, ports)
         versions = self._write_endpoints(files)
         self._envoy.wait_for(versions | self._write_clusters(self._clusters | clusters))
-        self._envoy.wait_for(self._write_listeners(picture))
+        self._envoy.wait_for(self._write_listeners(snapshot))
         versions = self._write_endpoints(emptied)
         self._envoy.wait_for(versions | self._write_clusters(clusters))
         for name in self._clusters.keys() - clusters.keys():
@@ -131,21 +131,21 @@ class Front:
     def _write_clusters(self, clusters: Mapping[str, Resource]) -> dict[str, str]:
         return {"cluster_manager.cds.version_text": self._files.write(_CLUSTERS, [*clusters.values()])}
 
-    def _write_listeners(self, picture: Picture) -> dict[str, str]:
+    def _write_listeners(self, snapshot: Snapshot) -> dict[str, str]:
         listeners, versions = [], {}
-        for balancer in picture.load_balancers:
+        for balancer in snapshot.load_balancers:
             doors = {item.port: self._ports[item.arn].number for item in balancer.listeners}
             for found in balancer.listeners:
                 name = name_of(found.arn)
-                routes = Router(picture, balancer, found, doors).configuration()
+                routes = Router(snapshot, balancer, found, doors).configuration()
                 versions[f"http.front.rds.{name}.version_text"] = self._files.write(name, [routes])
                 port, file = self._ports[found.arn].number, self._files.path(name)
-                certificates = self._certify(picture, found)
+                certificates = self._certify(snapshot, found)
                 listeners.append(xds.listener(balancer, found, port, file, certificates))
         versions["listener_manager.lds.version_text"] = self._files.write(_LISTENERS, listeners)
         return versions
 
-    def _certify(self, picture: Picture, found: Listener) -> list[Certificate]:
+    def _certify(self, snapshot: Snapshot, found: Listener) -> list[Certificate]:
         if found.protocol != "HTTPS":
             return []
-        return [self._authority.certify(picture.certificates.get(arn, ())) for arn in found.certificates or ("",)]
+        return [self._authority.certify(snapshot.certificates.get(arn, ())) for arn in found.certificates or ("",)]

@@ -14,7 +14,7 @@ import httpx
 
 from alb_reconcile.sandbox.client import HOST
 from alb_reconcile.sandbox.strict.health import Check
-from alb_reconcile.sandbox.traffic.picture import HealthCheck
+from alb_reconcile.sandbox.traffic.snapshot import HealthCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.sandbox.client import HOST, Process
-from alb_reconcile.sandbox.traffic import leash
+from alb_reconcile.sandbox.traffic import process_reaper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from alb_reconcile.sandbox.traffic.picture import Instance
+    from alb_reconcile.sandbox.traffic.snapshot import Instance
 
 RESTART: Final = 3.0
 """Seconds until a process that ended by itself is started again: RestartSec of the demo's unit."""
@@ -60,7 +60,7 @@ class Program:
         return cls((sys.executable, "-I", "-S", str(web_api_file()), "serve"), Path("/"))
 
 
-class Leash:
+class Reaper:
     """The process that kills the instances' process groups when this one is gone."""
 
     def __init__(self) -> None:
@@ -69,7 +69,10 @@ class Leash:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  # this interpreter and a file of this package
-            [sys.executable, "-I", "-S", leash.__file__], stdin=subprocess.PIPE, bufsize=0, start_new_session=True
+            [sys.executable, "-I", "-S", process_reaper.__file__],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
         )
 
     def hold(self, group: int) -> None:
@@ -92,7 +95,7 @@ class Leash:
 
     def _write(self, numbers: Iterable[int]) -> None:
         if self._process.stdin is None:
-            raise AssertionError("the leash was started with a pipe")
+            raise AssertionError("the reaper was started with a pipe")
         self._process.stdin.write("".join(f"{number}\n" for number in numbers).encode())
 
     def close(self) -> None:
@@ -146,7 +149,7 @@ class Processes:
         for log in folder.glob("*.log"):
             log.unlink()
         _end_remains(str(folder))
-        self._leash = Leash()
+        self._reaper = Reaper()
 
     def addresses(self) -> Mapping[str, int]:
         """Each instance's local port: its own for as long as the instance is there."""
@@ -192,13 +195,13 @@ class Processes:
             if service.process is not None:
                 _signal(service.process.pid, signal.SIGKILL)
                 service.process.wait()
-                self._leash.let_go(service.process.pid)
+                self._reaper.let_go(service.process.pid)
             self._log(service).unlink(missing_ok=True)
         self._services, self._leaving = {}, []
 
     def close(self) -> None:
         """Kill all of them, and everything that they have started."""
-        self._leash.close()
+        self._reaper.close()
         for service in (*self._services.values(), *self._leaving):
             if service.process is not None:
                 service.process.wait()
@@ -228,14 +231,14 @@ class Processes:
         except OSError as error:
             self._crashed(service, now, f"can't be started: {error.strerror}: {error.filename}")
         else:
-            self._leash.hold(service.process.pid)
+            self._reaper.hold(service.process.pid)
 
     def _notice_end(self, service: _Service, now: float) -> None:
         process = service.process
         if process is None or process.poll() is None:
             return
         _signal(process.pid, signal.SIGKILL)  # what it may have left in its group
-        self._leash.let_go(process.pid)
+        self._reaper.let_go(process.pid)
         service.process = None
         if service.kill_at is not None:
             service.note, service.due, service.quick = "", 0.0, 0
@@ -297,7 +300,7 @@ def _how(code: int) -> str:
 
 
 def _end_remains(folder: str) -> None:
-    """Kill what an earlier sandbox of this folder left behind, if its leash was killed with it (Linux has /proc)."""
+    """Kill what an earlier sandbox of this folder left behind, if its reaper was killed with it (Linux has /proc)."""
     mark = f"{_MARK}={folder}".encode()
     for file in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):

@@ -11,7 +11,7 @@ from alb_reconcile.sandbox.traffic.conditions import compare, match_headers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from alb_reconcile.sandbox.traffic.picture import Listener, LoadBalancer, Picture, Rule, TargetGroup
+    from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule, Snapshot, TargetGroup
 
 LUA: Final = "envoy.filters.http.lua"
 _LUA_PER_ROUTE: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
@@ -29,8 +29,10 @@ def name_of(arn: str) -> str:
 class Router:
     """Translates one listener. `doors`: the local ports of its load balancer's listeners, by their own ports."""
 
-    def __init__(self, picture: Picture, balancer: LoadBalancer, listener: Listener, doors: Mapping[int, int]) -> None:
-        self._groups, self._listener = picture.target_groups, listener
+    def __init__(
+        self, snapshot: Snapshot, balancer: LoadBalancer, listener: Listener, doors: Mapping[int, int]
+    ) -> None:
+        self._groups, self._listener = snapshot.target_groups, listener
         self._attributes = balancer.attributes
         self._doors = {str(port): str(local) for port, local in doors.items()}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from alb_reconcile.sandbox.traffic.certificates import Certificate
-    from alb_reconcile.sandbox.traffic.picture import Listener, LoadBalancer, TargetGroup
+    from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, TargetGroup
 
 _TYPE: Final = "type.googleapis.com/envoy."
 _SCRIPT: Final = (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")

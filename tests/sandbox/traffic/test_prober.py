@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.sandbox.traffic.picture import HealthCheck
 from alb_reconcile.sandbox.traffic.prober import Probe, Prober, matches
+from alb_reconcile.sandbox.traffic.snapshot import HealthCheck
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from alb_reconcile.sandbox.traffic.picture import Instance
 from alb_reconcile.sandbox.traffic.processes import Processes, Program, web_api_file
+from alb_reconcile.sandbox.traffic.snapshot import Instance
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
@@ -226,22 +226,22 @@ def test_a_terminated_instance_finishes_what_it_is_answering(make: Callable[...,
 ALONE = """
 import os, signal, sys
 from pathlib import Path
-from alb_reconcile.sandbox.traffic.picture import Instance
+from alb_reconcile.sandbox.traffic.snapshot import Instance
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
 processes = Processes(Program.choose(sys.argv[2], Path("/")), Path(sys.argv[1]))
 processes.begin([Instance("i-1", "running", "a", "", "", 1)])
-print(processes.tell()[0].pid, processes._leash._process.pid, flush=True)
+print(processes.tell()[0].pid, processes._reaper._process.pid, flush=True)
 signal.pause()
 """
 
 
 def alone(folder: Path, serve: str) -> tuple[subprocess.Popen[str], int, int]:
-    """A sandbox of nothing but processes, with the ids of its instance and its leash."""
+    """A sandbox of nothing but processes, with the ids of its instance and its reaper."""
     arguments = [sys.executable, "-c", ALONE, str(folder), serve]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    instance, leash = process.stdout.readline().split()
-    return process, int(instance), int(leash)
+    instance, reaper = process.stdout.readline().split()
+    return process, int(instance), int(reaper)
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -251,10 +251,10 @@ def end(process: subprocess.Popen[str]) -> None:
 
 def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
     child = tmp_path / "child"
-    process, instance, leash = alone(tmp_path / "state", f"sh -c 'sleep 600 & echo $! > {child}; wait'")
+    process, instance, reaper = alone(tmp_path / "state", f"sh -c 'sleep 600 & echo $! > {child}; wait'")
     until(lambda: child.exists() and child.read_text().strip())
     end(process)
-    for pid in (instance, int(child.read_text()), leash):
+    for pid in (instance, int(child.read_text()), reaper):
         gone(pid)
 
 
@@ -262,10 +262,10 @@ def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
 def test_where_all_was_killed_at_once_the_next_start_cleans_up(
     tmp_path: Path,
 ) -> None:
-    process, instance, leash = alone(tmp_path / "state", SLEEPS)
-    os.kill(leash, signal.SIGKILL)
+    process, instance, reaper = alone(tmp_path / "state", SLEEPS)
+    os.kill(reaper, signal.SIGKILL)
     end(process)
-    gone(leash)
+    gone(reaper)
     assert is_there(instance)
     Processes(Program.choose("", tmp_path), tmp_path / "other").close()
     assert is_there(instance)
@@ -273,15 +273,15 @@ def test_where_all_was_killed_at_once_the_next_start_cleans_up(
     gone(instance)
 
 
-def test_a_leash_that_was_killed_is_made_anew(make: Callable[..., Machine]) -> None:
+def test_a_reaper_that_was_killed_is_made_anew(make: Callable[..., Machine]) -> None:
     machine = make(SLEEPS)
     first = machine.step(ONE)["i-1"].pid
-    os.kill(machine.processes._leash._process.pid, signal.SIGKILL)
-    gone(machine.processes._leash._process.pid)
+    os.kill(machine.processes._reaper._process.pid, signal.SIGKILL)
+    gone(machine.processes._reaper._process.pid)
     second = machine.step(ONE, TWO)["i-2"].pid
     assert first is not None
     assert second is not None
-    machine.processes._leash.close()
+    machine.processes._reaper.close()
     gone(first)
     gone(second)
 

@@ -83,7 +83,7 @@ class _Minima:
             return own.min_healthy
         return self.by_targets(bind(group, self.graph.decisions.ids)) if own.members else 1
 
-    def patience(self, groups: Iterable[Ref]) -> int:
+    def health_timeout(self, groups: Iterable[Ref]) -> int:
         """How long to wait for the slowest of these groups, in seconds."""
         timeouts = (self.timeout[bind(group, self.graph.decisions.ids)] for group in groups)
         return max(timeouts, default=HEALTH_TIMEOUT)
@@ -116,7 +116,7 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             awaits = tuple((group, minima.before_more(group)) for group in groups)
             observed = action_of(step.observed.state if step.observed else None).forward
             serving = tuple(sorted({str(item.target_group) for item in observed}))
-            shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.patience(groups))
+            shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
             graph.specify(step.key, shift)
 
 
@@ -146,5 +146,5 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
         takeover = step.detail(TakeOver)
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
             awaits = tuple((group, minima.before_more(group)) for group in takeover.groups)
-            shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.patience(takeover.groups))
+            shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
             graph.specify(step.key, replace(takeover, shift=shift))

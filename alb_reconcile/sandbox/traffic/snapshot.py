@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetState:
     """A registration, as DescribeTargetHealth tells it. `state`: initial, healthy, unhealthy, draining or unused."""
 
     instance_id: str
@@ -39,7 +39,7 @@ class TargetGroup:
     protocol_version: str
     health_check: HealthCheck
     attributes: Mapping[str, str]
-    targets: tuple[Target, ...]
+    targets: tuple[TargetState, ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Snapshot:
     """All accounts and regions together: ids and ARNs tell them apart."""
 
     load_balancers: tuple[LoadBalancer, ...] = ()

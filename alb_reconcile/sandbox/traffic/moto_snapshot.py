@@ -1,4 +1,4 @@
-"""Takes the picture of the local AWS that its traffic is made from."""
+"""Takes the snapshot of the local AWS that its traffic is made from."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict.world import World
-from alb_reconcile.sandbox.traffic.picture import (
+from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
     Instance,
     Listener,
     LoadBalancer,
-    Picture,
     Rule,
-    Target,
+    Snapshot,
     TargetGroup,
+    TargetState,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _DIGITS = 16
 """Of the digest in an instance's `alb-reconcile:user-data` tag, which has to be the same one."""
 
 
-def take_picture(strict: StrictAws) -> Picture:
+def take_snapshot(strict: StrictAws) -> Snapshot:
     """What all accounts and regions have that traffic depends on, as it is now.
 
     The caller holds the strict AWS's lock, and has brought every world to the present.
@@ -43,7 +43,7 @@ def take_picture(strict: StrictAws) -> Picture:
         instances += _instances(world)
     named = {arn for item in balancers for listener in item.listeners for arn in listener.certificates}
     certificates = {arn: names for arn in sorted(named) if (names := _names(arn))}
-    return Picture(tuple(balancers), groups, certificates, tuple(instances))
+    return Snapshot(tuple(balancers), groups, certificates, tuple(instances))
 
 
 def _worlds() -> Iterator[World]:
@@ -69,7 +69,7 @@ def _listener(found: Any) -> Listener:
 
 
 def _rule(found: Any, priority: int | None) -> Rule:
-    # Copies, since the picture is looked at while the next request changes what it was taken from.
+    # Copies, since the snapshot is looked at while the next request changes what it was taken from.
     conditions = copy.deepcopy(list(found.conditions))
     actions = [copy.deepcopy(action.data) for action in found.actions]
     return Rule(found.arn, priority, tuple(conditions), tuple(actions))
@@ -85,7 +85,7 @@ def _groups(world: World, now: float) -> Iterator[TargetGroup]:
                 found.protocol_version or "HTTP1",
                 _health_check(found),
                 {key: str(value) for key, value in found.attributes.items()},
-                tuple(Target(item.id, item.port, item.timeline.state(now)) for item in registered),
+                tuple(TargetState(item.id, item.port, item.timeline.state(now)) for item in registered),
             )
 
 

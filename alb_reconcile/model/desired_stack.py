@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.drift_policy import Correction
+from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
 
 
 @dataclass(frozen=True)
-class Target:
+class DesiredStack:
     """What a run is to reach: everything that the commands know of one stack."""
 
     stack: str
@@ -22,5 +22,5 @@ class Target:
     destroy: bool = False
     spec_file: str = ""
     policy: Policy = field(default_factory=Policy)
-    sync: Correction = field(default_factory=Correction)
+    sync: DriftPolicy = field(default_factory=DriftPolicy)
     lease: str = ""

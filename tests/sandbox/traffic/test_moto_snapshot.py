@@ -1,4 +1,4 @@
-"""The picture says what the API says."""
+"""The snapshot says what the API says."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.model.user_data import UserData
 from alb_reconcile.sandbox.strict.world import World
-from alb_reconcile.sandbox.traffic.camera import take_picture
-from alb_reconcile.sandbox.traffic.picture import HealthCheck, Instance, Picture, Target
+from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
+from alb_reconcile.sandbox.traffic.snapshot import HealthCheck, Instance, Snapshot, TargetState
 from tests.sandbox.strict_world import REGION, Network, client
 
 if TYPE_CHECKING:
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 
 
-def look(aws: StrictAws) -> Picture:
+def look(aws: StrictAws) -> Snapshot:
     with aws._lock:
         for region in (REGION, "eu-west-1"):
             aws._settle(World(DEFAULT_ACCOUNT_ID, region), aws.clock())
-        return take_picture(aws)
+        return take_snapshot(aws)
 
 
-def test_an_empty_account_gives_an_empty_picture(aws: StrictAws) -> None:
-    assert look(aws) == Picture()
+def test_an_empty_account_gives_an_empty_snapshot(aws: StrictAws) -> None:
+    assert look(aws) == Snapshot()
 
 
 def test_load_balancers_appear_once_they_are_active(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
@@ -56,7 +56,7 @@ def test_rules_are_in_the_order_of_their_priorities_and_the_default_is_last(
     assert [entry["TargetGroupArn"] for entry in forwarded] == [group]
 
 
-def test_a_picture_stays_as_it_was_taken(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+def test_a_snapshot_stays_as_it_was_taken(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
     balancer, group = network.balancer(), network.target_group()
     rule = network.rule(network.listener(balancer, group), 1)
     clock.advance(60)
@@ -85,20 +85,20 @@ def test_groups_have_their_settings_and_targets(aws: StrictAws, network: Network
     assert found.health_check == HealthCheck("HTTP", 9000, "/health", 10, 5, 3, 2, "200-299")
     assert (found.protocol, found.protocol_version) == ("HTTP", "HTTP1")
     assert found.attributes["deregistration_delay.timeout_seconds"] == "300"
-    assert found.targets == (Target(one, 80, "healthy"), Target(other, 8080, "draining"))
+    assert found.targets == (TargetState(one, 80, "healthy"), TargetState(other, 8080, "draining"))
     assert look(aws).target_groups[group] == found
     clock.advance(300)
-    assert look(aws).target_groups[group].targets == (Target(one, 80, "healthy"),)
+    assert look(aws).target_groups[group].targets == (TargetState(one, 80, "healthy"),)
 
 
 def test_instances_have_the_digest_of_their_tag(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
     content = b"#!/bin/sh\necho \xff\n"
     with_data, without = network.launch(UserData=content), network.launch()
-    pictured = {instance.id: instance for instance in look(aws).instances}
+    instances = {instance.id: instance for instance in look(aws).instances}
     address = network.show(with_data)["PrivateIpAddress"]
     digest = UserData.of(content).digest
-    assert pictured[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0)
-    assert pictured[without].user_data_digest == ""
+    assert instances[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0)
+    assert instances[without].user_data_digest == ""
     clock.advance(10)
     assert {instance.state for instance in look(aws).instances} == {"running"}
 
