@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -161,6 +161,7 @@ class World:
             )
             if applied.error is not None:
                 raise applied.error
+            _raise_bugs(applied.outcomes)
             result.outcomes, result.problems = applied.outcomes, list(applied.problems)
             result.rest = applied.found.plan if applied.found else None
             return result
@@ -193,7 +194,9 @@ class World:
             found = await survey(aws, target, ways, Shared(aws, [target.stack]))
             if not found.selection.steps:
                 return Ending(found.selection, notes=found.notes)
-            return await correct(aws, target, ways, found, meanwhile)
+            ended = await correct(aws, target, ways, found, meanwhile)
+            _raise_bugs(ended.outcomes)
+            return ended
 
         ending: Ending = self._run(main)
         return ending
@@ -201,6 +204,13 @@ class World:
     def destroy(self, spec: Spec, **options: Any) -> Result:
         """Destroy the stack; nothing may be left to do."""
         return self.converge(spec, destroy=True, **options)
+
+
+def _raise_bugs(outcomes: Iterable[Outcome]) -> None:
+    """An error that nobody foresaw ends its step only; a test that expects failures must not take it for one of them."""
+    for item in outcomes:
+        if item.error is not None and item.error.__cause__ is not None:
+            raise item.error.__cause__
 
 
 def _target(spec: Spec, *, destroy: bool) -> DesiredStack:

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, foreign_answer
 from alb_reconcile.aws.guard import ask_guard
 from alb_reconcile.aws.hints import explain_code, transport_error
 from alb_reconcile.model.errors import AwsError, UnreachableError
@@ -78,6 +79,7 @@ class BotoTransport:
         )
         client = self._session.client(service, config=config, endpoint_url=self._endpoint_url)
         client.meta.events.register_first("before-send", ask_guard)
+        client.meta.events.register("before-parse", check_answer)
         return client
 
     @staticmethod
@@ -94,6 +96,7 @@ class BotoTransport:
 
     def __call__(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             client = self._client(service, once)
@@ -109,10 +112,15 @@ class BotoTransport:
             meta = error.response.get("ResponseMetadata", {})
             code = str(details.get("Code", "Unknown"))
             status = int(meta.get("HTTPStatusCode", 0))
+            if said := foreign_answer():
+                raise _invalid(client, service, operation, said) from None
             raise AwsError(
                 service, operation, code, str(details.get("Message", "")), str(meta.get("RequestId", "")),
                 hint=explain_code(service, operation, code), ambiguous=status >= 500,
             ) from None  # fmt: skip
+        except (ForeignAnswerError, ResponseParserError):
+            self.answered = True
+            raise _invalid(client, service, operation, foreign_answer() or "what can't be parsed") from None
         except BotoCoreError as error:
             raise transport_error(service, operation, error) from None
         self.answered = True
@@ -124,6 +132,11 @@ class BotoTransport:
             if (service, once) not in self._clients:
                 self._clients[service, once] = self._make_client(service, once=once)
             return self._clients[service, once]
+
+
+def _invalid(client: Any, service: str, operation: str, said: str) -> AwsError:
+    message = f"{client.meta.endpoint_url} answered {said}"
+    return AwsError(service, operation, "InvalidResponse", message, "", hint=HINT, ambiguous=True)
 
 
 def _sandbox_session(region: str) -> Any:

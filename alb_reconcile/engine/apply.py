@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alb_reconcile.kinds import load_kinds
@@ -16,6 +18,7 @@ from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.steps import SetPriorities
+from alb_reconcile.model.text import printable
 
 if TYPE_CHECKING:
     from alb_reconcile.kinds.context import Run
@@ -120,11 +123,24 @@ class _Application:
             self._end(Outcome(step, "interrupted"), elapsed, str(error))
         except ReconcileError as error:
             self._end(Outcome(step, "failed", error=error), elapsed, str(error))
+        except Exception as error:  # a mistake of ours ends its step; the others and the report go on
+            bug = _unexpected(error)
+            self._end(Outcome(step, "failed", error=bug), elapsed, str(bug))
         return step.key
 
     def _end(self, outcome: Outcome, elapsed: float, text: str) -> None:
         self.outcomes[outcome.step.key] = outcome
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
+
+
+def _unexpected(error: Exception) -> ReconcileError:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    bug = ReconcileError(
+        printable(f"unexpected {type(error).__name__} in {where}: {error}; this is a bug, please report it")
+    )
+    bug.__cause__ = error
+    return bug
 
 
 async def _carry_out(step: Step, run: Run, kind: AnyKind) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import field_names, references
+from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from alb_reconcile.aws.client import Aws
     from alb_reconcile.kinds.shared_reader import Shared
@@ -197,10 +197,6 @@ class Reader:
         return sorted(
             {text for item in self.desired.values() for text in _strings(item.state) if text.startswith(prefix)}
         )
-
-    def refers_to(self, addresses: Iterable[Address]) -> set[Address]:
-        """Of some addresses, those that the spec refers to."""
-        return {found for item in self.desired.values() for found in references(item.state)}.intersection(addresses)
 
 
 def _strings(value: object) -> list[str]:

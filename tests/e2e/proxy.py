@@ -78,6 +78,8 @@ class Proxy(ThreadingHTTPServer):
         self.gates: list[Gate] = []
         self.pretended: dict[str, tuple[bytes, bytes]] = {}
         """By operation: what its answers say, and what is said instead."""
+        self.replaced: dict[str, bytes] = {}
+        """By operation: what its next answer is replaced by, with status 200, once the call has taken effect."""
         self.age: float | None = None
         """How many seconds ago S3's objects were written, by its own answers; None for the truth."""
 
@@ -163,6 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
         if operation in self.server.pretended:
             content = content.replace(*self.server.pretended[operation])
+        instead = self.server.replaced.pop(operation, None)
+        if instead is not None:
+            return _Answer(200, {"Content-Type": "text/html"}, instead)
         if self.server.age is not None and operation == "GetObject" and "Last-Modified" in headers:
             written = parsedate_to_datetime(headers["Last-Modified"])
             headers["Date"] = format_datetime(written + timedelta(seconds=self.server.age), usegmt=True)

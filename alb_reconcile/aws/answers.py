@@ -1,0 +1,58 @@
+"""Answers that aren't AWS's: a proxy's page, a captive portal's, or the first part of an answer that broke off."""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from typing import Any, Final
+
+from alb_reconcile.model.text import printable
+
+HINT: Final = "something between this machine and AWS may have answered: check the proxy and the endpoint"
+_ROOT: Final = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<([A-Za-z_][\w.:-]*)")
+_SHOWN: Final = 80
+
+_FOREIGN: ContextVar[str] = ContextVar("foreign", default="")
+"""Of the last answer to this thread's call: its status and first words, if it wasn't AWS's."""
+
+
+class ForeignAnswerError(Exception):
+    """An answer that botocore must not read; its text says the status and the first words."""
+
+
+def check_answer(*, response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
+    """Refuse what isn't in the service's protocol (botocore's event before-parse).
+
+    botocore takes a well-formed page for an answer that lists nothing. A server's error of that kind is left to its
+    retries. Raises ForeignAnswerError.
+    """
+    _FOREIGN.set("")
+    body, status = response_dict["body"], int(response_dict["status_code"])
+    if not isinstance(body, bytes) or not body.strip():
+        return  # a stream, or nothing
+    if _is_complete(body, str(operation_model.service_model.resolved_protocol)):
+        return
+    _FOREIGN.set(described := _describe(status, body))
+    if status < 500:
+        raise ForeignAnswerError(described)
+    response_dict["body"] = b""  # so that botocore takes the status for the error
+
+
+def foreign_answer() -> str:
+    """What the last answer to this thread's call was, if it wasn't AWS's; else empty."""
+    return _FOREIGN.get()
+
+
+def _is_complete(body: bytes, protocol: str) -> bool:
+    if "json" in protocol:
+        return body.lstrip().startswith(b"{") and body.rstrip().endswith(b"}")
+    root = _ROOT.match(body)
+    if root is None or root[1].lower() == b"html":
+        return False
+    end = body.rstrip()
+    return end.endswith(b"</" + root[1] + b">") or (end.endswith(b"/>") and end.count(b"<") <= 2)
+
+
+def _describe(status: int, body: bytes) -> str:
+    words = re.sub(r"\s+", " ", body[: 4 * _SHOWN].decode("utf-8", "replace")).strip()
+    return printable(f'status {status} with "{words[:_SHOWN]}{"…" if len(words) > _SHOWN else ""}"')

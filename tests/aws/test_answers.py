@@ -1,0 +1,115 @@
+"""Answers that aren't AWS's end a call in one clear error, never in a traceback, and never count as an empty list."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.aws.transport import BotoTransport
+from alb_reconcile.model.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VPCS = b"""<?xml version="1.0" encoding="UTF-8"?>
+<DescribeVpcsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+  <requestId>r</requestId><vpcSet><item><vpcId>vpc-1</vpcId></item></vpcSet>
+</DescribeVpcsResponse>
+"""
+REFUSED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>"""
+PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><br></body></html>"
+WELL_FORMED = b"<html><body><p>Sign in</p></body></html>"
+
+
+class _Scripted(BaseHTTPRequestHandler):
+    status: int
+    body: bytes
+    asked: list[str]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append(self.path)
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[tuple[BotoTransport, list[str]]]:
+    asked: list[str] = []
+    own = type("Own", (_Scripted,), {"status": status, "body": body, "asked": asked})
+    with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            transport = BotoTransport(region="us-east-1", endpoint_url=url, sandbox=True)
+            transport.prepare()
+            yield transport, asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_answer_of_aws_is_read() -> None:
+    with answering(200, VPCS) as (transport, _):
+        assert [item["VpcId"] for item in transport("ec2", "describe_vpcs", {})["Vpcs"]] == ["vpc-1"]
+
+
+def test_a_refusal_of_aws_is_told_as_one() -> None:
+    with answering(403, REFUSED) as (transport, _), pytest.raises(AwsError) as caught:
+        transport("ec2", "describe_vpcs", {})
+    assert (caught.value.code, caught.value.ambiguous) == ("UnauthorizedOperation", False)
+
+
+@pytest.mark.parametrize("status", [200, 403, 407])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(PAGE, '"<!DOCTYPE html> <html><head><title>Sign in', id="a page"),
+        pytest.param(WELL_FORMED, '"<html><body><p>Sign in', id="a well-formed page"),
+        pytest.param(VPCS[: len(VPCS) // 2], '"<?xml version=', id="half an answer"),
+        pytest.param(b"Blocked by policy", '"Blocked by policy"', id="a text"),
+        pytest.param(b"\x1b[2J\x00\xff", "x1b[2J", id="bytes"),
+    ],
+)
+@pytest.mark.parametrize(("service", "operation"), [("ec2", "describe_vpcs"), ("elbv2", "describe_load_balancers")])
+def test_what_is_no_answer_of_aws(status: int, body: bytes, words: str, service: str, operation: str) -> None:
+    with answering(status, body) as (transport, asked), pytest.raises(AwsError) as caught:
+        transport(service, operation, {})
+    error, text = caught.value, str(caught.value)
+    assert (error.code, error.ambiguous, len(asked)) == ("InvalidResponse", True, 1)
+    assert text.isprintable()
+    assert f"http://127.0.0.1:{transport.endpoint.rpartition(':')[2]} answered status {status} with" in text
+    assert words in text
+
+
+def test_broken_within() -> None:
+    """Only a parser sees it."""
+    with answering(200, VPCS.replace(b"</item>", b"")) as (transport, _), pytest.raises(AwsError) as caught:
+        transport("ec2", "describe_vpcs", {})
+    assert caught.value.code == "InvalidResponse"
+
+
+def test_a_servers_page_is_tried_again() -> None:
+    """As AWS's own 502: botocore repeats it, and the error says what came last."""
+    with answering(502, PAGE) as (transport, asked), pytest.raises(AwsError) as caught:
+        transport("ec2", "describe_vpcs", {})
+    assert len(asked) == 4
+    assert "answered status 502 with" in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [PAGE, b"{", b"[]"])
+def test_json(body: bytes) -> None:
+    with answering(200, body) as (transport, _), pytest.raises(AwsError) as caught:
+        transport("ssm", "get_parameter", {"Name": "/a"})
+    assert caught.value.code == "InvalidResponse"
