@@ -260,7 +260,8 @@ def test_an_id_of_another_kind_is_refused(bench: Bench) -> None:
             bench.commands.look(example.spec, f"{example.address}=vpc-0a1b2c3d4e5f60718")
         return
     wrong = an_id_of_another(bench.kind)
-    with pytest.raises(RefusedError, match=r"not a valid .* id"):
+    words = bench.kind.properties.kind.replace("_", " ")
+    with pytest.raises(RefusedError, match=f"not a valid {words} id"):
         bench.commands.look(example.spec, f"{example.address}={wrong}")
 
 

@@ -160,7 +160,7 @@ def test_an_instance_that_may_rest_is_registered_when_it_runs(hand: Hand) -> Non
     hand.elb.delete_listener(ListenerArn=hand["listener.public/http"])
     hand.elb.delete_target_group(TargetGroupArn=hand["target_group.web"])
     (note,) = hand.make(spec).plan.kept
-    assert note.startswith("registration.web/web-1:80: its instance is stopped, as it may be (state: any)")
+    assert note.startswith("registration.web/web-1:80: its instance is stopped, as state: any allows")
     hand.wait(120)
     hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])
     hand.wait(120)

@@ -158,7 +158,7 @@ def test_a_priority_that_a_stranger_keeps_is_refused(hand: Hand, owner: str | No
     hand.make(keep)
     stray(hand, 20, **({"Tags": [{"Key": "alb-reconcile:stack", "Value": owner}]} if owner else {}))
     wanted = edited(ruled(), "load_balancers/public/listeners/http/others", "keep")
-    with pytest.raises(RefusedError, match=r"rule\.public/http/b: priority 20 is held by"):
+    with pytest.raises(RefusedError, match=r"rule\.public/http/b: priority 20 is in use by"):
         hand.world.plan(wanted)
 
 

@@ -63,7 +63,7 @@ def test_a_group_with_a_kept_name_goes_before_its_replacement_comes(hand: Hand) 
 def test_a_group_with_a_kept_name_that_is_in_use_needs_two_steps(hand: Hand) -> None:
     spec = edited(demo(), "security_groups/web/name", "kept")
     hand.make(spec)
-    with pytest.raises(PlanError, match=r"security_group\.web.*two steps: .*give the new thing another one"):
+    with pytest.raises(PlanError, match=r"security_group\.web.*two steps: .*first give the new one a different value"):
         hand.world.plan(edited(spec, "security_groups/web/description", "other"))
 
 

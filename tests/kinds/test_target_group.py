@@ -137,7 +137,7 @@ def test_a_group_with_a_kept_name_that_serves_cannot_be_replaced_in_one_step(han
     hand.make(spec)
     with pytest.raises(
         PlanError,
-        match=r"target_group\.web → listener\.public/http .*do it in two steps: .*give the new thing another one",
+        match=r"target_group\.web → listener\.public/http .*make the changes in two steps: .*first give the new one a different value",
     ):
         hand.world.plan(edited(spec, "target_groups/web/port", 8080))
 

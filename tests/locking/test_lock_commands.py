@@ -111,7 +111,7 @@ def test_break_takes_the_lease_only(account: World, capsys: pytest.CaptureFixtur
     assert "a call in progress may still take effect" in told
     assert "The lock on this host is held until its process ends: end process " in told
     assert stored(account)["broken_by"]
-    assert "dies with it: end process" in run(capsys, "lock", "break", "leased.yaml", "--yes", expect=4)
+    assert "ends with it: end process" in run(capsys, "lock", "break", "leased.yaml", "--yes", expect=4)
     mine.release()
     assert "There is nothing to break." in run(capsys, "lock", "break", *NAMED, *LEASE, "--yes")
 

@@ -348,7 +348,7 @@ class TestEnds:
         ending = hand.world.sync(spec)
         assert done(ending) == {"vpc.main": "drift"}
         assert set(left(ending).values()) == {"drift"}
-        assert any("which waits" in reason for reason in ending.selection.withheld.values())
+        assert any("which isn't done" in reason for reason in ending.selection.withheld.values())
 
     def test_events_are_told(self, hand: Hand, spec: Spec) -> None:
         hand.changed_tags("ec2", hand["vpc.main"], {"Name": "other"})
