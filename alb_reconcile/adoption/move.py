@@ -39,15 +39,16 @@ class Move:
 async def find_move(aws: Aws, target: DesiredStack, old: str, new: str) -> Move:
     """Who moves: what is at `old`, with all whose address holds its name.
 
-    `instances.OLD` to `instances.NEW` moves all members of a group. Raises UsageError for what is no address,
-    RefusedError where nothing is at `old`, or something at a new address already.
+    `instances.OLD` to `instances.NEW` moves all members of a group. Nothing moves where all has moved before, as by a
+    run that was killed at its end. Raises UsageError for what is no address, RefusedError where nothing is at either
+    address, or something at a new address already.
     """
     _check(old, new)
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         own = await find_own(reader)
         moving = [(item, address) for item in own if (address := _new_address(item.address, old, new))]
-        _refuse(target, own, moving, old)
+        _refuse(target, own, moving, old, new)
         volumes = await volumes_of(reader, [item for item, _ in moving])
         moves = tuple((item.address, _tagging(item, address, volumes.get(item.id, ()))) for item, address in moving)
         imagined = {key: {**reader.tags[key], **item.write} for _, item in moves for key in (item.id, *item.volumes)}
@@ -55,7 +56,8 @@ async def find_move(aws: Aws, target: DesiredStack, old: str, new: str) -> Move:
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
-    return Move(target, moves, preview, tuple(_undeclared(target, moving)))
+    notes = [] if moves else [f"nothing is at {old}, and {new} exists: there is nothing to move"]
+    return Move(target, moves, preview, (*notes, *_undeclared(target, moving)))
 
 
 def _check(old: str, new: str) -> None:
@@ -113,9 +115,11 @@ def _new_address(address: Address, old: str, new: str) -> Address | None:
     return None
 
 
-def _refuse(target: DesiredStack, own: list[Observed], moving: list[tuple[Observed, Address]], old: str) -> None:
+def _refuse(
+    target: DesiredStack, own: list[Observed], moving: list[tuple[Observed, Address]], old: str, new: str
+) -> None:
     movers = {item.id for item, _ in moving}
-    if not any(is_meant(old, item.address) for item, _ in moving):
+    if not any(is_meant(old, item.address) or is_meant(new, item.address) for item in own):
         raise RefusedError(f"the stack {target.stack} has nothing at {old}; nothing was moved")
     there = {item.address: item.id for item in own if item.id not in movers}
     taken = [f"{address} already exists ({there[address]})" for _, address in moving if address in there]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -149,3 +151,28 @@ def test_an_interrupted_move_is_finished_by_the_next() -> None:
         found = {item[tags.ADDRESS] for item in our_tags(world).values()}
         assert {"load_balancer.entrance", "listener.entrance/http", "rule.entrance/http/soon"} <= found
         assert not any("public/" in item or item == "load_balancer.public" for item in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gone"),
+    [
+        ("vpc.main", "vpc.network", r"vpc\.main"),
+        ("instances.web", "instances.api", r"instance\.web-.*"),
+        ("load_balancer.public", "load_balancer.entrance", r"load_balancer\.public|.*\.public/.*"),
+    ],
+)
+def test_a_move_that_is_stopped_after_each_call_goes_on_and_done_already_is_success(
+    old: str, new: str, gone: str
+) -> None:
+    with keeper() as (world, keep):
+        world.converge(_before())
+        before = our_tags(world)
+        for count in range(1, 9):
+            with _failing_after(world, count), suppress(AwsError):
+                keep.move(_before(), old, new)
+        found = keep.move(_before(), old, new)
+        assert found.moves == ()
+        assert found.notes[0] == f"nothing is at {old}, and {new} exists: there is nothing to move"
+        after = our_tags(world)
+        assert after.keys() == before.keys()
+        assert not [item[tags.ADDRESS] for item in after.values() if re.fullmatch(gone, item[tags.ADDRESS])]

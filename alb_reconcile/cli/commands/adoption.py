@@ -124,8 +124,9 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
 
     async with hold(aws, target, "move", options.lock_timeout, look, complain) as found:
         options.output.show(found, move_text, move_json)
-        await confirm(aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes", yes=options.yes)
-        await _write(aws, [item for _, item in found.moves], options.output, "moved")
+        if found.moves:
+            await confirm(aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes", yes=options.yes)
+            await _write(aws, [item for _, item in found.moves], options.output, "moved")
     return ExitCode.OK
 
 

@@ -85,6 +85,8 @@ def move_text(found: Move, style: Style) -> str:
     lines += [
         f"  {printable(str(old))} → {printable(str(item.address))}  {short_id(item.id)}" for old, item in found.moves
     ]
+    if not found.moves:
+        return "\n".join([*lines, *_notes(found.notes, style)]).rstrip()
     lines += ["", *_notes(found.notes, style)]
     lines += _preview("After that, apply would do this:", found.preview, style)
     lines.append("Moving changes tags only.")
