@@ -35,6 +35,7 @@ class Listener(Properties):
     missed = 1
     replaced_on = frozenset({"load_balancer"})
     parent = "load_balancer"
+    defaulted = frozenset({"ssl_policy"})
 
     load_balancer: Ref
     protocol: str

@@ -26,6 +26,8 @@ class Properties:
     """The AWS service whose API tags it; empty where it carries no tags."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
     """The fields that AWS can't change in place."""
+    defaulted: ClassVar[frozenset[str]] = frozenset()
+    """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
     follows: ClassVar[tuple[str, ...]] = ()
     """Kinds that are brought in order before one of this kind is created, and deleted after it."""
     parent: ClassVar[str | None] = None

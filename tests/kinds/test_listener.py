@@ -178,6 +178,27 @@ def test_a_listener_moves_to_another_port_in_one_call(hand: Hand) -> None:
     assert len(calls(hand.world, "modify_listener")) == 1
 
 
+def test_one_that_becomes_https_gets_the_policy_that_a_new_one_gets(hand: Hand) -> None:
+    """AWS's own default is ELBSecurityPolicy-2016-08, with TLS 1.0. A policy that is there already stays."""
+    upload_certificates()
+    hand.make(demo())
+    secure = {"protocol": "HTTPS", "port": 443, "certificate_arn": CERTIFICATES[0]}
+    spec = edited(
+        demo(),
+        "load_balancers/public/listeners/http",
+        {**demo()["load_balancers"]["public"]["listeners"]["http"], **secure},
+    )
+    paths = {item.path for step in hand.world.plan(spec).steps for item in step.changes if str(step.address) == HTTP}
+    assert {"protocol", "ssl_policy"} <= paths
+    hand.world.converge(spec)
+    elbv2 = client("elbv2")
+    (balancer,) = elbv2.describe_load_balancers()["LoadBalancers"]
+    (found,) = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    assert found["SslPolicy"] == POLICY
+    elbv2.modify_listener(ListenerArn=found["ListenerArn"], SslPolicy="ELBSecurityPolicy-2016-08")
+    assert hand.world.plan(spec).is_empty
+
+
 def test_a_listener_whose_load_balancer_was_deleted_by_hand_comes_back_with_it(hand: Hand) -> None:
     hand.make(demo())
     hand.elb.delete_load_balancer(LoadBalancerArn=hand["load_balancer.public"])

@@ -146,7 +146,11 @@ def _rank(option: Decision, serving: set[str], mentions: Counter[str]) -> tuple[
 
 
 def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts: Lookups) -> Decision:
-    state = settle(bind(wanted.state, ids), found, facts)
+    absent = [
+        name for name in wanted.state.defaulted if getattr(wanted.state, name) is getattr(found.state, name) is None
+    ]
+    state = replace(wanted.state, **{key: getattr(wanted.creation, key) for key in absent}) if absent else wanted.state
+    state = settle(bind(state, ids), found, facts)
     if wanted.lifecycle.keep_others:
         state = with_others(state, found.state)
     changes = diff(state, found.state)
