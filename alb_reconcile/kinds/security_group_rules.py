@@ -41,10 +41,6 @@ class Permission(NamedTuple):
         return self[:4]
 
 
-EVERYTHING: Final = Permission("-1", -1, -1, "0.0.0.0/0", "")
-"""The egress rule of every new group."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroupRules(Properties):
     """Everything that a group lets in and out."""
@@ -103,40 +99,46 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         group = str(wanted.security_group)
         await self._authorize(run, group, "ingress", wanted.ingress or ())
         if wanted.egress is not None:
-            given = [item for item in wanted.egress if item.match != EVERYTHING.match]
-            await self._authorize(run, group, "egress", given)
-            if EVERYTHING.match not in {item.match for item in wanted.egress}:
-                await self._revoke(run, group, "egress", [EVERYTHING])
+            await self._bring(run, group, "egress", wanted.egress, await self._egress(run, group))
         return f"{group}/rules"
 
     async def update(self, run: Run, wanted: SecurityGroupRules, observed: Observed, fields: frozenset[str]) -> None:
-        group = str(wanted.security_group)
         for direction in _PREFIXES:
             permissions: tuple[Permission, ...] | None = getattr(wanted, direction)
-            if direction not in fields or permissions is None:
-                continue
-            have = {item.match: item for item in getattr(observed.state, direction) or ()}
-            want = {item.match: item for item in permissions}
-            # first what is to be allowed, then what no longer is: nothing that stays is cut off
-            added = [want[key] for key in want.keys() - have.keys()]
-            removed = [have[key] for key in have.keys() - want.keys()]
-            try:
-                await self._authorize(run, group, direction, added)
-            except AwsError as error:
-                if error.code != "RulesPerSecurityGroupLimitExceeded" or not removed:
-                    raise
-                await self._revoke(run, group, direction, removed)
-                removed = []
-                await self._authorize(run, group, direction, added)
+            if direction in fields and permissions is not None:
+                found = getattr(observed.state, direction) or ()
+                await self._bring(run, str(wanted.security_group), direction, permissions, found)
+
+    async def _egress(self, run: Run, group: str) -> tuple[Permission, ...]:
+        """What every new group lets out: IPv4, and in a VPC with IPv6 that as well (EC2 CreateSecurityGroup)."""
+        answer = await run.aws.call("ec2", "describe_security_groups", retry=waits.GROUP_UNKNOWN, GroupIds=[group])
+        return tuple(_flatten(answer["SecurityGroups"][0].get("IpPermissionsEgress", ())))
+
+    async def _bring(
+        self, run: Run, group: str, direction: str, wanted: tuple[Permission, ...], found: tuple[Permission, ...]
+    ) -> None:
+        """Make the rules of a direction the wanted ones."""
+        have, want = {item.match: item for item in found}, {item.match: item for item in wanted}
+        # first what is to be allowed, then what no longer is: nothing that stays is cut off
+        added = [want[key] for key in want.keys() - have.keys()]
+        removed = [have[key] for key in have.keys() - want.keys()]
+        try:
+            await self._authorize(run, group, direction, added)
+        except AwsError as error:
+            if error.code != "RulesPerSecurityGroupLimitExceeded" or not removed:
+                raise
             await self._revoke(run, group, direction, removed)
-            described = [
-                want[key] for key in want.keys() & have.keys() if want[key].description != have[key].description
-            ]
-            if described:
-                operation = f"update_security_group_rule_descriptions_{direction}"
-                await run.aws.call(
-                    "ec2", operation, retry=waits.GROUP_UNKNOWN, GroupId=group, IpPermissions=_to_aws(described)
-                )
+            removed = []
+            await self._authorize(run, group, direction, added)
+        await self._revoke(run, group, direction, removed)
+        described = [
+            want[key] for key in want.keys() & have.keys() if want[key].description not in (None, have[key].description)
+        ]
+        if described:
+            operation = f"update_security_group_rule_descriptions_{direction}"
+            await run.aws.call(
+                "ec2", operation, retry=waits.GROUP_UNKNOWN, GroupId=group, IpPermissions=_to_aws(described)
+            )
 
     async def _authorize(
         self, run: Run, group: str, direction: str, permissions: tuple[Permission, ...] | list[Permission]

@@ -156,6 +156,27 @@ def test_an_empty_list_removes_even_the_rule_that_every_group_is_born_with(hand:
     assert group["IpPermissionsEgress"] == []
 
 
+def test_a_description_of_the_rule_that_every_group_is_born_with_is_sent_at_once(hand: Hand) -> None:
+    spec = edited(demo(), "security_groups/web/egress", [{**ANYWHERE, "description": "out"}])
+    hand.make(spec)
+    group = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"][0]
+    (rule,) = group["IpPermissionsEgress"]
+    assert rule["IpRanges"] == [{"CidrIp": "0.0.0.0/0", "Description": "out"}]
+
+
+def test_in_a_vpc_with_ipv6_nothing_more_goes_out_than_declared(hand: Hand) -> None:
+    """AWS lets a new group there reach ::/0 as well."""
+    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
+    egress = [{"protocol": "tcp", "port": 443, "cidr_block": "10.0.0.0/8"}]
+    groups = {"web": {"vpc": vpc, "egress": egress}, "open": {"vpc": vpc}}
+    hand.make({"stack": "demo", "region": "us-east-1", "security_groups": groups})
+    (web,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.web"]])["SecurityGroups"]
+    assert [item.get("FromPort") for item in web["IpPermissionsEgress"]] == [443]
+    (free,) = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.open"]])["SecurityGroups"]
+    (everything,) = free["IpPermissionsEgress"]
+    assert everything["Ipv6Ranges"] == [{"CidrIpv6": "::/0"}], "what isn't declared isn't managed"
+
+
 def test_two_groups_that_name_each_other_are_made_changed_and_destroyed(hand: Hand) -> None:
     spec = demo()
     spec["security_groups"]["load-balancer"]["egress"] = [{"protocol": "tcp", "port": 80, "security_group": "web"}]

@@ -15,7 +15,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.security_group import SecurityGroup
-from alb_reconcile.kinds.security_group_rules import EVERYTHING, SecurityGroupRules
+from alb_reconcile.kinds.security_group_rules import Permission, SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
@@ -77,7 +77,7 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
         key = target_key(str(state.target_group), str(state.target), state.port)
         return Observed(wish.address, key, state, {}, stack.name, "healthy")
     elif isinstance(state, SecurityGroupRules):
-        egress = (EVERYTHING,) if state.egress is None else state.egress
+        egress = (Permission("-1", -1, -1, "0.0.0.0/0", ""),) if state.egress is None else state.egress
         state = replace(state, ingress=_described(state.ingress), egress=_described(egress))
         return Observed(wish.address, f"{state.security_group}/rules", state, {}, stack.name)
     elif isinstance(state, RouteTable):
