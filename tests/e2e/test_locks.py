@@ -48,7 +48,7 @@ def test_a_second_run_is_held_and_changes_nothing(
         ended = tool.run(*command, expect=5)
         assert f"demo (account 123456789012, us-east-1) {HELD}" in ended.stderr
         assert f"process {process.pid}) since 20" in ended.stderr
-        assert ended.stderr.rstrip().endswith("--lock-timeout if you like")
+        assert ended.stderr.rstrip().endswith("or wait with --lock-timeout")
     tool.run("plan", DEMO)
     tool.run("status", DEMO)
     assert proxy.changes == ["CreateVpc"], "which is the first one's"

@@ -160,7 +160,7 @@ def test_sigterm_ends_it_between_steps(proxied: tuple[Proxy, Tool], sandbox: Too
     with tool.started("sync", "--apply-changes", DEMO) as process:
         gate.wait()
         process.send_signal(signal.SIGTERM)
-        read_until(process, "nothing new is started")
+        read_until(process, "nothing new starts")
         gate.open()
         told = rest_of(process)
     assert process.returncode == 130

@@ -115,8 +115,11 @@ def test_an_answer_after_a_freeze_is_held_against_the_lease_first(lab: Lab, pers
     lab.run(main)
 
 
-def handlers_of(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> dict[int, Callable[[], None]]:
+def handlers_of(aws: Aws, monkeypatch: pytest.MonkeyPatch, *, nohup: bool = False) -> dict[int, Callable[[], None]]:
+    """What is installed, whether or not the tests themselves run under nohup."""
     found: dict[int, Callable[[], None]] = {}
+    real, hang_up = signal.getsignal, signal.SIG_IGN if nohup else signal.SIG_DFL
+    monkeypatch.setattr("signal.getsignal", lambda number: hang_up if number == signal.SIGHUP else real(number))
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "add_signal_handler", found.__setitem__, raising=False)
     stop_on_signals(aws)
@@ -158,10 +161,8 @@ def test_a_hang_up_that_is_told_twice_ends_it_once(lab: Lab, monkeypatch: pytest
 
 
 def test_nohup_is_respected(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signal.getsignal", lambda _: signal.SIG_IGN)
-
     async def main() -> None:
-        assert signal.SIGHUP not in handlers_of(Aws(lab.s3, max_workers=0), monkeypatch)
+        assert signal.SIGHUP not in handlers_of(Aws(lab.s3, max_workers=0), monkeypatch, nohup=True)
 
     lab.run(main)
 
