@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.adoption.evidence import Scene, order
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
@@ -13,21 +14,16 @@ from alb_reconcile.adoption.match import NEW, Match, Matcher
 from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, excess
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.resource import Desired, each_of
 from alb_reconcile.model.text import printable
 from alb_reconcile.model.user_data import UserData
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.resource import Desired
 
 
 @dataclass(frozen=True)

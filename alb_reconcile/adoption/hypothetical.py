@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import Listing
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Desired
 
 PREFIX: Final = "alb-reconcile:"
 """What the keys of all our tags begin with."""

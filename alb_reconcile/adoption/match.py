@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.adoption.evidence import Candidate, Scene, place_of_candidate, weigh
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.model.address import Address
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired
 
 NEW: Final = "new"
 """What stands for an id where an entry is left to `apply`, whatever looks like it."""

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.release import find_own, hurdles, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError, UsageError
+from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.resource import Observed
 
 _NAME: Final = r"[a-z][a-z0-9-]{0,62}"
 

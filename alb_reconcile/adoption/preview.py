@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.engine.discover import discover_by
 from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.adoption.hypothetical import HypotheticalReader
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
 from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, waves
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Observed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.address import Address
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from alb_reconcile.adoption.evidence import Candidate, Scene
+from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.model import tags
-from alb_reconcile.model.resource import each_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.adoption.hypothetical import HypotheticalReader
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Observed, each_of
 
 Survey = dict[str, list[Candidate]]
 """Candidates by kind; those of kinds without tags too."""

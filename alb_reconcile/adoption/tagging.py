@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from alb_reconcile.adoption.hypothetical import HypotheticalReader
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from alb_reconcile.adoption.hypothetical import HypotheticalReader
-    from alb_reconcile.aws.client import Aws
 
 _MOST: Final = 50
 """AWS's most tags of a resource (its own don't count)."""

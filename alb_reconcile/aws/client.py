@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from alb_reconcile.aws import timeouts
-from alb_reconcile.aws.guard import ask_guard, guarded
+from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import Throttle
+from alb_reconcile.aws.transport import Response
 from alb_reconcile.model.errors import AwsError, InterruptedRun
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from alb_reconcile.aws.guard import Guard
-    from alb_reconcile.aws.transport import Response
 
 READS: Final = ("describe_", "get_", "list_")
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.model.errors import UnreachableError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
 
 _T = TypeVar("_T")
 

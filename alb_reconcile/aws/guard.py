@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from alb_reconcile.model.errors import LeaseError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 class Guard(Protocol):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.model.errors import ReconcileError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
-
 
 _T = TypeVar("_T")
 _FIRST: Final = 1.0

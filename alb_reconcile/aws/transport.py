@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, foreign_answer
 from alb_reconcile.aws.guard import ask_guard
 from alb_reconcile.aws.hints import explain_code, transport_error
 from alb_reconcile.model.errors import AwsError, UnreachableError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Response = dict[str, Any]
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.console import complain, finish
 from alb_reconcile.model.errors import ExitCode, ReconcileError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:

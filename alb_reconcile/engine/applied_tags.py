@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed
 
 _DENIED: Final = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
 _MOST: Final = 500

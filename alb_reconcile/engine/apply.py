@@ -8,21 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.model.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Protected
 from alb_reconcile.model.errors import RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.plan import Plan, Step
 
 
 async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._interfaces import describe_interface
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.discovery import Discovery
 
 
 async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:

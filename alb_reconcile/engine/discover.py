@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import each_of
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Iterable, Mapping
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import Listing
-    from alb_reconcile.kinds.shared_reader import Shared
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, each_of
 
 
 async def discover(

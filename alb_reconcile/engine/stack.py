@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.engine.applied_tags import begin_destroying, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
@@ -21,15 +22,12 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.shared_reader import Shared
-    from alb_reconcile.model.desired_stack import DesiredStack
-    from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed
 
 SETTLE_TIMEOUT: Final = 180.0
 """Seconds for which AWS's reads may lag behind its writes."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.host import user_state_folder
 from alb_reconcile.model.text import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 FOLDER_VARIABLE: Final = "ALB_RECONCILE_STATE_DIR"
 _LOCK_TIMEOUT: Final = 5.0

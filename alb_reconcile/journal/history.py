@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
 from alb_reconcile.journal.record import Record
 from alb_reconcile.model.host import iso
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 _ENDING: Final = ".jsonl"
 

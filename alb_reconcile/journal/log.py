@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.mask import Mask
 
 _OWN: Final = "alb_reconcile"
 _LOG: Final = logging.getLogger(_OWN)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client.metrics_core import Metric
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
 from alb_reconcile.journal.record import RESULTS, Record, renamed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from prometheus_client.metrics_core import Metric
 
 _PREFIX: Final = "alb_reconcile_"
 _OWNER: Final = ("stack", "region", "account")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Literal
+from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
+from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.journal.webhook import Webhook, send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from alb_reconcile.journal.record import Record, StepRecord
 
 Verdict = Literal["in_sync", "drift", "failing"]
 Event = Literal["drift_detected", "spec_unapplied", "corrected", "failing", "recovered"]

@@ -6,27 +6,22 @@ import json
 import socket
 import time
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
 from alb_reconcile import __version__
+from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import Record, Result, StepRecord
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.diff import Change
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, InterruptedRun, LeaseLostError, RefusedError
 from alb_reconcile.model.host import iso, user_name
-from alb_reconcile.model.plan import plain
+from alb_reconcile.model.plan import Plan, Step, plain
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from alb_reconcile.engine.apply import Event, Outcome
-    from alb_reconcile.journal.mask import Mask
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.diff import Change
-    from alb_reconcile.model.plan import Plan, Step
-    from alb_reconcile.model.resource import Desired
-
 
 _MOST: Final = 50
 """Changes of one step that are kept."""

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.metrics import write_metrics
 from alb_reconcile.journal.notify import notify
+from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.recorder import Recorder, place_name
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.journal.record import Record
-    from alb_reconcile.journal.settings import Settings
-    from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.journal.settings import Settings
+from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @asynccontextmanager

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import Retention
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
 URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"

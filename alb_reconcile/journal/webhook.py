@@ -11,15 +11,14 @@ import re
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import httpx
 
 from alb_reconcile import __version__
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.webhook_addresses import refusal, resolve
 from alb_reconcile.model.errors import UsageError
-
-if TYPE_CHECKING:
-    import httpx
 
 URL_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL"
 SECRET_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET"  # noqa: S105 (a variable's name)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.kinds.base import AnyKind
+from alb_reconcile.kinds.base import AnyKind
 
 
 @cache

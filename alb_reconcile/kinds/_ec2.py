@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from alb_reconcile.kinds.base import AnyKind, Listing
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.resource import Observed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.kinds.base import AnyKind, Listing
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
-    from alb_reconcile.model.resource import Desired, Properties
+from alb_reconcile.model.resource import Desired, Observed, Properties
 
 Row = dict[str, Any]
 """A resource as AWS describes it."""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.base import Entry
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action, Forward, canonical
 from alb_reconcile.model.errors import AwsError, RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.base import Entry
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired
 
 _ARN: Final = {"load_balancer": "LoadBalancerArn", "target_group": "TargetGroupArn"}
 _LIST: Final = {"load_balancer": "LoadBalancers", "target_group": "TargetGroups"}

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.address import Ref
 from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import AwsError, RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.model.address import Ref
-    from alb_reconcile.model.steps import Shift
+from alb_reconcile.model.steps import Shift
 
 
 def target_key(group: str, target: str, port: int) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import Run
 
 
 async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:

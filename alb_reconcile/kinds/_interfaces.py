@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.kinds.context import Run
 
 
 def is_load_balancers(interface: Mapping[str, Any]) -> bool:

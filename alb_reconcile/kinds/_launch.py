@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.model.resource import Desired
 
 _ATTEMPTS: Final = 10
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
-from alb_reconcile.model.resource import Properties
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.resource import Desired, Observed
-    from alb_reconcile.model.steps import SetPriorities
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.steps import SetPriorities
 
 P = TypeVar("P", bound=Properties)
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import Watch, repeat_until
+from alb_reconcile.aws.transport import Response
 from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.steps import Details
 from alb_reconcile.model.text import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
-
-    from alb_reconcile.aws.transport import Response
-    from alb_reconcile.model.resource import Desired
 
 _D = TypeVar("_D")
 

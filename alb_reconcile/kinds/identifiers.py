@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.model.address import Address, Ref
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alb_reconcile.kinds.base import AnyKind
 
 _OTHERS: Final = ("ami-", "eni-", "pl-", "vol-", "nat-")
 """Prefixes of ids that a spec may hold, or could hold by mistake, and that no kind of ours has."""

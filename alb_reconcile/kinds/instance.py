@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._instance_states import wait_for_state
 from alb_reconcile.kinds._launch import launch_once, token_stem
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
-from alb_reconcile.kinds.context import telling
+from alb_reconcile.kinds.context import Run, telling
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch, Terminate
 from alb_reconcile.model.user_data import UserData
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 _ROOT_VOLUME: Final = {"volume_size": "VolumeSize", "volume_type": "VolumeType", "encrypted": "Encrypted"}
 _METADATA: Final = {

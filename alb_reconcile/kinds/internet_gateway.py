@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Row, create_once, observe, own_rows
 from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
-
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

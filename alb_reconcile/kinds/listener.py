@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, Kind
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Shift
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
-
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
-    from alb_reconcile.model.resource import Lookups
 
 
 @dataclass(frozen=True, kw_only=True)

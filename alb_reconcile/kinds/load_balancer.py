@@ -6,26 +6,23 @@ import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import _elb as elb
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._interfaces import is_load_balancers
 from alb_reconcile.kinds.base import Kind
-from alb_reconcile.kinds.context import telling
+from alb_reconcile.kinds.context import Run, telling
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import Place, TakeOver
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 _PROTECTION: Final = "deletion_protection.enabled"
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
-from alb_reconcile.kinds.shared_reader import TAG_BATCH, read_tags
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import AwsError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.shared_reader import Shared
-    from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired
 
 
 class Reader:

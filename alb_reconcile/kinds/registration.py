@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import keep_capacity, target_key, wait_until_drained, wait_until_healthy
 from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import Deregister, Register
-
-if TYPE_CHECKING:
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

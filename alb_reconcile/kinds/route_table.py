@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Row, observe, own_rows
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import HandOver
-
-if TYPE_CHECKING:
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 
 class Route(NamedTuple):

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, Kind
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities, Shift
-
-if TYPE_CHECKING:
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
-    from alb_reconcile.model.resource import Lookups
 
 _FIELDS: Final = {
     "host_header": ("host-header", "HostHeaderConfig"),

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import observe, own_rows
 from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
 from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
-
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

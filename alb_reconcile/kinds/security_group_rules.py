@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Entry, Kind
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 _PREFIXES: Final = {"ingress": "security_group_ingress", "egress": "security_group_egress"}
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.model import tags
 from alb_reconcile.model.clock import Clock
 from alb_reconcile.model.errors import AwsError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
-
-    from alb_reconcile.aws.client import Aws
 
 TAG_BATCH: Final = 20
 """ARNs of one DescribeTags call (ELBv2)."""

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.kinds import _elb as elb
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Around, Entry, Kind
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, Observed, Properties
-
-if TYPE_CHECKING:
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 _HEALTH_CHECK: Final = {
     "protocol": "HealthCheckProtocol",

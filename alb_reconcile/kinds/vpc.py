@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import create_once, observe, own_rows
 from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.kinds.context import Run
-    from alb_reconcile.kinds.reader import Reader
 
 _ATTRIBUTES: Final = {"enable_dns_support": "enableDnsSupport", "enable_dns_hostnames": "enableDnsHostnames"}
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from alb_reconcile.locking import durations
-from alb_reconcile.locking.store import MovedError
+from alb_reconcile.locking.lease_record import ObservedLease
+from alb_reconcile.locking.store import LeaseStore, MovedError
 from alb_reconcile.model.errors import LeaseError, RefusedError
 from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from alb_reconcile.locking.lease_record import ObservedLease
-    from alb_reconcile.locking.store import LeaseStore
 
 _TRIES: Final = 5
 

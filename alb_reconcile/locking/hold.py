@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.guard import Ended
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.lease import Lease
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
 from alb_reconcile.model.clock import Clock, Moment
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import HeldError, LeaseLostError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.desired_stack import DesiredStack
 
 _T = TypeVar("_T")
 

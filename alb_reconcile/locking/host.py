@@ -6,21 +6,18 @@ import asyncio
 import math
 import os
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import msgspec
+from filelock import BaseFileLock
 
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, ReconcileError
 from alb_reconcile.model.host import iso, user_name, user_state_folder
 from alb_reconcile.model.text import digest, printable
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from filelock import BaseFileLock
 
 _POLL_INTERVAL: Final = 0.5
 _PROBES: Final = 10

@@ -7,24 +7,20 @@ import os
 import secrets
 import socket
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking import durations
 from alb_reconcile.locking.lease_record import LeaseRecord, ObservedLease
 from alb_reconcile.locking.store import LeaseStore, MovedError, UnansweredError
-from alb_reconcile.model.clock import Clock
+from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, LeaseError, LeaseLostError
 from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.clock import Moment
 
 _TRIES: Final = 5
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.locking.lease_record import LeaseRecord, ObservedLease
 from alb_reconcile.model.errors import AwsError, LeaseError
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from alb_reconcile.aws.client import Aws
 
 _MOVED: Final = ("PreconditionFailed", "412", "NoSuchKey", "404")
 _BUSY: Final = ("ConditionalRequestConflict", "409")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+from collections.abc import Hashable, Iterable
+from typing import Any, Protocol, Self, TypeVar, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
-
-    from alb_reconcile.model.resource import Lookups, Observed, Properties
+from alb_reconcile.model.resource import Lookups, Observed, Properties
 
 _P = TypeVar("_P", bound="Properties")
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from alb_reconcile.model.address import Address, Ref
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Forward(NamedTuple):

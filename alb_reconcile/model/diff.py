@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from alb_reconcile.model.address import Address
-
-if TYPE_CHECKING:
-    from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.resource import Properties
 
 
 def field_names(kind: type[Any]) -> tuple[str, ...]:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from alb_reconcile.model.resource import Desired
 
 STACK: Final = "alb-reconcile:stack"
 ADDRESS: Final = "alb-reconcile:address"

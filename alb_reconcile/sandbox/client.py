@@ -13,17 +13,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 from alb_reconcile.model.errors import ReconcileError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = "/alb-reconcile/sandbox"

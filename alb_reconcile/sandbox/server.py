@@ -12,9 +12,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
@@ -25,11 +26,7 @@ from alb_reconcile.sandbox.client import HOST, IDENTITY, TRAFFIC, Sandbox, Traff
 from alb_reconcile.sandbox.gate import SERVICES, refuse_pages, service_of
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from alb_reconcile.sandbox.traffic.driver import Driver
+from alb_reconcile.sandbox.traffic.driver import Driver
 
 _LOOK: Final = 2.0
 """Seconds between looks at the state file: without it nobody can find this process any more."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.kinds import in_spec_order, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
@@ -13,12 +14,8 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout
 from alb_reconcile.model.text import digest, parse_duration
+from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.spec.outline import Outline
 
 
 def build(outline: Outline) -> dict[Address, Desired]:

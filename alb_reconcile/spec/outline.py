@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from pathlib import Path as FilePath
+from typing import Any, Final, NamedTuple
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
@@ -12,10 +14,6 @@ from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path as FilePath
 
 Entry = dict[str, Any]
 MAX_MESSAGE: Final = 500

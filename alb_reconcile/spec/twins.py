@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alb_reconcile.model.errors import Problem, SpecError
-
-if TYPE_CHECKING:
-    from alb_reconcile.spec.stack import Stack
+from alb_reconcile.spec.stack import Stack
 
 
 def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, Node, Path, render_path, shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}$]|\$(?!\{))*))?\}|\$\{")
 _VERBATIM: Final = frozenset({"user_data"})

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from alb_reconcile.kinds.route_table import Associations, RouteTable
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.steps import HandOver, SetPriorities
 from alb_reconcile.sync.severity import weigh
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.model.plan import Plan
 
 
 class _Waiting(NamedTuple):

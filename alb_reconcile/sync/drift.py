@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
 
 from alb_reconcile.engine.applied_tags import find_anchors
 from alb_reconcile.engine.plan.decide import DUPLICATE, named_ids
@@ -11,15 +12,10 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import references
-from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.plan import Plan, Step
-    from alb_reconcile.model.resource import Desired, Observed
 
 Cause = Literal["drift", "spec"]
 _MAKING: Final = ("create", "replace")

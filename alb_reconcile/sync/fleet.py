@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, SpecError, UsageError
+from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec.document import shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from alb_reconcile.model.policy import Policy
-    from alb_reconcile.spec.stack import Stack
+from alb_reconcile.spec.stack import Stack
 
 _ENDINGS: Final = (".yaml", ".yml")
 

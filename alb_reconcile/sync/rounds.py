@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.connection import Connection
+from alb_reconcile.engine.apply import Event
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record
+from alb_reconcile.journal.recorder import Recorder
 from alb_reconcile.journal.run import recorded
+from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, ReconcileError, UnreachableError
 from alb_reconcile.sync.fleet import Broken, Fleet
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.aws.connection import Connection
-    from alb_reconcile.engine.apply import Event
-    from alb_reconcile.journal.recorder import Recorder
-    from alb_reconcile.journal.settings import Settings
-    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass

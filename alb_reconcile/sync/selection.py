@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.drift_policy import Care, DriftPolicy
 from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import printable
 from alb_reconcile.sync.dependents import Dependents
 from alb_reconcile.sync.severity import weigh
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.drift_policy import Care, DriftPolicy
-    from alb_reconcile.model.resource import Desired, Observed
 
 
 @dataclass(frozen=True)

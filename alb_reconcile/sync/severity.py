@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
 from alb_reconcile.kinds.registration import Registration
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Step
 
 _STOPS: Final = frozenset({"instance_type", "state"})
 """Properties of an instance that are changed by stopping or starting it."""

@@ -6,21 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import check_damage, find_forbidden
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Choice, Goal, StackPlan, apply_stack, plan_stack
+from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ReconcileError, RefusedError
+from alb_reconcile.model.resource import Observed
 from alb_reconcile.sync.drift import find_causes, is_applied, is_ending
 from alb_reconcile.sync.selection import Selection, select
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.kinds.shared_reader import Shared
-    from alb_reconcile.model.desired_stack import DesiredStack
-    from alb_reconcile.model.resource import Observed
 
 SIGHTING_INTERVAL: Final = 30.0
 """Seconds between the reads that have to see a difference before it is corrected (`sightings`)."""

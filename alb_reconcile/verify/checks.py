@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
@@ -12,16 +13,11 @@ from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import bind
-from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import Desired, Observed, Properties, each_of
 from alb_reconcile.verify.matching import Request, read_conditions
 from alb_reconcile.verify.request_search import Preferences, Rules, find_request
 from alb_reconcile.verify.shares import uneven
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.resource import Desired, Observed, Properties
 
 State = Literal["send", "skipped", "unreachable", "missing"]
 

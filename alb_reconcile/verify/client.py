@@ -6,19 +6,16 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
+
+import httpx
 
 from alb_reconcile.verify.attribution import Attribution, attribute
 from alb_reconcile.verify.matching import Request
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import httpx
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of a body that are read; what is beyond is left."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.model.actions import Action
-    from alb_reconcile.verify.client import Reply, Shot
+from alb_reconcile.model.actions import Action
+from alb_reconcile.verify.client import Reply, Shot
 
 _PORTS: Final = {"http": 80, "https": 443}
 _ALB_SAYS: Final = {

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from alb_reconcile.verify.attribution import Attribution
 from alb_reconcile.verify.checks import Check
 from alb_reconcile.verify.client import ERRORS
 from alb_reconcile.verify.expect import Statuses, mismatch
+from alb_reconcile.verify.load import Answer
 from alb_reconcile.verify.shares import ENOUGH, Group, Target, expected_shares, is_within
-
-if TYPE_CHECKING:
-    from alb_reconcile.verify.attribution import Attribution
-    from alb_reconcile.verify.load import Answer
 
 GIVE_UP: Final = 5
 """Errors in a row, without a single answer before them, after which a check is given up."""

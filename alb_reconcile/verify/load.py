@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from alb_reconcile.verify.client import Reply, Shot
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-
-    from alb_reconcile.verify.client import Client
+from alb_reconcile.verify.client import Client, Reply, Shot
 
 
 @dataclass(frozen=True)

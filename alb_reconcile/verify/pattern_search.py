@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import string
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final
 
 _WORK: Final = 1_500_000
 """Steps after which a search ends unfinished: about a second."""

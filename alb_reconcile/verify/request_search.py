@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.verify.matching import EXTRAS, Condition, Request, meets, takes
 from alb_reconcile.verify.pattern_search import HOST, PATH, search
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
 
 SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
 """Those that a service doesn't change anything for (RFC 9110, 9.2.1), the ones whose answers say most first."""

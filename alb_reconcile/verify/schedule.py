@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.verify.checks import Check, plan_checks
 from alb_reconcile.verify.client import Client, Shot
+from alb_reconcile.verify.judge import Tally
 from alb_reconcile.verify.load import send
+from alb_reconcile.verify.shares import Group
 from alb_reconcile.verify.site import Settings, Site, VerifyError
 from alb_reconcile.verify.websocket import try_websocket
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from alb_reconcile.verify.judge import Tally
-    from alb_reconcile.verify.shares import Group
 
 FEW: Final = 3
 """Requests for what isn't a forward: their answers don't vary."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from alb_reconcile.model.errors import InterruptedRun
 from alb_reconcile.verify.checks import Check, names_of_targets, notes_on_groups, plan_checks
@@ -12,9 +12,6 @@ from alb_reconcile.verify.judge import Finding, Tally, judge
 from alb_reconcile.verify.schedule import send_all
 from alb_reconcile.verify.shares import Group, read_targets
 from alb_reconcile.verify.site import Settings, Site, VerifyError, drop_unreachable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass(frozen=True)

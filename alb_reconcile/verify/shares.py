@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.actions import Forward
 
 ENOUGH: Final = 30
 """Requests below which a share says nothing."""

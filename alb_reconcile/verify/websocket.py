@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from alb_reconcile.verify.client import ERRORS, classify
-
-if TYPE_CHECKING:
-    from alb_reconcile.verify.client import Client, Shot
+from alb_reconcile.verify.client import ERRORS, Client, Shot, classify
 
 _MESSAGE: Final = "alb-reconcile verify"
 _LARGEST: Final = 64 * 1024

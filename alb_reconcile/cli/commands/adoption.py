@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
 from alb_reconcile.adoption.match import NEW
 from alb_reconcile.adoption.move import Move, find_move
 from alb_reconcile.adoption.release import Release, find_release
 from alb_reconcile.adoption.tagging import Tagging, carry_out
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.adoption import (
     adoption_json,
     adoption_text,
@@ -26,14 +28,9 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.locking.hold import hold
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, InterruptedRun, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, SpecError, UsageError
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.stack import load_stack
 from alb_reconcile.spec.twins import refuse_twins
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from alb_reconcile.cli.render.history import history_json, history_text
 from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import state_folder
-from alb_reconcile.journal.history import read_history
+from alb_reconcile.journal.history import History, read_history
 from alb_reconcile.journal.recorder import place_name
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import load_stack
-
-if TYPE_CHECKING:
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.journal.history import History
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.lock import LockView, locks_json, locks_text
 from alb_reconcile.cli.render.output import Output
@@ -14,11 +14,8 @@ from alb_reconcile.cli.session.specs import LoadingOptions, StackOptions, load_s
 from alb_reconcile.locking.breaking import break_lease
 from alb_reconcile.locking.host import StackLock
 from alb_reconcile.locking.store import LeaseLocation, LeaseStore
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import render_plan, summarize
@@ -26,22 +27,17 @@ from alb_reconcile.cli.session.specs import (
     named_target,
     refuse_lease,
 )
+from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
+from alb_reconcile.journal.recorder import Recorder
 from alb_reconcile.journal.run import recorded
 from alb_reconcile.locking.hold import hold
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.engine.apply import Event, Outcome
-    from alb_reconcile.journal.recorder import Recorder
-    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
@@ -14,12 +14,9 @@ from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.model.desired_stack import DesiredStack
-    from alb_reconcile.model.discovery import Discovery
 
 
 @dataclass(frozen=True)

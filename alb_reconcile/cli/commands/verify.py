@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.verify import verify_json, verify_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
@@ -18,6 +20,8 @@ from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.sandbox import client as sandbox_client
@@ -26,17 +30,8 @@ from alb_reconcile.verify.checks import Choice
 from alb_reconcile.verify.client import Endpoint, Trust
 from alb_reconcile.verify.expect import ANSWERED, Statuses
 from alb_reconcile.verify.request_search import is_host
-from alb_reconcile.verify.session import verify_stack
+from alb_reconcile.verify.session import Report, verify_stack
 from alb_reconcile.verify.site import Settings, Site, VerifyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from alb_reconcile.aws.client import Aws
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.model.desired_stack import DesiredStack
-    from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.verify.session import Report
 
 _DOORS: Final = 15.0
 """Seconds for which a new listener's local port is waited for, in the sandbox."""

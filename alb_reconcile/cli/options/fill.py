@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
+from typing import Any, TypeVar, get_type_hints
 
 _T = TypeVar("_T")
 

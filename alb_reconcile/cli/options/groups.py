@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, duration, number, sigmas
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add_verify(command: argparse.ArgumentParser) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from alb_reconcile import __version__
 from alb_reconcile.cli.options.groups import add_allow, add_lease, add_lock, add_policy, add_record, add_verify
@@ -20,9 +21,6 @@ from alb_reconcile.cli.options.values import (
     stack_name,
 )
 from alb_reconcile.model.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _EPILOG = """\
 exit codes:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from alb_reconcile.model.text import parse_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Assignment(argparse.Action):

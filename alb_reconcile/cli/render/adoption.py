@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from alb_reconcile.adoption.adopt import Adoption
+from alb_reconcile.adoption.move import Move
+from alb_reconcile.adoption.preview import Preview
+from alb_reconcile.adoption.release import Release
+from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.cli.render.plan import render_plan, short_id
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from alb_reconcile.adoption.adopt import Adoption
-    from alb_reconcile.adoption.move import Move
-    from alb_reconcile.adoption.preview import Preview
-    from alb_reconcile.adoption.release import Release
-    from alb_reconcile.adoption.tagging import Tagging
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.model.desired_stack import DesiredStack
 
 
 def adoption_text(found: Adoption, style: Style) -> str:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.journal.history import History
+from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.journal.history import History
-    from alb_reconcile.journal.record import Record, StepRecord
 
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}

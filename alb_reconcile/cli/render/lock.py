@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.locking.host import Holder
 from alb_reconcile.locking.lease_record import ObservedLease
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)

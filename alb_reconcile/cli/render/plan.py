@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds.route_table import Route
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import Change, field_names
-from alb_reconcile.model.plan import plain
+from alb_reconcile.model.plan import Plan, Step, plain
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.model.plan import Plan, Step
 
 _SIGNS: Final = {
     "create": ("+", "green"),

@@ -6,18 +6,15 @@ import re
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.plan import short_id
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.engine.apply import Event, Outcome
-    from alb_reconcile.model.plan import Step
 
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 _DOING: Final = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}

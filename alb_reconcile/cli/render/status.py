@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.cli.render.plan import short_id
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.resource import Observed
-    from alb_reconcile.sandbox.client import Process, Traffic
+from alb_reconcile.sandbox.client import Process, Traffic
 
 
 @dataclass(frozen=True)

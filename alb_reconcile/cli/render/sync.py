@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from alb_reconcile.cli.render.history import result_text, step_line
-from alb_reconcile.journal.record import RESULTS
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.journal.record import RESULTS, Record
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.journal.record import Record
-    from alb_reconcile.sync.fleet import Broken
-    from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.fleet import Broken
+from alb_reconcile.sync.rounds import Report
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from alb_reconcile.cli.render.style import Style
-    from alb_reconcile.verify.judge import Finding, TargetShare
-    from alb_reconcile.verify.session import Report
+from alb_reconcile.verify.judge import Finding, TargetShare
+from alb_reconcile.verify.session import Report
 
 _WIDTH: Final = 100
 _SIGNS: Final = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow"), "unreachable": ("✗", "red")}

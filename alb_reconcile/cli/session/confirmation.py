@@ -6,13 +6,11 @@ import asyncio
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.model.errors import InterruptedRun, RefusedError
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
 
 
 async def confirm(aws: Aws, question: str, wanted: str, *, yes: bool) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.cli.render.console import complain
@@ -14,11 +16,6 @@ from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.cli.session.signals import stop_on_signals
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.sandbox import client as sandbox_client
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from alb_reconcile.aws.client import Aws
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")

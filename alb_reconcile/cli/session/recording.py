@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from alb_reconcile.journal.settings import read_settings
-
-if TYPE_CHECKING:
-    from alb_reconcile.journal.settings import Settings
+from alb_reconcile.journal.settings import Settings, read_settings
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,10 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.model.errors import ExitCode
-
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
 
 
 def stop_on_signals(aws: Aws) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.cli.render.console import complain
@@ -18,9 +17,6 @@ from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
 from alb_reconcile.spec.twins import refuse_twins
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.kinds.instance import Instance, place_of
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
@@ -15,14 +16,8 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags, fixed, settle, with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, bind, diff, field_names, references
-from alb_reconcile.model.discovery import Foreign
+from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from alb_reconcile.model.discovery import Discovery
-
 
 DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants."""

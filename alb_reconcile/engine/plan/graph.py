@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.decide import Decisions, named_ids
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.target_group import ServedBy
-from alb_reconcile.model.resource import each_of
-from alb_reconcile.model.steps import TakeOver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alb_reconcile.model.address import Address
-    from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.plan import Step
-    from alb_reconcile.model.resource import Observed, Properties
-    from alb_reconcile.model.steps import Details
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed, Properties, each_of
+from alb_reconcile.model.steps import Details, TakeOver
 
 MAKING = ("create", "replace", "update")
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.steps import TakeOver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-
-    from alb_reconcile.model.plan import Plan
-    from alb_reconcile.model.policy import Policy
 
 _SMALL_STACK: Final = 5
 _MOST_NAMES: Final = 10

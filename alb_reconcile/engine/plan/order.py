@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
@@ -13,14 +13,9 @@ from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.diff import bind, references
 from alb_reconcile.model.errors import PlanError
-from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.steps import HandOver
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
-
-    from alb_reconcile.model.plan import Step
-    from alb_reconcile.model.resource import Observed
 
 
 def add_edges(graph: Graph) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, vpc_of
@@ -25,17 +24,12 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.diff import bind, field_names
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.resource import Desired, Lookups, each_of
+from alb_reconcile.model.resource import Desired, Lookups, Properties, each_of
 from alb_reconcile.model.steps import Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alb_reconcile.model.discovery import Discovery
-    from alb_reconcile.model.resource import Properties
 
 
 @dataclass(frozen=True)

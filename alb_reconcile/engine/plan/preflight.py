@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, named_ids
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Foreign
+from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import each_of
-
-if TYPE_CHECKING:
-    from alb_reconcile.model.discovery import Discovery
 
 
 def check_facts(decisions: Decisions, discovery: Discovery) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import moto
 import moto.settings
@@ -34,9 +35,6 @@ from .passage import settle, show_states
 from .rule import Call, RefusedError, refuse
 from .rulebook import book_of_rules
 from .world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
 
 READING = ("Describe", "Get", "List")
 VALIDATIONS = {

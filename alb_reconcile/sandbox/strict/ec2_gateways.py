@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .rule import Call, before, refuse
-
-if TYPE_CHECKING:
-    from .world import World
+from .world import World
 
 
 @before("AttachInternetGateway")

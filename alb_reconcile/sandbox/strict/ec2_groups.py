@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.exceptions import ServiceException
 
 from .references import not_found
 from .rule import Call, around, before, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .world import World
+from .world import World
 
 ANY = "-1"
 NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "all": ANY}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .passage import STATE_CODES
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .world import Timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NEEDS_STOPPED = ("InstanceType", "Kernel", "Ramdisk", "UserData", "EbsOptimized", "SriovNetSupport", "EnaSupport")
 METADATA = {

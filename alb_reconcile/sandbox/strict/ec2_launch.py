@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .world import Timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT_SIZE, ROOT_TYPE = 8, "gp3"
 GP3_IOPS, GP3_THROUGHPUT = 3000, 125

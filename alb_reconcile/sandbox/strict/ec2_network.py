@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .references import not_found
 from .rule import Call, after, around, before, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SUBNET_ATTRIBUTES = (
     "AssignIpv6AddressOnCreation",

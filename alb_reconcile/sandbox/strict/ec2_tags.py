@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .matching import matches
 from .references import not_found
 from .rule import Call, around, before, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DELETED = {
     "DeleteVpc": "VpcId",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .rule import Call, around, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MOST_AT_ONCE = 20
 

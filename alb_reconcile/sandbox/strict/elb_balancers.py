@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from moto.elbv2.models import AvailabilityZone
 
@@ -12,9 +13,6 @@ from .interfaces import dress_interfaces, place_interfaces, release_interfaces
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .world import Timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MOST_DESCRIBED = 20
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")

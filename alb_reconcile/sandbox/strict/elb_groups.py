@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .elb_attributes import group_defaults
 from .elb_balancers import MOST_DESCRIBED
 from .health import balancer_of
 from .rule import Call, around, before, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .world import World
+from .world import World
 
 CHECKS = {
     "HealthCheckProtocol": ("health_check_protocol", "HTTP"),

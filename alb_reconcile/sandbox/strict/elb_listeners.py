@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from moto.elbv2.models import FakeAction
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
 from .health import balancer_of, forwarded
 from .rule import Call, around, before, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
 MOST_GROUPS = 5

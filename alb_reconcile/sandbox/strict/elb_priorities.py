@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .elb_listeners import check_forwards, complete_actions
 from .rule import Call, after, around, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CONFIGS = {"host-header": "HostHeaderConfig", "path-pattern": "PathPatternConfig"}
 MOST_VALUES = 5

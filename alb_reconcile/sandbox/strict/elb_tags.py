@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .references import not_found
 from .rule import Call, around, before, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MOST_ARNS, MOST_TAGS = 20, 50
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from .health import DESCRIPTIONS, as_health, why_unused
 from .health import balancer_of as balancer_for
 from .rule import Call, around, refuse
 from .world import Registration, Timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def group_of(call: Call) -> Any:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from .rule import refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .rule import Call
+from .rule import Call, refuse
 
 
 @cache

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from .clock import Timing
-    from .world import Registration, World
+from .clock import Timing
+from .world import Registration, World
 
 Verdict = Literal["healthy", "unhealthy"]
 HealthHook = Callable[[str, str, int], "Verdict | None"]

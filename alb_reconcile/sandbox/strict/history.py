@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .world import World
+from .world import World
 
 # Large, and never changed by a request that the sandbox knows.
 SHARED = ("amis", "snapshots", "managed_prefix_lists")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.ec2.utils import random_public_ip
 
-if TYPE_CHECKING:
-    from .rule import Call
+from .rule import Call
 
 
 def place_interfaces(call: Call, balancer: Any) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.parsers import create_parser
 from moto.core.utils import get_service_model
 
-if TYPE_CHECKING:
-    from .world import World
+from .world import World
 
 Ask = Callable[..., dict[str, Any]]
 

@@ -6,12 +6,9 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .rule import refuse
-
-if TYPE_CHECKING:
-    from .rule import Call
+from .rule import Call, refuse
 
 ELB_DEFAULT = 400
 EVERYTHING = 1_000_000  # moto's own page size is 50

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-from .rule import refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .rule import Call
+from .rule import Call, refuse
 
 NOT_FOUND = {
     "vpc-": ("InvalidVpcID.NotFound", "The vpc ID '{}' does not exist"),

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from types import ModuleType
+from typing import Any, Literal, NoReturn
 
 from .clock import Timing
 from .world import World
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 
 class RefusedError(Exception):

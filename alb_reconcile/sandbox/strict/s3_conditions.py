@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:

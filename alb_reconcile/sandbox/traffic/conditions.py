@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.sandbox.traffic.ports import HOST
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 _CONFIG: Final = {
     "host-header": "HostHeaderConfig",

@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Final, Protocol
 
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.sandbox.client import Door, Traffic
+from alb_reconcile.sandbox.strict import StrictAws
+from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.strict.world import World
-from alb_reconcile.sandbox.traffic.prober import Probe
+from alb_reconcile.sandbox.traffic.prober import Key, Probe, Prober
+from alb_reconcile.sandbox.traffic.processes import Processes
 from alb_reconcile.sandbox.traffic.reach import find_shut_out
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-    from alb_reconcile.sandbox.strict import StrictAws
-    from alb_reconcile.sandbox.strict.health import Check
-    from alb_reconcile.sandbox.traffic.prober import Key, Prober
-    from alb_reconcile.sandbox.traffic.processes import Processes
-    from alb_reconcile.sandbox.traffic.snapshot import Snapshot
+from alb_reconcile.sandbox.traffic.snapshot import Snapshot
 
 PACE: Final = 0.1
 """Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest."""

@@ -8,18 +8,16 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from alb_reconcile.sandbox.traffic.errors import TrafficError
 from alb_reconcile.sandbox.traffic.processes import Reaper
 from alb_reconcile.sandbox.traffic.xds import file_source
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 TIMEOUT: Final = 30.0
 """Seconds that Envoy has to get ready, and to take a change over."""

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
 
 from alb_reconcile.sandbox.client import Door
 from alb_reconcile.sandbox.traffic import xds
-from alb_reconcile.sandbox.traffic.certificates import Authority
+from alb_reconcile.sandbox.traffic.certificates import Authority, Certificate
 from alb_reconcile.sandbox.traffic.envoy import Envoy
 from alb_reconcile.sandbox.traffic.errors import TrafficError
 from alb_reconcile.sandbox.traffic.ports import Port
 from alb_reconcile.sandbox.traffic.routes import Router, name_of
-from alb_reconcile.sandbox.traffic.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from alb_reconcile.sandbox.traffic.certificates import Certificate
-    from alb_reconcile.sandbox.traffic.snapshot import Listener
+from alb_reconcile.sandbox.traffic.snapshot import Listener, Snapshot
 
 __all__ = ["Front", "TrafficError"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from alb_reconcile.model.text import digest
+from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
@@ -18,11 +20,6 @@ from alb_reconcile.sandbox.traffic.snapshot import (
     TargetGroup,
     TargetState,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from alb_reconcile.sandbox.strict import StrictAws
 
 _DIGITS = 16
 """Of the digest in an instance's `alb-reconcile:user-data` tag, which has to be the same one."""

@@ -6,18 +6,16 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httpx
 
 from alb_reconcile.sandbox.client import HOST
 from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.traffic.snapshot import HealthCheck
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _AGENT: Final = "ELB-HealthChecker/2.0"
 _SHORTEST: Final = 0.1

@@ -10,18 +10,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from alb_reconcile.sandbox.client import HOST, Process
 from alb_reconcile.sandbox.traffic import process_reaper
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from alb_reconcile.sandbox.traffic.snapshot import Instance
+from alb_reconcile.sandbox.traffic.snapshot import Instance
 
 RESTART: Final = 3.0
 """Seconds until a process that ended by itself is started again: RestartSec of the demo's unit."""

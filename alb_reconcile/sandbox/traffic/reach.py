@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.sandbox.strict.ec2_groups import ANY, Key, key_of
 from alb_reconcile.sandbox.strict.health import balancer_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.strict.world import World
 
 
 def find_shut_out(world: World) -> Iterator[tuple[str, str, int]]:

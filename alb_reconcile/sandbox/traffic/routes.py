@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.traffic.answers import word_page
 from alb_reconcile.sandbox.traffic.conditions import compare, match_headers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule, Snapshot, TargetGroup
+from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule, Snapshot, TargetGroup
 
 LUA: Final = "envoy.filters.http.lua"
 _LUA_PER_ROUTE: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
+from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.ports import HOST
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from alb_reconcile.sandbox.traffic.certificates import Certificate
-    from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, TargetGroup
+from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, TargetGroup
 
 _TYPE: Final = "type.googleapis.com/envoy."
 _SCRIPT: Final = (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")

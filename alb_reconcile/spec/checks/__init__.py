@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from alb_reconcile.spec.checks import balancing, instances, limits, names, network, reachability, sync
-
-if TYPE_CHECKING:
-    from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.outline import Outline
 
 
 def run_checks(outline: Outline) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.kinds.identifiers import is_aws_id
-
-if TYPE_CHECKING:
-    from alb_reconcile.spec.document import Path
-    from alb_reconcile.spec.outline import Listener, Outline
+from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.outline import Listener, Outline
 
 
 def check(outline: Outline) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.spec.document import shorten
-
-if TYPE_CHECKING:
-    from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.outline import Outline
 
 MAX_RESOURCES: Final = 10_000
 MAX_USER_DATA: Final = 16_384

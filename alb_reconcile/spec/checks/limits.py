@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from alb_reconcile.model.policy import zone_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alb_reconcile.spec.document import Path
-    from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.outline import Outline
 
 
 def check(outline: Outline) -> None:

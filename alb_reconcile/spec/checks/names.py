@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
 from alb_reconcile.model.diff import field_names
+from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import SECTIONS
-
-if TYPE_CHECKING:
-    from alb_reconcile.spec.document import Path
-    from alb_reconcile.spec.outline import Outline
 
 _SECTION_OF = {kind: section for section, kind in SECTIONS.items()}
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model.diff import field_names
-from alb_reconcile.spec.outline import network
-
-if TYPE_CHECKING:
-    from alb_reconcile.spec.document import Path
-    from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.outline import Outline, network
 
 
 def check(outline: Outline) -> None:

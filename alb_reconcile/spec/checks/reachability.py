@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-from alb_reconcile.spec.outline import network
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.outline import Outline, network
 
 _SIDE = ("security_groups", "subnets")
 _ANYWHERE = ("0.0.0.0/0", "::/0")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import SECTIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alb_reconcile.spec.outline import Outline
 
 _ACTIONS: Final = ("create", "update", "replace", "delete")
 _KINDS: Final = tuple(load_kinds())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from alb_reconcile.engine.plan.decide import Decision
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, serving_groups, shares_of
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
@@ -15,14 +18,8 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, bind
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Properties
 from alb_reconcile.model.steps import Register
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from alb_reconcile.engine.plan.decide import Decision
-    from alb_reconcile.engine.plan.graph import Graph
-    from alb_reconcile.model.resource import Properties
 
 _MOST_GROUPS: Final = 5
 

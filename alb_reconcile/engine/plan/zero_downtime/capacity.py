@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, serving_groups, taken_up
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import bind
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alb_reconcile.model.plan import Step
 
 
 def guard_capacity(graph: Graph) -> None:

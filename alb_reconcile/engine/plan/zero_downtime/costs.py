@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.plan import Step
 from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver, Terminate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from alb_reconcile.engine.plan.graph import Graph
-    from alb_reconcile.model.plan import Step
 
 _INTERVAL: Final = 30
 _DELAY: Final = 300

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from alb_reconcile.engine.plan.decide import Decisions
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import bind
-
-if TYPE_CHECKING:
-    from alb_reconcile.engine.plan.decide import Decisions
-    from alb_reconcile.engine.plan.graph import Graph
-    from alb_reconcile.model.plan import Step
-    from alb_reconcile.model.resource import Desired, Properties
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Desired, Properties
 
 
 def action_of(state: Properties | None) -> Action:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from alb_reconcile.engine.plan.graph import Graph, Strength
 from alb_reconcile.kinds import in_spec_order
@@ -13,10 +12,8 @@ from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, diff
 from alb_reconcile.model.discovery import Foreign
-
-if TYPE_CHECKING:
-    from alb_reconcile.model.plan import Step
-    from alb_reconcile.model.resource import Observed, Properties
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed, Properties
 
 
 def _removed_late() -> dict[str, tuple[str, ...]]:

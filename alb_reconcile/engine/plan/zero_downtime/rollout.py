@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout
 from alb_reconcile.model.steps import Deregister, Register, Terminate
-
-if TYPE_CHECKING:
-    from alb_reconcile.engine.plan.graph import Graph
-    from alb_reconcile.model.address import Address
 
 
 def add_rollout(graph: Graph) -> None:

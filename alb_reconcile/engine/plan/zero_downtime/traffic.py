@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
+from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of, serving_groups, shares_of, taken_up
@@ -18,13 +19,8 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.diff import Change, bind
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.steps import Deregister, Register, SetPriorities, Shift, TakeOver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from alb_reconcile.engine.plan.decide import Decision
-    from alb_reconcile.model.resource import Observed
 
 _LAST_PRIORITY = 50_000
 
