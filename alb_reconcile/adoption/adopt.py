@@ -1,7 +1,5 @@
 """`adopt`: what of an account a spec means, what would differ, and the tags that make it the stack's."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What speaks for a resource of the account being the one that an entry of the spec describes, kind by kind."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Reads of an account as if some of its resources carried other tags: what a plan would see after a change of tags."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """Matching: which resource of the account is the one that an entry of the spec describes. Pure, and never a guess."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """`move`: another address for what is there, since its entry was renamed; nothing is replaced."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """What the next plan would be, if some tags were others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

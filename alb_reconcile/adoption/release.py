@@ -1,7 +1,5 @@
 """`release`: the stack's tags come off, and nothing else changes; what the next apply would make of that."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field

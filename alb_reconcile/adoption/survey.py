@@ -1,7 +1,5 @@
 """What is there that a spec may mean: everything in the VPCs in question, whoever owns it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Changes of tags, and nothing else (EC2 CreateTags, DeleteTags; ELBv2 AddTags, RemoveTags)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Answers that aren't AWS's: a proxy's page, a captive portal's, or the first part of an answer that broke off."""
 
-from __future__ import annotations
-
 import re
 from contextvars import ContextVar
 from typing import Any, Final

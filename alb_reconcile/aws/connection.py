@@ -1,7 +1,5 @@
 """How AWS is reached, and whether it answers at all."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

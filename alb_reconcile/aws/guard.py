@@ -1,7 +1,5 @@
 """Asking, before anything is changed, whether it still may be: once for a call, and again for each of its attempts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

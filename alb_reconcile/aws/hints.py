@@ -1,7 +1,5 @@
 """The errors of AWS and of the way to it, and what a user can do about them."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

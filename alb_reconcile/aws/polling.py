@@ -1,7 +1,5 @@
 """The one way to wait for AWS: reads that are repeated with a back-off, and shared by all who wait for the same sort of thing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A pace below AWS's limits, so that the account's other tools are not throttled because of this one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 

@@ -1,7 +1,5 @@
 """How long a call may take: the numbers that clients are made with, and the worst that follows from them."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 SIGNED: Final = 300.0

@@ -1,7 +1,5 @@
 """Calls through boto3: the only module that knows it."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The process: one command, and an exit code with one clear message for whatever goes wrong."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

@@ -1,8 +1,6 @@
 """What the resources' own tags say of the spec that was applied, where no step has written it (EC2 CreateTags, ELBv2
 AddTags)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Carrying out a plan: steps run as soon as what they need is done, and a failure stops its dependents only."""
 
-from __future__ import annotations
-
 import asyncio
 import traceback
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Deletion and termination protection: what of a plan AWS would refuse until it is lifted, which needs the user's word."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

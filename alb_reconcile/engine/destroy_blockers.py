@@ -1,7 +1,5 @@
 """What would stop a destroy half-way: looked for before the first delete, all of it at once."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

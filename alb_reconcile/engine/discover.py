@@ -1,7 +1,5 @@
 """Discovery: what of a stack exists, found by its tags, and what a plan needs to know beside it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import replace

@@ -3,8 +3,6 @@
 Nothing else in the product plans or changes a stack (adoption changes tags only).
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace

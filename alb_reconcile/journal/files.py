@@ -1,7 +1,5 @@
 """Files of records: where they are, safe names, one writer at a time, written whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping

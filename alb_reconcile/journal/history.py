@@ -1,7 +1,5 @@
 """The history of a stack: one line of JSON a run, in one file for each account, region and stack."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable, Iterator

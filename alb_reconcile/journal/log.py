@@ -1,7 +1,5 @@
 """Log lines with fields: to be read on a terminal, JSON elsewhere, without secrets and control characters."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Metrics of the last runs, as a file for node-exporter's textfile collector; several stacks share one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path

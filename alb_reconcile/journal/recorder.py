@@ -1,7 +1,5 @@
 """The recorder of a run: follows it, and makes its record."""
 
-from __future__ import annotations
-
 import json
 import socket
 import time

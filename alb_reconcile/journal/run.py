@@ -1,7 +1,5 @@
 """Recording a run: its record is kept in the history and the metrics, and sent to the webhook, however it ends."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Where runs are recorded and who is notified, from options and the environment."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

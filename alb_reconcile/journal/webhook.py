@@ -1,7 +1,5 @@
 """Sending a signed message to a webhook, in bounded time, to nowhere but where it was meant to go."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

@@ -1,7 +1,5 @@
 """Which addresses a webhook may be sent to: none inside of a network or a machine, unless that is allowed."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import threading

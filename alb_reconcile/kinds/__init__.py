@@ -1,7 +1,5 @@
 """One file a kind. `load_kinds` lists the folder; nothing else has to know a new kind's name."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What kinds that EC2 lists and tags have in common (EC2 Describe actions)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

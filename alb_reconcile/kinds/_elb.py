@@ -1,7 +1,5 @@
 """What load balancers, target groups and listeners have in common in ELBv2's API."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

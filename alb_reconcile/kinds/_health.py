@@ -1,7 +1,5 @@
 """The health of a target group's targets, and who waits for it (ELBv2 DescribeTargetHealth)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,5 @@
 """Waiting for instances to be in a state (EC2 DescribeInstances)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from typing import Any

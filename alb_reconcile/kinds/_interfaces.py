@@ -1,7 +1,5 @@
 """Network interfaces: what keeps subnets, groups and gateways from being deleted."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

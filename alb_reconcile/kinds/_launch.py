@@ -1,7 +1,5 @@
 """Launching an instance exactly once: EC2's client tokens (RunInstances)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

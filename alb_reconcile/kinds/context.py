@@ -1,7 +1,5 @@
 """What a step has at hand while it runs: AWS, names and tags, waits that share their reads, and a voice."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """AWS's ids and ARNs: which of them a spec may give instead of the name of an entry."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import cache

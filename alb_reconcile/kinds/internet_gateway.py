@@ -1,7 +1,5 @@
 """Internet gateways (EC2 CreateInternetGateway, AttachInternetGateway and their reverse)."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self

@@ -1,7 +1,5 @@
 """Listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace

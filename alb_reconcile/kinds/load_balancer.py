@@ -1,7 +1,5 @@
 """Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, DeleteLoadBalancer)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import nullcontext

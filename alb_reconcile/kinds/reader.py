@@ -1,7 +1,5 @@
 """Reads for discovery: each is made once, however many kinds ask for it, and as early as its arguments are known."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Registrations of instances in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from typing import Any, Final

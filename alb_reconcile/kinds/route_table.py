@@ -1,7 +1,5 @@
 """Route tables with their routes and associations (EC2 CreateRouteTable, CreateRoute, AssociateRouteTable)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Listener rules (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self

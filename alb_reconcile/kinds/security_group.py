@@ -1,7 +1,5 @@
 """Security groups without their rules (EC2 CreateSecurityGroup, DeleteSecurityGroup)."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final

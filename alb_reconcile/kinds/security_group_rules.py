@@ -1,7 +1,5 @@
 """The rules of a security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

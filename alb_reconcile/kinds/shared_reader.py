@@ -1,7 +1,5 @@
 """Reads that the discoveries of several stacks in one account and region have in common: each is made once for all."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Subnets (EC2 CreateSubnet, ModifySubnetAttribute, DeleteSubnet)."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Target groups (ELBv2 CreateTargetGroup, ModifyTargetGroup, ModifyTargetGroupAttributes, DeleteTargetGroup)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass

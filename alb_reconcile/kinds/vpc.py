@@ -1,7 +1,5 @@
 """VPCs (EC2 CreateVpc, ModifyVpcAttribute, DeleteVpc)."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass

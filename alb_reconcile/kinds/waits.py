@@ -5,8 +5,6 @@ the time-outs of terraform-provider-aws and aws-load-balancer-controller, and EC
 reference. All polls go through `aws.polling`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

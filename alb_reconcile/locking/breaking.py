@@ -1,7 +1,5 @@
 """Breaking a lease: for whoever knows that its holder is dead, or wants it to stop."""
 
-from __future__ import annotations
-
 import socket
 import time
 from typing import Final

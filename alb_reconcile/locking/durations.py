@@ -1,7 +1,5 @@
 """The durations of a lease, in seconds. docs/locking.md explains them."""
 
-from __future__ import annotations
-
 from typing import Final
 
 LEASE: Final = 600.0

@@ -1,7 +1,5 @@
 """The stack's locks around a run: the host's, and the lease for those of other hosts."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

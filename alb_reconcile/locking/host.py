@@ -1,7 +1,5 @@
 """One run at a time on a host: a lock for each account, region and stack, that dies with its holder."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import os

@@ -1,7 +1,5 @@
 """Holding a lease: taken, renewed in the background, asked before each change, given back."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

@@ -1,7 +1,5 @@
 """What the properties of some kinds can do: small protocols that a kind implements if it has to."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable
 from typing import Any, Protocol, Self, TypeVar, cast
 

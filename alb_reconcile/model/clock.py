@@ -1,7 +1,5 @@
 """How much time has passed for this process, frozen, suspended or on a clock that jumps."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What was read of one stack."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What `sync:` says: which differences an unattended run corrects, and which it leaves to a person."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal

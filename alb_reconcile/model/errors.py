@@ -13,8 +13,6 @@ ReconcileError (1)
     └── LeaseLostError (1)    the lease was lost: the run stops before its next change
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum

@@ -1,7 +1,5 @@
 """This machine, as records name it."""
 
-from __future__ import annotations
-
 import getpass
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Plans and their steps, and the JSON that others script against."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A resource as a value: its properties, what a spec desires of it, and what AWS has."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, TypeVar

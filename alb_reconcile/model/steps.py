@@ -3,8 +3,6 @@
 A plan's passes write them, the kinds read them (`Run.detail`); nothing in between looks inside.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@
 protection alive when an entry is removed.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Texts: durations, digests, and what a terminal can show."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Final

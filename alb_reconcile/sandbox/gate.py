@@ -1,7 +1,5 @@
 """Who may ask the sandbox, and for what: this machine's programs, for the services that a stack needs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, Final

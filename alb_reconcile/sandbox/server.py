@@ -1,7 +1,5 @@
 """The sandbox's own process: the strict emulator behind HTTP, on a socket that `alb_reconcile.sandbox.client` opened."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import json

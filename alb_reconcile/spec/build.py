@@ -1,7 +1,5 @@
 """From a checked document to desired resources: flat, with addresses for references and collections as values."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from functools import cache

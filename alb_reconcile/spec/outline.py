@@ -1,7 +1,5 @@
 """What of a document fits the schema, with its places: what checks look at even while errors remain elsewhere."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property

@@ -1,7 +1,5 @@
 """What a spec says of the runs over it: `policy` and `sync`, from checked data to values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

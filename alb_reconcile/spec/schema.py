@@ -1,7 +1,5 @@
 """The JSON schemas: found, bundled into one, and applied with errors that a user can act on."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping

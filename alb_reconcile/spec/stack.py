@@ -1,7 +1,5 @@
 """The line from a file to a stack: read, parse, substitute, validate, check, build."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Two specs for one stack: they would undo each other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from alb_reconcile.model.errors import Problem, SpecError

@@ -1,7 +1,5 @@
 """Which steps of a plan make sense only with others: what goes with a step that is withheld."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple

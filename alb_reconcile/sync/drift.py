@@ -1,7 +1,5 @@
 """Whether it is the account that has moved away from the spec (drift), or the spec from what was applied last."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal

@@ -1,7 +1,5 @@
 """Which stacks a `sync` is about: files, folders and patterns, and the specs in them."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections.abc import Callable, Iterable, Sequence

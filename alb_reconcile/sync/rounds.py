@@ -1,7 +1,5 @@
 """A round of `sync` over all stacks: in parallel, one pace for each region, and none stops another."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """How grave a step is, which isn't always what its action says."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Final
 

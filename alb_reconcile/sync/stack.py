@@ -1,8 +1,6 @@
 """One stack, corrected without anybody who watches: look and sort out; then look again, apply what may be, and look whether it
 is so."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime

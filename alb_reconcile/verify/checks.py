@@ -1,7 +1,5 @@
 """What is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal

@@ -1,7 +1,5 @@
 """What the answers to one check prove: tallied as they come, judged at the end."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field

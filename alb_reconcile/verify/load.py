@@ -1,7 +1,5 @@
 """Load at an open rate: requests start when they are due, whether or not earlier ones have been answered."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass

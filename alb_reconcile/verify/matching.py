@@ -1,7 +1,5 @@
 """Which requests a rule takes, as the ALB documents it ("Condition types for listener rules")."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Sequence

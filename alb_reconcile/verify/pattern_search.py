@@ -1,7 +1,5 @@
 """Which patterns a text can fit at the same time: an exact search over all hosts, or all paths, there can be."""
 
-from __future__ import annotations
-
 import string
 from collections import deque
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The request that proves a rule: one that it takes, and none of the rules before it."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence

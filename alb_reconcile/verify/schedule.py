@@ -1,7 +1,5 @@
 """Which requests go to which check, in which order."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """The line from checks to a report: find the way, send, tally, judge."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass

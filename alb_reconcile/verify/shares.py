@@ -1,7 +1,5 @@
 """Which target should get which share of the requests, and whether what it got is within chance."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

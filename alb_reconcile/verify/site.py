@@ -1,7 +1,5 @@
 """Where a stack's listeners answer, and how much is to be sent to them."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,7 +1,5 @@
 """A WebSocket through the load balancer: the handshake, and one message that comes back."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from typing import Final

@@ -1,7 +1,5 @@
 """`adopt`, `release` and `move`: bringing resources under the stack's care and letting them go, by tags alone."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass

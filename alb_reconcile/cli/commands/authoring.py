@@ -1,7 +1,5 @@
 """`validate`, `schema`, `init` and `explain`: writing a spec, without AWS."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`history`: what was run over a stack. Asks AWS nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`lock show` and `lock break`: who may run over a stack, and taking that from a run that is dead."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from alb_reconcile.aws.client import Aws

@@ -1,7 +1,5 @@
 """`plan`, `apply` and `destroy`: the straight line from a spec to what AWS has."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """`sandbox start|stop|status|reset`: the local AWS."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from alb_reconcile.cli.render.console import emit

@@ -1,7 +1,5 @@
 """`status` and `stacks`: what there is, of a stack and in a region."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 

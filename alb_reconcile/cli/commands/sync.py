@@ -1,7 +1,5 @@
 """`sync`: correct drift unattended, once or for ever."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import random

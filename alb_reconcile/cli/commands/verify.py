@@ -1,7 +1,5 @@
 """`verify`, and the end of `apply --verify`: real requests through each listener and rule of a stack."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable, Mapping

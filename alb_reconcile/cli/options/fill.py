@@ -1,7 +1,5 @@
 """The door: what argparse has read becomes the typed options of one command."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass

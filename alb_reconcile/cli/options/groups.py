@@ -1,7 +1,5 @@
 """Groups of options that several commands have, or that are long."""
 
-from __future__ import annotations
-
 import argparse
 
 from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, duration, number, sigmas

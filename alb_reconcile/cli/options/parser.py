@@ -1,7 +1,5 @@
 """The whole command line: every command with its options, and as `run` the function in commands/ that takes them."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The values of options: read, or refused with what is wanted."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Callable

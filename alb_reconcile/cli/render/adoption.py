@@ -1,7 +1,5 @@
 """What `adopt`, `release` and `move` are about to do, as text and as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

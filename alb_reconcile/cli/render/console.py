@@ -1,7 +1,5 @@
 """Standard output and error, for as long as somebody reads them."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """A stack's history: what was run, when, by whom, what came of it, and what failed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Final

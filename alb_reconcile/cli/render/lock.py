@@ -1,7 +1,5 @@
 """Who may run over a stack: the lock on this host and the lease, as text and as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

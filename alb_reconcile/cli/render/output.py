@@ -1,7 +1,5 @@
 """The form of a command's result: text or JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar

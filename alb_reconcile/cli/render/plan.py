@@ -1,7 +1,5 @@
 """A plan as text: what is made, changed, replaced and deleted, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """A run as it happens: one line for each thing done, and what is being waited for."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

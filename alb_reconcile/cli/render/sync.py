@@ -1,7 +1,5 @@
 """What a round of `sync` found and did, stack by stack."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator

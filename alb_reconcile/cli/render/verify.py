@@ -1,7 +1,5 @@
 """What `verify` found, to read and as JSON. What came from the network is shown with escapes."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 from collections.abc import Iterator, Mapping

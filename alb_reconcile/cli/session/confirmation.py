@@ -1,7 +1,5 @@
 """The question before a change."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import threading

@@ -1,7 +1,5 @@
 """The connection to AWS that a command's options ask for: the real one, or the sandbox; and running something over it."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Where runs leave something: a command's options, and the environment."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 

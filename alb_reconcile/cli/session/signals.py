@@ -1,7 +1,5 @@
 """What signals do to a run over one stack; `sync` has its own."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -1,7 +1,5 @@
 """The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What becomes of each resource: made, changed, replaced, deleted or left, one by one and without an order."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """How much damage a plan, or a part of one, may do: what is protected, the policy's limits, and the user's word."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The order of steps, from what they refer to, what they hold and what they follow."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import replace

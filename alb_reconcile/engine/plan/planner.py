@@ -1,7 +1,5 @@
 """`make_plan`: decisions as steps, in an order that is read off the data."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """What `validate` couldn't know and AWS would refuse half-way: zones, names, places, duplicates."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, named_ids

@@ -1,7 +1,5 @@
 """The 1,301 machine images that moto knows, built once a process instead of once a test."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """The two clocks' AWS side: a clock that only moves when told to, and how long AWS takes for what it does."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass
 

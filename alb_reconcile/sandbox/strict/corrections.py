@@ -1,7 +1,5 @@
 """Corrections of moto's objects where the fault is in the object, not in the answer to a request."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.ec2 import utils

@@ -1,7 +1,5 @@
 """Rules of internet gateways."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .rule import Call, before, refuse

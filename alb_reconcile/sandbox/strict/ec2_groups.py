@@ -1,7 +1,5 @@
 """Rules of security groups and their rules."""
 
-from __future__ import annotations
-
 import dataclasses
 import ipaddress
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Rules of an instance's life: states that take time, and what may be done in which state."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

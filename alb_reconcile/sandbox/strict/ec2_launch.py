@@ -1,7 +1,5 @@
 """Rules of RunInstances: tokens, profiles, disks, groups and what an instance shows afterwards."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Rules of VPCs, subnets and route tables."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Callable
 from typing import Any

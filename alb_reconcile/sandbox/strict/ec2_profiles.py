@@ -1,7 +1,5 @@
 """Rules of the association between an instance and its IAM profile."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .ec2_launch import show_profile

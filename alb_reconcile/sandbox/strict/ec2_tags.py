@@ -1,7 +1,5 @@
 """Rules of EC2 tags."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

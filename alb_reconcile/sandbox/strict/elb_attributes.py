@@ -1,7 +1,5 @@
 """Rules of load balancer and target group attributes: the real defaults, and no unknown keys."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

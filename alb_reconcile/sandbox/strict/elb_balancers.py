@@ -1,7 +1,5 @@
 """Rules of load balancers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

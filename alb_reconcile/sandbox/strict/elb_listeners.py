@@ -1,7 +1,5 @@
 """Rules of listeners, and of the actions and conditions that listeners and rules share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

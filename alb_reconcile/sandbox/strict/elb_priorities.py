@@ -1,7 +1,5 @@
 """Rules of listener rules: priorities, conditions and their order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rules of registrations and their health."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

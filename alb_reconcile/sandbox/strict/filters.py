@@ -1,7 +1,5 @@
 """Filters that AWS or the emulator doesn't know fail clearly, instead of with a stack trace or not at all."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

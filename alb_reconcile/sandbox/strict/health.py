@@ -1,7 +1,5 @@
 """Target health: what the load balancer's checks would say of each registered target, and since when."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal

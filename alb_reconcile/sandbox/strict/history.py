@@ -1,7 +1,5 @@
 """Eventual consistency: describes may show the world as it was some seconds ago."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager

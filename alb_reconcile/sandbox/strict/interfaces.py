@@ -1,7 +1,5 @@
 """The network interfaces of load balancers: one in each subnet, outliving the load balancer for a while."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.ec2.utils import random_public_ip

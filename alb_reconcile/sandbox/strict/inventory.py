@@ -1,7 +1,5 @@
 """The inventory: everything a user could see, asked of the API itself and parsed as boto3 would."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from functools import cache

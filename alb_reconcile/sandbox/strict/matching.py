@@ -1,7 +1,5 @@
 """How AWS compares a value with a filter's values."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from datetime import datetime

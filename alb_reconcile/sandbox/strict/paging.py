@@ -1,7 +1,5 @@
 """Paging: AWS hands out every list in pages, of the size asked for or smaller."""
 
-from __future__ import annotations
-
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass

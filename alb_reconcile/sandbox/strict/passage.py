@@ -1,7 +1,5 @@
 """The passage of time: what has fallen due since the last request happens now, in order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A new id may be unknown to other actions for a while (AWS EC2, 'Eventual consistency in the EC2 API')."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a rule is: a function that stands before, around or after one or more API actions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Every rule of the strict AWS, by the action it applies to."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 from . import (

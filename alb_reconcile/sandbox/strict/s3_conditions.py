@@ -1,7 +1,5 @@
 """Corrections of moto's S3 where PutObject has a condition."""
 
-from __future__ import annotations
-
 import functools
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The state of one account and region: moto's backends and what the strict rules remember beside them."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field

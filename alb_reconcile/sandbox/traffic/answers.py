@@ -1,7 +1,5 @@
 """The answers that a load balancer gives itself, as an Application Load Balancer words them."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Any, Final
 

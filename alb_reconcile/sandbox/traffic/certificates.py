@@ -1,7 +1,5 @@
 """The local certificate authority, and the certificates it gives to HTTPS listeners."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Conditions of listener rules, as what Envoy compares: regular expressions (RE2) over headers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network

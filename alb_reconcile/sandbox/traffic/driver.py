@@ -1,7 +1,5 @@
 """Keeps processes, health checks and the front in step with the local AWS, from a thread in the server's process."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

@@ -1,7 +1,5 @@
 """The Envoy process: started, asked what it has taken over, and ended."""
 
-from __future__ import annotations
-
 import json
 import signal
 import socket

@@ -1,7 +1,5 @@
 """What can go wrong with the sandbox's traffic."""
 
-from __future__ import annotations
-
 from alb_reconcile.model.errors import ReconcileError
 
 

@@ -1,7 +1,5 @@
 """The front: Envoy in front of the sandbox's instances, as its load balancers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Takes the snapshot of the local AWS that its traffic is made from."""
 
-from __future__ import annotations
-
 import base64
 import copy
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Local ports that stay free for whom they are meant."""
 
-from __future__ import annotations
-
 import socket
 from typing import Final
 

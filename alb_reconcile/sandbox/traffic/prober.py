@@ -1,7 +1,5 @@
 """Health checks over HTTP: one request per target and interval, as the target group's settings want them."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

@@ -3,8 +3,6 @@
 It is run by its path, without this package: its standard input is a pipe that only the sandbox can write to.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

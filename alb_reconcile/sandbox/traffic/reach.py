@@ -1,7 +1,5 @@
 """Whether security groups let a load balancer's requests through to a target."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any

@@ -1,7 +1,5 @@
 """What the local AWS has that traffic depends on, as values: taken between two requests, then used without its lock."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

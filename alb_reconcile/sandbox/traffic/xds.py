@@ -1,7 +1,5 @@
 """Target groups and listeners as Envoy's resources, and the files that it reads them from."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Checks across entries: what a JSON schema can't say. Each takes the outline and reports to it."""
 
-from __future__ import annotations
-
 from alb_reconcile.spec.checks import balancing, instances, limits, names, network, reachability, sync
 from alb_reconcile.spec.outline import Outline
 

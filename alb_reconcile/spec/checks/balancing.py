@@ -1,7 +1,5 @@
 """Load balancers, listeners, rules and target groups: what AWS refuses, and targets that could never serve."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from alb_reconcile.kinds.identifiers import is_aws_id

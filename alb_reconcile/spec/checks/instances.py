@@ -1,7 +1,5 @@
 """Instance groups: where they go, what they run, how they are replaced."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any, Final
 

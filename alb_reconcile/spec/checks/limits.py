@@ -1,7 +1,5 @@
 """The windows of a policy: time zones that there are, and a length."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Names and references: dangling ones, ids of the wrong kind, names that would collide."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any

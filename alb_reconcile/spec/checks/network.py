@@ -1,7 +1,5 @@
 """VPCs, subnets, gateways, route tables and security groups: ranges that fit, relations that AWS allows."""
 
-from __future__ import annotations
-
 import ipaddress
 from typing import Any
 

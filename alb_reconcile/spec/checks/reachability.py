@@ -1,7 +1,5 @@
 """Warnings: what AWS accepts and what nevertheless won't serve, or serves too many."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`sync:` names actions, kinds and addresses that there are, each of them once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """New target groups beside others at weight 0, so that their targets are checked before they serve."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What a change costs those who are served: healthy targets that stay, what is waited for, and for how long."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Who forwards to which target group, now and as wished."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 from alb_reconcile.engine.plan.decide import Decisions

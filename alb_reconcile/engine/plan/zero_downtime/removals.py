@@ -1,7 +1,5 @@
 """What is taken away last: rules, routes and zones that traffic still needs until it has moved."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from alb_reconcile.engine.plan.graph import Graph, Strength

@@ -1,7 +1,5 @@
 """Instance groups: how many members change at a time, and how many must stay healthy meanwhile."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Changes behind a load balancer: who may leave when, so that no request meets a gap."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
