@@ -156,9 +156,7 @@ class World:
                 result.events.append(event)
                 result.calls = dict(aws.calls)  # as many as there were when the last step ended
 
-            applied = await apply_stack(
-                aws, target, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout
-            )
+            applied = await apply_stack(aws, planned, on_event=on_event, warn=result.warnings.append, timeout=timeout)
             if applied.error is not None:
                 raise applied.error
             _raise_bugs(applied.outcomes)

@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import bind
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, bind
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from alb_reconcile.adoption.evidence import Candidate, Scene
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Observed, each_of
 

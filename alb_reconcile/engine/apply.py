@@ -12,9 +12,9 @@ from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import printable
 

@@ -16,11 +16,11 @@ from alb_reconcile.engine.deletion_protection import find_protected, lift_protec
 from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
@@ -35,6 +35,7 @@ SETTLE_TIMEOUT: Final = 180.0
 class StackPlan:
     """A stack as it was read, and the plan for it."""
 
+    target: DesiredStack
     discovery: Discovery
     plan: Plan
     protected: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class StackPlan:
     """What isn't the stack's and would stop a destroy half-way, in words."""
 
 
-Choice = Callable[[Discovery, Plan], Iterable[Step]]
+Choice = Callable[[StackPlan], Iterable[Step]]
 """The steps of a plan that may be carried out."""
 
 
@@ -66,14 +67,15 @@ async def plan_stack(
     options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
+    planned = StackPlan(target, discovery, plan)
     if choose is not None:
-        return StackPlan(discovery, plan, await find_protected(aws, choose(discovery, plan)))
+        return replace(planned, protected=await find_protected(aws, choose(planned)))
     if not options.check:
-        return StackPlan(discovery, plan)
+        return planned
     protected = await find_protected(aws, plan.steps)
     plan = lift_protection(plan, protected, options.allow)
     blockers = await find_blockers(aws, discovery) if target.destroy and not plan.is_empty else []
-    return StackPlan(discovery, plan, protected, tuple(blockers))
+    return StackPlan(target, discovery, plan, protected, tuple(blockers))
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,6 @@ class Applied:
 
 async def apply_stack(
     aws: Aws,
-    target: DesiredStack,
     planned: StackPlan,
     *,
     on_event: Callable[[Event], None] = lambda _: None,
@@ -123,7 +124,7 @@ async def apply_stack(
     seconds at most, and not at all with None. What was done is told whatever happens: from the first step on nothing is
     raised. Before it AwsError is, where a destroy can't be begun.
     """
-    goal = goal or Goal()
+    goal, target = goal or Goal(), planned.target
     run = Run(aws, target.stack)
     applied = Applied(found=planned, is_reached=True)
     if planned.plan.steps:

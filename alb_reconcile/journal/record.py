@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -122,3 +123,8 @@ _DECODER: Final = msgspec.json.Decoder(Record)
 def renamed(result: str) -> str:
     """A result's name of today; records and metrics that are older have others."""
     return _RENAMED.get(result, result)
+
+
+def place_name(endpoint: str, *, sandbox: bool = False) -> str:
+    """What records call the place of a run: empty for AWS's own endpoints, else the sandbox or a host with its port."""
+    return "sandbox" if sandbox else urlsplit(endpoint).netloc.rpartition("@")[2] if endpoint else ""

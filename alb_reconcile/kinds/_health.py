@@ -10,8 +10,8 @@ from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Shift
 
 

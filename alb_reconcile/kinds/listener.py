@@ -14,9 +14,8 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, field_names
 from alb_reconcile.model.steps import Shift
 
 
@@ -29,6 +28,7 @@ class Listener(Properties):
     missed = 1
     replaced_on = frozenset({"load_balancer"})
     parent = "load_balancer"
+    action_field = "default_action"
     defaulted = frozenset({"ssl_policy"})
 
     load_balancer: Ref

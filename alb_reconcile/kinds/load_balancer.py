@@ -17,9 +17,8 @@ from alb_reconcile.kinds.context import Run, telling
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 from alb_reconcile.model.steps import Place, TakeOver
 
 _PROTECTION: Final = "deletion_protection.enabled"

@@ -8,9 +8,8 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, field_names
 
 
 class Reader:

@@ -33,6 +33,7 @@ class Rule(Properties):
     missed = 2
     replaced_on = frozenset({"listener"})
     parent = "listener"
+    action_field = "action"
 
     listener: Ref
     priority: int

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from filelock import BaseFileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, ReconcileError
@@ -78,8 +78,6 @@ class StackLock:
         self, command: str, timeout: float, sleep: Callable[[float], Awaitable[None]], say: Callable[[str], None]
     ) -> None:
         """Take it, within so many seconds. Raises HeldError with who has it, ReconcileError if it can't be kept."""
-        from filelock import FileLock, Timeout
-
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             fresh = not self._file.exists()
@@ -131,8 +129,6 @@ class StackLock:
 
     def is_held(self) -> bool:
         """Whether somebody has it now. Makes nothing, and takes it for a moment. Raises ReconcileError."""
-        from filelock import FileLock, Timeout
-
         try:
             if not self._file.exists():
                 return False

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable
 from typing import Any, Protocol, Self, TypeVar, cast
 
+from alb_reconcile.model.actions import Action
 from alb_reconcile.model.resource import Lookups, Observed, Properties
 
 _P = TypeVar("_P", bound="Properties")
@@ -88,6 +89,11 @@ def conflicts(desired: Properties, found: Properties) -> bool:
 def fixed(desired: Properties, found: Properties) -> frozenset[str]:
     """The fields that AWS can't change in place, given what there is (`Reattaches`)."""
     return cast("Any", desired).fixed(found) if _has(type(desired), "fixed") else desired.replaced_on
+
+
+def action_of(properties: Properties | None) -> Action:
+    """What becomes of a request, as a listener or a rule says; of anything else, an action that does nothing."""
+    return getattr(properties, properties.action_field) if properties and properties.action_field else Action()
 
 
 def extra_tags(desired: Properties) -> dict[str, str]:

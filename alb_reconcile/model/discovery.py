@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from alb_reconcile.model.address import Ref
 from alb_reconcile.model.resource import Observed
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """Where a resource is that somebody else owns: its VPC, and of a subnet its availability zone."""
+    """Where a resource is: its VPC, and of a subnet its availability zone."""
 
-    vpc: str | None = None
+    vpc: Ref | None = None
     zone: str | None = None
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import Change
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import Details, SetPriorities
+from alb_reconcile.model.tags import applied_tag
 from alb_reconcile.model.user_data import UserData
 
 VERSION: Final = 1
@@ -26,10 +26,11 @@ class Step:
     a `delete` that is `part_of` it removes the old one. `needs` holds the keys of the steps that come before.
     """
 
-    key: str
     action: str
     address: Address
     id: str | None = None
+    key: str = ""
+    """Its name in the plan; made of the three above where it isn't given."""
     reason: str = ""
     changes: tuple[Change, ...] = ()
     needs: tuple[str, ...] = ()
@@ -55,6 +56,10 @@ class Step:
     """The id of what it replaces where the same settings need another name beside it."""
     lifts_protection: bool = False
     """Whether it may switch off what protects its resource from being deleted."""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", f"{self.action}:{self.address}" + (f"@{self.id}" if self.id else ""))
 
     @property
     def carried_by(self) -> str:
@@ -83,14 +88,19 @@ class Plan:
     """What there is: the stack's resources, and strangers inside of them."""
     desired: Mapping[Address, Desired] = field(default_factory=dict)
     """What the spec wants."""
-    applied: str = ""
-    """What the tag of that name is to say."""
+    says_applied: bool = True
+    """Whether what is created may say that the whole spec is applied."""
     names: Mapping[str, Address] = field(default_factory=dict)
     """Addresses by physical id, for the reader."""
     total: int = 0
     """How many resources the stack has."""
     seconds: int = 0
     """How long is waited at least and in all (health checks, draining, settling), by the spec's own numbers."""
+
+    @property
+    def applied(self) -> str:
+        """What the tag of that name is to say."""
+        return applied_tag(self.desired) if self.says_applied else ""
 
     @property
     def is_empty(self) -> bool:

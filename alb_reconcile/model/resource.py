@@ -1,12 +1,17 @@
-"""A resource as a value: its properties, what a spec desires of it, and what AWS has."""
+"""A resource as a value: its properties, what a spec desires of it, what AWS has; comparing, binding and walking them."""
 
+from __future__ import annotations
+
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from alb_reconcile.model.address import Address
 
 _F = TypeVar("_F")
+_T = TypeVar("_T")
+_NAMES: dict[type, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,8 @@ class Properties:
     """AWS's words for the status of one that is on its way out, and can't be kept."""
     gone: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of one that is only a memory."""
+    action_field: ClassVar[str] = ""
+    """The field that says what becomes of a request (`model.actions.Action`)."""
     is_for_others: ClassVar[bool] = False
     """Whether it is of no use by itself: it is created for whatever refers to it."""
     carries_applied: ClassVar[bool] = False
@@ -155,3 +162,70 @@ class Lookups:
     desired: Mapping[Address, Desired] = field(default_factory=dict)
     addresses: Mapping[str, Address] = field(default_factory=dict)
     """The addresses of the stack's resources by id."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One property that differs: its path, what AWS has and what the spec wants."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+def field_names(kind: type[Any]) -> tuple[str, ...]:
+    """The names of a kind's properties, or of another dataclass's fields (looked up once a class: plans ask often)."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(item.name for item in dataclasses.fields(kind))
+    return _NAMES[kind]
+
+
+def references(value: object) -> Iterator[Address]:
+    """Every address in a property, or in all properties of a kind."""
+    if isinstance(value, Address):
+        yield value
+    elif isinstance(value, str | int | None):
+        return
+    elif dataclasses.is_dataclass(value):
+        for name in field_names(type(value)):
+            yield from references(getattr(value, name))
+    elif isinstance(value, tuple | list | frozenset):
+        for member in value:
+            yield from references(member)
+
+
+def bind(value: _T, ids: Mapping[Address, str]) -> _T:
+    """The value with known addresses replaced by ids, and lists in the order of what they now hold."""
+    bound: Any = value
+    if isinstance(value, Address):
+        bound = ids.get(value, value)
+    elif isinstance(value, str | int | None):
+        return value
+    elif isinstance(value, tuple):
+        members = [bind(member, ids) for member in value]
+        if hasattr(value, "_fields"):
+            bound = type(value)(*members)
+        else:
+            bound = tuple(sorted(members, key=str)) if any(references(value)) else tuple(members)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = field_names(type(value))
+        changed = {name: new for name in names if (new := bind(old := getattr(value, name), ids)) is not old}
+        bound = dataclasses.replace(value, **changed) if changed else value
+    return bound  # type: ignore[no-any-return]  # of the same type as the value, but for the addresses in it
+
+
+def diff(wanted: Properties, found: Properties) -> tuple[Change, ...]:
+    """What AWS has otherwise than wanted, property by property; of a mapping, key by key."""
+    changes: list[Change] = []
+    for name in field_names(type(wanted)):
+        after, before = getattr(wanted, name), getattr(found, name)
+        if after is None or after == before:
+            continue
+        if isinstance(after, Mapping):
+            have = before or {}
+            changes += [
+                Change(f"{name}.{key}", have.get(key), value) for key, value in after.items() if have.get(key) != value
+            ]
+        else:
+            changes.append(Change(name, before, after))
+    return tuple(changes)

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
-from alb_reconcile.model.diff import field_names
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
 

@@ -6,27 +6,27 @@ from typing import Final, Literal
 
 from alb_reconcile.engine.applied_tags import find_anchors
 from alb_reconcile.engine.plan.decide import DUPLICATE, named_ids
+from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import references
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Desired, Observed, each_of
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Desired, Observed, each_of, references
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 Cause = Literal["drift", "spec"]
 _MAKING: Final = ("create", "replace")
 
 
-def find_causes(plan: Plan, desired: Mapping[Address, Desired], discovery: Discovery) -> dict[str, Cause]:
+def find_causes(planned: StackPlan) -> dict[str, Cause]:
     """The cause of each step, by key.
 
     An entry's resource carries a digest of the entry as it was applied: while the spec says the same, a difference is
     drift. What is missing has no tags to tell; it is drift if the others know it as it is wanted now. Where nothing
     tells, it is the spec; so it is all over a stack that is being destroyed, or of which nothing is there.
     """
-    judge = _Judge(plan, desired, discovery)
+    plan, judge = planned.plan, _Judge(planned)
     if judge.is_over:
         return {step.key: "spec" for step in plan.steps}
     causes: dict[str, Cause] = {step.key: judge.judge(step) for step in plan.steps}
@@ -35,34 +35,32 @@ def find_causes(plan: Plan, desired: Mapping[Address, Desired], discovery: Disco
     return causes
 
 
-def is_applied(stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> bool:
+def is_applied(planned: StackPlan) -> bool:
     """Whether the stack's resources say that the whole spec was applied, as it is now."""
-    live = [item for item in discovery.resources if item.owner == stack and item.state.service and not item.is_gone]
-    whole = tags.spec_digest_of(desired)
+    live = _own(planned.plan.stack, planned.discovery)
+    whole = tags.spec_digest_of(planned.plan.desired)
     return any(item.tags.get(tags.APPLIED, "").partition(" ")[0] == whole for item in find_anchors(live))
 
 
-def is_ending(stack: str, discovery: Discovery) -> bool:
+def is_ending(planned: StackPlan) -> bool:
     """Whether a destroy of the stack was begun."""
-    return any(
-        item.owner == stack and not item.is_gone and item.tags.get(tags.APPLIED) == tags.DESTROYING
-        for item in discovery.resources
-    )
+    return any(item.tags.get(tags.APPLIED) == tags.DESTROYING for item in _own(planned.plan.stack, planned.discovery))
+
+
+def _own(stack: str, discovery: Discovery) -> list[Observed]:
+    return [item for item in discovery.resources if item.owner == stack and item.state.service and not item.is_gone]
 
 
 class _Judge:
-    def __init__(self, plan: Plan, desired: Mapping[Address, Desired], discovery: Discovery) -> None:
-        self.plan, self.desired = plan, desired
-        self.live = {
-            item.id: item
-            for item in discovery.resources
-            if item.owner == plan.stack and item.state.service and not item.is_gone
-        }
+    def __init__(self, planned: StackPlan) -> None:
+        self.plan = plan = planned.plan
+        self.desired = desired = plan.desired
+        self.live = {item.id: item for item in _own(plan.stack, planned.discovery)}
         self.by_address: dict[Address, Observed] = {}
         for item in self.live.values():
             if plan.ids.get(item.address, item.id) == item.id:
                 self.by_address.setdefault(item.address, item)
-        self.is_over = not self.live or is_ending(plan.stack, discovery)
+        self.is_over = not self.live or is_ending(planned)
         self.applied = {item.tags.get(tags.APPLIED, "") for item in find_anchors(self.live.values())}
         self.whole = tags.spec_digest_of(desired)
         self.makers = {step.address: step.key for step in plan.steps if step.action in _MAKING}
@@ -116,7 +114,7 @@ class _Judge:
             wanted = self.desired.get(found.address)
             return self._compare(wanted, found) if wanted else "spec"
         # a member, or a stranger: what says whether it may be there is the entry that it is in
-        parent = self.live.get(str(getattr(found.state, found.state.parent))) if found.state.parent else None
+        parent = self.live.get(found.parent_id or "")
         wanted = self.desired.get(parent.address) if parent else None
         return self._compare(wanted, parent) if wanted and parent else "drift"
 

@@ -12,8 +12,7 @@ from alb_reconcile.aws.connection import Connection
 from alb_reconcile.engine.apply import Event
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record
-from alb_reconcile.journal.recorder import Recorder
-from alb_reconcile.journal.run import recorded
+from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held

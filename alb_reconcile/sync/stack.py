@@ -89,7 +89,7 @@ async def survey(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | No
     warnings: list[str] = []
     idle = replace(found.planned, plan=replace(found.planned.plan, steps=()))
     goal = Goal(is_applied=lambda _: _may_be_called_applied(ways, found))
-    applied = await apply_stack(aws, target, idle, goal=goal, warn=warnings.append, timeout=None)
+    applied = await apply_stack(aws, idle, goal=goal, warn=warnings.append, timeout=None)
     if applied.error is not None:
         raise applied.error
     return replace(found, warning="; ".join(warnings))
@@ -107,8 +107,7 @@ async def correct(
     if not chosen.steps:
         return Ending(chosen, notes=seen.notes)
     # what is created mustn't say of a spec that isn't applied that it is
-    said = chosen.plan.applied if seen.is_applied else ""
-    planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, applied=said))
+    planned = replace(seen.planned, plan=replace(chosen.plan, steps=chosen.steps, says_applied=seen.is_applied))
     # of a step in two parts the second one may wait
     acted = {step.address for step in chosen.steps} - {step.address for step in chosen.left}
 
@@ -117,7 +116,7 @@ async def correct(
     def sort_out(found: StackPlan) -> Survey:
         """Once a look: what is asked of one look mustn't contradict itself when a window closes meanwhile."""
         if not sorted_out or sorted_out[-1].planned is not found:
-            sorted_out.append(_sort_out(found, target, ways))
+            sorted_out.append(_sort_out(found, ways))
         return sorted_out[-1]
 
     def undone(found: StackPlan) -> list[str]:
@@ -131,15 +130,13 @@ async def correct(
         return replace(last, selection=last.selection.keep(set(), reason))
 
     goal = Goal(
-        choose=_chooser(target, ways),
+        choose=_chooser(ways),
         is_reached=lambda found: not undone(found),
         is_applied=lambda found: _may_be_called_applied(ways, rest(found), was_applied=seen.is_applied),
         without=lambda found: _unawaited(seen, rest(found).selection),
     )
     warnings: list[str] = []
-    applied = await apply_stack(
-        aws, target, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal
-    )
+    applied = await apply_stack(aws, planned, on_event=on_event, warn=warnings.append, timeout=ways.timeout, goal=goal)
     if applied.found is None or applied.error is not None:
         # what was done is to be told, whatever came after it: a lost lease, say
         return Ending(chosen, chosen, applied.outcomes, error=applied.error or aws.halted)
@@ -162,34 +159,33 @@ def _may_be_called_applied(ways: Ways, found: Survey, *, was_applied: bool = Fal
 
 
 async def _look(aws: Aws, target: DesiredStack, ways: Ways, shared: Shared | None = None) -> Survey:
-    planned = await plan_stack(aws, target, Options(check=False), shared=shared, choose=_chooser(target, ways))
-    return _sort_out(planned, target, ways)
+    planned = await plan_stack(aws, target, Options(check=False), shared=shared, choose=_chooser(ways))
+    return _sort_out(planned, ways)
 
 
-def _chooser(target: DesiredStack, ways: Ways) -> Choice:
+def _chooser(ways: Ways) -> Choice:
     """The steps that may be carried out, for all that is known before AWS is asked what it protects.
 
     Limits are for what is left then: something protected must not count against what may be done.
     """
-    return lambda discovery, plan: _select(StackPlan(discovery, plan), target, ways, ways.now()).steps
+    return lambda planned: _select(planned, ways, ways.now()).steps
 
 
-def _sort_out(planned: StackPlan, target: DesiredStack, ways: Ways) -> Survey:
+def _sort_out(planned: StackPlan, ways: Ways) -> Survey:
     now = ways.now()
-    selection = _select(planned, target, ways, now)
+    selection = _select(planned, ways, now)
     try:
-        check_damage(planned.plan, selection.steps, target.policy, {}, now)
+        check_damage(planned.plan, selection.steps, planned.target.policy, {}, now)
     except RefusedError as error:
         selection = selection.keep(set(), _by_hand(str(error)))
-    known = is_applied(target.stack, target.desired, planned.discovery)
-    return Survey(planned, selection, known, is_ending(target.stack, planned.discovery))
+    return Survey(planned, selection, is_applied(planned), is_ending(planned))
 
 
-def _select(planned: StackPlan, target: DesiredStack, ways: Ways, now: datetime) -> Selection:
-    discovery, plan = planned.discovery, planned.plan
-    causes = find_causes(plan, target.desired, discovery)
+def _select(planned: StackPlan, ways: Ways, now: datetime) -> Selection:
+    target, discovery, plan = planned.target, planned.discovery, planned.plan
+    causes = find_causes(planned)
     barred = {key: _by_hand(text) for key, text in find_forbidden(plan, target.policy).items()}
-    if is_ending(target.stack, discovery):
+    if is_ending(planned):
         barred = dict.fromkeys(
             (step.key for step in plan.steps), "a destroy of the stack was begun: finish it, or run apply"
         )

@@ -10,9 +10,8 @@ from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import Desired, Observed, Properties, each_of
+from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
 from alb_reconcile.verify.matching import Request, read_conditions
 from alb_reconcile.verify.request_search import Preferences, Rules, find_request
 from alb_reconcile.verify.shares import uneven

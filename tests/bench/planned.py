@@ -16,9 +16,8 @@ from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import Desired, Lookups, Observed
+from alb_reconcile.model.resource import Desired, Lookups, Observed, bind
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.bench.memory import peak
 

@@ -17,9 +17,8 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.journal.record import Record
-from alb_reconcile.journal.recorder import Recorder, place_name, result_of
-from alb_reconcile.journal.run import save_record
+from alb_reconcile.journal.record import Record, place_name
+from alb_reconcile.journal.recorder import Recorder, result_of, save_record
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.errors import ExitCode, HeldError, InterruptedRun, PlanError, RefusedError
 from alb_reconcile.model.tags import spec_digest_of

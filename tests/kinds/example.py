@@ -14,7 +14,7 @@ import pytest
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Grouped
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import field_names
+from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.schema import resolved
 from tests.harness import Spec, load
 

@@ -19,9 +19,8 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.errors import RefusedError, SpecError, UsageError
-from alb_reconcile.model.resource import Lookups, Observed
+from alb_reconcile.model.resource import Lookups, Observed, bind
 from alb_reconcile.model.steps import SetPriorities
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags, target_of
 from tests.harness import REGION, Spec, load

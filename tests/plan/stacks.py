@@ -21,9 +21,8 @@ from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.resource import Desired, Observed, bind
 from tests.harness import REGION, Spec, demo, load
 
 if TYPE_CHECKING:

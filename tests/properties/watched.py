@@ -14,7 +14,7 @@ from alb_reconcile.engine.discover import discover
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import field_names
+from alb_reconcile.model.resource import field_names
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.history import copies, put_in_place

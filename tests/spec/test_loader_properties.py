@@ -14,8 +14,8 @@ import yaml
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from alb_reconcile.model.diff import references
 from alb_reconcile.model.errors import Problem, SpecError
+from alb_reconcile.model.resource import references
 from alb_reconcile.spec.stack import Stack, parse_stack
 from tests.spec.worst import CASES
 

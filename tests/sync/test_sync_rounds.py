@@ -116,7 +116,7 @@ class TestFailures:
         def refuse(*_: Any, **__: Any) -> None:
             raise OSError("no such thing")
 
-        monkeypatch.setattr("alb_reconcile.journal.run.Recorder", refuse)
+        monkeypatch.setattr("alb_reconcile.journal.recorder.Recorder", refuse)
         assert main(["sync", "one", "--format", "json"]) == 1
         told = json.loads(capsys.readouterr().out)
         assert told["broken"][0]["spec_file"] == "one/stack.yaml"

@@ -9,7 +9,7 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import History, read_history
-from alb_reconcile.journal.recorder import place_name
+from alb_reconcile.journal.record import place_name
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import load_stack

@@ -1,7 +1,8 @@
 """`plan`, `apply` and `destroy`: the straight line from a spec to what AWS has."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +30,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
-from alb_reconcile.journal.recorder import Recorder
-from alb_reconcile.journal.run import recorded
+from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
@@ -111,37 +111,22 @@ def apply(options: ApplyOptions) -> ExitCode:
 
 
 async def _apply(aws: Aws, target: DesiredStack, options: ApplyOptions) -> ExitCode:
-    async with (
-        recorded(
-            aws, target, "apply", settings_of(options.record), complain, sandbox=options.connection.sandbox
-        ) as recorder,
-        hold(
-            aws,
-            target,
-            "apply",
-            options.lock_timeout,
-            lambda: plan_stack(aws, target, Options(allow=options.allow)),
-            complain,
-        ) as planned,
-    ):
-        recorder.plan = planned.plan
-        recorder.causes = find_causes(planned.plan, target.desired, planned.discovery)
-        recorder.exit_code = await _reach(aws, target, options, planned, recorder)
+    async with _running(aws, target, "apply", options) as (recorder, planned):
+        recorder.causes = find_causes(planned)
+        recorder.exit_code = await _reach(aws, options, planned, recorder)
     return recorder.exit_code
 
 
-async def _reach(
-    aws: Aws, target: DesiredStack, options: ApplyOptions, planned: StackPlan, recorder: Recorder
-) -> ExitCode:
+async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
     made, style = planned.plan, Style.detect(no_color=options.no_color)
     if options.plan:
         _compare(options.plan, made)
     emit(render_plan(made, style, notice=""))
     if not made.is_empty:
         await confirm(aws, "Apply these changes? Type yes: ", "yes", yes=options.yes)
-        check_windows(target.policy, options.allow, datetime.now(UTC))  # the answer may have taken hours
+        check_windows(planned.target.policy, options.allow, datetime.now(UTC))  # the answer may have taken hours
     progress = Progress(style, verbose=bool(options.connection.verbose), speed=aws.speed)
-    applied = await _carry_out(aws, target, planned, recorder, progress, options.timeout)
+    applied = await _carry_out(aws, planned, recorder, progress, options.timeout)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
@@ -160,7 +145,7 @@ async def _reach(
     if options.verify:
         from alb_reconcile.cli.commands.verify import check_applied
 
-        verified = await check_applied(aws, target, style, sandbox=options.connection.sandbox)
+        verified = await check_applied(aws, planned.target, style, sandbox=options.connection.sandbox)
         return ExitCode.FAILED if problems else verified
     return ExitCode.FAILED if problems else ExitCode.OK
 
@@ -194,46 +179,31 @@ def destroy(options: DestroyOptions) -> ExitCode:
 
 
 async def _destroy(aws: Aws, target: DesiredStack, options: DestroyOptions) -> ExitCode:
-    async with (
-        recorded(
-            aws, target, "destroy", settings_of(options.record), complain, sandbox=options.connection.sandbox
-        ) as recorder,
-        hold(
-            aws,
-            target,
-            "destroy",
-            options.lock_timeout,
-            lambda: plan_stack(aws, target, Options(allow=options.allow)),
-            complain,
-        ) as planned,
-    ):
-        recorder.plan = planned.plan
-        recorder.exit_code = await _remove(aws, target, options, planned, recorder)
+    async with _running(aws, target, "destroy", options) as (recorder, planned):
+        recorder.exit_code = await _remove(aws, options, planned, recorder)
     return recorder.exit_code
 
 
-async def _remove(
-    aws: Aws, target: DesiredStack, options: DestroyOptions, planned: StackPlan, recorder: Recorder
-) -> ExitCode:
-    made, style = planned.plan, Style.detect(no_color=options.no_color)
+async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
+    stack, made, style = planned.plan.stack, planned.plan, Style.detect(no_color=options.no_color)
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
     if planned.blockers:
-        first = f"{target.stack} can't be destroyed, and nothing was changed:"
+        first = f"{stack} can't be destroyed, and nothing was changed:"
         raise RefusedError("\n".join([first, *(f"  {item}" for item in planned.blockers)]))
     emit(render_plan(made, style, notice=""))
-    question = f"Delete all of this? Type the stack's name ({target.stack}): "
-    await confirm(aws, question, target.stack, yes=options.yes)
-    check_windows(target.policy, options.allow, datetime.now(UTC))
+    question = f"Delete all of this? Type the stack's name ({stack}): "
+    await confirm(aws, question, stack, yes=options.yes)
+    check_windows(planned.target.policy, options.allow, datetime.now(UTC))
     progress = Progress(style, verbose=bool(options.connection.verbose), speed=aws.speed)
-    applied = await _carry_out(aws, target, planned, recorder, progress, None)
+    applied = await _carry_out(aws, planned, recorder, progress, None)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
         complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
-    emit(f"Destroyed: nothing of {target.stack} is left.")
+    emit(f"Destroyed: nothing of {stack} is left.")
     return ExitCode.OK
 
 
@@ -253,8 +223,26 @@ def _each(
     return ExitCode.OK
 
 
+@asynccontextmanager
+async def _running(
+    aws: Aws, target: DesiredStack, command: str, options: ApplyOptions | DestroyOptions
+) -> AsyncIterator[tuple[Recorder, StackPlan]]:
+    """A run that holds the stack and is recorded, with the plan that was made meanwhile."""
+    settings, sandbox = settings_of(options.record), options.connection.sandbox
+
+    async def look() -> StackPlan:
+        return await plan_stack(aws, target, Options(allow=options.allow))
+
+    async with (
+        recorded(aws, target, command, settings, complain, sandbox=sandbox) as recorder,
+        hold(aws, target, command, options.lock_timeout, look, complain) as planned,
+    ):
+        recorder.plan = planned.plan
+        yield recorder, planned
+
+
 async def _carry_out(
-    aws: Aws, target: DesiredStack, planned: StackPlan, recorder: Recorder, progress: Progress, timeout: float | None
+    aws: Aws, planned: StackPlan, recorder: Recorder, progress: Progress, timeout: float | None
 ) -> Applied:
     """`apply_stack`, shown as it goes. Raises what ended it after its steps."""
     if not planned.plan.is_empty:
@@ -275,7 +263,7 @@ async def _carry_out(
     ticking = asyncio.ensure_future(tick())
     try:
         applied = await apply_stack(
-            aws, target, planned, on_event=on_event, on_outcomes=on_outcomes, warn=lambda text: complain(f"warning: {text}"),
+            aws, planned, on_event=on_event, on_outcomes=on_outcomes, warn=lambda text: complain(f"warning: {text}"),
             say=progress.waiting, timeout=timeout,
         )  # fmt: skip
     finally:

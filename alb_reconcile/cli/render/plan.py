@@ -9,8 +9,8 @@ from alb_reconcile.kinds.route_table import Route
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import Change, field_names
 from alb_reconcile.model.plan import Plan, Step, plain
+from alb_reconcile.model.resource import Change, field_names
 from alb_reconcile.model.text import printable
 
 _SIGNS: Final = {

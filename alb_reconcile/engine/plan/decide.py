@@ -7,15 +7,27 @@ from graphlib import TopologicalSorter
 from typing import Final
 
 from alb_reconcile.kinds.instance import Instance, place_of
+from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags, fixed, settle, with_others
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.diff import Change, bind, diff, field_names, references
 from alb_reconcile.model.discovery import Discovery, Foreign
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
+from alb_reconcile.model.resource import (
+    Change,
+    Desired,
+    Lookups,
+    Observed,
+    Properties,
+    bind,
+    diff,
+    each_of,
+    field_names,
+    references,
+)
 
 DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants."""
@@ -116,17 +128,30 @@ def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) 
     wanted, found = option.desired.state, option.found
     if not isinstance(wanted, LoadBalancer) or found is None or option.forces:
         return
-    vpcs = {vpc_of(subnet, result, discovery) for subnet in wanted.subnets}
+    vpcs = {location_of(subnet, result, discovery).vpc for subnet in wanted.subnets}
     if vpcs.isdisjoint({found.detail(Entrance).vpc, None}):
         option.forces, option.reason = ("vpc",), "a load balancer can't move to another VPC"
 
 
-def vpc_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Ref | None:
-    """The VPC of a subnet, of the spec or foreign; None if it isn't known."""
+def location_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Foreign:
+    """The VPC and the zone of a subnet, of the spec, of the stack or foreign; as far as they are known."""
     if isinstance(subnet, Address):
-        state = decisions.desired[subnet].state
-        return state.vpc if isinstance(state, Subnet) else None
-    return discovery.foreign.get(subnet, Foreign()).vpc
+        state: Properties | None = decisions.desired[subnet].state
+    else:
+        state = next((item.state for item in decisions.live if item.id == subnet), None)
+    if isinstance(state, Subnet):
+        return Foreign(state.vpc, state.availability_zone)
+    return discovery.foreign.get(str(subnet), Foreign())
+
+
+def entrance_of(decisions: Decisions, wanted: Desired | None) -> Address | None:
+    """The load balancer of the spec that a listener or rule of it belongs to."""
+    state = wanted.state if wanted else None
+    if isinstance(state, Rule) and isinstance(state.listener, Address):
+        state = decisions.desired[state.listener].desired.state
+    if isinstance(state, Listener) and isinstance(state.load_balancer, Address):
+        return state.load_balancer
+    return None
 
 
 def _rank(option: Decision, serving: set[str], mentions: Counter[str]) -> tuple[bool, bool, int, int, str, str]:
@@ -236,7 +261,7 @@ def _why_it_goes(
     stack: str, item: Observed, desired: Mapping[Address, Desired], result: Decisions, owned: Mapping[str, Observed]
 ) -> str:
     """The reason to delete what the spec doesn't declare; empty if it stays."""
-    parent = owned.get(str(getattr(item.state, item.state.parent))) if item.state.parent else None
+    parent = owned.get(item.parent_id or "")
     carrier = desired.get(parent.address) if parent else None
     if item.owner == stack:
         if item.address in desired:

@@ -145,17 +145,21 @@ class Graph:
         """The steps of a kind."""
         return [step for step in self.steps.values() if step.address.kind == kind and step.action in actions]
 
+    def forwarding(self, *actions: str) -> list[Step]:
+        """The steps of listeners and of rules."""
+        return [*self.of_kind("listener", *actions), *self.of_kind("rule", *actions)]
+
     def drop_implied(self) -> None:
         """Leave out the deletes that AWS makes with another one: a listener goes with its load balancer."""
         going = {step.id: key for key, step in self.steps.items() if step.action == "delete" and step.id}
         tangled = self._tangled_groups(going)
         for key, step in list(self.steps.items()):
             found = step.observed
-            if step.action != "delete" or found is None or found.state.parent is None:
-                continue
-            parent = str(getattr(found.state, found.state.parent))
+            parent = found.parent_id if found and step.action == "delete" else None
             if (
-                parent not in going
+                found is None
+                or parent is None
+                or parent not in going
                 or parent in tangled
                 or (isinstance(found.state, Registration) and not self._is_cut_off(parent))
             ):

@@ -117,12 +117,10 @@ def _lineage(item: Observed | None, known: Mapping[str, Observed]) -> Iterator[s
     """The ids of a resource, of what AWS deletes it with, and so on."""
     while item is not None:
         yield item.id
-        if item.state.parent is None:
-            return
-        parent = str(getattr(item.state, item.state.parent))
-        if parent not in known:
+        parent = item.parent_id
+        if parent and parent not in known:
             yield parent
-        item = known.get(parent)
+        item = known.get(parent or "")
 
 
 def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tuple[_Victim, str]]:
@@ -219,8 +217,7 @@ def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
         return step.id
     if step.desired is not None and step.desired.carrier is not None:
         return plan.ids.get(step.desired.carrier)
-    state = step.observed.state if step.observed else None
-    return str(getattr(state, state.parent)) if state is not None and state.parent else step.id
+    return (step.observed.parent_id if step.observed else None) or step.id
 
 
 def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:

@@ -9,10 +9,9 @@ from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import conflicts, slots
-from alb_reconcile.model.diff import bind, references
 from alb_reconcile.model.errors import PlanError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, each_of
+from alb_reconcile.model.resource import Observed, bind, each_of, references
 from alb_reconcile.model.steps import HandOver
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from alb_reconcile.engine.plan import limits
-from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, vpc_of
+from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of
 from alb_reconcile.engine.plan.zero_downtime.removals import take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
@@ -19,13 +18,12 @@ from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import settle
+from alb_reconcile.model.abilities import action_of, settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.diff import bind, field_names
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.resource import Desired, Lookups, Properties, each_of
+from alb_reconcile.model.resource import Desired, Lookups, Properties, bind, each_of, field_names
 from alb_reconcile.model.steps import Details, Launch, Place, TakeOver
 from alb_reconcile.model.text import digest
 
@@ -77,7 +75,6 @@ def make_plan(
         ids=decisions.ids,
         live=decisions.live,
         desired=desired,
-        applied=tags.applied_tag(desired),
         names={item.id: item.address for item in decisions.live},
         total=sum(item.owner == stack for item in decisions.live),
         seconds=longest(steps),
@@ -114,48 +111,27 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
 
 def _add_steps(graph: Graph, facts: Lookups) -> None:
     for item in graph.decisions.desired.values():
-        if item.found is None:
-            graph.add(_creation(item, graph, facts, f"create:{item.desired.address}", "create"))
+        address, found = item.desired.address, item.found
+        if found is None:
+            graph.add(_creation(item, graph, facts))
         elif item.forces:
-            key = f"replace:{item.desired.address}@{item.found.id}"
+            made = _creation(item, graph, facts)
             reason = item.reason or f"{', '.join(item.forces)} can't be changed in place"
-            graph.add(
-                replace(
-                    _creation(item, graph, facts, key, "replace"),
-                    id=item.found.id,
-                    reason=reason,
-                    changes=item.changes,
-                    observed=item.found,
-                )
+            made = replace(
+                made, action="replace", id=found.id, key="", reason=reason, changes=item.changes, observed=found
             )
-            graph.add(
-                Step(
-                    key=f"delete:{item.desired.address}@{item.found.id}", action="delete", address=item.desired.address, id=item.found.id,
-                    reason="replaced", part_of=key, observed=item.found,
-                )
-            )  # fmt: skip
+            graph.add(made)
+            graph.add(Step("delete", address, found.id, reason="replaced", part_of=made.key, observed=found))
         elif item.changes:
-            graph.add(
-                Step(
-                    key=f"update:{item.desired.address}@{item.found.id}", action="update", address=item.desired.address, id=item.found.id,
-                    changes=item.changes, desired=item.desired, state=item.state, observed=item.found,
-                )
-            )  # fmt: skip
+            update = Step("update", address, found.id, changes=item.changes, desired=item.desired, observed=found)
+            graph.add(replace(update, state=item.state))
     for found, reason in graph.decisions.to_delete.values():
-        graph.add(
-            Step(
-                key=f"delete:{found.address}@{found.id}",
-                action="delete",
-                address=found.address,
-                id=found.id,
-                reason="" if graph.destroy else reason,
-                observed=found,
-            )
-        )
+        reason = "" if graph.destroy else reason
+        graph.add(Step("delete", found.address, found.id, reason=reason, observed=found))
     _add_refreshes(graph)
 
 
-def _creation(item: Decision, graph: Graph, facts: Lookups, key: str, action: str) -> Step:
+def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     ids = graph.decisions.ids
     state: Properties = settle(bind(item.desired.creation, ids), None, facts)
     details: Details | None = None
@@ -163,13 +139,11 @@ def _creation(item: Decision, graph: Graph, facts: Lookups, key: str, action: st
         state = replace(state, subnets=item.state.subnets)
         details = Launch(digest(sorted(graph.decisions.seen_ids.get(item.desired.address, ()))))
     if isinstance(item.desired.state, LoadBalancer):
-        vpcs = [vpc_of(subnet, graph.decisions, graph.discovery) for subnet in item.desired.state.subnets]
+        vpcs = [location_of(subnet, graph.decisions, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
     # the same settings beside what is replaced need another name
     beside = item.found.id if item.found and item.reason else ""
-    return Step(
-        key=key, action=action, address=item.desired.address, desired=item.desired, state=state, details=details, beside=beside
-    )  # fmt: skip
+    return Step("create", item.desired.address, desired=item.desired, state=state, details=details, beside=beside)
 
 
 def _add_refreshes(graph: Graph) -> None:

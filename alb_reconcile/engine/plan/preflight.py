@@ -1,13 +1,10 @@
 """What `validate` couldn't know and AWS would refuse half-way: zones, names, places, duplicates."""
 
-from typing import Any
-
-from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, named_ids
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of
+from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, location_of, named_ids
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import each_of
 
@@ -70,8 +67,8 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
     entries = [item.desired for item in decisions.desired.values()]
     for item, state in each_of(entries, LoadBalancer):
         address = item.address
-        spots = [_spot(subnet, decisions, discovery) for subnet in state.subnets]
-        zones, vpcs = [zone for zone, _ in spots if zone], {vpc for _, vpc in spots if vpc}
+        places = [location_of(subnet, decisions, discovery) for subnet in state.subnets]
+        zones, vpcs = [place.zone for place in places if place.zone], {place.vpc for place in places if place.vpc}
         if len(vpcs) > 1:
             problems.append(
                 f"{address}: its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
@@ -81,14 +78,6 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
                 f"{address}: two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
             )
     return problems
-
-
-def _spot(subnet: Any, decisions: Decisions, discovery: Discovery) -> tuple[str | None, Any]:
-    if isinstance(subnet, Address):
-        state = decisions.desired[subnet].desired.state
-        return (state.availability_zone, state.vpc) if isinstance(state, Subnet) else (None, None)
-    found = discovery.foreign.get(subnet, Foreign())
-    return found.zone, found.vpc
 
 
 def _duplicates(decisions: Decisions) -> list[str]:
@@ -114,5 +103,4 @@ def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
         if item.found and item.found.id == user and item.changes:
             return used not in named_ids(item.state)
     parents = {found.id for found, _ in decisions.to_delete.values()}
-    state = next((item.state for item in decisions.live if item.id == user), None)
-    return state is not None and bool(state.parent) and str(getattr(state, str(state.parent))) in parents
+    return any(item.parent_id in parents for item in decisions.live if item.id == user)

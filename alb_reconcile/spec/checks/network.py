@@ -5,7 +5,7 @@ from typing import Any
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
-from alb_reconcile.model.diff import field_names
+from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline, network
 

@@ -7,16 +7,21 @@ from typing import Final
 
 from alb_reconcile.engine.plan.decide import Decision
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, serving_groups, shares_of
-from alb_reconcile.kinds.listener import Listener
+from alb_reconcile.engine.plan.zero_downtime.forwards import (
+    forward_after,
+    forward_before,
+    joining,
+    serving_groups,
+    shares_of,
+)
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.diff import Change, bind
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.resource import Change, Properties, bind
 from alb_reconcile.model.steps import Register
 
 _MOST_GROUPS: Final = 5
@@ -30,20 +35,17 @@ def attach_new_groups(graph: Graph) -> None:
     forwarded to, so that their health is known; where no forward has room, that is left out, or refused if traffic would
     have to switch. Raises RefusedError.
     """
-    joining: dict[Ref, list[str]] = defaultdict(list)
-    for step in graph.of_kind("registration", "create", "replace"):
-        if step.desired and isinstance(step.desired.state, Registration):
-            joining[step.desired.state.target_group].append(step.key)
     orphans = _orphans(graph)
-    new = {*_unchecked(graph, joining), *orphans}
-    places = _beside_the_old(graph, new, joining)
-    places |= _beside_the_default(graph, new - places.keys(), joining)
+    members = joining(graph)
+    new = {*_unchecked(graph, members), *orphans}
+    places = _beside_the_old(graph, new, members)
+    places |= _beside_the_default(graph, new - places.keys(), members)
     for group, releasing in orphans.items():
         for key in releasing:
             graph.after(key, places.get(group))
 
 
-def _unchecked(graph: Graph, joining: Mapping[Ref, list[str]]) -> Iterator[Ref]:
+def _unchecked(graph: Graph, members: Mapping[Ref, list[str]]) -> Iterator[Ref]:
     """The groups that have targets, or get them, and are not checked, because nothing forwards to them yet."""
     serving = serving_groups(graph)
     joined = {item.state.target_group for item in graph.decisions.live if isinstance(item.state, Registration)}
@@ -53,7 +55,7 @@ def _unchecked(graph: Graph, joining: Mapping[Ref, list[str]]) -> Iterator[Ref]:
                 yield item.target_group  # somebody else's, whose targets we don't know
         if address.kind == "target_group":
             known = graph.decisions.ids.get(address)
-            if known not in serving and (known is None or address in joining or known in joined):
+            if known not in serving and (known is None or address in members or known in joined):
                 yield address
 
 
@@ -61,7 +63,7 @@ def _orphans(graph: Graph) -> dict[Ref, list[str]]:
     """The groups that all who forward to them now will leave, though they stay, with the steps that leave them."""
     releasing: dict[str, list[str]] = defaultdict(list)
     users: Counter[str] = Counter()
-    steps = {step.id: step for kind in ("listener", "rule") for step in graph.of_kind(kind, "update", "delete")}
+    steps = {step.id: step for step in graph.forwarding("update", "delete")}
     for item in graph.decisions.live:
         groups = {str(part.target_group) for part in action_of(item.state).forward}
         users.update(groups)
@@ -78,32 +80,31 @@ def _orphans(graph: Graph) -> dict[Ref, list[str]]:
     return {name: releasing[known] for known, name in stay.items() if len(releasing[known]) == users[known]}
 
 
-def _beside_the_old(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+def _beside_the_old(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]]) -> dict[Ref, str]:
     """In the very listener or rule that is going to forward to it. Returns the steps by which that was done, by group.
 
     Raises RefusedError where there is no room.
     """
     attached: dict[Ref, str] = {}
-    for step in [*graph.of_kind("listener", "update"), *graph.of_kind("rule", "update")]:
-        before = action_of(step.observed.state if step.observed else None).forward
-        after = action_of(step.desired.state if step.desired else None).forward
-        groups = tuple(item.target_group for item in after if item.target_group in new - attached.keys())
+    for step in graph.forwarding("update"):
+        before = forward_before(step)
+        groups = (item.target_group for item in forward_after(step) if item.target_group in new - attached.keys())
         have = {graph.addresses.get(str(item.target_group), item.target_group) for item in before}
-        groups = tuple(group for group in groups if group not in have)
-        if not before or not groups or step.desired is None:
+        wanted = tuple(group for group in groups if group not in have)
+        if not before or not wanted or step.desired is None:
             continue
-        if len(before) + len(groups) > _MOST_GROUPS:
+        if len(before) + len(wanted) > _MOST_GROUPS:
             raise RefusedError(
-                f"{step.address} forwards to {len(before)} groups, and AWS allows five, so {len(groups)} more can't be added at weight 0 and checked "
+                f"{step.address} forwards to {len(before)} groups, and AWS allows five, so {len(wanted)} more can't be added at weight 0 and checked "
                 "before they serve; remove groups of weight 0 first, or switch over in two steps"
             )
-        key = _attach(graph, graph.decisions.desired[step.address], groups, joining)
+        key = _attach(graph, graph.decisions.desired[step.address], wanted, members)
         graph.after(step.key, key)
-        attached |= dict.fromkeys(groups, key)
+        attached |= dict.fromkeys(wanted, key)
     return attached
 
 
-def _beside_the_default(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[str]]) -> dict[Ref, str]:
+def _beside_the_default(graph: Graph, new: set[Ref], members: Mapping[Ref, list[str]]) -> dict[Ref, str]:
     """For a rule that is made, or an action that didn't forward before: beside what another forward of its listener has,
     and taken away from there afterwards. Returns the steps by which that was done, by group.
 
@@ -116,7 +117,7 @@ def _beside_the_default(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[
         *graph.of_kind("listener", "update"),
     ]:
         wanted = step.desired.state if step.desired else None
-        groups = tuple(group for group in shares_of(action_of(wanted).forward) if group in new)
+        groups = tuple(group for group in shares_of(forward_after(step)) if group in new)
         listener = wanted.listener if isinstance(wanted, Rule) else step.address
         if groups and isinstance(listener, Address) and step.phase != "attach":
             host = _host(graph, listener, len(groups))
@@ -132,12 +133,12 @@ def _beside_the_default(graph: Graph, new: set[Ref], joining: Mapping[Ref, list[
         before = action_of(decision.found.state).forward
         if len(before) + len(groups) > _MOST_GROUPS:
             continue
-        attach = _attach(graph, decision, groups, joining)
+        attach = _attach(graph, decision, groups, members)
         attached |= dict.fromkeys(groups, attach)
         detach = attach.replace("attach:", "detach:", 1)
         graph.add(
             Step(
-                key=detach, action="update", address=host, id=decision.found.id, reason="the new group has taken over",
+                "update", host, decision.found.id, detach, reason="the new group has taken over",
                 changes=(Change(_path(decision.state), (*before, *(Forward(group, 0) for group in groups)), before),),
                 desired=decision.desired, state=decision.state, observed=decision.found, phase="late",
             )
@@ -164,17 +165,17 @@ def _host(graph: Graph, listener: Address, count: int) -> Address | None:
     return None
 
 
-def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], joining: Mapping[Ref, list[str]]) -> str:
+def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], members: Mapping[Ref, list[str]]) -> str:
     """Put groups at weight 0 beside what a listener or rule forwards to now. Returns the step's key."""
     found = host.found
     assert found is not None  # noqa: S101 (for mypy: callers look)
     before = action_of(found.state).forward
     beside = (*before, *(Forward(group, 0) for group in groups))
     key = f"attach:{host.desired.address}@{found.id}"
-    state = _with_forward(found.state, beside)
+    state = replace(found.state, **{found.state.action_field: replace(action_of(found.state), forward=beside)})
     graph.add(
         Step(
-            key=key, action="update", address=host.desired.address, id=found.id, reason="adds the new group at weight 0, to be checked",
+            "update", host.desired.address, found.id, key, reason="adds the new group at weight 0, to be checked",
             changes=(Change(_path(found.state), before, beside),), desired=replace(host.desired, state=state),
             state=state, observed=found, phase="attach",
         )
@@ -182,19 +183,11 @@ def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], joining: Mapp
     for group in groups:
         if isinstance(group, Address):
             graph.after(key, graph.makers.get(group))
-        for registration in joining.get(group, ()):
+        for registration in members.get(group, ()):
             graph.after(registration, key)
             graph.specify(registration, replace(graph.steps[registration].detail(Register), is_checked=True))
     return key
 
 
 def _path(state: Properties) -> str:
-    return "default_action.forward" if isinstance(state, Listener) else "action.forward"
-
-
-def _with_forward(state: Properties, forward: tuple[Forward, ...]) -> Properties:
-    action = replace(action_of(state), forward=forward)
-    if isinstance(state, Listener):
-        return replace(state, default_action=action)
-    assert isinstance(state, Rule)  # noqa: S101 (for mypy: only listeners and rules have actions)
-    return replace(state, action=action)
+    return f"{state.action_field}.forward"

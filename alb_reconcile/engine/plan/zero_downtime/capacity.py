@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, serving_groups, taken_up
+from alb_reconcile.engine.plan.zero_downtime.forwards import forward_before, serving_groups, taken_up
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.diff import bind
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Rollout
+from alb_reconcile.model.resource import Rollout, bind
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver
 
 
@@ -106,12 +106,11 @@ def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> Non
 
 
 def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
-    for step in [*graph.of_kind("listener", "update"), *graph.of_kind("rule", "update")]:
+    for step in graph.forwarding("update"):
         if step.phase != "attach" and _forwarded(step):
             groups = taken_up(graph, step)
             awaits = tuple((group, minima.before_more(group)) for group in groups)
-            observed = action_of(step.observed.state if step.observed else None).forward
-            serving = tuple(sorted({str(item.target_group) for item in observed}))
+            serving = tuple(sorted({str(item.target_group) for item in forward_before(step)}))
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
             graph.specify(step.key, shift)
 
@@ -133,7 +132,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
 
 def _forwarded(step: Step) -> bool:
     """Whether it has forwarded before: then others serve what it is going to forward."""
-    return step.action == "update" and bool(action_of(step.observed.state if step.observed else None).forward)
+    return step.action == "update" and bool(forward_before(step))
 
 
 def _guard_takeovers(graph: Graph, minima: _Minima) -> None:

@@ -1,23 +1,34 @@
-"""Who forwards to which target group, now and as wished."""
+"""Who forwards to which target group, now and as desired."""
 
+from collections import defaultdict
 from fractions import Fraction
 
-from alb_reconcile.engine.plan.decide import Decisions
 from alb_reconcile.engine.plan.graph import Graph
-from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.rule import Rule
-from alb_reconcile.model.actions import Action, Forward
-from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.diff import bind
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.actions import Forward
+from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Desired, Properties
+from alb_reconcile.model.resource import bind
 
 
-def action_of(state: Properties | None) -> Action:
-    """What a listener or rule does."""
-    if isinstance(state, Listener):
-        return state.default_action
-    return state.action if isinstance(state, Rule) else Action()
+def forward_before(step: Step) -> tuple[Forward, ...]:
+    """To which groups what a step changes forwards now."""
+    return action_of(step.observed.state if step.observed else None).forward
+
+
+def forward_after(step: Step) -> tuple[Forward, ...]:
+    """To which groups it is to forward, by address if they are the stack's."""
+    return action_of(step.desired.state if step.desired else None).forward
+
+
+def joining(graph: Graph) -> dict[Ref, list[str]]:
+    """The steps that register targets, by group."""
+    found: dict[Ref, list[str]] = defaultdict(list)
+    for step in graph.of_kind("registration", "create", "replace"):
+        if step.desired and isinstance(step.desired.state, Registration):
+            found[step.desired.state.target_group].append(step.key)
+    return found
 
 
 def serving_groups(graph: Graph) -> set[str]:
@@ -32,7 +43,7 @@ def serving_groups(graph: Graph) -> set[str]:
 
 def taken_up(graph: Graph, step: Step) -> list[Ref]:
     """The groups to which a step of a listener or rule gives a larger share of the requests, by address if ours."""
-    before = action_of(step.observed.state).forward if step.observed and step.action == "update" else ()
+    before = forward_before(step) if step.action == "update" else ()
     had, shares = shares_of(before), shares_of(action_of(step.state).forward)
     return [
         graph.addresses.get(str(group), group)
@@ -47,13 +58,3 @@ def shares_of(forward: tuple[Forward, ...]) -> dict[Ref, Fraction]:
         return {forward[0].target_group: Fraction(1)}
     total = sum(item.weight for item in forward)
     return {item.target_group: Fraction(item.weight, total) for item in forward if item.weight}
-
-
-def entrance_of(decisions: Decisions, wanted: Desired | None) -> Address | None:
-    """The load balancer of the spec that a listener or rule of it belongs to."""
-    state = wanted.state if wanted else None
-    if isinstance(state, Rule) and isinstance(state.listener, Address):
-        state = decisions.desired[state.listener].desired.state
-    if isinstance(state, Listener) and isinstance(state.load_balancer, Address):
-        return state.load_balancer
-    return None

@@ -2,16 +2,14 @@
 
 from dataclasses import replace
 
+from alb_reconcile.engine.plan.decide import location_of
 from alb_reconcile.engine.plan.graph import Graph, Strength
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import with_others
-from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.diff import Change, diff
-from alb_reconcile.model.discovery import Foreign
+from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed, Properties
+from alb_reconcile.model.resource import Change, Observed, Properties, diff
 
 
 def _removed_late() -> dict[str, tuple[str, ...]]:
@@ -86,10 +84,4 @@ def _union(graph: Graph, wanted: Properties, found: Observed) -> Properties:
 
 
 def _zone(graph: Graph, subnet: Ref) -> str | None:
-    if isinstance(subnet, Address):
-        state: Properties | None = graph.decisions.desired[subnet].state
-    else:
-        state = next((item.state for item in graph.decisions.live if item.id == subnet), None)
-    if isinstance(state, Subnet):
-        return state.availability_zone
-    return graph.discovery.foreign.get(str(subnet), Foreign()).zone
+    return location_of(subnet, graph.decisions, graph.discovery).zone

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from dataclasses import replace
 
-from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
 from alb_reconcile.kinds.registration import Registration
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout
 from alb_reconcile.model.steps import Deregister, Register, Terminate
@@ -39,34 +39,14 @@ def _leave_for_restarts(graph: Graph) -> None:
         for item in registered[step.id]:
             gone = graph.removers.get(item.id)
             if gone is None:
-                gone = f"delete:{item.address}@{item.id}"
-                back = f"replace:{item.address}@{item.id}"
+                is_checked = getattr(item.state, "target_group", "") in serving
+                leaves = Step("delete", item.address, item.id, reason="its instance is restarted", observed=item)
                 wanted = graph.decisions.desired[item.address].desired
-                graph.add(
-                    Step(
-                        key=back,
-                        action="replace",
-                        address=item.address,
-                        id=item.id,
-                        reason="its instance is restarted",
-                        desired=wanted,
-                        state=item.state,
-                        observed=item,
-                        details=Register(is_checked=getattr(item.state, "target_group", "") in serving),
-                    )
-                )
-                graph.add(
-                    Step(
-                        key=gone,
-                        action="delete",
-                        address=item.address,
-                        id=item.id,
-                        reason="its instance is restarted",
-                        part_of=back,
-                        observed=item,
-                    )
-                )
-                graph.after(back, step.key)
+                returns = replace(leaves, action="replace", key="", desired=wanted, state=item.state)
+                graph.add(replace(returns, details=Register(is_checked=is_checked)))
+                graph.add(replace(leaves, part_of=returns.key))
+                graph.after(returns.key, step.key)
+                gone = leaves.key
             graph.after(step.key, gone)
 
 
@@ -126,23 +106,17 @@ def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
 def _one_after_another(graph: Graph, steps: list[Step], width: int) -> None:
     """A member leaves its target groups when the one `width` places before it has returned to them."""
     for earlier, later in zip(steps, steps[width:], strict=False):
-        returned = [key for address, key in graph.makers.items() if _is_registration_of(graph, key, earlier.address)]
-        returned += [
-            step.key
-            for step in graph.of_kind("registration", "replace")
-            if _is_registration_of(graph, step.key, earlier.address)
-        ]
+        registrations = graph.of_kind("registration", *MAKING)
+        returned = [step.key for step in registrations if _target_of(step) == earlier.address]
         leaving = [graph.removers.get(item.id) for item in graph.registered[str(later.id)]]
         for key in leaving or [graph.removers.get(str(later.id), later.key)]:
             for before in returned or [earlier.key]:
                 graph.after(key, before)
 
 
-def _is_registration_of(graph: Graph, key: str, instance: Address) -> bool:
-    step = graph.steps.get(key)
-    if step is None or step.desired is None or not isinstance(step.desired.state, Registration):
-        return False
-    return step.desired.state.target == instance
+def _target_of(step: Step) -> Ref | None:
+    state = step.desired.state if step.desired else None
+    return state.target if isinstance(state, Registration) else None
 
 
 def _group_is_replaced(graph: Graph, step: Step) -> bool:

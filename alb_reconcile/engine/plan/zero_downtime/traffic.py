@@ -5,19 +5,26 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from alb_reconcile.engine.plan.decide import Decision
+from alb_reconcile.engine.plan.decide import Decision, entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
-from alb_reconcile.engine.plan.zero_downtime.forwards import action_of, entrance_of, serving_groups, shares_of, taken_up
+from alb_reconcile.engine.plan.zero_downtime.forwards import (
+    forward_after,
+    forward_before,
+    joining,
+    serving_groups,
+    shares_of,
+    taken_up,
+)
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.diff import Change, bind
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Change, Observed, bind
 from alb_reconcile.model.steps import Deregister, Register, SetPriorities, Shift, TakeOver
 
 _LAST_PRIORITY = 50_000
@@ -61,7 +68,7 @@ def _order_rules_of(
     if order:
         graph.add(
             Step(
-                key=order, action="update", address=Address("rule_priorities", address.name), id=listener,
+                "update", Address("rule_priorities", address.name), listener, order,
                 changes=tuple(Change(f"{rule}.priority", before, after) for rule, before, after in sorted(moved.values())),
                 details=SetPriorities(tuple((arn, after) for arn, (_, _, after) in sorted(moved.items()))),
             )
@@ -135,18 +142,15 @@ def _strip_priorities(graph: Graph, moved: Iterable[str]) -> None:
 
 def _wait_for_capacity(graph: Graph) -> None:
     """Listeners and rules take up a group after its registrations; registrations go after those who leave their group."""
-    joining: dict[Ref, list[str]] = defaultdict(list)
-    serving = serving_groups(graph)
-    for other in graph.of_kind("registration", "create", "replace"):
-        if other.desired and isinstance(other.desired.state, Registration):
-            joining[other.desired.state.target_group].append(other.key)
-            if bind(other.desired.state.target_group, graph.decisions.ids) in serving:
-                graph.specify(other.key, replace(other.detail(Register), is_checked=True))
-    for step in [*graph.of_kind("listener", *MAKING), *graph.of_kind("rule", *MAKING)]:
+    members, serving = joining(graph), serving_groups(graph)
+    for group in members:
+        for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
+            graph.specify(key, replace(graph.steps[key].detail(Register), is_checked=True))
+    for step in graph.forwarding(*MAKING):
         if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
         for group in taken_up(graph, step):
-            for key in joining[group]:
+            for key in members.get(group, ()):
                 graph.after(step.key, key)
     _leave_before_draining(graph)
     _let_go_after_taking_up(graph)
@@ -158,9 +162,9 @@ def _let_go_after_taking_up(graph: Graph) -> None:
     for step in graph.of_kind("rule", "create"):
         for group in taken_up(graph, step):
             takers[bind(group, graph.decisions.ids)].append(step.key)
-    for step in [*graph.of_kind("listener", "update"), *graph.of_kind("rule", "update")]:
-        if step.observed and step.phase != "attach":
-            for item in action_of(step.observed.state).forward:
+    for step in graph.forwarding("update"):
+        if step.phase != "attach":
+            for item in forward_before(step):
                 for key in takers[item.target_group] if not item.weight else ():
                     graph.after(step.key, key)
 
@@ -168,9 +172,9 @@ def _let_go_after_taking_up(graph: Graph) -> None:
 def _leave_before_draining(graph: Graph) -> None:
     """The targets of a group that goes are deregistered when no listener or rule gives it requests any more."""
     leaving: dict[str, list[str]] = defaultdict(list)
-    for step in [*graph.of_kind("listener", "update", "delete"), *graph.of_kind("rule", "update", "delete")]:
-        if step.observed and step.phase != "attach":
-            for item in action_of(step.observed.state).forward:
+    for step in graph.forwarding("update", "delete"):
+        if step.phase != "attach":
+            for item in forward_before(step):
                 leaving[str(item.target_group)].append(step.key)
     for found in graph.decisions.live:
         if found.id in graph.implied:
@@ -191,7 +195,7 @@ def _keep_old_entrance(graph: Graph) -> None:
         for item in graph.decisions.desired.values()
         if item.found and item.forces and isinstance(item.state, TargetGroup)
     }
-    takers = [*graph.of_kind("listener", *MAKING), *graph.of_kind("rule", *MAKING)]
+    takers = graph.forwarding(*MAKING)
     for gone in () if graph.destroy else graph.of_kind("load_balancer", "delete"):
         moved = {address for address, found in groups.items() if gone.id in found.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
@@ -199,7 +203,7 @@ def _keep_old_entrance(graph: Graph) -> None:
         keys: set[str] = set()
         for step in takers:
             entrance = entrance_of(graph.decisions, step.desired)
-            weighted = shares_of(action_of(step.desired.state if step.desired else None).forward)
+            weighted = shares_of(forward_after(step))
             if entrance is None or (entrance != gone.address and moved.isdisjoint(weighted)):
                 continue
             graph.after(gone.key, step.key, Strength.PREFERRED)
@@ -208,15 +212,9 @@ def _keep_old_entrance(graph: Graph) -> None:
             takeover.update(moved.intersection(weighted))
         if successors:
             serving = tuple(groups[address].id for address in sorted(moved))
-            graph.specify(
-                gone.key,
-                TakeOver(
-                    successors=tuple(sorted(successors)),
-                    groups=tuple(sorted(takeover, key=str)),
-                    takers=frozenset(keys),
-                    shift=Shift(serving=serving),
-                ),
-            )
+            ordered = tuple(sorted(takeover, key=str))
+            takes = TakeOver(tuple(sorted(successors)), ordered, frozenset(keys), Shift(serving=serving))
+            graph.specify(gone.key, takes)
 
 
 def _is_behind_new_entrance(graph: Graph, step: Step) -> bool:
