@@ -47,7 +47,7 @@ async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, 
 
 async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) -> Report:
     discovery, where = site.discovery, f"{site.stack} in {site.region} (account {site.discovery.account})"
-    if not any(not item.is_gone for item in discovery.resources):
+    if all(item.is_gone for item in discovery.resources):
         raise VerifyError(f"nothing of {where} exists, so there is nothing to verify; run apply first")
     checks = plan_checks(discovery, site.desired, settings.choice)
     if not checks:
@@ -61,14 +61,13 @@ async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) ->
     }
     await send_all(tallies, site, settings, groups, say)
     after = await _groups(checks, site)
-    findings = []
-    for check in checks:
-        tally = tallies.get(str(check.address))
-        if tally is None:
-            findings.append(_unsent(check))
-        else:
-            findings.append(judge(tally, groups, after, settings.attribution, settings.tolerance))
-    return Report(site.stack, site.region, discovery.account, tuple(findings))
+    findings = tuple(
+        judge(tally, groups, after, settings.attribution, settings.tolerance)
+        if (tally := tallies.get(str(check.address)))
+        else _unsent(check)
+        for check in checks
+    )
+    return Report(site.stack, site.region, discovery.account, findings)
 
 
 def _unsent(check: Check) -> Finding:

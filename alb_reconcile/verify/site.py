@@ -68,15 +68,12 @@ async def drop_unreachable(
     checks: tuple[Check, ...], site: Site, settings: Settings, say: Callable[[str], None]
 ) -> tuple[Check, ...]:
     """The checks, without requests where the listener can't be reached."""
-    lost: dict[str, str] = {}
     wanted = {check.listener for check in checks if check.state == "send"}
-    hosts = {site.endpoints[arn].host for arn in wanted if arn in site.endpoints}
-    unresolved = dict(
-        zip(hosts, await asyncio.gather(*(_resolve(host, settings.dns_timeout, say) for host in hosts)), strict=True)
-    )
-    for arn in wanted:
-        endpoint = site.endpoints.get(arn)
-        lost[arn] = unresolved[endpoint.host] if endpoint else site.absent
+    hosts = {arn: site.endpoints[arn].host for arn in wanted if arn in site.endpoints}
+    names = set(hosts.values())
+    problems = await asyncio.gather(*(_resolve(name, settings.dns_timeout, say) for name in names))
+    unresolved = dict(zip(names, problems, strict=True))
+    lost = {arn: unresolved[hosts[arn]] if arn in hosts else site.absent for arn in wanted}
     return tuple(
         replace(check, state="missing", reason=lost[check.listener]) if lost.get(check.listener) else check
         for check in checks
