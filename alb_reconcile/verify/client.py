@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -110,8 +111,7 @@ class Client:
         self._attribution = attribution
         self.timeout = timeout
         self._contexts: dict[tuple[Trust | None, str, bool], ssl.SSLContext] = {}
-        self._lanes: dict[tuple[Endpoint, str, str, bool], list[httpx.AsyncClient]] = {}
-        self._turns: dict[tuple[Endpoint, str, str, bool], int] = {}
+        self._lanes: dict[tuple[Endpoint, str, str, bool], deque[httpx.AsyncClient]] = {}
 
     @classmethod
     @asynccontextmanager
@@ -134,8 +134,7 @@ class Client:
         import httpx
 
         key = (shot.endpoint, shot.request.host, shot.http, shot.check_name)
-        lanes = self._lanes.setdefault(key, [])
-        turn = self._turns[key] = self._turns.get(key, -1) + 1
+        lanes = self._lanes.setdefault(key, deque())
         if len(lanes) < LANES:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE)
             context = self.context(shot.endpoint.tls, shot.http, check_name=shot.check_name)
@@ -147,8 +146,10 @@ class Client:
                 cookies=_no_cookies(),
                 trust_env=False,
             )
-            lanes.append(lane)
-        return lanes[turn % LANES]
+            lanes.appendleft(lane)
+        else:
+            lanes.rotate(1)
+        return lanes[0]
 
     async def fire(self, shot: Shot) -> Reply:
         """Send one request and read its answer. Whatever goes wrong on the way is in the reply."""
