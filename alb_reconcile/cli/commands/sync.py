@@ -18,8 +18,8 @@ from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy,
 from alb_reconcile.journal.log import configure_logs, tell
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
-from alb_reconcile.sync.fleet import Fleet, find_specs, load_fleet
-from alb_reconcile.sync.rounds import Report, Rounds
+from alb_reconcile.sync.fleet import find_specs, load_fleet
+from alb_reconcile.sync.rounds import Rounds
 from alb_reconcile.sync.stack import Ways
 
 _JITTER = 0.1
@@ -72,10 +72,13 @@ def sync(options: SyncOptions) -> ExitCode:
 async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
     now, ending = asyncio.Event(), asyncio.Event()
     _listen(rounds, now, ending, for_ever=options.every is not None)
+    load = partial(load_in_region, options=options.loading)
+    further = partial(load_further_policy, options.policy, options.loading)
+    text, json = partial(sync_text, quiet=options.quiet), partial(sync_json, indent=None if options.every else 2)
     while True:
         now.clear()
-        report = await rounds.run(_load(options))
-        _show(report, options)
+        report = await rounds.run(load_fleet(options.places, load, further))
+        options.output.show(report, text, json)
         if options.every is None:
             return report.code
         if rounds.is_ending:
@@ -85,20 +88,6 @@ async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
         await _first(pause, now, ending)
         if ending.is_set():
             return ExitCode.OK
-
-
-def _load(options: SyncOptions) -> Fleet:
-    return load_fleet(
-        options.places,
-        lambda file: load_in_region(file, options.loading),
-        lambda: load_further_policy(options.policy, options.loading),
-    )
-
-
-def _show(report: Report, options: SyncOptions) -> None:
-    options.output.show(
-        report, partial(sync_text, quiet=options.quiet), partial(sync_json, indent=None if options.every else 2)
-    )
 
 
 async def _first(seconds: float, *events: asyncio.Event) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 from alb_reconcile.aws.client import Aws
@@ -52,16 +53,13 @@ class VerifyOptions:
     rate: int
     concurrency: int
     timeout: int
-    path: str
-    host: str | None
+    choice: Choice
     http: Literal["1.1", "2", "both"]
     websocket: str | None
-    any_method: bool
     attribute: str
     expect_status: str | None
     tolerance: float
-    ca_file: str | None
-    insecure: bool
+    trust: Trust
     connect_to: Mapping[int, tuple[str, int]]
     output: Output
     loading: LoadingOptions
@@ -71,11 +69,11 @@ class VerifyOptions:
 def verify(options: VerifyOptions) -> ExitCode:
     """Prove that the load balancers balance. Exits with 1 unless everything answered as expected."""
     settings = _settings(options)
-    way = Way(options.connection.sandbox, Trust(options.ca_file, options.insecure), options.connect_to)
+    way = Way(options.connection.sandbox, options.trust, options.connect_to)
     good = True
     for stack in load_stacks(options.specs, options.loading):
         target = stack.target()
-        report = with_aws(options.connection, target.region, check, target, way, settings, complain)
+        report = with_aws(options.connection, target.region, check, target, way, settings)
         good = good and report.ok
         options.output.show(report, verify_text, verify_json)
     return ExitCode.OK if good else ExitCode.FAILED
@@ -83,23 +81,21 @@ def verify(options: VerifyOptions) -> ExitCode:
 
 async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> ExitCode:
     """The end of `apply --verify`: a verify with nothing but defaults."""
-    report = await check(aws, target, Way(sandbox), Settings(), complain)
+    report = await check(aws, target, Way(sandbox), Settings())
     emit("")
     emit(verify_text(report, style))
     return ExitCode.OK if report.ok else ExitCode.FAILED
 
 
-async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
+async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
-    run = Run(aws, target.stack)
     endpoints, absent = _by_name(found, way), ""
     if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):
         endpoints, absent = await _by_door(found)
-    site = Site(
-        target.stack, target.region, found, target.desired, endpoints, lambda arn: read_health(run, arn), absent
-    )  # fmt: skip
-    return await verify_stack(site, settings, aws.stopping, say)
+    health = partial(read_health, Run(aws, target.stack))
+    site = Site(target.stack, target.region, found, target.desired, endpoints, health, absent)
+    return await verify_stack(site, settings, aws.stopping, complain)
 
 
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
@@ -148,11 +144,12 @@ def _listeners(found: Discovery) -> dict[str, Listener]:
 
 def _settings(options: VerifyOptions) -> Settings:
     """The options' values. Raises UsageError."""
-    if not re.fullmatch(r"/[!-~]*", options.path) or re.search(r"[?#]", options.path):
+    path, host = options.choice.path, options.choice.host
+    if not re.fullmatch(r"/[!-~]*", path) or re.search(r"[?#]", path):
         raise UsageError("--path expects a path such as /health, without a query")
     if options.websocket is not None and not re.fullmatch(r"/[!-~]*", options.websocket):
         raise UsageError("--websocket expects a path such as /ws")
-    if options.host is not None and not is_host(options.host):
+    if host is not None and not is_host(host):
         raise UsageError("--host expects a host name such as shop.example.com, without a port")
     if options.timeout < 1 or options.duration == 0:
         raise UsageError("--timeout and --duration must be at least one second")
@@ -162,7 +159,7 @@ def _settings(options: VerifyOptions) -> Settings:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Settings(
-        choice=Choice(options.host, options.path, options.any_method),
+        choice=options.choice,
         requests=options.requests,
         duration=options.duration,
         rate=options.rate,
