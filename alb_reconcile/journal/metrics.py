@@ -5,7 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
 from alb_reconcile.journal.record import RESULTS, Record, renamed
@@ -145,9 +146,6 @@ def _parse(text: str) -> tuple[Series, list[Metric]]:
 
 
 def _render(series: Series, others: Iterable[Metric]) -> bytes:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-    from prometheus_client.exposition import generate_latest
-
     made: list[Any] = []
     for families, family_type in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
         for name, text in families.items():

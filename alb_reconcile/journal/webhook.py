@@ -59,8 +59,6 @@ def make_webhook(url: str, secret: str, *, private: bool = False, plain: bool = 
 
 
 def _parse(url: str) -> httpx.URL:
-    import httpx
-
     try:
         parsed = httpx.URL(url)
         is_host = re.fullmatch(r"[a-z0-9._:-]+", parsed.raw_host.decode("ascii"), re.IGNORECASE)
@@ -103,8 +101,6 @@ async def send(webhook: Webhook, message: str, body: bytes) -> None:
 
     Raises RecordError with the reason, after `webhook.timeout` seconds at the latest.
     """
-    import httpx
-
     try:
         async with asyncio.timeout(webhook.timeout):
             await _send(webhook, message, body)
@@ -115,8 +111,6 @@ async def send(webhook: Webhook, message: str, body: bytes) -> None:
 
 
 async def _send(webhook: Webhook, message: str, body: bytes) -> None:
-    import httpx
-
     url = _parse(webhook.url)
     name = url.raw_host.decode("ascii")
     found = await resolve(name, url.port or {"https": 443, "http": 80}[url.scheme])
@@ -157,8 +151,6 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
 
 def _reason(error: BaseException) -> str:
     """The system's own word for what went wrong, which has nothing of the URL in it."""
-    import httpx
-
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -25,6 +26,8 @@ LANES: Final = 4
 _IDLE: Final = 30.0
 """Seconds after which an idle connection isn't used again; the ALB closes it after 60 by default."""
 _AGENT: Final = "alb-reconcile-verify"
+_NO_COOKIES: Final = DefaultCookiePolicy(allowed_domains=[])
+"""A cookie of stickiness would keep all requests on one target."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,6 @@ class Client:
         return self._contexts[key]
 
     def _lane(self, shot: Shot) -> httpx.AsyncClient:
-        import httpx
-
         key = (shot.endpoint, shot.request.host, shot.http, shot.check_name)
         lanes = self._lanes.setdefault(key, deque())
         if len(lanes) < LANES:
@@ -143,7 +144,7 @@ class Client:
                 verify=context,
                 limits=limits,
                 timeout=self.timeout,
-                cookies=_no_cookies(),
+                cookies=CookieJar(_NO_COOKIES),
                 trust_env=False,
             )
             lanes.appendleft(lane)
@@ -153,8 +154,6 @@ class Client:
 
     async def fire(self, shot: Shot) -> Reply:
         """Send one request and read its answer. Whatever goes wrong on the way is in the reply."""
-        import httpx
-
         try:
             async with asyncio.timeout(self.timeout + 0.5):  # httpx bounds each step, this their sum
                 return await self._fire(shot)
@@ -203,17 +202,8 @@ def make_context(trust: Trust, *, check_name: bool) -> ssl.SSLContext:
     return context
 
 
-def _no_cookies() -> Any:
-    """A jar that takes nothing: a cookie of stickiness would keep all requests on one target."""
-    from http.cookiejar import CookieJar, DefaultCookiePolicy
-
-    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-
-
 def classify(error: BaseException) -> tuple[str, str]:
     """The kind of an error, as in `ERRORS`, and the system's own word for it."""
-    import httpx
-
     causes = [error]
     while (cause := _cause(causes[-1])) is not None and cause not in causes:
         causes.append(cause)
