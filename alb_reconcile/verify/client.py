@@ -105,6 +105,7 @@ ERRORS: Final = {
     "protocol": "the answer isn't HTTP",
 }
 """What each kind of error means and what to do."""
+_BY_NUMBER: Final = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset"}
 
 
 class Client:
@@ -242,9 +243,4 @@ def _kind(error: BaseException) -> str:
         return "tls"
     if isinstance(error, socket.gaierror):
         return "dns"
-    if isinstance(error, OSError):
-        if error.errno == errno.ECONNREFUSED:
-            return "refused"
-        if error.errno in (errno.ECONNRESET, errno.EPIPE):
-            return "reset"
-    return ""
+    return _BY_NUMBER.get(error.errno or 0, "") if isinstance(error, OSError) else ""

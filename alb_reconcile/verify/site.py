@@ -28,23 +28,30 @@ class VerifyError(ReconcileError):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How much is sent and how it is judged. `rate` in requests a second over all, times in seconds.
+class Sending:
+    """How much is sent, and what. `rate` in requests a second over all, times in seconds.
 
     `requests` go to each forward, `duration` replaces them; `http`: 1.1, 2 or both, on HTTPS; `websocket`: a path.
+    `tolerance`: standard deviations that a target's share may be off.
     """
 
     choice: Choice = field(default_factory=Choice)
     requests: int = 100
-    duration: float | None = None
-    rate: float = 50
+    duration: int | None = None
+    rate: int = 50
     concurrency: int = 10
     http: Literal["1.1", "2", "both"] = "both"
     websocket: str | None = None
+    timeout: int = 10
+    tolerance: float = 3
+
+
+@dataclass(frozen=True)
+class Settings(Sending):
+    """The same, and how answers are judged."""
+
     attribution: Attribution = DEMO
     statuses: Statuses = ANSWERED
-    timeout: float = 10
-    tolerance: float = 3
     dns_timeout: float = DNS_TIMEOUT
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
@@ -25,12 +25,11 @@ from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verify.attribution import Attribution
-from alb_reconcile.verify.checks import Choice
 from alb_reconcile.verify.client import Endpoint, Trust
 from alb_reconcile.verify.expect import ANSWERED, Statuses
 from alb_reconcile.verify.request_search import is_host
 from alb_reconcile.verify.session import Report, verify_stack
-from alb_reconcile.verify.site import Settings, Site, VerifyError
+from alb_reconcile.verify.site import Sending, Settings, Site, VerifyError
 
 _DOORS: Final = 15.0
 """Seconds for which a new listener's local port is waited for, in the sandbox."""
@@ -48,17 +47,9 @@ class Way:
 @dataclass(frozen=True)
 class VerifyOptions:
     specs: tuple[str, ...]
-    requests: int
-    duration: int | None
-    rate: int
-    concurrency: int
-    timeout: int
-    choice: Choice
-    http: Literal["1.1", "2", "both"]
-    websocket: str | None
+    sending: Sending
     attribute: str
     expect_status: str | None
-    tolerance: float
     trust: Trust
     connect_to: Mapping[int, tuple[str, int]]
     output: Output
@@ -144,30 +135,18 @@ def _listeners(found: Discovery) -> dict[str, Listener]:
 
 def _settings(options: VerifyOptions) -> Settings:
     """The options' values. Raises UsageError."""
-    path, host = options.choice.path, options.choice.host
+    sending, path, host = options.sending, options.sending.choice.path, options.sending.choice.host
     if not re.fullmatch(r"/[!-~]*", path) or re.search(r"[?#]", path):
         raise UsageError("--path expects a path such as /health, without a query")
-    if options.websocket is not None and not re.fullmatch(r"/[!-~]*", options.websocket):
+    if sending.websocket is not None and not re.fullmatch(r"/[!-~]*", sending.websocket):
         raise UsageError("--websocket expects a path such as /ws")
     if host is not None and not is_host(host):
         raise UsageError("--host expects a host name such as shop.example.com, without a port")
-    if options.timeout < 1 or options.duration == 0:
+    if sending.timeout < 1 or sending.duration == 0:
         raise UsageError("--timeout and --duration must be at least one second")
     try:
         attribution = Attribution.parse(options.attribute)
         statuses = Statuses.parse(options.expect_status) if options.expect_status else ANSWERED
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Settings(
-        choice=options.choice,
-        requests=options.requests,
-        duration=options.duration,
-        rate=options.rate,
-        concurrency=options.concurrency,
-        http=options.http,
-        websocket=options.websocket,
-        attribution=attribution,
-        statuses=statuses,
-        timeout=options.timeout,
-        tolerance=options.tolerance,
-    )
+    return Settings(**vars(sending), attribution=attribution, statuses=statuses)
