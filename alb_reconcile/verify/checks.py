@@ -53,10 +53,6 @@ class Choice:
     path: str = "/"
     any_method: bool = False
 
-    def preferences(self, dns_name: str) -> Preferences:
-        """For one load balancer."""
-        return Preferences(self.host or dns_name, self.path, self.any_method)
-
 
 def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice) -> tuple[Check, ...]:
     """The checks of a stack: listener by listener, rules in their order, the default action last."""
@@ -86,7 +82,8 @@ def _listener(
     blocked = _blocked(address, balancer, found)
     rivals = [rule for _, rule in each_of(discovery.resources, Rule) if found is not None and rule.listener == found.id]
     rivals.sort(key=lambda rule: rule.priority)
-    dns_name = balancer.detail(Entrance).dns_name if balancer else ""
+    host = choice.host or (balancer.detail(Entrance).dns_name if balancer else "")
+    preferences = Preferences(host, choice.path, choice.any_method)
     http2 = balancer is None or _attributes(balancer.address, desired).get("routing.http2.enabled") != "false"
     for row, conditions, action in (
         *((row, read_conditions(rule.conditions), rule.action) for row, rule in own),
@@ -105,7 +102,7 @@ def _listener(
             yield replace(check, state="missing", reason=reason)
         else:
             earlier = _before(there[row].state, rivals)
-            yield _with_request(check, conditions, earlier, choice.preferences(dns_name), choice)
+            yield _with_request(check, conditions, earlier, preferences, choice.host)
 
 
 def _before(state: Properties, rivals: list[Rule]) -> list[Rules]:
@@ -117,13 +114,15 @@ def _before(state: Properties, rivals: list[Rule]) -> list[Rules]:
     ]
 
 
-def _with_request(check: Check, own: Rules, earlier: list[Rules], preferences: Preferences, choice: Choice) -> Check:
+def _with_request(
+    check: Check, own: Rules, earlier: list[Rules], preferences: Preferences, chosen: str | None
+) -> Check:
     answer = find_request(own, earlier, preferences)
     if answer.request is None:
         return replace(check, state="unreachable" if answer.unreachable else "skipped", reason=answer.reason)
     host = answer.request.host
     named = {value.lower() for condition in own if condition.field == "host-header" for value in condition.values}
-    return replace(check, request=answer.request, exact_host=host.lower() in named or host == choice.host)
+    return replace(check, request=answer.request, exact_host=host.lower() in named or host == chosen)
 
 
 def _blocked(address: Address, balancer: Observed | None, found: Observed | None) -> str:
@@ -145,11 +144,6 @@ def _attributes(address: Address, desired: Mapping[Address, Desired]) -> Mapping
     """What the spec gives a load balancer or a target group."""
     wanted = desired.get(address)
     return getattr(wanted.state, "attributes", None) or {} if wanted else {}
-
-
-def names_of_targets(discovery: Discovery) -> dict[str, str]:
-    """The stack's names of instances, by id."""
-    return {item.id: item.address.name for item in discovery.resources if item.address.kind == "instance"}
 
 
 def notes_on_groups(discovery: Discovery, desired: Mapping[Address, Desired]) -> dict[str, tuple[str, str]]:
