@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -75,10 +74,9 @@ def _parse(url: str) -> httpx.URL:
 def _key(secret: str) -> bytes:
     text = secret.strip()
     try:
-        key = (
-            base64.b64decode(text.removeprefix("whsec_"), validate=True) if text.startswith("whsec_") else text.encode()
-        )
-    except (binascii.Error, ValueError):
+        encoded = text.removeprefix("whsec_")
+        key = text.encode() if encoded == text else base64.b64decode(encoded, validate=True)
+    except ValueError:
         raise UsageError(
             f"the webhook's secret isn't base64 after whsec_; correct {SECRET_VARIABLE}, or the file that holds it"
         ) from None

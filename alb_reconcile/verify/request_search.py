@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -133,12 +133,9 @@ def _nice(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None
     return None
 
 
-def _texts(own: Rules, field: str, wished: list[str]) -> Iterator[str]:
-    yield from wished
-    for condition in own:
-        if condition.field == field:
-            for value in condition.values:
-                yield from _fill(value)
+def _texts(own: Rules, field: str, wished: list[str]) -> list[str]:
+    values = (value for condition in own if condition.field == field for value in condition.values)
+    return [*wished, *(text for value in values for text in _fill(value))]
 
 
 def _exact(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:

@@ -111,7 +111,8 @@ async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
         )
     trust = Trust(sandbox.ca_file)
     listeners = _listeners(found)
-    deadline = asyncio.get_running_loop().time() + _DOORS
+    now = asyncio.get_running_loop().time
+    deadline = now() + _DOORS
     while True:
         traffic = await asyncio.to_thread(sandbox.look)
         endpoints = {
@@ -121,11 +122,9 @@ async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
             for door in traffic.doors
             if door.listener_arn in listeners
         }
-        if len(endpoints) == len(listeners) or asyncio.get_running_loop().time() > deadline:
-            return (
-                endpoints,
-                f"the sandbox doesn't serve it ({traffic.problem or 'it has no local port'}); see: alb-reconcile sandbox status",
-            )
+        if len(endpoints) == len(listeners) or now() > deadline:
+            why = traffic.problem or "it has no local port"
+            return endpoints, f"the sandbox doesn't serve it ({why}); see: alb-reconcile sandbox status"
         await asyncio.sleep(0.2)
 
 
