@@ -122,7 +122,7 @@ def _read(file: Path) -> tuple[Series, list[Metric]]:
 
 
 def _parse(text: str) -> tuple[Series, list[Metric]]:
-    """What a file has: ours, and families that a later version of this program has put there. Raises ValueError for others."""
+    """Ours, and families that a later version of this program has put there. Raises ValueError for anybody else's."""
     from prometheus_client.parser import text_string_to_metric_families
 
     series: Series = {}
