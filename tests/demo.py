@@ -287,7 +287,7 @@ def chart(answers: list[Answer], old: str) -> str:
     lines = []
     for row in range(rows):
         part = [answer for answer in answers if row <= answer.at / step < row + 1]
-        count = sum(answer.version == old for answer in part)
+        count = sum(answer.reply.version == old for answer in part)
         marks = round(width * count / len(part)) if part else 0
         bar = paint("░" * marks, "33") + paint("█" * (width - marks), "32")
         lines.append(f"  {row * step:5.1f} s  {bar}  old {count:4}   new {len(part) - count:4}")
@@ -317,14 +317,14 @@ def roll(stage: Stage) -> None:
     now = ids(stage)
     names = ("instance.web-1", "instance.web-2")
     check(all(now[name] != before[name] for name in names), "Both instances are new ones.")
-    old = str(answers[0].version)
+    old = str(answers[0].reply.version)
     say(f"\n{chart(answers, old)}\n")
-    failed = [answer for answer in answers if answer.status != 200]
+    failed = [answer for answer in answers if answer.reply.status != 200]
     say(f"requests sent: {len(answers)}   failed: {len(failed)}\n")
     check(not failed, "No request failed while the version was rolled through both instances.")
-    versions = {answer.version for answer in answers}
+    versions = {answer.reply.version for answer in answers}
     check(
-        len(versions) == 2 and answers[-1].version != old,
+        len(versions) == 2 and answers[-1].reply.version != old,
         "It began with the old version and ended with the new one.",
     )
     check(not stage.plan(), "Nothing is left to do.")

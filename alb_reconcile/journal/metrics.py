@@ -5,7 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
 from alb_reconcile.journal.record import RESULTS, Record, renamed
@@ -108,52 +109,43 @@ def _account_of(series: Series, record: Record) -> str:
 
 
 def _read(file: Path) -> tuple[Series, list[Metric]]:
-    """What the file has: ours, and families that a later version of this program has put there."""
-    from prometheus_client.parser import text_string_to_metric_families
-
     try:
-        text = file.read_bytes().decode("utf-8")
+        return _parse(file.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         return {}, []
     except OSError as error:
         raise unwritable(file, error) from None
-    except UnicodeDecodeError:
-        raise _foreign(file) from None
+    except (ValueError, KeyError, IndexError):  # the last two are the library's, of what it can't read
+        raise RecordError(
+            f"{file} has other content than alb-reconcile's metrics, and was left unchanged; remove it, or name another --metrics-file"
+        ) from None
+
+
+def _parse(text: str) -> tuple[Series, list[Metric]]:
+    """Ours, and families that a later version of this program has put there. Raises ValueError for anybody else's."""
+    from prometheus_client.parser import text_string_to_metric_families
+
     series: Series = {}
     others: list[Metric] = []
-    try:
-        for family in text_string_to_metric_families(text):
-            name = family.name.removeprefix(_PREFIX)
-            if name == family.name or (name not in COUNTERS and name.removesuffix("_total") in COUNTERS):
-                raise _foreign(file)
-            if name not in GAUGES and name not in COUNTERS:
-                others.append(family)
-                continue
-            for sample in family.samples:
-                if not set(_OWNER) <= sample.labels.keys():
-                    raise _foreign(file)
-                labels = dict(sample.labels)
-                if "result" in labels:
-                    labels["result"] = renamed(labels["result"])
-                values, key = series.setdefault(name, {}), _labels(labels, {})
-                values[key] = sample.value + (values.get(key, 0.0) if name in COUNTERS else 0.0)
-    except (ValueError, KeyError, IndexError):  # what the parser says of what it can't read
-        raise _foreign(file) from None
+    for family in text_string_to_metric_families(text):
+        name = family.name.removeprefix(_PREFIX)
+        if name == family.name or (name not in COUNTERS and name.removesuffix("_total") in COUNTERS):
+            raise ValueError(family.name)
+        if name not in GAUGES and name not in COUNTERS:
+            others.append(family)
+            continue
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            if not set(_OWNER) <= labels.keys():
+                raise ValueError(sample.name)
+            if "result" in labels:
+                labels["result"] = renamed(labels["result"])
+            values, key = series.setdefault(name, {}), _labels(labels, {})
+            values[key] = sample.value + (values.get(key, 0.0) if name in COUNTERS else 0.0)
     return series, others
 
 
-def _foreign(file: Path) -> RecordError:
-    return RecordError(
-        f"{file} has other content than alb-reconcile's metrics, and was left unchanged; remove it, or name another --metrics-file"
-    )
-
-
 def _render(series: Series, others: Iterable[Metric]) -> bytes:
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-    from prometheus_client.exposition import generate_latest
-    from prometheus_client.registry import Collector
-
     made: list[Any] = []
     for families, family_type in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
         for name, text in families.items():
@@ -163,10 +155,8 @@ def _render(series: Series, others: Iterable[Metric]) -> bytes:
             if family.samples:
                 made.append(family)
 
-    class Known(Collector):
+    class Known:
         def collect(self) -> Iterable[Metric]:
             return [*made, *others]
 
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Known())
-    return generate_latest(registry)
+    return generate_latest(Known())

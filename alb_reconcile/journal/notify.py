@@ -12,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
-from alb_reconcile.journal.record import Record, StepRecord
+from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.webhook import Webhook, send
 
 Verdict = Literal["in_sync", "drift", "failing"]
@@ -212,31 +212,14 @@ class _DeliveryLog:
 
 
 def _message(record: Record, event: Event) -> Message:
-    body = Body(
-        event=event,
-        text=f"{record.stack} ({record.region}): {_summary(record, event)}",
-        run=record.run,
-        command=record.command,
-        stack=record.stack,
-        region=record.region,
-        account=record.account,
-        place=record.place,
-        started=record.started,
-        ended=record.ended,
-        result=record.result,
-        host=record.host,
-        error=record.error,
-        code=record.code,
-        counts=dict(record.counts),
-        left=_summaries(record.withheld),
-        failed=_summaries(record.having(how="failed")),
-        corrected=_summaries(record.having(how="done", cause="drift")),
-    )
-    return Message(f"{record.run}-{event}", body)
-
-
-def _summaries(steps: tuple[StepRecord, ...]) -> tuple[StepSummary, ...]:
-    return msgspec.convert(steps[:_MOST], tuple[StepSummary, ...], from_attributes=True)
+    fields = vars(record) | {
+        "event": event,
+        "text": f"{record.stack} ({record.region}): {_summary(record, event)}",
+        "left": record.withheld[:_MOST],
+        "failed": record.having(how="failed")[:_MOST],
+        "corrected": record.having(how="done", cause="drift")[:_MOST],
+    }
+    return Message(f"{record.run}-{event}", msgspec.convert(fields, Body, from_attributes=True))
 
 
 def _summary(record: Record, event: Event) -> str:

@@ -16,7 +16,6 @@ VERSION: Final = 1
 Result = Literal["in_sync", "corrected", "left", "failed", "held", "refused", "interrupted"]
 """in_sync: nothing was to be done. corrected: it was done. left: some of it requires manual action."""
 RESULTS: Final[tuple[str, ...]] = get_args(Result)
-SUCCESSES: Final = ("in_sync", "corrected")
 _RENAMED: Final = {"in order": "in_sync"}
 
 
@@ -78,7 +77,7 @@ class Record:
     @property
     def is_success(self) -> bool:
         """Whether everything was as wanted in the end."""
-        return self.result in SUCCESSES
+        return self.result in ("in_sync", "corrected")
 
     @property
     def is_gone(self) -> bool:

@@ -45,10 +45,14 @@ def read_settings(
 
     Raises UsageError, RecordError; their texts have no secret in them.
     """
-    url = _url(environ, webhook_url_file)
+    url = _given(environ, webhook_url_file, URL_FILE_VARIABLE, URL_VARIABLE, "URL")
     webhook, secret = None, ""
     if url:
-        secret = _secret(environ, webhook_secret_file)
+        secret = _given(environ, webhook_secret_file, SECRET_FILE_VARIABLE, SECRET_VARIABLE, "secret")
+        if not secret:
+            raise UsageError(
+                f"the webhook has no secret to sign with; give --webhook-secret-file, or set {SECRET_VARIABLE}"
+            )
         allow = set(filter(None, (webhook_allow or environ.get(ALLOW_VARIABLE, "")).split(",")))
         if not allow <= set(ALLOWANCES):
             raise UsageError(
@@ -68,25 +72,11 @@ def read_settings(
     )
 
 
-def _url(environ: Mapping[str, str], file: str | None) -> str:
-    file = file or environ.get(URL_FILE_VARIABLE)
-    return _content(file, "URL") if file else environ.get(URL_VARIABLE, "")
-
-
-def _secret(environ: Mapping[str, str], file: str | None) -> str:
-    file = file or environ.get(SECRET_FILE_VARIABLE)
-    if file:
-        return _content(file, "secret")
-    secret = environ.get(SECRET_VARIABLE, "")
-    if not secret:
-        raise UsageError(
-            f"the webhook has no secret to sign with; give --webhook-secret-file, or set {SECRET_VARIABLE}"
-        )
-    return secret
-
-
-def _content(file: str, what: str) -> str:
-    """The text of a file that holds one of the webhook's secrets."""
+def _given(environ: Mapping[str, str], file: str | None, file_variable: str, variable: str, what: str) -> str:
+    """One of the webhook's secrets: the text of a file that is named, else the variable's value."""
+    file = file or environ.get(file_variable)
+    if not file:
+        return environ.get(variable, "")
     try:
         with Path(file).open("rb") as stream:
             text = stream.read(_LONGEST).decode("utf-8").strip()

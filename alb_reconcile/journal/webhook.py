@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -59,8 +58,6 @@ def make_webhook(url: str, secret: str, *, private: bool = False, plain: bool = 
 
 
 def _parse(url: str) -> httpx.URL:
-    import httpx
-
     try:
         parsed = httpx.URL(url)
         is_host = re.fullmatch(r"[a-z0-9._:-]+", parsed.raw_host.decode("ascii"), re.IGNORECASE)
@@ -77,10 +74,9 @@ def _parse(url: str) -> httpx.URL:
 def _key(secret: str) -> bytes:
     text = secret.strip()
     try:
-        key = (
-            base64.b64decode(text.removeprefix("whsec_"), validate=True) if text.startswith("whsec_") else text.encode()
-        )
-    except (binascii.Error, ValueError):
+        encoded = text.removeprefix("whsec_")
+        key = text.encode() if encoded == text else base64.b64decode(encoded, validate=True)
+    except ValueError:
         raise UsageError(
             f"the webhook's secret isn't base64 after whsec_; correct {SECRET_VARIABLE}, or the file that holds it"
         ) from None
@@ -103,8 +99,6 @@ async def send(webhook: Webhook, message: str, body: bytes) -> None:
 
     Raises RecordError with the reason, after `webhook.timeout` seconds at the latest.
     """
-    import httpx
-
     try:
         async with asyncio.timeout(webhook.timeout):
             await _send(webhook, message, body)
@@ -115,8 +109,6 @@ async def send(webhook: Webhook, message: str, body: bytes) -> None:
 
 
 async def _send(webhook: Webhook, message: str, body: bytes) -> None:
-    import httpx
-
     url = _parse(webhook.url)
     name = url.raw_host.decode("ascii")
     found = await resolve(name, url.port or {"https": 443, "http": 80}[url.scheme])
@@ -157,8 +149,6 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
 
 def _reason(error: BaseException) -> str:
     """The system's own word for what went wrong, which has nothing of the URL in it."""
-    import httpx
-
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)

@@ -3,9 +3,9 @@
 import asyncio
 import socket
 import threading
-from contextlib import suppress
+from concurrent.futures import Future
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final
+from typing import Final
 
 Address = IPv4Address | IPv6Address
 
@@ -19,40 +19,28 @@ _PUBLIC: Final = IPv6Network("2000::/3")
 
 async def resolve(host: str, port: int) -> list[str]:
     """All addresses of a name. Raises OSError (gaierror). A resolver that hangs is left behind when this is cancelled."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[list[str]] = loop.create_future()
-
-    def settle(result: Any, error: OSError | UnicodeError | None) -> None:
-        if not answer.done():
-            if error is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
+    answer: Future[list[str]] = Future()
+    answer.set_running_or_notify_cancel()  # from now on only `ask` settles it, also when nobody waits any more
 
     def ask() -> None:
-        result, failure = None, None
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            result = list(dict.fromkeys(str(item[4][0]) for item in found))
-        except (OSError, UnicodeError) as error:
-            failure = error
-        with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
-            loop.call_soon_threadsafe(settle, result, failure)
+            answer.set_result(list(dict.fromkeys(str(item[4][0]) for item in found)))
+        except OSError as error:
+            answer.set_exception(error)
+        except UnicodeError as error:
+            answer.set_exception(OSError(str(error)))
 
-    # not the loop's own executor: its threads are waited for in the end, and a resolver can take minutes
+    # no executor: its threads are waited for in the end, and a resolver can take minutes
     threading.Thread(target=ask, name="resolve", daemon=True).start()
-    return await answer
+    return await asyncio.wrap_future(answer)
 
 
 def refusal(text: str, *, private: bool = False) -> str:
     """Why nothing may be sent to an address, or nothing. `private`: addresses of in-house networks may be used."""
     address = _innermost(ip_address(text))
-    if (
-        any(address.version == network.version and address in network for network in _NEVER)
-        or address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-    ):
+    never = any(address in network for network in _NEVER)
+    if never or address.is_link_local or address.is_multicast or address.is_unspecified:
         return f"{address} is link-local, an address of instance metadata, or not a host"
     public = address.is_global and not address.is_reserved
     if isinstance(address, IPv6Address):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from alb_reconcile.kinds.listener import Listener
-from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
+from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.actions import Action
@@ -52,78 +52,76 @@ class Choice:
     path: str = "/"
     any_method: bool = False
 
-    def preferences(self, dns_name: str) -> Preferences:
-        """For one load balancer."""
-        return Preferences(self.host or dns_name, self.path, self.any_method)
-
 
 def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice) -> tuple[Check, ...]:
     """The checks of a stack: listener by listener, rules in their order, the default action last."""
     there = {item.address: item for item in discovery.resources if not item.is_gone}
-    ids = {address: item.id for address, item in there.items()}
-    listeners = sorted(item.address for item, _ in each_of(desired.values(), Listener))
-    return tuple(check for address in listeners for check in _listener(address, discovery, desired, there, ids, choice))
+    listeners = sorted((item.address, state) for item, state in each_of(desired.values(), Listener))
+    return tuple(
+        check for address, state in listeners for check in _listener(address, state, discovery, desired, there, choice)
+    )
 
 
 def _listener(
     address: Address,
+    state: Listener,
     discovery: Discovery,
     desired: Mapping[Address, Desired],
     there: Mapping[Address, Observed],
-    ids: Mapping[Address, str],
     choice: Choice,
 ) -> Iterator[Check]:
-    wanted = bind(desired[address].state, ids)
-    assert isinstance(wanted, Listener)  # noqa: S101 (for mypy: the caller picked them)
-    rules = {
-        item.address: bind(state, ids) for item, state in each_of(desired.values(), Rule) if state.listener == address
-    }
-    balancer = there.get(_balancer(desired[address].state))
+    ids = {address: item.id for address, item in there.items()}
+    wanted = bind(state, ids)
+    own = [
+        (item.address, bind(rule, ids)) for item, rule in each_of(desired.values(), Rule) if rule.listener == address
+    ]
+    own.sort(key=lambda row: (row[1].priority, row[0]))
+    balancer = next((item for item in there.values() if item.address == state.load_balancer), None)
     found = there.get(address)
     blocked = _blocked(address, balancer, found)
-    rivals = [
-        item for item, state in each_of(discovery.resources, Rule) if found is not None and state.listener == found.id
-    ]
-    preferences = choice.preferences(balancer.detail(Entrance).dns_name if balancer else "")
-    rows: list[tuple[Address, Properties]] = sorted(rules.items(), key=lambda row: (_priority(row[1]), row[0]))
-    for row, state in [*rows, (address, wanted)]:
-        action = state.action if isinstance(state, Rule) else wanted.default_action
-        base = Check(
+    rivals = [rule for _, rule in each_of(discovery.resources, Rule) if found is not None and rule.listener == found.id]
+    rivals.sort(key=lambda rule: rule.priority)
+    host = choice.host or (balancer.detail(Entrance).dns_name if balancer else "")
+    preferences = Preferences(host, choice.path, choice.any_method)
+    http2 = balancer is None or _attributes(balancer.address, desired).get("routing.http2.enabled") != "false"
+    for row, conditions, action in (
+        *((row, read_conditions(rule.conditions), rule.action) for row, rule in own),
+        (address, (), wanted.default_action),
+    ):
+        check = Check(
             row,
             found.id if found else "",
             wanted.protocol.lower(),
             wanted.port,
             action,
-            http2=wanted.protocol == "HTTPS" and _speaks_http2(balancer, desired),
+            http2=wanted.protocol == "HTTPS" and http2,
         )
         reason = blocked or _missing(row, there, action)
         if reason:
-            yield replace(base, state="missing", reason=reason)
+            yield replace(check, state="missing", reason=reason)
         else:
-            yield _with_request(base, state, there[row], rivals, preferences, choice)
+            earlier = _before(there[row].state, rivals)
+            yield _with_request(check, conditions, earlier, preferences, choice.host)
+
+
+def _before(state: Properties, rivals: list[Rule]) -> list[Rules]:
+    """What the rules before a rule take; before the default action come all of them."""
+    return [
+        read_conditions(rule.conditions)
+        for rule in rivals
+        if not isinstance(state, Rule) or rule.priority < state.priority
+    ]
 
 
 def _with_request(
-    base: Check, wanted: Properties, found: Observed, rivals: list[Observed], preferences: Preferences, choice: Choice
+    check: Check, own: Rules, earlier: list[Rules], preferences: Preferences, chosen: str | None
 ) -> Check:
-    own = read_conditions(wanted.conditions) if isinstance(wanted, Rule) else ()
-    limit = _priority(found.state)
-    earlier: list[Rules] = [
-        read_conditions(state.conditions)
-        for item, state in each_of(sorted(rivals, key=lambda item: _priority(item.state)), Rule)
-        if item.id != found.id and state.priority < limit
-    ]
     answer = find_request(own, earlier, preferences)
     if answer.request is None:
-        return replace(base, state="unreachable" if answer.unreachable else "skipped", reason=answer.reason)
+        return replace(check, state="unreachable" if answer.unreachable else "skipped", reason=answer.reason)
     host = answer.request.host
-    literal = any(
-        value.lower() == host.lower()
-        for condition in own
-        if condition.field == "host-header"
-        for value in condition.values
-    )
-    return replace(base, request=answer.request, exact_host=literal or host == choice.host)
+    named = {value.lower() for condition in own if condition.field == "host-header" for value in condition.values}
+    return replace(check, request=answer.request, exact_host=host.lower() in named or host == chosen)
 
 
 def _blocked(address: Address, balancer: Observed | None, found: Observed | None) -> str:
@@ -141,33 +139,15 @@ def _missing(address: Address, there: Mapping[Address, Observed], action: Action
     return f"{', '.join(absent)} doesn't exist; run apply first" if absent else ""
 
 
-def _balancer(state: Properties) -> Address:
-    assert isinstance(state, Listener)  # noqa: S101 (for mypy)
-    assert isinstance(state.load_balancer, Address)  # noqa: S101 (for mypy: a spec's listener is inside of its own)
-    return state.load_balancer
-
-
-def _priority(state: Properties) -> int:
-    """A rule's; the default action comes after all of them (AWS's highest is 50,000)."""
-    return state.priority if isinstance(state, Rule) else 1_000_000
-
-
-def _speaks_http2(balancer: Observed | None, desired: Mapping[Address, Desired]) -> bool:
-    wanted = desired.get(balancer.address) if balancer else None
-    attributes = wanted.state.attributes if wanted and isinstance(wanted.state, LoadBalancer) else None
-    return (attributes or {}).get("routing.http2.enabled") != "false"
-
-
-def names_of_targets(discovery: Discovery) -> dict[str, str]:
-    """The stack's names of instances, by id."""
-    return {item.id: item.address.name for item in discovery.resources if item.address.kind == "instance"}
+def _attributes(address: Address, desired: Mapping[Address, Desired]) -> Mapping[str, str]:
+    """What the spec gives a load balancer or a target group."""
+    wanted = desired.get(address)
+    return getattr(wanted.state, "attributes", None) or {} if wanted else {}
 
 
 def notes_on_groups(discovery: Discovery, desired: Mapping[Address, Desired]) -> dict[str, tuple[str, str]]:
     """By ARN of the stack's target groups: the name, and why it needn't share equally (or nothing)."""
-    notes = {}
-    for item, _ in each_of(discovery.resources, TargetGroup):
-        wanted = desired.get(item.address)
-        attributes = getattr(wanted.state, "attributes", None) if wanted else None
-        notes[item.id] = (item.address.name, uneven(attributes or {}))
-    return notes
+    return {
+        item.id: (item.address.name, uneven(_attributes(item.address, desired)))
+        for item, _ in each_of(discovery.resources, TargetGroup)
+    }

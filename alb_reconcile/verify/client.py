@@ -6,9 +6,11 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -24,6 +26,8 @@ LANES: Final = 4
 _IDLE: Final = 30.0
 """Seconds after which an idle connection isn't used again; the ALB closes it after 60 by default."""
 _AGENT: Final = "alb-reconcile-verify"
+_NO_COOKIES: Final = DefaultCookiePolicy(allowed_domains=[])
+"""A cookie of stickiness would keep all requests on one target."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ ERRORS: Final = {
     "protocol": "the answer isn't HTTP",
 }
 """What each kind of error means and what to do."""
+_BY_NUMBER: Final = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset"}
 
 
 class Client:
@@ -110,8 +115,7 @@ class Client:
         self._attribution = attribution
         self.timeout = timeout
         self._contexts: dict[tuple[Trust | None, str, bool], ssl.SSLContext] = {}
-        self._lanes: dict[tuple[Endpoint, str, str, bool], list[httpx.AsyncClient]] = {}
-        self._turns: dict[tuple[Endpoint, str, str, bool], int] = {}
+        self._lanes: dict[tuple[Endpoint, str, str, bool], deque[httpx.AsyncClient]] = {}
 
     @classmethod
     @asynccontextmanager
@@ -131,11 +135,8 @@ class Client:
         return self._contexts[key]
 
     def _lane(self, shot: Shot) -> httpx.AsyncClient:
-        import httpx
-
         key = (shot.endpoint, shot.request.host, shot.http, shot.check_name)
-        lanes = self._lanes.setdefault(key, [])
-        turn = self._turns[key] = self._turns.get(key, -1) + 1
+        lanes = self._lanes.setdefault(key, deque())
         if len(lanes) < LANES:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE)
             context = self.context(shot.endpoint.tls, shot.http, check_name=shot.check_name)
@@ -144,16 +145,16 @@ class Client:
                 verify=context,
                 limits=limits,
                 timeout=self.timeout,
-                cookies=_no_cookies(),
+                cookies=CookieJar(_NO_COOKIES),
                 trust_env=False,
             )
-            lanes.append(lane)
-        return lanes[turn % LANES]
+            lanes.appendleft(lane)
+        else:
+            lanes.rotate(1)
+        return lanes[0]
 
     async def fire(self, shot: Shot) -> Reply:
         """Send one request and read its answer. Whatever goes wrong on the way is in the reply."""
-        import httpx
-
         try:
             async with asyncio.timeout(self.timeout + 0.5):  # httpx bounds each step, this their sum
                 return await self._fire(shot)
@@ -202,17 +203,8 @@ def make_context(trust: Trust, *, check_name: bool) -> ssl.SSLContext:
     return context
 
 
-def _no_cookies() -> Any:
-    """A jar that takes nothing: a cookie of stickiness would keep all requests on one target."""
-    from http.cookiejar import CookieJar, DefaultCookiePolicy
-
-    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-
-
 def classify(error: BaseException) -> tuple[str, str]:
     """The kind of an error, as in `ERRORS`, and the system's own word for it."""
-    import httpx
-
     causes = [error]
     while (cause := _cause(causes[-1])) is not None and cause not in causes:
         causes.append(cause)
@@ -251,9 +243,4 @@ def _kind(error: BaseException) -> str:
         return "tls"
     if isinstance(error, socket.gaierror):
         return "dns"
-    if isinstance(error, OSError):
-        if error.errno == errno.ECONNREFUSED:
-            return "refused"
-        if error.errno in (errno.ECONNRESET, errno.EPIPE):
-            return "reset"
-    return ""
+    return _BY_NUMBER.get(error.errno or 0, "") if isinstance(error, OSError) else ""

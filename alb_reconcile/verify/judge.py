@@ -1,5 +1,6 @@
 """What the answers to one check prove: tallied as they come, judged at the end."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -141,12 +142,13 @@ def judge(
         for arn, group in forwarded.items():
             (problems if arn in asked else notes).extend(_on_health(group))
         problems += [
-            f"{groups[str(item.target_group)].name} has no registered targets"
-            for item in check.action.forward
-            if item.weight and not groups[str(item.target_group)].targets
+            f"{group.name} has no registered targets"
+            for arn, group in forwarded.items()
+            if arn in asked and not group.targets
         ]
         shares, more = _shares(tally, forwarded, after, how, sigmas)
-        known = {target.id for item in (*forwarded.values(), *_after(forwarded, after)) for target in item.targets}
+        both = [*forwarded.values(), *(after[arn] for arn in forwarded if arn in after)]
+        known = {target.id for group in both for target in group.targets}
         unknown = {name: count for name, count in sorted(tally.targets.items()) if name not in known}
         problems += _on_attribution(tally, how, unknown) + _on_shares(shares)
         notes += more
@@ -173,10 +175,6 @@ def _mismatches(tally: Tally) -> list[str]:
     texts = [f"{count} of {tally.requests} requests: {text}" for text, count in rows[:_LISTED]]
     rest = sum(count for _, count in rows[_LISTED:])
     return texts + ([f"{rest} more with other answers than expected"] if rest else [])
-
-
-def _after(groups: Mapping[str, Group], after: Mapping[str, Group]) -> list[Group]:
-    return [after[arn] for arn in groups if arn in after]
 
 
 def _on_health(group: Group) -> list[str]:
@@ -244,20 +242,14 @@ def _on_shares(shares: tuple[TargetShare, ...]) -> list[str]:
     problems = []
     for row in shares:
         if row.within is False and row.share is not None and row.expected is not None:
-            if not row.answers:
-                problems.append(f"{row.target.label} never answered; {row.expected:.1%} was expected")
-            else:
-                problems.append(
-                    f"{row.target.label} answered {row.share:.1%} of the requests instead of {row.expected:.1%}: more than chance"
-                )
+            never = f"never answered; {row.expected:.1%} was expected"
+            other = f"answered {row.share:.1%} of the requests instead of {row.expected:.1%}: more than chance"
+            problems.append(f"{row.target.label} {other if row.answers else never}")
     return problems
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
     """p50, p95 and p99 in ms (nearest rank); nothing of nothing."""
     ordered = sorted(seconds)
-    return (
-        {f"p{rank}": round(ordered[max(0, -(-rank * len(ordered) // 100) - 1)] * 1000, 1) for rank in (50, 95, 99)}
-        if ordered
-        else {}
-    )
+    ranks = (50, 95, 99) if ordered else ()
+    return {f"p{rank}": round(ordered[math.ceil(rank * len(ordered) / 100) - 1] * 1000, 1) for rank in ranks}

@@ -21,26 +21,6 @@ class Answer:
     latency: float
     reply: Reply
 
-    @property
-    def status(self) -> int | None:
-        """The HTTP status; None without an answer."""
-        return self.reply.status
-
-    @property
-    def error(self) -> str:
-        """The kind of error; empty with an answer."""
-        return self.reply.error
-
-    @property
-    def target(self) -> str | None:
-        """The target that the answer is attributed to."""
-        return self.reply.target
-
-    @property
-    def version(self) -> str | None:
-        """The version that the target says it has."""
-        return self.reply.version
-
 
 async def send(
     plan: Iterable[Shot], client: Client, *, rate: float, concurrency: int, duration: float | None = None

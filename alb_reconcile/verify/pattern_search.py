@@ -1,5 +1,6 @@
 """Which patterns a text can fit at the same time: an exact search over all hosts, or all paths, there can be."""
 
+import re
 import string
 from collections import deque
 from collections.abc import Sequence
@@ -35,17 +36,13 @@ class _Pattern:
     """One pattern as a bit set of positions: bit i is on when its first i parts have been read."""
 
     def __init__(self, pattern: str) -> None:
-        parts: list[str] = []
-        for char in pattern:
-            if not (char == "*" and parts and parts[-1] == "*"):
-                parts.append(char)
+        parts = re.sub(r"\*+", "*", pattern)
         self.stars = sum(1 << i for i, part in enumerate(parts) if part == "*")
-        anything = sum(1 << i for i, part in enumerate(parts) if part == "?")
-        self.moves = dict.fromkeys(parts, anything)
+        self.anything = sum(1 << i for i, part in enumerate(parts) if part == "?")
+        self.moves = dict.fromkeys(parts, self.anything)
         for i, part in enumerate(parts):
             if part not in "*?":
                 self.moves[part] |= 1 << i
-        self.anything = anything
         self.end = 1 << len(parts)
         self.start = self.skip(1)
 

@@ -2,8 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from alb_reconcile.verify.matching import EXTRAS, Condition, Request, meets, takes
@@ -15,7 +15,8 @@ _FILLS: Final = ("", "verify", "x")
 _MOST: Final = 200
 """Combinations of methods, headers and queries that are tried."""
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
-_FIELDS: Final = {"host-header": "hosts", "path-pattern": "paths"}
+_FIELDS: Final = {"host-header": HOST, "path-pattern": PATH}
+"""What is searched for exactly: the fields of conditions, and what their texts can look like."""
 
 Rules = tuple[Condition, ...]
 
@@ -71,7 +72,7 @@ def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> Found:
     """Why there is no request. What rules by host and path alone take is taken whatever else a request says."""
     plain = [rule for rule in earlier if all(condition.field in _FIELDS for condition in rule)]
     bare = tuple(condition for condition in own if condition.field in _FIELDS)
-    if not _pairs(bare, plain, base) and all(side.complete for side in _search(bare, plain)):
+    if not _pairs(bare, plain, base) and all(_search(field, [bare, *plain]).complete for field in _FIELDS):
         return Found(reason="no request can reach it: the rules before it take all of them", unreachable=True)
     return Found(reason="no request was found that reaches it; the rules before it seem to take all of them")
 
@@ -123,25 +124,18 @@ def _fill(pattern: str, *, escapes: bool = False) -> list[str]:
 
 def _nice(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:
     """A request as a person would choose it."""
-    for host in _texts(own, "host-header", [base.host, "verify.example.com"]):
-        for path in _texts(own, "path-pattern", [base.path, "/verify"]):
-            request = Request(host, path, base.method, base.headers, base.query)
-            if (
-                is_host(host)
-                and path.startswith("/")
-                and takes(own, request)
-                and all(takes(rule, request) is False for rule in avoided)
-            ):
-                return request
+    hosts = _texts(own, "host-header", [base.host, "verify.example.com"])
+    paths = _texts(own, "path-pattern", [base.path, "/verify"])
+    for host, path in itertools.product(filter(is_host, hosts), paths):
+        request = replace(base, host=host, path=path)
+        if path.startswith("/") and takes(own, request) and all(takes(rule, request) is False for rule in avoided):
+            return request
     return None
 
 
-def _texts(own: Rules, field: str, wished: list[str]) -> Iterator[str]:
-    yield from wished
-    for condition in own:
-        if condition.field == field:
-            for value in condition.values:
-                yield from _fill(value)
+def _texts(own: Rules, field: str, wished: list[str]) -> list[str]:
+    values = (value for condition in own if condition.field == field for value in condition.values)
+    return [*wished, *(text for value in values for text in _fill(value))]
 
 
 def _exact(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:
@@ -149,7 +143,7 @@ def _exact(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | Non
     if not pairs:
         return None
     host, path = min(pairs, key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
-    return Request(host, path, base.method, base.headers, base.query)
+    return replace(base, host=host, path=path)
 
 
 def _pairs(own: Rules, avoided: Sequence[Rules], base: Request) -> list[tuple[str, str]]:
@@ -157,53 +151,39 @@ def _pairs(own: Rules, avoided: Sequence[Rules], base: Request) -> list[tuple[st
     if any(condition.field in EXTRAS and not meets(condition, base) for condition in own):
         return []
     rivals = [rule for rule in avoided if _can_take(rule, base)]
-    hosts, paths = _search(own, rivals)
+    hosts, paths = _search("host-header", [own, *rivals]), _search("path-pattern", [own, *rivals])
     return [
         (host, path)
         for fitting, host in hosts.witnesses.items()
-        if _all_met(own, "host-header", fitting, hosts.patterns)
+        if _all_met(own, "host-header", fitting)
         for also, path in paths.witnesses.items()
-        if _all_met(own, "path-pattern", also, paths.patterns)
-        and not any(
-            _all_met(rule, "host-header", fitting, hosts.patterns)
-            and _all_met(rule, "path-pattern", also, paths.patterns)
-            for rule in rivals
-        )
+        if _all_met(own, "path-pattern", also)
+        and not any(_all_met(rule, "host-header", fitting) and _all_met(rule, "path-pattern", also) for rule in rivals)
     ]
 
 
 @dataclass(frozen=True)
 class _Side:
-    """All hosts, or all paths, as far as the rules tell them apart."""
+    """All hosts, or all paths, as far as the patterns of rules tell them apart: one for each set that it fits."""
 
-    patterns: dict[str, int]
-    witnesses: dict[frozenset[int], str]
+    witnesses: dict[frozenset[str], str]
     complete: bool
 
 
-def _search(own: Rules, rivals: Sequence[Rules]) -> tuple[_Side, _Side]:
-    sides = []
-    for field, grammar in (("host-header", HOST), ("path-pattern", PATH)):
-        patterns: dict[str, int] = {}
-        for condition in itertools.chain(own, *rivals):
-            if condition.field == field:
-                for value in condition.values:
-                    patterns.setdefault(_normal(field, value), len(patterns))
-        found = search(list(patterns), grammar)
-        sides.append(_Side(patterns, found.witnesses, found.complete))
-    return sides[0], sides[1]
+def _search(field: str, rules: Iterable[Rules]) -> _Side:
+    conditions = [condition for rule in rules for condition in rule if condition.field == field]
+    patterns = list(dict.fromkeys(pattern for condition in conditions for pattern in _patterns(condition)))
+    found = search(patterns, _FIELDS[field])
+    witnesses = {frozenset(patterns[i] for i in fitting): text for fitting, text in found.witnesses.items()}
+    return _Side(witnesses, found.complete)
 
 
-def _normal(field: str, value: str) -> str:
-    return value.lower() if field == "host-header" else value
+def _patterns(condition: Condition) -> Iterable[str]:
+    return map(str.lower, condition.values) if condition.field == "host-header" else condition.values
 
 
-def _all_met(rule: Rules, field: str, fitting: frozenset[int], patterns: dict[str, int]) -> bool:
-    return all(
-        any(patterns[_normal(field, value)] in fitting for value in condition.values)
-        for condition in rule
-        if condition.field == field
-    )
+def _all_met(rule: Rules, field: str, fitting: frozenset[str]) -> bool:
+    return all(not fitting.isdisjoint(_patterns(condition)) for condition in rule if condition.field == field)
 
 
 def _can_take(rule: Rules, base: Request) -> bool:

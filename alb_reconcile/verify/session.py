@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from alb_reconcile.model.errors import InterruptedRun
-from alb_reconcile.verify.checks import Check, names_of_targets, notes_on_groups, plan_checks
+from alb_reconcile.verify.checks import Check, notes_on_groups, plan_checks
 from alb_reconcile.verify.judge import Finding, Tally, judge
 from alb_reconcile.verify.schedule import send_all
 from alb_reconcile.verify.shares import Group, read_targets
@@ -47,28 +47,25 @@ async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, 
 
 async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) -> Report:
     discovery, where = site.discovery, f"{site.stack} in {site.region} (account {site.discovery.account})"
-    if not any(not item.is_gone for item in discovery.resources):
+    if all(item.is_gone for item in discovery.resources):
         raise VerifyError(f"nothing of {where} exists, so there is nothing to verify; run apply first")
     checks = plan_checks(discovery, site.desired, settings.choice)
     if not checks:
         raise VerifyError(f"the spec of {where} has no listeners, so there is nothing to verify")
     checks = await drop_unreachable(checks, site, settings, say)
     groups = await _groups(checks, site)
-    tallies = {
-        str(check.address): Tally(check, settings.statuses, _local_ports(site))
-        for check in checks
-        if check.state == "send"
-    }
+    # the listeners' ports by the local ones that stand for them
+    ports = {item.port: item.listener_port for item in site.endpoints.values()}
+    tallies = {str(check.address): Tally(check, settings.statuses, ports) for check in checks if check.state == "send"}
     await send_all(tallies, site, settings, groups, say)
     after = await _groups(checks, site)
-    findings = []
-    for check in checks:
-        tally = tallies.get(str(check.address))
-        if tally is None:
-            findings.append(_unsent(check))
-        else:
-            findings.append(judge(tally, groups, after, settings.attribution, settings.tolerance))
-    return Report(site.stack, site.region, discovery.account, tuple(findings))
+    findings = tuple(
+        judge(tally, groups, after, settings.attribution, settings.tolerance)
+        if (tally := tallies.get(str(check.address)))
+        else _unsent(check)
+        for check in checks
+    )
+    return Report(site.stack, site.region, discovery.account, findings)
 
 
 def _unsent(check: Check) -> Finding:
@@ -84,15 +81,11 @@ async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
     arns = sorted(
         {str(item.target_group) for check in checks if check.state == "send" for item in check.action.forward}
     )
-    names, notes = names_of_targets(site.discovery), notes_on_groups(site.discovery, site.desired)
+    names = {item.id: item.address.name for item in site.discovery.resources if item.address.kind == "instance"}
+    notes = notes_on_groups(site.discovery, site.desired)
     healths = await asyncio.gather(*(site.health(arn) for arn in arns))
     groups = {}
     for arn, health in zip(arns, healths, strict=True):
         name, uneven = notes.get(arn, (arn.rpartition(":")[2], ""))
         groups[arn] = Group(arn, name, read_targets(health, names), uneven)
     return groups
-
-
-def _local_ports(site: Site) -> dict[int, int]:
-    """The listeners' ports by the local ones that stand for them."""
-    return {item.port: item.listener_port for item in site.endpoints.values()}

@@ -28,23 +28,30 @@ class VerifyError(ReconcileError):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How much is sent and how it is judged. `rate` in requests a second over all, times in seconds.
+class Sending:
+    """How much is sent, and what. `rate` in requests a second over all, times in seconds.
 
     `requests` go to each forward, `duration` replaces them; `http`: 1.1, 2 or both, on HTTPS; `websocket`: a path.
+    `tolerance`: standard deviations that a target's share may be off.
     """
 
     choice: Choice = field(default_factory=Choice)
     requests: int = 100
-    duration: float | None = None
-    rate: float = 50
+    duration: int | None = None
+    rate: int = 50
     concurrency: int = 10
     http: Literal["1.1", "2", "both"] = "both"
     websocket: str | None = None
+    timeout: int = 10
+    tolerance: float = 3
+
+
+@dataclass(frozen=True)
+class Settings(Sending):
+    """The same, and how answers are judged."""
+
     attribution: Attribution = DEMO
     statuses: Statuses = ANSWERED
-    timeout: float = 10
-    tolerance: float = 3
     dns_timeout: float = DNS_TIMEOUT
 
 
@@ -68,15 +75,12 @@ async def drop_unreachable(
     checks: tuple[Check, ...], site: Site, settings: Settings, say: Callable[[str], None]
 ) -> tuple[Check, ...]:
     """The checks, without requests where the listener can't be reached."""
-    lost: dict[str, str] = {}
     wanted = {check.listener for check in checks if check.state == "send"}
-    hosts = {site.endpoints[arn].host for arn in wanted if arn in site.endpoints}
-    unresolved = dict(
-        zip(hosts, await asyncio.gather(*(_resolve(host, settings.dns_timeout, say) for host in hosts)), strict=True)
-    )
-    for arn in wanted:
-        endpoint = site.endpoints.get(arn)
-        lost[arn] = unresolved[endpoint.host] if endpoint else site.absent
+    hosts = {arn: site.endpoints[arn].host for arn in wanted if arn in site.endpoints}
+    names = set(hosts.values())
+    problems = await asyncio.gather(*(_resolve(name, settings.dns_timeout, say) for name in names))
+    unresolved = dict(zip(names, problems, strict=True))
+    lost = {arn: unresolved[hosts[arn]] if arn in hosts else site.absent for arn in wanted}
     return tuple(
         replace(check, state="missing", reason=lost[check.listener]) if lost.get(check.listener) else check
         for check in checks

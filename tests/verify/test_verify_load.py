@@ -64,15 +64,15 @@ class TestSending:
             request = Request(HOST, "/a/../b/%7e\"'", query=(("q", "a b"),), headers=(("X-Stage", "canary"),))
             [answer] = fire([Shot("k", at(front.port, 8080), request)])
             assert front.log == [("GET", f"{HOST}:8080", "/a/../b/%7e\"'?q=a+b")]
-        assert (answer.shot.key, answer.status, answer.error) == ("k", 200, "")
-        assert (answer.target, answer.version, answer.reply.http) == ("i-1", "v1", "1.1")
+        assert (answer.shot.key, answer.reply.status, answer.reply.error) == ("k", 200, "")
+        assert (answer.reply.target, answer.reply.version, answer.reply.http) == ("i-1", "v1", "1.1")
         assert answer.latency > 0
 
     def test_several_connections_some_of_them_fresh(self) -> None:
         with servers.front(servers.in_turn("i-1", "i-2")) as front:
             shots = [Shot("k", at(front.port), Request(HOST), fresh=i % 10 == 9) for i in range(40)]
             answers = fire(shots, concurrency=1)
-            assert Counter(answer.target for answer in answers) == {"i-1": 20, "i-2": 20}
+            assert Counter(answer.reply.target for answer in answers) == {"i-1": 20, "i-2": 20}
             # one at a time: four pools, and a new connection after each of the four fresh ones but the last
             assert 4 <= front.connections <= 8
 
@@ -98,7 +98,7 @@ class TestSending:
         with servers.front_http2(context, ("i-1", "i-2")) as port:
             endpoint = at(port, 443, Trust(authority.file))
             answers = fire([Shot("k", endpoint, Request(HOST, "/api"), http="2", keep_body=True)] * 20)
-        assert Counter(answer.target for answer in answers) == {"i-1": 10, "i-2": 10}
+        assert Counter(answer.reply.target for answer in answers) == {"i-1": 10, "i-2": 10}
         assert {answer.reply.http for answer in answers} == {"2"}
         assert all(b'"host": "shop.example.com", "path": "/api"' in answer.reply.body for answer in answers)
 
@@ -126,7 +126,7 @@ class TestRate:
             opening.start()
             answers = fire([Shot("k", at(front.port), Request(HOST))] * 20, rate=100, concurrency=20, timeout=60)
             opening.join()
-        assert [answer.status for answer in answers] == [200] * 20
+        assert [answer.reply.status for answer in answers] == [200] * 20
         assert sorted(answer.at for answer in answers) == pytest.approx([i / 100 for i in range(20)], abs=1e-6)
 
     def test_never_more_at_once_than_allowed_and_told_if_late(self) -> None:

@@ -3,12 +3,13 @@
 import difflib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
-from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
+from alb_reconcile.adoption.adopt import entries_of, find_adoption
 from alb_reconcile.adoption.match import NEW
-from alb_reconcile.adoption.move import Move, find_move
-from alb_reconcile.adoption.release import Release, find_release
+from alb_reconcile.adoption.move import find_move
+from alb_reconcile.adoption.release import find_release
 from alb_reconcile.adoption.tagging import Tagging, carry_out
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.adoption import (
@@ -59,10 +60,7 @@ def adopt(options: AdoptOptions) -> ExitCode:
 
 async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitCode:
     given = parse_choices(options.choices, entries_of(target.desired))
-
-    async def look() -> Adoption:
-        return await find_adoption(aws, target, given, keep_images=options.keep_images)
-
+    look = partial(find_adoption, aws, target, given, keep_images=options.keep_images)
     async with hold(aws, target, "adopt", options.lock_timeout, look, complain) as found:
         options.output.show(found, adoption_text, adoption_json)
         if not found.taggings:
@@ -83,20 +81,17 @@ def release(options: ReleaseOptions) -> ExitCode:
 
 
 async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> ExitCode:
-    async def look() -> Release:
-        return await find_release(aws, target, options.addresses)
-
+    look = partial(find_release, aws, target, options.addresses)
     async with hold(aws, target, "release", options.lock_timeout, look, complain) as found:
         if not found.taggings:
             emit(f"Nothing in {target.region} belongs to the stack {target.stack}.")
             return ExitCode.OK
         options.output.show(found, release_text, release_json)
         if found.whole:
-            question = f"Release the whole stack? Type its name ({target.stack}): "
-            await confirm(aws, question, target.stack, yes=options.yes)
+            question, answer = f"Release the whole stack? Type its name ({target.stack}): ", target.stack
         else:
-            question = f"Release ({len(found.taggings)} in all)? Type yes: "
-            await confirm(aws, question, "yes", yes=options.yes)
+            question, answer = f"Release ({len(found.taggings)} in all)? Type yes: ", "yes"
+        await confirm(aws, question, answer, yes=options.yes)
         await carry_out(aws, found.unknowing, lambda _: None)
         await _write(aws, found.taggings, options.output, "released")
     return ExitCode.OK
@@ -114,9 +109,7 @@ def move(options: MoveOptions) -> ExitCode:
 
 
 async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCode:
-    async def look() -> Move:
-        return await find_move(aws, target, options.old, options.new)
-
+    look = partial(find_move, aws, target, options.old, options.new)
     async with hold(aws, target, "move", options.lock_timeout, look, complain) as found:
         options.output.show(found, move_text, move_json)
         if found.moves:
@@ -137,14 +130,8 @@ def parse_choices(texts: Sequence[str], entries: Collection[Address]) -> dict[Ad
             )
         if name not in names:
             close = difflib.get_close_matches(name, names, 1)
-            raise UsageError(
-                f"the spec declares no {name!r}"
-                + (
-                    f"; did you mean {close[0]}?"
-                    if close
-                    else "; write the address as plans do, such as instance.web-1"
-                )
-            )
+            hint = f"did you mean {close[0]}?" if close else "write the address as plans do, such as instance.web-1"
+            raise UsageError(f"the spec declares no {name!r}; {hint}")
         if names[name] in chosen:
             raise UsageError(f"{name} is given twice")
         if physical_id != NEW and physical_id in chosen.values():

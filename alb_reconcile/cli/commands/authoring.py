@@ -75,29 +75,27 @@ class ExplainOptions:
 def explain(options: ExplainOptions) -> ExitCode:
     """Print what the schema says of a kind or of one of its properties."""
     if not options.topic:
-        emit("\n".join(["alb-reconcile explain KIND[.KEY], where KIND is one of:", "", *_list_kinds()]))
+        emit("alb-reconcile explain KIND[.KEY], where KIND is one of:\n")
+        for kind in _kinds():
+            emit(f"  {kind:<18}{schema.resolved(kind)['description']}")
         return ExitCode.OK
     word, *keys = options.topic.split(".")
     name = schema.SECTIONS.get(word, word)
     if name not in _kinds():
         raise UsageError(f'there is no kind "{word}"; known: {", ".join(_kinds())}')
-    found, done = schema.resolved(name), name
+    found, done, is_required = schema.resolved(name), name, False
     for key in keys:
         properties = _properties(found)
         if key not in properties:
             raise UsageError(f'{done} has no key "{key}"; known: {", ".join(properties) or "none"}')
+        is_required = key in found.get("items", found).get("required", ())
         found, done = properties[key], f"{done}.{key}"
-    emit("\n".join(_explanation(done, found, found_in=_parent(name, keys))))
+    emit("\n".join(_explanation(done, found, is_required=is_required)))
     return ExitCode.OK
 
 
 def _kinds() -> list[str]:
     return ["stack", *schema.SECTIONS.values()]
-
-
-def _list_kinds() -> Iterator[str]:
-    for kind in _kinds():
-        yield f"  {kind:<18}{schema.resolved(kind)['description']}"
 
 
 def _properties(found: dict[str, Any]) -> dict[str, Any]:
@@ -108,19 +106,12 @@ def _properties(found: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _parent(name: str, keys: list[str]) -> dict[str, Any]:
-    found = schema.resolved(name)
-    for key in keys[:-1]:
-        found = _properties(found)[key]
-    return found.get("items", found) if keys else {}
-
-
-def _explanation(title: str, found: dict[str, Any], found_in: dict[str, Any]) -> Iterator[str]:
+def _explanation(title: str, found: dict[str, Any], *, is_required: bool) -> Iterator[str]:
     yield title
-    yield f"  {found['description']}" if "description" in found else "  (no description)"
+    yield f"  {found.get('description', '(no description)')}"
     yield ""
     yield f"  type      {schema.describe_type(found)}"
-    if title.rpartition(".")[2] in found_in.get("required", ()):
+    if is_required:
         yield "  required  yes"
     if "default" in found:
         yield f"  default   {json.dumps(found['default']) if not isinstance(found['default'], str) else found['default']}"

@@ -27,12 +27,8 @@ class ShowOptions:
 
 def show(options: ShowOptions) -> ExitCode:
     """Show who holds the lock on this host and the lease, or held them last."""
-    if bool(options.named.stack) == bool(options.specs):
-        raise UsageError("lock show needs SPEC, or --stack NAME with --region")
-    views = [
-        with_aws(options.connection, target.region, _view, target)
-        for target in _targets(options.specs, options.named, options.loading)
-    ]
+    targets = _targets("lock show", options.specs, options.named, options.loading)
+    views = [with_aws(options.connection, target.region, _view, target) for target in targets]
     options.output.show(views, lambda views, _: locks_text(views), locks_json)
     return ExitCode.OK
 
@@ -48,14 +44,14 @@ class BreakOptions:
 
 def break_(options: BreakOptions) -> ExitCode:
     """Take the lease from whoever holds it."""
-    if bool(options.named.stack) == bool(options.spec):
-        raise UsageError("lock break needs SPEC, or --stack NAME with --region")
     specs = (options.spec,) if options.spec else ()
-    (target,) = _targets(specs, options.named, options.loading)
+    (target,) = _targets("lock break", specs, options.named, options.loading)
     return with_aws(options.connection, target.region, _break, target, yes=options.yes)
 
 
-def _targets(specs: tuple[str, ...], named: StackOptions, loading: LoadingOptions) -> list[DesiredStack]:
+def _targets(command: str, specs: tuple[str, ...], named: StackOptions, loading: LoadingOptions) -> list[DesiredStack]:
+    if bool(named.stack) == bool(specs):
+        raise UsageError(f"{command} needs SPEC, or --stack NAME with --region")
     if named.stack:
         return [named_target(named)]
     refuse_lease(named)

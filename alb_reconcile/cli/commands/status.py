@@ -1,6 +1,7 @@
 """`status` and `stacks`: what there is, of a stack and in a region."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 
 from alb_reconcile.aws.client import Aws
@@ -76,4 +77,4 @@ async def count_by_stack(aws: Aws) -> dict[str, int]:
     for item in (item for reservation in reservations for item in reservation["Instances"]):
         names += [tag["Value"] for tag in item["Tags"] if tag["Key"] == tags.STACK]
     names += [item["Tags"][tags.STACK] for item in [*balancers, *groups] if tags.STACK in item["Tags"]]
-    return {name: names.count(name) for name in set(names)}
+    return Counter(names)

@@ -18,8 +18,8 @@ from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy,
 from alb_reconcile.journal.log import configure_logs, tell
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
-from alb_reconcile.sync.fleet import Fleet, find_specs, load_fleet
-from alb_reconcile.sync.rounds import Report, Rounds
+from alb_reconcile.sync.fleet import find_specs, load_fleet
+from alb_reconcile.sync.rounds import Rounds
 from alb_reconcile.sync.stack import Ways
 
 _JITTER = 0.1
@@ -70,47 +70,28 @@ def sync(options: SyncOptions) -> ExitCode:
 
 
 async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
-    now, ending = asyncio.Event(), asyncio.Event()
-    _listen(rounds, now, ending, for_ever=options.every is not None)
+    wake, ending = asyncio.Event(), asyncio.Event()
+    _listen(rounds, wake, ending, for_ever=options.every is not None)
+    load = partial(load_in_region, options=options.loading)
+    further = partial(load_further_policy, options.policy, options.loading)
+    text, json = partial(sync_text, quiet=options.quiet), partial(sync_json, indent=None if options.every else 2)
     while True:
-        now.clear()
-        report = await rounds.run(_load(options))
-        _show(report, options)
+        wake.clear()
+        report = await rounds.run(load_fleet(options.places, load, further))
+        options.output.show(report, text, json)
         if options.every is None:
             return report.code
         if rounds.is_ending:
             return ExitCode.INTERRUPTED if report.code is ExitCode.INTERRUPTED else ExitCode.OK
         pause = options.every * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (jitter is no secret)
         tell("next_round", in_seconds=round(pause))
-        await _first(pause, now, ending)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), pause)
         if ending.is_set():
             return ExitCode.OK
 
 
-def _load(options: SyncOptions) -> Fleet:
-    return load_fleet(
-        options.places,
-        lambda file: load_in_region(file, options.loading),
-        lambda: load_further_policy(options.policy, options.loading),
-    )
-
-
-def _show(report: Report, options: SyncOptions) -> None:
-    options.output.show(
-        report, partial(sync_text, quiet=options.quiet), partial(sync_json, indent=None if options.every else 2)
-    )
-
-
-async def _first(seconds: float, *events: asyncio.Event) -> None:
-    """Wait for the first of some events, so many seconds at most."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
-
-
-def _listen(rounds: Rounds, now: asyncio.Event, ending: asyncio.Event, *, for_ever: bool) -> None:
+def _listen(rounds: Rounds, wake: asyncio.Event, ending: asyncio.Event, *, for_ever: bool) -> None:
     """SIGTERM and Ctrl-C end it between steps, a second one at once; SIGHUP begins a round now."""
 
     def stop() -> None:
@@ -118,6 +99,7 @@ def _listen(rounds: Rounds, now: asyncio.Event, ending: asyncio.Event, *, for_ev
             os._exit(int(ExitCode.INTERRUPTED))
         tell("stopping", text="nothing new starts, calls in progress finish first")
         ending.set()
+        wake.set()
         rounds.stop()
 
     loop = asyncio.get_running_loop()
@@ -125,4 +107,4 @@ def _listen(rounds: Rounds, now: asyncio.Event, ending: asyncio.Event, *, for_ev
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
         if for_ever:
-            loop.add_signal_handler(signal.SIGHUP, now.set)
+            loop.add_signal_handler(signal.SIGHUP, wake.set)

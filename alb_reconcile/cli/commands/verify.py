@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from functools import partial
+from typing import Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
@@ -24,12 +25,11 @@ from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verify.attribution import Attribution
-from alb_reconcile.verify.checks import Choice
 from alb_reconcile.verify.client import Endpoint, Trust
 from alb_reconcile.verify.expect import ANSWERED, Statuses
 from alb_reconcile.verify.request_search import is_host
 from alb_reconcile.verify.session import Report, verify_stack
-from alb_reconcile.verify.site import Settings, Site, VerifyError
+from alb_reconcile.verify.site import Sending, Settings, Site, VerifyError
 
 _DOORS: Final = 15.0
 """Seconds for which a new listener's local port is waited for, in the sandbox."""
@@ -47,21 +47,10 @@ class Way:
 @dataclass(frozen=True)
 class VerifyOptions:
     specs: tuple[str, ...]
-    requests: int
-    duration: int | None
-    rate: int
-    concurrency: int
-    timeout: int
-    path: str
-    host: str | None
-    http: Literal["1.1", "2", "both"]
-    websocket: str | None
-    any_method: bool
+    sending: Sending
     attribute: str
     expect_status: str | None
-    tolerance: float
-    ca_file: str | None
-    insecure: bool
+    trust: Trust
     connect_to: Mapping[int, tuple[str, int]]
     output: Output
     loading: LoadingOptions
@@ -71,11 +60,11 @@ class VerifyOptions:
 def verify(options: VerifyOptions) -> ExitCode:
     """Prove that the load balancers balance. Exits with 1 unless everything answered as expected."""
     settings = _settings(options)
-    way = Way(options.connection.sandbox, Trust(options.ca_file, options.insecure), options.connect_to)
+    way = Way(options.connection.sandbox, options.trust, options.connect_to)
     good = True
     for stack in load_stacks(options.specs, options.loading):
         target = stack.target()
-        report = with_aws(options.connection, target.region, check, target, way, settings, complain)
+        report = with_aws(options.connection, target.region, check, target, way, settings)
         good = good and report.ok
         options.output.show(report, verify_text, verify_json)
     return ExitCode.OK if good else ExitCode.FAILED
@@ -83,23 +72,21 @@ def verify(options: VerifyOptions) -> ExitCode:
 
 async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> ExitCode:
     """The end of `apply --verify`: a verify with nothing but defaults."""
-    report = await check(aws, target, Way(sandbox), Settings(), complain)
+    report = await check(aws, target, Way(sandbox), Settings())
     emit("")
     emit(verify_text(report, style))
     return ExitCode.OK if report.ok else ExitCode.FAILED
 
 
-async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings, say: Callable[[str], None]) -> Report:
+async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
-    run = Run(aws, target.stack)
     endpoints, absent = _by_name(found, way), ""
     if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):
         endpoints, absent = await _by_door(found)
-    site = Site(
-        target.stack, target.region, found, target.desired, endpoints, lambda arn: read_health(run, arn), absent
-    )  # fmt: skip
-    return await verify_stack(site, settings, aws.stopping, say)
+    health = partial(read_health, Run(aws, target.stack))
+    site = Site(target.stack, target.region, found, target.desired, endpoints, health, absent)
+    return await verify_stack(site, settings, aws.stopping, complain)
 
 
 def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
@@ -124,7 +111,8 @@ async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
         )
     trust = Trust(sandbox.ca_file)
     listeners = _listeners(found)
-    deadline = asyncio.get_running_loop().time() + _DOORS
+    now = asyncio.get_running_loop().time
+    deadline = now() + _DOORS
     while True:
         traffic = await asyncio.to_thread(sandbox.look)
         endpoints = {
@@ -134,11 +122,9 @@ async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
             for door in traffic.doors
             if door.listener_arn in listeners
         }
-        if len(endpoints) == len(listeners) or asyncio.get_running_loop().time() > deadline:
-            return (
-                endpoints,
-                f"the sandbox doesn't serve it ({traffic.problem or 'it has no local port'}); see: alb-reconcile sandbox status",
-            )
+        if len(endpoints) == len(listeners) or now() > deadline:
+            why = traffic.problem or "it has no local port"
+            return endpoints, f"the sandbox doesn't serve it ({why}); see: alb-reconcile sandbox status"
         await asyncio.sleep(0.2)
 
 
@@ -148,29 +134,18 @@ def _listeners(found: Discovery) -> dict[str, Listener]:
 
 def _settings(options: VerifyOptions) -> Settings:
     """The options' values. Raises UsageError."""
-    if not re.fullmatch(r"/[!-~]*", options.path) or re.search(r"[?#]", options.path):
+    sending, path, host = options.sending, options.sending.choice.path, options.sending.choice.host
+    if not re.fullmatch(r"/[!-~]*", path) or re.search(r"[?#]", path):
         raise UsageError("--path expects a path such as /health, without a query")
-    if options.websocket is not None and not re.fullmatch(r"/[!-~]*", options.websocket):
+    if sending.websocket is not None and not re.fullmatch(r"/[!-~]*", sending.websocket):
         raise UsageError("--websocket expects a path such as /ws")
-    if options.host is not None and not is_host(options.host):
+    if host is not None and not is_host(host):
         raise UsageError("--host expects a host name such as shop.example.com, without a port")
-    if options.timeout < 1 or options.duration == 0:
+    if sending.timeout < 1 or sending.duration == 0:
         raise UsageError("--timeout and --duration must be at least one second")
     try:
         attribution = Attribution.parse(options.attribute)
         statuses = Statuses.parse(options.expect_status) if options.expect_status else ANSWERED
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Settings(
-        choice=Choice(options.host, options.path, options.any_method),
-        requests=options.requests,
-        duration=options.duration,
-        rate=options.rate,
-        concurrency=options.concurrency,
-        http=options.http,
-        websocket=options.websocket,
-        attribution=attribution,
-        statuses=statuses,
-        timeout=options.timeout,
-        tolerance=options.tolerance,
-    )
+    return Settings(**vars(sending), attribution=attribution, statuses=statuses)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, duration, number, sigmas
+from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, duration, number, sigmas, stack_name
 
 
 def add_verify(command: argparse.ArgumentParser) -> None:
@@ -62,7 +62,8 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_lease(command: argparse.ArgumentParser) -> None:
+def add_named(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region")
     command.add_argument("--lease", metavar="s3://BUCKET/PREFIX", help="with --stack: where its lease is")
 
 

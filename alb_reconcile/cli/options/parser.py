@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from alb_reconcile import __version__
-from alb_reconcile.cli.options.groups import add_allow, add_lease, add_lock, add_policy, add_record, add_verify
+from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import (
     Assignment,
     duration,
@@ -16,7 +17,6 @@ from alb_reconcile.cli.options.values import (
     port,
     positive,
     speed,
-    stack_name,
 )
 from alb_reconcile.model.errors import ExitCode
 
@@ -68,6 +68,17 @@ def _add_commands(parser: argparse.ArgumentParser, metavar: str) -> Any:
     return commands
 
 
+def _add(
+    commands: Any, name: str, run: str, text: str, *, parents: Sequence[argparse.ArgumentParser] = ()
+) -> argparse.ArgumentParser:
+    """A command, the function that it runs (none where it has actions) and what it does."""
+    description = f"{text[:1].upper()}{text[1:]}."
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=description, parents=parents)
+    if run:
+        command.set_defaults(run=run)
+    return command
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = _Parser(
@@ -79,13 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"alb-reconcile {__version__}")
     commands = _add_commands(parser, "COMMAND")
     common = _common()
-
-    def add(name: str, run: str, text: str) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = commands.add_parser(
-            name, help=text, description=text[:1].upper() + text[1:] + ".", parents=[common]
-        )
-        command.set_defaults(run=run)
-        return command
+    add = partial(_add, commands, parents=[common])
 
     command = add("validate", "authoring.validate", "check specs without calling AWS")
     command.add_argument("specs", nargs="+", metavar="SPEC")
@@ -121,8 +126,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
-    command.add_argument("--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region")
-    add_lease(command)
+    add_named(command)
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
     add_lock(command)
     add_record(command)
@@ -154,52 +158,38 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
     text = "show who holds a stack, by the lock on this host and the lease; break the lease"
-    lock = commands.add_parser("lock", help=text, description=text[:1].upper() + text[1:] + ".")
-    actions = _add_commands(lock, "ACTION")
+    actions = _add_commands(_add(commands, "lock", "", text), "ACTION")
     text = "show who holds lock and lease, since when and for how long, or held them last"
-    show = actions.add_parser("show", help=text, description=f"{text.capitalize()}.", parents=[common])
-    show.set_defaults(run="lock.show")
+    show = _add(actions, "show", "lock.show", text, parents=[common])
     show.add_argument("specs", nargs="*", metavar="SPEC")
     show.add_argument("--format", choices=("text", "json"), default="text")
     text = "take the lease away from a run that is dead, or has to stop"
-    broken = actions.add_parser("break", help=text, description=f"{text.capitalize()}.", parents=[common])
-    broken.set_defaults(run="lock.break_")
+    broken = _add(actions, "break", "lock.break_", text, parents=[common])
     broken.add_argument("spec", nargs="?", metavar="SPEC")
     broken.add_argument("--yes", action="store_true", help="don't ask")
     for action in (show, broken):
-        action.add_argument(
-            "--stack", type=stack_name, metavar="NAME", help="a stack whose spec is lost; needs --region"
-        )
-        add_lease(action)
+        add_named(action)
 
 
 def _add_sandbox(commands: Any) -> None:
-    text = "a local AWS for trying things out, without an account"
-    sandbox = commands.add_parser("sandbox", help=text, description=text[:1].upper() + text[1:] + ".")
+    sandbox = _add(commands, "sandbox", "", "a local AWS for trying things out, without an account")
     actions = _add_commands(sandbox, "ACTION")
-    for name, text in (
-        ("start", "start it; what is created in it stays until stop"),
-        ("stop", "stop it, and discard everything in it"),
-        ("status", "show whether it is running, and how other tools reach it"),
-        ("reset", "empty it"),
-    ):
-        action = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
-        action.set_defaults(run=f"sandbox.{name}")
-        if name == "start":
-            action.add_argument("--port", type=port, metavar="N", help="listen there; default a free one")
-            action.add_argument(
-                "--speed", type=speed, metavar="N", help="how much faster than AWS time runs (default 10)"
-            )
-            action.add_argument(
-                "--serve", metavar="COMMAND",
-                help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "
-                "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
-            )  # fmt: skip
-            action.add_argument(
-                "--no-traffic",
-                action="store_true",
-                help="serve AWS's API only: load balancers carry no requests, no instances run, health follows the clock",
-            )
+    start = _add(actions, "start", "sandbox.start", "start it; what is created in it stays until stop")
+    start.add_argument("--port", type=port, metavar="N", help="listen there; default a free one")
+    start.add_argument("--speed", type=speed, metavar="N", help="how much faster than AWS time runs (default 10)")
+    start.add_argument(
+        "--serve", metavar="COMMAND",
+        help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "
+        "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
+    )  # fmt: skip
+    start.add_argument(
+        "--no-traffic",
+        action="store_true",
+        help="serve AWS's API only: load balancers carry no requests, no instances run, health follows the clock",
+    )
+    _add(actions, "stop", "sandbox.stop", "stop it, and discard everything in it")
+    _add(actions, "status", "sandbox.status", "show whether it is running, and how other tools reach it")
+    _add(actions, "reset", "sandbox.reset", "empty it")
 
 
 def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:

@@ -1,14 +1,13 @@
 """What `adopt`, `release` and `move` are about to do, as text and as JSON."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from alb_reconcile.adoption.adopt import Adoption
 from alb_reconcile.adoption.move import Move
 from alb_reconcile.adoption.preview import Preview
 from alb_reconcile.adoption.release import Release
-from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.cli.render.plan import render_plan, short_id
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -71,7 +70,8 @@ def release_text(found: Release, style: Style) -> str:
 
 def release_json(found: Release) -> str:
     """The same in stable order."""
-    return _dump(found.target, found.account, found.preview, released=_listed(found.taggings), notes=list(found.notes))
+    released = [{"address": str(item.address), "id": item.id} for item in found.taggings]
+    return _dump(found.target, found.account, found.preview, released=released, notes=list(found.notes))
 
 
 def move_text(found: Move, style: Style) -> str:
@@ -139,10 +139,6 @@ def _differences(preview: Preview, address: str, physical_id: str) -> dict[str, 
         ],
         "replaced_by_apply": any(step.action == "replace" for step in steps),
     }
-
-
-def _listed(items: Iterable[Tagging]) -> list[dict[str, str]]:
-    return [{"address": str(item.address), "id": item.id} for item in items]
 
 
 def _dump(target: DesiredStack, account: str, preview: Preview | None, **parts: Any) -> str:

@@ -1,6 +1,7 @@
 """A stack's history: what was run, when, by whom, what came of it, and what failed."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,7 +10,6 @@ from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
 from alb_reconcile.model.text import printable
 
-_DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "yellow"}
 _MOST: Final = 10
 """Steps of one run that are named; --format json names all."""
@@ -51,9 +51,8 @@ def _run(record: Record, style: Style) -> str:
     result = style.paint(f"{result_text(record.result):<11}", _COLORS.get(record.result, "dim"))
     when = printable(record.started).replace("T", " ")
     who = f"{printable(record.user)}@{printable(record.host)}"
-    counts = ", ".join(_counts(record))
-    told = f"{counts}, " if counts else ""
-    return f"  {when}  {printable(record.command):<7}  {result}  {told}{_duration(record.seconds)}, {who}"
+    told = ", ".join([*done_counts(record), *_counts(record), _duration(record.seconds), who])
+    return f"  {when}  {printable(record.command):<7}  {result}  {told}"
 
 
 def result_text(result: str) -> str:
@@ -61,12 +60,14 @@ def result_text(result: str) -> str:
     return printable(result.replace("_", " "))
 
 
+def done_counts(record: Record) -> list[str]:
+    """What was done, such as "2 created". The halves of a replacement are a made and a deleted one in the plan; so are
+    they here."""
+    counts = Counter(step.action for step in record.having(how="done"))
+    return [f"{counts[action]} {action}d" for action in ("create", "update", "replace", "delete") if counts[action]]
+
+
 def _counts(record: Record) -> Iterator[str]:
-    """The halves of a replacement are a made and a deleted one in the plan; so are they here."""
-    for action, word in _DONE.items():
-        done = sum(step.action == action for step in record.having(how="done"))
-        if done:
-            yield f"{done} {word}"
     for how, word in (("failed", "failed"), ("withheld", "left"), ("skipped", "not done"), ("interrupted", "not done")):
         number = len(record.having(how=how))
         if number:
@@ -76,14 +77,14 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield record.error
-    told = [step for step in record.steps if step.how in ("failed", "withheld") or _is_corrected(step)]
+    told = [
+        step
+        for step in record.steps
+        if step.how in ("failed", "withheld") or (step.how, step.cause) == ("done", "drift")
+    ]
     yield from map(step_line, told[:_MOST])
     if len(told) > _MOST:
         yield f"… and {len(told) - _MOST} more"
-
-
-def _is_corrected(step: StepRecord) -> bool:
-    return step.how == "done" and step.cause == "drift"
 
 
 def step_line(step: StepRecord) -> str:

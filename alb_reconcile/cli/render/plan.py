@@ -19,7 +19,6 @@ _SIGNS: Final = {
     "replace": ("-/+", "yellow"),
     "delete": ("-", "red"),
 }
-_HIDDEN: Final = frozenset({"name"})
 
 
 def render_plan(plan: Plan, style: Style, *, notice: str = "Nothing has been changed.") -> str:
@@ -46,36 +45,25 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
 
 def show_duration(seconds: int) -> str:
     """As in `2m 10s`."""
-    minutes, rest = divmod(seconds, 60)
-    return " ".join(filter(None, (f"{minutes}m" if minutes else "", f"{rest}s" if rest else "")))
+    return " ".join(f"{number}{unit}" for number, unit in zip(divmod(seconds, 60), "ms", strict=True) if number)
 
 
 def summarize(plan: Plan, notice: str = "") -> str:
     """The summary line."""
     if plan.is_empty:
-        return (
-            f"No changes: all {plan.total} resources match the spec."
-            if plan.total
-            else "No changes: the stack has no resources."
-        )
-    counts = plan.count()
-    words = ", ".join(f"{counts[action]} to {action}" for action in ("create", "update", "replace", "delete"))
+        why = f"all {plan.total} resources match the spec" if plan.total else "the stack has no resources"
+        return f"No changes: {why}."
+    words = ", ".join(f"{number} to {action}" for action, number in plan.count().items())
     return f"Plan: {words}. {notice}".rstrip()
 
 
 def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
     sign, color = _SIGNS[step.action]
-    remarks = (
-        [_replacement_order(plan, step)]
-        if step.action == "replace"
-        else [f"({printable(step.reason)})"]
-        if step.reason
-        else []
-    )
+    remark = f"   ({printable(step.reason)})" if step.reason else ""
+    if step.action == "replace":
+        remark = f"   {_replacement_order(plan, step)}"
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
-    yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}" + "".join(
-        f"   {text}" for text in remarks
-    )
+    yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}{remark}"
     if step.action == "create":
         yield from _properties(plan, step)
     forces = _forces(step)
@@ -108,7 +96,7 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
     found = []
     for name in field_names(type(step.state)):
         value = getattr(step.state, name)
-        if value is None or (name in _HIDDEN and value is None):
+        if value is None:
             continue
         if isinstance(value, dict):
             found += [(f"{name}.{key}", item) for key, item in value.items()]
@@ -172,26 +160,18 @@ def show(value: Any, plan: Plan) -> str:
 
 
 def _permission(item: Permission, way: str, plan: Plan) -> str:
-    protocol = "all traffic" if item.protocol == "-1" else item.protocol
-    ports = (
-        ""
-        if item.protocol == "-1"
-        else f" {item.from_port}"
-        if item.from_port == item.to_port
-        else f" {item.from_port}-{item.to_port}"
-    )
-    return f"{protocol}{ports} {way} {show(item.source, plan)}" + (
-        f" ({printable(item.description)})" if item.description else ""
-    )
+    ports = item.from_port if item.from_port == item.to_port else f"{item.from_port}-{item.to_port}"
+    traffic = "all traffic" if item.protocol == "-1" else f"{item.protocol} {ports}"
+    description = f" ({printable(item.description)})" if item.description else ""
+    return f"{traffic} {way} {show(item.source, plan)}{description}"
 
 
 def _action(value: Any, plan: Plan) -> str:
     if value.forward:
         single = len(value.forward) == 1
         groups = show(value.forward[0].target_group, plan) if single else show(value.forward, plan)
-        return f"forward to {groups}" + (
-            f", sticky for {value.stickiness_seconds} s" if value.stickiness_seconds else ""
-        )
+        sticky = f", sticky for {value.stickiness_seconds} s" if value.stickiness_seconds else ""
+        return f"forward to {groups}{sticky}"
     name, pairs = ("redirect", value.redirect) if value.redirect else ("answer", value.fixed_response)
     return printable(f"{name} {', '.join(f'{key} {item}' for key, item in pairs)}")
 

@@ -14,8 +14,6 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.text import printable
 
-_DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
-_DOING: Final = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}
 _EVERY: Final = 15.0
 """Seconds after which a wait that hasn't changed is mentioned again where there is no terminal."""
 
@@ -40,7 +38,7 @@ class Progress:
             since = self.running.get(key, (event.step, time.monotonic(), ""))[1]
             self.running[key] = (event.step, since, text)
             if event.what == "started" and self.verbose:
-                complain(f"  {event.step.address} started ({_DOING[event.step.action]})")
+                complain(f"  {event.step.address} started ({event.step.action})")
             if event.what == "waiting" and not self.live:
                 self._mention(key, f"  {event.step.address} waits for {text} ({event.elapsed:.0f} s)", text)
         else:
@@ -96,20 +94,12 @@ def _brief(text: str) -> str:
 def _describe(event: Event, style: Style) -> str:
     step = event.step
     if event.what == "done":
-        word = (
-            _DONE[step.action]
-            if step.part_of is None
-            else f"old {step.address.kind.replace('_', ' ')} deleted {short_id(step.id or '')}"
-        )
-        made = (
-            f" {printable(event.text)}"
-            if step.action in ("create", "replace")
-            and not event.text.startswith("arn:")
-            and step.state
-            and step.state.service
-            else ""
-        )
-        return f"  {style.paint('✓', 'green')} {step.address} {word}{made} ({event.elapsed:.1f} s)"
+        word = f"{step.action}d"
+        if step.part_of is not None:
+            word = f"old {step.address.kind.replace('_', ' ')} deleted {short_id(step.id or '')}"
+        elif step.action in ("create", "replace") and step.state and step.state.service:
+            word += "" if event.text.startswith("arn:") else f" {printable(event.text)}"
+        return f"  {style.paint('✓', 'green')} {step.address} {word} ({event.elapsed:.1f} s)"
     if event.what == "skipped":
         return f"  {style.paint('·', 'dim')} {step.address} skipped: it needs {event.text}"
     if event.what == "interrupted":

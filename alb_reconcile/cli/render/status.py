@@ -3,14 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from alb_reconcile.cli.render.plan import short_id
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
-from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
@@ -59,12 +57,11 @@ def _visible(discovery: Discovery) -> list[Observed]:
 
 def status_json(view: StatusView) -> str:
     """The documented form."""
-    resources: list[dict[str, Any]] = []
-    for item in _visible(view.discovery):
-        entry = {"address": str(item.address), "id": item.id, "status": item.status or "present"}
-        if item.reason:
-            entry["reason"] = item.reason
-        resources.append(entry)
+    resources = [
+        {"address": str(item.address), "id": item.id, "status": item.status or "present"}
+        | ({"reason": item.reason} if item.reason else {})
+        for item in _visible(view.discovery)
+    ]
     return json.dumps(
         {
             "version": 1,
@@ -90,36 +87,30 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here."
         return
-    width = max(len(_label(item.address)) for item in shown)
+    width = max(len(str(item.address)) for item in shown)
     broad = max(len(item.status or "present") for item in shown)
     for item in shown:
         status = printable(item.status or "present")
         in_order = not item.status or item.status in load_kinds()[item.address.kind].ready
         color = "green" if in_order else "yellow"
         reason = printable(" ".join(filter(None, (item.reason, item.description))))
-        yield (
-            f"  {_label(item.address):<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(_id(item), 'dim')}"
-            + (f"  {reason}" if reason else "")
-        ).rstrip()
+        known = "" if item.address.kind == "registration" else short_id(item.id)
+        line = f"  {item.address!s:<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(known, 'dim')}"
+        yield (f"{line}  {reason}" if reason else line).rstrip()
     found = url_lines(view.discovery, view.local)
     if found:
         yield ""
         yield from found
 
 
-def _label(address: Address) -> str:
-    return str(address)
-
-
-def _id(item: Observed) -> str:
-    return "" if item.address.kind == "registration" else short_id(item.id)
-
-
 def traffic_text(traffic: Traffic) -> str:
     """What `sandbox status` says of listeners and instances."""
     lines = [
         "Listeners:",
-        *(f"  {door.url}  {door.protocol} {door.port} of {_name(door.load_balancer_arn)}" for door in traffic.doors),
+        *(
+            f"  {door.url}  {door.protocol} {door.port} of {door.load_balancer_arn.split('/')[2]}"
+            for door in traffic.doors
+        ),
     ]
     if not traffic.doors:
         lines = ["No load balancer has a listener."]
@@ -130,10 +121,6 @@ def traffic_text(traffic: Traffic) -> str:
     if traffic.problem:
         lines += ["", f"Traffic is held up: {traffic.problem}"]
     return "\n".join(lines)
-
-
-def _name(load_balancer_arn: str) -> str:
-    return load_balancer_arn.split("/")[2]
 
 
 def _process(item: Process) -> str:

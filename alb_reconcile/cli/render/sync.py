@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from alb_reconcile.cli.render.history import result_text, step_line
+from alb_reconcile.cli.render.history import done_counts, result_text, step_line
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.record import RESULTS, Record
 from alb_reconcile.model.text import printable
@@ -13,7 +13,6 @@ from alb_reconcile.sync.fleet import Broken
 from alb_reconcile.sync.rounds import Report
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
-_DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 _MOST: Final = 20
 """Steps of a stack that are named; --format json names all."""
 
@@ -52,9 +51,7 @@ def _count(report: Report) -> dict[str, int]:
 
 def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> Iterator[str]:
     result = style.paint(result_text(record.result), _COLORS.get(record.result, "dim"))
-    counts = Counter(step.action for step in record.having(how="done"))
-    told = [f"{counts[action]} {word}" for action, word in _DONE.items() if counts[action]]
-    withheld = len(record.withheld)
+    told, withheld = done_counts(record), len(record.withheld)
     told += [f"{withheld} require{'s' * (withheld == 1)} manual action"] if withheld else []
     yield f"{printable(record.stack):<{width}}  {result}" + (f"  {', '.join(told)}" if told else "")
     if record.error:

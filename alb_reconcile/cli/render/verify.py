@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.text import printable
+from alb_reconcile.verify.checks import Check
 from alb_reconcile.verify.judge import Finding, TargetShare
+from alb_reconcile.verify.matching import Request
 from alb_reconcile.verify.session import Report
 
 _WIDTH: Final = 100
@@ -43,7 +45,7 @@ def _finding(finding: Finding, style: Style) -> Iterator[str]:
     name = f"{check.address} default action" if check.is_default else str(check.address)
     yield f"  {style.paint(f'{sign} {name}', color)}  {_action(finding)}"
     if check.request:
-        yield style.paint(f"      {check.request.method} {_url(finding)}", "dim")
+        yield style.paint(f"      {check.request.method} {_url(check, check.request)}", "dim")
     if finding.requests:
         yield f"      {_counts(finding)}"
     if finding.shares:
@@ -83,10 +85,7 @@ def _action(finding: Finding) -> str:
     return f"fixed response {dict(action.fixed_response).get('status_code', '')}"
 
 
-def _url(finding: Finding) -> str:
-    check, request = finding.check, finding.check.request
-    if request is None:
-        raise AssertionError("only requests have a URL")
+def _url(check: Check, request: Request) -> str:
     usual = {"http": 80, "https": 443}[check.scheme]
     port = "" if check.port == usual else f":{check.port}"
     query = "&".join(f"{name}={text}" for name, text in request.query)
