@@ -16,7 +16,6 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.mask import Mask
-from alb_reconcile.journal.metrics import write_metrics
 from alb_reconcile.journal.notify import notify
 from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
 from alb_reconcile.journal.settings import Settings
@@ -216,6 +215,8 @@ async def save_record(record: Record, settings: Settings, say: Callable[[str], N
     except RecordError as error:
         say(f"this run isn't in the history: {error}")
     if settings.metrics_file is not None:
+        from alb_reconcile.journal.metrics import write_metrics
+
         try:
             await asyncio.to_thread(write_metrics, record, settings.metrics_file, last_success)
         except RecordError as error:

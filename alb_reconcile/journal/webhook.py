@@ -8,9 +8,7 @@ import re
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import Final
-
-import httpx
+from typing import Any, Final
 
 from alb_reconcile import __version__
 from alb_reconcile.journal.files import RecordError
@@ -57,7 +55,9 @@ def make_webhook(url: str, secret: str, *, private: bool = False, plain: bool = 
     return Webhook(url, _key(secret), title, private, plain)
 
 
-def _parse(url: str) -> httpx.URL:
+def _parse(url: str) -> Any:
+    import httpx  # only here: most runs have no webhook
+
     try:
         parsed = httpx.URL(url)
         is_host = re.fullmatch(r"[a-z0-9._:-]+", parsed.raw_host.decode("ascii"), re.IGNORECASE)
@@ -99,6 +99,8 @@ async def send(webhook: Webhook, message: str, body: bytes) -> None:
 
     Raises RecordError with the reason, after `webhook.timeout` seconds at the latest.
     """
+    import httpx
+
     try:
         async with asyncio.timeout(webhook.timeout):
             await _send(webhook, message, body)
@@ -109,6 +111,8 @@ async def send(webhook: Webhook, message: str, body: bytes) -> None:
 
 
 async def _send(webhook: Webhook, message: str, body: bytes) -> None:
+    import httpx
+
     url = _parse(webhook.url)
     name = url.raw_host.decode("ascii")
     found = await resolve(name, url.port or {"https": 443, "http": 80}[url.scheme])
@@ -149,6 +153,8 @@ async def _send(webhook: Webhook, message: str, body: bytes) -> None:
 
 def _reason(error: BaseException) -> str:
     """The system's own word for what went wrong, which has nothing of the URL in it."""
+    import httpx
+
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
