@@ -58,6 +58,11 @@ class Reader:
         )
         return found
 
+    async def instances(self) -> list[dict[str, Any]]:
+        """The instances that carry the stack's tag."""
+        reservations = await self.tagged("describe_instances", "Reservations")
+        return [instance for reservation in reservations for instance in reservation["Instances"]]
+
     async def vpc_ids(self) -> set[str]:
         """The VPCs of the stack, and the foreign ones that its spec names."""
         own = {vpc["VpcId"] for vpc in await self.tagged("describe_vpcs", "Vpcs")}

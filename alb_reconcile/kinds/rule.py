@@ -53,6 +53,7 @@ class RuleKind(Kind[Rule]):
     position = 100
     section = "rules"
     arn_type = "listener-rule/app"
+    missing = ("RuleNotFound",)
     ordered_by = "priority"
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
@@ -128,9 +129,6 @@ class RuleKind(Kind[Rule]):
                 Conditions=self._conditions(wanted),
                 Actions=action_to_aws(wanted.action),
             )
-
-    async def delete(self, run: Run, observed: Observed) -> None:
-        await run.gone("elbv2", "delete_rule", missing=("RuleNotFound",), RuleArn=observed.id)
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """In one call, so that no request meets a gap or a half-made order."""
