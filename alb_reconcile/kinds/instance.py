@@ -155,26 +155,22 @@ class InstanceKind(Ec2Kind[Instance]):
         return instance
 
     async def _launch_parameters(self, run: Run, wanted: Instance) -> dict[str, Any]:
+        groups, profile, user_data = wanted.security_groups, wanted.iam_instance_profile, wanted.user_data
         params: dict[str, Any] = {
             "ImageId": wanted.image_id,
             "InstanceType": wanted.instance_type,
             "SubnetId": wanted.subnets[0],
+            "SecurityGroupIds": None if groups is None else list(groups),
+            "KeyName": wanted.key_name,
+            "IamInstanceProfile": None if profile is None else {"Name": profile},
+            "MetadataOptions": _by_aws(wanted.metadata_options) or None,
+            "UserData": None if user_data is None else user_data.content,  # botocore encodes it
         }
-        if wanted.security_groups is not None:
-            params["SecurityGroupIds"] = list(wanted.security_groups)
-        if wanted.key_name is not None:
-            params["KeyName"] = wanted.key_name
-        if wanted.iam_instance_profile is not None:
-            params["IamInstanceProfile"] = {"Name": wanted.iam_instance_profile}
         if wanted.root_volume:
             device, disk = await _root_disk(run, wanted.image_id)
             size = {"VolumeSize": disk["VolumeSize"]} if "VolumeSize" in disk else {}
             params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": size | _by_aws(wanted.root_volume)}]
-        if wanted.metadata_options:
-            params["MetadataOptions"] = _by_aws(wanted.metadata_options)
-        if wanted.user_data is not None and wanted.user_data.content is not None:
-            params["UserData"] = wanted.user_data.content  # botocore encodes it
-        return params
+        return {key: value for key, value in params.items() if value is not None}
 
     async def update(self, run: Run, wanted: Instance, observed: Observed, fields: frozenset[str]) -> None:
         instance = observed.id

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 from alb_reconcile.kinds import waits
@@ -72,20 +73,13 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
             await self._attach(run, wanted, observed.id)
 
     async def _attach(self, run: Run, wanted: InternetGateway, gateway: str) -> None:
+        call = partial(run.aws.call, "ec2", retry=waits.GATEWAY_UNKNOWN)
         try:
-            await run.aws.call(
-                "ec2",
-                "attach_internet_gateway",
-                retry=waits.GATEWAY_UNKNOWN,
-                InternetGatewayId=gateway,
-                VpcId=wanted.vpc,
-            )
+            await call("attach_internet_gateway", InternetGatewayId=gateway, VpcId=wanted.vpc)
         except AwsError as error:
             if error.code not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
                 raise
-            answer = await run.aws.call(
-                "ec2", "describe_internet_gateways", retry=waits.GATEWAY_UNKNOWN, InternetGatewayIds=[gateway]
-            )
+            answer = await call("describe_internet_gateways", InternetGatewayIds=[gateway])
             attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
             if wanted.vpc not in attached:
                 raise RefusedError(
@@ -95,11 +89,8 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
     async def delete(self, run: Run, observed: Observed) -> None:
         if vpc := self.of(observed).vpc:
             # refused until no interface with a public address is left, which load balancers release late
-            missing = ("Gateway.NotAttached", *self.missing)
-            await run.gone(
-                "ec2", "detach_internet_gateway", retry=self.in_use, missing=missing,
-                InternetGatewayId=observed.id, VpcId=vpc,
-            )  # fmt: skip
+            detach = partial(run.gone, "ec2", "detach_internet_gateway", retry=self.in_use)
+            await detach(missing=("Gateway.NotAttached", *self.missing), InternetGatewayId=observed.id, VpcId=vpc)
         await super().delete(run, observed)
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from alb_reconcile.kinds import waits
@@ -98,13 +99,8 @@ class SubnetKind(Ec2Kind[Subnet]):
             await self._map_public_ip(run, wanted, observed.id)
 
     async def _map_public_ip(self, run: Run, wanted: Subnet, subnet: str) -> None:
-        await run.aws.call(
-            "ec2",
-            "modify_subnet_attribute",
-            retry=waits.SUBNET_UNKNOWN,
-            SubnetId=subnet,
-            MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch},
-        )
+        change = partial(run.aws.call, "ec2", "modify_subnet_attribute", retry=waits.SUBNET_UNKNOWN)
+        await change(SubnetId=subnet, MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch})
 
 
 KIND: Final = SubnetKind()
