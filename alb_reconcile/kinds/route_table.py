@@ -71,7 +71,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> RouteTable:
         if (routes := entry.get("routes")) is not None:
             given = [(item["destination_cidr_block"], item["internet_gateway"]) for item in routes]
-            fields["routes"] = tuple(sorted(Route(block, refer("internet_gateway", name)) for block, name in given))
+            fields["routes"] = tuple(sorted(Route(block, refer("internet_gateway", target)) for block, target in given))
         return RouteTable(**fields)
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
