@@ -45,8 +45,8 @@ class HypotheticalReader(Reader):
 
     async def tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
         if operation == "describe_volumes":
-            return self._see(await self.once("all volumes", "", self._volumes), "VolumeId")
-        rows = await self.once(f"all {operation}", "", lambda: self._read(operation, key))
+            return self._see(await self.once(self._volumes), "VolumeId")
+        rows = await self.once(self._read, operation, key)
         seen = self._see(rows, _listings()[operation][1].id_key)
         return [{"Instances": [row]} for row in seen] if operation == "describe_instances" else seen
 
@@ -107,7 +107,7 @@ class HypotheticalReader(Reader):
         everywhere = await self._all_target_groups()
         far = [arn for item in everywhere if (arn := item["TargetGroupArn"]) in self.named and arn not in found]
         if far:
-            tagged = await self.once("tags", "named groups", lambda: self.elb_tags(far))
+            tagged = await self.once(self.elb_tags, tuple(far))
             rows = {item["TargetGroupArn"]: item for item in everywhere}
             found |= {arn: {**rows[arn], "Tags": own} for arn, own in tagged.items()}
         return [self._see_balancing(item, "TargetGroupArn") for item in found.values()]

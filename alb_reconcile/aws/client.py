@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
@@ -18,6 +18,12 @@ from alb_reconcile.aws.transport import Response
 from alb_reconcile.model.errors import AwsError, InterruptedRun
 
 READS: Final = ("describe_", "get_", "list_")
+_T = TypeVar("_T")
+
+
+def batches(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
+    """Items in parts of what one call takes."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 class Transport(Protocol):
@@ -217,8 +223,24 @@ class Aws:
             return ""
         return str(identity.result()["Account"])
 
-    async def pages(self, service: str, operation: str, key: str, **params: Any) -> list[Any]:
-        """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker)."""
+    async def pages(
+        self,
+        service: str,
+        operation: str,
+        key: str,
+        *,
+        where: Mapping[str, str | Iterable[str]] | None = None,
+        **params: Any,
+    ) -> list[Any]:
+        """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker).
+
+        `where` are EC2's filters: by name, the value or the values of which a resource must have one.
+        """
+        if where:
+            params["Filters"] = [
+                {"Name": name, "Values": [values] if isinstance(values, str) else sorted(values)}
+                for name, values in where.items()
+            ]
         found: list[Any] = []
         token: dict[str, Any] = {}
         while True:

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from alb_reconcile.model.errors import AwsError, UnreachableError
-from alb_reconcile.model.text import printable
+from alb_reconcile.model.text import camel, printable
 
 _HINTS: Final = {
     "UnauthorizedOperation": "allow the IAM action {action} to this identity",
@@ -34,8 +34,7 @@ def explain_code(service: str, operation: str, code: str) -> str:
     if code.endswith("LimitExceeded") or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
     prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
-    action = "".join(word.capitalize() for word in operation.split("_"))
-    return _HINTS.get(code, "").format(action=f"{prefix}:{action}")
+    return _HINTS.get(code, "").format(action=f"{prefix}:{camel(operation)}")
 
 
 def transport_error(service: str, operation: str, error: Exception) -> AwsError:

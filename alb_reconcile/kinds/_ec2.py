@@ -1,65 +1,71 @@
-"""What kinds that EC2 lists and tags have in common (EC2 Describe actions)."""
+"""What kinds that EC2 lists and tags have in common (EC2's Describe, Create and Delete actions)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from alb_reconcile.kinds.base import AnyKind, Listing
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
+from alb_reconcile.kinds.base import Kind, Listing, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.text import camel
 
 Row = dict[str, Any]
 """A resource as AWS describes it."""
 
 
-def listing_of(kind: AnyKind) -> Listing:
-    """How EC2 lists a kind. Raises TypeError where it doesn't."""
-    if kind.listing is None:
-        raise TypeError(f"EC2 doesn't list {kind.noun}")
-    return kind.listing
+class Ec2Kind(Kind[P]):
+    """A kind that EC2 lists, and that is found by its tags."""
 
+    listing: ClassVar[Listing]
+    holds_interfaces: ClassVar[bool] = False
+    """Whether it can't be deleted while network interfaces are in it: others' are named then, and not waited for."""
 
-async def own_rows(reader: Reader, kind: AnyKind) -> list[Row]:
-    """What carries the stack's tag."""
-    listing = listing_of(kind)
-    return await reader.tagged(listing.operation, listing.key)
+    async def own_rows(self, reader: Reader) -> list[Row]:
+        """What carries the stack's tag."""
+        return await reader.tagged(self.listing.operation, self.listing.key)
 
+    def observe(
+        self, reader: Reader, row: Row, state: P, status: str = "", created: str = "", details: object = None
+    ) -> Observed:
+        """A row as a resource of the stack, at the address that its tags say."""
+        found, physical_id = tags.from_list(row.get("Tags")), row[self.id_key]
+        address = tags.own_address(found, self.name, physical_id)
+        return Observed(address, physical_id, state, found, reader.stack, status, created, details)
 
-def observe(
-    reader: Reader,
-    kind: AnyKind,
-    row: Row,
-    state: Properties,
-    status: str = "",
-    created: str = "",
-    details: object = None,
-) -> Observed:
-    """A row as a resource of the stack, at the address that its tags say."""
-    found, physical_id = tags.from_list(row.get("Tags")), row[listing_of(kind).id_key]
-    address = tags.address_of(found, kind.name) or tags.unnamed(kind.name, physical_id)
-    return Observed(address, physical_id, state, found, reader.stack, status, created, details)
+    async def call_create(self, run: Run, desired: Desired, retry: waits.Codes, **params: Any) -> str:
+        """The one call that creates it, with its tags. Returns its id."""
+        tagging = run.tag_specification(desired)
+        return self._id_in(
+            await run.aws.call("ec2", f"create_{self.name}", retry=retry, TagSpecifications=tagging, **params)
+        )
 
+    async def create_once(self, run: Run, desired: Desired, **params: Any) -> str:
+        """The same where a create has neither a token nor a unique name: of what was made, now or by a lost call."""
 
-async def find_own(run: Run, kind: AnyKind, desired: Desired, filters: Mapping[str, str] | None = None) -> list[Row]:
-    """What an earlier create has made, whose reply was lost: by its tags, and by further filters."""
-    wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(filters or {})
-    listing = listing_of(kind)
-    return await run.aws.pages(
-        "ec2",
-        listing.operation,
-        listing.key,
-        Filters=[{"Name": name, "Values": [value]} for name, value in wanted.items()],
-    )
+        async def find() -> str | None:
+            found = await self.find_own(run, desired)
+            return str(found[0][self.id_key]) if found else None
 
+        tagging = run.tag_specification(desired)
+        answer = await run.create_once("ec2", f"create_{self.name}", find, TagSpecifications=tagging, **params)
+        return answer if isinstance(answer, str) else self._id_in(answer)
 
-async def create_once(run: Run, kind: AnyKind, desired: Desired, operation: str, key: str, **params: Any) -> str:
-    """A create that has neither a token nor a unique name. Returns the id of what was made, now or by a lost call."""
-    id_key = listing_of(kind).id_key
+    def _id_in(self, answer: Mapping[str, Any]) -> str:
+        return str(answer.get(camel(self.name), answer)[self.id_key])
 
-    async def find() -> str | None:
-        found = await find_own(run, kind, desired)
-        return str(found[0][id_key]) if found else None
+    async def find_own(self, run: Run, desired: Desired, where: Mapping[str, str] | None = None) -> list[Row]:
+        """What an earlier create has made, whose reply was lost: by its tags, and by further filters."""
+        wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(where or {})
+        return await run.aws.pages("ec2", self.listing.operation, self.listing.key, where=wanted)
 
-    answer = await run.create_once("ec2", operation, find, **params)
-    return answer if isinstance(answer, str) else str(answer[key][id_key])
+    async def delete(self, run: Run, observed: Observed) -> None:
+        if self.holds_interfaces:
+            with ignoring(*self.in_use):
+                await self.call_delete(run, observed.id, {})
+                return
+            await refuse_foreign_interfaces(run, self.listing.id_filter, observed.id)
+        await super().delete(run, observed)

@@ -1,107 +1,98 @@
-"""What load balancers, target groups and listeners have in common in ELBv2's API."""
+"""What load balancers, target groups, listeners and rules have in common in ELBv2's API."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Entry
+from alb_reconcile.kinds.base import Entry, Kind, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
+from alb_reconcile.kinds.shared_reader import read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action, Forward, canonical
-from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.text import camel
 
-_ARN: Final = {"load_balancer": "LoadBalancerArn", "target_group": "TargetGroupArn"}
-_LIST: Final = {"load_balancer": "LoadBalancers", "target_group": "TargetGroups"}
-_DUPLICATE: Final = {"load_balancer": "DuplicateLoadBalancerName", "target_group": "DuplicateTargetGroupName"}
 _ATTRIBUTES_A_CALL: Final = 20
 
 
-async def create_named(
-    run: Run, desired: Desired, kind: str, name: str, retry: Mapping[str, float], **params: Any
-) -> str:
-    """Create a load balancer or target group. Returns its ARN.
+class NamedKind(Kind[P]):
+    """Load balancers and target groups, which AWS tells apart by name, and which have attributes beside their settings."""
 
-    AWS answers such a create with the existing resource where name and settings are the same, and refuses it where
-    they differ: so its tags say whether it is ours. Raises RefusedError if it is somebody else's.
-    """
-    try:
-        answer = await run.aws.call(
-            "elbv2", f"create_{kind}", retry=retry, Name=name, Tags=run.tag_list(desired), **params
-        )
-        arn = str(answer[_LIST[kind]][0][_ARN[kind]])
-    except AwsError as error:
-        if error.code != _DUPLICATE[kind]:
-            raise
-        answer = await run.aws.call("elbv2", f"describe_{kind}s", retry=waits.NAMED_UNKNOWN, Names=[name])
-        arn = str(answer[_LIST[kind]][0][_ARN[kind]])
-    if not await is_ours(run, desired, arn):
-        raise RefusedError(
-            f'{desired.address}: a {kind.replace("_", " ")} named "{name}" exists outside this stack; choose another name'
-        )
-    return arn
+    async def create_named(
+        self,
+        run: Run,
+        desired: Desired,
+        name: str,
+        attributes: Mapping[str, str] | None,
+        retry: waits.Codes,
+        **params: Any,
+    ) -> str:
+        """Create one, and set its attributes. Returns its ARN.
+
+        AWS answers such a create with the existing resource where name and settings are the same, and refuses it where
+        they differ: so its tags say whether it is ours. Raises RefusedError if it is somebody else's.
+        """
+        try:
+            answer = await run.aws.call(
+                "elbv2", f"create_{self.name}", retry=retry, Name=name, Tags=run.tag_list(desired), **params
+            )
+        except AwsError as error:
+            if error.code != f"Duplicate{camel(self.name)}Name":
+                raise
+            answer = await run.aws.call("elbv2", f"describe_{self.name}s", retry=waits.NAMED_UNKNOWN, Names=[name])
+        arn = str(answer[f"{camel(self.name)}s"][0][self.id_key])
+        if not await is_ours(run, desired, arn):
+            raise RefusedError(
+                f'{desired.address}: {self.noun} named "{name}" exists outside this stack; choose another name'
+            )
+        await self.write_attributes(run, arn, attributes)
+        return arn
+
+    async def read_attributes(self, aws: Aws, arn: str) -> dict[str, str] | None:
+        """Its attributes; None if it is gone meanwhile."""
+        params: dict[str, Any] = {self.id_key: arn}
+        with ignoring("*NotFound"):
+            answer = await aws.call("elbv2", f"describe_{self.name}_attributes", **params)
+            return tags.from_list(answer["Attributes"])
+        return None
+
+    async def write_attributes(
+        self, run: Run, arn: str, attributes: Mapping[str, str] | None, changed: Container[str] | None = None
+    ) -> None:
+        """Set attributes, 20 a call; only those whose paths have `changed`, if that is given."""
+        params: dict[str, Any] = {self.id_key: arn}
+        pairs = tags.to_list(attributes or {})
+        if changed is not None:
+            pairs = [item for item in pairs if f"attributes.{item['Key']}" in changed]
+        for part in batches(pairs, _ATTRIBUTES_A_CALL):
+            await run.aws.call(
+                "elbv2", f"modify_{self.name}_attributes", retry=waits.ATTRIBUTES_UNKNOWN, Attributes=part, **params
+            )
 
 
 async def is_ours(run: Run, desired: Desired, arn: str) -> bool:
     """Whether the tags are ours. Right after a create a read may not show them, nor the resource, yet."""
 
     async def read() -> dict[str, str]:
-        try:
-            answer = await run.aws.call("elbv2", "describe_tags", ResourceArns=[arn])
-        except AwsError as error:
-            if not error.code.endswith("NotFound"):
-                raise
-            return {}
-        return tags.from_list(answer["TagDescriptions"][0]["Tags"])
+        return (await read_tags(run.aws, [arn])).get(arn, {})
 
     found = await repeat_until(run.aws, read, lambda found: tags.STACK in found, waits.LAG)
     return tags.identity(desired, run.stack).items() <= found.items()
 
 
-async def read_attributes(aws: Aws, kind: str, arn: str) -> dict[str, str] | None:
-    """A load balancer's or target group's attributes; None if it is gone meanwhile."""
-    try:
-        params: dict[str, Any] = {_ARN[kind]: arn}
-        answer = await aws.call("elbv2", f"describe_{kind}_attributes", **params)
-    except AwsError as error:
-        if error.code.endswith("NotFound"):
-            return None
-        raise
-    return tags.from_list(answer["Attributes"])
-
-
-async def write_attributes(aws: Aws, kind: str, arn: str, attributes: Mapping[str, str]) -> None:
-    """Set attributes, 20 a call."""
-    pairs = tags.to_list(attributes)
-    for start in range(0, len(pairs), _ATTRIBUTES_A_CALL):
-        params: dict[str, Any] = {_ARN[kind]: arn, "Attributes": pairs[start : start + _ATTRIBUTES_A_CALL]}
-        await aws.call(
-            "elbv2", f"modify_{kind}_attributes", retry=waits.ATTRIBUTES_UNKNOWN, **params
-        )  # fmt: skip
-
-
-def _camel(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
-
-
 def action_to_aws(action: Action) -> list[dict[str, Any]]:
     """An action for CreateListener, ModifyListener, CreateRule and ModifyRule."""
     if action.redirect:
-        return [{"Type": "redirect", "RedirectConfig": {_camel(key): value for key, value in action.redirect}}]
+        return [{"Type": "redirect", "RedirectConfig": {camel(key): value for key, value in action.redirect}}]
     if action.fixed_response:
-        return [
-            {
-                "Type": "fixed-response",
-                "FixedResponseConfig": {_camel(key): value for key, value in action.fixed_response},
-            }
-        ]
+        response = {camel(key): value for key, value in action.fixed_response}
+        return [{"Type": "fixed-response", "FixedResponseConfig": response}]
     config: dict[str, Any] = {
         "TargetGroups": [{"TargetGroupArn": group, "Weight": weight} for group, weight in action.forward]
     }
@@ -115,26 +106,29 @@ def action_to_aws(action: Action) -> list[dict[str, Any]]:
 def action_from_aws(actions: list[dict[str, Any]]) -> Action:
     """The last of a listener's or rule's actions; one of another type (an authentication) equals nothing a spec can say."""
     action = max(actions, key=lambda item: item.get("Order", 0)) if actions else {}
-    extra = tuple((("other actions", str(len(actions) - 1)),) if len(actions) > 1 else ())
+    extra = (("other actions", str(len(actions) - 1)),) if len(actions) > 1 else ()
     if action.get("Type") == "redirect":
-        return Action(
-            redirect=canonical({_snake(key): value for key, value in action["RedirectConfig"].items()}) + extra
-        )
+        return Action(redirect=_canonical(action["RedirectConfig"]) + extra)
     if action.get("Type") == "fixed-response":
-        config = {_snake(key): value for key, value in action["FixedResponseConfig"].items()}
-        return Action(fixed_response=canonical(config) + extra)
-    config = action.get("ForwardConfig") or {
-        "TargetGroups": [{"TargetGroupArn": action.get("TargetGroupArn", ""), "Weight": 1}]
-    }
-    groups = config.get("TargetGroups", ())
-    # a single group gets everything whatever its weight is
-    forward = [Forward(item["TargetGroupArn"], item.get("Weight", 1) if len(groups) > 1 else 1) for item in groups]
+        return Action(fixed_response=_canonical(action["FixedResponseConfig"]) + extra)
+    config = action.get("ForwardConfig") or {"TargetGroups": [{"TargetGroupArn": action.get("TargetGroupArn", "")}]}
     stickiness = config.get("TargetGroupStickinessConfig") or {}
     return Action(
-        forward=tuple(sorted(forward, key=str)),
+        forward=_forward((item["TargetGroupArn"], item.get("Weight", 1)) for item in config.get("TargetGroups", ())),
         stickiness_seconds=stickiness.get("DurationSeconds") if stickiness.get("Enabled") else None,
         fixed_response=extra,
     )
+
+
+def _canonical(config: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """A redirect or fixed response of AWS's, by the keys that a spec has."""
+    return canonical({re.sub("(?<!^)([A-Z])", r"_\1", key).lower(): value for key, value in config.items()})
+
+
+def _forward(parts: Iterable[tuple[Ref, int]]) -> tuple[Forward, ...]:
+    """The parts of a forward in a canonical order; a single group gets everything, whatever its weight is."""
+    groups = sorted((Forward(*part) for part in parts), key=str)
+    return tuple(groups) if len(groups) > 1 else tuple(group._replace(weight=1) for group in groups)
 
 
 def read_action(entry: Entry) -> Action:
@@ -145,15 +139,11 @@ def read_action(entry: Entry) -> Action:
         return Action(fixed_response=canonical(entry["fixed_response"]))
     forward = entry["forward"]
     if isinstance(forward, str):
-        return Action(forward=(Forward(refer("target_group", forward)),))
-    groups = [
-        Forward(refer("target_group", item["target_group"]), item.get("weight", 1)) for item in forward["target_groups"]
-    ]
-    if len(groups) == 1:
-        groups = [groups[0]._replace(weight=1)]  # a single group gets everything, whatever its weight is
+        forward = {"target_groups": [{"target_group": forward}]}
+    groups = ((refer("target_group", item["target_group"]), item.get("weight", 1)) for item in forward["target_groups"])
     stickiness = forward.get("stickiness", {})
     return Action(
-        forward=tuple(sorted(groups, key=str)),
+        forward=_forward(groups),
         stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else None,
         keeps_split=True if "weights" in forward else None,
     )

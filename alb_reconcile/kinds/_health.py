@@ -10,7 +10,7 @@ from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Shift
 
@@ -22,13 +22,10 @@ def target_key(group: str, target: str, port: int) -> str:
 
 async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
     """The health of a group's targets by `target:port`."""
-    try:
+    with ignoring("TargetGroupNotFound"):
         found = await run.aws.pages("elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group)
-    except AwsError as error:
-        if error.code != "TargetGroupNotFound":
-            raise
-        return {}
-    return {f"{item['Target']['Id']}:{item['Target'].get('Port')}": item["TargetHealth"] for item in found}
+        return {f"{item['Target']['Id']}:{item['Target'].get('Port')}": item["TargetHealth"] for item in found}
+    return {}
 
 
 def _watch(run: Run, group: str) -> Watch:
@@ -61,12 +58,8 @@ async def wait_until_healthy(run: Run, group: str, target: str, port: int, timeo
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
         if health and health.get("Reason") == "Target.NotInUse" and run.aws.now() - began > waits.LAG:
             return ""
-        said = (
-            " ".join(filter(None, (health["State"], health.get("Reason"), health.get("Description"))))
-            if health
-            else "unknown"
-        )
-        return f"target {target}:{port} to be healthy (now {said})"
+        words = map((health or {"State": "unknown"}).get, ("State", "Reason", "Description"))
+        return f"target {target}:{port} to be healthy (now {' '.join(filter(None, words))})"
 
     await _watch(run, group).until(f"{target}:{port}", check, timeout, run.say)
 

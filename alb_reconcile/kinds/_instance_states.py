@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from alb_reconcile.aws.client import batches
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
@@ -11,15 +12,9 @@ from alb_reconcile.kinds.context import Run
 
 async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:
     """Instances by id, 200 a read. By filter, since one unknown id among explicit ones fails the whole call."""
-    ordered = sorted(ids)
-    batches = [ordered[start : start + 200] for start in range(0, len(ordered), 200)]
+    filters = [{"instance-id": batch} for batch in batches(sorted(ids), 200)]
     parts = await asyncio.gather(
-        *(
-            run.aws.pages(
-                "ec2", "describe_instances", "Reservations", Filters=[{"Name": "instance-id", "Values": batch}]
-            )
-            for batch in batches
-        )
+        *(run.aws.pages("ec2", "describe_instances", "Reservations", where=where) for where in filters)
     )
     return {item["InstanceId"]: item for part in parts for reservation in part for item in reservation["Instances"]}
 

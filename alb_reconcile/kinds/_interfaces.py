@@ -25,11 +25,8 @@ def describe_interface(interface: Mapping[str, Any]) -> str:
 
 async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
-    found = await run.aws.pages(
-        "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=[{"Name": name, "Values": [value]}]
-    )
-    foreign = [item for item in found if not is_load_balancers(item)]
-    if foreign:
+    found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: value})
+    if foreign := [item for item in found if not is_load_balancers(item)]:
         raise RefusedError(
             f"{value} is in use by resources outside this stack: {', '.join(map(describe_interface, foreign))}; remove them first"
         )

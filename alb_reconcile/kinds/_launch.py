@@ -53,8 +53,7 @@ async def _is_spent(run: Run, desired: Desired, token: str, error: AwsError) -> 
         return True
     if error.code != "IdempotentParameterMismatch":
         return False
-    filters = [{"Name": "client-token", "Values": [token]}]
-    found = await run.aws.pages("ec2", "describe_instances", "Reservations", Filters=filters)
+    found = await run.aws.pages("ec2", "describe_instances", "Reservations", where={"client-token": token})
     made = [instance for reservation in found for instance in reservation["Instances"]]
     return bool(made) and all(_is_let_go(run, desired, instance) for instance in made)
 

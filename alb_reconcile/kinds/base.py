@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities
+from alb_reconcile.model.text import camel
 
 P = TypeVar("P", bound=Properties)
 
@@ -42,15 +44,12 @@ class Around(Protocol):
     @property
     def folder(self) -> Path:
         """The folder of the spec's file."""
-        ...
 
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""
-        ...
 
     def zone_of(self, subnet: str) -> str | None:
         """The whole name of a subnet's availability zone."""
-        ...
 
 
 class Kind(ABC, Generic[P]):
@@ -74,6 +73,10 @@ class Kind(ABC, Generic[P]):
     listing: ClassVar[Listing | None] = None
     recognized_after: ClassVar[tuple[str, ...]] = ()
     """Kinds that tell which of the account's resources an entry means, so that `adopt` matches them first."""
+    missing: ClassVar[tuple[str, ...]] = ()
+    """AWS's codes for one that isn't there."""
+    in_use: ClassVar[waits.Codes] = {}
+    """AWS's codes for one that something still uses, and for how long a delete waits for that."""
     ready: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of one that is in order."""
 
@@ -81,6 +84,11 @@ class Kind(ABC, Generic[P]):
     def name(self) -> str:
         """Its name: `vpc`."""
         return self.properties.kind
+
+    @property
+    def id_key(self) -> str:
+        """What AWS calls its id in calls and answers: VpcId, ListenerArn."""
+        return self.listing.id_key if self.listing else f"{camel(self.name)}Arn"
 
     @abstractmethod
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -94,9 +102,14 @@ class Kind(ABC, Generic[P]):
     async def update(self, run: Run, wanted: P, observed: Observed, fields: frozenset[str]) -> None:
         """Change those fields to what `wanted` says (bound)."""
 
-    @abstractmethod
     async def delete(self, run: Run, observed: Observed) -> None:
         """Delete the resource and wait until it is gone; already gone is success."""
+        await self.call_delete(run, observed.id, self.in_use)
+
+    async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
+        """The one call that deletes it, repeated for the codes in `retry`."""
+        params: dict[str, Any] = {self.id_key: physical_id}
+        await run.gone(self.properties.service, f"delete_{self.name}", retry=retry, missing=self.missing, **params)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> P:
         """The properties that an entry of a spec describes.
@@ -134,7 +147,6 @@ class Grouped(Protocol):
 
     def group_of(self, name: str) -> str:
         """The entry that a member with that name belongs to."""
-        ...
 
 
 @runtime_checkable
@@ -143,7 +155,6 @@ class Prepares(Protocol):
 
     def prepare(self, run: Run, wanted: Any) -> None:
         """Begin to read it."""
-        ...
 
 
 @runtime_checkable
@@ -155,7 +166,6 @@ class Ordered(Protocol):
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """Set it."""
-        ...
 
 
 @runtime_checkable
@@ -164,7 +174,6 @@ class Serves(Protocol):
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
         """Wait until it does. Raises WaitError with what is waited for after `timeout` seconds."""
-        ...
 
 
 @runtime_checkable
@@ -176,8 +185,6 @@ class Protected(Protocol):
 
     async def is_protected(self, aws: Aws, observed: Observed) -> bool:
         """Whether AWS would refuse to delete it. One that is gone isn't."""
-        ...
 
     def unprotects(self, path: str, before: object) -> bool:
         """Whether a change of that property switches the protection off."""
-        ...

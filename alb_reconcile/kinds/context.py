@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,22 +13,12 @@ from alb_reconcile.aws.transport import Response
 from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import AwsError, ReconcileError
+from alb_reconcile.model.errors import AwsError, ReconcileError, ignoring
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.steps import Details
 from alb_reconcile.model.text import digest
 
 _D = TypeVar("_D")
-
-
-@contextmanager
-def telling(text: str) -> Iterator[None]:
-    """Whatever goes wrong within is told with something that one has to know then."""
-    try:
-        yield
-    except ReconcileError as error:
-        error.args = (f"{error}; {text}",)
-        raise
 
 
 @dataclass
@@ -72,9 +62,9 @@ class Run:
             made[tags.APPLIED] = self.applied
         return tags.to_list(made)
 
-    def tag_specification(self, resource_type: str, desired: Desired) -> list[dict[str, Any]]:
+    def tag_specification(self, desired: Desired) -> list[dict[str, Any]]:
         """The same for EC2."""
-        return [{"ResourceType": resource_type, "Tags": self.tag_list(desired)}]
+        return [{"ResourceType": desired.address.kind.replace("_", "-"), "Tags": self.tag_list(desired)}]
 
     def physical_name(self, desired: Desired, settings: Iterable[object], limit: int) -> str:
         """`<stack>-<name>-<hash>`: the hash over stack, address, the bound immutable settings and what it replaces."""
@@ -124,10 +114,25 @@ class Run:
         **params: Any,
     ) -> bool:
         """A call for which "not found" is no failure, as for a delete. Returns whether there was something."""
-        try:
+        with ignoring(*missing):
             await self.aws.call(service, operation, retry=retry, **params)
-        except AwsError as error:
-            if error.code in missing:
-                return False
+            return True
+        return False
+
+    @asynccontextmanager
+    async def unlocked(
+        self, protection: str, service: str, operation: str, **params: Any
+    ) -> AsyncIterator[waits.Codes]:
+        """A call switches off what protects a resource from being deleted, where the step may do that.
+
+        Gives the codes for which its delete is repeated then. Whatever goes wrong within is told with what was done.
+        """
+        if not self.lifts_protection:
+            yield {}
+            return
+        await self.gone(service, operation, **params)
+        try:
+            yield waits.PROTECTION_LIFTED
+        except ReconcileError as error:
+            error.args = (f"{error}; its {protection} is off now: run again, or switch it back on by hand",)
             raise
-        return True

@@ -2,31 +2,29 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._instance_states import wait_for_state
 from alb_reconcile.kinds._launch import launch_once, token_stem
-from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
-from alb_reconcile.kinds.context import Run, telling
+from alb_reconcile.kinds.base import Around, Entry, Listing
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch, Terminate
+from alb_reconcile.model.text import camel
 from alb_reconcile.model.user_data import UserData
 
-_ROOT_VOLUME: Final = {"volume_size": "VolumeSize", "volume_type": "VolumeType", "encrypted": "Encrypted"}
-_METADATA: Final = {
-    "http_tokens": "HttpTokens",
-    "http_put_response_hop_limit": "HttpPutResponseHopLimit",
-    "http_endpoint": "HttpEndpoint",
-    "instance_metadata_tags": "InstanceMetadataTags",
-}
+_ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
+"""By what DescribeVolumes calls them."""
+_METADATA: Final = ("http_tokens", "http_put_response_hop_limit", "http_endpoint", "instance_metadata_tags")
 RESOLVE: Final = "resolve:ssm:"
 
 
@@ -85,7 +83,7 @@ def place_of(found: Observed | None) -> tuple[str, ...]:
     return tuple(map(str, getattr(found.state, "subnets", ()))) if found else ()
 
 
-class InstanceKind(Kind[Instance]):
+class InstanceKind(Ec2Kind[Instance]):
     """Drives instances."""
 
     properties = Instance
@@ -95,6 +93,8 @@ class InstanceKind(Kind[Instance]):
     recognized_after = ("target_group", "load_balancer")
     id_prefix = "i-"
     listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
+    missing = ("InvalidInstanceID.NotFound",)
+    protection = "termination protection"
     ready = frozenset({"running"})
 
     def group_of(self, name: str) -> str:
@@ -110,17 +110,15 @@ class InstanceKind(Kind[Instance]):
         return Instance(**fields)
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        reservations = await reader.tagged("describe_instances", "Reservations")
-        instances = [item for reservation in reservations for item in reservation["Instances"]]
-        volumes: dict[str, dict[str, Any]] = {}
+        instances = await reader.instances()
+        volumes: dict[str, Row] = {}
         if any(getattr(item.state, "root_volume", None) for item in reader.desired.values()):
             volumes = {item["VolumeId"]: item for item in await reader.tagged("describe_volumes", "Volumes")}
         found = [self._observe(reader, item, volumes) for item in instances]
         return [item for item in found if _is_own(reader.stack, item)]
 
-    def _observe(self, reader: Reader, item: dict[str, Any], volumes: Mapping[str, dict[str, Any]]) -> Observed:
+    def _observe(self, reader: Reader, item: Row, volumes: Mapping[str, Row]) -> Observed:
         found = tags.from_list(item.get("Tags"))
-        address = tags.address_of(found, "instance") or tags.unnamed("instance", item["InstanceId"])
         devices = {
             device["DeviceName"]: (device.get("Ebs") or {}).get("VolumeId")
             for device in item.get("BlockDeviceMappings", ())
@@ -135,21 +133,13 @@ class InstanceKind(Kind[Instance]):
             security_groups=tuple(sorted(group["GroupId"] for group in item.get("SecurityGroups", ()))),
             key_name=item.get("KeyName") or None,
             iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn", "").rpartition("/")[2] or None,
-            root_volume={name: volume.get(_VOLUME_KEYS[name]) for name in _ROOT_VOLUME} if volume else None,
-            metadata_options={name: options.get(key) for name, key in _METADATA.items()},
+            root_volume={name: volume.get(key) for name, key in _ROOT_VOLUME.items()} if volume else None,
+            metadata_options={name: options.get(camel(name)) for name in _METADATA},
             user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
-        return Observed(
-            address,
-            item["InstanceId"],
-            state,
-            found,
-            reader.stack,
-            status,
-            str(item.get("LaunchTime", "")),
-            Launched(item.get("ClientToken", "")),
-        )
+        launched = Launched(item.get("ClientToken", ""))
+        return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launched)
 
     def prepare(self, run: Run, wanted: Instance) -> None:
         if wanted.root_volume:
@@ -165,60 +155,36 @@ class InstanceKind(Kind[Instance]):
         return instance
 
     async def _launch_parameters(self, run: Run, wanted: Instance) -> dict[str, Any]:
+        groups, profile, user_data = wanted.security_groups, wanted.iam_instance_profile, wanted.user_data
         params: dict[str, Any] = {
             "ImageId": wanted.image_id,
             "InstanceType": wanted.instance_type,
             "SubnetId": wanted.subnets[0],
+            "SecurityGroupIds": None if groups is None else list(groups),
+            "KeyName": wanted.key_name,
+            "IamInstanceProfile": None if profile is None else {"Name": profile},
+            "MetadataOptions": _by_aws(wanted.metadata_options) or None,
+            "UserData": None if user_data is None else user_data.content,  # botocore encodes it
         }
-        if wanted.security_groups is not None:
-            params["SecurityGroupIds"] = list(wanted.security_groups)
-        if wanted.key_name is not None:
-            params["KeyName"] = wanted.key_name
-        if wanted.iam_instance_profile is not None:
-            params["IamInstanceProfile"] = {"Name": wanted.iam_instance_profile}
         if wanted.root_volume:
             device, disk = await _root_disk(run, wanted.image_id)
             size = {"VolumeSize": disk["VolumeSize"]} if "VolumeSize" in disk else {}
-            given = {_ROOT_VOLUME[key]: value for key, value in wanted.root_volume.items()}
-            params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": {**size, **given}}]
-        if wanted.metadata_options:
-            params["MetadataOptions"] = self._metadata_options(wanted)
-        if wanted.user_data is not None and wanted.user_data.content is not None:
-            params["UserData"] = wanted.user_data.content  # botocore encodes it
-        return params
-
-    def _metadata_options(self, wanted: Instance) -> dict[str, Any]:
-        return {_METADATA[key]: value for key, value in (wanted.metadata_options or {}).items()}
+            params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": size | _by_aws(wanted.root_volume)}]
+        return {key: value for key, value in params.items() if value is not None}
 
     async def update(self, run: Run, wanted: Instance, observed: Observed, fields: frozenset[str]) -> None:
         instance = observed.id
+        modify = partial(run.aws.call, "ec2", retry=waits.INSTANCE_BUSY, InstanceId=instance)
         if "security_groups" in fields:
-            await run.aws.call(
-                "ec2",
-                "modify_instance_attribute",
-                retry=waits.INSTANCE_UNKNOWN,
-                InstanceId=instance,
-                Groups=list(wanted.security_groups or ()),
-            )
+            groups = list(wanted.security_groups or ())
+            await modify("modify_instance_attribute", retry=waits.INSTANCE_UNKNOWN, Groups=groups)
         if any(name.startswith("metadata_options.") for name in fields):
-            await run.aws.call(
-                "ec2",
-                "modify_instance_metadata_options",
-                retry=waits.INSTANCE_BUSY,
-                InstanceId=instance,
-                **self._metadata_options(wanted),
-            )
+            await modify("modify_instance_metadata_options", **_by_aws(wanted.metadata_options))
         if "iam_instance_profile" in fields:
             await self._set_profile(run, wanted, instance)
         if "instance_type" in fields:
             await self._stop(run, instance)
-            await run.aws.call(
-                "ec2",
-                "modify_instance_attribute",
-                retry=waits.INSTANCE_BUSY,
-                InstanceId=instance,
-                InstanceType={"Value": wanted.instance_type},
-            )
+            await modify("modify_instance_attribute", InstanceType={"Value": wanted.instance_type})
         if wanted.state == "stopped" and "state" in fields:
             await self._stop(run, instance)
         elif wanted.state != "stopped" and fields & {"state", "instance_type"}:
@@ -232,27 +198,18 @@ class InstanceKind(Kind[Instance]):
         await wait_for_state(run, instance, "stopped")
 
     async def _set_profile(self, run: Run, wanted: Instance, instance: str) -> None:
-        filters = [
-            {"Name": "instance-id", "Values": [instance]},
-            {"Name": "state", "Values": ["associating", "associated"]},
-        ]
         found = await run.aws.pages(
-            "ec2", "describe_iam_instance_profile_associations", "IamInstanceProfileAssociations", Filters=filters
+            "ec2",
+            "describe_iam_instance_profile_associations",
+            "IamInstanceProfileAssociations",
+            where={"instance-id": instance, "state": ("associating", "associated")},
         )
-        profile = {"Name": wanted.iam_instance_profile}
         retry = {**waits.INSTANCE_BUSY, **waits.LAUNCH_UNKNOWN}
+        call = partial(run.aws.call, "ec2", retry=retry, IamInstanceProfile={"Name": wanted.iam_instance_profile})
         if found:
-            await run.aws.call(
-                "ec2",
-                "replace_iam_instance_profile_association",
-                retry=retry,
-                AssociationId=found[0]["AssociationId"],
-                IamInstanceProfile=profile,
-            )
+            await call("replace_iam_instance_profile_association", AssociationId=found[0]["AssociationId"])
         else:
-            await run.aws.call(
-                "ec2", "associate_iam_instance_profile", retry=retry, InstanceId=instance, IamInstanceProfile=profile
-            )
+            await call("associate_iam_instance_profile", InstanceId=instance)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if not observed.is_leaving:
@@ -260,46 +217,32 @@ class InstanceKind(Kind[Instance]):
             if settle:
                 run.say(f"{settle} s to let the last requests settle")
                 await run.aws.sleep(settle)
-            lift = run.lifts_protection
-            if lift:
-                await run.gone(
-                    "ec2",
-                    "modify_instance_attribute",
-                    missing=("InvalidInstanceID.NotFound",),
-                    InstanceId=observed.id,
-                    DisableApiTermination={"Value": False},
-                )
-            off = "its termination protection is off now: run again, or switch it back on by hand"
-            with telling(off) if lift else nullcontext():
-                await run.gone(
-                    "ec2",
-                    "terminate_instances",
-                    retry=waits.PROTECTION_LIFTED if lift else None,
-                    missing=("InvalidInstanceID.NotFound",),
-                    InstanceIds=[observed.id],
-                )
+            off = {"InstanceId": observed.id, "DisableApiTermination": {"Value": False}}
+            async with run.unlocked(
+                self.protection, "ec2", "modify_instance_attribute", missing=self.missing, **off
+            ) as retry:
+                await self.call_delete(run, observed.id, retry)
         await wait_for_state(run, observed.id, "terminated")
 
-    protection = "termination protection"
+    async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
+        await run.gone("ec2", "terminate_instances", retry=retry, missing=self.missing, InstanceIds=[physical_id])
 
     async def is_protected(self, aws: Aws, observed: Observed) -> bool:
         """DescribeInstanceAttribute."""
-        try:
-            answer = await aws.call(
-                "ec2", "describe_instance_attribute", InstanceId=observed.id, Attribute="disableApiTermination"
-            )
-        except AwsError as error:
-            if error.code.startswith("InvalidInstanceID"):
-                return False  # gone meanwhile
-            raise
-        return bool(answer.get("DisableApiTermination", {}).get("Value", False))
+        operation, attribute = "describe_instance_attribute", "disableApiTermination"
+        with ignoring("InvalidInstanceID*"):  # gone meanwhile
+            answer = await aws.call("ec2", operation, InstanceId=observed.id, Attribute=attribute)
+            return bool(answer.get("DisableApiTermination", {}).get("Value", False))
+        return False
 
     def unprotects(self, path: str, before: object) -> bool:
         """No spec says anything of it."""
         return False
 
 
-_VOLUME_KEYS: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
+def _by_aws(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a spec gives, by AWS's names."""
+    return {camel(key): value for key, value in (given or {}).items()}
 
 
 def _is_own(stack: str, observed: Observed) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import Row, create_once, observe, own_rows
-from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
@@ -34,7 +35,7 @@ class InternetGateway(Properties):
         return (("gateway", str(self.vpc)),) if self.vpc else ()
 
 
-class InternetGatewayKind(Kind[InternetGateway]):
+class InternetGatewayKind(Ec2Kind[InternetGateway]):
     """Drives internet gateways."""
 
     properties = InternetGateway
@@ -50,21 +51,20 @@ class InternetGatewayKind(Kind[InternetGateway]):
         vpc_filter="",
         needs_foreign=True,
     )
+    missing = ("InvalidInternetGatewayID.NotFound",)
+    in_use = waits.GATEWAY_IN_USE
     ready = frozenset({"attached"})
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        return [self._observe(reader, gateway) for gateway in await own_rows(reader, self)]
+        return [self._observe(reader, row) for row in await self.own_rows(reader)]
 
-    def _observe(self, reader: Reader, gateway: Row) -> Observed:
-        vpcs = [item["VpcId"] for item in gateway.get("Attachments", ())]
+    def _observe(self, reader: Reader, row: Row) -> Observed:
+        vpcs = [item["VpcId"] for item in row.get("Attachments", ())]
         state = InternetGateway(vpc=vpcs[0] if vpcs else None)
-        return observe(reader, self, gateway, state, "attached" if vpcs else "detached")
+        return self.observe(reader, row, state, "attached" if vpcs else "detached")
 
     async def create(self, run: Run, wanted: InternetGateway, desired: Desired) -> str:
-        gateway = await create_once(
-            run, self, desired, "create_internet_gateway", "InternetGateway",
-            TagSpecifications=run.tag_specification("internet-gateway", desired),
-        )  # fmt: skip
+        gateway = await self.create_once(run, desired)
         await self._attach(run, wanted, gateway)
         return gateway
 
@@ -73,40 +73,25 @@ class InternetGatewayKind(Kind[InternetGateway]):
             await self._attach(run, wanted, observed.id)
 
     async def _attach(self, run: Run, wanted: InternetGateway, gateway: str) -> None:
+        call = partial(run.aws.call, "ec2", retry=waits.GATEWAY_UNKNOWN)
         try:
-            await run.aws.call(
-                "ec2",
-                "attach_internet_gateway",
-                retry=waits.GATEWAY_UNKNOWN,
-                InternetGatewayId=gateway,
-                VpcId=wanted.vpc,
-            )
+            await call("attach_internet_gateway", InternetGatewayId=gateway, VpcId=wanted.vpc)
         except AwsError as error:
             if error.code not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
                 raise
-            answer = await run.aws.call(
-                "ec2", "describe_internet_gateways", retry=waits.GATEWAY_UNKNOWN, InternetGatewayIds=[gateway]
-            )
+            answer = await call("describe_internet_gateways", InternetGatewayIds=[gateway])
             attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
             if wanted.vpc not in attached:
                 raise RefusedError(
                     f"{wanted.vpc} has an internet gateway outside this stack; name it by its id, or detach it ({error.code})"
                 ) from None
 
-    async def _detach(self, run: Run, observed: Observed) -> None:
-        if isinstance(observed.state, InternetGateway) and observed.state.vpc:
-            # refused until no interface with a public address is left, which load balancers release late
-            await run.gone(
-                "ec2", "detach_internet_gateway", retry=waits.GATEWAY_IN_USE,
-                missing=("Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"), InternetGatewayId=observed.id, VpcId=observed.state.vpc,
-            )  # fmt: skip
-
     async def delete(self, run: Run, observed: Observed) -> None:
-        await self._detach(run, observed)
-        await run.gone(
-            "ec2", "delete_internet_gateway", retry=waits.GATEWAY_IN_USE,
-            missing=("InvalidInternetGatewayID.NotFound",), InternetGatewayId=observed.id,
-        )  # fmt: skip
+        if vpc := self.of(observed).vpc:
+            # refused until no interface with a public address is left, which load balancers release late
+            detach = partial(run.gone, "ec2", "detach_internet_gateway", retry=self.in_use)
+            await detach(missing=("Gateway.NotAttached", *self.missing), InternetGatewayId=observed.id, VpcId=vpc)
+        await super().delete(run, observed)
 
 
 KIND: Final = InternetGatewayKind()

@@ -1,7 +1,7 @@
 """Listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
 
 import asyncio
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -57,6 +57,7 @@ class ListenerKind(Kind[Listener]):
     position = 90
     section = "listeners"
     arn_type = "listener/app"
+    missing = ("ListenerNotFound",)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
         return Listener(**{**fields, "default_action": read_action(entry["default_action"])})
@@ -72,9 +73,7 @@ class ListenerKind(Kind[Listener]):
         return [observed for part in found for observed in part]
 
     async def _observe(self, reader: Reader, balancer: dict[str, Any]) -> list[Observed]:
-        parent = tags.address_of(balancer["Tags"], "load_balancer") or tags.unnamed(
-            "load_balancer", balancer["LoadBalancerArn"]
-        )
+        parent = tags.own_address(balancer["Tags"], "load_balancer", balancer["LoadBalancerArn"])
         result = []
         for item in await reader.listeners(balancer["LoadBalancerArn"]):
             # a stranger gets an address that no spec can name
@@ -94,14 +93,8 @@ class ListenerKind(Kind[Listener]):
 
     async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:
         await wait_for_shift(run, run.detail(Shift))
-        answer = await run.aws.call(
-            "elbv2",
-            "create_listener",
-            retry=waits.LISTENER_UNKNOWN,
-            LoadBalancerArn=wanted.load_balancer,
-            Tags=run.tag_list(desired),
-            **self._params(wanted),
-        )
+        made = {"LoadBalancerArn": wanted.load_balancer, "Tags": run.tag_list(desired)}
+        answer = await self._call(run, "create_listener", wanted, made)
         arn = str(answer["Listeners"][0]["ListenerArn"])
         if not await is_ours(run, desired, arn):
             raise RefusedError(
@@ -112,28 +105,19 @@ class ListenerKind(Kind[Listener]):
     async def update(self, run: Run, wanted: Listener, observed: Observed, fields: frozenset[str]) -> None:
         await wait_for_shift(run, run.detail(Shift))
         if fields.intersection(field_names(Listener)):
-            await run.aws.call(
-                "elbv2",
-                "modify_listener",
-                retry=waits.LISTENER_UNKNOWN,
-                ListenerArn=observed.id,
-                **self._params(wanted),
-            )
+            await self._call(run, "modify_listener", wanted, {"ListenerArn": observed.id})
 
-    def _params(self, wanted: Listener) -> dict[str, Any]:
-        params: dict[str, Any] = {
-            "Protocol": wanted.protocol,
-            "Port": wanted.port,
-            "DefaultActions": action_to_aws(wanted.default_action),
-        }
+    async def _call(self, run: Run, operation: str, wanted: Listener, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """CreateListener or ModifyListener, with what both are told."""
+        told: dict[str, Any] = {"Protocol": wanted.protocol, "Port": wanted.port}
         if wanted.protocol == "HTTPS":
             if wanted.ssl_policy:
-                params["SslPolicy"] = wanted.ssl_policy
-            params["Certificates"] = [{"CertificateArn": wanted.certificate_arn}]
-        return params
-
-    async def delete(self, run: Run, observed: Observed) -> None:
-        await run.gone("elbv2", "delete_listener", missing=("ListenerNotFound",), ListenerArn=observed.id)
+                told["SslPolicy"] = wanted.ssl_policy
+            told["Certificates"] = [{"CertificateArn": wanted.certificate_arn}]
+        actions = action_to_aws(wanted.default_action)
+        return await run.aws.call(
+            "elbv2", operation, retry=waits.LISTENER_UNKNOWN, DefaultActions=actions, **told, **params
+        )
 
 
 KIND: Final = ListenerKind()

@@ -1,23 +1,23 @@
 """Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, DeleteLoadBalancer)."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
-from alb_reconcile.kinds import _elb as elb
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._elb import NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._interfaces import is_load_balancers
-from alb_reconcile.kinds.base import Kind
-from alb_reconcile.kinds.context import Run, telling
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 from alb_reconcile.model.steps import Place, TakeOver
 
@@ -54,7 +54,7 @@ class LoadBalancer(Properties):
         return (("load balancer name", self.name),) if self.name else ()
 
 
-class LoadBalancerKind(Kind[LoadBalancer]):
+class LoadBalancerKind(NamedKind[LoadBalancer]):
     """Drives load balancers."""
 
     properties = LoadBalancer
@@ -62,6 +62,8 @@ class LoadBalancerKind(Kind[LoadBalancer]):
     position = 80
     section = "load_balancers"
     arn_type = "loadbalancer/app"
+    missing = ("LoadBalancerNotFound",)
+    protection = "deletion protection"
     ready = frozenset({"active"})
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -70,11 +72,11 @@ class LoadBalancerKind(Kind[LoadBalancer]):
 
     async def _observe(self, reader: Reader, item: dict[str, Any]) -> Observed:
         arn, found = item["LoadBalancerArn"], item["Tags"]
-        address = tags.address_of(found, "load_balancer") or tags.unnamed("load_balancer", arn)
+        address = tags.own_address(found, self.name, arn)
         wanted = reader.desired.get(address)
         attributes = None
         if reader.everything or (wanted and getattr(wanted.state, "attributes", None)):
-            attributes = await elb.read_attributes(reader.aws, "load_balancer", arn)
+            attributes = await self.read_attributes(reader.aws, arn)
         state = LoadBalancer(
             subnets=tuple(sorted(zone["SubnetId"] for zone in item["AvailabilityZones"])),
             scheme=item["Scheme"],
@@ -88,42 +90,22 @@ class LoadBalancerKind(Kind[LoadBalancer]):
         )
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
-        settings = [bind(run.detail(Place).vpc, run.ids), wanted.scheme]
-        params: dict[str, Any] = (
-            {"SecurityGroups": list(wanted.security_groups)} if wanted.security_groups is not None else {}
-        )
-        arn = await elb.create_named(
-            run, desired, "load_balancer", wanted.name or run.physical_name(desired, settings, 32), waits.BALANCER_UNKNOWN,
+        name = wanted.name or run.physical_name(desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], 32)
+        params = {} if wanted.security_groups is None else {"SecurityGroups": list(wanted.security_groups)}
+        return await self.create_named(
+            run, desired, name, wanted.attributes, waits.BALANCER_UNKNOWN,
             Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
         )  # fmt: skip
-        await elb.write_attributes(run.aws, "load_balancer", arn, wanted.attributes or {})
-        return arn
 
     async def update(self, run: Run, wanted: LoadBalancer, observed: Observed, fields: frozenset[str]) -> None:
-        arn, calls = observed.id, []
+        change = partial(run.aws.call, "elbv2", retry=waits.BALANCER_UNKNOWN, LoadBalancerArn=observed.id)
+        calls = []
         if "subnets" in fields:
-            calls.append(
-                run.aws.call(
-                    "elbv2",
-                    "set_subnets",
-                    retry=waits.BALANCER_UNKNOWN,
-                    LoadBalancerArn=arn,
-                    Subnets=list(wanted.subnets),
-                )
-            )
+            calls.append(change("set_subnets", Subnets=list(wanted.subnets)))
         if "security_groups" in fields:
-            calls.append(
-                run.aws.call(
-                    "elbv2",
-                    "set_security_groups",
-                    retry=waits.BALANCER_UNKNOWN,
-                    LoadBalancerArn=arn,
-                    SecurityGroups=list(wanted.security_groups or ()),
-                )
-            )
+            calls.append(change("set_security_groups", SecurityGroups=list(wanted.security_groups or ())))
         await asyncio.gather(*calls)
-        changed = {key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields}
-        await elb.write_attributes(run.aws, "load_balancer", arn, changed)
+        await self.write_attributes(run, observed.id, wanted.attributes, fields)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         takeover = run.detail(TakeOver)
@@ -132,61 +114,45 @@ class LoadBalancerKind(Kind[LoadBalancer]):
             successor = run.ids.get(address)
             if successor and successor != observed.id:
                 await _wait_until_active(run, successor, waits.BALANCER_ACTIVE)
-        lift = run.lifts_protection
-        if lift:
-            off = [{"Key": _PROTECTION, "Value": "false"}]
-            await run.gone(
-                "elbv2", "modify_load_balancer_attributes", missing=("LoadBalancerNotFound",),
-                LoadBalancerArn=observed.id, Attributes=off,
-            )  # fmt: skip
-        unlocked = "its deletion protection is off now: run again, or switch it back on by hand"
-        with telling(unlocked) if lift else nullcontext():
-            await run.gone(
-                "elbv2", "delete_load_balancer", retry=waits.PROTECTION_LIFTED if lift else None, missing=("LoadBalancerNotFound",),
-                LoadBalancerArn=observed.id,
-            )  # fmt: skip
-        await self._wait_for_interfaces(run, observed.id)
+        off = {"LoadBalancerArn": observed.id, "Attributes": [{"Key": _PROTECTION, "Value": "false"}]}
+        async with run.unlocked(
+            self.protection, "elbv2", "modify_load_balancer_attributes", missing=self.missing, **off
+        ) as retry:
+            await self.call_delete(run, observed.id, retry)
+        await _wait_for_interfaces(run, observed.id)
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
         await _wait_until_active(run, observed.id, timeout)
-
-    protection = "deletion protection"
 
     async def is_protected(self, aws: Aws, observed: Observed) -> bool:
         """DescribeLoadBalancerAttributes, where they weren't read anyway."""
         attributes = self.of(observed).attributes
         if attributes is None:
-            attributes = await elb.read_attributes(aws, "load_balancer", observed.id)
+            attributes = await self.read_attributes(aws, observed.id)
         return (attributes or {}).get(_PROTECTION) == "true"
 
     def unprotects(self, path: str, before: object) -> bool:
         return path == f"attributes.{_PROTECTION}" and before == "true"
 
-    @staticmethod
-    async def _wait_for_interfaces(run: Run, arn: str) -> None:
-        """Its network interfaces go minutes later, and hold subnets, groups and the gateway until then."""
 
-        async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
-            filters = [{"Name": "description", "Values": sorted(descriptions)}]
-            found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
-            return {
-                text: sum(item.get("Description") == text and is_load_balancers(item) for item in found)
-                for text in descriptions
-            }
+async def _wait_for_interfaces(run: Run, arn: str) -> None:
+    """Its network interfaces go minutes later, and hold subnets, groups and the gateway until then."""
 
-        def check(count: Any) -> str:
-            return f"{count} network interfaces of the load balancer to be deleted" if count else ""
+    async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
+        where = {"description": descriptions}
+        found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where=where)
+        return Counter(item.get("Description") for item in found if is_load_balancers(item))
 
-        description = "ELB " + arn.partition(":loadbalancer/")[2]
-        try:
-            await run.watch("load balancer interfaces", fetch, slowest=15).until(
-                description, check, waits.INTERFACES_RELEASED, run.say
-            )
-        except AwsError as error:
-            if error.code != "UnauthorizedOperation":
-                raise  # without the right to look, the deletes that follow find out by trying
-        except WaitError as error:
-            raise WaitError(f"{error}; AWS releases them by itself: run destroy again later") from None
+    def check(count: Any) -> str:
+        return f"{count} network interfaces of the load balancer to be deleted" if count else ""
+
+    watch = run.watch("load balancer interfaces", fetch, slowest=15)
+    try:
+        # without the right to look, the deletes that follow find out by trying
+        with ignoring("UnauthorizedOperation"):
+            await watch.until("ELB " + arn.partition(":loadbalancer/")[2], check, waits.INTERFACES_RELEASED, run.say)
+    except WaitError as error:
+        raise WaitError(f"{error}; AWS releases them by itself: run destroy again later") from None
 
 
 async def _wait_until_active(run: Run, arn: str, timeout: float) -> None:

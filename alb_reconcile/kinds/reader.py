@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, field_names
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 
 class Reader:
@@ -33,13 +36,18 @@ class Reader:
         self.desired = desired
         self.everything = everything
         self.shared = shared
-        self._tasks: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
-    async def once(self, name: str, key: str, read: Callable[[], Awaitable[Any]]) -> Any:
+    async def once(self, read: Callable[[*_Ts], Awaitable[_T]], *args: *_Ts) -> _T:
         """The result of a read, which whoever asks first sets off."""
-        if (name, key) not in self._tasks:
-            self._tasks[name, key] = asyncio.ensure_future(read())
-        return await asyncio.shield(self._tasks[name, key])
+        result: _T = await asyncio.shield(self._begin(read, *args))
+        return result
+
+    def _begin(self, read: Callable[[*_Ts], Awaitable[Any]], *args: *_Ts) -> asyncio.Future[Any]:
+        """Set it off before anybody asks."""
+        if (read, *args) not in self._tasks:
+            self._tasks[read, *args] = asyncio.ensure_future(read(*args))
+        return self._tasks[read, *args]
 
     async def cancel(self) -> None:
         """Drop what is still being read after a failure."""
@@ -51,11 +59,15 @@ class Reader:
         """EC2 resources that carry the stack's tag."""
         if self.shared is not None:
             return await self.shared.tagged(operation, key, self.stack)
-        filters = [{"Name": f"tag:{tags.STACK}", "Values": [self.stack]}]
-        found: list[dict[str, Any]] = await self.once(
-            operation, "", lambda: self.aws.pages("ec2", operation, key, Filters=filters)
-        )
-        return found
+        return await self.once(self._tagged, operation, key)
+
+    async def _tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
+        return await self.aws.pages("ec2", operation, key, where={f"tag:{tags.STACK}": self.stack})
+
+    async def instances(self) -> list[dict[str, Any]]:
+        """The instances that carry the stack's tag."""
+        reservations = await self.tagged("describe_instances", "Reservations")
+        return [instance for reservation in reservations for instance in reservation["Instances"]]
 
     async def vpc_ids(self) -> set[str]:
         """The VPCs of the stack, and the foreign ones that its spec names."""
@@ -65,23 +77,23 @@ class Reader:
 
     async def load_balancers(self) -> list[dict[str, Any]]:
         """All of the account's application load balancers in the region, with their tags under `Tags`."""
-        return list(await self.once("load balancers", "", self._load_balancers))
+        return await self.once(self._load_balancers)
 
     async def target_groups(self) -> list[dict[str, Any]]:
         """The target groups that may be the stack's, with their tags under `Tags`."""
-        return list(await self.once("target groups", "", self._target_groups))
+        return await self.once(self._target_groups)
 
     async def _load_balancers(self) -> list[dict[str, Any]]:
         found = await self._all_load_balancers()
         found = [item for item in found if item.get("Type", "application") == "application"]
         for item in found:
             if self._may_be_ours(item["LoadBalancerName"]):
-                self._start("listeners", item["LoadBalancerArn"], self._listeners)
-        tagged = await self._tags_of_both()
+                self._begin(self._listeners, item["LoadBalancerArn"])
+        tagged = await self.once(self._tags_of_both)
         return [{**item, "Tags": tagged.get(item["LoadBalancerArn"], {})} for item in found]
 
     async def _target_groups(self) -> list[dict[str, Any]]:
-        tagged = await self._tags_of_both()
+        tagged = await self.once(self._tags_of_both)
         found = await self._all_target_groups()
         return [{**item, "Tags": tagged[item["TargetGroupArn"]]} for item in found if item["TargetGroupArn"] in tagged]
 
@@ -95,12 +107,9 @@ class Reader:
         """What the whole account has, whosever it is."""
         if self.shared is not None:
             return list(await self.shared.once(operation, lambda aws: aws.pages("elbv2", operation, key)))
-        return list(await self.once(operation, "", lambda: self.aws.pages("elbv2", operation, key)))
+        return await self.once(self.aws.pages, "elbv2", operation, key)
 
     async def _tags_of_both(self) -> dict[str, dict[str, str]]:
-        return dict(await self.once("tags", "both", self._read_tags_of_both))
-
-    async def _read_tags_of_both(self) -> dict[str, dict[str, str]]:
         balancers, groups, vpcs = await asyncio.gather(
             self._all_load_balancers(), self._all_target_groups(), self.vpc_ids()
         )
@@ -116,7 +125,7 @@ class Reader:
             if self.everything or near:
                 arns.append(arn)
                 if near:
-                    self._start("health", arn, self._health)
+                    self._begin(self._health, arn)
         return await self.elb_tags(arns)
 
     def _may_be_ours(self, name: str) -> bool:
@@ -124,62 +133,47 @@ class Reader:
         explicit = {getattr(item.state, "name", None) for item in self.desired.values()}
         return name in explicit or name.startswith(f"{self.stack}-"[:20])
 
-    def _start(self, name: str, key: str, read: Callable[[str], Awaitable[Any]]) -> None:
-        if (name, key) not in self._tasks:
-            self._tasks[name, key] = asyncio.ensure_future(read(key))
-
     async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
         """The tags of ELBv2 resources, 20 a call; of those that are gone meanwhile, none."""
         if self.shared is not None:
             return await self.shared.elb_tags(arns)
-        batches = [arns[start : start + TAG_BATCH] for start in range(0, len(arns), TAG_BATCH)]
-        found: dict[str, dict[str, str]] = {}
-        for part in await asyncio.gather(*(read_tags(self.aws, batch) for batch in batches)):
-            found |= part
-        return found
+        parts = await asyncio.gather(*(read_tags(self.aws, batch) for batch in batches(arns, TAG_BATCH)))
+        return {arn: found for part in parts for arn, found in part.items()}
 
     async def listeners(self, load_balancer: str) -> list[dict[str, Any]]:
         """A load balancer's listeners with their tags under `Tags`."""
-        found = await self.once("listeners", load_balancer, lambda: self._listeners(load_balancer))
-        tagged = await self.once("tags", load_balancer, lambda: self.elb_tags([item["ListenerArn"] for item in found]))
-        return [{**item, "Tags": tagged.get(item["ListenerArn"], {})} for item in found]
+        return await self.once(self._listeners, load_balancer)
 
     async def _listeners(self, load_balancer: str) -> list[dict[str, Any]]:
         found = await self._children("describe_listeners", "Listeners", LoadBalancerArn=load_balancer)
-        for item in found:
-            self._start("rules", item["ListenerArn"], self._rules)
-        if found:
-            self._start("tags", load_balancer, lambda _: self.elb_tags([item["ListenerArn"] for item in found]))
-        return found
+        arns = [item["ListenerArn"] for item in found]
+        for arn in arns:
+            self._begin(self._rules, arn)
+        tagged = await self.once(self.elb_tags, tuple(arns))  # after the rules, whose tags are read in their turn
+        return [{**item, "Tags": tagged.get(item["ListenerArn"], {})} for item in found]
 
     async def rules(self, listener: str) -> list[dict[str, Any]]:
         """A listener's rules but for the default one, with their tags under `Tags`."""
-        return list(await self.once("rules", listener, lambda: self._rules(listener)))
+        return await self.once(self._rules, listener)
 
     async def _rules(self, listener: str) -> list[dict[str, Any]]:
-        found = [
-            rule
-            for rule in await self._children("describe_rules", "Rules", ListenerArn=listener)
-            if not rule["IsDefault"]
-        ]
+        found = await self._children("describe_rules", "Rules", ListenerArn=listener)
+        found = [rule for rule in found if not rule["IsDefault"]]
         tagged = await self.elb_tags([rule["RuleArn"] for rule in found])
         return [{**rule, "Tags": tagged.get(rule["RuleArn"], {})} for rule in found]
 
     async def health(self, target_group: str) -> list[dict[str, Any]]:
         """The targets of a group with their health."""
-        return list(await self.once("health", target_group, lambda: self._health(target_group)))
+        return await self.once(self._health, target_group)
 
     async def _health(self, target_group: str) -> list[dict[str, Any]]:
         return await self._children("describe_target_health", "TargetHealthDescriptions", TargetGroupArn=target_group)
 
     async def _children(self, operation: str, key: str, **params: Any) -> list[dict[str, Any]]:
         """What is inside of something that may be gone meanwhile."""
-        try:
+        with ignoring("*NotFound"):
             return await self.aws.pages("elbv2", operation, key, **params)
-        except AwsError as error:
-            if error.code.endswith("NotFound"):
-                return []
-            raise
+        return []
 
     def ours(self, found: Mapping[str, str]) -> bool:
         """Whether tags are those of a resource of the stack."""

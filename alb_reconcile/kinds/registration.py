@@ -41,18 +41,16 @@ class RegistrationKind(Kind[Registration]):
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
         names: dict[str, str] = {}
-        for reservation in await reader.tagged("describe_instances", "Reservations"):
-            for instance in reservation["Instances"]:
-                address = tags.address_of(tags.from_list(instance.get("Tags")), "instance")
-                if address:
-                    names[instance["InstanceId"]] = address.name
+        for instance in await reader.instances():
+            if address := tags.address_of(tags.from_list(instance.get("Tags")), "instance"):
+                names[instance["InstanceId"]] = address.name
         found = await asyncio.gather(*(reader.health(item["TargetGroupArn"]) for item in ours))
         return [
             self._observe(reader, group, names, item) for group, part in zip(ours, found, strict=True) for item in part
         ]
 
     def _observe(self, reader: Reader, group: dict[str, Any], names: dict[str, str], item: dict[str, Any]) -> Observed:
-        parent = tags.address_of(group["Tags"], "target_group") or tags.unnamed("target_group", group["TargetGroupArn"])
+        parent = tags.own_address(group["Tags"], "target_group", group["TargetGroupArn"])
         target, port = item["Target"]["Id"], int(item["Target"].get("Port") or group["Port"])
         address = Address("registration", f"{parent.name}/{names.get(target, target)}:{port}")
         state = Registration(target_group=group["TargetGroupArn"], target=target, port=port)
@@ -70,12 +68,9 @@ class RegistrationKind(Kind[Registration]):
 
     async def create(self, run: Run, wanted: Registration, desired: Desired) -> str:
         group, target, port = _place(wanted)
+        targets = [{"Id": target, "Port": port}]
         await run.aws.call(
-            "elbv2",
-            "register_targets",
-            retry=waits.TARGET_UNKNOWN,
-            TargetGroupArn=group,
-            Targets=[{"Id": target, "Port": port}],
+            "elbv2", "register_targets", retry=waits.TARGET_UNKNOWN, TargetGroupArn=group, Targets=targets
         )
         key = target_key(group, target, port)
         run.departed.discard(key)

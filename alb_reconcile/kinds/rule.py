@@ -54,6 +54,7 @@ class RuleKind(Kind[Rule]):
     position = 100
     section = "rules"
     arn_type = "listener-rule/app"
+    missing = ("RuleNotFound",)
     ordered_by = "priority"
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
@@ -87,8 +88,8 @@ class RuleKind(Kind[Rule]):
         await wait_for_shift(run, run.detail(Shift))
         try:
             answer = await run.aws.call(
-                "elbv2", "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, Conditions=self._conditions(wanted),
-                Actions=action_to_aws(wanted.action), Tags=run.tag_list(desired),
+                "elbv2", "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority,
+                Tags=run.tag_list(desired), **_to_aws(wanted),
             )  # fmt: skip
         except AwsError as error:
             if error.code != "PriorityInUse":
@@ -112,26 +113,11 @@ class RuleKind(Kind[Rule]):
             )
         return found
 
-    def _conditions(self, wanted: Rule) -> list[dict[str, Any]]:
-        return [
-            {"Field": _FIELDS[field][0], _FIELDS[field][1]: {"Values": list(values)}}
-            for field, values in wanted.conditions
-        ]
-
     async def update(self, run: Run, wanted: Rule, observed: Observed, fields: frozenset[str]) -> None:
         await wait_for_shift(run, run.detail(Shift))
         if fields & {"conditions", "action"}:
-            await run.aws.call(
-                "elbv2",
-                "modify_rule",
-                retry=waits.RULE_UNKNOWN,
-                RuleArn=observed.id,
-                Conditions=self._conditions(wanted),
-                Actions=action_to_aws(wanted.action),
-            )
-
-    async def delete(self, run: Run, observed: Observed) -> None:
-        await run.gone("elbv2", "delete_rule", missing=("RuleNotFound",), RuleArn=observed.id)
+            changed = _to_aws(wanted)
+            await run.aws.call("elbv2", "modify_rule", retry=waits.RULE_UNKNOWN, RuleArn=observed.id, **changed)
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """In one call, so that no request meets a gap or a half-made order."""
@@ -141,6 +127,15 @@ class RuleKind(Kind[Rule]):
 
 def _values(values: str | list[str]) -> tuple[str, ...]:
     return (values,) if isinstance(values, str) else tuple(sorted(values))
+
+
+def _to_aws(wanted: Rule) -> dict[str, Any]:
+    """What CreateRule and ModifyRule are told."""
+    conditions = []
+    for name, values in wanted.conditions:
+        field, config = _FIELDS[name]
+        conditions.append({"Field": field, config: {"Values": list(values)}})
+    return {"Conditions": conditions, "Actions": action_to_aws(wanted.action)}
 
 
 def _condition(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

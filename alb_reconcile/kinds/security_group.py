@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import observe, own_rows
-from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
@@ -35,7 +34,7 @@ class SecurityGroup(Properties):
         return (("group name", str(self.vpc), self.name.lower()),) if self.name else ()
 
 
-class SecurityGroupKind(Kind[SecurityGroup]):
+class SecurityGroupKind(Ec2Kind[SecurityGroup]):
     """Drives security groups."""
 
     properties = SecurityGroup
@@ -44,6 +43,9 @@ class SecurityGroupKind(Kind[SecurityGroup]):
     section = "security_groups"
     id_prefix = "sg-"
     listing = Listing("describe_security_groups", "SecurityGroups", "GroupId", "group-id", needs_foreign=True)
+    missing = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+    in_use = waits.GROUP_IN_USE
+    holds_interfaces = True
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         if "ingress" in entry or "egress" in entry:
@@ -58,34 +60,27 @@ class SecurityGroupKind(Kind[SecurityGroup]):
         return "its VPC's default security group, which AWS never deletes" if row.get("GroupName") == "default" else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        return [
-            observe(
-                reader,
-                self,
-                group,
-                SecurityGroup(vpc=group["VpcId"], name=group["GroupName"], description=group["Description"]),
-            )
-            for group in await own_rows(reader, self)
-        ]
+        return [self._observe(reader, row) for row in await self.own_rows(reader)]
+
+    def _observe(self, reader: Reader, row: Row) -> Observed:
+        state = SecurityGroup(vpc=row["VpcId"], name=row["GroupName"], description=row["Description"])
+        return self.observe(reader, row, state)
 
     async def create(self, run: Run, wanted: SecurityGroup, desired: Desired) -> str:
         name = wanted.name or run.physical_name(desired, [wanted.vpc, wanted.description], 255)
         try:
-            answer = await run.aws.call(
-                "ec2", "create_security_group", retry=waits.VPC_UNKNOWN, GroupName=name,
-                Description=wanted.description, VpcId=wanted.vpc, TagSpecifications=run.tag_specification("security-group", desired),
-            )  # fmt: skip
+            return await self.call_create(
+                run, desired, waits.VPC_UNKNOWN, GroupName=name, Description=wanted.description, VpcId=wanted.vpc
+            )
         except AwsError as error:
             if error.code != "InvalidGroup.Duplicate":
                 raise
             return await self._find(run, wanted, desired, name, error)
-        return str(answer["GroupId"])
 
     async def _find(self, run: Run, wanted: SecurityGroup, desired: Desired, name: str, error: AwsError) -> str:
         # by its name alone: a filter by tag may not find it so soon after its create
-        filters = [{"Name": "vpc-id", "Values": [wanted.vpc]}, {"Name": "group-name", "Values": [name]}]
-        found = await run.aws.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
-        for group in found:
+        where = {"vpc-id": str(wanted.vpc), "group-name": name}
+        for group in await run.aws.pages("ec2", "describe_security_groups", "SecurityGroups", where=where):
             if tags.identity(desired, run.stack).items() <= tags.from_list(group.get("Tags")).items():
                 return str(group["GroupId"])
         raise RefusedError(
@@ -94,18 +89,6 @@ class SecurityGroupKind(Kind[SecurityGroup]):
 
     async def update(self, run: Run, wanted: SecurityGroup, observed: Observed, fields: frozenset[str]) -> None:
         """Nothing of a group itself can be changed but its tags."""
-
-    async def delete(self, run: Run, observed: Observed) -> None:
-        missing = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
-        try:
-            await run.gone("ec2", "delete_security_group", missing=missing, GroupId=observed.id)
-        except AwsError as error:
-            if error.code not in waits.GROUP_IN_USE:
-                raise
-            await refuse_foreign_interfaces(run, "group-id", observed.id)
-            await run.gone(
-                "ec2", "delete_security_group", retry=waits.GROUP_IN_USE, missing=missing, GroupId=observed.id
-            )
 
 
 KIND: Final = SecurityGroupKind()

@@ -1,7 +1,7 @@
 """The rules of a security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
@@ -11,11 +11,12 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 
-_PREFIXES: Final = {"ingress": "security_group_ingress", "egress": "security_group_egress"}
+_DIRECTIONS: Final = ("ingress", "egress")
 
 
 class Permission(NamedTuple):
@@ -61,7 +62,9 @@ class SecurityGroupRules(Properties):
 
     def with_others(self, observed: Self) -> Self:
         return replace(
-            self, ingress=_union(self.ingress, observed.ingress), egress=_union(self.egress, observed.egress)
+            self,
+            ingress=keep_others(self.ingress, observed.ingress, lambda item: item.match),
+            egress=keep_others(self.egress, observed.egress, lambda item: item.match),
         )
 
 
@@ -73,22 +76,17 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
     position = 55
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        result = []
-        for group in await reader.tagged("describe_security_groups", "SecurityGroups"):
-            owner = tags.address_of(tags.from_list(group["Tags"]), "security_group") or tags.unnamed(
-                "security_group", group["GroupId"]
-            )
-            state = SecurityGroupRules(
-                security_group=group["GroupId"],
-                ingress=tuple(sorted(_flatten(group.get("IpPermissions", ())), key=str)),
-                egress=tuple(sorted(_flatten(group.get("IpPermissionsEgress", ())), key=str)),
-            )
-            result.append(
-                Observed(
-                    Address("security_group_rules", owner.name), f"{group['GroupId']}/rules", state, {}, reader.stack
-                )
-            )
-        return result
+        groups = await reader.tagged("describe_security_groups", "SecurityGroups")
+        return [self._observe(reader, group) for group in groups]
+
+    def _observe(self, reader: Reader, group: dict[str, Any]) -> Observed:
+        owner = tags.own_address(tags.from_list(group["Tags"]), "security_group", group["GroupId"])
+        state = SecurityGroupRules(
+            security_group=group["GroupId"],
+            ingress=tuple(sorted(_flatten(group.get("IpPermissions", ())), key=str)),
+            egress=tuple(sorted(_flatten(group.get("IpPermissionsEgress", ())), key=str)),
+        )
+        return Observed(Address(self.name, owner.name), f"{group['GroupId']}/rules", state, {}, reader.stack)
 
     async def create(self, run: Run, wanted: SecurityGroupRules, desired: Desired) -> str:
         group = str(wanted.security_group)
@@ -98,7 +96,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         return f"{group}/rules"
 
     async def update(self, run: Run, wanted: SecurityGroupRules, observed: Observed, fields: frozenset[str]) -> None:
-        for direction in _PREFIXES:
+        for direction in _DIRECTIONS:
             permissions: tuple[Permission, ...] | None = getattr(wanted, direction)
             if direction in fields and permissions is not None:
                 found = getattr(observed.state, direction) or ()
@@ -110,7 +108,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         return tuple(_flatten(answer["SecurityGroups"][0].get("IpPermissionsEgress", ())))
 
     async def _bring(
-        self, run: Run, group: str, direction: str, wanted: tuple[Permission, ...], found: tuple[Permission, ...]
+        self, run: Run, group: str, direction: str, wanted: Iterable[Permission], found: Iterable[Permission]
     ) -> None:
         """Make the rules of a direction the wanted ones."""
         have, want = {item.match: item for item in found}, {item.match: item for item in wanted}
@@ -130,46 +128,33 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             want[key] for key in want.keys() & have.keys() if want[key].description not in (None, have[key].description)
         ]
         if described:
-            operation = f"update_security_group_rule_descriptions_{direction}"
-            await run.aws.call(
-                "ec2", operation, retry=waits.GROUP_UNKNOWN, GroupId=group, IpPermissions=_to_aws(described)
-            )
+            await _change(run, f"update_security_group_rule_descriptions_{direction}", group, described)
 
-    async def _authorize(
-        self, run: Run, group: str, direction: str, permissions: tuple[Permission, ...] | list[Permission]
-    ) -> None:
-        await self._change(run, "authorize", group, direction, list(permissions), "InvalidPermission.Duplicate")
+    async def _authorize(self, run: Run, group: str, direction: str, permissions: Sequence[Permission]) -> None:
+        await _change(run, f"authorize_security_group_{direction}", group, permissions, "InvalidPermission.Duplicate")
 
-    async def _revoke(self, run: Run, group: str, direction: str, permissions: list[Permission]) -> None:
-        await self._change(run, "revoke", group, direction, permissions, "InvalidPermission.NotFound")
-
-    async def _change(
-        self, run: Run, verb: str, group: str, direction: str, permissions: list[Permission], done: str
-    ) -> None:
-        """One call for all; where AWS says that some of it is done already, one call for each."""
-        if not permissions:
-            return
-        operation = f"{verb}_{_PREFIXES[direction]}"
-        try:
-            await run.aws.call(
-                "ec2", operation, retry=waits.GROUP_UNKNOWN, GroupId=group, IpPermissions=_to_aws(permissions)
-            )
-        except AwsError as error:
-            if error.code != done:
-                raise
-            if len(permissions) > 1:
-                for permission in permissions:
-                    await self._change(run, verb, group, direction, [permission], done)
+    async def _revoke(self, run: Run, group: str, direction: str, permissions: Sequence[Permission]) -> None:
+        await _change(run, f"revoke_security_group_{direction}", group, permissions, "InvalidPermission.NotFound")
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        state = observed.state
-        assert isinstance(state, SecurityGroupRules)  # noqa: S101 (for mypy: a kind only ever deletes its own)
-        try:
-            for direction in _PREFIXES:
-                await self._revoke(run, str(state.security_group), direction, list(getattr(state, direction) or ()))
-        except AwsError as error:
-            if error.code not in waits.GROUP_UNKNOWN:
-                raise
+        state = self.of(observed)
+        with ignoring(*waits.GROUP_UNKNOWN):
+            for direction in _DIRECTIONS:
+                await self._revoke(run, str(state.security_group), direction, getattr(state, direction) or ())
+
+
+async def _change(run: Run, operation: str, group: str, permissions: Sequence[Permission], *done: str) -> None:
+    """One call for all; where AWS says that some of it is `done` already, one call for each."""
+    if not permissions:
+        return
+    with ignoring(*done):
+        await run.aws.call(
+            "ec2", operation, retry=waits.GROUP_UNKNOWN, GroupId=group, IpPermissions=_to_aws(permissions)
+        )
+        return
+    if len(permissions) > 1:
+        for permission in permissions:
+            await _change(run, operation, group, [permission], *done)
 
 
 def read_permissions(entries: list[Entry] | None) -> tuple[Permission, ...] | None:
@@ -198,59 +183,41 @@ def _describe(
     """Descriptions that the spec leaves out are those that there are."""
     if wanted is None:
         return None
-    known = {item.match: item.description for item in found or ()}
-    return tuple(
-        sorted(
-            (
-                item if item.description is not None else item._replace(description=known.get(item.match) or "")
-                for item in wanted
-            ),
-            key=str,
-        )
+    known = {item.match: item.description or "" for item in found or ()}
+    described = (
+        item._replace(description=known.get(item.match, "")) if item.description is None else item for item in wanted
     )
+    return tuple(sorted(described, key=str))
 
 
-def _union(
-    wanted: tuple[Permission, ...] | None, found: tuple[Permission, ...] | None
-) -> tuple[Permission, ...] | None:
-    if wanted is None:
-        return None
-    matches = {item.match for item in wanted}
-    return tuple(sorted((*wanted, *(item for item in found or () if item.match not in matches)), key=str))
+_LISTS: Final = {
+    "CidrIp": "IpRanges",
+    "CidrIpv6": "Ipv6Ranges",
+    "PrefixListId": "PrefixListIds",
+    "GroupId": "UserIdGroupPairs",
+}
+"""By AWS's key of a source, the list of a permission that it is in."""
 
 
 def _flatten(permissions: Any) -> Iterator[Permission]:
     """AWS's permissions, which group several sources, as one each."""
     for item in permissions:
         protocol = item["IpProtocol"]
-        ports = (-1, -1) if protocol == "-1" else (item.get("FromPort", -1), item.get("ToPort", -1))
-        sources = [
-            *((source["CidrIp"], source) for source in item.get("IpRanges", ())),
-            *((source["CidrIpv6"], source) for source in item.get("Ipv6Ranges", ())),
-            *((source["PrefixListId"], source) for source in item.get("PrefixListIds", ())),
-            *((source["GroupId"], source) for source in item.get("UserIdGroupPairs", ())),
-        ]
-        for name, source in sources:
-            yield Permission(protocol, ports[0], ports[1], name, source.get("Description") or "")
+        first, last = (-1, -1) if protocol == "-1" else (item.get("FromPort", -1), item.get("ToPort", -1))
+        for key, name in _LISTS.items():
+            for source in item.get(name, ()):
+                yield Permission(protocol, first, last, source[key], source.get("Description") or "")
 
 
-def _to_aws(permissions: list[Permission]) -> list[dict[str, Any]]:
+def _to_aws(permissions: Iterable[Permission]) -> list[dict[str, Any]]:
     result = []
     for item in permissions:
         source = str(item.source)
+        by_prefix = {"sg": "GroupId", "pl": "PrefixListId"}
+        key = by_prefix.get(source.partition("-")[0], "CidrIpv6" if ":" in source else "CidrIp")
+        ports = {} if item.protocol == "-1" else {"FromPort": item.from_port, "ToPort": item.to_port}
         note = {"Description": item.description} if item.description else {}
-        entry: dict[str, Any] = {"IpProtocol": item.protocol}
-        if item.protocol != "-1":
-            entry |= {"FromPort": item.from_port, "ToPort": item.to_port}
-        if source.startswith("sg-"):
-            entry["UserIdGroupPairs"] = [{"GroupId": source, **note}]
-        elif source.startswith("pl-"):
-            entry["PrefixListIds"] = [{"PrefixListId": source, **note}]
-        elif ":" in source:
-            entry["Ipv6Ranges"] = [{"CidrIpv6": source, **note}]
-        else:
-            entry["IpRanges"] = [{"CidrIp": source, **note}]
-        result.append(entry)
+        result.append({"IpProtocol": item.protocol, **ports, _LISTS[key]: [{key: source, **note}]})
     return sorted(result, key=str)
 
 

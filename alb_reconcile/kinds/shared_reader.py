@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.model import tags
 from alb_reconcile.model.clock import Clock
 from alb_reconcile.model.errors import AwsError
@@ -15,8 +15,6 @@ _MOST_VALUES: Final = 200
 """Values of one filter (EC2)."""
 _TOGETHER: Final = 0.05
 """Seconds for which ARNs are collected before their tags are read."""
-
-
 _PAUSE: Final = 2.0
 """Seconds before a read that has failed is made once more."""
 
@@ -51,19 +49,12 @@ class Shared:
 
     async def tagged(self, operation: str, key: str, stack: str) -> list[dict[str, Any]]:
         """The EC2 resources that carry a stack's tag; those of all stacks are read together."""
-        rows: dict[str, list[dict[str, Any]]] = await self.once(
-            operation, lambda aws: self._read_tagged(aws, operation, key)
-        )
+        rows = await self.once(operation, lambda aws: self._read_tagged(aws, operation, key))
         return list(rows.get(stack, ()))
 
     async def _read_tagged(self, aws: Aws, operation: str, key: str) -> dict[str, list[dict[str, Any]]]:
-        parts = [self._stacks[start : start + _MOST_VALUES] for start in range(0, len(self._stacks), _MOST_VALUES)]
-        found = await asyncio.gather(
-            *(
-                aws.pages("ec2", operation, key, Filters=[{"Name": f"tag:{tags.STACK}", "Values": part}])
-                for part in parts
-            )
-        )
+        filters = [{f"tag:{tags.STACK}": part} for part in batches(self._stacks, _MOST_VALUES)]
+        found = await asyncio.gather(*(aws.pages("ec2", operation, key, where=where) for where in filters))
         rows: dict[str, list[dict[str, Any]]] = {}
         for row in (row for part in found for row in part):
             for item in row.get("Instances", (row,)):

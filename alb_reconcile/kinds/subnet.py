@@ -3,12 +3,12 @@
 import ipaddress
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import Row, find_own, observe, own_rows
-from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
-from alb_reconcile.kinds.base import Around, Entry, Kind, Listing
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
@@ -39,7 +39,7 @@ class Subnet(Properties):
         return isinstance(other, Subnet) and mine.overlaps(ipaddress.ip_network(other.cidr_block))
 
 
-class SubnetKind(Kind[Subnet]):
+class SubnetKind(Ec2Kind[Subnet]):
     """Drives subnets."""
 
     properties = Subnet
@@ -48,6 +48,9 @@ class SubnetKind(Kind[Subnet]):
     section = "subnets"
     id_prefix = "subnet-"
     listing = Listing("describe_subnets", "Subnets", "SubnetId", "subnet-id", needs_foreign=True)
+    missing = ("InvalidSubnetID.NotFound",)
+    in_use = waits.SUBNET_IN_USE
+    holds_interfaces = True
     ready = frozenset({"available"})
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
@@ -57,25 +60,23 @@ class SubnetKind(Kind[Subnet]):
         return Subnet(**{**fields, "availability_zone": around.zone_of(name)})
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        return [self._observe(reader, subnet) for subnet in await own_rows(reader, self)]
+        return [self._observe(reader, row) for row in await self.own_rows(reader)]
 
-    def _observe(self, reader: Reader, subnet: Row) -> Observed:
+    def _observe(self, reader: Reader, row: Row) -> Observed:
         state = Subnet(
-            vpc=subnet["VpcId"],
-            cidr_block=subnet["CidrBlock"],
-            availability_zone=subnet["AvailabilityZone"],
-            map_public_ip_on_launch=subnet["MapPublicIpOnLaunch"],
+            vpc=row["VpcId"],
+            cidr_block=row["CidrBlock"],
+            availability_zone=row["AvailabilityZone"],
+            map_public_ip_on_launch=row["MapPublicIpOnLaunch"],
         )
-        return observe(reader, self, subnet, state, subnet.get("State", ""))
+        return self.observe(reader, row, state, row.get("State", ""))
 
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
         try:
-            answer = await run.aws.call(
-                "ec2", "create_subnet", retry=waits.VPC_UNKNOWN,
+            subnet = await self.call_create(
+                run, desired, waits.VPC_UNKNOWN,
                 VpcId=wanted.vpc, CidrBlock=wanted.cidr_block, AvailabilityZone=wanted.availability_zone,
-                TagSpecifications=run.tag_specification("subnet", desired),
             )  # fmt: skip
-            subnet = str(answer["Subnet"]["SubnetId"])
         except AwsError as error:
             if error.code != "InvalidSubnet.Conflict":
                 raise
@@ -86,7 +87,7 @@ class SubnetKind(Kind[Subnet]):
 
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
-        for subnet in await find_own(run, self, desired, {"vpc-id": str(wanted.vpc)}):
+        for subnet in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
             if subnet["CidrBlock"] == wanted.cidr_block:
                 return str(subnet["SubnetId"])
         raise RefusedError(
@@ -98,28 +99,8 @@ class SubnetKind(Kind[Subnet]):
             await self._map_public_ip(run, wanted, observed.id)
 
     async def _map_public_ip(self, run: Run, wanted: Subnet, subnet: str) -> None:
-        await run.aws.call(
-            "ec2",
-            "modify_subnet_attribute",
-            retry=waits.SUBNET_UNKNOWN,
-            SubnetId=subnet,
-            MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch},
-        )
-
-    async def delete(self, run: Run, observed: Observed) -> None:
-        try:
-            await run.gone("ec2", "delete_subnet", missing=("InvalidSubnetID.NotFound",), SubnetId=observed.id)
-        except AwsError as error:
-            if error.code != "DependencyViolation":
-                raise
-            await refuse_foreign_interfaces(run, "subnet-id", observed.id)
-            await run.gone(
-                "ec2",
-                "delete_subnet",
-                retry=waits.SUBNET_IN_USE,
-                missing=("InvalidSubnetID.NotFound",),
-                SubnetId=observed.id,
-            )
+        change = partial(run.aws.call, "ec2", "modify_subnet_attribute", retry=waits.SUBNET_UNKNOWN)
+        await change(SubnetId=subnet, MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch})
 
 
 KIND: Final = SubnetKind()

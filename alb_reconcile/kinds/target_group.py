@@ -5,9 +5,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from alb_reconcile.kinds import _elb as elb
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Around, Entry, Kind
+from alb_reconcile.kinds._elb import NamedKind
+from alb_reconcile.kinds.base import Around, Entry
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.reader import Reader
@@ -56,7 +56,7 @@ class TargetGroup(Properties):
         return (("target group name", self.name),) if self.name else ()
 
 
-class TargetGroupKind(Kind[TargetGroup]):
+class TargetGroupKind(NamedKind[TargetGroup]):
     """Drives target groups."""
 
     properties = TargetGroup
@@ -65,6 +65,8 @@ class TargetGroupKind(Kind[TargetGroup]):
     section = "target_groups"
     recognized_after = ("load_balancer", "listener", "rule")
     arn_type = "targetgroup"
+    missing = ("TargetGroupNotFound",)
+    in_use = waits.TARGET_GROUP_IN_USE
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:
         if "health_check" in fields:
@@ -86,11 +88,11 @@ class TargetGroupKind(Kind[TargetGroup]):
 
     async def _observe(self, reader: Reader, item: dict[str, Any]) -> Observed:
         arn, found = item["TargetGroupArn"], item["Tags"]
-        address = tags.address_of(found, "target_group") or tags.unnamed("target_group", arn)
+        address = tags.own_address(found, self.name, arn)
         wanted = reader.desired.get(address)
         attributes = None
         if wanted and getattr(wanted.state, "attributes", None):
-            attributes = await elb.read_attributes(reader.aws, "target_group", arn)
+            attributes = await self.read_attributes(reader.aws, arn)
         health_check = {name: item[key] for name, key in _HEALTH_CHECK.items() if key in item}
         matcher = item.get("Matcher") or {}
         health_check["matcher"] = matcher.get("HttpCode") or matcher.get("GrpcCode")
@@ -109,13 +111,11 @@ class TargetGroupKind(Kind[TargetGroup]):
 
     async def create(self, run: Run, wanted: TargetGroup, desired: Desired) -> str:
         settings = [wanted.vpc, wanted.protocol, wanted.port, wanted.protocol_version]
-        params: dict[str, Any] = {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
-        arn = await elb.create_named(
-            run, desired, "target_group", wanted.name or run.physical_name(desired, settings, 32), waits.VPC_UNKNOWN,
+        params = {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
+        return await self.create_named(
+            run, desired, wanted.name or run.physical_name(desired, settings, 32), wanted.attributes, waits.VPC_UNKNOWN,
             Protocol=wanted.protocol, Port=wanted.port, VpcId=wanted.vpc, TargetType="instance", **self._health_check(wanted), **params,
         )  # fmt: skip
-        await elb.write_attributes(run.aws, "target_group", arn, wanted.attributes or {})
-        return arn
 
     def _health_check(self, wanted: TargetGroup) -> dict[str, Any]:
         given = dict(wanted.health_check or {})
@@ -127,17 +127,7 @@ class TargetGroupKind(Kind[TargetGroup]):
     async def update(self, run: Run, wanted: TargetGroup, observed: Observed, fields: frozenset[str]) -> None:
         if any(field.startswith("health_check.") for field in fields):
             await run.aws.call("elbv2", "modify_target_group", TargetGroupArn=observed.id, **self._health_check(wanted))
-        changed = {key: value for key, value in (wanted.attributes or {}).items() if f"attributes.{key}" in fields}
-        await elb.write_attributes(run.aws, "target_group", observed.id, changed)
-
-    async def delete(self, run: Run, observed: Observed) -> None:
-        await run.gone(
-            "elbv2",
-            "delete_target_group",
-            retry=waits.TARGET_GROUP_IN_USE,
-            missing=("TargetGroupNotFound",),
-            TargetGroupArn=observed.id,
-        )
+        await self.write_attributes(run, observed.id, wanted.attributes, fields)
 
 
 def _targets(target: str, around: Around) -> list[Ref]:

@@ -6,30 +6,24 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import create_once, observe, own_rows
-from alb_reconcile.kinds.base import Kind, Listing
+from alb_reconcile.kinds._ec2 import Ec2Kind
+from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.text import camel
 
 _ATTRIBUTES: Final = {"enable_dns_support": "enableDnsSupport", "enable_dns_hostnames": "enableDnsHostnames"}
 
 
-def _parameter(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
 async def _read(reader: Reader, vpc: str, name: str) -> bool | None:
     """One attribute; None if the VPC is gone meanwhile."""
-    try:
+    with ignoring(*KIND.missing):
         answer = await reader.aws.call("ec2", "describe_vpc_attribute", VpcId=vpc, Attribute=_ATTRIBUTES[name])
-    except AwsError as error:
-        if error.code != "InvalidVpcID.NotFound":
-            raise
-        return None
-    return bool(answer[_parameter(name)]["Value"])
+        return bool(answer[camel(name)]["Value"])
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +41,7 @@ class Vpc(Properties):
     enable_dns_hostnames: bool | None = None
 
 
-class VpcKind(Kind[Vpc]):
+class VpcKind(Ec2Kind[Vpc]):
     """Drives VPCs."""
 
     properties = Vpc
@@ -56,13 +50,15 @@ class VpcKind(Kind[Vpc]):
     section = "vpcs"
     id_prefix = "vpc-"
     listing = Listing("describe_vpcs", "Vpcs", "VpcId", "vpc-id", vpc_filter="", needs_foreign=True)
+    missing = ("InvalidVpcID.NotFound",)
+    in_use = waits.VPC_IN_USE
     ready = frozenset({"available"})
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "the account's default VPC" if row.get("IsDefault") else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        return list(await asyncio.gather(*(self._observe(reader, vpc) for vpc in await own_rows(reader, self))))
+        return list(await asyncio.gather(*(self._observe(reader, vpc) for vpc in await self.own_rows(reader))))
 
     async def _observe(self, reader: Reader, vpc: dict[str, Any]) -> Observed:
         address = tags.address_of(tags.from_list(vpc["Tags"]), "vpc")
@@ -70,13 +66,10 @@ class VpcKind(Kind[Vpc]):
         declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
         values = await asyncio.gather(*(_read(reader, vpc["VpcId"], name) for name in declared))
         state = Vpc(cidr_block=vpc["CidrBlock"], **dict(zip(declared, values, strict=True)))
-        return observe(reader, self, vpc, state, vpc.get("State", ""))
+        return self.observe(reader, vpc, state, vpc.get("State", ""))
 
     async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
-        vpc = await create_once(
-            run, self, desired, "create_vpc", "Vpc",
-            CidrBlock=wanted.cidr_block, TagSpecifications=run.tag_specification("vpc", desired),
-        )  # fmt: skip
+        vpc = await self.create_once(run, desired, CidrBlock=wanted.cidr_block)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
 
@@ -85,13 +78,8 @@ class VpcKind(Kind[Vpc]):
 
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call
-            value: dict[str, Any] = {_parameter(name): {"Value": getattr(wanted, name)}}
+            value: dict[str, Any] = {camel(name): {"Value": getattr(wanted, name)}}
             await run.aws.call("ec2", "modify_vpc_attribute", retry=waits.VPC_UNKNOWN, VpcId=vpc, **value)
-
-    async def delete(self, run: Run, observed: Observed) -> None:
-        await run.gone(
-            "ec2", "delete_vpc", retry=waits.VPC_IN_USE, missing=("InvalidVpcID.NotFound",), VpcId=observed.id
-        )
 
 
 KIND: Final = VpcKind()

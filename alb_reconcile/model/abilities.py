@@ -1,11 +1,12 @@
 """What the properties of some kinds can do: small protocols that a kind implements if it has to."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol, Self, TypeVar, cast
 
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.resource import Lookups, Observed, Properties
 
+_M = TypeVar("_M")
 _P = TypeVar("_P", bound="Properties")
 
 
@@ -14,7 +15,6 @@ class Settles(Protocol):
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         """The same desire, in the terms of what there is; of what isn't there yet, in those of its creation."""
-        ...
 
 
 class KeepsOthers(Protocol):
@@ -22,7 +22,6 @@ class KeepsOthers(Protocol):
 
     def with_others(self, observed: Self) -> Self:
         """The same desire, with the members that are there already."""
-        ...
 
 
 class HoldsSlots(Protocol):
@@ -30,7 +29,6 @@ class HoldsSlots(Protocol):
 
     def slots(self) -> Iterable[Hashable]:
         """What is held."""
-        ...
 
 
 class Conflicts(Protocol):
@@ -38,7 +36,6 @@ class Conflicts(Protocol):
 
     def conflicts(self, other: Properties) -> bool:
         """Whether the other must go before this one can be created."""
-        ...
 
 
 class Reattaches(Protocol):
@@ -46,7 +43,6 @@ class Reattaches(Protocol):
 
     def fixed(self, found: Self) -> frozenset[str]:
         """The fields that can't be changed in place, given what there is."""
-        ...
 
 
 class Annotates(Protocol):
@@ -54,7 +50,6 @@ class Annotates(Protocol):
 
     def extra_tags(self) -> dict[str, str]:
         """Those tags, from unbound properties."""
-        ...
 
 
 def _has(kind: type, ability: str) -> bool:
@@ -74,6 +69,16 @@ def with_others(desired: _P, observed: Properties) -> _P:
     if not _has(type(desired), "with_others"):
         return desired
     return cast("_P", cast("Any", desired).with_others(observed))
+
+
+def keep_others(
+    wanted: tuple[_M, ...] | None, found: tuple[_M, ...] | None, key: Callable[[_M], Hashable]
+) -> tuple[_M, ...] | None:
+    """The members of a managed collection, and those found whose `key` none of them has."""
+    if wanted is None:
+        return None
+    members = {key(item): item for item in (*(found or ()), *wanted)}
+    return tuple(sorted(members.values(), key=str))
 
 
 def slots(properties: Properties) -> Iterable[Hashable]:

@@ -16,9 +16,10 @@ ReconcileError (1)
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from fnmatch import fnmatchcase
 from typing import ClassVar
 
-from alb_reconcile.model.text import printable
+from alb_reconcile.model.text import camel, printable
 
 
 class ExitCode(IntEnum):
@@ -84,15 +85,27 @@ class AwsError(ReconcileError):
     ) -> None:
         self.service, self.operation, self.code, self.message = service, operation, code, message
         self.request_id, self.hint, self.ambiguous = request_id, hint, ambiguous
-        name = "".join(word.capitalize() for word in operation.split("_"))
         request = f" (request {request_id})" if request_id else ""
-        text = f"{name}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else "")
+        text = f"{camel(operation)}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else "")
         super().__init__(printable(text))  # AWS's words are on one line and no terminal obeys them
 
     def matches(self, key: str) -> bool:
         """Whether a key of a retry table means this error: a code, or a code and a part of the message, `code~part`."""
         code, _, part = key.partition("~")
         return code == self.code and part in self.message
+
+
+class ignoring:  # noqa: N801 (used like contextlib.suppress)
+    """Go on behind the block where AWS refuses a call in it with one of these codes; `*` stands for any text."""
+
+    def __init__(self, *codes: str) -> None:
+        self.codes = codes
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: object, __: object) -> bool:
+        return isinstance(error, AwsError) and any(fnmatchcase(error.code, code) for code in self.codes)
 
 
 class UnreachableError(AwsError):

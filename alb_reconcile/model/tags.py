@@ -113,6 +113,6 @@ def identity(desired: Desired, stack: str) -> dict[str, str]:
     return {STACK: stack, ADDRESS: str(desired.address)}
 
 
-def unnamed(kind: str, physical_id: str) -> Address:
-    """The address of what carries the stack's tag and no usable address; no spec can name it."""
-    return Address(kind, f"({physical_id})")
+def own_address(tags: Mapping[str, str], kind: str, physical_id: str) -> Address:
+    """The address of what carries the stack's tag: where its tags say no usable one, one that no spec can name."""
+    return address_of(tags, kind) or Address(kind, f"({physical_id})")

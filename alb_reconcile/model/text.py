@@ -20,6 +20,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def camel(name: str) -> str:
+    """AWS's name of what is written in snake_case here."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
 def digest(value: object, length: int = 12) -> str:
     """A short, stable digest of plain data (hexadecimal)."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
