@@ -11,7 +11,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import ignoring
 
 _MOST: Final = 50
 """AWS's most tags of a resource (its own don't count)."""
@@ -78,7 +78,7 @@ async def _write(aws: Aws, item: Tagging, done: Callable[[Tagging], None]) -> No
     elif item.remove:
         await _gone(aws, "elbv2", "remove_tags", ResourceArns=[item.id], TagKeys=sorted(item.remove))
     elif item.write:
-        await aws.call("elbv2", "add_tags", ResourceArns=[item.id], Tags=tags.to_list(item.write))
+        await aws.tag([item.id], item.write)
     done(item)
 
 
@@ -90,15 +90,12 @@ async def _write_ec2(aws: Aws, item: Tagging) -> None:
         return
     identity = {key: value for key, value in item.write.items() if key in (tags.STACK, tags.ADDRESS)}
     if item.volumes and identity:
-        await aws.call("ec2", "create_tags", Resources=list(item.volumes), Tags=tags.to_list(identity))
+        await aws.tag(item.volumes, identity)
     if item.write:
-        await aws.call("ec2", "create_tags", Resources=[item.id], Tags=tags.to_list(item.write))
+        await aws.tag([item.id], item.write)
 
 
 async def _gone(aws: Aws, service: str, operation: str, **params: Any) -> None:
     """Untag, if it is still there."""
-    try:
+    with ignoring("*NotFound*"):
         await aws.call(service, operation, **params)
-    except AwsError as error:
-        if "NotFound" not in error.code:
-            raise

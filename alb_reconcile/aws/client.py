@@ -15,6 +15,7 @@ from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.aws.transport import Response
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, InterruptedRun
 
 READS: Final = ("describe_", "get_", "list_")
@@ -253,6 +254,13 @@ class Aws:
                 # EC2 takes no paging parameters beside explicit ids, and answers none either
             else:
                 return found
+
+    async def tag(self, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+        """Write tags to resources of one service, by id (EC2 CreateTags) or by ARN (ELBv2 AddTags)."""
+        if resources[0].startswith("arn:"):
+            await self.call("elbv2", "add_tags", ResourceArns=list(resources), Tags=tags.to_list(wanted))
+        else:
+            await self.call("ec2", "create_tags", Resources=list(resources), Tags=tags.to_list(wanted))
 
     def now(self) -> float:
         """Seconds on AWS's clock, from any start."""

@@ -3,10 +3,10 @@ AddTags)."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
@@ -83,21 +83,16 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
             alike[tag].append(resource)
     calls = []
     for tag, resources in alike.items():
-        simple = [item for item in resources if not item.startswith("arn:")]
-        parts = [simple[start : start + _MOST] for start in range(0, len(simple), _MOST)]
+        parts = batches([item for item in resources if not item.startswith("arn:")], _MOST)
         parts += [[arn] for arn in resources if arn.startswith("arn:")]
         calls += [_tag(aws, part, dict([tag])) for part in parts]
     return [asyncio.ensure_future(call) for call in calls]
 
 
-async def _tag(aws: Aws, resources: list[str], wanted: Mapping[str, str]) -> None:
+async def _tag(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
     """Tag those of the resources that are there: a read that lags shows what is gone."""
-    written = tags.to_list(wanted)
     try:
-        if resources[0].startswith("arn:"):
-            await aws.call("elbv2", "add_tags", ResourceArns=resources, Tags=written)
-        else:
-            await aws.call("ec2", "create_tags", Resources=resources, Tags=written)
+        await aws.tag(resources, wanted)
     except AwsError as error:
         if "NotFound" not in error.code:
             raise

@@ -172,17 +172,8 @@ async def _write_tags(step: Step, run: Run) -> None:
     if step.refresh is not None:
         wanted, found = step.refresh
         own = changed if step.observed is found else {}
-        await _tag(
-            run, found.state.service, found.id, {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)}
-        )
+        await run.aws.tag([found.id], {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)})
         if own:
             return
     if changed and step.observed is not None:
-        await _tag(run, step.observed.state.service, step.observed.id, changed)
-
-
-async def _tag(run: Run, service: str, resource: str, wanted: dict[str, str]) -> None:
-    if service == "ec2":
-        await run.aws.call("ec2", "create_tags", Resources=[resource], Tags=tags.to_list(wanted))
-    elif service == "elbv2":
-        await run.aws.call("elbv2", "add_tags", ResourceArns=[resource], Tags=tags.to_list(wanted))
+        await run.aws.tag([step.observed.id], changed)

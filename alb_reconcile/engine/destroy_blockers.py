@@ -6,16 +6,16 @@ from typing import Any
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._interfaces import describe_interface
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.errors import ignoring
 
 
 async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
     """Everything that isn't the stack's and holds something of it, in words."""
     live = [item for item in discovery.resources if not item.is_gone]
     own = {item.id for item in live}
-    vpcs = sorted(item.id for item in live if item.address.kind == "vpc")
-    groups = sorted(item.id for item in live if item.address.kind == "security_group")
-    subnets = sorted(item.id for item in live if item.address.kind == "subnet")
+    vpcs, groups, subnets = (
+        sorted(item.id for item in live if item.address.kind == kind) for kind in ("vpc", "security_group", "subnet")
+    )
     found = await asyncio.gather(
         _interfaces(aws, own, live, vpcs, groups, subnets),
         _group_references(aws, own, vpcs, groups),
@@ -29,15 +29,13 @@ async def _interfaces(
 ) -> list[str]:
     names = {item.state.name for item in live if item.address.kind == "load_balancer"}
     seen: dict[str, dict[str, Any]] = {}
-    for part in await asyncio.gather(
-        *(
-            aws.pages(
-                "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=[{"Name": name, "Values": values}]
-            )
-            for name, values in (("vpc-id", vpcs), ("group-id", groups), ("subnet-id", [] if vpcs else subnets))
-            if values
-        )
-    ):
+    named = (("vpc-id", vpcs), ("group-id", groups), ("subnet-id", [] if vpcs else subnets))
+    reads = (
+        aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: values})
+        for name, values in named
+        if values
+    )
+    for part in await asyncio.gather(*reads):
         seen |= {item["NetworkInterfaceId"]: item for item in part}
     problems = []
     for item in seen.values():
@@ -55,13 +53,10 @@ async def _interfaces(
 
 
 async def _load_balancer_exists(aws: Aws, description: str) -> bool:
-    try:
+    with ignoring("LoadBalancerNotFound"):
         found = await aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", Names=[description.split("/")[1]])
-    except AwsError as error:
-        if error.code == "LoadBalancerNotFound":
-            return False
-        raise
-    return any(item["LoadBalancerArn"].endswith(description.removeprefix("ELB ")) for item in found)
+        return any(item["LoadBalancerArn"].endswith(description.removeprefix("ELB ")) for item in found)
+    return False
 
 
 async def _group_references(aws: Aws, own: set[str], vpcs: list[str], groups: list[str]) -> list[str]:
@@ -70,10 +65,8 @@ async def _group_references(aws: Aws, own: set[str], vpcs: list[str], groups: li
         return []
     found: dict[str, dict[str, Any]] = {}
     for name in ("ip-permission.group-id", "egress.ip-permission.group-id"):
-        for item in await aws.pages(
-            "ec2", "describe_security_groups", "SecurityGroups", Filters=[{"Name": name, "Values": groups}]
-        ):
-            found[item["GroupId"]] = item
+        rows = await aws.pages("ec2", "describe_security_groups", "SecurityGroups", where={name: groups})
+        found |= {item["GroupId"]: item for item in rows}
     return [
         f"{', '.join(sorted(_names(item).intersection(groups)))}: in use by resources outside this stack, the rules of {group} ({item.get('GroupName')}); remove them first"
         for group, item in sorted(found.items())
@@ -90,11 +83,10 @@ async def _inhabitants(aws: Aws, own: set[str], vpcs: list[str]) -> list[str]:
     """What others have put into the stack's VPCs."""
     if not vpcs:
         return []
-    filters = [{"Name": "vpc-id", "Values": vpcs}]
     subnets, groups, tables = await asyncio.gather(
-        aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters),
-        aws.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=filters),
-        aws.pages("ec2", "describe_route_tables", "RouteTables", Filters=filters),
+        aws.pages("ec2", "describe_subnets", "Subnets", where={"vpc-id": vpcs}),
+        aws.pages("ec2", "describe_security_groups", "SecurityGroups", where={"vpc-id": vpcs}),
+        aws.pages("ec2", "describe_route_tables", "RouteTables", where={"vpc-id": vpcs}),
     )
     strangers = [item["SubnetId"] for item in subnets]
     strangers += [item["GroupId"] for item in groups if item["GroupName"] != "default"]

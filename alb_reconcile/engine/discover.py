@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Listing
@@ -16,8 +16,9 @@ from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Foreign
-from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, each_of
+from alb_reconcile.model.text import camel
 
 
 async def discover(
@@ -62,14 +63,11 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
 
 async def _taken(reader: Reader) -> dict[tuple[str, str], str]:
     """The names that others have, unique in account and region, by kind and name."""
-    found = {
-        ("load_balancer", item["LoadBalancerName"]): str(item["LoadBalancerArn"])
-        for item in await reader.load_balancers()
-        if not reader.ours(item["Tags"])
-    }
-    return found | {
-        ("target_group", item["TargetGroupName"]): str(item["TargetGroupArn"])
-        for item in await reader.target_groups()
+    read = {"load_balancer": await reader.load_balancers(), "target_group": await reader.target_groups()}
+    return {
+        (kind, item[f"{camel(kind)}Name"]): str(item[f"{camel(kind)}Arn"])
+        for kind, items in read.items()
+        for item in items
         if not reader.ours(item["Tags"])
     }
 
@@ -92,8 +90,7 @@ async def _read_foreign(reader: Reader) -> dict[str, Foreign]:
         ids = reader.literal_ids(prefix)
         if not ids:
             return
-        filters = [{"Name": listing.id_filter, "Values": ids}]
-        for item in await reader.aws.pages("ec2", listing.operation, listing.key, Filters=filters):
+        for item in await reader.aws.pages("ec2", listing.operation, listing.key, where={listing.id_filter: ids}):
             found[item[listing.id_key]] = Foreign(item.get("VpcId"), item.get("AvailabilityZone"))
         missing = [item for item in ids if item not in found]
         if missing:
@@ -142,8 +139,8 @@ async def resolve_further_images(
 async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
     """The AMI ids behind `resolve:ssm:…` (SSM GetParameters, ten a call). Raises RefusedError for unknown ones."""
     found: dict[str, str] = {}
-    for start in range(0, len(references), 10):
-        names = {reference.removeprefix(RESOLVE): reference for reference in references[start : start + 10]}
+    for part in batches(references, 10):
+        names = {reference.removeprefix(RESOLVE): reference for reference in part}
         answer = await aws.call("ssm", "get_parameters", Names=list(names))
         for item in answer["Parameters"]:
             name = item["Name"] + (item.get("Selector") or "")
@@ -161,14 +158,7 @@ async def _zones(aws: Aws, desired: Mapping[Address, Desired], subnets: Awaitabl
     wanted = {(item.address, state.availability_zone) for item, state in each_of(desired.values(), Subnet)}
     if wanted <= there:
         return ()
-    try:
-        answer = await aws.call("ec2", "describe_availability_zones")
-    except AwsError as error:
-        if error.code == "UnauthorizedOperation":
-            return ()  # AWS itself refuses a wrong zone later
-        raise
-    return tuple(
-        sorted(
-            zone["ZoneName"] for zone in answer["AvailabilityZones"] if zone.get("State", "available") == "available"
-        )
-    )
+    with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
+        found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
+        return tuple(sorted(zone["ZoneName"] for zone in found if zone.get("State", "available") == "available"))
+    return ()
