@@ -58,7 +58,7 @@ def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mappi
         return
     damage = _measure(plan, steps)
     excess = list(_excess(damage, policy, allow))
-    problems = [*excess, *(_victims_named(damage) if excess else ()), *_closed(policy, allow, now)]
+    problems = [*excess, *(_victims_named(plan, damage) if excess else ()), *_closed(policy, allow, now)]
     if problems:
         raise RefusedError("\n".join(problems))
 
@@ -151,34 +151,32 @@ def _forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int]) -> list[tup
 
 @dataclass(frozen=True)
 class _Damage:
-    """What steps do to the stack's `total` resources with tags; a replaced one doesn't count as deleted."""
+    """What steps do to the stack's `own` resources with tags, by id; a replaced one doesn't count as deleted."""
 
     balancers: int
     """Load balancers that are replaced, as `entrances` are those that are deleted."""
     entrances: int
-    deleted: int
-    replaced: int
-    touched: int
-    total: int
-    names: Mapping[str, tuple[str, ...]]
-    """The addresses of what is deleted, and of what is replaced."""
+    deleted: set[str]
+    replaced: set[str]
+    touched: set[str]
+    own: set[str]
 
 
 def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
     own = {item.id for item in plan.live if item.state.service and item.owner == plan.stack}
-    replaced = {step.id for step in steps if step.action == "replace" and step.observed and step.observed.state.service}
     goes_anew = {step.id for step in plan.steps if step.action == "replace"}
+    replaced = {
+        step.id
+        for step in steps
+        if step.action == "replace" and step.observed and step.observed.state.service and step.id
+    }
     deleted = {
-        victim.found.id
-        for victim in _victims(plan, steps)
-        if victim.found.state.service
-        and victim.found.id not in replaced
+        item.id
+        for item, _ in _victims(plan, steps)
+        if item.state.service
+        and item.id not in replaced
         # the second of two at an address takes nothing away that the spec wants
-        and not (
-            victim.found.owner == plan.stack
-            and victim.found.address in plan.desired
-            and victim.found.id not in goes_anew
-        )
+        and not (item.owner == plan.stack and item.address in plan.desired and item.id not in goes_anew)
     }
     updated = {
         _entry(plan, step, own)
@@ -187,25 +185,18 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         if step.action == "update"
         or (step.action == "delete" and step.part_of is None and step.observed and not step.observed.state.service)
     }
-    balancers = sum(
-        step.address.kind == "load_balancer"
-        and (step.action == "replace" or (bool(step.detail(TakeOver).groups) and step.part_of is None))
-        for step in steps
-    )
-    touched = own.intersection(replaced | deleted | updated)
-    goes = {item.id: str(item.address) for item in plan.live if item.id in deleted | replaced}
     # one that others take over from counts as replaced
-    taken = {step.id for step in steps if step.detail(TakeOver).groups}
-    entrances = sum(goes[key].startswith("load_balancer.") for key in deleted - taken if key in goes)
-    names = {
-        word: tuple(sorted(goes[key] for key in keys if key in goes))
-        for word, keys in (("deleted", deleted), ("replaced", replaced))
-    }
-    return _Damage(balancers, entrances, len(deleted), len(replaced), len(touched), len(own), names)
+    taken = {step.id for step in steps if step.detail(TakeOver).groups and step.part_of is None}
+    balancers = {item.id for item in plan.live if item.address.kind == "load_balancer"}
+    renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
+    gone = balancers.intersection(deleted) - {step.id for step in steps if step.detail(TakeOver).groups}
+    return _Damage(renewed, len(gone), deleted, replaced, own.intersection(replaced | deleted | updated), own)
 
 
-def _victims_named(damage: _Damage) -> Iterator[str]:
-    for word, names in damage.names.items():
+def _victims_named(plan: Plan, damage: _Damage) -> Iterator[str]:
+    addresses = {item.id: str(item.address) for item in plan.live}
+    for word, ids in (("deleted", damage.deleted), ("replaced", damage.replaced)):
+        names = sorted(addresses[key] for key in ids if key in addresses)
         if names:
             more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
             yield f"would be {word}: {', '.join(names[:_MOST_NAMES])}{more}"
@@ -222,22 +213,20 @@ def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
 
 def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
     """The limits that are exceeded, in words."""
-    if damage.balancers > allow.get("replace-load-balancer", 0):
-        yield (
-            f"{damage.balancers} load balancer{'s' if damage.balancers > 1 else ''} would be replaced, with another DNS name and a gap until clients follow it; "
-            f"allow it with --allow replace-load-balancer={damage.balancers}"
-        )
-    if damage.entrances > allow.get("delete-load-balancer", 0):
-        yield (
-            f"{damage.entrances} load balancer{'s' if damage.entrances > 1 else ''} would be deleted, and the DNS name with it; "
-            f"allow it with --allow delete-load-balancer={damage.entrances}"
-        )
-    counts = {"delete": damage.deleted, "replace": damage.replaced}
+    for action, count, what in (
+        ("replace", damage.balancers, "replaced, with another DNS name and a gap until clients follow it"),
+        ("delete", damage.entrances, "deleted, and the DNS name with it"),
+    ):
+        if count > allow.get(f"{action}-load-balancer", 0):
+            noun = "load balancers" if count > 1 else "load balancer"
+            yield f"{count} {noun} would be {what}; allow it with --allow {action}-load-balancer={count}"
+    deleted, replaced, touched, total = map(len, (damage.deleted, damage.replaced, damage.touched, damage.own))
+    counts = {"delete": deleted, "replace": replaced}
     exceeded = [action for action, count in counts.items() if count > allow.get(action, 0)]
-    if damage.total >= _SMALL_STACK and sum(counts.values()) * 2 > damage.total and exceeded:
+    if total >= _SMALL_STACK and (deleted + replaced) * 2 > total and exceeded:
         words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
         yield (
-            f"{damage.deleted} deletions and {damage.replaced} replacements are more than half of the stack's {damage.total} resources; "
+            f"{deleted} deletions and {replaced} replacements are more than half of the stack's {total} resources; "
             f"if that is intended, allow it with {words}"
         )
     for action, noun, limit in (
@@ -245,12 +234,11 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
         ("replace", "replacements", policy.max_replacements),
     ):
         if limit is not None and counts[action] > max(limit, allow.get(action, 0)):
-            yield (
-                f"max_{noun} is {limit}, and the plan has {counts[action]}; allow it once with --allow {action}={counts[action]}"
-            )
+            word = f"--allow {action}={counts[action]}"
+            yield f"max_{noun} is {limit}, and the plan has {counts[action]}; allow it once with {word}"
     share = policy.max_touched
-    if share is not None and damage.touched * 100 > share * damage.total and damage.touched > allow.get("touch", 0):
+    if share is not None and touched * 100 > share * total and touched > allow.get("touch", 0):
         yield (
-            f"max_touched is {share}%, and the plan changes, replaces or deletes {damage.touched} of the stack's {damage.total} "
-            f"resources; allow it once with --allow touch={damage.touched}"
+            f"max_touched is {share}%, and the plan changes, replaces or deletes {touched} of the stack's {total} "
+            f"resources; allow it once with --allow touch={touched}"
         )
