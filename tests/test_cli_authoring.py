@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from alb_reconcile import __version__
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.cli.render.schema import bundle
 from alb_reconcile.spec import schema
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class TestSchema:
     def test_printed(self) -> None:
         done = run("schema")
         assert (done.returncode, done.stderr) == (0, "")
-        assert json.loads(done.stdout) == schema.bundle()
+        assert json.loads(done.stdout) == bundle()
 
     def test_accepts_the_starter(self, capsys: pytest.CaptureFixture[str]) -> None:
         import yaml

@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from alb_reconcile.cli.render.schema import bundle
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
 from alb_reconcile.model.resource import Lifecycle, Properties
@@ -310,18 +311,18 @@ def references(found: Any) -> Iterator[str]:
 
 
 def test_the_bundle_is_a_schema() -> None:
-    Draft202012Validator.check_schema(schema.bundle())
+    Draft202012Validator.check_schema(bundle())
     for file in schema.load_schemas().values():
         Draft202012Validator.check_schema(file)
 
 
 def test_the_bundle_is_complete_in_itself() -> None:
-    bundle = schema.bundle()
-    found = set(references(bundle))
+    whole = bundle()
+    found = set(references(whole))
     assert len(found) > 20
     for reference in found:
         assert reference.startswith("#/$defs/")
-        target: Any = bundle
+        target: Any = whole
         for part in reference[2:].split("/"):
             target = target[part]
         assert isinstance(target, dict)
@@ -329,7 +330,7 @@ def test_the_bundle_is_complete_in_itself() -> None:
 
 def test_the_bundle_changes_nothing_that_is_loaded() -> None:
     before = json.dumps(dict(schema.load_schemas()))
-    assert schema.bundle() == schema.bundle()
+    assert bundle() == bundle()
     schema.resolved("stack")
     assert json.dumps(dict(schema.load_schemas())) == before
 
@@ -341,7 +342,7 @@ def validators() -> tuple[Draft202012Validator, Draft202012Validator, Draft20201
     split = Draft202012Validator(
         schema.load_schemas()["stack.schema.json"], registry=Registry().with_resources(resources)
     )
-    return split, Draft202012Validator(schema.bundle()), Draft202012Validator(schema.resolved("stack"))
+    return split, Draft202012Validator(bundle()), Draft202012Validator(schema.resolved("stack"))
 
 
 @cache

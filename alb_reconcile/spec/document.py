@@ -140,15 +140,10 @@ def _decode(data: bytes) -> str:
         raise _fatal(1, 1, f"is larger than {MAX_BYTES // 1024} KiB; split it into several stacks")
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError as error:
         line, column = _place(data[: error.start].decode(), error.start)
         raise _fatal(line, column, "is not UTF-8 text; is this a YAML file? Save it as UTF-8") from None
-    for offset, char in enumerate(text):
-        if char < " " and char not in "\n\r\t":
-            line, column = _place(text, offset)
-            raise _fatal(line, column, "has a control character, which YAML forbids; remove it")
-    return text
 
 
 # Plain scalars are read as YAML 1.2 reads them. Where YAML 1.1, which many tools still speak, reads something

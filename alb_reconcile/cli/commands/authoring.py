@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.schema import bundle
+from alb_reconcile.cli.session.specs import refuse_twins
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, SpecError, UsageError
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.stack import load_stack
-from alb_reconcile.spec.twins import refuse_twins
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def validate(options: ValidateOptions) -> ExitCode:
 
 def print_schema() -> ExitCode:
     """Print the bundled JSON Schema."""
-    emit(json.dumps(schema.bundle(), indent=2))
+    emit(json.dumps(bundle(), indent=2))
     return ExitCode.OK
 
 

@@ -4,17 +4,17 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
-from alb_reconcile.spec.twins import refuse_twins
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,14 @@ def load_stacks(files: Sequence[str], options: LoadingOptions, policy: str | Non
             complain(warning.render(file))
         loaded.append(replace(stack, policy=stack.policy.tighten(further)))
     return loaded
+
+
+def refuse_twins(stack: Stack, seen: dict[tuple[str, str | None], str]) -> None:
+    """Raises SpecError for the second spec of a stack: the two would undo each other. `seen` has files by name and region, and is added to."""
+    first = seen.setdefault((stack.name, stack.region), stack.file)
+    if Path(first).resolve() != Path(stack.file).resolve():
+        message = f'"{stack.name}" is also the stack of {first}; one stack is one file: rename or merge'
+        raise SpecError(stack.file, [Problem(*stack.place, "stack", message)])
 
 
 def load_further_policy(file: str | None, options: LoadingOptions) -> Policy:
