@@ -60,15 +60,8 @@ def transport_error(service: str, operation: str, error: Exception) -> AwsError:
         "SSLError",
         "HTTPClientError",
     ):
-        return AwsError(
-            service,
-            operation,
-            name,
-            _one_line(error),
-            "",
-            hint="check the network, the region and the endpoint",
-            ambiguous=True,
-        )
+        hint = "check the network, the region and the endpoint"
+        return AwsError(service, operation, name, _one_line(error), "", hint=hint, ambiguous=True)
     return AwsError(service, operation, name, _one_line(error), "")
 
 

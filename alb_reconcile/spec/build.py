@@ -71,13 +71,8 @@ class _Builder:
         own_digest = digest([{**self._declared(entry), "count": None}, str(getattr(state, "user_data", None))])
         for number in range(1, entry.get("count", 1) + 1):
             label = f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
-            self._add(
-                Address(kind.name, f"{name}-{number}"),
-                {**entry, "name": label},
-                state,
-                group=name,
-                spec_digest=own_digest,
-            )
+            member = Address(kind.name, f"{name}-{number}")
+            self._add(member, {**entry, "name": label}, state, group=name, spec_digest=own_digest)
 
     def _add(
         self,
@@ -122,14 +117,12 @@ def _paths(entry: Entry) -> tuple[str, ...]:
 
 def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
     given = entry.get("rollout", {})
-    rollout = Rollout(
-        **{key: parse_duration(value) if isinstance(value, str) else value for key, value in given.items()}
-    )
+    paced = {key: parse_duration(value) if isinstance(value, str) else value for key, value in given.items()}
     return Lifecycle(
         prevent_destroy=entry.get("prevent_destroy"),
         keep_others=entry.get("others") == "keep",
         members="targets" in entry,
-        rollout=rollout,
+        rollout=Rollout(**paced),
         image_update=entry.get("image_update", "keep"),
         type_change=entry.get("type_change", "replace"),
         group=group,

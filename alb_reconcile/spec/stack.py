@@ -67,26 +67,13 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
     try:
         root, problems = parse(data)
     except DocumentError as error:
-        known = ", ".join(schema.resolved("stack")["properties"]["policy"]["properties"])
-        raise SpecError(
-            file,
-            [
-                replace(item, message=f"is empty; give one of {known}") if item.message.startswith("is empty") else item
-                for item in error.problems
-            ],
-        ) from None
+        keys = f"is empty; give one of {', '.join(schema.resolved('stack')['properties']['policy']['properties'])}"
+        empty = [replace(item, message=keys) for item in error.problems if item.message.startswith("is empty")]
+        raise SpecError(file, empty or error.problems) from None
     problems += substitute(root, {**os.environ, **(variables or {})})
     if isinstance(root.value, dict) and "policy" in root.value:
-        raise SpecError(
-            file,
-            [
-                Problem(
-                    *root.keys["policy"],
-                    "policy",
-                    "isn't needed: this file is the policy; put its keys at the top level",
-                )
-            ],
-        )
+        message = "isn't needed: this file is the policy; put its keys at the top level"
+        raise SpecError(file, [Problem(*root.keys["policy"], "policy", message)])
     invalid, refused = schema.validate(root, "policy")
     problems += refused
     if not isinstance(root.value, dict):
