@@ -15,10 +15,9 @@ from alb_reconcile.model.resource import Desired
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
-from alb_reconcile.spec.checks.limits import check_policy
 from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, shorten
 from alb_reconcile.spec.outline import Outline
-from alb_reconcile.spec.runs import drift_policy_of, policy_of
+from alb_reconcile.spec.runs import check_policy, drift_policy_of, policy_of
 from alb_reconcile.spec.variables import substitute
 
 
@@ -92,7 +91,7 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
     if not isinstance(root.value, dict):
         raise SpecError(file, _one_a_place(problems))
     outline = Outline(root, invalid, Path(file).parent, None)
-    check_policy(outline, outline.data, ())
+    check_policy(outline)
     problems = _one_a_place(problems + outline.problems)
     if problems:
         raise SpecError(file, problems)
