@@ -41,34 +41,31 @@ class Node:
 
 
 class DocumentError(Exception):
-    """The text is no usable YAML; nothing further can be said about it."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(problems[0].message)
-        self.problems = problems
+    """The text is no usable YAML, for the problem that this is raised with; nothing further can be said about it."""
 
 
-def parse(data: bytes) -> tuple[Node, list[Problem]]:
-    """The document's root and the problems that don't hinder reading on.
+def parse(data: bytes, if_empty: str) -> tuple[Node, list[Problem]]:
+    """The document's root and the problems that don't hinder reading on. `if_empty` is what to do about an empty one.
 
     Raises DocumentError where nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
     """
     text = _decode(data)
     composer = _Composer()
     try:
-        root = composer.compose(yaml.parse(text, Loader=_LOADER))
+        composer.compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.context, error.problem) if part)
-        marks = error.problem_mark, error.context_mark
-        mark = marks[0] or marks[1]
-        if marks[1] and "unexpected end" in what:  # where it begins says more than where the file ends
-            mark = marks[1]
+        mark = error.problem_mark or error.context_mark
+        if error.context_mark and "unexpected end" in what:  # where it begins says more than where the file ends
+            mark = error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _fatal(line, column, f"not valid YAML: {what}; {_advice(text, line, column)}") from None
     except yaml.reader.ReaderError as error:
         line, column = _place(text, text.find(chr(error.character)))
         raise _fatal(line, column, "has a control character, which YAML forbids; remove it") from None
-    return root, composer.problems
+    if composer.root is None or composer.root.value is None:
+        raise _fatal(1, 1, f"is empty; {if_empty}")
+    return composer.root, composer.problems
 
 
 def _advice(text: str, line: int, column: int) -> str:
@@ -127,7 +124,7 @@ def shorten(value: object, limit: int = 60) -> str:
 
 
 def _fatal(line: int, column: int, message: str) -> DocumentError:
-    return DocumentError([Problem(line, column, "", message)])
+    return DocumentError(Problem(line, column, "", message))
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:
@@ -195,7 +192,7 @@ class _Composer:
         self.root: Node | None = None
         self.nodes = 0
 
-    def compose(self, events: Iterator[Any]) -> Node:
+    def compose(self, events: Iterator[Any]) -> None:
         for event in events:
             if isinstance(event, yaml.ScalarEvent):
                 self._scalar(event)
@@ -207,9 +204,6 @@ class _Composer:
                 self._alias(event)
             elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
                 raise _fatal(*_start(event), "a second document begins here; one file is one stack: split it")
-        if self.root is None or self.root.value is None:
-            raise _fatal(1, 1, "is empty; `alb-reconcile init` writes a spec to start from")
-        return self.root
 
     def _problem(self, place: tuple[int, int], message: str) -> None:
         if len(self.problems) >= MAX_PROBLEMS:

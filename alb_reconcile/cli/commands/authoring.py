@@ -10,8 +10,7 @@ from typing import Any
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, SpecError, UsageError
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.stack import load_stack
-from alb_reconcile.spec.twins import refuse_twins
+from alb_reconcile.spec.stack import load_stack, refuse_twins
 
 
 @dataclass(frozen=True)

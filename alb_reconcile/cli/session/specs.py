@@ -13,8 +13,7 @@ from alb_reconcile.model.policy import Policy
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
-from alb_reconcile.spec.stack import Stack, load_policy, load_stack
-from alb_reconcile.spec.twins import refuse_twins
+from alb_reconcile.spec.stack import Stack, load_policy, load_stack, refuse_twins
 
 
 @dataclass(frozen=True)
