@@ -31,11 +31,13 @@ class Reference(NamedTuple):
 class Outline:
     """The usable part of a document. What the schema refused (`invalid`) is missing here, or None in a list."""
 
-    def __init__(self, root: Node, invalid: Iterable[Path], folder: FilePath, region: str | None) -> None:
+    def __init__(
+        self, root: Node, invalid: Iterable[Path], problems: list[Problem], folder: FilePath, region: str | None
+    ) -> None:
         self.root = root
         self.folder = folder
         self.data: dict[str, Any] = to_plain(root)
-        self.problems: list[Problem] = []
+        self.problems = problems
         for path in invalid:
             _prune(self.data, path)
         self.region: str | None = self.data.get("region") or region

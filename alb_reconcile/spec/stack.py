@@ -64,7 +64,7 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
     """
     data = _read(file, "name a file with the keys that a spec has under policy")
     known = ", ".join(schema.resolved("stack")["properties"]["policy"]["properties"])
-    outline, problems = _outline(
+    outline = _outline(
         data,
         file,
         Path(file).parent,
@@ -76,7 +76,7 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
         what = "isn't needed: this file is the policy; put its keys at the top level"
         raise SpecError(file, [Problem(*outline.root.keys["policy"], "policy", what)])
     check_policy(outline)
-    problems = _one_a_place(problems + outline.problems)
+    problems = _one_a_place(outline.problems)
     if problems:
         raise SpecError(file, problems)
     return policy_of(outline.data)
@@ -95,11 +95,11 @@ def _read(file: str, advice: str) -> bytes:
 def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None) -> Stack:
     """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
     check_region(region)
-    outline, problems = _outline(data, file, folder, variables, region)
+    outline = _outline(data, file, folder, variables, region)
     if region and outline.data.get("region", region) != region:
         outline.error(("region",), f"is {outline.data['region']}, but --region says {region}; leave out one of them")
     run_checks(outline)
-    problems = _one_a_place(problems + outline.problems)
+    problems = _one_a_place(outline.problems)
     if any(not problem.warning for problem in problems):
         raise SpecError(file, problems)
     return Stack(
@@ -124,8 +124,8 @@ def _outline(
     region: str | None = None,
     section: str = "",
     if_empty: str = "`alb-reconcile init` writes a spec to start from",
-) -> tuple[Outline, list[Problem]]:
-    """What can be used of a spec, or of one section in a file of its own, and what is wrong with the rest.
+) -> Outline:
+    """What can be used of a spec, or of one section in a file of its own, with what is wrong with the rest.
 
     Raises SpecError if nothing can be used.
     """
@@ -138,7 +138,7 @@ def _outline(
     problems += refused
     if not isinstance(root.value, dict):
         raise SpecError(file, _one_a_place(problems))
-    return Outline(root, invalid, folder, region), problems
+    return Outline(root, invalid, problems, folder, region)
 
 
 def check_region(region: str | None) -> None:
