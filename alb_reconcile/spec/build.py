@@ -97,19 +97,15 @@ def _paths(entry: Entry) -> tuple[str, ...]:
 
 
 def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
-    given = entry.get("rollout", {})
-    rollout = Rollout(
-        **{key: parse_duration(value) if isinstance(value, str) else value for key, value in given.items()}
-    )
+    given = entry.get("rollout", {}).items()
     return Lifecycle(
-        prevent_destroy=entry.get("prevent_destroy"),
         keep_others=entry.get("others") == "keep",
         members="targets" in entry,
-        rollout=rollout,
-        image_update=entry.get("image_update", "keep"),
-        type_change=entry.get("type_change", "replace"),
+        rollout=Rollout(**{key: parse_duration(value) if isinstance(value, str) else value for key, value in given}),
         group=group,
-        min_healthy=entry.get("min_healthy"),
+        **{
+            key: entry[key] for key in ("prevent_destroy", "image_update", "type_change", "min_healthy") if key in entry
+        },
     )
 
 

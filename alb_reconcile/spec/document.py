@@ -61,8 +61,7 @@ def parse(data: bytes, if_empty: str) -> tuple[Node, list[Problem]]:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _fatal(line, column, f"not valid YAML: {what}; {_advice(text, line, column)}") from None
     except yaml.reader.ReaderError as error:
-        line, column = _place(text, text.find(chr(error.character)))
-        raise _fatal(line, column, "has a control character, which YAML forbids; remove it") from None
+        raise _fatal(*_place(text, text.find(chr(error.character))), _CONTROL_CHARACTER) from None
     if composer.root is None or composer.root.value is None:
         raise _fatal(1, 1, f"is empty; {if_empty}")
     return composer.root, composer.problems
@@ -77,6 +76,7 @@ def _advice(text: str, line: int, column: int) -> str:
     return "correct the syntax here or just above"
 
 
+_CONTROL_CHARACTER: Final = "has a control character, which YAML forbids; remove it"
 # libyaml where PyYAML was built with it (all its wheels are); else the same in Python
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -139,12 +139,10 @@ def _decode(data: bytes) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        line, column = _place(data[: error.start].decode(), error.start)
-        raise _fatal(line, column, "is not UTF-8 text; is this a YAML file? Save it as UTF-8") from None
-    for offset, char in enumerate(text):
-        if char < " " and char not in "\n\r\t":
-            line, column = _place(text, offset)
-            raise _fatal(line, column, "has a control character, which YAML forbids; remove it")
+        place = _place(data[: error.start].decode(), error.start)
+        raise _fatal(*place, "is not UTF-8 text; is this a YAML file? Save it as UTF-8") from None
+    if control := re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", text):
+        raise _fatal(*_place(text, control.start()), _CONTROL_CHARACTER)
     return text
 
 
@@ -176,11 +174,6 @@ class _Frame:
     key_place: tuple[int, int] = (0, 0)
     merges: list[tuple[Node, int, int]] = field(default_factory=list)
 
-    @property
-    def part(self) -> str | int | None:
-        """The path's part for the value that is being read."""
-        return len(self.node.value) if isinstance(self.node.value, list) else self.key
-
 
 class _Composer:
     """Builds nodes from parser events with a stack of its own, so that depth can't exhaust Python's."""
@@ -208,8 +201,9 @@ class _Composer:
     def _problem(self, place: tuple[int, int], message: str) -> None:
         if len(self.problems) >= MAX_PROBLEMS:
             return
-        path = tuple(part for frame in self.stack if (part := frame.part) is not None)
-        self.problems.append(Problem(*place, render_path(path), message))
+        parts = (len(frame.node.value) if isinstance(frame.node.value, list) else frame.key for frame in self.stack)
+        path = render_path(tuple(part for part in parts if part is not None))
+        self.problems.append(Problem(*place, path, message))
 
     def _count(self, place: tuple[int, int], size: int) -> None:
         self.nodes += size
@@ -237,11 +231,8 @@ class _Composer:
 
     def _resolve(self, event: Any, place: tuple[int, int]) -> Scalar:
         text: str = event.value
-        tag = event.tag.removeprefix(_TAG) if event.tag else None
-        if tag in ("str", "!"):
-            return text
-        if tag is not None and tag not in ("int", "bool", "null", "float"):
-            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
+        tag = self._tag(event, place, ("str", "!", "int", "bool", "null", "float"))
+        if tag not in (None, "int", "bool", "null", "float"):
             return text
         if text in _WORDS:
             return _WORDS[text]
@@ -254,6 +245,13 @@ class _Composer:
         elif len(text) < 40 and _FLOAT.fullmatch(text):
             return float(text)
         return text
+
+    def _tag(self, event: Any, place: tuple[int, int], known: tuple[str, ...]) -> str | None:
+        """The tag that is written before a value, and has to be one of those known."""
+        tag = event.tag.removeprefix(_TAG) if event.tag else None
+        if tag is not None and tag not in known:
+            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
+        return tag
 
     def _refuse_traps(self, text: str, place: tuple[int, int]) -> bool:
         if len(text) >= 40 or not _TRAP.fullmatch(text):
@@ -271,9 +269,7 @@ class _Composer:
             raise _fatal(
                 *place, "a key must be plain text; did you forget quotes around a value that begins with { or [?"
             )
-        tag = event.tag.removeprefix(_TAG) if event.tag else None
-        if tag not in (None, "map", "seq"):
-            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
+        self._tag(event, place, ("map", "seq"))
         self._count(place, 1)
         mapping = isinstance(event, yaml.MappingStartEvent)
         self.stack.append(_Frame(Node({} if mapping else [], *place), event.anchor))

@@ -17,7 +17,9 @@ def substitute(root: Node, variables: Mapping[str, str]) -> list[Problem]:
 
     An empty variable counts as unset where a default is given, as in a shell.
     """
-    return _Substitution(variables).run(root)
+    substitution = _Substitution(variables)
+    substitution.visit(root, ())
+    return substitution.problems
 
 
 class _Substitution:
@@ -27,21 +29,17 @@ class _Substitution:
         self.seen: set[int] = set()
         self.length = 0
 
-    def run(self, root: Node) -> list[Problem]:
-        self._visit(root, ())
-        return self.problems
-
-    def _visit(self, node: Node, path: Path) -> None:
+    def visit(self, node: Node, path: Path) -> None:
         if id(node) in self.seen:  # an alias: done already, and substituting twice would unescape twice
             return
         self.seen.add(id(node))
         if isinstance(node.value, dict):
             for key, child in node.value.items():
                 if key not in _VERBATIM:
-                    self._visit(child, (*path, key))
+                    self.visit(child, (*path, key))
         elif isinstance(node.value, list):
             for index, child in enumerate(node.value):
-                self._visit(child, (*path, index))
+                self.visit(child, (*path, index))
         elif isinstance(node.value, str) and "${" in node.value:
             node.value = self._replace(node, node.value, path)
             node.substituted = True
@@ -50,47 +48,40 @@ class _Substitution:
         undefined: dict[str, None] = {}
 
         def value(match: re.Match[str]) -> str:
+            name, default = match.groups()
             if match[0] == "$${":
                 return "${"
             if len(self.problems) >= MAX_PROBLEMS:
                 return match[0]
-            if match[1] is None:
-                self._problem(
-                    node,
-                    path,
-                    f"{shorten(match.string)} has a ${{ that isn't a variable; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{",
-                )
-                return match[0]
-            given = self.variables.get(match[1])
-            if match[2] is not None:
-                return given or match[2]
-            if given is None:
-                undefined[match[1][:64]] = None
-                return match[0]
-            return given
+            if name is None:
+                what = f"{shorten(text)} has a ${{ that isn't a variable"
+                self._problem(node, path, f"{what}; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{")
+            elif default is not None:
+                return self.variables.get(name) or default
+            elif name in self.variables:
+                return self.variables[name]
+            else:
+                undefined[name[:64]] = None
+            return match[0]
 
         result = _VARIABLE.sub(value, text)
         if undefined:
-            self._undefined(node, path, list(undefined)[:8])
+            self._problem(node, path, self._undefined(list(undefined)[:8]))
         self.length += len(result)
         if self.length > MAX_BYTES:
             self._problem(node, path, "the variables make the spec too large; shorten their values")
             return ""
         return result
 
-    def _undefined(self, node: Node, path: Path, names: list[str]) -> None:
+    def _undefined(self, names: list[str]) -> str:
         known = [name for name in self.variables if len(name) < 64]
         near = get_close_matches(names[0], known, 1, 0.8)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        what = f"the variable {names[0]} is not defined{hint}"
+        what, them = f"the variable {names[0]} is", "it"
         if len(names) > 1:
-            what = f"the variables {', '.join(names)} are not defined{hint}"
-        them = "it" if len(names) == 1 else "them"
-        self._problem(
-            node,
-            path,
-            f"{what}; set {them} with --set {names[0]}=VALUE or in the environment, or write ${{{names[0]}:-default}}",
-        )
+            what, them = f"the variables {', '.join(names)} are", "them"
+        way = f"set {them} with --set {names[0]}=VALUE or in the environment, or write ${{{names[0]}:-default}}"
+        return f"{what} not defined{hint}; {way}"
 
     def _problem(self, node: Node, path: Path, message: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:

@@ -9,7 +9,7 @@ from alb_reconcile.model.diff import field_names
 from alb_reconcile.spec.outline import Outline
 
 _WHOLE: Final = {"target_group": "the load balancer", "instance": "the target group"}
-"""What refers to a kind, where it is more than one entry among others."""
+"""What an error calls the holder of a reference to such a kind; any other is `this`."""
 
 
 def check(outline: Outline) -> None:
