@@ -8,8 +8,9 @@ from typing import Any
 from alb_reconcile.kinds import in_spec_order, load_kinds
 from alb_reconcile.kinds.base import AnyKind, Entry, Grouped
 from alb_reconcile.kinds.identifiers import refer, refer_all
-from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout, field_names
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import field_names
+from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout
 from alb_reconcile.model.text import digest, parse_duration
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
@@ -32,80 +33,60 @@ class _Builder:
         self.tags: dict[str, str] = outline.data.get("tags", {})
         self.resources: dict[Address, Desired] = {}
 
-    def add_entry(self, kind: AnyKind, name: str, entry: Entry, parent: Address | None = None) -> None:
+    def add_entry(self, kind: AnyKind, name: str, entry: Entry, parent: Mapping[str, Address] = {}) -> None:
         """An entry of a kind, its members, and the entries that nest in it."""
         address = Address(kind.name, name)
-        fields = self._fields(kind, name, entry)
-        if parent is not None and kind.properties.parent is not None:
-            fields[kind.properties.parent] = parent
-        state = kind.read_entry(name, entry, fields, self.outline)
-        children = _children(kind)
+        state = kind.read_entry(name, entry, {**self._fields(kind, name, entry), **parent}, self.outline)
+        children = [child for child in in_spec_order() if child.section and child.properties.parent == kind.name]
+        nested = {child.section for child in children}
+        own = {key: value for key, value in entry.items() if key not in nested}
+        if self.tags:
+            own["tags"] = {**self.tags, **entry.get("tags", {})}
         if isinstance(kind, Grouped):
-            self._add_group(kind, name, entry, state)
+            self._add_group(kind, name, own, state)
         else:
-            self._add(address, entry, state, nested=tuple(child.section for child in children))
+            self._add(address, own, state, digest(own))
+        lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
         for member, properties in kind.members(name, entry, self.outline):
-            self._add_member(member, address, entry, properties)
+            self.resources[member] = Desired(
+                member, properties, properties, tags={}, lifecycle=lifecycle, spec_digest="", carrier=address
+            )
         for child in children:
             for key, below in entry.get(child.section, {}).items():
-                self.add_entry(child, f"{name}/{key}", below, address)
+                self.add_entry(child, f"{name}/{key}", below, {kind.name: address})
 
     def _fields(self, kind: AnyKind, name: str, entry: Entry) -> dict[str, Any]:
         """The keys of an entry that are fields, with references instead of names, and its VPC, given or implied."""
         found: dict[str, Any] = {}
         for field in field_names(kind.properties):
             if field == "vpc":
-                found[field] = self._vpc(kind.section, name)
+                vpc = self.outline.vpc_of(kind.section, name)
+                if vpc is None:
+                    raise AssertionError(f"{kind.section}.{name}: the checks let an entry without a VPC through")
+                found[field] = refer("vpc", vpc)
             elif field in entry:
                 found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
         return found
 
-    def _vpc(self, section: str, name: str) -> Ref:
-        vpc = self.outline.vpc_of(section, name)
-        if vpc is None:
-            raise AssertionError(f"{section}.{name}: the checks let an entry without a VPC through")
-        return refer("vpc", vpc)
-
     def _add_group(self, kind: AnyKind, name: str, entry: Entry, state: Properties) -> None:
         """Members of a group are alike, and numbered."""
-        own_digest = digest([{**self._declared(entry), "count": None}, str(getattr(state, "user_data", None))])
+        spec_digest = digest([{**entry, "count": None}, str(getattr(state, "user_data", None))])
         for number in range(1, entry.get("count", 1) + 1):
             label = f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
-            member = Address(kind.name, f"{name}-{number}")
-            self._add(member, {**entry, "name": label}, state, group=name, spec_digest=own_digest)
+            self._add(Address(kind.name, f"{name}-{number}"), {**entry, "name": label}, state, spec_digest, group=name)
 
     def _add(
-        self,
-        address: Address,
-        entry: Entry,
-        state: Properties,
-        *,
-        nested: tuple[str, ...] = (),
-        group: str | None = None,
-        spec_digest: str | None = None,
+        self, address: Address, entry: Entry, state: Properties, spec_digest: str, *, group: str | None = None
     ) -> None:
-        """A resource that carries tags: an entry of its own in the file."""
-        name = entry.get("name") or f"{self.stack}-{address.name}"
-        own = {key: value for key, value in self._declared(entry).items() if key not in nested}
+        """A resource that carries tags: an entry of its own in the file, or one of a group."""
         self.resources[address] = Desired(
             address=address,
             state=state,
             creation=_with_defaults(state),
-            tags={**self.tags, **entry.get("tags", {}), "Name": name},
+            tags={**entry.get("tags", {}), "Name": entry.get("name") or f"{self.stack}-{address.name}"},
             lifecycle=_lifecycle(entry, group),
-            spec_digest=spec_digest or digest(own),
-            declared=_paths({key: value for key, value in own.items() if value is not None}),
-        )
-
-    def _declared(self, entry: Entry) -> Entry:
-        """An entry with what the stack says of all of them."""
-        return {**entry, "tags": {**self.tags, **entry.get("tags", {})}} if self.tags else entry
-
-    def _add_member(self, address: Address, carrier: Address, entry: Entry, state: Properties) -> None:
-        """A resource without tags: a collection of an entry, or a member of one."""
-        lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
-        self.resources[address] = Desired(
-            address=address, state=state, creation=state, tags={}, lifecycle=lifecycle, spec_digest="", carrier=carrier
+            spec_digest=spec_digest,
+            declared=_paths({key: value for key, value in entry.items() if value is not None}),
         )
 
 
@@ -116,47 +97,39 @@ def _paths(entry: Entry) -> tuple[str, ...]:
 
 
 def _lifecycle(entry: Entry, group: str | None) -> Lifecycle:
-    given = entry.get("rollout", {})
-    paced = {key: parse_duration(value) if isinstance(value, str) else value for key, value in given.items()}
+    given = entry.get("rollout", {}).items()
     return Lifecycle(
-        prevent_destroy=entry.get("prevent_destroy"),
         keep_others=entry.get("others") == "keep",
         members="targets" in entry,
-        rollout=Rollout(**paced),
-        image_update=entry.get("image_update", "keep"),
-        type_change=entry.get("type_change", "replace"),
+        rollout=Rollout(**{key: parse_duration(value) if isinstance(value, str) else value for key, value in given}),
         group=group,
-        min_healthy=entry.get("min_healthy"),
+        **{
+            key: entry[key] for key in ("prevent_destroy", "image_update", "type_change", "min_healthy") if key in entry
+        },
     )
 
 
 @cache
-def _defaults(kind: str) -> Mapping[str, Any]:
-    """The schema's defaults of a kind, for what is created; of a mapping, those of its keys."""
+def _defaults(kind: AnyKind) -> Mapping[str, Any]:
+    """The schema's defaults of a kind's fields, for what is created; of a mapping, those of its keys."""
     found: dict[str, Any] = {}
-    for name, schema in resolved(kind).get("properties", {}).items():
+    for name, schema in resolved(kind.name)["properties"].items():
         below = {key: item["default"] for key, item in schema.get("properties", {}).items() if "default" in item}
-        if "default" in schema or below:
+        if name in field_names(kind.properties) and name != "state" and ("default" in schema or below):
             found[name] = schema.get("default", below)
     return found
 
 
 def _with_defaults(state: Properties) -> Properties:
+    kind = load_kinds()[state.kind]
     fields: dict[str, Any] = {}
-    for name, default in _defaults(state.kind).items():
-        if name not in field_names(type(state)) or name == "state":
-            continue
+    for name, default in _defaults(kind).items():
         given = getattr(state, name)
         if isinstance(default, dict):
             fields[name] = {**default, **(given or {})}
         elif given is None:
             fields[name] = default
-    return dataclasses.replace(state, **load_kinds()[state.kind].defaults_for(state, fields))
-
-
-def _children(kind: AnyKind) -> list[AnyKind]:
-    """The kinds whose entries nest in those of this kind."""
-    return [child for child in in_spec_order() if child.section and child.properties.parent == kind.name]
+    return dataclasses.replace(state, **kind.defaults_for(state, fields))
 
 
 def _plain(schema: dict[str, Any], value: Any) -> Any:

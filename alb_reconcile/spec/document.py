@@ -41,34 +41,30 @@ class Node:
 
 
 class DocumentError(Exception):
-    """The text is no usable YAML; nothing further can be said about it."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(problems[0].message)
-        self.problems = problems
+    """The text is no usable YAML, for the problem that this is raised with; nothing further can be said about it."""
 
 
-def parse(data: bytes) -> tuple[Node, list[Problem]]:
-    """The document's root and the problems that don't hinder reading on.
+def parse(data: bytes, if_empty: str) -> tuple[Node, list[Problem]]:
+    """The document's root and the problems that don't hinder reading on. `if_empty` is what to do about an empty one.
 
     Raises DocumentError where nothing can be read: not UTF-8, not YAML, empty, several documents, or over a limit.
     """
     text = _decode(data)
     composer = _Composer()
     try:
-        root = composer.compose(yaml.parse(text, Loader=_LOADER))
+        composer.compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         what = " ".join(part for part in (error.context, error.problem) if part)
-        marks = error.problem_mark, error.context_mark
-        mark = marks[0] or marks[1]
-        if marks[1] and "unexpected end" in what:  # where it begins says more than where the file ends
-            mark = marks[1]
+        mark = error.problem_mark or error.context_mark
+        if error.context_mark and "unexpected end" in what:  # where it begins says more than where the file ends
+            mark = error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _fatal(line, column, f"not valid YAML: {what}; {_advice(text, line, column)}") from None
     except yaml.reader.ReaderError as error:
-        line, column = _place(text, text.find(chr(error.character)))
-        raise _fatal(line, column, "has a control character, which YAML forbids; remove it") from None
-    return root, composer.problems
+        raise _fatal(*_place(text, text.find(chr(error.character))), _CONTROL_CHARACTER) from None
+    if composer.root is None or composer.root.value is None:
+        raise _fatal(1, 1, f"is empty; {if_empty}")
+    return composer.root, composer.problems
 
 
 def _advice(text: str, line: int, column: int) -> str:
@@ -80,6 +76,7 @@ def _advice(text: str, line: int, column: int) -> str:
     return "correct the syntax here or just above"
 
 
+_CONTROL_CHARACTER: Final = "has a control character, which YAML forbids; remove it"
 # libyaml where PyYAML was built with it (all its wheels are); else the same in Python
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -127,7 +124,7 @@ def shorten(value: object, limit: int = 60) -> str:
 
 
 def _fatal(line: int, column: int, message: str) -> DocumentError:
-    return DocumentError([Problem(line, column, "", message)])
+    return DocumentError(Problem(line, column, "", message))
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:
@@ -140,10 +137,13 @@ def _decode(data: bytes) -> str:
         raise _fatal(1, 1, f"is larger than {MAX_BYTES // 1024} KiB; split it into several stacks")
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return data.decode()
+        text = data.decode()
     except UnicodeDecodeError as error:
-        line, column = _place(data[: error.start].decode(), error.start)
-        raise _fatal(line, column, "is not UTF-8 text; is this a YAML file? Save it as UTF-8") from None
+        place = _place(data[: error.start].decode(), error.start)
+        raise _fatal(*place, "is not UTF-8 text; is this a YAML file? Save it as UTF-8") from None
+    if control := re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", text):
+        raise _fatal(*_place(text, control.start()), _CONTROL_CHARACTER)
+    return text
 
 
 # Plain scalars are read as YAML 1.2 reads them. Where YAML 1.1, which many tools still speak, reads something
@@ -174,11 +174,6 @@ class _Frame:
     key_place: tuple[int, int] = (0, 0)
     merges: list[tuple[Node, int, int]] = field(default_factory=list)
 
-    @property
-    def part(self) -> str | int | None:
-        """The path's part for the value that is being read."""
-        return len(self.node.value) if isinstance(self.node.value, list) else self.key
-
 
 class _Composer:
     """Builds nodes from parser events with a stack of its own, so that depth can't exhaust Python's."""
@@ -190,7 +185,7 @@ class _Composer:
         self.root: Node | None = None
         self.nodes = 0
 
-    def compose(self, events: Iterator[Any]) -> Node:
+    def compose(self, events: Iterator[Any]) -> None:
         for event in events:
             if isinstance(event, yaml.ScalarEvent):
                 self._scalar(event)
@@ -202,15 +197,13 @@ class _Composer:
                 self._alias(event)
             elif isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
                 raise _fatal(*_start(event), "a second document begins here; one file is one stack: split it")
-        if self.root is None or self.root.value is None:
-            raise _fatal(1, 1, "is empty; `alb-reconcile init` writes a spec to start from")
-        return self.root
 
     def _problem(self, place: tuple[int, int], message: str) -> None:
         if len(self.problems) >= MAX_PROBLEMS:
             return
-        path = tuple(part for frame in self.stack if (part := frame.part) is not None)
-        self.problems.append(Problem(*place, render_path(path), message))
+        parts = (len(frame.node.value) if isinstance(frame.node.value, list) else frame.key for frame in self.stack)
+        path = render_path(tuple(part for part in parts if part is not None))
+        self.problems.append(Problem(*place, path, message))
 
     def _count(self, place: tuple[int, int], size: int) -> None:
         self.nodes += size
@@ -238,11 +231,8 @@ class _Composer:
 
     def _resolve(self, event: Any, place: tuple[int, int]) -> Scalar:
         text: str = event.value
-        tag = event.tag.removeprefix(_TAG) if event.tag else None
-        if tag in ("str", "!"):
-            return text
-        if tag is not None and tag not in ("int", "bool", "null", "float"):
-            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
+        tag = self._tag(event, place, ("str", "!", "int", "bool", "null", "float"))
+        if tag not in (None, "int", "bool", "null", "float"):
             return text
         if text in _WORDS:
             return _WORDS[text]
@@ -255,6 +245,13 @@ class _Composer:
         elif len(text) < 40 and _FLOAT.fullmatch(text):
             return float(text)
         return text
+
+    def _tag(self, event: Any, place: tuple[int, int], known: tuple[str, ...]) -> str | None:
+        """The tag that is written before a value, and has to be one of those known."""
+        tag = event.tag.removeprefix(_TAG) if event.tag else None
+        if tag is not None and tag not in known:
+            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
+        return tag
 
     def _refuse_traps(self, text: str, place: tuple[int, int]) -> bool:
         if len(text) >= 40 or not _TRAP.fullmatch(text):
@@ -272,9 +269,7 @@ class _Composer:
             raise _fatal(
                 *place, "a key must be plain text; did you forget quotes around a value that begins with { or [?"
             )
-        tag = event.tag.removeprefix(_TAG) if event.tag else None
-        if tag not in (None, "map", "seq"):
-            self._problem(place, f"has the YAML tag {shorten(event.tag)}, which means nothing here; remove it")
+        self._tag(event, place, ("map", "seq"))
         self._count(place, 1)
         mapping = isinstance(event, yaml.MappingStartEvent)
         self.stack.append(_Frame(Node({} if mapping else [], *place), event.anchor))

@@ -1,19 +1,22 @@
 """What of a document fits the schema, with its places: what checks look at even while errors remain elsewhere."""
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path as FilePath
+from types import EllipsisType
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
 
-Entry = dict[str, Any]
+Part = str | int | EllipsisType
 MAX_MESSAGE: Final = 500
 
 
@@ -25,37 +28,28 @@ class Reference(NamedTuple):
     target: str
 
 
-class Listener(NamedTuple):
-    """A listener or a rule in the document, with the name of its load balancer."""
-
-    load_balancer: str
-    path: Path
-    entry: Entry
-
-
 class Outline:
     """The usable part of a document. What the schema refused (`invalid`) is missing here, or None in a list."""
 
-    def __init__(self, root: Node, invalid: Iterable[Path], folder: FilePath, region: str | None) -> None:
+    def __init__(
+        self, root: Node, invalid: Iterable[Path], problems: list[Problem], folder: FilePath, region: str | None
+    ) -> None:
         self.root = root
         self.folder = folder
         self.data: dict[str, Any] = to_plain(root)
-        self.problems: list[Problem] = []
+        self.problems = problems
         for path in invalid:
             _prune(self.data, path)
         self.region: str | None = self.data.get("region") or region
-        self._entries: dict[str, dict[str, Entry]] = {}
-        self._reported = {True: 0, False: 0}
+        self._entries = {
+            section: {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+            for section, entries in self.data.items()
+            if isinstance(entries, dict)
+        }
+        self._reported: Counter[bool] = Counter()
 
-    def error(self, path: Path, message: str, *, at_key: bool = False) -> None:
+    def error(self, path: Path, message: str, *, at_key: bool = False, warning: bool = False) -> None:
         """Report a mistake at a path's value, or at its key."""
-        self._report(path, message, at_key, warning=False)
-
-    def warn(self, path: Path, message: str, *, at_key: bool = False) -> None:
-        """Report a risk."""
-        self._report(path, message, at_key, warning=True)
-
-    def _report(self, path: Path, message: str, at_key: bool, *, warning: bool) -> None:
         self._reported[warning] += 1
         if self._reported[warning] > MAX_PROBLEMS:
             return
@@ -65,42 +59,52 @@ class Outline:
         line, column = place if at_key else (node.line, node.column)
         self.problems.append(Problem(line, column, render_path(path), printable(message), warning))
 
+    def warn(self, path: Path, message: str, *, at_key: bool = False) -> None:
+        """Report a risk."""
+        self.error(path, message, at_key=at_key, warning=True)
+
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""
-        if section not in self._entries:
-            self._entries[section] = dict(_mappings(self.data.get(section)))
-        return self._entries[section]
+        return self._entries.get(section, {})
+
+    def mappings(self, *pattern: Part) -> list[tuple[Path, Entry]]:
+        """The mappings whose paths fit a pattern, in which `...` stands for any key or index."""
+        return [(path, value) for path, value in self._fitting(pattern) if isinstance(value, dict)]
+
+    def texts(self, *pattern: Part) -> list[tuple[Path, str]]:
+        """The texts whose paths fit a pattern."""
+        return [(path, value) for path, value in self._fitting(pattern) if isinstance(value, str)]
+
+    def _fitting(self, pattern: Iterable[Part]) -> list[tuple[Path, Any]]:
+        found: list[tuple[Path, Any]] = [((), self.data)]
+        for part in pattern:
+            found = [((*path, key), item) for path, value in found for key, item in _below(value, part)]
+        return found
 
     @cached_property
-    def listeners(self) -> list[Listener]:
+    def listeners(self) -> list[tuple[Path, Entry]]:
         """All listeners, with their paths."""
-        return [
-            Listener(name, ("load_balancers", name, "listeners", key), listener)
-            for name, entry in self.entries("load_balancers").items()
-            for key, listener in _mappings(entry.get("listeners"))
-        ]
+        return self.mappings("load_balancers", ..., "listeners", ...)
 
     @cached_property
-    def rules(self) -> list[Listener]:
+    def rules(self) -> list[tuple[Path, Entry]]:
         """All rules, with their paths."""
-        return [
-            Listener(item.load_balancer, (*item.path, "rules", key), rule)
-            for item in self.listeners
-            for key, rule in _mappings(item.entry.get("rules"))
-        ]
+        return self.mappings("load_balancers", ..., "listeners", ..., "rules", ...)
 
     @cached_property
-    def actions(self) -> list[Listener]:
+    def named(self) -> list[tuple[Path, Entry]]:
+        """All entries, listeners and rules: whatever has a name of its own."""
+        return [item for section in SECTIONS for item in self.mappings(section, ...)] + self.listeners + self.rules
+
+    @cached_property
+    def actions(self) -> list[tuple[Path, Entry]]:
         """All actions of listeners and rules, with the paths of the actions."""
-        result: list[Listener] = []
-        for listener in self.listeners:
-            found: list[tuple[Path, Any]] = [((*listener.path, "default_action"), listener.entry.get("default_action"))]
-            for key, rule in _mappings(listener.entry.get("rules")):
-                found.append(((*listener.path, "rules", key, "action"), rule.get("action")))
-            result += [
-                Listener(listener.load_balancer, path, action) for path, action in found if isinstance(action, dict)
-            ]
-        return result
+        return [
+            action
+            for path, _ in self.listeners
+            for below in (("default_action",), ("rules", ..., "action"))
+            for action in self.mappings(*path, *below)
+        ]
 
     @cached_property
     def references(self) -> list[Reference]:
@@ -109,15 +113,10 @@ class Outline:
 
     def forwards(self) -> Iterator[tuple[str, Path, str]]:
         """Each (load balancer, path, target group) that a listener or rule forwards to."""
-        for action in self.actions:
-            forward = action.entry.get("forward")
-            if isinstance(forward, str):
-                yield action.load_balancer, (*action.path, "forward"), forward
-            elif isinstance(forward, dict):
-                for index, item in enumerate(forward.get("target_groups") or ()):
-                    if isinstance(item, dict) and isinstance(item.get("target_group"), str):
-                        path = (*action.path, "forward", "target_groups", index, "target_group")
-                        yield action.load_balancer, path, item["target_group"]
+        for action, _ in self.actions:
+            for below in (), ("target_groups", ..., "target_group"):
+                for path, group in self.texts(*action, "forward", *below):
+                    yield str(path[1]), path, group
 
     def vpc_of(self, section: str, name: str) -> str | None:
         """The name or id of an entry's VPC, also where it is implied; None where it can't be known here."""
@@ -126,13 +125,18 @@ class Outline:
             return None
         fields = field_names(load_kinds()[SECTIONS[section]].properties)
         if "vpc" not in fields and "subnets" in fields:
-            vpcs = {self.vpc_of("subnets", subnet) for subnet in entry.get("subnets") or () if isinstance(subnet, str)}
+            vpcs = self.subnet_vpcs(section, name)
             return vpcs.pop() if len(vpcs) == 1 else None
         vpc = entry.get("vpc")
         if isinstance(vpc, str):
             return vpc if is_aws_id(vpc) or vpc in self.entries("vpcs") else None
         own = self.entries("vpcs")
         return next(iter(own)) if len(own) == 1 and "vpc" not in self.given((section, name)) else None
+
+    def subnet_vpcs(self, section: str, name: str) -> set[str | None]:
+        """The VPCs of the subnets that an entry names; None among them stands for those that can't be known here."""
+        subnets = {subnet for _, subnet in self.texts(section, name, "subnets", ...)}
+        return {self.vpc_of("subnets", subnet) for subnet in subnets}
 
     def given(self, path: Path) -> dict[str, Node]:
         """The keys of a mapping as it is written, those that the schema refused included."""
@@ -148,11 +152,6 @@ class Outline:
         """The addresses of a VPC or subnet in the document, if they are valid."""
         return network(self.entries(section).get(name, {}).get("cidr_block"))
 
-    @staticmethod
-    def own(names: Any) -> list[str]:
-        """Of a list of references, those that name entries."""
-        return [name for name in names or () if isinstance(name, str) and not is_aws_id(name)]
-
 
 @cache
 def network(text: object) -> ipaddress.IPv4Network | None:
@@ -163,8 +162,10 @@ def network(text: object) -> ipaddress.IPv4Network | None:
         return None
 
 
-def _mappings(value: object) -> list[tuple[str, Entry]]:
-    return [(key, item) for key, item in value.items() if isinstance(item, dict)] if isinstance(value, dict) else []
+def _below(value: Any, part: Part) -> Iterable[tuple[str | int, Any]]:
+    """The items of a mapping or list that a part of a pattern stands for."""
+    items = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+    return items.items() if part is ... else [(part, items[part])] if part in items else ()
 
 
 def _prune(data: Any, path: Path) -> None:
@@ -178,11 +179,10 @@ def _prune(data: Any, path: Path) -> None:
     if isinstance(data, list) and isinstance(last, int) and last < len(data):
         data[last] = None
     elif isinstance(data, dict) and last in data:
-        is_entry = len(path) in (2, 4, 6) and path[-2] in SECTIONS
-        if is_entry:
-            data[last] = data[last] if isinstance(data[last], dict) else {}
-        else:
+        if len(path) not in (2, 4, 6) or path[-2] not in SECTIONS:
             del data[last]
+        elif not isinstance(data[last], dict):
+            data[last] = {}
 
 
 def _references(schema: dict[str, Any], value: Any, path: Path) -> Iterator[Reference]:

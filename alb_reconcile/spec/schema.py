@@ -44,8 +44,8 @@ def load_schemas() -> Mapping[str, _Schema]:
     before = {key: stack["properties"][key] for key in ("stack", "region", "account_ids", "tags")}
     stack["properties"] = {**before, **sections, **stack["properties"]}
     spared = stack["properties"]["policy"]["properties"]["never_delete"]["items"]
-    if spared.pop("x-kinds", False):
-        spared["enum"] = list(SECTIONS.values())
+    del spared["x-kinds"]
+    spared["enum"] = list(SECTIONS.values())
     return schemas
 
 
@@ -78,9 +78,9 @@ def _validator(section: str) -> Any:
     def unique(_: Any, wanted: bool, instance: Any, __: _Schema) -> Iterator[ValidationError]:
         # jsonschema compares each pair, which takes minutes for a large list of mappings
         if wanted and isinstance(instance, list):
-            texts = [json.dumps(item, sort_keys=True, default=str) for item in instance]
             seen: set[str] = set()
-            for index, text in enumerate(texts):
+            for index, item in enumerate(instance):
+                text = json.dumps(item, sort_keys=True, default=str)
                 if text in seen:
                     yield ValidationError("given twice", path=[index])
                 seen.add(text)
@@ -112,15 +112,13 @@ def validate(root: Node, section: str = "") -> tuple[list[Path], list[Problem]]:
     errors, coerced = _errors(root, section)
     if coerced:
         errors, _ = _errors(root, section)
-    problems = islice(
-        (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path))), MAX_PROBLEMS
-    )
+    problems = (problem for error in errors for problem in _explain(error, root, tuple(error.absolute_path)))
     unusable = [
         tuple(error.absolute_path)
         for error in errors
         if error.validator not in _PARTIAL and "propertyNames" not in error.absolute_schema_path
     ]
-    return unusable, list(problems)
+    return unusable, list(islice(problems, MAX_PROBLEMS))
 
 
 _PARTIAL: Final = frozenset({"required", "additionalProperties", "minProperties", "maxProperties", "uniqueItems"})
@@ -146,71 +144,61 @@ def _types(schema: _Schema) -> list[str]:
 
 
 def _coerce(root: Node, error: Any) -> bool:
-    node, schema = find(root, tuple(error.absolute_path))[0], error.schema
-    if error.validator != "type" or not node.substituted or not isinstance(node.value, str):
-        return False
-    if "integer" in _types(schema) and re.fullmatch(r"0|-?[1-9][0-9]{0,16}", node.value):
-        node.value = int(node.value)
-    elif "boolean" in _types(schema) and node.value in ("true", "false"):
-        node.value = node.value == "true"
-    else:
-        return False
-    return True
+    node, _ = find(root, tuple(error.absolute_path))
+    text, wanted = node.value, _types(error.schema)
+    if error.validator == "type" and node.substituted and isinstance(text, str):
+        if "integer" in wanted and re.fullmatch(r"0|-?[1-9][0-9]{0,16}", text):
+            node.value = int(text)
+        elif "boolean" in wanted and text in ("true", "false"):
+            node.value = text == "true"
+    return node.value is not text
 
 
 def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
     """One jsonschema error as problems: what is wrong; what to do."""
     node, place = find(root, path)
     value, schema, keyword = error.instance, error.schema, error.validator
-
-    def at_value(message: str) -> list[Problem]:
-        return [Problem(node.line, node.column, render_path(path), message)]
-
-    def at_key(message: str) -> list[Problem]:
-        return [Problem(*place, render_path(path), message)]
-
     if keyword == "additionalProperties":
         return _unknown_keys(node, path, schema)
     if keyword == "required":
         key = error.message.split("'")[1]
+        path = (*path, key)
         what = f"; it is {_describe(schema['properties'][key])}" if key in schema.get("properties", {}) else ""
-        return [Problem(*place, render_path((*path, key)), f"is missing{what}")]
-    if error.parent is not None and "propertyNames" in error.absolute_schema_path:
-        return []
-    if "propertyNames" in error.absolute_schema_path:
-        place = node.keys.get(str(value), place)
-        return [
-            Problem(
-                *place,
-                render_path((*path, str(value))),
-                f"{shorten(value)} can't be a key here; use {describe_type(schema)}",
-            )
-        ]
-    if value is None and keyword in ("type", "enum"):
+        message = f"is missing{what}"
+    elif "propertyNames" in error.absolute_schema_path:
+        path, place = (*path, str(value)), node.keys.get(str(value), place)
+        message = f"{shorten(value)} can't be a key here; use {describe_type(schema)}"
+    elif value is None and keyword in ("type", "enum"):
         empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
         todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
         if not _is_required(path):
             todo += ", or leave the key out" if isinstance(path[-1], str) else ", or remove it"
-        return at_key(f"is empty; {todo}")
-    messages: dict[str, Callable[[], str]] = {
-        "type": lambda: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
-        "enum": lambda: f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}",
-        "pattern": lambda: f"is {shorten(value)}; give it {describe_type(schema)}",
-        "minimum": lambda: f"is {value}; give it {describe_type(schema)}",
-        "maximum": lambda: f"is {value}; give it {describe_type(schema)}",
-        "minLength": lambda: "is empty text; write something, or leave the key out",
-        "maxLength": lambda: f"is {len(value)} characters long; give it at most {schema['maxLength']}",
-        "minItems": lambda: f"has {len(value)} of at least {schema['minItems']}; add what is missing",
-        "maxItems": lambda: f"has {len(value)} entries; give it at most {schema['maxItems']}",
-        "minProperties": lambda: f"says nothing; give one of {', '.join(schema['properties'])}",
-        "maxProperties": lambda: (
-            f"has {len(value)} keys ({', '.join(printable(key[:60]) for key in list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
-        ),
-        "uniqueItems": lambda: (
-            f"{shorten(value)} is given twice; keep one" if not isinstance(value, list) else "is given twice; keep one"
-        ),
-    }
-    return at_value(messages[keyword]() if keyword in messages else str(error.message))
+        message = f"is empty; {todo}"
+    else:
+        place = node.line, node.column
+        message = _MESSAGES[keyword](value, schema) if keyword in _MESSAGES else str(error.message)
+    return [Problem(*place, render_path(path), message)]
+
+
+_MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
+    "type": lambda value, schema: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
+    "enum": lambda value, schema: (
+        f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}"
+    ),
+    "pattern": lambda value, schema: f"is {shorten(value)}; give it {describe_type(schema)}",
+    "minimum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
+    "maximum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
+    "minLength": lambda value, schema: "is empty text; write something, or leave the key out",
+    "maxLength": lambda value, schema: f"is {len(value)} characters long; give it at most {schema['maxLength']}",
+    "minItems": lambda value, schema: f"has {len(value)} of at least {schema['minItems']}; add what is missing",
+    "maxItems": lambda value, schema: f"has {len(value)} entries; give it at most {schema['maxItems']}",
+    "minProperties": lambda value, schema: f"says nothing; give one of {', '.join(schema['properties'])}",
+    "maxProperties": lambda value, schema: (
+        f"has {len(value)} keys ({', '.join(printable(key[:60]) for key in list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
+    ),
+    "uniqueItems": lambda value, schema: "is given twice; keep one",
+}
+"""What to say of a value and the schema that it doesn't fit, by the keyword that refuses it."""
 
 
 def _is_required(path: Path) -> bool:

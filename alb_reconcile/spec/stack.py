@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alb_reconcile.model.address import Address
@@ -15,10 +15,9 @@ from alb_reconcile.model.resource import Desired
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
-from alb_reconcile.spec.checks.limits import check_policy
-from alb_reconcile.spec.document import MAX_BYTES, DocumentError, find, parse, shorten
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, parse, shorten
 from alb_reconcile.spec.outline import Outline
-from alb_reconcile.spec.runs import drift_policy_of, policy_of
+from alb_reconcile.spec.runs import check_policy, drift_policy_of, policy_of
 from alb_reconcile.spec.variables import substitute
 
 
@@ -64,23 +63,20 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
     Raises SpecError with all problems at once.
     """
     data = _read(file, "name a file with the keys that a spec has under policy")
-    try:
-        root, problems = parse(data)
-    except DocumentError as error:
-        keys = f"is empty; give one of {', '.join(schema.resolved('stack')['properties']['policy']['properties'])}"
-        empty = [replace(item, message=keys) for item in error.problems if item.message.startswith("is empty")]
-        raise SpecError(file, empty or error.problems) from None
-    problems += substitute(root, {**os.environ, **(variables or {})})
-    if isinstance(root.value, dict) and "policy" in root.value:
-        message = "isn't needed: this file is the policy; put its keys at the top level"
-        raise SpecError(file, [Problem(*root.keys["policy"], "policy", message)])
-    invalid, refused = schema.validate(root, "policy")
-    problems += refused
-    if not isinstance(root.value, dict):
-        raise SpecError(file, _one_a_place(problems))
-    outline = Outline(root, invalid, Path(file).parent, None)
-    check_policy(outline, outline.data, ())
-    problems = _one_a_place(problems + outline.problems)
+    known = ", ".join(schema.resolved("stack")["properties"]["policy"]["properties"])
+    outline = _outline(
+        data,
+        file,
+        Path(file).parent,
+        {**os.environ, **(variables or {})},
+        section="policy",
+        if_empty=f"give one of {known}",
+    )
+    if "policy" in outline.given(()):
+        what = "isn't needed: this file is the policy; put its keys at the top level"
+        raise SpecError(file, [Problem(*outline.root.keys["policy"], "policy", what)])
+    check_policy(outline)
+    problems = _one_a_place(outline.problems)
     if problems:
         raise SpecError(file, problems)
     return policy_of(outline.data)
@@ -99,20 +95,11 @@ def _read(file: str, advice: str) -> bytes:
 def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None) -> Stack:
     """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
     check_region(region)
-    try:
-        root, problems = parse(data)
-    except DocumentError as error:
-        raise SpecError(file, error.problems) from None
-    problems += substitute(root, variables)
-    invalid, refused = schema.validate(root)
-    problems += refused
-    if not isinstance(root.value, dict):
-        raise SpecError(file, _one_a_place(problems))
-    outline = Outline(root, invalid, folder, region)
+    outline = _outline(data, file, folder, variables, region)
     if region and outline.data.get("region", region) != region:
         outline.error(("region",), f"is {outline.data['region']}, but --region says {region}; leave out one of them")
     run_checks(outline)
-    problems = _one_a_place(problems + outline.problems)
+    problems = _one_a_place(outline.problems)
     if any(not problem.warning for problem in problems):
         raise SpecError(file, problems)
     return Stack(
@@ -122,11 +109,36 @@ def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, st
         desired=build(outline),
         warnings=tuple(problems),
         file=file,
-        place=find(root, ("stack",))[1],
+        place=outline.root.keys["stack"],
         policy=policy_of(outline.data.get("policy", {})),
         sync=drift_policy_of(outline.data.get("sync", {})),
         lease=outline.data.get("lease", "").rstrip("/"),
     )
+
+
+def _outline(
+    data: bytes,
+    file: str,
+    folder: Path,
+    variables: Mapping[str, str],
+    region: str | None = None,
+    section: str = "",
+    if_empty: str = "`alb-reconcile init` writes a spec to start from",
+) -> Outline:
+    """What can be used of a spec, or of one section in a file of its own, with what is wrong with the rest.
+
+    Raises SpecError if nothing can be used.
+    """
+    try:
+        root, problems = parse(data, if_empty)
+    except DocumentError as error:
+        raise SpecError(file, error.args) from None
+    problems += substitute(root, variables)
+    invalid, refused = schema.validate(root, section)
+    problems += refused
+    if not isinstance(root.value, dict):
+        raise SpecError(file, _one_a_place(problems))
+    return Outline(root, invalid, problems, folder, region)
 
 
 def check_region(region: str | None) -> None:

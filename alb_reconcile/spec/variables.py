@@ -48,40 +48,40 @@ class _Substitution:
         undefined: dict[str, None] = {}
 
         def value(match: re.Match[str]) -> str:
+            name, default = match.groups()
             if match[0] == "$${":
                 return "${"
             if len(self.problems) >= MAX_PROBLEMS:
                 return match[0]
-            if match[1] is None:
-                how = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${"
-                self._problem(node, path, f"{shorten(match.string)} has a ${{ that isn't a variable; {how}")
-                return match[0]
-            given = self.variables.get(match[1])
-            if match[2] is not None:
-                return given or match[2]
-            if given is None:
-                undefined[match[1][:64]] = None
-                return match[0]
-            return given
+            if name is None:
+                what = f"{shorten(text)} has a ${{ that isn't a variable"
+                self._problem(node, path, f"{what}; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{")
+            elif default is not None:
+                return self.variables.get(name) or default
+            elif name in self.variables:
+                return self.variables[name]
+            else:
+                undefined[name[:64]] = None
+            return match[0]
 
         result = _VARIABLE.sub(value, text)
         if undefined:
-            self._undefined(node, path, list(undefined)[:8])
+            self._problem(node, path, self._undefined(list(undefined)[:8]))
         self.length += len(result)
         if self.length > MAX_BYTES:
             self._problem(node, path, "the variables make the spec too large; shorten their values")
             return ""
         return result
 
-    def _undefined(self, node: Node, path: Path, names: list[str]) -> None:
+    def _undefined(self, names: list[str]) -> str:
         known = [name for name in self.variables if len(name) < 64]
         near = get_close_matches(names[0], known, 1, 0.8)
         hint = f" (did you mean {near[0]}?)" if near else ""
         what, them = f"the variable {names[0]} is", "it"
         if len(names) > 1:
             what, them = f"the variables {', '.join(names)} are", "them"
-        how = f"set {them} with --set {names[0]}=VALUE or in the environment, or write ${{{names[0]}:-default}}"
-        self._problem(node, path, f"{what} not defined{hint}; {how}")
+        way = f"set {them} with --set {names[0]}=VALUE or in the environment, or write ${{{names[0]}:-default}}"
+        return f"{what} not defined{hint}; {way}"
 
     def _problem(self, node: Node, path: Path, message: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:

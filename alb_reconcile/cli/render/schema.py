@@ -7,16 +7,11 @@ from alb_reconcile.spec.schema import load_schemas
 
 def bundle() -> dict[str, Any]:
     """One self-contained JSON Schema 2020-12, for editors and for whoever has no folder of files."""
-    stack, *_ = (schema for name, schema in load_schemas().items() if name == "stack.schema.json")
-    definitions = {
-        name.removesuffix(".schema.json"): {k: v for k, v in schema.items() if k not in ("$schema", "$id")}
-        for name, schema in load_schemas().items()
-        if name != "stack.schema.json"
-    }
-    return {
-        **_rewrite(stack, "stack.schema.json"),
-        "$defs": {name: _rewrite(schema, f"{name}.schema.json") for name, schema in definitions.items()},
-    }
+    schemas = {file.removesuffix(".schema.json"): _rewrite(schema, file) for file, schema in load_schemas().items()}
+    stack = schemas.pop("stack")
+    for definition in schemas.values():
+        del definition["$schema"], definition["$id"]
+    return {**stack, "$defs": schemas}
 
 
 def _rewrite(schema: Any, file: str) -> Any:

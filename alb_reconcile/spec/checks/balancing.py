@@ -1,34 +1,35 @@
 """Load balancers, listeners, rules and target groups: what AWS refuses, and targets that could never serve."""
 
-from typing import Any
-
-from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.kinds.base import Entry
 from alb_reconcile.spec.document import Path
-from alb_reconcile.spec.outline import Listener, Outline
+from alb_reconcile.spec.outline import Outline
 
 
 def check(outline: Outline) -> None:
     """Report load balancing that AWS would refuse or that can't work."""
     for name, entry in outline.entries("load_balancers").items():
         _check_load_balancer(outline, name, entry)
-    for listener in outline.listeners:
-        _check_listener(outline, listener)
-    _check_unique(outline)
-    for action in outline.actions:
-        _check_action(outline, action.path, action.entry)
-    for name, entry in outline.entries("target_groups").items():
-        _check_health_check(outline, name, entry.get("health_check") or {})
-    _check_use(outline)
+    for path, listener in outline.listeners:
+        _check_listener(outline, path, listener)
+    _check_unique(outline, outline.listeners, "listener", "port", "port")
+    _check_unique(outline, outline.rules, "rule", "priority", "number")
+    for path, rule in outline.rules:
+        _check_conditions(outline, path, rule)
+    for path, action in outline.actions:
+        _check_action(outline, path, action)
+    for path, health_check in outline.mappings("target_groups", ..., "health_check"):
+        _check_health_check(outline, path, health_check)
+    _check_users(outline)
 
 
-def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> None:
-    subnets = [subnet for subnet in entry.get("subnets") or () if isinstance(subnet, str)]
+def _check_load_balancer(outline: Outline, name: str, entry: Entry) -> None:
     path = ("load_balancers", name, "subnets")
-    vpcs = {vpc for subnet in subnets if (vpc := outline.vpc_of("subnets", subnet))}
+    subnets = [subnet for _, subnet in outline.texts(*path, ...)]
+    vpcs = sorted(filter(None, outline.subnet_vpcs("load_balancers", name)))
     if len(vpcs) > 1:
         outline.error(
             path,
-            f"these are in different VPCs ({', '.join(sorted(vpcs))}), and a load balancer is in one; choose subnets of one",
+            f"these are in different VPCs ({', '.join(vpcs)}), and a load balancer is in one; choose subnets of one",
         )
     in_zones = [outline.zone_of(subnet) for subnet in subnets]
     if len(subnets) > 1 and in_zones[0] and len(set(in_zones)) == 1:
@@ -36,19 +37,15 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
         in_zones = []
     zones: dict[str, str] = {}
     for index, zone in enumerate(in_zones):
-        if zone and zone in zones:
+        if zone and (first := zones.setdefault(zone, subnets[index])) != subnets[index]:
             outline.error(
                 (*path, index),
-                f"{subnets[index]} is in the zone {zone}, as is {zones[zone]}, and AWS allows one subnet per zone; choose one in another zone",
+                f"{subnets[index]} is in the zone {zone}, as is {first}, and AWS allows one subnet per zone; choose one in another zone",
             )
-        elif zone:
-            zones[zone] = subnets[index]
     if entry.get("scheme", "internet-facing") == "internet-facing":
+        open_vpcs = {outline.vpc_of("internet_gateways", gateway) for gateway in outline.entries("internet_gateways")}
         for vpc in vpcs:
-            gateways = {
-                outline.vpc_of("internet_gateways", gateway) for gateway in outline.entries("internet_gateways")
-            }
-            if vpc in outline.entries("vpcs") and vpc not in gateways:
+            if vpc in outline.entries("vpcs") and vpc not in open_vpcs:
                 outline.error(
                     ("load_balancers", name),
                     f"is internet-facing, but vpc.{vpc} has no internet gateway; declare one under internet_gateways, or set scheme: internal",
@@ -56,48 +53,29 @@ def _check_load_balancer(outline: Outline, name: str, entry: dict[str, Any]) -> 
                 )
 
 
-def _check_listener(outline: Outline, listener: Listener) -> None:
-    entry = listener.entry
-    if entry.get("protocol") == "HTTPS" and "certificate_arn" not in outline.given(listener.path):
+def _check_listener(outline: Outline, path: Path, listener: Entry) -> None:
+    protocol = listener.get("protocol")
+    if protocol == "HTTPS" and "certificate_arn" not in outline.given(path):
         outline.error(
-            (*listener.path, "certificate_arn"),
+            (*path, "certificate_arn"),
             "is missing, which HTTPS needs; give it the ARN of a certificate in ACM",
             at_key=True,
         )
-    if entry.get("protocol") == "HTTP":
-        for key in ("certificate_arn", "ssl_policy"):
-            if key in entry:
-                outline.error(
-                    (*listener.path, key),
-                    f"{key} is for HTTPS listeners; remove it, or set protocol: HTTPS",
-                    at_key=True,
-                )
+    for key in ("certificate_arn", "ssl_policy") if protocol == "HTTP" else ():
+        if key in listener:
+            outline.error((*path, key), f"{key} is for HTTPS listeners; remove it, or set protocol: HTTPS", at_key=True)
 
 
-def _check_unique(outline: Outline) -> None:
-    ports: dict[tuple[str, int], str] = {}
-    for listener in outline.listeners:
-        port = listener.entry.get("port")
-        if port is not None:
-            other = ports.setdefault((listener.load_balancer, port), str(listener.path[-1]))
-            if other != listener.path[-1]:
-                outline.error(
-                    (*listener.path, "port"), f"the listener {other} already has port {port}; choose another port"
-                )
-        priorities: dict[int, str] = {}
-        for name, rule in (listener.entry.get("rules") or {}).items():
-            if not isinstance(rule, dict):
-                continue
-            priority = rule.get("priority")
-            if priority is not None and priorities.setdefault(priority, name) != name:
-                outline.error(
-                    (*listener.path, "rules", name, "priority"),
-                    f"the rule {priorities[priority]} already has priority {priority}; choose another number",
-                )
-            _check_conditions(outline, (*listener.path, "rules", name), rule)
+def _check_unique(outline: Outline, found: list[tuple[Path, Entry]], noun: str, key: str, what: str) -> None:
+    """Report a number that another entry beside it has."""
+    seen: dict[tuple[Path, int], str | int] = {}
+    for path, entry in found:
+        number = entry.get(key)
+        if number is not None and (first := seen.setdefault((path[:-1], number), path[-1])) != path[-1]:
+            outline.error((*path, key), f"the {noun} {first} already has {key} {number}; choose another {what}")
 
 
-def _check_conditions(outline: Outline, path: Path, rule: dict[str, Any]) -> None:
+def _check_conditions(outline: Outline, path: Path, rule: Entry) -> None:
     conditions = [item for item in rule.get("conditions") or () if isinstance(item, dict)]
     values = [value for item in conditions for value in item.values()]
     count = sum(len(value) if isinstance(value, list) else 1 for value in values)
@@ -111,7 +89,7 @@ def _check_conditions(outline: Outline, path: Path, rule: dict[str, Any]) -> Non
             )
 
 
-def _check_action(outline: Outline, path: Path, action: dict[str, Any]) -> None:
+def _check_action(outline: Outline, path: Path, action: Entry) -> None:
     forward = action.get("forward")
     if isinstance(forward, dict):
         names = [item.get("target_group") for item in forward.get("target_groups") or () if isinstance(item, dict)]
@@ -139,8 +117,7 @@ def _check_action(outline: Outline, path: Path, action: dict[str, Any]) -> None:
         )
 
 
-def _check_health_check(outline: Outline, name: str, health_check: dict[str, Any]) -> None:
-    path = ("target_groups", name, "health_check")
+def _check_health_check(outline: Outline, path: Path, health_check: Entry) -> None:
     interval, timeout = health_check.get("interval_seconds", 30), health_check.get("timeout_seconds")
     if timeout is not None and timeout >= interval:
         outline.error(
@@ -154,57 +131,11 @@ def _check_health_check(outline: Outline, name: str, health_check: dict[str, Any
         )
 
 
-def _check_use(outline: Outline) -> None:
-    """Who forwards to which group, and whether the group's targets can be reached from there."""
+def _check_users(outline: Outline) -> None:
     users: dict[str, str] = {}
     for load_balancer, path, group in outline.forwards():
-        first = users.setdefault(group, load_balancer)
-        if first != load_balancer:
+        if (first := users.setdefault(group, load_balancer)) != load_balancer:
             outline.error(
                 path,
                 f"load_balancer.{first} already uses {group}, and a target group serves one load balancer; declare a second group",
             )
-            continue
-        vpc, other = outline.vpc_of("load_balancers", load_balancer), outline.vpc_of("target_groups", group)
-        if vpc and other and vpc != other and is_aws_id(vpc) == is_aws_id(other):
-            outline.error(
-                path, f"{group} is in the VPC {other}, but the load balancer is in {vpc}; both must be in one"
-            )
-    for group, entry in outline.entries("target_groups").items():
-        _check_target_vpcs(outline, group, entry)
-        if group in users:
-            _check_zones(outline, group, entry, users[group])
-        elif entry.get("targets"):
-            outline.warn(
-                ("target_groups", group),
-                "no listener or rule forwards to it, so its targets are never checked and serve nothing",
-                at_key=True,
-            )
-
-
-def _check_target_vpcs(outline: Outline, group: str, entry: dict[str, Any]) -> None:
-    vpc = outline.vpc_of("target_groups", group)
-    for index, target in enumerate(entry.get("targets") or ()):
-        other = outline.vpc_of("instances", target) if isinstance(target, str) else None
-        if vpc and other and vpc != other and is_aws_id(vpc) == is_aws_id(other):
-            outline.error(
-                ("target_groups", group, "targets", index),
-                f"{target} is in the VPC {other}, but the target group is in {vpc}; both must be in one",
-            )
-
-
-def _check_zones(outline: Outline, group: str, entry: dict[str, Any], load_balancer: str) -> None:
-    balanced = outline.entries("load_balancers")[load_balancer].get("subnets") or ()
-    served = {outline.zone_of(subnet) if isinstance(subnet, str) else None for subnet in balanced}
-    if not served or None in served:
-        return  # a foreign subnet's zone is known at plan time only
-    for index, target in enumerate(entry.get("targets") or ()):
-        instances = outline.entries("instances").get(target, {}) if isinstance(target, str) else {}
-        for subnet in outline.own(instances.get("subnets")):
-            zone = outline.zone_of(subnet)
-            if zone and zone not in served:
-                outline.error(
-                    ("target_groups", group, "targets", index),
-                    f"{target} may be in {subnet} ({zone}), a zone that load_balancer.{load_balancer} doesn't serve; add a subnet of that zone to it, or move the instances",
-                )
-                break

@@ -1,14 +1,17 @@
 """Instance groups: where they go, what they run, how they are replaced."""
 
 from contextlib import suppress
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
+from alb_reconcile.kinds.base import Entry
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.outline import Outline
 
 MAX_RESOURCES: Final = 10_000
 MAX_USER_DATA: Final = 16_384
 """Bytes before base64 (EC2 user guide, "Run commands at launch": 16 KB)."""
+_TOO_LARGE: Final = f"AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot"
 
 
 def check(outline: Outline) -> None:
@@ -32,12 +35,11 @@ def _check_size(outline: Outline) -> None:
         )
 
 
-def _check_placement(outline: Outline, name: str, entry: dict[str, Any]) -> None:
-    vpcs = {vpc for subnet in outline.own(entry.get("subnets")) if (vpc := outline.vpc_of("subnets", subnet))}
+def _check_placement(outline: Outline, name: str, entry: Entry) -> None:
+    vpcs = sorted(filter(None, outline.subnet_vpcs("instances", name)))
     if len(vpcs) > 1:
         outline.error(
-            ("instances", name, "subnets"),
-            f"these are in different VPCs ({', '.join(sorted(vpcs))}); choose subnets of one",
+            ("instances", name, "subnets"), f"these are in different VPCs ({', '.join(vpcs)}); choose subnets of one"
         )
     if len(entry.get("security_groups") or ()) > 5:
         outline.error(
@@ -45,43 +47,38 @@ def _check_placement(outline: Outline, name: str, entry: dict[str, Any]) -> None
         )
 
 
-def _check_user_data(outline: Outline, name: str, entry: dict[str, Any]) -> None:
+def _check_user_data(outline: Outline, name: str, entry: Entry) -> None:
+    file = ("instances", name, "user_data_file")
     if "user_data" in entry and "user_data_file" in entry:
-        outline.error(("instances", name, "user_data_file"), "user_data is given too; keep one of them", at_key=True)
-    if "user_data" in entry and len(entry["user_data"].encode()) > MAX_USER_DATA:
-        outline.error(
-            ("instances", name, "user_data"),
-            f"is {len(entry['user_data'].encode()):,} bytes; AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot",
-        )
-    if "user_data_file" not in entry:
-        return
-    path = ("instances", name, "user_data_file")
-    name_of_file = shorten(entry["user_data_file"])
+        outline.error(file, "user_data is given too; keep one of them", at_key=True)
+    size = len(entry.get("user_data", "").encode())
+    if size > MAX_USER_DATA:
+        outline.error(("instances", name, "user_data"), f"is {size:,} bytes; {_TOO_LARGE}")
+    if "user_data_file" in entry and (mistake := _file_mistake(outline.folder, entry["user_data_file"])):
+        outline.error(file, mistake)
+
+
+def _file_mistake(folder: Path, name: str) -> str | None:
+    """Why a file of user data can't be used; None if it can."""
+    shown = shorten(name)
     try:
-        file = (outline.folder / entry["user_data_file"]).resolve()
-        if not file.is_relative_to(outline.folder.resolve()):
-            outline.error(
-                path, f"{name_of_file} is outside the spec's folder; put the file next to the spec or below it"
-            )
-        elif not file.is_file():
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder.resolve()):
+            return f"{shown} is outside the spec's folder; put the file next to the spec or below it"
+        if not file.is_file():
             with suppress(FileNotFoundError, NotADirectoryError):
                 file.stat()  # a loop of symlinks, from 3.13 on
-            outline.error(
-                path,
-                f"there is no file {name_of_file} in {outline.folder}; correct the name (it is relative to the spec)",
-            )
-        elif (size := file.stat().st_size) > MAX_USER_DATA:
-            outline.error(
-                path, f"{name_of_file} is {size:,} bytes; AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot"
-            )
-        else:
-            file.read_bytes()
+            return f"there is no file {shown} in {folder}; correct the name (it is relative to the spec)"
+        if (size := file.stat().st_size) > MAX_USER_DATA:
+            return f"{shown} is {size:,} bytes; {_TOO_LARGE}"
+        file.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of symlinks, before 3.13
         reason = "its name has a NUL character" if isinstance(error, ValueError) else str(error)
-        outline.error(path, f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can")
+        return f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can"
+    return None
 
 
-def _check_rollout(outline: Outline, name: str, entry: dict[str, Any]) -> None:
+def _check_rollout(outline: Outline, name: str, entry: Entry) -> None:
     rollout = entry.get("rollout") or {}
     written = outline.given(("instances", name, "rollout"))
     unavailable = rollout.get("max_unavailable", 1 if "max_unavailable" in written else 0)

@@ -2,16 +2,11 @@
 
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
 from alb_reconcile.model.resource import field_names
-from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
-from alb_reconcile.spec.schema import SECTIONS
-
-_SECTION_OF = {kind: section for section, kind in SECTIONS.items()}
 
 
 def check(outline: Outline) -> None:
@@ -25,7 +20,7 @@ def check(outline: Outline) -> None:
 def _check_references(outline: Outline) -> None:
     comparisons = 20_000  # a large file with many mistakes gets its suggestions for the first of them
     for path, kind, target in outline.references:
-        section = _SECTION_OF[kind]
+        section = load_kinds()[kind].section
         if is_aws_id(target):
             if not is_id_of(kind, target):
                 outline.error(
@@ -44,10 +39,7 @@ def _check_references(outline: Outline) -> None:
 
 
 def _check_entry_names(outline: Outline) -> None:
-    paths: list[Path] = [(section, name) for section in SECTIONS for name in outline.entries(section)]
-    paths += [listener.path for listener in outline.listeners]
-    paths += [(*item.path, "rules", name) for item in outline.listeners for name in item.entry.get("rules") or ()]
-    for path in paths:
+    for path, _ in outline.named:
         if is_aws_id(str(path[-1])):
             outline.error(
                 path,
@@ -61,32 +53,23 @@ def _check_physical_names(outline: Outline) -> None:
         fields, section = field_names(kind.properties), kind.section
         if "name" not in fields:
             continue
-        seen: dict[tuple[Any, str], str] = {}
-        for name, entry in outline.entries(section).items():
-            physical = entry.get("name")
-            if not isinstance(physical, str):
-                continue
-            # security groups' names are unique in their VPC, ignoring case; the others' in account and region
-            scope = (
-                (outline.vpc_of(section, name), physical.lower())
-                if "vpc" in fields and kind.id_prefix
-                else (None, physical)
-            )
-            if scope in seen:
+        seen: dict[tuple[str | None, str], str] = {}
+        for path, physical in outline.texts(section, ..., "name"):
+            name = str(path[1])
+            scope: tuple[str | None, str] = (None, physical)
+            if "vpc" in fields and kind.id_prefix:  # unique in their VPC, ignoring case; others in account and region
+                scope = (outline.vpc_of(section, name), physical.lower())
+            first = seen.setdefault(scope, name)
+            if first != name:
                 outline.error(
-                    (section, name, "name"),
-                    f'"{physical}" is also the name of {section}.{seen[scope]}, and AWS requires unique names; choose another',
+                    path,
+                    f'"{physical}" is also the name of {section}.{first}, and AWS requires unique names; choose another',
                 )
-            seen.setdefault(scope, name)
 
 
 def _check_tag_counts(outline: Outline) -> None:
     common = outline.data.get("tags") or {}
-    entries: list[tuple[Path, Any]] = [
-        ((section, name), entry) for section in SECTIONS for name, entry in outline.entries(section).items()
-    ]
-    entries += [(item.path, item.entry) for item in (*outline.listeners, *outline.rules)]
-    for path, entry in entries:
+    for path, entry in outline.named:
         tags = entry.get("tags")
         if isinstance(tags, dict) and len(common | tags) > 40:
             outline.error(

@@ -1,84 +1,96 @@
-"""Warnings: what AWS accepts and what nevertheless won't serve, or serves too many."""
+"""Whether clients reach load balancers, and these their targets: what AWS accepts and what won't serve, or serves too many."""
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Final
 
+from alb_reconcile.kinds.base import Entry
 from alb_reconcile.spec.outline import Outline, network
 
-_SIDE = ("security_groups", "subnets")
-_ANYWHERE = ("0.0.0.0/0", "::/0")
+_SIDE: Final = ("security_groups", "subnets")
+_ANYWHERE: Final = frozenset({"0.0.0.0/0", "::/0"})
 
 
 def check(outline: Outline) -> None:
-    """Warn of closed paths between client, load balancer and target, and of SSH open to the world."""
+    """Report closed paths between client, load balancer and target, and SSH open to the world."""
     _check_default_routes(outline)
     _check_ssh(outline)
-    used: dict[str, str] = {}
-    known: dict[object, bool] = {}
+    users: dict[str, str] = {}
     for load_balancer, _, group in outline.forwards():
-        used.setdefault(group, load_balancer)
-    for group, load_balancer in used.items():
-        if group in outline.entries("target_groups"):
-            _check_target_group(outline, group, load_balancer, known)
+        users.setdefault(group, load_balancer)
+    known: dict[object, bool] = {}
+    for group, entry in outline.entries("target_groups").items():
+        if group in users:
+            _check_zones(outline, group, users[group])
+            _check_security_groups(outline, group, users[group], known)
+        elif entry.get("targets"):
+            outline.warn(
+                ("target_groups", group),
+                "no listener or rule forwards to it, so its targets are never checked and serve nothing",
+                at_key=True,
+            )
 
 
 def _check_default_routes(outline: Outline) -> None:
-    tables = outline.entries("route_tables")
-    routed = {
-        subnet
-        for entry in tables.values()
-        for subnet in entry.get("subnets") or ()
-        if "routes" not in entry
-        or any(route and route.get("destination_cidr_block") == "0.0.0.0/0" for route in entry["routes"])
-    }
-    for name, entry in outline.entries("load_balancers").items():
-        if entry.get("scheme") == "internal":
-            continue
-        for index, subnet in enumerate(entry.get("subnets") or ()):
-            if subnet in outline.entries("subnets") and subnet not in routed:
-                outline.warn(
-                    ("load_balancers", name, "subnets", index),
-                    f"subnet.{subnet} has no default route in this file, so clients get no answer from it; put it into a route table with a route for 0.0.0.0/0",
-                )
+    routed: set[str] = set()
+    for name, entry in outline.entries("route_tables").items():
+        routes = outline.texts("route_tables", name, "routes", ..., "destination_cidr_block")
+        if "routes" not in entry or any(destination == "0.0.0.0/0" for _, destination in routes):
+            routed.update(subnet for _, subnet in outline.texts("route_tables", name, "subnets", ...))
+    for path, subnet in outline.texts("load_balancers", ..., "subnets", ...):
+        scheme = outline.entries("load_balancers")[str(path[1])].get("scheme")
+        if scheme != "internal" and subnet in outline.entries("subnets") and subnet not in routed:
+            outline.warn(
+                path,
+                f"subnet.{subnet} has no default route in this file, so clients get no answer from it; put it into a route table with a route for 0.0.0.0/0",
+            )
 
 
 def _check_ssh(outline: Outline) -> None:
-    for name, entry in outline.entries("security_groups").items():
-        for index, rule in enumerate(entry.get("ingress") or ()):
-            if (
-                rule
-                and _covers(rule, 22)
-                and (rule.get("cidr_block") in _ANYWHERE or rule.get("ipv6_cidr_block") in _ANYWHERE)
-            ):
-                outline.warn(
-                    ("security_groups", name, "ingress", index),
-                    "opens SSH (port 22) to the whole internet; name the addresses that need it, or use SSM Session Manager",
+    for path, rule in outline.mappings("security_groups", ..., "ingress", ...):
+        if _covers(rule, 22) and not _ANYWHERE.isdisjoint((rule.get("cidr_block"), rule.get("ipv6_cidr_block"))):
+            outline.warn(
+                path,
+                "opens SSH (port 22) to the whole internet; name the addresses that need it, or use SSM Session Manager",
+            )
+
+
+def _covers(rule: Entry, port: int) -> bool:
+    ends = {"from_port": rule.get("port", 0), "to_port": rule.get("port", 65535), **rule}
+    return rule.get("protocol") == "all" or (
+        rule.get("protocol") == "tcp" and ends["from_port"] <= port <= ends["to_port"]
+    )
+
+
+def _check_zones(outline: Outline, group: str, load_balancer: str) -> None:
+    subnets = outline.entries("load_balancers")[load_balancer].get("subnets") or ()
+    served = {outline.zone_of(subnet) if isinstance(subnet, str) else None for subnet in subnets}
+    if not served or None in served:
+        return  # a foreign subnet's zone is known at plan time only
+    for path, target in outline.texts("target_groups", group, "targets", ...):
+        for _, subnet in outline.texts("instances", target, "subnets", ...):
+            zone = outline.zone_of(subnet)
+            if zone and zone not in served:
+                outline.error(
+                    path,
+                    f"{target} may be in {subnet} ({zone}), a zone that load_balancer.{load_balancer} doesn't serve; add a subnet of that zone to it, or move the instances",
                 )
+                break
 
 
-def _covers(rule: dict[str, Any], port: int) -> bool:
-    protocol = rule.get("protocol")
-    first, last = rule.get("from_port", rule.get("port", 0)), rule.get("to_port", rule.get("port", 65535))
-    return protocol == "all" or (protocol == "tcp" and first <= port <= last)
-
-
-def _check_target_group(outline: Outline, group: str, load_balancer: str, known: dict[object, bool]) -> None:
-    entry = outline.entries("target_groups")[group]
-    balancer = outline.entries("load_balancers").get(load_balancer, {})
+def _check_security_groups(outline: Outline, group: str, load_balancer: str, known: dict[object, bool]) -> None:
+    entry, balancer = outline.entries("target_groups")[group], outline.entries("load_balancers")[load_balancer]
     health_check_port = (entry.get("health_check") or {}).get("port", "traffic-port")
     ports = {int(health_check_port): "the health check's port"} if str(health_check_port).isdigit() else {}
     if "port" in entry:
         ports[entry["port"]] = "its traffic port"
-    for index, target in enumerate(entry.get("targets") or ()):
-        instances = outline.entries("instances").get(target) if isinstance(target, str) else None
-        path = ("target_groups", group, "targets", index)
+    for path, target in outline.texts("target_groups", group, "targets", ...):
+        instances = outline.entries("instances").get(target, {})
         for port, what in ports.items() if instances else ():
             # many instances in the same groups and subnets, and groups of many rules: answered once
-            sides = [str((side or {}).get(key)) for side in (instances, balancer) for key in _SIDE]
+            sides = [str(side.get(key)) for side in (instances, balancer) for key in _SIDE]
             incoming, outgoing = ("ingress", port, *sides), ("egress", port, *sides)
             if incoming not in known:
-                known[incoming] = _allowed(outline, instances or {}, "ingress", port, balancer)
-                known[outgoing] = _allowed(outline, balancer, "egress", port, instances or {})
+                known[incoming] = _allowed(outline, instances, "ingress", port, balancer)
+                known[outgoing] = _allowed(outline, balancer, "egress", port, instances)
             if not known[incoming]:
                 outline.warn(
                     path,
@@ -91,7 +103,7 @@ def _check_target_group(outline: Outline, group: str, load_balancer: str, known:
                 )
 
 
-def _allowed(outline: Outline, holder: dict[str, Any], direction: str, port: int, other: dict[str, Any]) -> bool:
+def _allowed(outline: Outline, holder: Entry, direction: str, port: int, other: Entry) -> bool:
     """Whether the holder's groups allow the other side. Unknown (foreign or unmanaged) counts as allowed."""
     names = holder.get("security_groups") or ()
     groups = [outline.entries("security_groups").get(name) for name in names]
@@ -101,16 +113,11 @@ def _allowed(outline: Outline, holder: dict[str, Any], direction: str, port: int
     return any(_covers(rule, port) and _matches(outline, rule, other) for rule in rules)
 
 
-def _matches(outline: Outline, rule: dict[str, Any], other: dict[str, Any]) -> bool:
+def _matches(outline: Outline, rule: Entry, other: Entry) -> bool:
     if "security_group" in rule:
         return rule["security_group"] in (other.get("security_groups") or ())
     if "prefix_list_id" in rule:
         return True  # what it lists is not known here
     allowed = network(rule.get("cidr_block"))
-    return allowed is not None and all(
-        block.subnet_of(allowed) for block in _blocks(outline, other.get("subnets") or ())
-    )
-
-
-def _blocks(outline: Outline, subnets: Iterable[Any]) -> list[Any]:
-    return [block for subnet in subnets if isinstance(subnet, str) and (block := outline.network_of("subnets", subnet))]
+    blocks = (outline.network_of("subnets", subnet) for subnet in other.get("subnets") or ())
+    return allowed is not None and all(block.subnet_of(allowed) for block in blocks if block)
