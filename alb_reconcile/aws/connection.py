@@ -27,12 +27,9 @@ class Connection:
 
     def client(self) -> Aws:
         """What asks AWS over it. To be closed."""
+        endpoint = self.transport.endpoint
         return Aws(
-            self.transport,
-            max_workers=self.max_workers,
-            speed=self.speed,
-            on_call=self.on_call,
-            endpoint=self.transport.endpoint,
+            self.transport, max_workers=self.max_workers, speed=self.speed, on_call=self.on_call, endpoint=endpoint
         )
 
     async def until_answered(self, main: Awaitable[_T]) -> _T:
@@ -42,7 +39,6 @@ class Connection:
         if not done and not self.transport.answered:
             task.cancel()
             await asyncio.wait({task})
-            raise UnreachableError(
-                f"AWS didn't answer within {SILENCE:.0f} s; check the network, the region and the endpoint"
-            )
+            what = f"AWS didn't answer within {SILENCE:.0f} s"
+            raise UnreachableError(f"{what}; check the network, the region and the endpoint")
         return await task

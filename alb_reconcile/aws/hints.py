@@ -6,17 +6,16 @@ from typing import Final
 from alb_reconcile.model.errors import AwsError, UnreachableError
 from alb_reconcile.model.text import camel, printable
 
+DENIED: Final = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+"""AWS's codes for a call that the identity may not make."""
 _HINTS: Final = {
-    "UnauthorizedOperation": "allow the IAM action {action} to this identity",
-    "AccessDenied": "allow the IAM action {action} to this identity",
-    "AccessDeniedException": "allow the IAM action {action} to this identity",
-    "ExpiredToken": "log in again",
-    "ExpiredTokenException": "log in again",
+    **dict.fromkeys(DENIED, "allow the IAM action {action} to this identity"),
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), "log in again"),
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"), "check the credentials"
+    ),
     "RequestExpired": "log in again, and check this machine's clock",
     "AuthFailure": "check the credentials, and that the region is enabled in the account",
-    "InvalidClientTokenId": "check the credentials",
-    "UnrecognizedClientException": "check the credentials",
-    "SignatureDoesNotMatch": "check the credentials",
     "InsufficientInstanceCapacity": "AWS has no capacity for this type there now: try later, or use another type or zone",
     "DependencyViolation": "something still uses it; find it in the console and run again",
     "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",

@@ -1,6 +1,5 @@
 """A pace below AWS's limits, so that the account's other tools are not throttled because of this one."""
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 
@@ -44,17 +43,12 @@ def bucket_of(service: str, operation: str) -> str | None:
     return name if name in BUCKETS else None
 
 
-@dataclass
-class _Level:
-    tokens: float
-    since: float
-
-
 class Throttle:
     """Token buckets by class of call."""
 
     def __init__(self) -> None:
-        self._levels: dict[str, _Level] = {}
+        self._levels: dict[str, tuple[float, float]] = {}
+        """By bucket, its tokens at a moment."""
 
     def reserve(self, service: str, operation: str, now: float) -> float:
         """Take a place in the queue for a call. Returns the seconds to wait for it."""
@@ -62,8 +56,7 @@ class Throttle:
         if name is None:
             return 0.0
         burst, refill = BUCKETS[name].burst * SHARE, BUCKETS[name].refill * SHARE
-        level = self._levels.setdefault(name, _Level(burst, now))
-        level.tokens = min(burst, level.tokens + (now - level.since) * refill)
-        level.since = now
-        level.tokens -= 1
-        return max(0.0, -level.tokens / refill)
+        tokens, since = self._levels.get(name, (burst, now))
+        tokens = min(burst, tokens + (now - since) * refill) - 1
+        self._levels[name] = tokens, now
+        return max(0.0, -tokens / refill)

@@ -104,12 +104,10 @@ class BotoTransport:
                 answer["Body"] = answer["Body"].read(_LARGEST)
         except ClientError as error:
             self.answered = True
-            details = error.response.get("Error", {})
-            meta = error.response.get("ResponseMetadata", {})
-            code = str(details.get("Code", "Unknown"))
-            status = int(meta.get("HTTPStatusCode", 0))
             if said := foreign_answer():
                 raise _invalid(client, service, operation, said) from None
+            details, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+            code, status = str(details.get("Code", "Unknown")), int(meta.get("HTTPStatusCode", 0))
             raise AwsError(
                 service, operation, code, str(details.get("Message", "")), str(meta.get("RequestId", "")),
                 hint=explain_code(service, operation, code), ambiguous=status >= 500,

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed
 
-_DENIED: Final = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
 _MOST: Final = 500
 """Resources of one CreateTags call, which takes up to 1,000."""
 
@@ -54,7 +54,7 @@ async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str)
     results = await asyncio.gather(*_calls(aws, wanted), return_exceptions=True)
     denied = ""
     for result in results:
-        if isinstance(result, AwsError) and result.code in _DENIED:
+        if isinstance(result, AwsError) and result.code in DENIED:
             denied = f"tags couldn't be written, so {what_then}: allow ec2:CreateTags and elasticloadbalancing:AddTags ({result})"
         elif result is not None:
             raise result

@@ -44,9 +44,8 @@ def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str
     """
     texts = dict.fromkeys(protected.values())
     if len(texts) > allow.get("lift-protection", 0):
-        raise RefusedError(
-            "\n".join(f"{text}; allow it once with --allow lift-protection={len(texts)}" for text in texts)
-        )
+        how = f"; allow it once with --allow lift-protection={len(texts)}"
+        raise RefusedError("\n".join(f"{text}{how}" for text in texts))
     if not protected:
         return plan
     return replace(plan, steps=tuple(_lifting(step) if step.key in protected else step for step in plan.steps))

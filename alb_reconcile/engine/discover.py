@@ -120,19 +120,19 @@ async def resolve_further_images(
     aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery
 ) -> Discovery:
     """The discovery, with the images of instances that turn out to be replaced for another reason than their image."""
-    references = {
-        state.image_id for _, state in each_of(desired.values(), Instance) if state.image_id.startswith(RESOLVE)
-    }
-    if references <= discovery.images.keys():
+    instances = each_of(desired.values(), Instance)
+    missing = [
+        (item.address, state.image_id)
+        for item, state in instances
+        if state.image_id.startswith(RESOLVE) and state.image_id not in discovery.images
+    ]
+    if not missing:
         return discovery
-    decisions = decide(stack, desired, discovery, {})
+    made = decide(stack, desired, discovery, {}).desired
     needed = {
-        state.image_id
-        for item, state in each_of(desired.values(), Instance)
-        if (made := decisions.desired.get(item.address)) and (made.found is None or made.forces)
+        image for address, image in missing if address in made and (not made[address].found or made[address].forces)
     }
-    missing = (references - discovery.images.keys()) & needed
-    images = await resolve_images(aws, sorted(missing))
+    images = await resolve_images(aws, sorted(needed))
     return replace(discovery, images={**discovery.images, **images}) if images else discovery
 
 

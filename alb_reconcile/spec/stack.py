@@ -64,14 +64,9 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
     """
     data = _read(file, "name a file with the keys that a spec has under policy")
     known = ", ".join(schema.resolved("stack")["properties"]["policy"]["properties"])
-    outline = _outline(
-        data,
-        file,
-        Path(file).parent,
-        {**os.environ, **(variables or {})},
-        section="policy",
-        if_empty=f"give one of {known}",
-    )
+    environment = {**os.environ, **(variables or {})}
+    empty = f"give one of {known}"
+    outline = _outline(data, file, Path(file).parent, environment, section="policy", if_empty=empty)
     if "policy" in outline.given(()):
         what = "isn't needed: this file is the policy; put its keys at the top level"
         raise SpecError(file, [Problem(*outline.root.keys["policy"], "policy", what)])

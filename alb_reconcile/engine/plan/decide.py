@@ -63,6 +63,11 @@ class Decisions:
     """All physical ids that were ever seen at an address, dead ones too."""
     kept: list[str] = field(default_factory=list)
 
+    @property
+    def kinds(self) -> set[type[Properties]]:
+        """Those of everything that there is or is desired."""
+        return {type(item.state) for item in self.desired.values()} | {type(item.state) for item in self.live}
+
 
 def decide(
     stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[str, str]
@@ -242,19 +247,11 @@ def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: D
             result.to_delete[item.id] = (item, reason)
     for item in [item for item in result.live if item.is_leaving]:
         wanted = result.desired.get(item.address)
-        if isinstance(item.state, Registration) and wanted and _same_target(wanted.state, item.state):
+        if isinstance(item.state, Registration) and wanted and wanted.state == item.state:
             continue  # it is registered again, which ends the draining
         gone = result.to_delete.keys() | {d.found.id for d in result.desired.values() if d.found and d.forces}
         if gone.intersection(named_ids(item.state)):
             result.to_delete[item.id] = (item, f"already {item.status}")
-
-
-def _same_target(wanted: Properties, found: Registration) -> bool:
-    return isinstance(wanted, Registration) and (wanted.target_group, wanted.target, wanted.port) == (
-        found.target_group,
-        found.target,
-        found.port,
-    )
 
 
 def _why_it_goes(

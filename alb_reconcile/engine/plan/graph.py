@@ -85,11 +85,8 @@ class Graph:
     def say(self, key: str, *, waits: str = "", effects: str = "") -> None:
         """Tell the reader of the plan something about a step."""
         step = self.steps[key]
-        self.steps[key] = replace(
-            step,
-            waits=(*step.waits, waits) if waits else step.waits,
-            effects=(*step.effects, effects) if effects else step.effects,
-        )
+        more_waits, more_effects = filter(None, [waits]), filter(None, [effects])
+        self.steps[key] = replace(step, waits=(*step.waits, *more_waits), effects=(*step.effects, *more_effects))
 
     def after(self, later: str | None, earlier: str | None, strength: Strength = Strength.REQUIRED) -> None:
         """An edge: `later` follows `earlier`. Nothing if one of them doesn't exist."""

@@ -49,17 +49,10 @@ def _after_whoever_names_it(graph: Graph) -> None:
     for key, step in graph.steps.items():
         if step.observed is None or step.action in ("create", "replace"):
             continue
-        if step.action == "delete":
-            named = named_ids(step.observed.state)
-        else:
-            fields = {change.path.partition(".")[0] for change in step.changes}
-            named = [
-                text
-                for name in fields
-                if hasattr(step.observed.state, name)
-                for text in named_ids(getattr(step.observed.state, name))
-            ]
-        for text in named:
+        state = step.observed.state
+        fields = {change.path.partition(".")[0] for change in step.changes}
+        parts = [state] if step.action == "delete" else [getattr(state, name, None) for name in fields]
+        for text in (text for part in parts for text in named_ids(part)):
             graph.after(graph.removers.get(text), key)
     for found in graph.decisions.live:
         if found.id in graph.implied:
@@ -93,11 +86,8 @@ def _after_whoever_leaves_the_slot(graph: Graph) -> None:
 def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
     """Who holds which slot and may leave it, by slot, with the step by which they do."""
     leaving: dict[Hashable, list[tuple[str, Observed]]] = defaultdict(list)
-    goers = [
-        (key, step.observed)
-        for key, step in graph.steps.items()
-        if step.observed and step.action in ("delete", "update")
-    ]
+    steps = graph.steps.items()
+    goers = [(key, step.observed) for key, step in steps if step.observed and step.action in ("delete", "update")]
     goers += [(graph.implied[found.id], found) for found in graph.decisions.live if found.id in graph.implied]
     for key, found in goers:
         for slot in slots(found.state):
@@ -106,10 +96,7 @@ def _leaving(graph: Graph) -> dict[Hashable, list[tuple[str, Observed]]]:
 
 
 def _after_what_is_followed(graph: Graph) -> None:
-    kinds = {type(item.state) for item in graph.decisions.desired.values()} | {
-        type(item.state) for item in graph.decisions.live
-    }
-    for kind in kinds:
+    for kind in graph.decisions.kinds:
         for followed in kind.follows:
             made = [step.key for step in graph.of_kind(followed, *MAKING) if step.phase != "late"]
             gone = [step.key for step in graph.of_kind(followed, "delete")]
@@ -123,19 +110,12 @@ def _after_what_is_followed(graph: Graph) -> None:
 
 def _into_complete_networks(graph: Graph) -> None:
     """Who moves into a subnet or a security group finds its routes and rules there."""
-    complete = [
-        step.key
-        for kind in ("route_table", "security_group_rules")
-        for step in graph.of_kind(kind, *MAKING)
-        if step.phase != "late"
-    ]
-    for step in [
-        *graph.of_kind("load_balancer", "update", "replace"),
-        *graph.of_kind("listener", *MAKING),
-        *graph.of_kind("instance", "update"),
-    ]:
-        for key in complete:
-            graph.after(step.key, key, Strength.SUGGESTED)
+    network = [*graph.of_kind("route_table", *MAKING), *graph.of_kind("security_group_rules", *MAKING)]
+    moving = [*graph.of_kind("load_balancer", "update", "replace"), *graph.of_kind("listener", *MAKING)]
+    for step in [*moving, *graph.of_kind("instance", "update")]:
+        for complete in network:
+            if complete.phase != "late":
+                graph.after(step.key, complete.key, Strength.SUGGESTED)
 
 
 def _hand_over_subnets(graph: Graph) -> None:

@@ -157,13 +157,9 @@ def _add_refreshes(graph: Graph) -> None:
                 by_entry.setdefault(entry, step.key)
     for entry, key in by_entry.items():
         decision = graph.decisions.desired.get(entry)
-        if (
-            decision
-            and decision.found
-            and not decision.forces
-            and decision.found.tags.get(tags.SPEC) != tags.spec_tag(decision.desired)
-        ):
-            graph.steps[key] = replace(graph.steps[key], refresh=(decision.desired, decision.found))
+        found = decision.found if decision and not decision.forces else None
+        if decision and found and found.tags.get(tags.SPEC) != tags.spec_tag(decision.desired):
+            graph.steps[key] = replace(graph.steps[key], refresh=(decision.desired, found))
 
 
 def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:

@@ -83,11 +83,10 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
 def _duplicates(decisions: Decisions) -> list[str]:
     """One of two at an address goes only if nothing that stays refers to it."""
     doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
-    goes = decisions.to_delete.keys() | {
-        item.found.id for item in decisions.desired.values() if item.found and item.forces
-    }
     if not doubles:
         return []
+    replaced = {item.found.id for item in decisions.desired.values() if item.found and item.forces}
+    goes = decisions.to_delete.keys() | replaced
     stays = [item for item in decisions.live if item.id not in goes and not item.is_leaving]
     return [
         f"{doubles[text].address} exists twice, and {item.address} still uses {text}; move or delete one of them by hand"
