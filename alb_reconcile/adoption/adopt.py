@@ -16,12 +16,11 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, each_of
 from alb_reconcile.model.text import printable
-from alb_reconcile.model.user_data import UserData
 
 
 @dataclass(frozen=True)

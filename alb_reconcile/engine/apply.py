@@ -129,10 +129,8 @@ class _Application:
 
 def _unexpected(error: Exception) -> ReconcileError:
     place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}:{place.lineno}"
-    bug = ReconcileError(
-        printable(f"unexpected {type(error).__name__} in {where}: {error}; this is a bug, please report it")
-    )
+    what = f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: {error}"
+    bug = ReconcileError(printable(f"{what}; this is a bug, please report it"))
     bug.__cause__ = error
     return bug
 

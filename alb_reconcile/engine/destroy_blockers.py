@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._interfaces import describe_interface
+from alb_reconcile.kinds._ec2 import describe_interface
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
 

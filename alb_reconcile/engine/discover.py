@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Listing
@@ -139,8 +139,8 @@ async def resolve_further_images(
 async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
     """The AMI ids behind `resolve:ssm:…` (SSM GetParameters, ten a call). Raises RefusedError for unknown ones."""
     found: dict[str, str] = {}
-    for part in batches(references, 10):
-        names = {reference.removeprefix(RESOLVE): reference for reference in part}
+    for start in range(0, len(references), 10):
+        names = {reference.removeprefix(RESOLVE): reference for reference in references[start : start + 10]}
         answer = await aws.call("ssm", "get_parameters", Names=list(names))
         for item in answer["Parameters"]:
             name = item["Name"] + (item.get("Selector") or "")

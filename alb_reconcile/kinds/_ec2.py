@@ -1,15 +1,14 @@
-"""What kinds that EC2 lists and tags have in common (EC2's Describe, Create and Delete actions)."""
+"""What kinds that EC2 lists and tags have in common: its Describe, Create and Delete actions, and network interfaces in the way."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._interfaces import refuse_foreign_interfaces
 from alb_reconcile.kinds.base import Kind, Listing, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.text import camel
 
@@ -69,3 +68,28 @@ class Ec2Kind(Kind[P]):
                 return
             await refuse_foreign_interfaces(run, self.listing.id_filter, observed.id)
         await super().delete(run, observed)
+
+
+def is_load_balancers(interface: Mapping[str, Any]) -> bool:
+    """Whether an Application Load Balancer made it; it goes some minutes after its load balancer."""
+    return str(interface.get("Description", "")).startswith("ELB app/")
+
+
+def describe_interface(interface: Mapping[str, Any]) -> str:
+    """An interface as a user can find it again."""
+    holder = (
+        (interface.get("Attachment") or {}).get("InstanceId")
+        or interface.get("Description")
+        or interface.get("InterfaceType")
+        or "unattached"
+    )
+    return f"{interface['NetworkInterfaceId']} ({holder})"
+
+
+async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
+    """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
+    found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: value})
+    if foreign := [item for item in found if not is_load_balancers(item)]:
+        raise RefusedError(
+            f"{value} is in use by resources outside this stack: {', '.join(map(describe_interface, foreign))}; remove them first"
+        )

@@ -9,18 +9,16 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._instance_states import wait_for_state
-from alb_reconcile.kinds._launch import launch_once, token_stem
+from alb_reconcile.kinds._instances import launch_once, token_stem, wait_for_state
 from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.address import Ref, UserData
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch, Terminate
 from alb_reconcile.model.text import camel
-from alb_reconcile.model.user_data import UserData
 
 _ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
 """By what DescribeVolumes calls them."""

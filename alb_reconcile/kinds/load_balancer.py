@@ -10,9 +10,9 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import is_load_balancers
 from alb_reconcile.kinds._elb import NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds._interfaces import is_load_balancers
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags

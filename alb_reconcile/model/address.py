@@ -1,10 +1,11 @@
-"""Small values that everything else is made of: addresses, references, changes, durations."""
+"""Small values that everything else is made of: addresses, references, user data."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from alb_reconcile.model.text import printable
+from alb_reconcile.model.text import digest, printable
 
 
 class Address(NamedTuple):
@@ -31,3 +32,19 @@ class Address(NamedTuple):
 
 Ref = Address | str
 """What a reference may be: the address of a resource of the stack, or the id or ARN of a foreign one."""
+
+
+@dataclass(frozen=True)
+class UserData:
+    """What an instance runs at its first boot. It may hold secrets: only the digest is ever compared or shown."""
+
+    digest: str
+    content: bytes | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, content: bytes) -> UserData:
+        """User data with its content."""
+        return cls(digest(content.hex(), 16), content)
+
+    def __str__(self) -> str:
+        return f"sha256:{self.digest}"

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import Details, SetPriorities
 from alb_reconcile.model.tags import applied_tag
-from alb_reconcile.model.user_data import UserData
 
 VERSION: Final = 1
 Phase = Literal["", "attach", "late"]

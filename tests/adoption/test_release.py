@@ -145,7 +145,7 @@ def test_where_aws_only_knows_released_instances_none_of_them_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Found: with all tokens spent, the last one's instance counted as launched, and was registered."""
-    monkeypatch.setattr("alb_reconcile.kinds._launch._ATTEMPTS", 1)
+    monkeypatch.setattr("alb_reconcile.kinds._instances._ATTEMPTS", 1)
     with keeper() as (world, keep):
         world.converge(demo())
         keep.release(demo(), "instance.web-2")

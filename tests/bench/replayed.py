@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.transport import BotoTransport, Response
 from alb_reconcile.engine.stack import plan_stack
-from alb_reconcile.kinds._launch import token_stem
+from alb_reconcile.kinds._instances import token_stem
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from alb_reconcile.model.user_data import UserData
+from alb_reconcile.model.address import UserData
 from tests.e2e.tool import DEMO, SPECS, Account, Tool
 from tests.processes import GUARD, until
 

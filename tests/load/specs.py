@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alb_reconcile.model.user_data import UserData
+from alb_reconcile.model.address import UserData
 from tests.harness import Spec, demo
 
 

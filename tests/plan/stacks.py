@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from alb_reconcile.kinds._health import target_key
-from alb_reconcile.kinds._launch import token_stem
+from alb_reconcile.kinds._instances import token_stem
 from alb_reconcile.kinds.instance import Instance, Launched
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer

@@ -210,3 +210,11 @@ def test_files_inside_the_folder_are_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / "boot.sh").write_bytes(b"#" * 16_384)
     (tmp_path / "link-in.sh").symlink_to("boot.sh")
     assert problems_of(SPEC.replace("FILE", name).encode(), tmp_path) == ()
+
+
+@pytest.mark.parametrize("tail", ["instances: {a: {count: abc}}", "subnets: {a: {availability_zone: 5}}"])
+def test_what_comes_after_the_last_problem_that_is_told_is_not_looked_at(tail: str) -> None:
+    junk = "stack: shop\nvpcs: {" + ",".join(f"v{number}: 1" for number in range(600)) + "}\n"
+    with pytest.raises(SpecError) as caught:
+        parse_stack((junk + tail).encode(), "spec.yaml", Path(), {})
+    assert len(caught.value.problems) == 500

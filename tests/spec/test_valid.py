@@ -10,9 +10,8 @@ import pytest
 
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Action, Forward
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.errors import SpecError
-from alb_reconcile.model.user_data import UserData
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.spec.helpers import declared, get, load
 

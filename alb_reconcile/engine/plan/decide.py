@@ -31,8 +31,6 @@ from alb_reconcile.model.resource import (
 
 DUPLICATE: Final = "a duplicate at its address"
 """Why one of two resources at an address goes; it takes nothing away that the spec wants."""
-
-
 _HEAVY: Final = 1000
 """What a load balancer weighs against other things that name a VPC."""
 

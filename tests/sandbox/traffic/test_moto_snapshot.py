@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from alb_reconcile.model.user_data import UserData
+from alb_reconcile.model.address import UserData
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.snapshot import HealthCheck, Instance, Snapshot, TargetState
