@@ -29,6 +29,8 @@ IDENTITY: Final = "/alb-reconcile/sandbox"
 TRAFFIC: Final = IDENTITY + "/traffic"
 """Where the server tells its doors and its instances' processes."""
 SPEED: Final = 10.0
+LAG: Final = 10.0
+"""Seconds of AWS until a change has reached the load balancers, at most."""
 REGION: Final = "us-east-1"
 """The region of a spec that names none, where the environment doesn't either."""
 _TIMEOUT: Final = 60.0
@@ -84,7 +86,7 @@ class Traffic:
 class Sandbox:
     """A running sandbox, as its state file describes it. `token` tells it from any other process on its port.
 
-    `traffic`: whether its load balancers carry requests; `serve`: the user's own web API, or nothing for the demo's;
+    `traffic`: whether its load balancers carry requests, `lag`: how late they may learn of a change; `serve`: the user's own web API, or nothing for the demo's;
     `ca_file`: the certificates that its HTTPS listeners are trusted by.
     """
 
@@ -96,6 +98,7 @@ class Sandbox:
     traffic: bool = False
     serve: str = ""
     ca_file: str | None = None
+    lag: float = LAG
 
     @property
     def endpoint_url(self) -> str:
@@ -188,7 +191,12 @@ def running() -> Sandbox | None:
 
 
 def start(
-    port: int | None = None, speed: float | None = None, *, traffic: bool | None = None, serve: str = ""
+    port: int | None = None,
+    speed: float | None = None,
+    *,
+    lag: float | None = None,
+    traffic: bool | None = None,
+    serve: str = "",
 ) -> tuple[Sandbox, bool]:
     """The running sandbox, and whether it was started for that. Cleans up after one that was killed.
 
@@ -203,14 +211,13 @@ def start(
     with _locked() as lock:
         found = running()
         if found is not None:
-            return _same(found, port, speed, traffic, serve), False
+            return _same(found, port, speed, lag, traffic, serve), False
         wanted = _traffic_by_default() if traffic is None else traffic
         state_file().unlink(missing_ok=True)
         failure_file().unlink(missing_ok=True)
         with _listen(port or 0) as listener:
-            process = _spawn(
-                lock, listener, {"speed": speed or SPEED, "serve": serve, "traffic": "on" if wanted else "off"}
-            )
+            times = {"speed": speed or SPEED, "lag": LAG if lag is None else lag}
+            process = _spawn(lock, listener, {**times, "serve": serve, "traffic": "on" if wanted else "off"})
     # The server inherited the lock, and lets go of it when it serves or dies.
     with _locked():
         found = running()
@@ -265,13 +272,15 @@ def reset() -> Sandbox | None:
     return found
 
 
-def _same(found: Sandbox, port: int | None, speed: float | None, traffic: bool | None, serve: str) -> Sandbox:
-    differs = port not in (None, found.port) or speed not in (None, found.speed)
+def _same(
+    found: Sandbox, port: int | None, speed: float | None, lag: float | None, traffic: bool | None, serve: str
+) -> Sandbox:
+    differs = port not in (None, found.port) or speed not in (None, found.speed) or lag not in (None, found.lag)
     if differs or traffic not in (None, found.traffic) or serve not in ("", found.serve):
         carries = "" if found.traffic else ", without traffic"
         serves = f", serving {found.serve}" if found.serve else ""
         raise SandboxError(
-            f"a sandbox is already running at {found.endpoint_url} with speed {found.speed:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
+            f"a sandbox is already running at {found.endpoint_url} with speed {found.speed:g}, lag {found.lag:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
         )
     return found
 

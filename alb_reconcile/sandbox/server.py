@@ -117,7 +117,7 @@ def main() -> None:
             sys.exit(1)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=(driver,)).start())
     sandbox = Sandbox(
-        os.getpid(), server.port, args.speed, now_text(), args.token, driver is not None, args.serve, ca_file
+        os.getpid(), server.port, args.speed, now_text(), args.token, driver is not None, args.serve, ca_file, args.lag
     )
     server.app = Application(sandbox, lambda: _empty(strict), driver)
     sandbox.write(args.state)
@@ -134,6 +134,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--failure", type=Path, required=True, help="where to say why it can't start")
     parser.add_argument("--speed", type=float, required=True)
     parser.add_argument("--token", required=True)
+    parser.add_argument(
+        "--lag", type=float, required=True, help="seconds of AWS until a change reaches the load balancers"
+    )
     parser.add_argument("--traffic", choices=("on", "off"), required=True)
     parser.add_argument("--serve", default="", help="the user's own web API")
     parser.add_argument("--cwd", type=Path, required=True, help="where to run that")
@@ -155,7 +158,7 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     processes = Processes(Program.choose(args.serve, args.cwd), folder / "instances")
     front = Front(folder / "front", args.speed)
     prober = Prober(strict.clock, args.speed)
-    driver = Driver(strict, lambda: take_snapshot(strict), front, processes, prober)
+    driver = Driver(strict, lambda: take_snapshot(strict), front, processes, prober, args.lag)
     return driver, str(front.ca_file)
 
 

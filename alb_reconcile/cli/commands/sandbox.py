@@ -14,6 +14,7 @@ _WITHOUT = "It was started without traffic: its load balancers carry no requests
 class StartOptions:
     port: int | None
     speed: float | None
+    lag: float | None
     serve: str | None
     no_traffic: bool
 
@@ -23,7 +24,11 @@ def start(options: StartOptions) -> ExitCode:
     if options.serve and options.no_traffic:
         raise UsageError("--serve needs traffic: leave --no-traffic out")
     found, fresh = sandbox_client.start(
-        options.port, options.speed, traffic=False if options.no_traffic else None, serve=options.serve or ""
+        options.port,
+        options.speed,
+        lag=options.lag,
+        traffic=False if options.no_traffic else None,
+        serve=options.serve or "",
     )
     emit(f"The sandbox {'has started' if fresh else 'is already running'}: {_where(found)}")
     emit("")

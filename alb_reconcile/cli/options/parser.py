@@ -13,6 +13,7 @@ from alb_reconcile.cli.options.values import (
     duration,
     given,
     interval,
+    lag,
     number,
     port,
     positive,
@@ -177,6 +178,12 @@ def _add_sandbox(commands: Any) -> None:
     start = _add(actions, "start", "sandbox.start", "start it; what is created in it stays until stop")
     start.add_argument("--port", type=port, metavar="N", help="listen there; default a free one")
     start.add_argument("--speed", type=speed, metavar="N", help="how much faster than AWS time runs (default 10)")
+    start.add_argument(
+        "--lag",
+        type=lag,
+        metavar="SECONDS",
+        help="how late a change may reach the load balancers, in AWS time (default 10)",
+    )
     start.add_argument(
         "--serve", metavar="COMMAND",
         help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "

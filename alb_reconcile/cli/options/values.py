@@ -91,6 +91,12 @@ def speed(text: str) -> float:
     return float(text)
 
 
+def lag(text: str) -> float:
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,3})?", text) or float(text) > 60:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds from 0 to 60")
+    return float(text)
+
+
 def number(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):

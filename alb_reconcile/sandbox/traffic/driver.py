@@ -13,6 +13,7 @@ from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.prober import Key, Probe, Prober
 from alb_reconcile.sandbox.traffic.processes import Processes
+from alb_reconcile.sandbox.traffic.propagation import Propagation
 from alb_reconcile.sandbox.traffic.reach import find_shut_out
 from alb_reconcile.sandbox.traffic.snapshot import Snapshot
 
@@ -35,13 +36,23 @@ class Front(Protocol):
 
 
 class Driver:
-    """`look` takes the snapshot; it is called under the strict lock, with every world brought to the present."""
+    """`look` takes the snapshot; it is called under the strict lock, with every world brought to the present.
+
+    `lag`: up to how many seconds (of AWS) after its call a change reaches the load balancers.
+    """
 
     def __init__(
-        self, strict: StrictAws, look: Callable[[], Snapshot], front: Front, processes: Processes, prober: Prober
+        self,
+        strict: StrictAws,
+        look: Callable[[], Snapshot],
+        front: Front,
+        processes: Processes,
+        prober: Prober,
+        lag: float = 0.0,
     ) -> None:
         self._strict, self._look, self._front = strict, look, front
         self._processes, self._prober = processes, prober
+        self._propagation = Propagation(lag)
         self._turn = threading.Condition()
         self._asked = threading.Event()
         self._begun = self._ended = 0
@@ -110,15 +121,16 @@ class Driver:
         if self._clearing:
             self._clearing = False
             self._processes.clear()
-        snapshot, shut_out = self._take_snapshot()
+        snapshot, shut_out, now = self._take_snapshot()
         self._processes.begin(snapshot.instances)
+        self._processes.end()  # at once: an instance that stops doesn't wait for the load balancer to know of it
         addresses = self._processes.addresses()
-        self._prober.watch(dict(_probes(snapshot, addresses, shut_out)))
-        self._front.show(snapshot, addresses)
-        self._processes.end()  # after the front has been told, which sends nothing more to them
+        known = self._propagation.pass_on(snapshot, now)
+        self._prober.watch(dict(_probes(known, addresses, shut_out)))
+        self._front.show(known, addresses)
 
-    def _take_snapshot(self) -> tuple[Snapshot, set[Key]]:
-        """What there is once all that has happened is counted in, and the targets that nothing comes through to."""
+    def _take_snapshot(self) -> tuple[Snapshot, set[Key], float]:
+        """What there is once all that has happened is counted in, the targets that nothing comes through to, and AWS's time."""
         found = self._prober.results()
         with self._strict._lock:  # between two requests
             now = self._strict.clock()
@@ -127,7 +139,7 @@ class Driver:
                 self._strict._settle(world, now)
             for check in found:
                 self._record(check, now)
-            return self._look(), {key for world in worlds for key in find_shut_out(world)}
+            return self._look(), {key for world in worlds for key in find_shut_out(world)}, now
 
     def _record(self, check: Check, now: float) -> None:
         _, _, _, region, account, _ = check.group.split(":", 5)

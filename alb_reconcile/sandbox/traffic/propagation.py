@@ -1,0 +1,71 @@
+"""What has reached the load balancers' nodes: the control plane hands changes on in batches."""
+
+from dataclasses import replace
+
+from alb_reconcile.sandbox.traffic.snapshot import LoadBalancer, Snapshot, TargetGroup, TargetState
+
+_KNOWN = ("initial", "healthy", "unhealthy")
+"""States that the nodes themselves find out, by their health checks."""
+
+
+class Propagation:
+    """Changes of listeners, rules, target groups and registrations reach the nodes at the end of a window of `seconds`.
+
+    aws-load-balancer-controller, pull request 4039: ALB batches changes in windows of 10 s before they reach the data
+    plane. A load balancer that becomes active has what it was configured with until then. Zero: at once.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._window: float | None = None
+        self._shown = Snapshot()
+
+    def pass_on(self, snapshot: Snapshot, now: float) -> Snapshot:
+        """What the nodes know at `now` (seconds of AWS), where `snapshot` is what holds."""
+        window = now // self._seconds if self._seconds else None
+        if window is None or window != self._window:
+            self._window, self._shown = window, snapshot
+        else:
+            self._shown = self._with_new_balancers(snapshot)
+        groups = {
+            arn: replace(
+                group, targets=tuple(_as_checked(item, snapshot.target_groups.get(arn)) for item in group.targets)
+            )
+            for arn, group in self._shown.target_groups.items()
+        }
+        return replace(self._shown, target_groups=groups, instances=snapshot.instances)
+
+    def _with_new_balancers(self, snapshot: Snapshot) -> Snapshot:
+        known = {item.arn for item in self._shown.load_balancers}
+        new = tuple(item for item in snapshot.load_balancers if item.arn not in known)
+        if not new:
+            return self._shown
+        behind = {arn for item in new for arn in _groups_behind(item)}
+        groups = {arn: group for arn, group in snapshot.target_groups.items() if arn in behind}
+        return replace(
+            self._shown,
+            load_balancers=(*self._shown.load_balancers, *new),
+            target_groups={**groups, **self._shown.target_groups},
+            certificates={**snapshot.certificates, **self._shown.certificates},
+        )
+
+
+def _as_checked(target: TargetState, present: TargetGroup | None) -> TargetState:
+    """A registration that the nodes know, with what their checks have said since."""
+    same = (
+        (item for item in present.targets if (item.instance_id, item.port) == (target.instance_id, target.port))
+        if present
+        else ()
+    )
+    found = next(iter(same), target)
+    return found if found.state in _KNOWN and target.state in _KNOWN else target
+
+
+def _groups_behind(balancer: LoadBalancer) -> set[str]:
+    actions = (action for listener in balancer.listeners for rule in listener.rules for action in rule.actions)
+    return {
+        item["TargetGroupArn"]
+        for action in actions
+        for item in (*((action.get("ForwardConfig") or {}).get("TargetGroups") or ()), action)
+        if item.get("TargetGroupArn")
+    }
