@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.load.specs import web
 from tests.load.sender import Answer
+from tests.load.specs import web
 from tests.load.stage import Stage
 
 
