@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
+from alb_reconcile.sandbox.strict.world import World
 from tests.sandbox.strict_world import IMAGE, Network, client, refused
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ def test_a_terminated_instance_stays_for_an_hour(network: Network, ec2: Any, clo
     assert shown["Tags"] == [{"Key": "name", "Value": "one"}]
     assert "SubnetId" not in shown
     assert not shown["NetworkInterfaces"]
-    clock.advance(3599)
+    clock.advance(60)
+    assert "Tags" not in network.show(instance)
+    clock.advance(3539)
     assert network.state(instance) == "terminated"
     clock.advance(1)
     with refused("InvalidInstanceID.NotFound"):
@@ -313,3 +317,16 @@ def test_gp3_volumes_have_defaults(ec2: Any) -> None:
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, VolumeType="gp3")["VolumeId"]
     (shown,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
     assert (shown["Iops"], shown["Throughput"]) == (3000, 125)
+
+
+def test_a_launch_refused_for_want_of_capacity_has_used_its_token(network: Network) -> None:
+    ledger = World(DEFAULT_ACCOUNT_ID, "us-east-1").ledger
+    ledger.no_capacity.add("t3.micro")
+    with refused("InsufficientInstanceCapacity"):
+        network.launch(ClientToken="t", InstanceType="t3.micro")
+    with refused("IdempotentParameterMismatch"):
+        network.launch(ClientToken="t", InstanceType="t3.small")
+    ledger.no_capacity.clear()
+    assert network.launch(ClientToken="t", InstanceType="t3.micro") == network.launch(
+        ClientToken="t", InstanceType="t3.micro"
+    )

@@ -29,6 +29,7 @@ class Timing:
     pending: float = 10.0
     stopping: float = 15.0
     shutting_down: float = 15.0
+    tags_linger: float = 60.0  # of an instance that is terminated
     terminated_visible: float = 3600.0
     provisioning: float = 60.0
     interfaces_linger: float = 60.0

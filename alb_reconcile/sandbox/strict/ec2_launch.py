@@ -69,7 +69,8 @@ def subnet_has_room(call: Call) -> None:
 def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
     """AWS EC2, 'Ensuring idempotency': the same token and parameters give the same instance; other parameters
     IdempotentParameterMismatch; a token whose instance is terminated IdempotentInstanceTerminated (boto3#4406).
-    With a subnet given a token holds for the subnet's zone only."""
+    The parameters are judged first. A launch that is refused for want of capacity has used its token, too (ubicloud,
+    pull request 5898). With a subnet given a token holds for the subnet's zone only."""
     token = call.given("ClientToken")
     if token is None:
         return _launch(call, proceed)
@@ -77,14 +78,14 @@ def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
     subnet = call.world.subnet(call.given("SubnetId", ""))
     key = (token, subnet.availability_zone if subnet else "")
     digest = fingerprint(call.params)
-    if key not in ledger.tokens:
+    known_digest, reservation_id = ledger.tokens.setdefault(key, (digest, ""))
+    if digest != known_digest:
+        refuse_mismatch()
+    if not reservation_id:  # a new one, or one whose launch was refused
         result = _launch(call, proceed)
         ledger.tokens[key] = (digest, result.id)
         ledger.reservations[result.id] = [instance.id for instance in result.instances]
         return result
-    known_digest, reservation_id = ledger.tokens[key]
-    if digest != known_digest:
-        refuse_mismatch()
     for instance_id in ledger.reservations[reservation_id]:
         instance = call.world.instance(instance_id)
         if instance is None or instance.state in ("shutting-down", "terminated"):
@@ -122,6 +123,12 @@ def fingerprint(params: Any) -> str:
 
 
 def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
+    if call.given("InstanceType") in call.world.ledger.no_capacity:
+        refuse(
+            "InsufficientInstanceCapacity",
+            f"We currently do not have sufficient {call.given('InstanceType')} capacity in the Availability Zone you "
+            "requested. Our system will be working on provisioning additional capacity.",
+        )
     mappings = complete_mappings(call)
     call.params["BlockDeviceMappings"] = [plain_disk(mapping) for mapping in mappings]
     call.params["MinCount"] = call.given("MaxCount", 1)  # moto launches no more than the least

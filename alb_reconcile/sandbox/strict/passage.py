@@ -43,7 +43,10 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         remove_interface(world, subject)
     elif kind == "terminated":
         end_instance(world, subject)
+        world.ledger.schedule(when + timing.tags_linger, "untag", subject)
         world.ledger.schedule(when + timing.terminated_visible, "vanish", subject)
+    elif kind == "untag":  # AWS EC2, 'Terminate Amazon EC2 instances': tags are 'gradually disassociated'
+        world.ec2.tags.pop(subject, None)
     elif kind == "vanish":
         forget_instance(world, subject)
     elif kind == "drained":
