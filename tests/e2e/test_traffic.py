@@ -143,7 +143,7 @@ def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:
     url, (one, other) = demo.url(), sorted(demo.processes())
     pid = demo.processes()[one]["pid"]
     demo.account.ec2.stop_instances(InstanceIds=[one])
-    assert set(demo.answers(url)) == {other}
+    until(lambda: set(demo.answers(url)) == {other})  # it is told late
     gone({pid})
     until(lambda: demo.processes()[one]["state"] == "stopped")
     until(lambda: state_of(demo, one) == "stopped")

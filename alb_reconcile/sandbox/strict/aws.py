@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import moto
+import moto.core.responses
 import moto.settings
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
-from moto.core.utils import camelcase_to_underscores
+from moto.core.utils import camelcase_to_underscores, method_names_from_class
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import AmiBackend
@@ -96,6 +97,8 @@ class StrictAws(AbstractContextManager["StrictAws"]):
                 os.environ[variable] = "true"
             for target, attribute, wrapper in self._patches():
                 replace(stack, target, attribute, wrapper)
+            # moto looks all of them up anew for each request
+            replace(stack, moto.core.responses, "method_names_from_class", functools.cache(method_names_from_class))
             if self._mock:
                 # moto remembers every subnet here for ever, and through it every backend there has been
                 stack.callback(Subnet._base_avail_ip_iterator.cache_clear)

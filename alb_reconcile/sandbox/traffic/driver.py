@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from alb_reconcile.model.errors import ReconcileError
@@ -14,12 +14,11 @@ from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.prober import Key, Probe, Prober
 from alb_reconcile.sandbox.traffic.processes import Processes
 from alb_reconcile.sandbox.traffic.propagation import Propagation
-from alb_reconcile.sandbox.traffic.reach import find_shut_out
 from alb_reconcile.sandbox.traffic.snapshot import Snapshot
 
 PACE: Final = 0.1
 """Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest."""
-_SHARE: Final = 4
+_SHARE: Final = 9
 TIMEOUT: Final = 10.0
 """Seconds that a request waits for what it changed to have reached the front."""
 _CHECKED: Final = ("initial", "healthy", "unhealthy")
@@ -121,25 +120,24 @@ class Driver:
         if self._clearing:
             self._clearing = False
             self._processes.clear()
-        snapshot, shut_out, now = self._take_snapshot()
+        snapshot, now = self._take_snapshot()
         self._processes.begin(snapshot.instances)
         self._processes.end()  # at once: an instance that stops doesn't wait for the load balancer to know of it
         addresses = self._processes.addresses()
         known = self._propagation.pass_on(snapshot, now)
-        self._prober.watch(dict(_probes(known, addresses, shut_out)))
+        self._prober.watch(dict(_probes(known, addresses)))
         self._front.show(known, addresses)
 
-    def _take_snapshot(self) -> tuple[Snapshot, set[Key], float]:
-        """What there is once all that has happened is counted in, the targets that nothing comes through to, and AWS's time."""
+    def _take_snapshot(self) -> tuple[Snapshot, float]:
+        """What there is once all that has happened is counted in, and AWS's time."""
         found = self._prober.results()
         with self._strict._lock:  # between two requests
             now = self._strict.clock()
-            worlds = list(_worlds())
-            for world in worlds:
+            for world in _worlds():
                 self._strict._settle(world, now)
             for check in found:
                 self._record(check, now)
-            return self._look(), {key for world in worlds for key in find_shut_out(world)}, now
+            return self._look(), now
 
     def _record(self, check: Check, now: float) -> None:
         _, _, _, region, account, _ = check.group.split(":", 5)
@@ -155,7 +153,7 @@ def _worlds() -> Iterator[World]:
             yield World(account, region)
 
 
-def _probes(snapshot: Snapshot, addresses: Mapping[str, int], shut_out: Collection[Key]) -> Iterator[tuple[Key, Probe]]:
+def _probes(snapshot: Snapshot, addresses: Mapping[str, int]) -> Iterator[tuple[Key, Probe]]:
     """How each target is checked that AWS would check: not those that nothing forwards to, nor those that leave."""
     private = {instance.id: instance.private_ip for instance in snapshot.instances}
     for group in snapshot.target_groups.values():
@@ -169,6 +167,6 @@ def _probes(snapshot: Snapshot, addresses: Mapping[str, int], shut_out: Collecti
                 f"{private.get(target.instance_id, '')}:{port}",
                 addresses[target.instance_id],
                 http2=group.protocol_version == "HTTP2",
-                is_shut_out=key in shut_out,
+                is_shut_out=not target.is_open,
             )
             yield key, probe

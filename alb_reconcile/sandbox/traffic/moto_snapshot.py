@@ -8,6 +8,7 @@ from typing import Any
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.traffic.reach import find_shut_out
 from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
     Instance,
@@ -71,6 +72,7 @@ def _rule(found: Any, priority: int | None) -> Rule:
 
 
 def _groups(world: World, now: float) -> Iterator[TargetGroup]:
+    shut = set(find_shut_out(world))
     for arn, found in world.elb.target_groups.items():
         if found.protocol in ("HTTP", "HTTPS") and found.target_type == "instance":
             registered = world.ledger.targets.get(arn, {}).values()
@@ -80,7 +82,10 @@ def _groups(world: World, now: float) -> Iterator[TargetGroup]:
                 found.protocol_version or "HTTP1",
                 _health_check(found),
                 {key: str(value) for key, value in found.attributes.items()},
-                tuple(TargetState(item.id, item.port, item.timeline.state(now)) for item in registered),
+                tuple(
+                    TargetState(item.id, item.port, item.timeline.state(now), (arn, item.id, item.port) not in shut)
+                    for item in registered
+                ),
             )
 
 

@@ -104,7 +104,7 @@ class Router:
         stickiness = config.get("TargetGroupStickinessConfig") or {}
         seconds = int(stickiness.get("DurationSeconds") or 0) if stickiness.get("Enabled") else 0
         if seconds:
-            for arn in (arn for arn, weight in weights.items() if weight):
+            for arn in weights:  # also at weight 0: who was there before comes back
                 cookie = compare("cookie", f"(?:.*;)?\\s*AWSALBTG={name_of(arn)}(?:;.*)?")
                 stuck = match | {"headers": [*match["headers"], cookie]}
                 yield {"match": stuck} | self._to_groups({arn: 1}, seconds)

@@ -7,11 +7,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TargetState:
-    """A registration, as DescribeTargetHealth tells it. `state`: initial, healthy, unhealthy, draining or unused."""
+    """A registration, as DescribeTargetHealth tells it. `state`: initial, healthy, unhealthy, draining or unused.
+
+    `is_open`: whether security groups let the load balancer through to it.
+    """
 
     instance_id: str
     port: int
     state: str
+    is_open: bool = True
 
 
 @dataclass(frozen=True)

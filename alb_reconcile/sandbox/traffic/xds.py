@@ -66,11 +66,12 @@ def choose_ports(group: TargetGroup, addresses: Mapping[str, int], nowhere: int)
     """The local ports that a group's requests go to, with the number of targets on each.
 
     AWS ELB, 'Health checks': to the healthy targets, or to all that are registered where none is (fail-open). Those
-    that drain or aren't in use get none. Instances without an address are at the port `nowhere`.
+    that drain or aren't in use get none. Instances without an address, and those that security groups shut, are at the port
+    `nowhere`, which refuses: on AWS what is shut makes a request fail after ten seconds.
     """
     states = {"healthy"} if any(item.state == "healthy" for item in group.targets) else {"initial", "unhealthy"}
-    chosen = [item.instance_id for item in group.targets if item.state in states]
-    return Counter(addresses.get(name, nowhere) for name in chosen)
+    chosen = [item for item in group.targets if item.state in states]
+    return Counter(addresses.get(item.instance_id, nowhere) if item.is_open else nowhere for item in chosen)
 
 
 def endpoints(group: TargetGroup, ports: Mapping[int, int]) -> dict[str, Any]:

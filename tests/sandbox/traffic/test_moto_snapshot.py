@@ -85,10 +85,10 @@ def test_groups_have_their_settings_and_targets(aws: StrictAws, network: Network
     assert found.health_check == HealthCheck("HTTP", 9000, "/health", 10, 5, 3, 2, "200-299")
     assert (found.protocol, found.protocol_version) == ("HTTP", "HTTP1")
     assert found.attributes["deregistration_delay.timeout_seconds"] == "300"
-    assert found.targets == (TargetState(one, 80, "healthy"), TargetState(other, 8080, "draining"))
+    assert found.targets == (TargetState(one, 80, "healthy", False), TargetState(other, 8080, "draining", False))
     assert look(aws).target_groups[group] == found
     clock.advance(300)
-    assert look(aws).target_groups[group].targets == (TargetState(one, 80, "healthy"),)
+    assert look(aws).target_groups[group].targets == (TargetState(one, 80, "healthy", False),)
 
 
 def test_instances_have_the_digest_of_their_tag(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
