@@ -18,6 +18,8 @@ from alb_reconcile.aws.transport import Response
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, InterruptedRun
 
+THROTTLED: Final = 300.0
+"""Seconds for which a call that AWS throttles is repeated."""
 READS: Final = ("describe_", "get_", "list_")
 _T = TypeVar("_T")
 
@@ -101,19 +103,19 @@ class Aws:
 
         What is sent `once` isn't repeated after a lost reply, for it has neither a token nor a unique name.
 
-        Throttling and transport are botocore's to retry. Raises AwsError; InterruptedRun before a change once the
-        run is being stopped.
+        Transport is botocore's to retry, and so is throttling at first; then it is waited for, as long as other users of the
+        account may keep its buckets empty. Raises AwsError; InterruptedRun before a change once the run is being stopped.
         """
-        if not retry:
-            return await self._once(service, operation, params, once=once)
         from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
         started = self.now()
-        limits: Mapping[str, float] = retry
+        limits: Mapping[str, float] = retry or {}
 
         def not_yet(error: BaseException) -> bool:
-            limit = next((limits[key] for key in limits if isinstance(error, AwsError) and error.matches(key)), -1.0)
-            return self.now() - started < limit
+            if not isinstance(error, AwsError):
+                return False
+            limit = next((limits[key] for key in limits if error.matches(key)), -1.0)
+            return self.now() - started < max(limit, THROTTLED if error.is_throttled else -1.0)
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(not_yet),
@@ -121,7 +123,7 @@ class Aws:
             sleep=self.sleep,
             reraise=True,
         )
-        result: Response = await retrying(self._once, service, operation, params)
+        result: Response = await retrying(self._once, service, operation, params, once=once)
         return result
 
     async def call_late(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]) -> Response:

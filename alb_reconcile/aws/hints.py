@@ -30,6 +30,8 @@ _HINTS: Final = {
 
 def explain_code(service: str, operation: str, code: str) -> str:
     """What a user can do about an error code; empty if nothing can be said."""
+    if code == "RequestLimitExceeded":
+        return "AWS throttles this account's calls: see what else calls so often, and run again"
     if code.endswith("LimitExceeded") or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
     prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.errors import AwsError, ReconcileError
 
 _T = TypeVar("_T")
 _FIRST: Final = 1.0
+PATIENCE: Final = 300.0
+"""Seconds for which reads may fail, throttled or lost, before a poll gives up."""
 _TOGETHER: Final = 0.03
 """Seconds before the first look, so that those who begin to wait at the same time share it."""
 
@@ -40,12 +42,20 @@ class Backoff:
 async def repeat_until(
     aws: Aws, read: Callable[[], Awaitable[_T]], is_reached: Callable[[_T], bool], timeout: float
 ) -> _T:
-    """The first thing read that is as wanted; after `timeout` seconds the last one. Raises what `read` raises."""
+    """The first thing read that is as wanted; after `timeout` seconds the last one.
+
+    Raises what `read` raises, of what may pass by itself after `timeout` seconds only.
+    """
     started, backoff = aws.now(), Backoff(aws, growth=2, slowest=15)
     while True:
-        found = await read()
-        if is_reached(found) or aws.now() - started > timeout:
-            return found
+        try:
+            found = await read()
+        except AwsError as error:
+            if not error.is_passing or aws.now() - started > timeout:
+                raise
+        else:
+            if is_reached(found) or aws.now() - started > timeout:
+                return found
         await backoff.wait()
 
 
@@ -82,10 +92,19 @@ class Watch:
 
     async def _poll(self) -> None:
         try:
+            failed = 0.0
             await self._aws.sleep(_TOGETHER)
             while self._waiters:
                 asked = list(self._waiters)  # who joins meanwhile was not asked for
-                found = await self._fetch({waiter.key for waiter in asked})
+                try:
+                    found = await self._fetch({waiter.key for waiter in asked})
+                except AwsError as error:
+                    failed = failed or self._aws.now()
+                    if not error.is_passing or self._aws.now() - failed > PATIENCE:
+                        raise
+                    await self._backoff.wait()
+                    continue
+                failed = 0.0
                 for waiter in asked:
                     waiter.look(found.get(waiter.key))
                 if any(waiter not in asked for waiter in self._waiters):

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers
@@ -21,6 +21,8 @@ from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 from alb_reconcile.model.steps import Place, TakeOver
 
+_MOST_ARNS: Final = 20
+"""Of one DescribeLoadBalancers call."""
 _PROTECTION: Final = "deletion_protection.enabled"
 
 
@@ -38,7 +40,7 @@ class LoadBalancer(Properties):
 
     kind = "load_balancer"
     service = "elbv2"
-    removed_late = ("subnets",)
+    removed_late = ("subnets", "security_groups")
     is_for_others = True
     missed = 3
     replaced_on = frozenset({"scheme", "name"})
@@ -158,9 +160,14 @@ async def _wait_for_interfaces(run: Run, arn: str) -> None:
 async def _wait_until_active(run: Run, arn: str, timeout: float) -> None:
     """Wait until a load balancer answers. Raises WaitError if it fails, or isn't active in time."""
 
+    async def read(arns: Sequence[str]) -> list[dict[str, Any]]:
+        with ignoring("LoadBalancerNotFound"):  # not shown yet, or gone; then the whole call fails
+            return await run.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=arns)
+        return [item for arn in arns for item in await read([arn])] if len(arns) > 1 else []
+
     async def fetch(arns: set[str]) -> Mapping[str, Any]:
-        found = await run.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", LoadBalancerArns=sorted(arns))
-        return {item["LoadBalancerArn"]: item["State"] for item in found}
+        parts = await asyncio.gather(*(read(part) for part in batches(sorted(arns), _MOST_ARNS)))
+        return {item["LoadBalancerArn"]: item["State"] for part in parts for item in part}
 
     def check(state: Any) -> str:
         code = state["Code"] if state else "unknown"

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fnmatch import fnmatchcase
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from alb_reconcile.model.text import camel, printable
 
@@ -69,6 +69,15 @@ class SpecError(ReconcileError):
         self.problems = tuple(problems)
 
 
+_THROTTLED: Final = frozenset({
+    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+    "RequestLimitExceeded", "TooManyRequestsException", "EC2ThrottledException", "BandwidthLimitExceeded", "SlowDown",
+})  # fmt: skip
+_UNAVAILABLE: Final = frozenset(
+    {"InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable", "HealthUnavailable"}
+)
+
+
 class AwsError(ReconcileError):
     """A call that failed. `ambiguous` ones may have taken effect."""
 
@@ -88,6 +97,16 @@ class AwsError(ReconcileError):
         request = f" (request {request_id})" if request_id else ""
         text = f"{camel(operation)}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else "")
         super().__init__(printable(text))  # AWS's words are on one line and no terminal obeys them
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether AWS has refused the call because of too many others, so that it has had no effect."""
+        return self.code in _THROTTLED
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same read may well succeed in a moment."""
+        return self.ambiguous or self.is_throttled or self.code in _UNAVAILABLE
 
     def matches(self, key: str) -> bool:
         """Whether a key of a retry table means this error: a code, or a code and a part of the message, `code~part`."""

@@ -157,14 +157,16 @@ class Faults:
 
     def __init__(self, world: World) -> None:
         self.refusals: dict[str, list[tuple[AwsError, bool]]] = {}
+        self.later: dict[str, dict[str, list[tuple[AwsError, bool]]]] = {}
         self.made: Counter[str] = Counter()
         self._real = world._call
         world._call = self._call  # type: ignore[method-assign]
 
-    def refuse(self, operation: str, code: str, message: str = "", *, times: int = 1) -> None:
-        """The next calls of an operation fail with that code and change nothing."""
+    def refuse(self, operation: str, code: str, message: str = "", *, times: int = 1, after: str = "") -> None:
+        """The next calls of an operation (after another one was made) fail with that code and change nothing."""
         error = AwsError("test", operation, code, message, "req-1", hint=explain_code("test", operation, code))
-        self.refusals.setdefault(operation, []).extend([(error, False)] * times)
+        refusals = self.refusals if not after else self.later.setdefault(after, {})
+        refusals.setdefault(operation, []).extend([(error, False)] * times)
 
     def lose_reply(self, operation: str) -> None:
         """The next call of an operation takes effect, but its reply never arrives."""
@@ -173,6 +175,7 @@ class Faults:
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         self.made[operation] += 1
+        self.refusals |= self.later.pop(operation, {})
         waiting = self.refusals.get(operation)
         if not waiting:
             return self._real(service, operation, params)

@@ -1,0 +1,66 @@
+"""AWS that throttles, or doesn't answer for a while: a run waits for it, and ends only when it lasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import AwsError
+from tests.harness import demo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.harness import Spec
+    from tests.kinds.hand import Faults, Hand
+
+
+def rolled() -> Spec:
+    spec = demo()
+    spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api two\n"
+    return spec
+
+
+@pytest.mark.parametrize("code", ["Throttling", "RequestLimitExceeded", "InternalFailure", "ServiceUnavailable"])
+@pytest.mark.parametrize(
+    ("operation", "after"),
+    [
+        ("describe_instances", "run_instances"),
+        ("describe_target_health", "register_targets"),
+        ("describe_load_balancers", "create_listener"),
+    ],
+)
+def test_a_poll_survives(hand: Hand, faults: Faults, operation: str, after: str, code: str) -> None:
+    faults.refuse(operation, code, times=5, after=after)
+    hand.make(demo())
+    faults.refuse(operation, code, times=5, after=after)
+    hand.make(rolled())
+
+
+@pytest.mark.parametrize("operation", ["run_instances", "register_targets", "create_vpc", "create_listener"])
+def test_a_change_that_is_throttled_is_made_later_and_once(hand: Hand, faults: Faults, operation: str) -> None:
+    faults.refuse(operation, "Throttling", "Rate exceeded", times=6)
+    hand.make(demo())
+    assert len(hand.ec2.describe_vpcs(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:stack"]}])["Vpcs"]) == 1
+
+
+def test_a_load_balancer_that_is_not_shown_yet(hand: Hand) -> None:
+    real, refused = hand.world._call, list[str]()
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if params.get("LoadBalancerArns") and len(refused) < 3:
+            refused.append(operation)
+            raise AwsError(service, operation, "LoadBalancerNotFound", "not found", "req-1")
+        return real(service, operation, params)
+
+    hand.world._call = call  # type: ignore[method-assign]
+    hand.make(demo())
+    assert len(refused) == 3
+
+
+def test_throttling_that_lasts_is_told_as_such(hand: Hand, faults: Faults) -> None:
+    faults.refuse("create_subnet", "RequestLimitExceeded", "Request limit exceeded.", times=10_000)
+    (text, *_) = [item for item in hand.world.apply(demo()).failures if "RequestLimitExceeded" in item]
+    assert "throttles this account's calls" in text
+    assert "quota" not in text
