@@ -137,6 +137,10 @@ def _unexpected(error: Exception) -> ReconcileError:
 
 async def _carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     """Carry out one step. Returns the id of what it made or changed."""
+    seconds, settled = step.pause
+    if seconds:
+        run.say(f"{seconds} s, until {settled}")
+        await run.aws.sleep(seconds)
     if isinstance(step.details, SetPriorities) and isinstance(kind, Ordered):
         await kind.set_order(run, step.details)
         return step.id or ""

@@ -48,20 +48,31 @@ async def _wait_for_group(
     await Watch(run.aws, fetch).until(group, lambda health: check(health or {}), timeout, run.say)
 
 
-async def wait_until_healthy(run: Run, group: str, target: str, port: int, timeout: float) -> None:
-    """Wait for the group's own health check to pass. Raises WaitError with what the target says."""
-    began = run.aws.now()
+async def wait_until_healthy(
+    run: Run, group: str, target: str, port: int, timeout: float, min_ready: float = 0
+) -> None:
+    """Wait for the group's own health check to pass, and to have passed for `min_ready` seconds.
+
+    Raises WaitError with what the target says, at once where it was healthy before.
+    """
+    began, ready = run.aws.now(), 0.0
 
     def check(health: Any) -> str:
+        nonlocal ready
         if health and health["State"] == "healthy":
-            return ""
+            ready = ready or run.aws.now()
+            is_ready = run.aws.now() - ready >= min_ready
+            return "" if is_ready else f"target {target}:{port} to stay healthy for {min_ready:.0f} s"
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
         if health and health.get("Reason") == "Target.NotInUse" and run.aws.now() - began > waits.LAG:
             return ""
         words = map((health or {"State": "unknown"}).get, ("State", "Reason", "Description"))
-        return f"target {target}:{port} to be healthy (now {' '.join(filter(None, words))})"
+        now = " ".join(filter(None, words))
+        if ready and health and health["State"] == "unhealthy":
+            raise WaitError(f"target {target}:{port} was healthy and isn't any more (now {now})")
+        return f"target {target}:{port} to be healthy (now {now})"
 
-    await _watch(run, group).until(f"{target}:{port}", check, timeout, run.say)
+    await _watch(run, group).until(f"{target}:{port}", check, timeout + min_ready, run.say)
 
 
 async def wait_until_drained(run: Run, group: str, target: str, port: int) -> None:
@@ -118,10 +129,9 @@ async def _wait_for_groups(
     if not awaited:
         return
     now = await asyncio.gather(*(read_health(run, group) for group in serving))
-    if not any(item["State"] == "healthy" for part in now for item in part.values()):
-        return
-    for group, least in awaited:
-        await _wait_for_group(run, str(bind(group, run.ids)), _enough(run, group, least), timeout)
+    healthy = sum(item["State"] == "healthy" for part in now for item in part.values())
+    for group, least in awaited if healthy else ():
+        await _wait_for_group(run, str(bind(group, run.ids)), _enough(run, group, min(least, healthy)), timeout)
 
 
 def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, Any]]], str]:
@@ -137,7 +147,7 @@ def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, A
         if settled and registered - states["unhealthy"] < least:
             raise RefusedError(
                 f"{group} has {states['healthy']} healthy targets, and needs {least} before it gets requests that others "
-                "serve now; fix its targets and run again, or set its min_healthy"
+                "serve now; fix its targets and run again"
             )
         return f"{least} healthy targets in {group}, which takes over (now {states['healthy']})"
 

@@ -17,7 +17,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref, UserData
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
-from alb_reconcile.model.steps import Launch, Terminate
+from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import camel
 
 _ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
@@ -38,6 +38,7 @@ class Instance(Properties):
     """An instance. `subnets` are those that it may be in; observed, the one that it is in."""
 
     kind = "instance"
+    removed_late = ("security_groups",)
     service = "ec2"
     missed = 0
     leaving = frozenset({"shutting-down"})
@@ -211,10 +212,6 @@ class InstanceKind(Ec2Kind[Instance]):
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if not observed.is_leaving:
-            settle = run.detail(Terminate).settle
-            if settle:
-                run.say(f"{settle} s to let the last requests settle")
-                await run.aws.sleep(settle)
             off = {"InstanceId": observed.id, "DisableApiTermination": {"Value": False}}
             async with run.unlocked(
                 self.protection, "ec2", "modify_instance_attribute", missing=self.missing, **off

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
@@ -27,9 +27,9 @@ class InternetGateway(Properties):
 
     vpc: Ref | None
 
-    def fixed(self, found: Self) -> frozenset[str]:
+    def fixed(self, observed: Observed) -> frozenset[str]:
         # one that was detached is attached again; from another VPC it can't be taken while addresses are mapped there
-        return self.replaced_on if found.vpc else frozenset()
+        return self.replaced_on if getattr(observed.state, "vpc", None) else frozenset()
 
     def slots(self) -> Iterable[Hashable]:
         return (("gateway", str(self.vpc)),) if self.vpc else ()

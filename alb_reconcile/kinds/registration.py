@@ -76,7 +76,7 @@ class RegistrationKind(Kind[Registration]):
         run.departed.discard(key)
         how = run.detail(Register)
         if how.is_checked:
-            await wait_until_healthy(run, group, target, port, how.health_timeout)
+            await wait_until_healthy(run, group, target, port, how.health_timeout, how.min_ready)
         return key
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
@@ -89,9 +89,6 @@ class RegistrationKind(Kind[Registration]):
         group, target, port = _place(self.of(observed))
         how = run.detail(Deregister)
         if not observed.is_leaving:
-            if how.settle:
-                run.say(f"{how.settle} s for the switch to reach every node of the load balancer")
-                await run.aws.sleep(how.settle)
             async with run.lock(group):
                 if how.least:
                     await keep_capacity(run, group, f"{target}:{port}", how.least, how.health_timeout)

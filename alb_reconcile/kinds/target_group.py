@@ -26,6 +26,8 @@ _HEALTH_CHECK: Final = {
     "unhealthy_threshold_count": "UnhealthyThresholdCount",
 }
 
+_CHECKED: Final = frozenset(f"health_check.{name}" for name in ("protocol", "port", "path", "matcher"))
+
 
 @dataclass(frozen=True)
 class ServedBy:
@@ -51,6 +53,10 @@ class TargetGroup(Properties):
     health_check: Mapping[str, Any] | None = None
     attributes: Mapping[str, str] | None = None
     name: str | None = None
+
+    def fixed(self, observed: Observed) -> frozenset[str]:
+        """A check that its present targets may fail isn't changed under them: a new group takes over when it is healthy."""
+        return self.replaced_on | _CHECKED if observed.detail(ServedBy).load_balancers else self.replaced_on
 
     def slots(self) -> Iterable[Hashable]:
         return (("target group name", self.name),) if self.name else ()
@@ -91,7 +97,7 @@ class TargetGroupKind(NamedKind[TargetGroup]):
         address = tags.own_address(found, self.name, arn)
         wanted = reader.desired.get(address)
         attributes = None
-        if wanted and getattr(wanted.state, "attributes", None):
+        if getattr(wanted.state, "attributes", None) if wanted else reader.desired:  # how long it drains, where it goes
             attributes = await self.read_attributes(reader.aws, arn)
         health_check = {name: item[key] for name, key in _HEALTH_CHECK.items() if key in item}
         matcher = item.get("Matcher") or {}

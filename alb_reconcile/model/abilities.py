@@ -41,8 +41,8 @@ class Conflicts(Protocol):
 class Reattaches(Protocol):
     """Properties that AWS can change in place in some states only."""
 
-    def fixed(self, found: Self) -> frozenset[str]:
-        """The fields that can't be changed in place, given what there is."""
+    def fixed(self, observed: Observed) -> frozenset[str]:
+        """The fields (or paths below them) that can't be changed in place, given what there is."""
 
 
 class Annotates(Protocol):
@@ -91,7 +91,7 @@ def conflicts(desired: Properties, found: Properties) -> bool:
     return cast("Conflicts", desired).conflicts(found) if _has(type(desired), "conflicts") else True
 
 
-def fixed(desired: Properties, found: Properties) -> frozenset[str]:
+def fixed(desired: Properties, found: Observed) -> frozenset[str]:
     """The fields that AWS can't change in place, given what there is (`Reattaches`)."""
     return cast("Any", desired).fixed(found) if _has(type(desired), "fixed") else desired.replaced_on
 

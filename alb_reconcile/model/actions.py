@@ -31,6 +31,13 @@ class Action:
     keeps_split: bool | None = field(default=None, compare=False)
     """Whether somebody else moves the weights (`weights: {managed_by: external}`)."""
 
+    @property
+    def receiving(self) -> tuple[Forward, ...]:
+        """The groups that get requests: by their weight, as the only one, or from clients that stick to them."""
+        if len(self.forward) == 1 or self.stickiness_seconds:
+            return self.forward
+        return tuple(item for item in self.forward if item.weight)
+
     def settle(self, found: Action, addresses: Mapping[str, Address]) -> Action:
         """The same action, with the weights that somebody else has set, while the groups and the sum are as wished.
 

@@ -50,6 +50,8 @@ class Step:
     """The entry whose bookkeeping tags are written with this step."""
     details: Details | None = None
     """What is special about it."""
+    pause: tuple[int, str] = (0, "")
+    """Seconds before it is carried out, and what is so by then: AWS takes changes over some time after its answer."""
     phase: Phase = ""
     beside: str = ""
     """The id of what it replaces where the same settings need another name beside it."""

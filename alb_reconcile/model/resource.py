@@ -53,11 +53,12 @@ class Properties:
 
 @dataclass(frozen=True)
 class Rollout:
-    """How replacements of an instance group are paced (`settle` and `health_timeout` in seconds)."""
+    """How replacements of an instance group are paced (times in seconds)."""
 
     max_surge: int = 1
     max_unavailable: int = 0
-    settle: int = 5
+    settle: int = 30
+    min_ready: int = 30
     health_timeout: int = 600
 
 

@@ -27,18 +27,13 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Terminate:
-    """An instance is terminated, `settle` seconds after its last target was deregistered."""
-
-    settle: int = 0
-
-
-@dataclass(frozen=True)
 class Register:
-    """A target is registered. Where its health `is_checked` already it is waited for, `health_timeout` seconds at most."""
+    """A target is registered. Where its health `is_checked` already it is waited for, `health_timeout` seconds at most, and
+    then until it has been healthy for `min_ready` seconds."""
 
     is_checked: bool = False
     health_timeout: int = HEALTH_TIMEOUT
+    min_ready: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,13 +41,12 @@ class Deregister:
     """A target is deregistered.
 
     `least` healthy targets must stay in its group; None where the group gets no requests. Nothing forwards to a group
-    that was `switched` off any more, `settle` seconds after which the target may leave.
+    that was `switched` off any more.
     """
 
     least: int | None = None
     health_timeout: int = HEALTH_TIMEOUT
     switched: bool = False
-    settle: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,4 +92,4 @@ class TakeOver:
     shift: Shift = field(default_factory=Shift)
 
 
-Details = SetPriorities | Launch | Terminate | Register | Deregister | HandOver | Place | Shift | TakeOver
+Details = SetPriorities | Launch | Register | Deregister | HandOver | Place | Shift | TakeOver

@@ -106,7 +106,7 @@ class TestRecorder:
         recorder.plan = plan
         record = recorder.close()
         changes = {step.key.partition("@")[0]: step.changes for step in record.steps}
-        assert set(changes["update:target_group.web"]) == {
+        assert set(changes["replace:target_group.web"]) == {
             "health_check.interval_seconds: 10 → 30", 'health_check.path: "/health" → "/token=***"',
         }  # fmt: skip
         (metadata, user_data) = sorted(changes["replace:instance.web-1"])

@@ -152,7 +152,7 @@ class TestDemo:
         assert state.user_data.content == content
         assert state.state == "running"
         lifecycle = get(stack, "instance.web-1").lifecycle
-        assert (lifecycle.group, lifecycle.rollout.max_surge, lifecycle.rollout.settle) == ("web", 1, 5)
+        assert (lifecycle.group, lifecycle.rollout.max_surge, lifecycle.rollout.settle) == ("web", 1, 30)
 
     def test_balancing(self, stack: Stack) -> None:
         group = Address("target_group", "web")

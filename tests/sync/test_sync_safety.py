@@ -225,7 +225,7 @@ def test_what_was_done_is_told_though_the_read_after_it_fails(hand: Hand, spec: 
 
     def meanwhile(event: Event) -> None:
         if event.what == "done":
-            faults.refuse("describe_vpcs", "RequestLimitExceeded")
+            faults.refuse("describe_vpcs", "UnauthorizedOperation")
 
     ending = hand.world.sync(spec, meanwhile=meanwhile)
     assert done(ending) == {"vpc.main": "drift"}

@@ -214,7 +214,7 @@ class TestChangedSpec:
         assert writes(hand).count("add_tags") == 1
         hand.make(spec)
         assert writes(hand) == []
-        hand.elb.modify_target_group(TargetGroupArn=hand["target_group.web"], HealthCheckPath="/other")
+        hand.elb.modify_target_group(TargetGroupArn=hand["target_group.web"], HealthCheckIntervalSeconds=25)
         assert done(hand.world.sync(spec)) == {"target_group.web": "drift"}
 
 

@@ -13,7 +13,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import extra_tags, fixed, settle, with_others
+from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import (
@@ -76,8 +76,10 @@ def decide(
         result.seen_ids.setdefault(item.address, []).append(item.id)
     candidates: dict[Address, list[Observed]] = defaultdict(list)
     registrations = each_of(result.live, Registration)
-    healthy = [(item.id, str(state.target)) for item, state in registrations if item.status == "healthy"]
-    serving = {text for pair in healthy for text in pair}
+    healthy = [(item.id, state) for item, state in registrations if item.status == "healthy"]
+    forwarded = {str(part.target_group) for item in result.live for part in action_of(item.state).receiving}
+    serving = {text for known, state in healthy for text in (known, str(state.target))}
+    serving |= {str(state.target_group) for _, state in healthy}.intersection(forwarded)
     mentions = Counter(text for item in result.live for text in named_ids(item.state))
     for item, _ in each_of(result.live, LoadBalancer):
         # of two networks the one with a load balancer stays: it can't be moved, and clients know its name
@@ -176,8 +178,10 @@ def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts
         state = with_others(state, found.state)
     changes = diff(state, found.state)
     in_place = {"instance_type"} if wanted.lifecycle.type_change == "in-place" else set()
-    immutable = fixed(state, found.state) - in_place
-    forces = tuple(change.path for change in changes if change.path.partition(".")[0] in immutable)
+    immutable = fixed(state, found) - in_place
+    forces = tuple(
+        change.path for change in changes if immutable.intersection((change.path, change.path.partition(".")[0]))
+    )
     if wanted.spec_digest:
         changes += _tag_changes(wanted, found)
     return Decision(wanted, state, found, changes, forces)

@@ -82,6 +82,11 @@ class Graph:
         """Say what is special about a step."""
         self.steps[key] = replace(self.steps[key], details=details)
 
+    def pause(self, key: str, seconds: int, until: str) -> None:
+        """Let a step wait before it begins; of several waits the longest counts."""
+        if seconds > self.steps[key].pause[0]:
+            self.steps[key] = replace(self.steps[key], pause=(seconds, until))
+
     def say(self, key: str, *, waits: str = "", effects: str = "") -> None:
         """Tell the reader of the plan something about a step."""
         step = self.steps[key]

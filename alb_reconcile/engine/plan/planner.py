@@ -11,7 +11,7 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
-from alb_reconcile.engine.plan.zero_downtime.removals import take_away_late
+from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
 from alb_reconcile.kinds.instance import Instance
@@ -60,6 +60,7 @@ def make_plan(
     graph.drop_implied()
     add_traffic(graph)
     take_away_late(graph)
+    swap_groups_late(graph)
     add_edges(graph)
     add_rollout(graph)
     keys = sort_keys(graph)
@@ -141,8 +142,8 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     if isinstance(item.desired.state, LoadBalancer):
         vpcs = [location_of(subnet, graph.decisions, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
-    # the same settings beside what is replaced need another name
-    beside = item.found.id if item.found and item.reason else ""
+    # beside what is replaced, which may have the same settings, it needs another name
+    beside = item.found.id if item.found else ""
     return Step("create", item.desired.address, desired=item.desired, state=state, details=details, beside=beside)
 
 

@@ -6,7 +6,7 @@
    (`attach`, at weight 0) before it gets requests; listeners and rules follow the registrations in the groups that they
    take up, and registrations end after whoever forwards to them.
 2. `removals.take_away_late`: an update that adds and removes is two steps; the one that removes rules, routes or zones
-   follows everything that moves traffic.
+   follows everything that moves traffic; `removals.swap_groups_late` lets security groups be worn beside one another.
 3. `order.add_edges`, outside of this package: what holds for every kind.
 4. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` at a time; then
    `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find, and each pause

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Rollout, bind
+from alb_reconcile.model.resource import Rollout, bind, each_of
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver
 
 
@@ -39,16 +39,20 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 
 @dataclass
 class _Minima:
-    """By target group, by its id where it has one: declared targets, how many may be missing, how long to wait."""
+    """By target group, by its id where it has one: declared targets, how many may be missing, how many are healthy now,
+    how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
-    slack: dict[Ref, int] = field(default_factory=lambda: defaultdict(int))
-    timeout: dict[Ref, int] = field(default_factory=lambda: defaultdict(lambda: Rollout().health_timeout))
+    slack: Counter[Ref] = field(default_factory=Counter)
+    healthy: Counter[Ref] = field(default_factory=Counter)
+    timeout: dict[Ref, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, graph: Graph) -> _Minima:
         found = cls(graph)
+        registered = each_of(graph.decisions.live, Registration)
+        found.healthy.update(state.target_group for item, state in registered if item.status == "healthy")
         for decision in graph.decisions.desired.values():
             state = decision.desired.state
             if not isinstance(state, Registration):
@@ -58,16 +62,21 @@ class _Minima:
             if isinstance(state.target, Address):
                 rollout = rollout_of(graph, state.target)
                 found.slack[group] = max(found.slack[group], rollout.max_unavailable)
-                found.timeout[group] = max(found.timeout[group], rollout.health_timeout)
+                found.timeout[group] = max(found.timeout.get(group, 0), rollout.health_timeout)
                 maker = graph.makers.get(decision.desired.address)
                 if maker:
                     how = graph.steps[maker].detail(Register)
-                    graph.specify(maker, replace(how, health_timeout=rollout.health_timeout))
+                    paced = replace(how, health_timeout=rollout.health_timeout, min_ready=rollout.min_ready)
+                    graph.specify(maker, paced)
         return found
 
     def by_targets(self, group: Ref) -> int:
         """How many of its declared targets must be healthy."""
         return max(self.wanted[group] - self.slack[group], 0)
+
+    def to_keep(self, group: str) -> int:
+        """How many of its targets must stay healthy while others leave: never more than are now."""
+        return min(self.by_targets(group), self.healthy[group])
 
     def before_more(self, group: Ref) -> int:
         """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests."""
@@ -81,17 +90,18 @@ class _Minima:
 
     def health_timeout(self, groups: Iterable[Ref]) -> int:
         """How long to wait for the slowest of these groups, in seconds."""
-        timeouts = (self.timeout[bind(group, self.graph.decisions.ids)] for group in groups)
-        return max(timeouts, default=HEALTH_TIMEOUT)
+        known = (bind(group, self.graph.decisions.ids) for group in groups)
+        return max((self.timeout[group] for group in known if group in self.timeout), default=HEALTH_TIMEOUT)
 
 
 def _receiving(graph: Graph) -> set[str]:
     """The groups that get requests now, from forwards that stay."""
-    found: set[str] = set()
-    for item in graph.decisions.live:
-        forward = action_of(item.state).forward if item.id not in graph.deleted else ()
-        found.update(str(part.target_group) for part in forward if part.weight > 0 or len(forward) == 1)
-    return found
+    return {
+        str(part.target_group)
+        for item in graph.decisions.live
+        if item.id not in graph.deleted
+        for part in action_of(item.state).receiving
+    }
 
 
 def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> None:
@@ -101,8 +111,12 @@ def _guard_departures(graph: Graph, minima: _Minima, receiving: set[str]) -> Non
         going = step.observed.state if step.observed else None
         if isinstance(going, Registration) and going.target_group in receiving - graph.deleted:
             group = str(going.target_group)
-            how = replace(step.detail(Deregister), least=minima.by_targets(group))
-            graph.specify(step.key, replace(how, health_timeout=minima.timeout[group]))
+            how = replace(step.detail(Deregister), least=minima.to_keep(group))
+            graph.specify(step.key, replace(how, health_timeout=minima.health_timeout([group])))
+            if minima.healthy[group] < minima.wanted[group]:
+                name = graph.addresses.get(group, group)
+                now = f"{minima.healthy[group]} of {minima.wanted[group]} targets are healthy now"
+                graph.say(step.key, effects=f"{name}: {now}")
 
 
 def _guard_arrivals(graph: Graph, minima: _Minima) -> None:

@@ -9,7 +9,8 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver, Terminate
+from alb_reconcile.model.resource import Properties
+from alb_reconcile.model.steps import Deregister, Register, Shift, TakeOver
 
 _INTERVAL: Final = 30
 _DELAY: Final = 300
@@ -22,10 +23,11 @@ def add_costs(graph: Graph) -> None:
     Assumes all that the other passes say, and changes no order.
     """
     for step in list(graph.steps.values()):
+        seconds, settled = step.pause
+        if seconds:
+            _cost(graph, step, seconds, f"{settled} ({seconds} s)")
         if step.address.kind == "registration":
             _registration(graph, step)
-        elif pause := step.detail(Terminate).settle:
-            _cost(graph, step, pause, f"the last requests have settled ({pause} s)")
         for group, least in (*step.detail(Shift).awaits, *step.detail(TakeOver).shift.awaits):
             if least:
                 _cost(graph, step, 0, f"{_name(graph, group)} has {_targets(least)}")
@@ -33,16 +35,16 @@ def add_costs(graph: Graph) -> None:
 
 def _registration(graph: Graph, step: Step) -> None:
     if step.action in ("create", "replace"):
-        if step.detail(Register).is_checked:
-            interval = int(_settings(graph, step, "health_check").get("interval_seconds", _INTERVAL))
-            _cost(graph, step, interval, f"healthy (one passed check, every {interval} s)")
+        if (joins := step.detail(Register)).is_checked:
+            group = _group_of(step)
+            interval = int(_settings(graph, group, "health_check").get("interval_seconds", _INTERVAL))
+            stays = f", and for {joins.min_ready} s more" if joins.min_ready else ""
+            _cost(graph, step, interval + joins.min_ready, f"healthy (one passed check, every {interval} s){stays}")
         return
     if graph.destroy or (step.observed and step.observed.status == "unused"):
         return
     how = step.detail(Deregister)
-    if pause := how.settle:
-        _cost(graph, step, pause, f"the switch has reached every node of the load balancer ({pause} s)")
-    delay = int(_settings(graph, step, "attributes").get("deregistration_delay.timeout_seconds", _DELAY))
+    delay = delay_of(graph, step.observed.state if step.observed else None)
     _cost(graph, step, delay, f"drained (up to {delay} s)")
     if how.least is not None and not (step.observed and step.observed.is_leaving):
         group = _name(graph, _group_of(step))
@@ -69,12 +71,18 @@ def _name(graph: Graph, group: Ref) -> str:
     return str(graph.addresses.get(str(group), group))
 
 
-def _settings(graph: Graph, step: Step, name: str) -> Mapping[str, Any]:
-    """What the spec says of the registration's group, over what the group itself says."""
-    group = _group_of(step)
+def delay_of(graph: Graph, registration: Properties | None) -> int:
+    """How many seconds a target of that registration's group drains."""
+    group = registration.target_group if isinstance(registration, Registration) else ""
+    found = _settings(graph, group, "attributes", leaving=True)
+    return int(found.get("deregistration_delay.timeout_seconds", _DELAY))
+
+
+def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> Mapping[str, Any]:
+    """What the spec says of a group, over what the group itself says, which alone counts for who leaves it."""
     address = graph.addresses.get(str(group), group)
     decision = graph.decisions.desired.get(address) if isinstance(address, Address) else None
-    wanted = decision.desired.creation if decision and step.action != "delete" else None
+    wanted = decision.desired.creation if decision and not leaving else None
     found = graph.groups.get(str(group)) or (decision.found.state if decision and decision.found else None)
     parts = [getattr(state, name) or {} for state in (found, wanted) if isinstance(state, TargetGroup)]
     return {key: value for part in parts for key, value in part.items()}

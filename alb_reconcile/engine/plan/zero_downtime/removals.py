@@ -1,15 +1,22 @@
 """What is taken away last: rules, routes and zones that traffic still needs until it has moved."""
 
 from dataclasses import replace
+from typing import Final
 
 from alb_reconcile.engine.plan.decide import location_of
 from alb_reconcile.engine.plan.graph import Graph, Strength
+from alb_reconcile.engine.plan.zero_downtime.capacity import rollout_of
 from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.model.abilities import with_others
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Observed, Properties, diff
+
+_GROUPS: Final = "security_groups"
+_MOST_GROUPS: Final = 5
+"""Security groups of one network interface, by default (Amazon VPC quotas)."""
 
 
 def _removed_late() -> dict[str, tuple[str, ...]]:
@@ -34,9 +41,10 @@ def take_away_late(graph: Graph) -> None:
     for kind, fields in _removed_late().items():
         is_balancer = kind == "load_balancer"
         before = [step.key for step in graph.of_kind("registration", "delete")] if is_balancer else [*moves, *balancers]
-        if not before:
+        if not before and _GROUPS not in fields:
             continue
-        late = [key for step in graph.of_kind(kind, "update") if (key := _split(graph, step, fields))]
+        taken = fields if before else (_GROUPS,)
+        late = [key for step in graph.of_kind(kind, "update") if (key := _split(graph, step, taken))]
         if is_balancer:
             balancers += late
         if kind == "route_table" and not graph.destroy:
@@ -44,6 +52,22 @@ def take_away_late(graph: Graph) -> None:
         for key in late:
             for move in before:
                 graph.after(key, move, Strength.SUGGESTED)
+
+
+def swap_groups_late(graph: Graph) -> None:
+    """Where security groups change, both the old and the new ones are worn until everybody wears the new ones.
+
+    Assumes that `take_away_late` has split the updates. Guarantees that the path from a load balancer to its targets is open
+    at every moment, be it allowed by the old groups' rules or by the new ones'.
+    """
+    steps = [*graph.of_kind("load_balancer", "update"), *graph.of_kind("instance", "update")]
+    late = [step for step in steps if step.phase == "late" and any(_top(item) == _GROUPS for item in step.changes)]
+    early = [step.key for step in steps if step.phase != "late" and any(_top(item) == _GROUPS for item in step.changes)]
+    for step in late:
+        for key in early:
+            graph.after(step.key, key)
+        if early:
+            graph.pause(step.key, rollout_of(graph, step.address).settle, "the new security groups are in effect")
 
 
 def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> str | None:
@@ -79,7 +103,11 @@ def _union(graph: Graph, wanted: Properties, found: Observed) -> Properties:
         zones = {_zone(graph, subnet) for subnet in wanted.subnets}
         more = [subnet for subnet in found.state.subnets if _zone(graph, subnet) not in zones]
         kept = [subnet for subnet in more if subnet not in wanted.subnets]
-        return replace(wanted, subnets=tuple(sorted({*wanted.subnets, *kept}, key=str)))
+        wanted = replace(wanted, subnets=tuple(sorted({*wanted.subnets, *kept}, key=str)))
+    if isinstance(wanted, LoadBalancer | Instance) and isinstance(found.state, LoadBalancer | Instance):
+        both = tuple(sorted({*(wanted.security_groups or ()), *(found.state.security_groups or ())}, key=str))
+        # more than AWS allows of one interface change places in one call
+        return replace(wanted, security_groups=both) if wanted.security_groups and len(both) <= _MOST_GROUPS else wanted
     return with_others(wanted, found.state)
 
 

@@ -2,15 +2,19 @@
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import Final
 
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
+from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Rollout
-from alb_reconcile.model.steps import Deregister, Register, Terminate
+from alb_reconcile.model.resource import Rollout, each_of
+from alb_reconcile.model.steps import Deregister, Register
+
+STOPS: Final = "stops the instance"
 
 
 def add_rollout(graph: Graph) -> None:
@@ -35,7 +39,7 @@ def _leave_for_restarts(graph: Graph) -> None:
         )
         if not stops or step.id is None:
             continue
-        graph.say(step.key, effects="stops the instance")
+        graph.say(step.key, effects=STOPS)
         for item in registered[step.id]:
             gone = graph.removers.get(item.id)
             if gone is None:
@@ -54,9 +58,12 @@ def _pace(graph: Graph) -> None:
     groups: dict[str, list[Step]] = defaultdict(list)
     for step in [*graph.of_kind("instance", "replace"), *graph.of_kind("instance", "update")]:
         group = step.desired.lifecycle.group if step.desired else None
-        if group and (step.action == "replace" or "stops the instance" in step.effects):
+        if group and (step.action == "replace" or STOPS in step.effects):
             groups[group].append(step)
-    for steps in groups.values():
+    registrations = each_of(graph.decisions.live, Registration)
+    serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
+    for members in groups.values():
+        steps = sorted(members, key=lambda step: step.id in serving)  # what doesn't serve is changed first
         rollout = rollout_of(graph, steps[0].address)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
@@ -127,16 +134,17 @@ def _group_is_replaced(graph: Graph, step: Step) -> bool:
 
 
 def _settle(graph: Graph) -> None:
-    """The pause that the spec asks for: between an old instance's draining and its end, and between the moment when
-    requests go to another group and the end of this one's registrations."""
-    registered = graph.registered
-    for step in graph.of_kind("instance", "delete"):
-        if step.id and registered[step.id] and not graph.destroy:
-            graph.specify(step.key, Terminate(rollout_of(graph, step.address).settle))
+    """The pauses that the spec asks for: between an old instance's deregistration and its end or stop, and between the
+    moment when requests go to another group and the end of this one's registrations."""
+    for step in [] if graph.destroy else [*graph.of_kind("instance", "delete"), *graph.of_kind("instance", "update")]:
+        served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
+        if served and (step.action == "delete" or STOPS in step.effects):
+            # it drains meanwhile, which may be all the time that is needed
+            settle = rollout_of(graph, step.address).settle - min(delay_of(graph, item.state) for item in served)
+            graph.pause(step.key, settle, "the last requests have settled")
     instances = {item.id: item.address for item in graph.decisions.live if item.address.kind == "instance"}
     for step in graph.of_kind("registration", "delete"):
-        how = step.detail(Deregister)
-        if how.switched and step.observed:
+        if step.detail(Deregister).switched and step.observed:
             target = instances.get(str(getattr(step.observed.state, "target", "")))
             settle = (rollout_of(graph, target) if target else Rollout()).settle
-            graph.specify(step.key, replace(how, settle=settle))
+            graph.pause(step.key, settle, "the switch has reached every node of the load balancer")

@@ -1,0 +1,249 @@
+"""Healthy targets that must stay, whatever the state from which a change begins."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from alb_reconcile.model.address import Address
+from alb_reconcile.sandbox.strict.world import World as Place
+from alb_reconcile.sandbox.traffic.reach import find_shut_out
+from tests.harness import Spec, World, demo, world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+GROUP = Address("target_group", "web")
+
+
+@pytest.fixture
+def here() -> Iterator[World]:
+    with world() as found:
+        yield found
+
+
+def web(count: int, version: str, **rollout: Any) -> Spec:
+    spec = demo()
+    spec["instances"]["web"] |= {"count": count, "user_data": f"#!/bin/sh\nexec web-api {version}\n"}
+    if rollout:
+        spec["instances"]["web"]["rollout"] = rollout
+    return spec
+
+
+def ids(here: World, spec: Spec) -> dict[str, str]:
+    return {str(address): found for address, found in here.plan(spec).ids.items()}
+
+
+def healthy(here: World, group: str) -> int:
+    told = here.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    return sum(item["TargetHealth"]["State"] == "healthy" for item in told)
+
+
+@pytest.mark.parametrize("member", ["web-1", "web-2", "web-3"])
+def test_a_roll_ends_though_one_of_the_old_targets_is_unhealthy(here: World, member: str) -> None:
+    before = web(3, "one")
+    here.converge(before)
+    known = ids(here, before)
+    here.strict.set_target_unhealthy(known[str(GROUP)], known[f"instance.{member}"])
+    here.clock.advance(300)
+    assert healthy(here, known[str(GROUP)]) == 2
+    result = here.converge(web(3, "two"))
+    assert healthy(here, known[str(GROUP)]) == 3
+    first = next(step.address.name for step in result.plan.steps if step.action == "replace")
+    assert first == member, "what doesn't serve is replaced first"
+    effects = [text for step in result.plan.steps for text in step.effects]
+    assert "target_group.web keeps 2 healthy targets" in effects
+    assert "target_group.web: 2 of 3 targets are healthy now" in effects
+
+
+def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:
+    before = web(3, "one")
+    here.converge(before)
+    known = ids(here, before)
+    here.client("elbv2").deregister_targets(
+        TargetGroupArn=known[str(GROUP)], Targets=[{"Id": known["instance.web-2"], "Port": 80}]
+    )
+    here.clock.advance(600)
+    here.converge(web(3, "two"))
+
+
+def test_of_two_groups_the_one_that_serves_survives() -> None:
+    for _ in range(4):  # which of them an accident would keep is the suffix's doing
+        with world() as here:
+            before = web(2, "one")
+            here.converge(before)
+            serving = ids(here, before)[str(GROUP)]
+            after = web(2, "one")
+            after["target_groups"]["web"]["protocol_version"] = "HTTP2"
+            here.strict.health = lambda group, *_, serving=serving: None if group == serving else "unhealthy"
+            assert here.apply(after, timeout=60).failures
+            here.converge(before)
+            assert ids(here, before)[str(GROUP)] == serving
+            assert healthy(here, serving) == 2
+
+
+def test_no_advice_takes_the_service_down(here: World) -> None:
+    before = web(2, "one")
+    here.converge(before)
+    serving = ids(here, before)[str(GROUP)]
+    after = web(2, "one")
+    after["target_groups"]["web"]["port"] = 8080
+    here.strict.health = lambda group, *_: None if group == serving else "unhealthy"
+    here.apply(after, timeout=60)
+    failures = here.apply(after, timeout=60).failures
+    assert any("has 0 healthy targets" in text for text in failures)
+    assert not any("min_healthy" in text for text in failures)
+
+
+def test_health_timeout_holds_where_a_target_leaves(here: World) -> None:
+    """Where a new group takes over, too: its targets are checked every five minutes, so nothing is known in two."""
+    before = web(2, "one", health_timeout="2m")
+    before["target_groups"]["web"]["health_check"]["interval_seconds"] = 300
+    here.converge(before)
+    after = copy.deepcopy(before)
+    after["target_groups"]["web"]["port"] = 8080
+    began = here.clock.now()
+    assert here.apply(after, timeout=60).failures
+    assert here.clock.now() - began < 300
+
+
+def test_a_group_that_sticky_clients_still_reach_is_guarded(here: World) -> None:
+    spec = web(2, "one")
+    spec["instances"]["other"] = dict(spec["instances"]["web"])
+    spec["target_groups"]["other"] = spec["target_groups"]["web"] | {"targets": ["other"]}
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    groups = [{"target_group": "web", "weight": 0}, {"target_group": "other", "weight": 1}]
+    listener["default_action"] = {
+        "forward": {"target_groups": groups, "stickiness": {"enabled": True, "duration_seconds": 300}}
+    }
+    here.converge(spec)
+    spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api two\n"
+    plan = here.plan(spec)
+    leaving = [step for step in plan.steps if step.address.kind == "registration" and step.action == "delete"]
+    assert leaving
+    assert all(any("keeps" in text for text in step.effects) for step in leaving)
+
+
+def watch(here: World, low: list[int]) -> None:
+    """Note after each change how many targets of the group that gets the requests are healthy."""
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        answer = real(service, operation, params)
+        if not operation.startswith("describe_"):
+            elb = here.client("elbv2")
+            (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+            (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+            parts = listener["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
+            low.append(
+                sum(healthy(here, part["TargetGroupArn"]) for part in parts if part["Weight"] or len(parts) == 1)
+            )
+        return answer
+
+    here._call = call  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("path", [{"path": "/new"}, {"matcher": "204"}, {"port": 8080}, {"protocol": "HTTPS"}])
+def test_a_health_check_that_old_targets_fail_comes_with_a_group_of_its_own(here: World, path: Spec) -> None:
+    before = web(2, "one")
+    here.converge(before)
+    old = ids(here, before)[str(GROUP)]
+    after = web(2, "two")
+    after["target_groups"]["web"]["health_check"] |= path
+    known = set(ids(here, before).values())
+
+    def health(group: str, instance: str, _: int) -> Any:
+        return "unhealthy" if (instance in known) == (group != old) else None
+
+    here.strict.health = health
+    low: list[int] = []
+    watch(here, low)
+    here.converge(after, allow={"replace": 9})
+    assert min(low) >= 2
+    assert ids(here, after)[str(GROUP)] != old
+
+
+def test_a_wrong_path_alone_takes_nothing_down(here: World) -> None:
+    before = web(2, "one", health_timeout="1m")
+    here.converge(before)
+    old = ids(here, before)[str(GROUP)]
+    here.strict.health = lambda group, *_: None if group == old else "unhealthy"
+    after = copy.deepcopy(before)
+    after["target_groups"]["web"]["health_check"]["path"] = "/typo"
+    assert here.apply(after, timeout=60, allow={"replace": 9}).failures
+    here.clock.advance(300)
+    assert healthy(here, old) == 2
+
+
+def test_other_settings_of_a_check_change_in_place(here: World) -> None:
+    before = web(2, "one")
+    here.converge(before)
+    after = copy.deepcopy(before)
+    after["target_groups"]["web"]["health_check"]["interval_seconds"] = 20
+    assert here.converge(after).writes == {"modify_target_group": 1, "add_tags": 1}
+
+
+def test_both_ends_change_their_security_groups_and_the_path_stays_open(here: World) -> None:
+    before = web(2, "one")
+    here.converge(before)
+    after = copy.deepcopy(before)
+    for group in after["security_groups"].values():
+        group["description"] = "Another one"
+    shut: list[int] = []
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        answer = real(service, operation, params)
+        if not operation.startswith("describe_"):
+            shut.append(len(list(find_shut_out(Place(DEFAULT_ACCOUNT_ID, "us-east-1")))))
+        return answer
+
+    here._call = call  # type: ignore[method-assign]
+    here.converge(after, allow={"replace": 9})
+    assert len(shut) > 6
+    assert not any(shut)
+
+
+def test_an_instance_settles_before_it_is_stopped(here: World) -> None:
+    before = web(2, "one", max_unavailable=1, settle="30s")
+    before["instances"]["web"]["type_change"] = "in-place"
+    before["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 0
+    here.converge(before)
+    after = copy.deepcopy(before)
+    after["instances"]["web"]["instance_type"] = "t3.small"
+    began: dict[str, float] = {}
+    real = here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "deregister_targets":
+            began[params["Targets"][0]["Id"]] = here.clock.now()
+        if operation == "stop_instances":
+            assert here.clock.now() - began[params["InstanceIds"][0]] >= 30
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    here.converge(after)
+    assert len(began) == 2
+
+
+def test_a_new_target_must_stay_healthy_before_an_old_one_leaves(here: World) -> None:
+    """A version that gets unhealthy after 40 seconds: with all replaced at once nothing of the old one would be left."""
+    before = web(2, "one", max_surge=2, min_ready="2m")
+    here.converge(before)
+    known = set(ids(here, before).values())
+    group = ids(here, before)[str(GROUP)]
+    since: dict[str, float] = {}
+
+    def health(_: str, instance: str, __: int) -> Any:
+        now = here.clock.now()
+        return "unhealthy" if instance not in known and now - since.setdefault(instance, now) > 60 else None
+
+    here.strict.health = health
+    began = here.clock.now()
+    failures = here.apply(web(2, "two", max_surge=2, min_ready="2m"), timeout=60).failures
+    assert any("was healthy and isn't any more" in text for text in failures)
+    assert here.clock.now() - began < 600
+    assert healthy(here, group) >= 2
