@@ -59,6 +59,7 @@ class Instance(Properties):
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         image, subnets, user_data = (lookups.images.get(self.image_id, self.image_id), self.subnets, self.user_data)
+        disk = self.root_volume
         if observed and isinstance(observed.state, Instance):
             wanted = lookups.desired.get(observed.address)
             keep = wanted is None or wanted.lifecycle.image_update == "keep"
@@ -66,9 +67,11 @@ class Instance(Properties):
                 image = observed.state.image_id
             if set(observed.state.subnets) <= set(self.subnets):
                 subnets = observed.state.subnets
+            if disk and disk.get("encrypted") is False and (observed.state.root_volume or {}).get("encrypted"):
+                disk = {**disk, "encrypted": True}  # an account may encrypt by default, whatever is asked for
             if tags.ADOPTED in observed.tags and tags.USER_DATA not in observed.tags:
                 user_data = None  # only the digest of what we launched is known
-        return replace(self, image_id=image, subnets=subnets, user_data=user_data)
+        return replace(self, image_id=image, subnets=subnets, user_data=user_data, root_volume=disk)
 
     def extra_tags(self) -> dict[str, str]:
         found = {tags.IMAGE: self.image_id}
