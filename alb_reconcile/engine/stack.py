@@ -125,7 +125,8 @@ async def apply_stack(
     raised. Before it AwsError is, where a destroy can't be begun.
     """
     goal, target = goal or Goal(), planned.target
-    run = Run(aws, target.stack)
+    own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
+    run = Run(aws, target.stack, own=frozenset(own))
     applied = Applied(found=planned, is_reached=True)
     if planned.plan.steps:
         if target.destroy and (warning := await begin_destroying(aws, target.stack, planned.discovery)):

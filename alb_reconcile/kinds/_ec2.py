@@ -89,7 +89,8 @@ def describe_interface(interface: Mapping[str, Any]) -> str:
 async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
     found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: value})
-    if foreign := [item for item in found if not is_load_balancers(item)]:
+    others = [item for item in found if (item.get("Attachment") or {}).get("InstanceId") not in run.own]
+    if foreign := [item for item in others if not is_load_balancers(item)]:
         raise RefusedError(
             f"{value} is in use by resources outside this stack: {', '.join(map(describe_interface, foreign))}; remove them first"
         )

@@ -28,6 +28,8 @@ class Run:
     aws: Aws
     stack: str
     ids: dict[Address, str] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    """The ids of all that carried the stack's tags when the run began, of what has ended, too."""
     applied: str = ""
     """What the tag of that name is to say."""
     say: Callable[[str], None] = lambda _: None

@@ -12,6 +12,8 @@ from tests.kinds.example import Example
 from tests.kinds.hand import edited, order, replaced, short
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.kinds.hand import Faults, Hand
 
 A = "subnet.public-a"
@@ -139,3 +141,24 @@ def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> Non
     assert len(result.failures) == 1
     assert theirs["NetworkInterfaceId"] in result.failures[0]
     assert hand.world.clock.now() - started < 60
+
+
+def test_the_interface_of_our_own_instance_that_a_late_read_still_shows_is_ours(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    interfaces = hand.ec2.describe_network_interfaces()["NetworkInterfaces"]
+    instance = hand["instance.web-1"]
+    (own,) = [item for item in interfaces if (item.get("Attachment") or {}).get("InstanceId") == instance]
+    faults.refuse("delete_subnet", "DependencyViolation", "has dependencies", times=2)
+    real, shown = faults._real, list[str]()
+
+    def stale(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer = real(service, operation, params)
+        named = [value for item in params.get("Filters", ()) for value in item["Values"]]
+        if operation == "describe_network_interfaces" and own["SubnetId"] in named and len(shown) < 2:
+            shown.append(operation)
+            answer["NetworkInterfaces"].append(own)
+        return answer
+
+    faults._real = stale
+    hand.world.destroy(demo())
+    assert shown
