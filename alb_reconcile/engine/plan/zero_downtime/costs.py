@@ -71,11 +71,11 @@ def _name(graph: Graph, group: Ref) -> str:
     return str(graph.addresses.get(str(group), group))
 
 
-def delay_of(graph: Graph, registration: Properties | None) -> int:
-    """How many seconds a target of that registration's group drains."""
+def delay_of(graph: Graph, registration: Properties | None, unknown: int = _DELAY) -> int:
+    """How many seconds a target of that registration's group drains; `unknown` where nobody has read it."""
     group = registration.target_group if isinstance(registration, Registration) else ""
     found = _settings(graph, group, "attributes", leaving=True)
-    return int(found.get("deregistration_delay.timeout_seconds", _DELAY))
+    return int(found.get("deregistration_delay.timeout_seconds", unknown))
 
 
 def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> Mapping[str, Any]:

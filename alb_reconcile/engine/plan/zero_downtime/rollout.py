@@ -140,7 +140,9 @@ def _settle(graph: Graph) -> None:
         served = [item for item in graph.registered[str(step.id)] if item.status != "unused"]
         if served and (step.action == "delete" or STOPS in step.effects):
             # it drains meanwhile, which may be all the time that is needed
-            settle = rollout_of(graph, step.address).settle - min(delay_of(graph, item.state) for item in served)
+            settle = rollout_of(graph, step.address).settle - min(
+                delay_of(graph, item.state, unknown=0) for item in served
+            )
             graph.pause(step.key, settle, "the last requests have settled")
     instances = {item.id: item.address for item in graph.decisions.live if item.address.kind == "instance"}
     for step in graph.of_kind("registration", "delete"):
