@@ -9,6 +9,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.steps import Deregister
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.sandbox.traffic.reach import find_shut_out
 from tests.harness import Spec, World, demo, world
@@ -68,6 +69,16 @@ def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:
     )
     here.clock.advance(600)
     here.converge(web(3, "two"))
+
+
+def test_targets_that_are_still_being_checked_count_as_those_that_must_stay(here: World) -> None:
+    before = web(3, "one")
+    here.apply(before, timeout=1)
+    group = ids(here, before)[str(GROUP)]
+    assert healthy(here, group) < 3, "a roll begins before the first instances have been checked"
+    steps = here.plan(web(3, "two")).steps
+    kept = {step.detail(Deregister).least for step in steps if step.action == "delete" and step.part_of}
+    assert kept - {None} == {3}
 
 
 def test_of_two_groups_the_one_that_serves_survives() -> None:

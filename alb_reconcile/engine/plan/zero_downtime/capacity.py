@@ -39,20 +39,22 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 
 @dataclass
 class _Minima:
-    """By target group, by its id where it has one: declared targets, how many may be missing, how many are healthy now,
-    how long to wait."""
+    """By target group, by its id where it has one: declared targets, how many may be missing, how many are healthy now or
+    still being checked, how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
     slack: Counter[Ref] = field(default_factory=Counter)
     healthy: Counter[Ref] = field(default_factory=Counter)
+    initial: Counter[Ref] = field(default_factory=Counter)
     timeout: dict[Ref, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, graph: Graph) -> _Minima:
         found = cls(graph)
-        registered = each_of(graph.decisions.live, Registration)
-        found.healthy.update(state.target_group for item, state in registered if item.status == "healthy")
+        for item, registered in each_of(graph.decisions.live, Registration):
+            found.healthy[registered.target_group] += item.status == "healthy"
+            found.initial[registered.target_group] += item.status == "initial"
         for decision in graph.decisions.desired.values():
             state = decision.desired.state
             if not isinstance(state, Registration):
@@ -75,8 +77,8 @@ class _Minima:
         return max(self.wanted[group] - self.slack[group], 0)
 
     def to_keep(self, group: str) -> int:
-        """How many of its targets must stay healthy while others leave: never more than are now."""
-        return min(self.by_targets(group), self.healthy[group])
+        """How many of its targets must stay healthy while others leave: never more than are, or may be in a moment."""
+        return min(self.by_targets(group), self.healthy[group] + self.initial[group])
 
     def before_more(self, group: Ref) -> int:
         """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests."""
