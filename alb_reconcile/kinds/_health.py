@@ -53,14 +53,15 @@ async def wait_until_healthy(
 ) -> None:
     """Wait for the group's own health check to pass, and to have passed for `min_ready` seconds.
 
-    Raises WaitError with what the target says, at once where it was healthy before.
+    Raises WaitError with what the target says, where it was healthy before as soon as two looks say so.
     """
-    began, ready = run.aws.now(), 0.0
+    began, ready, relapsed = run.aws.now(), 0.0, 0
 
     def check(health: Any) -> str:
-        nonlocal ready
+        nonlocal ready, relapsed
         if health and health["State"] == "healthy":
-            ready = ready or run.aws.now()
+            if relapsed or not ready:
+                ready, relapsed = run.aws.now(), 0
             is_ready = run.aws.now() - ready >= min_ready
             return "" if is_ready else f"target {target}:{port} to stay healthy for {min_ready:.0f} s"
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
@@ -68,7 +69,8 @@ async def wait_until_healthy(
             return ""
         words = map((health or {"State": "unknown"}).get, ("State", "Reason", "Description"))
         now = " ".join(filter(None, words))
-        if ready and health and health["State"] == "unhealthy":
+        relapsed += bool(ready and health and health["State"] == "unhealthy")
+        if relapsed > 1:  # one look may show what was before it got healthy
             raise WaitError(f"target {target}:{port} was healthy and isn't any more (now {now})")
         return f"target {target}:{port} to be healthy (now {now})"
 
@@ -131,7 +133,7 @@ async def _wait_for_groups(
     now = await asyncio.gather(*(read_health(run, group) for group in serving))
     healthy = sum(item["State"] == "healthy" for part in now for item in part.values())
     for group, least in awaited if healthy else ():
-        await _wait_for_group(run, str(bind(group, run.ids)), _enough(run, group, min(least, healthy)), timeout)
+        await _wait_for_group(run, str(bind(group, run.ids)), _enough(run, group, least), timeout)
 
 
 def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, Any]]], str]:

@@ -81,6 +81,23 @@ def test_targets_that_are_still_being_checked_count_as_those_that_must_stay(here
     assert kept - {None} == {3}
 
 
+def test_what_the_spec_says_of_healthy_targets_holds_though_fewer_serve(here: World) -> None:
+    before = web(3, "one", health_timeout="2m")
+    before["target_groups"]["web"]["min_healthy"] = 3
+    here.converge(before)
+    known = ids(here, before)
+    here.strict.set_target_unhealthy(known[str(GROUP)], known["instance.web-1"])
+    here.clock.advance(300)
+    after = copy.deepcopy(before)
+    after["target_groups"]["web"]["port"] = 8080
+    here.strict.health = lambda group, instance, _: (
+        "unhealthy" if group != known[str(GROUP)] and instance == known["instance.web-1"] else None
+    )
+    here.apply(after, timeout=60)
+    failures = here.apply(after, timeout=60).failures
+    assert any("has 2 healthy targets, and needs 3" in text for text in failures), failures
+
+
 def test_of_two_groups_the_one_that_serves_survives() -> None:
     for _ in range(4):  # which of them an accident would keep is the suffix's doing
         with world() as here:
