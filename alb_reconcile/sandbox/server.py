@@ -60,11 +60,16 @@ class Application:
         return _json(start_response, {"pid": self.sandbox.pid, "token": self.sandbox.token})
 
     def _of_aws(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """moto's answer. What a request changed has reached the load balancers before its answer is given."""
+        """moto's answer. What a request changed has reached the traffic's driver before its answer is given.
+
+        What earlier ones changed has reached the load balancers before a request changes more, if it had to by then.
+        """
         service = service_of(environ)
         if service is None:
             return _refuse(start_response, f"The sandbox serves signed requests to {', '.join(SERVICES)} only.")
         changes = self.driver is not None and _changes(environ)
+        if changes and self.driver is not None:
+            self.driver.keep_up()
         answer: Iterable[bytes] = self._service(service)(environ, start_response)
         if changes and self.driver is not None:
             self.driver.catch_up()

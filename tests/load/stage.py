@@ -124,7 +124,7 @@ class Proof:
 
     def holds(self, least: int) -> None:
         """Not one request failed, there were enough, never fewer healthy targets than that, and none left undrained."""
-        assert self.load.failures[:5] == []
+        assert self.load.failures[:5] == [], self.load.failures[:5]
         assert len(self.load.answers) == self.load.sent >= REQUESTS
         assert self.watch.low() >= least
         assert self.watch.hurried(self.drain) == {}

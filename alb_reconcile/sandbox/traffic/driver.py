@@ -68,6 +68,11 @@ class Driver:
             self._asked.set()
             return self._turn.wait_for(lambda: self._ended >= wanted or self._closed, timeout)
 
+    def keep_up(self) -> None:
+        """Wait until what has been due for the front by now is there: a busy machine's nodes aren't later than AWS's."""
+        if self._propagation.is_due(self._strict.clock()):
+            self.catch_up()
+
     def clear(self) -> None:
         """What there was is gone from the local AWS: kill its processes, and show the front that nothing is left."""
         self._clearing = True

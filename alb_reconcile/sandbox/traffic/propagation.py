@@ -18,11 +18,16 @@ class Propagation:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._window: float | None = None
-        self._shown = Snapshot()
+        self._shown = self._last = Snapshot()
+
+    def is_due(self, now: float) -> bool:
+        """Whether a change waits whose window has ended at `now`: on AWS the nodes would know of it."""
+        return bool(self._seconds) and self._last != self._shown and now // self._seconds != self._window
 
     def pass_on(self, snapshot: Snapshot, now: float) -> Snapshot:
         """What the nodes know at `now` (seconds of AWS), where `snapshot` is what holds."""
         window = now // self._seconds if self._seconds else None
+        self._last = snapshot
         if window is None or window != self._window:
             self._window, self._shown = window, snapshot
         else:

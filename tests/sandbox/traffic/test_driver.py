@@ -168,11 +168,11 @@ def is_there(pid: int) -> bool:
 class Stage:
     """A driver with all of its parts but the front."""
 
-    def __init__(self, aws: StrictAws, folder: Path, serve: str = "") -> None:
+    def __init__(self, aws: StrictAws, folder: Path, serve: str = "", lag: float = 0.0) -> None:
         self.front = FakeFront()
         self.front.processes = Processes(Program.choose(serve, folder), folder / "instances")
         prober = Prober(aws.clock, 50)
-        self.driver = Driver(aws, lambda: take_snapshot(aws), self.front, self.front.processes, prober)
+        self.driver = Driver(aws, lambda: take_snapshot(aws), self.front, self.front.processes, prober, lag)
 
     def pid_of(self, instance: str) -> int | None:
         return next((i.pid for i in self.driver.report().processes if i.instance_id == instance), None)
@@ -182,8 +182,8 @@ class Stage:
 def start(aws: StrictAws, tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     made: list[Stage] = []
 
-    def make(serve: str = "") -> Stage:
-        made.append(Stage(aws, tmp_path, serve))
+    def make(serve: str = "", lag: float = 0.0) -> Stage:
+        made.append(Stage(aws, tmp_path, serve, lag))
         return made[-1]
 
     yield make
@@ -223,6 +223,27 @@ def test_what_changed_has_been_shown_when_catching_up_ends(start: Callable[..., 
         assert instance in {item.id for item in snapshot.instances}
         assert instance in addresses
         assert stage.pid_of(instance) is not None
+
+
+def test_who_changes_more_finds_the_front_as_far_as_awss_nodes(
+    start: Callable[..., Stage], service: Service, clock: VirtualClock
+) -> None:
+    """However busy the machine is: time alone is no proof that the front knows."""
+    stage = start(lag=10)
+    until(lambda: service.health() == HEALTHY)
+    clock.advance(10)
+    assert stage.driver.catch_up()
+    for _ in range(5):
+        service.network.elb.deregister_targets(TargetGroupArn=service.group, Targets=[{"Id": service.instance}])
+        assert stage.driver.catch_up()
+        clock.advance(10)
+        stage.driver.keep_up()
+        snapshot, _ = stage.front.shown[-1]
+        assert {item.state for item in snapshot.target_groups[service.group].targets} == {"draining"}
+        service.network.elb.register_targets(TargetGroupArn=service.group, Targets=[{"Id": service.instance}])
+        assert stage.driver.catch_up()
+        clock.advance(10)
+        stage.driver.keep_up()
 
 
 def test_a_web_api_that_never_comes_up_is_unhealthy(start: Callable[..., Stage], service: Service) -> None:

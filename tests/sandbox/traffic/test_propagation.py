@@ -77,3 +77,22 @@ def test_without_lag_everything_is_known_at_once() -> None:
     nodes = Propagation(0)
     nodes.pass_on(BEFORE, 100)
     assert nodes.pass_on(Snapshot(), 100) == Snapshot()
+
+
+def test_a_change_is_due_when_its_window_has_ended() -> None:
+    nodes = Propagation(10)
+    nodes.pass_on(BEFORE, 100)
+    assert not nodes.is_due(115), "nothing has changed"
+    nodes.pass_on(replace(BEFORE, load_balancers=(balancer("lb", "other"),)), 116)
+    assert not nodes.is_due(130), "it was passed on"
+    nodes.pass_on(BEFORE, 117)
+    assert not nodes.is_due(119.9)
+    assert nodes.is_due(120)
+    nodes.pass_on(BEFORE, 120)
+    assert not nodes.is_due(130)
+
+
+def test_without_lag_nothing_is_due() -> None:
+    nodes = Propagation(0)
+    nodes.pass_on(BEFORE, 100)
+    assert not nodes.is_due(200)
