@@ -20,7 +20,7 @@ def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **
     spec["security_groups"]["web"]["ingress"] = [ingress[0] | {"port": number} for number in (80, 8080)]
     instances = spec["instances"]["web"]
     instances |= {"count": count, "user_data": user_data(version)}
-    instances["rollout"] = {"max_surge": 1, "settle": "2s", "health_timeout": "30m"} | rollout
+    instances["rollout"] = {"max_surge": 1, "health_timeout": "30m"} | rollout
     spec["target_groups"]["web"]["port"] = port
     spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
     return spec
