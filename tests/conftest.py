@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, settings
 
 _QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large)  # this machine's speed is no property of the code
 settings.register_profile("suite", derandomize=True, max_examples=60, deadline=None, suppress_health_check=_QUIET)
 settings.register_profile("soak", max_examples=5000, deadline=None, suppress_health_check=_QUIET)
 pytest.register_assert_rewrite("tests.kinds.hand")  # so that its asserts explain themselves
+
+
+@cache
+def _models(path: str) -> Any:
+    return _load(JSONFileLoader(), path)
+
+
+# Each boto3 session reads AWS's models anew, a quarter of a second each time; the tests' sessions share them.
+_load = JSONFileLoader.load_file
+JSONFileLoader.load_file = lambda _, path: _models(path)
+# moto makes a key of 2,048 bits for each account's volumes and each certificate, which nobody here uses.
+rsa.generate_private_key = cache(rsa.generate_private_key)
 settings.load_profile("soak" if os.environ.get("SOAK") else "suite")
 
 

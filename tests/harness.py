@@ -49,6 +49,13 @@ def _transport() -> BotoTransport:
 
 
 @cache
+def by_hand(service: str) -> Any:
+    """One boto3 client a process: making one takes longer than most tests' calls."""
+    os.environ.update(FAKE_ENVIRONMENT)
+    return boto3.client(service, region_name=REGION)
+
+
+@cache
 def _demo() -> Spec:
     text = (
         (SPECS / "demo.yaml")
@@ -107,7 +114,7 @@ class World:
 
     def client(self, service: str) -> Any:
         """A boto3 client, for what somebody else does by hand."""
-        return boto3.client(service, region_name=REGION)
+        return by_hand(service)
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
         self.log.append((operation, params))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from typing import TYPE_CHECKING, Any
-
-import boto3
 
 from alb_reconcile.aws.hints import explain_code
 from alb_reconcile.model.errors import AwsError
-from tests.harness import REGION, Spec, World, demo
+from tests.harness import Spec, World, by_hand, demo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,12 +21,6 @@ Line = tuple[str, str, tuple[str, ...]]
 """A step in short: action, address, the paths of its changes (none for a creation or a deletion)."""
 
 
-@cache
-def client(service: str) -> Any:
-    """One client a process: making one takes longer than most tests' calls."""
-    return boto3.client(service, region_name=REGION)
-
-
 class Hand:
     """Somebody with the console, in an account in which the tool has made a stack."""
 
@@ -40,11 +31,11 @@ class Hand:
 
     @property
     def ec2(self) -> Any:
-        return client("ec2")
+        return by_hand("ec2")
 
     @property
     def elb(self) -> Any:
-        return client("elbv2")
+        return by_hand("elbv2")
 
     def make(self, spec: Spec, **options: Any) -> Result:
         """Let the tool bring the stack to a spec, which must converge in one run."""
@@ -220,6 +211,6 @@ def rich() -> Spec:
 
 def prepare() -> None:
     """What a spec only names: a key pair and two instance profiles."""
-    client("ec2").create_key_pair(KeyName="ops")
+    by_hand("ec2").create_key_pair(KeyName="ops")
     for name in ("web", "other"):
-        client("iam").create_instance_profile(InstanceProfileName=name)
+        by_hand("iam").create_instance_profile(InstanceProfileName=name)

@@ -23,9 +23,8 @@ from alb_reconcile.model.errors import RefusedError, SpecError, UsageError
 from alb_reconcile.model.resource import Lookups, Observed, bind
 from alb_reconcile.model.steps import SetPriorities
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags, target_of
-from tests.harness import REGION, Spec, load
+from tests.harness import REGION, Spec, by_hand, load
 from tests.kinds.example import Example, changeable, example_of
-from tests.kinds.hand import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -101,16 +100,16 @@ class Bench:
         """Let somebody write tags."""
         pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
         if self.kind.properties.service == "ec2":
-            client("ec2").create_tags(Resources=[resource], Tags=pairs)
+            by_hand("ec2").create_tags(Resources=[resource], Tags=pairs)
         else:
-            client("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
+            by_hand("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
 
     def untag(self, resource: str, keys: Sequence[str]) -> None:
         """Let somebody remove tags."""
         if self.kind.properties.service == "ec2":
-            client("ec2").delete_tags(Resources=[resource], Tags=[{"Key": key} for key in keys])
+            by_hand("ec2").delete_tags(Resources=[resource], Tags=[{"Key": key} for key in keys])
         else:
-            client("elbv2").remove_tags(ResourceArns=[resource], TagKeys=list(keys))
+            by_hand("elbv2").remove_tags(ResourceArns=[resource], TagKeys=list(keys))
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import demo
+from tests.harness import by_hand, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import (
     LINUX_1,
     LINUX_2,
     calls,
-    client,
     create,
     delete,
     edited,
@@ -294,11 +293,11 @@ def test_a_newer_image_behind_the_reference_is_taken_only_on_request(hand: Hand)
     assert hand.world.plan(spec).is_empty
     parameter = demo()["instances"]["web"]["image_id"].removeprefix("resolve:ssm:")
     own = {"Name": "/own/image", "Type": "String", "Value": LINUX_1}
-    client("ssm").put_parameter(**own)
+    by_hand("ssm").put_parameter(**own)
     assert parameter.startswith("/aws/")
     kept = edited(demo(), "instances/web/image_id", "resolve:ssm:/own/image")
     hand.make(kept)
-    client("ssm").put_parameter(**{**own, "Value": "ami-1e749f67"}, Overwrite=True)
+    by_hand("ssm").put_parameter(**{**own, "Value": "ami-1e749f67"}, Overwrite=True)
     assert hand.world.plan(kept).is_empty
     newer = edited(kept, "instances/web/image_update", "replace")
     lines = [line for line in short(hand.world.plan(newer)) if line[0] == "replace" and line[1] == ONE]

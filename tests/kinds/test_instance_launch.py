@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import demo
-from tests.kinds.hand import calls, client, edited, prepare, rich
+from tests.harness import by_hand, demo
+from tests.kinds.hand import calls, edited, prepare, rich
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -83,7 +83,7 @@ def test_a_profile_that_does_not_exist_fails_after_two_minutes(hand: Hand) -> No
     result = hand.world.apply(spec)
     assert any("Invalid IAM Instance Profile" in text for text in result.failures)
     assert 120 <= hand.world.clock.now() - started < 600
-    client("iam").create_instance_profile(InstanceProfileName="web")
+    by_hand("iam").create_instance_profile(InstanceProfileName="web")
     hand.make(spec)
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import Spec, demo
+from tests.harness import Spec, by_hand, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, client, create, delete, edited, order, short, update
+from tests.kinds.hand import calls, create, delete, edited, order, short, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
@@ -22,7 +22,7 @@ CERTIFICATES = [f"arn:aws:iam::123456789012:server-certificate/{name}" for name 
 def upload_certificates() -> None:
     """They have names of our own, unlike those of ACM."""
     for arn in CERTIFICATES:
-        client("iam").upload_server_certificate(
+        by_hand("iam").upload_server_certificate(
             ServerCertificateName=arn.rpartition("/")[2], CertificateBody="x", PrivateKey="x"
         )
 
@@ -191,7 +191,7 @@ def test_one_that_becomes_https_gets_the_policy_that_a_new_one_gets(hand: Hand) 
     paths = {item.path for step in hand.world.plan(spec).steps for item in step.changes if str(step.address) == HTTP}
     assert {"protocol", "ssl_policy"} <= paths
     hand.world.converge(spec)
-    elbv2 = client("elbv2")
+    elbv2 = by_hand("elbv2")
     (balancer,) = elbv2.describe_load_balancers()["LoadBalancers"]
     (found,) = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
     assert found["SslPolicy"] == POLICY

@@ -6,8 +6,6 @@ import base64
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import moto.core.responses as responses
 from botocore.validate import ParamValidator
 from moto.ec2.responses import EC2Response
 from moto.elbv2.responses import ELBV2Response
@@ -15,20 +13,18 @@ from moto.elbv2.responses import ELBV2Response
 from alb_reconcile.aws.hints import explain_code
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict.inventory import parser
-from tests.harness import REGION
+from tests.harness import REGION, by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# else looked up at every call; moto imports it there without meaning to export it
-responses.method_names_from_class = cache(responses.method_names_from_class)  # type: ignore[attr-defined]
 ACCOUNT = "123456789012"
 RESPONSES = {"ec2": EC2Response, "elbv2": ELBV2Response}
 
 
 @cache
 def _operation(service: str, operation: str) -> Any:
-    client = boto3.client(service, region_name=REGION)
+    client = by_hand(service)
     return client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
 
 

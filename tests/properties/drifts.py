@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from alb_reconcile.model.errors import AwsError
-from tests.harness import READS
-from tests.kinds.hand import client
+from tests.harness import READS, by_hand
 from tests.properties import drifts_network as network
 from tests.properties import drifts_service as service
 from tests.properties.scene import Deed, Scene
@@ -179,7 +178,7 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
 def _is_gone(scene: Scene, params: Mapping[str, Any]) -> bool:
     """Whether all targets of a call are instances that don't run any more."""
     ids = [target["Id"] for target in params["Targets"]]
-    answer = client("ec2").describe_instances(InstanceIds=ids)
+    answer = by_hand("ec2").describe_instances(InstanceIds=ids)
     states = [item["State"]["Name"] for part in answer["Reservations"] for item in part["Instances"]]
     return all(state in ("shutting-down", "terminated") for state in states)
 

@@ -11,11 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import moto
-import moto.core.responses
 import moto.settings
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
-from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.core.utils import camelcase_to_underscores
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import AmiBackend
@@ -25,7 +24,7 @@ from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from . import corrections, filters, references, s3_conditions
+from . import corrections, filters, references, remembered, s3_conditions
 from .catalogue import shared_images
 from .clock import Timing
 from .health import Health, HealthHook
@@ -97,8 +96,6 @@ class StrictAws(AbstractContextManager["StrictAws"]):
                 os.environ[variable] = "true"
             for target, attribute, wrapper in self._patches():
                 replace(stack, target, attribute, wrapper)
-            # moto looks all of them up anew for each request
-            replace(stack, moto.core.responses, "method_names_from_class", functools.cache(method_names_from_class))
             if self._mock:
                 # moto remembers every subnet here for ever, and through it every backend there has been
                 stack.callback(Subnet._base_avail_ip_iterator.cache_clear)
@@ -116,6 +113,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (ELBV2Response, "call_action", self._wrapped(ELBV2Response.call_action, "elbv2")),
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
             *corrections.patches(),
+            *remembered.patches(),
             *s3_conditions.patches(),
         ]
 

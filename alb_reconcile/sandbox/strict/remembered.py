@@ -1,0 +1,38 @@
+"""What moto works out anew for each answer though it can't change: remembered, since answers are most of the work."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import moto.core.responses
+from moto.core.serialize import AttributePicker, AttributePickerContext, XFormedAttributePicker
+from moto.core.utils import method_names_from_class
+
+_method_names = functools.cache(method_names_from_class)
+
+
+def _remembering(original: Any) -> Any:
+    known: dict[Any, tuple[str, ...]] = {}
+
+    @functools.wraps(original)
+    def get_possible_keys(picker: Any, context: AttributePickerContext) -> Iterator[str]:
+        """By which names a value may be found: the object's class, the key and the shape decide."""
+        question = (*picker.alias_providers, type(context.obj), context.key, context.shape)
+        if question not in known:
+            known[question] = tuple(dict.fromkeys(original(picker, context)))
+        return iter(known[question])
+
+    return get_possible_keys
+
+
+_patches = [
+    (moto.core.responses, "method_names_from_class", _method_names),
+    *(
+        (kind, "get_possible_keys", _remembering(kind.get_possible_keys))
+        for kind in (AttributePicker, XFormedAttributePicker)
+    ),
+]
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    return _patches
