@@ -117,7 +117,8 @@ class World:
         return by_hand(service)
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Response:
-        self.log.append((operation, params))
+        if "DryRun" not in params:
+            self.log.append((operation, params))
         return _transport()(service, operation, params)
 
     def _ask(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:

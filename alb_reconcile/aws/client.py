@@ -20,6 +20,8 @@ from alb_reconcile.model.errors import AwsError, InterruptedRun
 
 THROTTLED: Final = 300.0
 """Seconds for which a call that AWS throttles is repeated."""
+DRY_RUN: Final = "DryRunOperation"
+"""EC2's code for a dry run that would have succeeded."""
 READS: Final = ("describe_", "get_", "list_")
 _T = TypeVar("_T")
 
@@ -88,6 +90,21 @@ class Aws:
         other.calls, other.requests = {}, []
         if anew:
             other._root, other._identity = other, None
+        return other
+
+    def dry_run(self) -> Aws:
+        """A fork that changes nothing: EC2 says whether it would have (DryRunOperation), others aren't asked."""
+        other = self.fork()
+        send = self._transport
+
+        def ask(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
+            if operation.startswith(READS):
+                return send(service, operation, params)
+            if service != "ec2":
+                raise AwsError(service, operation, DRY_RUN, f"{service} has no dry run", "")
+            return send(service, operation, {**params, "DryRun": True}, once=once)
+
+        other._transport = ask
         return other
 
     async def call(

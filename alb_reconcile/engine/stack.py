@@ -16,6 +16,7 @@ from alb_reconcile.engine.deletion_protection import find_protected, lift_protec
 from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.planner import Options, make_plan
+from alb_reconcile.engine.preconditions import check_preconditions
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
@@ -66,6 +67,8 @@ async def plan_stack(
     )  # fmt: skip
     options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
+    if options.check:
+        discovery = await check_preconditions(aws, target, discovery)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     planned = StackPlan(target, discovery, plan)
     if choose is not None:

@@ -1,7 +1,7 @@
 """What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
@@ -11,6 +11,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import camel
@@ -155,6 +156,29 @@ class Prepares(Protocol):
 
     def prepare(self, run: Run, wanted: Any) -> None:
         """Begin to read it."""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A resource that is to be made or changed."""
+
+    desired: Desired
+    wanted: Any
+    """Its properties, bound as far as ids are known; with defaults, where it is to be made."""
+    fields: frozenset[str] | None
+    """The properties that are to be changed in place; None where it is to be made."""
+    zones: tuple[str, ...] = ()
+    """The zones of the subnets that it may be in, as far as they are known."""
+
+
+@runtime_checkable
+class HasPreconditions(Protocol):
+    """A kind of which AWS can be asked beforehand whether it would take what is to be made or changed."""
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
+    ) -> list[Finding]:
+        """What stands against it. Reads only; what these credentials can't read isn't found."""
 
 
 @runtime_checkable

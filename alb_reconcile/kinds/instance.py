@@ -1,7 +1,7 @@
 """EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Self
@@ -10,11 +10,13 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._instances import launch_once, token_stem, wait_for_state
-from alb_reconcile.kinds.base import Around, Entry, Listing
+from alb_reconcile.kinds._launchable import check_launches
+from alb_reconcile.kinds.base import Around, Entry, Intent, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Ref, UserData
+from alb_reconcile.model.address import Address, Ref, UserData
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch
@@ -142,6 +144,11 @@ class InstanceKind(Ec2Kind[Instance]):
         )
         launched = Launched(item.get("ClientToken", ""))
         return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launched)
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
+    ) -> list[Finding]:
+        return await check_launches(aws, intents)
 
     def prepare(self, run: Run, wanted: Instance) -> None:
         if wanted.root_volume:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Desired, Observed
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,20 @@ class Foreign:
 
     vpc: Ref | None = None
     zone: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What AWS would refuse half-way (or, as a warning, what won't work), found out before anything is changed."""
+
+    desired: Desired
+    path: str
+    """The property that is to be corrected; empty for the whole entry."""
+    text: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.desired.at(self.path)}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -29,3 +43,5 @@ class Discovery:
     """The region's zones, if a subnet is to be made."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
     """What the spec names by its id."""
+    findings: tuple[Finding, ...] = ()
+    """What was found out about what is to be made or changed."""

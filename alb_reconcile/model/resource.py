@@ -95,6 +95,14 @@ class Desired:
     """The paths of the declared properties, collections included."""
     carrier: Address | None = None
     """The entry whose tags speak for this member of a collection."""
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Where the spec says it, by property (empty for the entry itself): FILE:LINE:COLUMN: path."""
+
+    def at(self, path: str = "") -> str:
+        """Where to look for a property, or for what it is part of."""
+        while path and path not in self.places:
+            path = path.rpartition(".")[0]
+        return self.places.get(path, str(self.address))
 
 
 @dataclass(frozen=True)

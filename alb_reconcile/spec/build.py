@@ -11,30 +11,32 @@ from alb_reconcile.kinds.identifiers import refer, refer_all
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Desired, Lifecycle, Properties, Rollout, field_names
 from alb_reconcile.model.text import digest, parse_duration
+from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.schema import resolved
 
 
-def build(outline: Outline) -> dict[Address, Desired]:
-    """Every resource that a valid document wants, by address."""
-    builder = _Builder(outline)
+def build(outline: Outline, file: str = "") -> dict[Address, Desired]:
+    """Every resource that a valid document wants, by address. `file` is what the document is called in messages."""
+    builder = _Builder(outline, file)
     for kind in in_spec_order():
         if kind.section and kind.properties.parent is None:
             for name, entry in outline.entries(kind.section).items():
-                builder.add_entry(kind, name, entry)
+                builder.add_entry(kind, name, entry, (kind.section, name))
     return builder.resources
 
 
 class _Builder:
-    def __init__(self, outline: Outline) -> None:
-        self.outline = outline
+    def __init__(self, outline: Outline, file: str) -> None:
+        self.outline, self.file = outline, file
         self.stack: str = outline.data["stack"]
         self.tags: dict[str, str] = outline.data.get("tags", {})
         self.resources: dict[Address, Desired] = {}
 
-    def add_entry(self, kind: AnyKind, name: str, entry: Entry, parent: Mapping[str, Address] = {}) -> None:
+    def add_entry(self, kind: AnyKind, name: str, entry: Entry, path: Path, parent: Mapping[str, Address] = {}) -> None:
         """An entry of a kind, its members, and the entries that nest in it."""
         address = Address(kind.name, name)
+        places = self.outline.places(path, self.file)
         state = kind.read_entry(name, entry, {**self._fields(kind, name, entry), **parent}, self.outline)
         children = [child for child in in_spec_order() if child.section and child.properties.parent == kind.name]
         nested = {child.section for child in children}
@@ -42,17 +44,18 @@ class _Builder:
         if self.tags:
             own["tags"] = {**self.tags, **entry.get("tags", {})}
         if isinstance(kind, Grouped):
-            self._add_group(kind, name, own, state)
+            self._add_group(kind, name, own, state, places)
         else:
-            self._add(address, own, state, digest(own))
+            self._add(address, own, state, digest(own), places)
         lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
         for member, properties in kind.members(name, entry, self.outline):
             self.resources[member] = Desired(
-                member, properties, properties, tags={}, lifecycle=lifecycle, spec_digest="", carrier=address
-            )
+                member, properties, properties, tags={}, lifecycle=lifecycle, spec_digest="", carrier=address,
+                places=places,
+            )  # fmt: skip
         for child in children:
             for key, below in entry.get(child.section, {}).items():
-                self.add_entry(child, f"{name}/{key}", below, {kind.name: address})
+                self.add_entry(child, f"{name}/{key}", below, (*path, child.section, key), {kind.name: address})
 
     def _fields(self, kind: AnyKind, name: str, entry: Entry) -> dict[str, Any]:
         """The keys of an entry that are fields, with references instead of names, and its VPC, given or implied."""
@@ -67,15 +70,23 @@ class _Builder:
                 found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
         return found
 
-    def _add_group(self, kind: AnyKind, name: str, entry: Entry, state: Properties) -> None:
+    def _add_group(self, kind: AnyKind, name: str, entry: Entry, state: Properties, places: Mapping[str, str]) -> None:
         """Members of a group are alike, and numbered."""
         spec_digest = digest([{**entry, "count": None}, str(getattr(state, "user_data", None))])
         for number in range(1, entry.get("count", 1) + 1):
             label = f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
-            self._add(Address(kind.name, f"{name}-{number}"), {**entry, "name": label}, state, spec_digest, group=name)
+            member = Address(kind.name, f"{name}-{number}")
+            self._add(member, {**entry, "name": label}, state, spec_digest, places, group=name)
 
     def _add(
-        self, address: Address, entry: Entry, state: Properties, spec_digest: str, *, group: str | None = None
+        self,
+        address: Address,
+        entry: Entry,
+        state: Properties,
+        spec_digest: str,
+        places: Mapping[str, str],
+        *,
+        group: str | None = None,
     ) -> None:
         """A resource that carries tags: an entry of its own in the file, or one of a group."""
         self.resources[address] = Desired(
@@ -86,6 +97,7 @@ class _Builder:
             lifecycle=_lifecycle(entry, group),
             spec_digest=spec_digest,
             declared=_paths({key: value for key, value in entry.items() if value is not None}),
+            places=places,
         )
 
 

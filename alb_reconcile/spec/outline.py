@@ -48,6 +48,19 @@ class Outline:
         }
         self._reported: Counter[bool] = Counter()
 
+    def places(self, path: Path, file: str) -> dict[str, str]:
+        """Where an entry and its keys stand, down to the keys of its mappings, by their paths below the entry."""
+        node, place = find(self.root, path)
+        found = {"": place}
+        for key, (line, column) in node.keys.items():
+            found[key] = line, column
+            below = find(node, (key,))[0]
+            found |= {f"{key}.{name}": position for name, position in below.keys.items()}
+        return {
+            name: Problem(*at, render_path((*path, *filter(None, name.split(".")))), "").render(file).removesuffix(": ")
+            for name, at in found.items()
+        }
+
     def error(self, path: Path, message: str, *, at_key: bool = False, warning: bool = False) -> None:
         """Report a mistake at a path's value, or at its key."""
         self._reported[warning] += 1

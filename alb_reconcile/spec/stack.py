@@ -101,7 +101,7 @@ def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, st
         name=outline.data["stack"],
         region=outline.region,
         account_ids=tuple(outline.data.get("account_ids", ())),
-        desired=build(outline),
+        desired=build(outline, file),
         warnings=tuple(problems),
         file=file,
         place=outline.root.keys["stack"],

@@ -165,6 +165,8 @@ class Faults:
         self.refusals.setdefault(operation, []).append((error, True))
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        if "DryRun" in params:
+            return self._real(service, operation, params)
         self.made[operation] += 1
         self.refusals |= self.later.pop(operation, {})
         waiting = self.refusals.get(operation)

@@ -77,7 +77,9 @@ def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
     hand.make(spec)
 
 
-def test_a_profile_that_does_not_exist_fails_after_two_minutes(hand: Hand) -> None:
+def test_a_profile_that_does_not_exist_fails_after_two_minutes(hand: Hand, faults: Faults) -> None:
+    """Where these credentials may not look for it."""
+    faults.refuse("get_instance_profile", "AccessDenied")
     spec = edited(demo(), "instances/web/iam_instance_profile", "web")
     started = hand.world.clock.now()
     result = hand.world.apply(spec)

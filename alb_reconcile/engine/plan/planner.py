@@ -71,7 +71,10 @@ def make_plan(
         region=region,
         account=discovery.account,
         steps=steps,
-        warnings=tuple(_warnings(decisions, steps)),
+        warnings=(
+            *dict.fromkeys(str(item) for item in discovery.findings if item.warning),
+            *_warnings(decisions, steps),
+        ),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,
         live=decisions.live,

@@ -4,22 +4,31 @@ from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, 
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import each_of
 
 
 def check_facts(decisions: Decisions, discovery: Discovery) -> None:
     """Refuse what `validate` couldn't know. Raises RefusedError with everything found."""
-    problems = [
+    findings = [
+        *(item for item in discovery.findings if not item.warning),
         *_zones(decisions, discovery),
         *_names(decisions, discovery),
         *_places(decisions, discovery),
+    ]
+    problems = [
+        *dict.fromkeys(map(str, sorted(findings, key=_place))),
         *_duplicates(decisions),
         *_shared_groups(decisions),
     ]
     if problems:
         raise RefusedError("\n".join(problems))
+
+
+def _place(finding: Finding) -> list[int]:
+    """Line and column, to tell findings in the order of the file."""
+    return [int(part) for part in str(finding).split(": ")[0].split(":")[-2:] if part.isdecimal()]
 
 
 def _shared_groups(decisions: Decisions) -> list[str]:
@@ -39,45 +48,44 @@ def _shared_groups(decisions: Decisions) -> list[str]:
     return problems
 
 
-def _zones(decisions: Decisions, discovery: Discovery) -> list[str]:
+def _zones(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     if not discovery.zones:
         return []
+    zones = ", ".join(discovery.zones)
     return [
-        f"{item.desired.address}: there is no zone {state.availability_zone} here; choose one of {', '.join(discovery.zones)}"
+        Finding(
+            item.desired, "availability_zone", f"there is no zone {state.availability_zone} here; choose one of {zones}"
+        )
         for item, state in each_of(decisions.desired.values(), Subnet)
         if state.availability_zone not in discovery.zones
     ]
 
 
-def _names(decisions: Decisions, discovery: Discovery) -> list[str]:
-    problems = []
+def _names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    findings = []
     for address, item in decisions.desired.items():
         name = getattr(item.desired.state, "name", None)
         holder = discovery.taken.get((address.kind, str(name)))
         if name and holder and (item.found is None or item.forces):
-            problems.append(
-                f'{address}: the name "{name}" belongs to {holder}, which is outside this stack; choose another name, or delete that one'
-            )
-    return problems
+            text = f'the name "{name}" belongs to {holder}, which is outside this stack; choose another name, or delete that one'
+            findings.append(Finding(item.desired, "name", text))
+    return findings
 
 
-def _places(decisions: Decisions, discovery: Discovery) -> list[str]:
+def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     """Load balancers over foreign subnets, of which only AWS knows the zone and the VPC."""
-    problems = []
+    findings = []
     entries = [item.desired for item in decisions.desired.values()]
     for item, state in each_of(entries, LoadBalancer):
-        address = item.address
         places = [location_of(subnet, decisions, discovery) for subnet in state.subnets]
         zones, vpcs = [place.zone for place in places if place.zone], {place.vpc for place in places if place.vpc}
         if len(vpcs) > 1:
-            problems.append(
-                f"{address}: its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
-            )
+            text = f"its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
+            findings.append(Finding(item, "subnets", text))
         if len(set(zones)) < len(zones):
-            problems.append(
-                f"{address}: two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
-            )
-    return problems
+            text = f"two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
+            findings.append(Finding(item, "subnets", text))
+    return findings
 
 
 def _duplicates(decisions: Decisions) -> list[str]:

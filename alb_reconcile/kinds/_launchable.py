@@ -1,0 +1,127 @@
+"""What of a launch EC2 and IAM can be asked about beforehand: image, type, key pair and instance profile."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds.base import Intent
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import AwsError
+
+Rows = dict[str, Any]
+"""By what they were asked for; those that don't exist are missing."""
+
+
+async def check_launches(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
+    """What EC2 would refuse of instances that are to be launched, or to get another type or profile."""
+    made = [item for item in intents if item.fields is None]
+    typed = [item for item in intents if item.fields is None or "instance_type" in item.fields]
+    profiled = [item for item in intents if item.fields is None or "iam_instance_profile" in item.fields]
+    images, types, offers, keys, profiles = await asyncio.gather(
+        _read(aws, "image-id", {item.wanted.image_id for item in made}, "describe_images", "Images", "ImageId"),
+        _read(aws, "instance-type", _named(typed, "instance_type"), "describe_instance_types", "InstanceTypes", "InstanceType"),
+        _offers(aws, _named(typed, "instance_type")),
+        _read(aws, "key-name", _named(made, "key_name"), "describe_key_pairs", "KeyPairs", "KeyName"),
+        _profiles(aws, _named(profiled, "iam_instance_profile")),
+    )  # fmt: skip
+    found = [finding for item in made for finding in _of_image(item, images, types)]
+    found += [finding for item in typed for finding in _of_type(item, types, offers)]
+    found += _missing(made, "key_name", keys, "there is no key pair {} in this region; import it, or correct key_name")
+    return found + _missing(
+        profiled, "iam_instance_profile", profiles,
+        "there is no instance profile {} in this account; create it, or correct iam_instance_profile",
+    )  # fmt: skip
+
+
+def _named(intents: Iterable[Intent], field: str) -> set[str]:
+    return {name for item in intents if (name := getattr(item.wanted, field))}
+
+
+async def _read(aws: Aws, filtered: str, names: set[str], operation: str, key: str, name: str) -> Rows | None:
+    """EC2's rows by name. None if they can't be read, or nothing is asked for."""
+    if not names:
+        return None
+    return await _unless_denied(_rows(aws, filtered, names, operation, key, name))
+
+
+async def _rows(aws: Aws, filtered: str, names: set[str], operation: str, key: str, name: str) -> Rows:
+    return {row[name]: row for row in await aws.pages("ec2", operation, key, where={filtered: names})}
+
+
+async def _offers(aws: Aws, types: set[str]) -> Rows | None:
+    """The zones in which each type is offered (DescribeInstanceTypeOfferings)."""
+
+    async def read() -> Rows:
+        found: Rows = {}
+        for row in await aws.pages(
+            "ec2", "describe_instance_type_offerings", "InstanceTypeOfferings",
+            where={"instance-type": types}, LocationType="availability-zone",
+        ):  # fmt: skip
+            found.setdefault(row["InstanceType"], set()).add(row["Location"])
+        return found
+
+    return await _unless_denied(read()) if types else None
+
+
+async def _profiles(aws: Aws, names: set[str]) -> Rows | None:
+    """IAM GetInstanceProfile, a call each."""
+
+    async def read() -> Rows:
+        found: Rows = {}
+        for name in sorted(names):
+            try:
+                found[name] = await aws.call("iam", "get_instance_profile", InstanceProfileName=name)
+            except AwsError as error:
+                if error.code != "NoSuchEntity":
+                    raise
+        return found
+
+    return await _unless_denied(read()) if names else None
+
+
+async def _unless_denied(read: Awaitable[Rows]) -> Rows | None:
+    try:
+        return await read
+    except AwsError:  # a look beforehand; a launch says more
+        return None
+
+
+def _missing(intents: Iterable[Intent], field: str, there: Rows | None, text: str) -> list[Finding]:
+    if there is None:
+        return []
+    named = ((item, getattr(item.wanted, field)) for item in intents)
+    return [
+        Finding(item.desired, field, text.format(f'"{name}"')) for item, name in named if name and name not in there
+    ]
+
+
+def _of_image(item: Intent, images: Rows | None, types: Rows | None) -> Iterable[Finding]:
+    if images is None:
+        return
+    name, kind = item.wanted.image_id, item.wanted.instance_type
+    image = images.get(name)
+    if image is None:
+        text = f"there is no image {name} in this region, or this account may not use it; correct image_id"
+        yield Finding(item.desired, "image_id", text)
+    elif image.get("State", "available") != "available":
+        yield Finding(item.desired, "image_id", f"image {name} is {image['State']}; choose one that is available")
+    elif types and kind in types:
+        runs = (types[kind].get("ProcessorInfo") or {}).get("SupportedArchitectures") or ()
+        made_for = image.get("Architecture")
+        if runs and made_for and made_for not in runs:
+            text = f"{kind} runs {' and '.join(runs)}, but image {name} is for {made_for}; choose a type and an image of one architecture"
+            yield Finding(item.desired, "instance_type", text)
+
+
+def _of_type(item: Intent, types: Rows | None, offers: Rows | None) -> Iterable[Finding]:
+    kind = item.wanted.instance_type
+    if types is not None and kind not in types:
+        yield Finding(
+            item.desired, "instance_type", f"there is no instance type {kind} in this region; correct instance_type"
+        )
+    elif offers and kind in offers:
+        without = [zone for zone in item.zones if zone not in offers[kind]]
+        if without:
+            text = f"{kind} isn't offered in {', '.join(without)}, only in {', '.join(sorted(offers[kind]))}; choose another type, or other subnets"
+            yield Finding(item.desired, "instance_type", text)

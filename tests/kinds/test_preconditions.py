@@ -1,0 +1,148 @@
+"""What AWS would refuse half-way is found out before anything is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import AwsError, RefusedError
+from tests.harness import READS, Spec, demo
+from tests.kinds.hand import Faults, Hand, edited, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNKNOWN_IMAGE = "ami-0123456789abcdef0"
+ARM_TYPE = "t4g.micro"
+
+
+@pytest.fixture(autouse=True)
+def _prepared(hand: Hand) -> None:
+    prepare()
+
+
+def refusal(hand: Hand, spec: Spec) -> str:
+    """What `apply` says, having made nothing."""
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError) as caught:
+        hand.world.apply(spec)
+    assert hand.world.strict.inventory() == before
+    assert all(name.startswith(READS) for name, _ in hand.world.log)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("image_id", UNKNOWN_IMAGE, f"instances.web.image_id: there is no image {UNKNOWN_IMAGE} in this region"),
+        ("instance_type", "t9.micro", "instances.web.instance_type: there is no instance type t9.micro in this region"),
+        ("instance_type", ARM_TYPE, "instances.web.instance_type: t4g.micro runs arm64, but image ami-"),
+        ("key_name", "lost", 'instances.web.key_name: there is no key pair "lost" in this region'),
+        ("iam_instance_profile", "lost", 'instances.web.iam_instance_profile: there is no instance profile "lost"'),
+    ],
+)
+def test_a_launch_that_ec2_would_refuse(hand: Hand, path: str, value: str, told: str) -> None:
+    text = refusal(hand, edited(demo(), f"instances/web/{path}", value))
+    assert told in text
+    assert len(text.splitlines()) == 1, "both members have one entry"
+
+
+def test_all_are_told_at_once_each_with_its_place(hand: Hand) -> None:
+    spec = edited(demo(), "instances/web/key_name", "lost")
+    spec["instances"]["web"]["iam_instance_profile"] = "lost"
+    spec["subnets"]["public-a"]["availability_zone"] = "us-east-1z"
+    lines = refusal(hand, spec).splitlines()
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == [
+        "subnets.public-a.availability_zone",
+        "instances.web.key_name",
+        "instances.web.iam_instance_profile",
+    ]
+    assert all(line.split(":")[1].isdecimal() and line.split(":")[2].isdecimal() for line in lines)
+
+
+def test_a_type_that_isnt_offered_in_the_zone(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = hand.world._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer = real(service, operation, params)
+        if operation == "describe_instance_type_offerings":
+            answer["InstanceTypeOfferings"] = [
+                item for item in answer["InstanceTypeOfferings"] if item["Location"] != "us-east-1b"
+            ]
+        return answer
+
+    monkeypatch.setattr(hand.world, "_call", call)
+    assert "isn't offered in us-east-1b, only in us-east-1a, " in refusal(hand, demo())
+
+
+def test_a_replacement_and_a_change_in_place_are_looked_at_too(hand: Hand) -> None:
+    hand.make(demo())
+    assert "no image" in refusal(hand, edited(demo(), "instances/web/image_id", UNKNOWN_IMAGE))
+    in_place = edited(demo(), "instances/web/type_change", "in-place")
+    in_place["instances"]["web"]["rollout"] = {"max_unavailable": 1}
+    assert "no instance type" in refusal(hand, edited(in_place, "instances/web/instance_type", "t9.micro"))
+    assert "no instance profile" in refusal(hand, edited(demo(), "instances/web/iam_instance_profile", "lost"))
+
+
+def test_where_nothing_is_to_be_made_nothing_is_asked(hand: Hand) -> None:
+    hand.make(demo())
+    hand.world.plan(demo())
+    asked = {name for name, _ in hand.world.log}
+    assert not asked & {"describe_instance_types", "describe_images", "describe_key_pairs", "run_instances"}
+
+
+def test_what_the_credentials_may_not_read_is_left_to_aws(hand: Hand, faults: Faults) -> None:
+    for operation in ("describe_instance_types", "describe_instance_type_offerings", "describe_images"):
+        faults.refuse(operation, "UnauthorizedOperation")
+    faults.refuse("get_instance_profile", "AccessDenied")
+    hand.make(edited(demo(), "instances/web/iam_instance_profile", "web"))
+
+
+class Deputy:
+    """Stands between the tool and AWS: may deny actions, or take no notice of dry runs."""
+
+    def __init__(self, hand: Hand, *denied: str, ignores_dry_runs: bool = False) -> None:
+        self.denied, self.ignores_dry_runs = denied, ignores_dry_runs
+        self.made: list[str] = []
+        self._real = hand.world._call
+        hand.world._call = self._call  # type: ignore[method-assign]
+
+    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        if operation in self.denied:
+            raise AwsError(service, operation, "UnauthorizedOperation", "You are not authorized.", "")
+        if self.ignores_dry_runs:
+            params = {key: value for key, value in params.items() if key != "DryRun"}
+        if not operation.startswith(READS) and "DryRun" not in params:
+            self.made.append(operation)
+        return self._real(service, operation, params)
+
+
+def test_what_the_credentials_may_not_create_is_told_before_anything_is_made(hand: Hand) -> None:
+    Deputy(hand, "create_vpc")
+    _, _, told = refusal(hand, demo()).partition(": ")
+    assert (
+        told
+        == "vpcs.main: these credentials may not create it: CreateVpc: UnauthorizedOperation: You are not authorized"
+    )
+
+
+def test_a_launch_into_what_is_there_is_tried(hand: Hand) -> None:
+    hand.make(demo())
+    Deputy(hand, "run_instances")
+    more = edited(demo(), "instances/web/count", 3)
+    assert "instances.web: these credentials may not create it: RunInstances: " in refusal(hand, more)
+
+
+def test_a_dry_run_spends_no_client_token(hand: Hand) -> None:
+    hand.make(demo())
+    more = edited(demo(), "instances/web/count", 3)
+    hand.world.plan(more)
+    hand.world.plan(edited(more, "instances/web/user_data", "#!/bin/sh\n"))
+    hand.make(more)
+
+
+def test_an_emulator_that_takes_no_notice_of_dry_runs_is_asked_for_none(hand: Hand) -> None:
+    deputy = Deputy(hand, ignores_dry_runs=True)
+    assert hand.world.plan(demo()).steps
+    assert deputy.made == []
