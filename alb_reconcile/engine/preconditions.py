@@ -55,7 +55,7 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
         wanted = settle(bind(item.desired.creation, decisions.ids), None, facts)
     places = (location_of(subnet, decisions, discovery).zone for subnet in getattr(item.state, "subnets", None) or ())
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
-    return Intent(item.desired, wanted, fields, tuple(sorted({zone for zone in places if zone})))
+    return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted({zone for zone in places if zone})))
 
 
 async def _dry_runs(

@@ -1,14 +1,18 @@
 """What of a launch EC2 and IAM can be asked about beforehand: image, type, key pair and instance profile."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds._quotas import over_quota, read_quota
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
 
+_STANDARD: Final = "acdhimrtz"
+"""How the instance families begin that share one quota (Amazon EC2 User Guide, "On-Demand Instance quotas")."""
 Rows = dict[str, Any]
 """By what they were asked for; those that don't exist are missing."""
 
@@ -18,15 +22,17 @@ async def check_launches(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
     made = [item for item in intents if item.fields is None]
     typed = [item for item in intents if item.fields is None or "instance_type" in item.fields]
     profiled = [item for item in intents if item.fields is None or "iam_instance_profile" in item.fields]
-    images, types, offers, keys, profiles = await asyncio.gather(
+    images, types, offers, keys, profiles, crowd = await asyncio.gather(
         _read(aws, "image-id", {item.wanted.image_id for item in made}, "describe_images", "Images", "ImageId"),
         _read(aws, "instance-type", _named(typed, "instance_type"), "describe_instance_types", "InstanceTypes", "InstanceType"),
         _offers(aws, _named(typed, "instance_type")),
         _read(aws, "key-name", _named(made, "key_name"), "describe_key_pairs", "KeyPairs", "KeyName"),
         _profiles(aws, _named(profiled, "iam_instance_profile")),
+        _over_vcpus(aws, made),
     )  # fmt: skip
     found = [finding for item in made for finding in _of_image(item, images, types)]
     found += [finding for item in typed for finding in _of_type(item, types, offers)]
+    found += crowd
     found += _missing(made, "key_name", keys, "there is no key pair {} in this region; import it, or correct key_name")
     return found + _missing(
         profiled, "iam_instance_profile", profiles,
@@ -78,6 +84,50 @@ async def _profiles(aws: Aws, names: set[str]) -> Rows | None:
         return found
 
     return await _unless_denied(read()) if names else None
+
+
+async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
+    """Whether the vCPUs of what is launched fit in beside what runs: On-Demand instances of the standard families."""
+    launched = [item for item in made if item.wanted.instance_type[0] in _STANDARD]
+    quota = await read_quota(aws, "ec2", "L-1216C47A") if launched else None
+    if quota is None:
+        return []
+    try:
+        running = await aws.pages(
+            "ec2", "describe_instances", "Reservations", where={"instance-state-name": ("pending", "running")}
+        )
+        there = Counter(
+            row["InstanceType"]
+            for reservation in running
+            for row in reservation["Instances"]
+            if row["InstanceType"][0] in _STANDARD and row.get("InstanceLifecycle") != "spot"
+        )
+        more = _at_once(launched)
+        rows = await _rows(
+            aws, "instance-type", there.keys() | more.keys(), "describe_instance_types", "InstanceTypes", "InstanceType"
+        )
+    except AwsError:
+        return []
+    used, needed = (
+        sum(count * rows[kind]["VCpuInfo"]["DefaultVCpus"] for kind, count in counted.items() if kind in rows)
+        for counted in (there, more)
+    )
+    return over_quota(launched[0], "vCPUs of On-Demand standard instances", quota, used, needed)
+
+
+def _at_once(launched: Iterable[Intent]) -> Counter[str]:
+    """How many more instances of each type there are while replacements stand beside what they replace."""
+    more: Counter[str] = Counter()
+    surge: dict[str, int] = {}
+    for item in launched:
+        group = item.desired.lifecycle.group or str(item.desired.address)
+        left = surge.setdefault(group, item.desired.lifecycle.rollout.max_surge)
+        if not item.replaces:
+            more[item.wanted.instance_type] += 1
+        elif left:
+            more[item.wanted.instance_type] += 1
+            surge[group] = left - 1
+    return more
 
 
 async def _unless_denied(read: Awaitable[Rows]) -> Rows | None:

@@ -167,6 +167,8 @@ class Intent:
     """Its properties, bound as far as ids are known; with defaults, where it is to be made."""
     fields: frozenset[str] | None
     """The properties that are to be changed in place; None where it is to be made."""
+    replaces: bool = False
+    """Whether it is to be made beside one that goes afterwards."""
     zones: tuple[str, ...] = ()
     """The zones of the subnets that it may be in, as far as they are known."""
 

@@ -65,6 +65,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
     section = "load_balancers"
     arn_type = "loadbalancer/app"
     missing = ("LoadBalancerNotFound",)
+    limit = "application-load-balancers"
     protection = "deletion protection"
     ready = frozenset({"active"})
 

@@ -72,6 +72,7 @@ class TargetGroupKind(NamedKind[TargetGroup]):
     recognized_after = ("load_balancer", "listener", "rule")
     arn_type = "targetgroup"
     missing = ("TargetGroupNotFound",)
+    limit = "target-groups"
     in_use = waits.TARGET_GROUP_IN_USE
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.model.errors import AwsError, RefusedError
-from tests.harness import READS, Spec, demo
+from alb_reconcile.sandbox.strict.quotas import BALANCERS, STANDARD_VCPUS, TARGET_GROUPS, VPCS
+from alb_reconcile.sandbox.strict.world import World as Place
+from tests.harness import READS, REGION, Spec, demo
 from tests.kinds.hand import Faults, Hand, edited, prepare
 
 if TYPE_CHECKING:
@@ -97,6 +100,30 @@ def test_what_the_credentials_may_not_read_is_left_to_aws(hand: Hand, faults: Fa
         faults.refuse(operation, "UnauthorizedOperation")
     faults.refuse("get_instance_profile", "AccessDenied")
     hand.make(edited(demo(), "instances/web/iam_instance_profile", "web"))
+
+
+@pytest.mark.parametrize(
+    ("code", "quota", "told"),
+    [
+        (VPCS, 1, "vpcs.main: this account may have 1 VPCs in this region and has 1, so 1 more don't fit"),
+        (STANDARD_VCPUS, 3, "may have 3 vCPUs of On-Demand standard instances in this region and has 0, so 4 more"),
+        (BALANCERS, 0, "load_balancers.public: this account may have 0 application load balancers in this region"),
+        (TARGET_GROUPS, 0, "target_groups.web: this account may have 0 target groups in this region and has 0"),
+    ],
+)
+def test_a_quota_that_the_plan_would_exceed(hand: Hand, code: str, quota: float, told: str) -> None:
+    Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas[code] = quota
+    assert told in refusal(hand, demo())
+
+
+def test_what_stands_beside_what_it_replaces_counts_for_a_quota(hand: Hand) -> None:
+    hand.make(demo())
+    quotas = Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas
+    rolled = edited(demo(), "instances/web/user_data", "#!/bin/sh\n")
+    quotas[STANDARD_VCPUS] = 5
+    assert "has 4, so 2 more don't fit" in refusal(hand, rolled)
+    quotas[STANDARD_VCPUS] = 6
+    hand.make(rolled)
 
 
 class Deputy:
