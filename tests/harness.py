@@ -157,7 +157,7 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
-            planned = await plan_stack(aws, target, Options(allow=allow or {}, check=check))
+            planned = await plan_stack(aws, target, Options(allow=allow or {}, check=check, dry_run=True))
             result = Result(planned.plan)
 
             def on_event(event: Event) -> None:

@@ -21,10 +21,12 @@ from alb_reconcile.model.steps import Launch
 _DENIED: Final = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 
-async def check_preconditions(aws: Aws, target: DesiredStack, discovery: Discovery) -> Discovery:
+async def check_preconditions(
+    aws: Aws, target: DesiredStack, discovery: Discovery, *, dry_run: bool = False
+) -> Discovery:
     """The discovery, with what stands against the resources that are to be made or changed.
 
-    Nothing is asked where nothing is. What these credentials can't read isn't found; AWS says it later.
+    Nothing is asked where nothing is. `dry_run`: whether these credentials may create it is asked, too. What these credentials can't read isn't found; AWS says it later.
     """
     decisions = decide(target.stack, target.desired, discovery, {})
     facts = Lookups(images=discovery.images, desired=target.desired)
@@ -37,7 +39,9 @@ async def check_preconditions(aws: Aws, target: DesiredStack, discovery: Discove
         for name, kind in _with_preconditions()
         if name in intents
     ]
-    found = await asyncio.gather(*checks, _dry_runs(aws, target.stack, intents, decisions.ids))
+    if dry_run:
+        checks.append(_dry_runs(aws, target.stack, intents, decisions.ids))
+    found = await asyncio.gather(*checks)
     return replace(discovery, findings=tuple(item for part in found for item in part))
 
 
@@ -53,34 +57,31 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     wanted: Properties = item.state
     if is_made:
         wanted = settle(bind(item.desired.creation, decisions.ids), None, facts)
-    places = (location_of(subnet, decisions, discovery).zone for subnet in getattr(item.state, "subnets", None) or ())
+    subnets = getattr(item.state, "subnets", None) or ()
+    zones = {zone for subnet in subnets if (zone := location_of(subnet, decisions, discovery).zone)}
+    if discovery.zones:  # one that doesn't exist is told elsewhere
+        zones.intersection_update(discovery.zones)
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
-    return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted({zone for zone in places if zone})))
+    return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted(zones)))
 
 
 async def _dry_runs(
     aws: Aws, stack: str, intents: Mapping[str, list[Intent]], ids: Mapping[Address, str]
 ) -> list[Finding]:
-    """Whether these credentials may create one of each kind, as far as AWS can be asked: what it refers to must exist."""
+    """Whether these credentials may create one of each kind, as far as AWS can be asked: what it refers to must exist.
+
+    Only AWS itself is asked: others take no notice of `DryRun` in some calls, and would do it.
+    """
+    if aws.endpoint:
+        return []
     asked: list[tuple[AnyKind, Intent]] = []
     for name, kind in load_kinds().items():
         ready = (item for item in intents.get(name, ()) if item.fields is None and not any(references(item.wanted)))
         first = next(ready, None) if kind.properties.service == "ec2" else None
         if first is not None:
             asked.append((kind, first))
-    if not asked or not await _honours_dry_runs(aws):
-        return []
     found = await asyncio.gather(*(_dry_run(aws, stack, kind, item, dict(ids)) for kind, item in asked))
     return [item for item in found if item is not None]
-
-
-async def _honours_dry_runs(aws: Aws) -> bool:
-    """Whether this is an AWS that keeps to `DryRun`; some emulators don't, and would do it."""
-    try:
-        await aws.call("ec2", "describe_vpcs", DryRun=True)
-    except AwsError as error:
-        return error.code == DRY_RUN
-    return False
 
 
 async def _dry_run(aws: Aws, stack: str, kind: AnyKind, item: Intent, ids: dict[Address, str]) -> Finding | None:

@@ -1,19 +1,22 @@
 """Listeners (ELBv2 CreateListener, ModifyListener, DeleteListener)."""
 
 import asyncio
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._certificates import check_certificate
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, Kind
+from alb_reconcile.kinds.base import Around, Entry, Intent, Kind
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, field_names
 from alb_reconcile.model.steps import Shift
@@ -67,6 +70,13 @@ class ListenerKind(Kind[Listener]):
             defaults.pop("ssl_policy", None)
         return defaults
 
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
+    ) -> list[Finding]:
+        asked = [item for item in intents if item.wanted.certificate_arn and _gets_certificate(item)]
+        found = await asyncio.gather(*(check_certificate(aws, item, _host_names(item, desired)) for item in asked))
+        return [finding for part in found for finding in part]
+
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
         found = await asyncio.gather(*(self._observe(reader, item) for item in ours))
@@ -118,6 +128,21 @@ class ListenerKind(Kind[Listener]):
         return await run.aws.call(
             "elbv2", operation, retry=waits.LISTENER_UNKNOWN, DefaultActions=actions, **told, **params
         )
+
+
+def _gets_certificate(item: Intent) -> bool:
+    return item.fields is None or not item.fields.isdisjoint({"certificate_arn", "protocol"})
+
+
+def _host_names(item: Intent, desired: Mapping[Address, Desired]) -> set[str]:
+    """Those that the rules of a listener are for."""
+    conditions = (
+        condition
+        for rule in desired.values()
+        if getattr(rule.state, "listener", None) == item.desired.address
+        for condition in getattr(rule.state, "conditions", ())
+    )
+    return {value for field, values in conditions if field == "host_header" for value in values}
 
 
 KIND: Final = ListenerKind()

@@ -26,7 +26,7 @@ security_groups: {web: {description: none}}
 instances:
   web:
     image_id: resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64
-    instance_type: t9.huge
+    instance_type: p5.48xlarge
     subnets: [a]
     security_groups: [web]
 """
@@ -35,7 +35,7 @@ instances:
 @pytest.fixture
 def shop(sandbox: Tool, tmp_path: Path) -> Tool:
     (tmp_path / SPEC).write_text(VPC)
-    (tmp_path / "broken.yaml").write_text(VPC + HUGE)  # of a type that AWS doesn't have
+    (tmp_path / "broken.yaml").write_text(VPC + HUGE)  # of a type that there is no capacity for
     (tmp_path / "secret").write_text(SECRET)
     return sandbox
 

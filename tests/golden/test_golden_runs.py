@@ -25,7 +25,7 @@ HUGE: Final = """\
 instances:
   web:
     image_id: resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64
-    instance_type: t9.huge
+    instance_type: p5.48xlarge
     subnets: [a]
     security_groups: [web]
 """

@@ -62,8 +62,8 @@ class TestRecorder:
     def test_a_run_that_fails(self) -> None:
         """AWS's code and request id, what couldn't be done because of it, and no secret of what AWS said."""
         spec = demo()
-        spec["instances"]["web"]["instance_type"] = "t9.huge"
-        recorder = Recorder("apply", "demo", "us-east-1", mask=Mask(["t9.huge of a secret", "InvalidParameter"]))
+        spec["instances"]["web"]["instance_type"] = "p5.48xlarge"
+        recorder = Recorder("apply", "demo", "us-east-1", mask=Mask(["p5.48xlarge of a secret", "InvalidParameter"]))
         with world() as aws:
             result = aws.apply(spec)
         assert result.failures

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import moto.settings
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.sandbox.strict.quotas import BALANCERS, STANDARD_VCPUS, TARGET_GROUPS, VPCS
 from alb_reconcile.sandbox.strict.world import World as Place
-from tests.harness import READS, REGION, Spec, demo
+from tests.harness import READS, REGION, Spec, by_hand, demo
 from tests.kinds.hand import Faults, Hand, edited, prepare
 
 if TYPE_CHECKING:
@@ -126,11 +127,62 @@ def test_what_stands_beside_what_it_replaces_counts_for_a_quota(hand: Hand) -> N
     hand.make(rolled)
 
 
-class Deputy:
-    """Stands between the tool and AWS: may deny actions, or take no notice of dry runs."""
+def secure(certificate: str, *hosts: str) -> Spec:
+    """The demo with an HTTPS listener, and a rule for these hosts."""
+    spec = demo()
+    rule = {"priority": 1, "conditions": [{"host_header": list(hosts)}], "action": {"forward": "web"}}
+    spec["load_balancers"]["public"]["listeners"]["https"] = {
+        "protocol": "HTTPS", "port": 443, "certificate_arn": certificate, "default_action": {"forward": "web"},
+        **({"rules": {"hosts": rule}} if hosts else {}),
+    }  # fmt: skip
+    return spec
 
-    def __init__(self, hand: Hand, *denied: str, ignores_dry_runs: bool = False) -> None:
-        self.denied, self.ignores_dry_runs = denied, ignores_dry_runs
+
+PLACE = "load_balancers.public.listeners.https.certificate_arn: "
+
+
+def issued(*names: str) -> str:
+    """The ARN of a certificate for these names."""
+    request = by_hand("acm").request_certificate
+    arn: str = request(DomainName=names[0], SubjectAlternativeNames=list(names))["CertificateArn"]
+    return arn
+
+
+def test_a_certificate_that_isnt_there(hand: Hand) -> None:
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-0b0a09080706"
+    assert f"{PLACE}there is no certificate {arn} in this region and account" in refusal(hand, secure(arn))
+
+
+def test_a_certificate_that_isnt_issued(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moto.settings, "ACM_VALIDATION_WAIT", 600)
+    arn = issued("api.example.com")
+    assert f"{PLACE}certificate {arn} is PENDING_VALIDATION" in refusal(hand, secure(arn))
+    Faults(hand.world).refuse("describe_certificate", "AccessDeniedException")
+    assert any("UnsupportedCertificate" in text for text in hand.world.apply(secure(arn)).failures)
+
+
+@pytest.mark.parametrize(
+    ("names", "hosts", "bare"),
+    [
+        (("api.example.com",), ("api.example.com",), ""),
+        (("*.example.com",), ("api.example.com", "API.example.com"), ""),
+        (("*.example.com",), ("example.com", "a.b.example.com"), "a.b.example.com, example.com"),
+        (("api.example.com",), ("*.example.com",), ""),
+        (("api.example.com",), ("api.example.org",), "api.example.org"),
+    ],
+)
+def test_host_names_that_a_certificate_doesnt_cover(
+    hand: Hand, names: tuple[str, ...], hosts: tuple[str, ...], bare: str
+) -> None:
+    warnings = [text for text in hand.world.plan(secure(issued(*names), *hosts)).warnings if PLACE in text]
+    assert [f"clients of {bare} refuse" in text for text in warnings] == ([True] if bare else [])
+
+
+class Deputy:
+    """Stands between the tool and AWS, and denies actions."""
+
+    def __init__(self, hand: Hand, *denied: str) -> None:
+        self.denied = denied
         self.made: list[str] = []
         self._real = hand.world._call
         hand.world._call = self._call  # type: ignore[method-assign]
@@ -138,8 +190,6 @@ class Deputy:
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if operation in self.denied:
             raise AwsError(service, operation, "UnauthorizedOperation", "You are not authorized.", "")
-        if self.ignores_dry_runs:
-            params = {key: value for key, value in params.items() if key != "DryRun"}
         if not operation.startswith(READS) and "DryRun" not in params:
             self.made.append(operation)
         return self._real(service, operation, params)
@@ -164,12 +214,11 @@ def test_a_launch_into_what_is_there_is_tried(hand: Hand) -> None:
 def test_a_dry_run_spends_no_client_token(hand: Hand) -> None:
     hand.make(demo())
     more = edited(demo(), "instances/web/count", 3)
-    hand.world.plan(more)
-    hand.world.plan(edited(more, "instances/web/user_data", "#!/bin/sh\n"))
+    deputy = Deputy(hand)
     hand.make(more)
+    assert deputy.made.count("run_instances") == 1
 
 
-def test_an_emulator_that_takes_no_notice_of_dry_runs_is_asked_for_none(hand: Hand) -> None:
-    deputy = Deputy(hand, ignores_dry_runs=True)
+def test_who_only_looks_needs_no_permission_to_create(hand: Hand) -> None:
+    Deputy(hand, "create_vpc")
     assert hand.world.plan(demo()).steps
-    assert deputy.made == []

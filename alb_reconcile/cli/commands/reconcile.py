@@ -231,7 +231,7 @@ async def _running(
     settings, sandbox = settings_of(options.record), options.connection.sandbox
 
     async def look() -> StackPlan:
-        return await plan_stack(aws, target, Options(allow=options.allow))
+        return await plan_stack(aws, target, Options(allow=options.allow, dry_run=True))
 
     async with (
         recorded(aws, target, command, settings, complain, sandbox=sandbox) as recorder,

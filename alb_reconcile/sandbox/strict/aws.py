@@ -94,6 +94,8 @@ class StrictAws(AbstractContextManager["StrictAws"]):
                 replace(stack, moto.settings, setting, True)
                 stack.callback(restore_variable, variable, os.environ.get(variable))
                 os.environ[variable] = "true"
+            # nobody can validate a name here, so that who requests a certificate need not wait for it
+            replace(stack, moto.settings, "ACM_VALIDATION_WAIT", -1)
             for target, attribute, wrapper in self._patches():
                 replace(stack, target, attribute, wrapper)
             if self._mock:

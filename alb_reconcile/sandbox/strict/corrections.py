@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from moto.core import errors
 from moto.ec2 import utils
 from moto.ec2.models import security_groups
 from moto.ec2.models.core import TaggedEC2Resource
@@ -74,4 +75,6 @@ def patches() -> list[tuple[Any, str, Any]]:
         (security_groups, "tag_filter_matches", tag_matches),
         (utils, "filter_dict_attribute_mapping", INSTANCE_FILTERS),
         (FakeLoadBalancer, "activate", activate),
+        # ELBv2 answers it, though its model doesn't have it
+        (errors, "COMMON_ERROR_CODES", [*errors.COMMON_ERROR_CODES, "UnsupportedCertificate"]),
     ]

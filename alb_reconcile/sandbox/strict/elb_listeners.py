@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from moto.acm.models import acm_backends
 from moto.elbv2.models import FakeAction
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
@@ -80,12 +81,25 @@ def check_tls(call: Call, protocol: str, certificates: list[Any], policy: str | 
         arn = certificate.get("CertificateArn")
         if not call.world.elb._certificate_exists(certificate_arn=arn):
             refuse("CertificateNotFound", f"Certificate ARN '{arn}' is not valid")
+        if ":acm:" in arn and not is_issued(call, arn):
+            refuse(
+                "UnsupportedCertificate",
+                f"The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported "
+                "key size.",
+            )
     if protocol == "HTTPS" and not certificates:
         refuse("ValidationError", "A certificate must be specified for HTTPS listeners")
     if protocol != "HTTPS" and (certificates or policy):
         refuse("InvalidConfigurationRequest", f"A certificate cannot be specified for {protocol} listeners")
     if len(certificates) > 1:
         refuse("TooManyCertificates", "You must specify exactly one default certificate")
+
+
+def is_issued(call: Call, arn: str) -> bool:
+    """ACM User Guide, "Services integrated with ACM": a certificate that is pending can't be deployed."""
+    certificate = acm_backends[call.world.account][call.world.region].get_certificate(arn)
+    certificate.check()
+    return bool(certificate.status == "ISSUED")
 
 
 @around("CreateListener")

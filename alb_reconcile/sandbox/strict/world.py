@@ -60,7 +60,7 @@ class Ledger:
     unhealthy: dict[tuple[str, str], str] = field(default_factory=dict)  # (group, instance) → reason
     tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
     reservations: dict[str, list[str]] = field(default_factory=dict)
-    no_capacity: set[str] = field(default_factory=set)  # instance types of which AWS has none now
+    no_capacity: set[str] = field(default_factory=lambda: {"p5.48xlarge"})  # instance types of which AWS has none now
     quotas: dict[str, float] = field(default_factory=dict)  # by Service Quotas' codes; without one there is no limit
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     created: dict[str, float] = field(default_factory=dict)
