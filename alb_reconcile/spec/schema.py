@@ -167,7 +167,8 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         message = f"is missing{what}"
     elif "propertyNames" in error.absolute_schema_path:
         path, place = (*path, str(value)), node.keys.get(str(value), place)
-        message = f"{shorten(value)} can't be a key here; use {describe_type(schema)}"
+        hint = _did_you_mean(value, schema.get("enum", ())) or f"; use {describe_type(schema)}"
+        message = f"{shorten(value)} can't be a key here{hint}"
     elif value is None and keyword in ("type", "enum"):
         empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
         todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
@@ -183,9 +184,10 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
 _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "type": lambda value, schema: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
     "enum": lambda value, schema: (
-        f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}"
+        f"is {shorten(value)}; choose {describe_type(schema)}{_did_you_mean(value, schema['enum'])}"
     ),
     "pattern": lambda value, schema: f"is {shorten(value)}; give it {describe_type(schema)}",
+    "not": lambda value, schema: f"is {shorten(value)}; give it {describe_type(schema)}",
     "minimum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
     "maximum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
     "minLength": lambda value, schema: "is empty text; write something, or leave the key out",
@@ -240,7 +242,7 @@ def _quote_hint(value: object, schema: _Schema) -> str:
     if "quotes" in describe_type(schema):
         return ""
     if "string" in _types(schema) and isinstance(value, int | float) and not isinstance(value, bool):
-        return "; put it in quotes"
+        return "" if _types(schema) == ["boolean", "string"] else "; put it in quotes"
     if isinstance(value, str) and "integer" in _types(schema) and value.isdigit():
         return "; remove the quotes"
     if isinstance(value, str) and "array" in _types(schema) and re.fullmatch(r"[\w.*/-]{1,60}", value):
