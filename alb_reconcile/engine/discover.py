@@ -9,7 +9,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Listing
-from alb_reconcile.kinds.instance import RESOLVE, Instance
+from alb_reconcile.kinds.instance import RESOLVE, Instance, disk_size, root_disk
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.subnet import Subnet
@@ -134,6 +134,31 @@ async def resolve_further_images(
     }
     images = await resolve_images(aws, sorted(needed))
     return replace(discovery, images={**discovery.images, **images}) if images else discovery
+
+
+async def check_disks(aws: Aws, desired: Mapping[Address, Desired], discovery: Discovery) -> None:
+    """Look at the images (EC2 DescribeImages) of what may be launched with a root disk of a size of its own.
+
+    Raises RefusedError for a disk that is smaller than its image's snapshot.
+    """
+    there = {(state.image_id, disk_size(state)) for _, state in each_of(discovery.resources, Instance)}
+    wanted: dict[tuple[str, int], Address] = {}
+    for item, state in each_of(desired.values(), Instance):
+        image, size = discovery.images.get(state.image_id, state.image_id), disk_size(state)
+        if size and (image, size) not in there and not image.startswith(RESOLVE):
+            wanted.setdefault((image, size), item.address)
+    problems = []
+    with ignoring("InvalidAMIID*", "UnauthorizedOperation"):  # AWS itself refuses the launch later
+        images = sorted({image for image, _ in wanted})
+        answer = await aws.call("ec2", "describe_images", ImageIds=images) if images else {"Images": ()}
+        least = {image["ImageId"]: root_disk(image)[1].get("VolumeSize", 0) for image in answer["Images"]}
+        problems = [
+            f"{address}: its root disk of {size} GiB is smaller than the snapshot of {image}; set root_volume.volume_size to {least[image]} or more"
+            for (image, size), address in wanted.items()
+            if size < least.get(image, 0)
+        ]
+    if problems:
+        raise RefusedError("\n".join(problems))
 
 
 async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from alb_reconcile.engine.applied_tags import begin_destroying, write_applied_ta
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.deletion_protection import find_protected, lift_protection
 from alb_reconcile.engine.destroy_blockers import find_blockers
-from alb_reconcile.engine.discover import discover, resolve_further_images
+from alb_reconcile.engine.discover import check_disks, discover, resolve_further_images
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Serves
@@ -66,6 +66,7 @@ async def plan_stack(
     )  # fmt: skip
     options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
+    await check_disks(aws, target.desired, discovery)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     planned = StackPlan(target, discovery, plan)
     if choose is not None:

@@ -20,7 +20,7 @@ from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import camel
 
-_ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
+_ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "iops": "Iops", "encrypted": "Encrypted"}
 """By what DescribeVolumes calls them."""
 _METADATA: Final = ("http_tokens", "http_put_response_hop_limit", "http_endpoint", "instance_metadata_tags")
 RESOLVE: Final = "resolve:ssm:"
@@ -263,9 +263,19 @@ async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
         raise AwsError(
             "ec2", "describe_images", "InvalidAMIID.NotFound", message, "", hint="check image_id: AMIs differ by region"
         )
-    device = str(images[0].get("RootDeviceName") or "/dev/xvda")
-    disks = {item.get("DeviceName"): item.get("Ebs") or {} for item in images[0].get("BlockDeviceMappings", ())}
+    return root_disk(images[0])
+
+
+def root_disk(image: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The same of an image as AWS describes it."""
+    device = str(image.get("RootDeviceName") or "/dev/xvda")
+    disks = {item.get("DeviceName"): item.get("Ebs") or {} for item in image.get("BlockDeviceMappings", ())}
     return device, dict(disks.get(device, {}))
+
+
+def disk_size(state: Instance) -> int:
+    """The size of the root disk in GiB; 0 where it isn't said."""
+    return (state.root_volume or {}).get("volume_size") or 0
 
 
 KIND: Final = InstanceKind()
