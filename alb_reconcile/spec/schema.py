@@ -187,7 +187,7 @@ _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
         f"is {shorten(value)}; choose {describe_type(schema)}{_did_you_mean(value, schema['enum'])}"
     ),
     "pattern": lambda value, schema: f"is {shorten(value)}; give it {describe_type(schema)}",
-    "not": lambda value, schema: f"is {shorten(value)}; give it {describe_type(schema)}",
+    "not": lambda value, schema: f"is {_kind_of(value)}; give it {describe_type(schema)}",
     "minimum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
     "maximum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
     "minLength": lambda value, schema: "is empty text; write something, or leave the key out",

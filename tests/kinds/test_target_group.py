@@ -10,8 +10,10 @@ from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
+from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 
 if TYPE_CHECKING:
+    from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
 WEB = "target_group.web"
@@ -90,6 +92,38 @@ def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its
     )  # fmt: skip
 
 
+def secured(**group: Any) -> Spec:
+    """The demo with HTTPS towards its clients."""
+    upload_certificates()
+    spec = demo()
+    spec["load_balancers"]["public"]["listeners"]["http"] |= {"protocol": "HTTPS", "certificate_arn": CERTIFICATES[0]}
+    spec["target_groups"]["web"] |= group
+    return spec
+
+
+@pytest.mark.parametrize("version", ["HTTP2", "GRPC"])
+def test_http_2_comes_after_https(hand: Hand, version: str) -> None:
+    """Its targets couldn't be checked beside the old group's, behind a listener that is HTTP yet."""
+    hand.make(demo())
+    health_check = {"matcher": "0-99" if version == "GRPC" else "200-499"}
+    there = secured(protocol_version=version, health_check=health_check)
+    with pytest.raises(RefusedError, match="first apply protocol: HTTPS") as caught:
+        hand.world.plan(there)
+    assert str(caught.value).startswith(
+        f"listener.public/http: listener.public/http is HTTP now, and {WEB} with {version}"
+    )
+    hand.make(secured())
+    hand.make(there)
+    hand.make(demo())
+    rule = {"priority": 1, "conditions": [{"path_pattern": "/a"}], "action": {"forward": "web"}}
+    there["load_balancers"]["public"]["listeners"]["http"] |= {
+        "default_action": {"fixed_response": {"status_code": 404}},
+        "rules": {"a": rule},
+    }
+    with pytest.raises(RefusedError, match=r"^rule\.public/http/a: listener\.public/http is HTTP now"):
+        hand.world.plan(there)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "changed"),
     [
@@ -100,8 +134,9 @@ def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its
     ],
 )
 def test_a_replacement_serves_before_the_old_group_is_drained(hand: Hand, path: str, value: Any, changed: str) -> None:
-    hand.make(demo())
-    spec = edited(demo(), path, value)
+    before = secured() if changed == "protocol_version" else demo()  # HTTP/2 needs an HTTPS listener
+    hand.make(before)
+    spec = edited(before, path, value)
     plan = hand.world.plan(spec)
     paths = (changed, "tags.Name") if changed == "name" else (changed,)
     assert [line for line in short(plan) if line[1] == WEB] == sorted(replaced(WEB, *paths))
