@@ -8,6 +8,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any, Final
+from unicodedata import category
 
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import Problem
@@ -85,9 +86,13 @@ def _validator(section: str) -> Any:
                     yield ValidationError("given twice", path=[index])
                 seen.add(text)
 
-    def pattern(_: Any, wanted: str, instance: Any, __: _Schema) -> Iterator[ValidationError]:
-        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't
-        if isinstance(instance, str) and not re.fullmatch(wanted, instance):
+    def pattern(_: Any, wanted: str, instance: Any, schema: _Schema) -> Iterator[ValidationError]:
+        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't; and what letters,
+        # digits and blanks are in any language, patterns say differently in each dialect
+        others = schema.get("x-letters", instance)
+        if isinstance(instance, str) and not (
+            re.fullmatch(wanted, instance) and all(item in others or category(item)[0] in "LNZ" for item in instance)
+        ):
             yield ValidationError("has another form")
 
     # 2.0 counts as an integer in JSON Schema, and is none to AWS
