@@ -85,3 +85,15 @@ def said_of(text: str) -> tuple[set[str], set[str]]:
     said = re.search(r"values?(?: for the attribute)? (?:is|are):? (.*?)(?:\. |$)", text, re.DOTALL)
     words = set(re.findall(r"<code>(\w+)</code>", said[1] if said else ""))
     return words, {"x", ""} if words else set()
+
+
+def test_the_regions_are_those_that_aws_documents() -> None:
+    """Of all partitions; a spec may name another, which is a warning."""
+    known: set[str] = set()
+    for name in ("endpoints", "partitions"):
+        for partition in json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))["partitions"]:
+            known |= {region for region in partition["regions"] if not region.endswith("-global")}
+    assert len(known) > 40
+    region = resolved("stack")["properties"]["region"]
+    assert region["examples"] == sorted(known)
+    assert [name for name in known if not re.fullmatch(region["pattern"], name)] == []
