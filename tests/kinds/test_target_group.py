@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import PlanError, RefusedError
+from alb_reconcile.sandbox.strict.elb_attributes import group_defaults
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
@@ -240,3 +241,35 @@ def test_a_group_that_others_fill_is_not_emptied(hand: Hand) -> None:
     kept = hand.make(spec)
     assert kept.writes == {}
     assert any("targets no longer managed" in note for note in kept.plan.kept)
+
+
+@pytest.mark.parametrize("algorithm", ["round_robin", "weighted_random"])
+def test_every_attribute_is_taken_and_read_back(hand: Hand, algorithm: str) -> None:
+    """All that AWS documents; of those that exclude each other, one after the other."""
+    weighted = algorithm == "weighted_random"
+    health = "target_group_health"
+    attributes: dict[str, Any] = {
+        "deregistration_delay.timeout_seconds": 0,
+        "load_balancing.algorithm.type": algorithm,
+        "load_balancing.algorithm.anomaly_mitigation": "on" if weighted else "off",
+        "load_balancing.cross_zone.enabled": False if weighted else "use_load_balancer_configuration",
+        "slow_start.duration_seconds": 0 if weighted else 30,
+        "stickiness.enabled": True,
+        "stickiness.type": "app_cookie" if weighted else "lb_cookie",
+        "stickiness.app_cookie.cookie_name": "session",
+        "stickiness.app_cookie.duration_seconds": 604_800,
+        "stickiness.lb_cookie.duration_seconds": "1",
+        f"{health}.dns_failover.minimum_healthy_targets.count": "off" if weighted else 2,
+        f"{health}.dns_failover.minimum_healthy_targets.percentage": 100,
+        f"{health}.unhealthy_state_routing.minimum_healthy_targets.count": 2,
+        f"{health}.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
+        "routing.http2.rst_stream_error_forwarding.enabled": True,
+        "waf.http2.traffic_inspection_behavior": "inspect_after_sufficient_data",
+    }
+    assert attributes.keys() == group_defaults("HTTP2").keys()
+    hand.make(secured(protocol_version="HTTP2", attributes=attributes))
+    answer = hand.elb.describe_target_group_attributes(TargetGroupArn=hand[WEB])["Attributes"]
+    shown = {item["Key"]: item["Value"] for item in answer}
+    assert shown == {
+        key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in attributes.items()
+    }
