@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
@@ -150,6 +150,7 @@ def _of_image(item: Intent, images: Rows | None, types: Rows | None) -> Iterable
     if images is None:
         return
     name, kind = item.wanted.image_id, item.wanted.instance_type
+    size = (item.wanted.root_volume or {}).get("volume_size") or 0
     image = images.get(name)
     if image is None:
         text = f"there is no image {name} in this region, or this account may not use it; correct image_id"
@@ -162,6 +163,9 @@ def _of_image(item: Intent, images: Rows | None, types: Rows | None) -> Iterable
         if runs and made_for and made_for not in runs:
             text = f"{kind} runs {' and '.join(runs)}, but image {name} is for {made_for}; choose a type and an image of one architecture"
             yield Finding(item.desired, "instance_type", text)
+    if image and 0 < size < (least := root_disk(image)[1].get("VolumeSize", 0)):
+        text = f"{size} GiB is less than the snapshot of {name} has; set volume_size to {least} or more"
+        yield Finding(item.desired, "root_volume.volume_size", text)
 
 
 def _of_type(item: Intent, types: Rows | None, offers: Rows | None) -> Iterable[Finding]:
@@ -175,3 +179,10 @@ def _of_type(item: Intent, types: Rows | None, offers: Rows | None) -> Iterable[
         if without:
             text = f"{kind} isn't offered in {', '.join(without)}, only in {', '.join(sorted(offers[kind]))}; choose another type, or other subnets"
             yield Finding(item.desired, "instance_type", text)
+
+
+def root_disk(image: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The device name of an image's root disk, and what the image (as AWS describes it) says of it."""
+    device = str(image.get("RootDeviceName") or "/dev/xvda")
+    disks = {item.get("DeviceName"): item.get("Ebs") or {} for item in image.get("BlockDeviceMappings", ())}
+    return device, dict(disks.get(device, {}))

@@ -10,7 +10,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._instances import launch_once, token_stem, wait_for_state
-from alb_reconcile.kinds._launchable import check_launches
+from alb_reconcile.kinds._launchable import check_launches, root_disk
 from alb_reconcile.kinds.base import Around, Entry, Intent, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
@@ -22,7 +22,7 @@ from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import camel
 
-_ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "encrypted": "Encrypted"}
+_ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "iops": "Iops", "encrypted": "Encrypted"}
 """By what DescribeVolumes calls them."""
 _METADATA: Final = ("http_tokens", "http_put_response_hop_limit", "http_endpoint", "instance_metadata_tags")
 RESOLVE: Final = "resolve:ssm:"
@@ -270,9 +270,7 @@ async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
         raise AwsError(
             "ec2", "describe_images", "InvalidAMIID.NotFound", message, "", hint="check image_id: AMIs differ by region"
         )
-    device = str(images[0].get("RootDeviceName") or "/dev/xvda")
-    disks = {item.get("DeviceName"): item.get("Ebs") or {} for item in images[0].get("BlockDeviceMappings", ())}
-    return device, dict(disks.get(device, {}))
+    return root_disk(images[0])
 
 
 KIND: Final = InstanceKind()

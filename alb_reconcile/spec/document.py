@@ -119,7 +119,8 @@ def render_path(path: Path) -> str:
 
 def shorten(value: object, limit: int = 60) -> str:
     """A value as an error quotes it: on one line, and not longer than a user would read."""
-    text = printable((value if isinstance(value, str) else repr(value))[: limit * 2])
+    word = str(value).lower() if isinstance(value, bool) else repr(value)
+    text = printable((value if isinstance(value, str) else word)[: limit * 2])
     return f'"{text[:limit]}…"' if len(text) > limit else f'"{text}"'
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any, Final
+from unicodedata import category
 
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model.errors import Problem
@@ -85,9 +86,13 @@ def _validator(section: str) -> Any:
                     yield ValidationError("given twice", path=[index])
                 seen.add(text)
 
-    def pattern(_: Any, wanted: str, instance: Any, __: _Schema) -> Iterator[ValidationError]:
-        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't
-        if isinstance(instance, str) and not re.fullmatch(wanted, instance):
+    def pattern(_: Any, wanted: str, instance: Any, schema: _Schema) -> Iterator[ValidationError]:
+        # Python's $ matches before a final line break too, which JSON Schema's (ECMAScript's) doesn't; and what letters,
+        # digits and blanks are in any language, patterns say differently in each dialect
+        others = schema.get("x-letters", instance)
+        if isinstance(instance, str) and not (
+            re.fullmatch(wanted, instance) and all(item in others or category(item)[0] in "LNZ" for item in instance)
+        ):
             yield ValidationError("has another form")
 
     # 2.0 counts as an integer in JSON Schema, and is none to AWS
@@ -167,7 +172,8 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         message = f"is missing{what}"
     elif "propertyNames" in error.absolute_schema_path:
         path, place = (*path, str(value)), node.keys.get(str(value), place)
-        message = f"{shorten(value)} can't be a key here; use {describe_type(schema)}"
+        hint = _did_you_mean(value, schema.get("enum", ())) or f"; use {describe_type(schema)}"
+        message = f"{shorten(value)} can't be a key here{hint}"
     elif value is None and keyword in ("type", "enum"):
         empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
         todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
@@ -183,9 +189,10 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
 _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "type": lambda value, schema: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
     "enum": lambda value, schema: (
-        f"is {shorten(value)}; choose {_choices(schema['enum'])}{_did_you_mean(value, schema['enum'])}"
+        f"is {shorten(value)}; choose {describe_type(schema)}{_did_you_mean(value, schema['enum'])}"
     ),
     "pattern": lambda value, schema: f"is {shorten(value)}; give it {describe_type(schema)}",
+    "not": lambda value, schema: f"is {_kind_of(value)}; give it {describe_type(schema)}",
     "minimum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
     "maximum": lambda value, schema: f"is {value}; give it {describe_type(schema)}",
     "minLength": lambda value, schema: "is empty text; write something, or leave the key out",
@@ -240,7 +247,7 @@ def _quote_hint(value: object, schema: _Schema) -> str:
     if "quotes" in describe_type(schema):
         return ""
     if "string" in _types(schema) and isinstance(value, int | float) and not isinstance(value, bool):
-        return "; put it in quotes"
+        return "" if _types(schema) == ["boolean", "string"] else "; put it in quotes"
     if isinstance(value, str) and "integer" in _types(schema) and value.isdigit():
         return "; remove the quotes"
     if isinstance(value, str) and "array" in _types(schema) and re.fullmatch(r"[\w.*/-]{1,60}", value):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.sandbox.strict.elb_attributes import balancer_defaults
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, short
@@ -166,3 +167,39 @@ def test_deletion_protection_stops_its_deletion_with_a_hint(hand: Hand) -> None:
     assert "OperationNotPermitted" in failed[0]
     assert "protection is on" in failed[0]
     assert short(hand.world.plan(demo())) == []
+
+
+def test_every_attribute_is_taken_and_read_back(hand: Hand) -> None:
+    """All that AWS documents, in two calls, since it takes 20 a call."""
+    attributes: dict[str, Any] = {
+        "access_logs.s3.enabled": True,
+        "access_logs.s3.bucket": "logs",
+        "access_logs.s3.prefix": "shop",
+        "client_keep_alive.seconds": 60,
+        "connection_logs.s3.enabled": "true",
+        "connection_logs.s3.bucket": "logs",
+        "connection_logs.s3.prefix": "shop",
+        "deletion_protection.enabled": False,
+        "health_check_logs.s3.enabled": True,
+        "health_check_logs.s3.bucket": "logs",
+        "health_check_logs.s3.prefix": "shop",
+        "idle_timeout.timeout_seconds": "4000",
+        "ipv6.deny_all_igw_traffic": True,
+        "load_balancing.cross_zone.enabled": True,
+        "routing.http.desync_mitigation_mode": "monitor",
+        "routing.http.drop_invalid_header_fields.enabled": True,
+        "routing.http.preserve_host_header.enabled": True,
+        "routing.http.x_amzn_tls_kx.enabled": True,
+        "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": True,
+        "routing.http.xff_client_port.enabled": True,
+        "routing.http.xff_header_processing.mode": "remove",
+        "routing.http2.enabled": False,
+        "waf.fail_open.enabled": True,
+        "zonal_shift.config.enabled": True,
+    }
+    assert attributes.keys() == balancer_defaults().keys()
+    hand.make(edited(demo(), "load_balancers/public/attributes", attributes))
+    answer = hand.elb.describe_load_balancer_attributes(LoadBalancerArn=hand[PUBLIC])["Attributes"]
+    assert {item["Key"]: item["Value"] for item in answer} == {
+        key: str(value).lower() for key, value in attributes.items()
+    }

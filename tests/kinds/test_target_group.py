@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import PlanError, RefusedError
+from alb_reconcile.sandbox.strict.elb_attributes import group_defaults
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
+from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 
 if TYPE_CHECKING:
+    from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
 WEB = "target_group.web"
@@ -90,6 +93,38 @@ def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its
     )  # fmt: skip
 
 
+def secured(**group: Any) -> Spec:
+    """The demo with HTTPS towards its clients."""
+    upload_certificates()
+    spec = demo()
+    spec["load_balancers"]["public"]["listeners"]["http"] |= {"protocol": "HTTPS", "certificate_arn": CERTIFICATES[0]}
+    spec["target_groups"]["web"] |= group
+    return spec
+
+
+@pytest.mark.parametrize("version", ["HTTP2", "GRPC"])
+def test_http_2_comes_after_https(hand: Hand, version: str) -> None:
+    """Its targets couldn't be checked beside the old group's, behind a listener that is HTTP yet."""
+    hand.make(demo())
+    health_check = {"matcher": "0-99" if version == "GRPC" else "200-499"}
+    there = secured(protocol_version=version, health_check=health_check)
+    with pytest.raises(RefusedError, match="first apply protocol: HTTPS") as caught:
+        hand.world.plan(there)
+    assert str(caught.value).startswith(
+        f"listener.public/http: listener.public/http is HTTP now, and {WEB} with {version}"
+    )
+    hand.make(secured())
+    hand.make(there)
+    hand.make(demo())
+    rule = {"priority": 1, "conditions": [{"path_pattern": "/a"}], "action": {"forward": "web"}}
+    there["load_balancers"]["public"]["listeners"]["http"] |= {
+        "default_action": {"fixed_response": {"status_code": 404}},
+        "rules": {"a": rule},
+    }
+    with pytest.raises(RefusedError, match=r"^rule\.public/http/a: listener\.public/http is HTTP now"):
+        hand.world.plan(there)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "changed"),
     [
@@ -100,8 +135,9 @@ def test_a_group_that_was_deleted_by_hand_comes_back_with_its_targets_and_in_its
     ],
 )
 def test_a_replacement_serves_before_the_old_group_is_drained(hand: Hand, path: str, value: Any, changed: str) -> None:
-    hand.make(demo())
-    spec = edited(demo(), path, value)
+    before = secured() if changed == "protocol_version" else demo()  # HTTP/2 needs an HTTPS listener
+    hand.make(before)
+    spec = edited(before, path, value)
     plan = hand.world.plan(spec)
     paths = (changed, "tags.Name") if changed == "name" else (changed,)
     assert [line for line in short(plan) if line[1] == WEB] == sorted(replaced(WEB, *paths))
@@ -205,3 +241,35 @@ def test_a_group_that_others_fill_is_not_emptied(hand: Hand) -> None:
     kept = hand.make(spec)
     assert kept.writes == {}
     assert any("targets no longer managed" in note for note in kept.plan.kept)
+
+
+@pytest.mark.parametrize("algorithm", ["round_robin", "weighted_random"])
+def test_every_attribute_is_taken_and_read_back(hand: Hand, algorithm: str) -> None:
+    """All that AWS documents; of those that exclude each other, one after the other."""
+    weighted = algorithm == "weighted_random"
+    health = "target_group_health"
+    attributes: dict[str, Any] = {
+        "deregistration_delay.timeout_seconds": 0,
+        "load_balancing.algorithm.type": algorithm,
+        "load_balancing.algorithm.anomaly_mitigation": "on" if weighted else "off",
+        "load_balancing.cross_zone.enabled": False if weighted else "use_load_balancer_configuration",
+        "slow_start.duration_seconds": 0 if weighted else 30,
+        "stickiness.enabled": True,
+        "stickiness.type": "app_cookie" if weighted else "lb_cookie",
+        "stickiness.app_cookie.cookie_name": "session",
+        "stickiness.app_cookie.duration_seconds": 604_800,
+        "stickiness.lb_cookie.duration_seconds": "1",
+        f"{health}.dns_failover.minimum_healthy_targets.count": "off" if weighted else 2,
+        f"{health}.dns_failover.minimum_healthy_targets.percentage": 100,
+        f"{health}.unhealthy_state_routing.minimum_healthy_targets.count": 2,
+        f"{health}.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
+        "routing.http2.rst_stream_error_forwarding.enabled": True,
+        "waf.http2.traffic_inspection_behavior": "inspect_after_sufficient_data",
+    }
+    assert attributes.keys() == group_defaults("HTTP2").keys()
+    hand.make(secured(protocol_version="HTTP2", attributes=attributes))
+    answer = hand.elb.describe_target_group_attributes(TargetGroupArn=hand[WEB])["Attributes"]
+    shown = {item["Key"]: item["Value"] for item in answer}
+    assert shown == {
+        key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in attributes.items()
+    }

@@ -105,7 +105,7 @@ def test_of_two_groups_the_one_that_serves_survives() -> None:
             here.converge(before)
             serving = ids(here, before)[str(GROUP)]
             after = web(2, "one")
-            after["target_groups"]["web"]["protocol_version"] = "HTTP2"
+            after["target_groups"]["web"]["protocol"] = "HTTPS"
             here.strict.health = lambda group, *_, serving=serving: None if group == serving else "unhealthy"
             assert here.apply(after, timeout=60).failures
             here.converge(before)

@@ -91,7 +91,7 @@ def _group_genes(name: str) -> dict[str, st.SearchStrategy[Any]]:
     options: dict[str, st.SearchStrategy[Any]] = {
         "port": _one_of(80, 8080),
         "protocol": _seldom("HTTP", "HTTPS"),
-        "protocol_version": _seldom(None, "HTTP1", "HTTP2"),
+        "protocol_version": _seldom(None, "HTTP1"),
         "interval": _one_of(10, 20, None),
         "threshold": _one_of(2, 3, None),
         "path": _one_of("/health", "/", None),

@@ -216,7 +216,7 @@ def test_the_root_disk_has_defaults(network: Network, ec2: Any) -> None:
     assert [device["Ebs"]["DeleteOnTermination"] for device in devices] == [True, False]
     volumes = {v["VolumeId"]: v for v in ec2.describe_volumes()["Volumes"]}
     root = volumes[devices[0]["Ebs"]["VolumeId"]]
-    assert (root["Size"], root["VolumeType"], root["Iops"], root["Throughput"]) == (8, "gp3", 3000, 125)
+    assert (root["Size"], root["VolumeType"], root["Iops"], root["Throughput"]) == (15, "gp3", 3000, 125)
 
 
 def test_public_addresses_follow_the_subnet(network: Network, ec2: Any) -> None:

@@ -4,6 +4,7 @@ from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, 
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import each_of
@@ -21,6 +22,7 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
         *dict.fromkeys(map(str, sorted(findings, key=_place))),
         *_duplicates(decisions),
         *_shared_groups(decisions),
+        *_protocol_versions(decisions),
     ]
     if problems:
         raise RefusedError("\n".join(problems))
@@ -46,6 +48,22 @@ def _shared_groups(decisions: Decisions) -> list[str]:
             if isinstance(part.target_group, str)
         ]
     return problems
+
+
+def _protocol_versions(decisions: Decisions) -> list[str]:
+    """Groups that speak HTTP/2 behind a listener that isn't HTTPS yet: AWS wouldn't let them be checked there before they serve."""
+    entries = decisions.desired.items()
+    versions = {address: getattr(item.desired.state, "protocol_version", None) for address, item in entries}
+    kept = {address: item.found.state for address, item in entries if item.found and not item.forces}
+    return [
+        f"{address}: {listener} is HTTP now, and {part.target_group} with {versions[part.target_group]} can stand behind HTTPS only; first "
+        "apply protocol: HTTPS with the protocol version as it was"
+        for address, item in entries
+        for listener in (getattr(item.desired.state, "listener", address),)
+        for part in action_of(item.desired.state).forward
+        if isinstance(part.target_group, Address) and versions.get(part.target_group) in ("HTTP2", "GRPC")
+        if getattr(kept.get(listener), "protocol", "") == "HTTP"
+    ]
 
 
 def _zones(decisions: Decisions, discovery: Discovery) -> list[Finding]:

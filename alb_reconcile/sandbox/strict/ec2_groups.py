@@ -19,8 +19,9 @@ Key = tuple[str, int | None, int | None, str, str]
 
 @before("CreateSecurityGroup")
 def group_name_is_unique(call: Call) -> None:
-    """CreateSecurityGroup: names are unique in a VPC, ignoring case, and don't begin with `sg-`."""
-    name = call.given("GroupName", "")
+    """CreateSecurityGroup: names are unique in a VPC, ignoring case, and don't begin with `sg-`; AWS VPC, 'Security
+    groups': 'When the name contains trailing spaces, we trim the space at the end of the name'."""
+    name = call.params["GroupName"] = call.given("GroupName", "").rstrip(" ")
     vpc_id = call.given("VpcId") or call.world.ec2.default_vpc.id
     if name.lower().startswith("sg-"):
         refuse(

@@ -5,11 +5,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from .ec2_disks import check_disk, check_root_disk
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .world import Timeline
 
-ROOT_SIZE, ROOT_TYPE = 8, "gp3"
+ROOT_TYPE = "gp3"
 GP3_IOPS, GP3_THROUGHPUT = 3000, 125
 
 
@@ -151,12 +152,17 @@ def complete_mappings(call: Call) -> list[dict[str, Any]]:
     """The image's root disk with what the request overrides, then the request's other disks."""
     asked = [dict(mapping) for mapping in call.given("BlockDeviceMappings", []) if "NoDevice" not in mapping]
     image = call.world.ec2.amis.get(call.given("ImageId"))
-    root_name = image.root_device_name if image else "/dev/sda1"
-    root = next((mapping for mapping in asked if mapping.get("DeviceName") == root_name), None)
+    if image is None:
+        return asked  # which moto refuses
+    root = next((mapping for mapping in asked if mapping.get("DeviceName") == image.root_device_name), None)
     others = [mapping for mapping in asked if mapping is not root]
-    root_disk = {"VolumeSize": ROOT_SIZE, "VolumeType": ROOT_TYPE, "DeleteOnTermination": True}
+    snapshot = image.ebs_snapshot
+    root_disk = {"VolumeSize": snapshot.volume.size, "VolumeType": ROOT_TYPE, "DeleteOnTermination": True}
     root_disk |= (root or {}).get("Ebs", {})
-    return [{"DeviceName": root_name, "Ebs": root_disk}, *others]
+    check_root_disk(root_disk, snapshot)
+    for mapping in (*([{"Ebs": root_disk}] if root else ()), *others):
+        check_disk(mapping.get("Ebs", {}))
+    return [{"DeviceName": image.root_device_name, "Ebs": root_disk}, *others]
 
 
 def plain_disk(mapping: dict[str, Any]) -> dict[str, Any]:

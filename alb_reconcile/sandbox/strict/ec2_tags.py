@@ -1,5 +1,6 @@
 """Rules of EC2 tags."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ CREATES = {
     "CreateSecurityGroup": "security-group",
     "CreateInternetGateway": "internet-gateway",
 }
+
+METADATA_KEY = re.compile(r"(?!(\.|\.\.|_index)$)[0-9A-Za-z_+=,.@:-]{1,255}")
 
 
 @before("CreateTags", "DeleteTags")
@@ -52,6 +55,30 @@ def tags_at_creation_are_for_the_created(call: Call) -> None:
         for tag in specification.get("Tags", []):
             if str(tag.get("Key", "")).lower().startswith("aws:"):
                 refuse("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+
+
+@before("RunInstances", "CreateTags", "ModifyInstanceMetadataOptions")
+def keys_fit_the_metadata_service(call: Call) -> None:
+    """AWS EC2, 'View tags for your EC2 instances using instance metadata': where instances can read their tags there,
+    keys have letters, digits and -_+=,.@: only (InvalidParameterValue: karpenter, issue 1527)."""
+    keys: set[str] = set()
+    for specification in call.given("TagSpecifications", []):
+        shown = call.given("MetadataOptions", {}).get("InstanceMetadataTags") == "enabled"
+        if specification.get("ResourceType") == "instance" and shown:
+            keys |= {str(tag.get("Key")) for tag in specification.get("Tags", [])}
+    for resource in call.given("Resources", []):
+        instance = call.world.instance(resource)
+        if instance and instance.metadata_options.instance_metadata_tags == "enabled":
+            keys |= {str(tag.get("Key")) for tag in call.given("Tags", [])}
+    if call.given("InstanceMetadataTags") == "enabled":
+        keys |= {*call.world.ec2.tags.get(call.given("InstanceId"), {})}
+    for key in sorted(keys):
+        if not METADATA_KEY.fullmatch(key):
+            refuse(
+                "InvalidParameterValue",
+                f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{{1,255}}), and must "
+                "not be a reserved name ('.', '..', '_index')",
+            )
 
 
 @around(*DELETED)

@@ -1,7 +1,7 @@
-"""Rules of load balancer and target group attributes: the real defaults, and no unknown keys."""
+"""Rules of load balancer and target group attributes: the real defaults, and no unknown keys or values."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .rule import Call, around, refuse
 
@@ -28,6 +28,7 @@ def balancer_defaults() -> dict[str, str]:
         "routing.http.desync_mitigation_mode": "defensive",
         "routing.http.drop_invalid_header_fields.enabled": "false",
         "routing.http.preserve_host_header.enabled": "false",
+        "routing.http.x_amzn_tls_kx.enabled": "false",
         "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "false",
         "routing.http.xff_client_port.enabled": "false",
         "routing.http.xff_header_processing.mode": "append",
@@ -37,9 +38,13 @@ def balancer_defaults() -> dict[str, str]:
     }
 
 
-def group_defaults() -> dict[str, str]:
-    """AWS ELB, 'TargetGroupAttribute', for a group of an Application Load Balancer."""
+def group_defaults(version: str | None = "HTTP1") -> dict[str, str]:
+    """AWS ELB, 'TargetGroupAttribute', for a group of an Application Load Balancer; some go with a protocol version."""
+    over_http2 = {"routing.http2.rst_stream_error_forwarding.enabled": "false"} if version in ("HTTP2", "GRPC") else {}
+    inspected = {"waf.http2.traffic_inspection_behavior": "inspect_immediately"} if version == "HTTP2" else {}
     return {
+        **over_http2,
+        **inspected,
         "deregistration_delay.timeout_seconds": "300",
         "load_balancing.algorithm.anomaly_mitigation": "off",
         "load_balancing.algorithm.type": "round_robin",
@@ -57,17 +62,43 @@ def group_defaults() -> dict[str, str]:
     }
 
 
-RANGES = {
-    "client_keep_alive.seconds": (60, 604800),
-    "idle_timeout.timeout_seconds": (1, 4000),
-    "deregistration_delay.timeout_seconds": (0, 3600),
-    "slow_start.duration_seconds": (0, 900),
-    "stickiness.app_cookie.duration_seconds": (1, 604800),
-    "stickiness.lb_cookie.duration_seconds": (1, 604800),
+class Values(NamedTuple):
+    """What an attribute may be: one of some words, or a whole number in a range."""
+
+    words: tuple[str, ...] = ()
+    range: tuple[int, int] | None = None
+
+    def have(self, value: str) -> bool:
+        least, most = self.range or (1, 0)
+        return value in self.words or (value.isdecimal() and least <= int(value) <= most)
+
+
+ONE_WEEK = 604_800
+SHARE = Values(("off",), (1, 100))
+BALANCER_VALUES = {
+    "client_keep_alive.seconds": Values(range=(60, ONE_WEEK)),
+    "idle_timeout.timeout_seconds": Values(range=(1, 4000)),
+    "routing.http.desync_mitigation_mode": Values(("monitor", "defensive", "strictest")),
+    "routing.http.xff_header_processing.mode": Values(("append", "preserve", "remove")),
+}
+GROUP_VALUES = {
+    "deregistration_delay.timeout_seconds": Values(range=(0, 3600)),
+    "load_balancing.algorithm.anomaly_mitigation": Values(("on", "off")),
+    "load_balancing.algorithm.type": Values(("round_robin", "least_outstanding_requests", "weighted_random")),
+    "load_balancing.cross_zone.enabled": Values(("true", "false", "use_load_balancer_configuration")),
+    "slow_start.duration_seconds": Values(("0",), (30, 900)),
+    "stickiness.app_cookie.duration_seconds": Values(range=(1, ONE_WEEK)),
+    "stickiness.lb_cookie.duration_seconds": Values(range=(1, ONE_WEEK)),
+    "stickiness.type": Values(("lb_cookie", "app_cookie")),
+    "target_group_health.dns_failover.minimum_healthy_targets.count": Values(("off",), (1, 1000)),
+    "target_group_health.dns_failover.minimum_healthy_targets.percentage": SHARE,
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": Values(range=(1, 1000)),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": SHARE,
+    "waf.http2.traffic_inspection_behavior": Values(("inspect_immediately", "inspect_after_sufficient_data")),
 }
 
 
-def check_attributes(call: Call, what: str, known: dict[str, str]) -> dict[str, str]:
+def check_attributes(call: Call, what: str, known: dict[str, str], values: dict[str, Values]) -> dict[str, str]:
     """ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes: ValidationError for unknown keys and values."""
     given = {item["Key"]: str(item.get("Value", "")) for item in call.given("Attributes", [])}
     if len(call.given("Attributes", [])) > MOST_AT_ONCE:
@@ -75,11 +106,13 @@ def check_attributes(call: Call, what: str, known: dict[str, str]) -> dict[str, 
     for key, value in given.items():
         if key not in known:
             refuse("ValidationError", f"{what} attribute key '{key}' is not recognized")
-        if known[key] in ("true", "false") and value not in ("true", "false"):
-            refuse("ValidationError", f"{what} attribute '{key}' must be 'true' or 'false', not '{value}'")
-        least, most = RANGES.get(key, (None, None))
-        if least is not None and most is not None and not (value.isdigit() and least <= int(value) <= most):
-            refuse("ValidationError", f"'{key}' value '{value}' must be between '{least}-{most}' inclusive")
+        allowed = values.get(key) or (Values(("true", "false")) if known[key] in ("true", "false") else None)
+        if allowed and not allowed.have(value):
+            if allowed.range:
+                least, most = allowed.range
+                refuse("ValidationError", f"'{key}' value '{value}' must be between '{least}-{most}' inclusive")
+            choices = " or ".join(f"'{word}'" for word in allowed.words)
+            refuse("ValidationError", f"{what} attribute '{key}' must be {choices}, not '{value}'")
     return given
 
 
@@ -89,10 +122,13 @@ def balancer_attributes_are_known(call: Call, _: Callable[[], Any]) -> Any:
     found = call.world.elb.load_balancers.get(call.given("LoadBalancerArn"))
     if found is None:
         refuse("LoadBalancerNotFound", f"Load balancer '{call.given('LoadBalancerArn')}' not found")
-    given = check_attributes(call, "Load balancer", balancer_defaults())
+    given = check_attributes(call, "Load balancer", balancer_defaults(), BALANCER_VALUES)
     wanted = found.attrs | given
-    if wanted["access_logs.s3.enabled"] == "true" and not wanted["access_logs.s3.bucket"]:
-        refuse("InvalidConfigurationRequest", "The access log bucket name cannot be empty")
+    for logs in ("access", "connection", "health_check"):
+        if wanted[f"{logs}_logs.s3.enabled"] == "true" and not wanted[f"{logs}_logs.s3.bucket"]:
+            refuse("InvalidConfigurationRequest", f"The {logs.replace('_', ' ')} log bucket name cannot be empty")
+    if wanted["load_balancing.cross_zone.enabled"] == "false":
+        refuse("InvalidConfigurationRequest", "Cross-zone load balancing is always on for Application Load Balancers")
     found.attrs = dict(sorted(wanted.items()))
     return {"Attributes": found.attrs}
 
@@ -103,7 +139,8 @@ def group_attributes_are_known(call: Call, proceed: Callable[[], Any]) -> Any:
     group = call.world.elb.target_groups.get(call.given("TargetGroupArn"))
     if group is None:
         refuse("TargetGroupNotFound", f"Target groups '{call.given('TargetGroupArn')}' not found")
-    check_attributes(call, "Target group", group_defaults())
+    given = check_attributes(call, "Target group", group_defaults(group.protocol_version), GROUP_VALUES)
+    check_together({**group_defaults(), **group.attributes, **given})
     asked = call.params["Attributes"]
     limit = {"Key": "deregistration_delay.timeout_seconds", "Value": "3600"}
     call.params["Attributes"] = [item for item in asked if item != limit]  # which moto takes for too long
@@ -112,3 +149,18 @@ def group_attributes_are_known(call: Call, proceed: Callable[[], Any]) -> Any:
         group.attributes[limit["Key"]] = limit["Value"]
     group.attributes = dict(sorted(group.attributes.items()))
     return {"Attributes": group.attributes}
+
+
+def check_together(wanted: dict[str, str]) -> None:
+    """AWS ELB, 'Edit target group attributes': slow start goes with round robin only, anomaly mitigation with weighted
+    random only; 'TargetGroupAttribute': names of cookies that begin with AWSALB are reserved."""
+    algorithm = wanted["load_balancing.algorithm.type"]
+    if wanted["slow_start.duration_seconds"] != "0" and algorithm != "round_robin":
+        refuse("InvalidConfigurationRequest", f"Slow start cannot be enabled with the algorithm '{algorithm}'")
+    if wanted["load_balancing.algorithm.anomaly_mitigation"] == "on" and algorithm != "weighted_random":
+        refuse("InvalidConfigurationRequest", f"Anomaly mitigation cannot be enabled with the algorithm '{algorithm}'")
+    cookie = wanted["stickiness.app_cookie.cookie_name"]
+    if cookie.startswith("AWSALB"):
+        refuse("InvalidConfigurationRequest", f"The cookie name '{cookie}' is reserved")
+    if (wanted["stickiness.enabled"], wanted["stickiness.type"], cookie) == ("true", "app_cookie", ""):
+        refuse("InvalidConfigurationRequest", "The name of the application cookie must be specified")

@@ -1,5 +1,6 @@
 """Rules of target groups."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,24 @@ IDENTITY = {
     "IpAddressType": ("ip_address_type", "ipv4"),
 }
 
+CODES = {"HttpCode": range(200, 500), "GrpcCode": range(100)}
+
+
+@before("CreateTargetGroup", "ModifyTargetGroup")
+def matcher_fits_the_protocol_version(call: Call) -> None:
+    """AWS ELB, 'Matcher': HTTP codes between 200 and 499 for an Application Load Balancer; gRPC codes between 0 and 99,
+    for groups of that protocol version only; one, several, or a range."""
+    group = call.world.elb.target_groups.get(call.given("TargetGroupArn"))
+    version = group.protocol_version if group else call.given("ProtocolVersion", "HTTP1")
+    kind = "GrpcCode" if version == "GRPC" else "HttpCode"
+    for given, text in call.given("Matcher", {}).items():
+        if given != kind:
+            refuse("ValidationError", f"{given} can't be specified for the protocol version {version}")
+        parts = re.split("[,-]", str(text))
+        if not all(part.isdecimal() and int(part) in CODES[kind] for part in parts):
+            least, most = CODES[kind][0], CODES[kind][-1]
+            refuse("ValidationError", f"Health check matcher '{text}' must be within '{least}-{most}' inclusive")
+
 
 @around("CreateTargetGroup")
 def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
@@ -45,12 +64,16 @@ def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     result = proceed()
     for group in result["TargetGroups"]:
         if group.protocol in ("HTTP", "HTTPS"):
-            group.attributes = group_defaults()
+            group.attributes = group_defaults(group.protocol_version)
+        if group.protocol_version == "GRPC" and "Matcher" not in call.params:
+            group.matcher = {"GrpcCode": "12"}
     return result
 
 
 def same_settings(call: Call, group: Any) -> bool:
     for name, (attribute, default) in (IDENTITY | CHECKS).items():
+        if name == "Matcher" and call.given("ProtocolVersion") == "GRPC":
+            default = {"GrpcCode": "12"}
         wanted = call.given(name, group.protocol if name == "HealthCheckProtocol" else default)
         if str(wanted) != str(getattr(group, attribute)):
             return False

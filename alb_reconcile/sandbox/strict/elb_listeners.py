@@ -46,10 +46,31 @@ def complete_actions(actions: list[Any]) -> list[dict[str, Any]]:
     return [complete_action(dict(action), order) for order, action in enumerate(actions, 1)]
 
 
-def check_forwards(call: Call, actions: list[Any], balancer: Any) -> None:
+def check_actions(call: Call, actions: list[Any], balancer: Any, protocol: str, port: int) -> None:
+    """CreateListener, CreateRule: what a listener's actions may do, by its protocol and port."""
+    check_forwards(call, actions, balancer, protocol)
+    for action in actions:
+        if action.get("Type") == "redirect":
+            check_redirect(action["RedirectConfig"], protocol, port)
+
+
+def check_redirect(config: dict[str, Any], protocol: str, port: int) -> None:
+    """AWS ELB, 'RedirectActionConfig': 'You can't redirect HTTPS to HTTP'; 'You must modify at least one of the following
+    components to avoid a redirect loop' (InvalidLoadBalancerAction: aws-load-balancer-controller, issue 487)."""
+    if protocol == "HTTPS" and config["Protocol"] == "HTTP":
+        refuse(
+            "InvalidLoadBalancerAction", "The redirect configuration is not valid: HTTPS can't be redirected to HTTP"
+        )
+    same = {"Protocol": protocol, "Port": str(port)}
+    if all(str(config[part]) in (REDIRECT[part], same.get(part)) for part in ("Protocol", "Port", "Host", "Path")):
+        refuse("InvalidLoadBalancerAction", "The redirect configuration is not valid because it creates a loop.")
+
+
+def check_forwards(call: Call, actions: list[Any], balancer: Any, protocol: str) -> None:
     """CreateListener, CreateRule: five groups a forward at most (TooManyTargetGroups), each there
     (TargetGroupNotFound), of the load balancer's VPC, and of no other load balancer
-    (TargetGroupAssociationLimit)."""
+    (TargetGroupAssociationLimit); behind HTTP of protocol version HTTP1 (InvalidLoadBalancerAction:
+    aws-load-balancer-controller, issue 4497; AWS ELB, 'Target groups': HTTP2 and GRPC need an HTTPS listener)."""
     for action in actions:
         arns = forwarded([action])
         if len(arns) > MOST_GROUPS:
@@ -64,6 +85,12 @@ def check_forwards(call: Call, actions: list[Any], balancer: Any) -> None:
             if group.vpc_id != balancer.vpc_id:
                 refuse(
                     "InvalidConfigurationRequest", f"The target group '{arn}' is not in the VPC of the load balancer"
+                )
+            if protocol == "HTTP" and group.protocol_version in ("HTTP2", "GRPC"):
+                refuse(
+                    "InvalidLoadBalancerAction",
+                    f"Listener protocol 'HTTP' is not supported with a target group with the protocol-version "
+                    f"'{group.protocol_version}'",
                 )
             user = balancer_of(call.world, arn)
             if user is not None and user.arn != balancer.arn:
@@ -112,7 +139,7 @@ def listener_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     protocol, certificates = call.given("Protocol", ""), call.given("Certificates", [])
     check_tls(call, protocol, certificates, call.given("SslPolicy"))
     actions = complete_actions(call.given("DefaultActions", []))
-    check_forwards(call, actions, balancer)
+    check_actions(call, actions, balancer, protocol, int(call.given("Port", 0)))
     policy = call.given("SslPolicy", DEFAULT_POLICY) if protocol == "HTTPS" else None
     settings = (protocol, policy, [c["CertificateArn"] for c in certificates], actions)
     for other in balancer.listeners.values():
@@ -148,7 +175,7 @@ def listener_keeps_what_is_not_given(call: Call, _: Callable[[], Any]) -> Any:
     certificates = call.given("Certificates") or held
     check_tls(call, protocol, certificates, call.given("SslPolicy"))
     actions = complete_actions(call.given("DefaultActions", []))
-    check_forwards(call, actions, balancer)
+    check_actions(call, actions or [action.data for action in listener.default_actions], balancer, protocol, port)
     policy = call.given("SslPolicy") or listener.ssl_policy or DEFAULT_POLICY
     listener.port, listener.protocol = port, protocol
     listener.ssl_policy = policy if protocol == "HTTPS" else None

@@ -1,13 +1,15 @@
 """Rules of listener rules: priorities, conditions and their order."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from .elb_listeners import check_forwards, complete_actions
+from .elb_listeners import check_actions, complete_actions
 from .rule import Call, after, around, refuse
 
 CONFIGS = {"host-header": "HostHeaderConfig", "path-pattern": "PathPatternConfig"}
-MOST_VALUES = 5
+MOST_VALUES, MOST_WILDCARDS = 5, 6
+HOST = re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z]+")
 
 
 def rule_of(call: Call, arn: str | None = None) -> Any:
@@ -45,15 +47,24 @@ def only_config(condition: Any) -> dict[str, Any]:
     return whole
 
 
-def check_values(conditions: list[Any]) -> None:
-    """CreateRule: ValidationError for more than five condition values a rule."""
-    count = 0
+def check_conditions(conditions: list[Any]) -> None:
+    """CreateRule: ValidationError for more values or wildcards than AWS ELB's 'Quotas' allow in a rule, and for host
+    names that aren't as in 'HostHeaderConditionConfig': 'You must include at least one "." character. You can include
+    only alphabetical characters after the final "." character'."""
+    count, wildcards = 0, 0
     for condition in conditions:
         whole = complete_condition(condition)
         lists = [value.get("Values", []) for value in whole.values() if isinstance(value, dict)]
-        count += sum(len(values) for values in lists) or len(whole.get("Values", []))
+        values = [value for part in lists for value in part] or whole.get("Values", [])
+        count += len(values)
+        wildcards += sum(value.count("*") + value.count("?") for value in values)
+        for value in values if whole.get("Field") == "host-header" else ():
+            if not HOST.fullmatch(value):
+                refuse("ValidationError", f"Condition value '{value}' is not a valid host name")
     if count > MOST_VALUES:
         refuse("ValidationError", "Rules can have a maximum of 5 condition values")
+    if wildcards > MOST_WILDCARDS:
+        refuse("ValidationError", f"Rules can have a maximum of {MOST_WILDCARDS} condition wildcards")
 
 
 @around("CreateRule")
@@ -65,7 +76,7 @@ def priority_is_free(call: Call, proceed: Callable[[], Any]) -> Any:
     priority = int(call.given("Priority", 0))
     if any(rule.priority == priority for rule in listener.rules.values()):
         refuse("PriorityInUse", f"Priority '{priority}' is currently in use")
-    prepare(call, call.world.elb.load_balancers[listener.load_balancer_arn])
+    prepare(call, listener)
     return complete(proceed())
 
 
@@ -76,14 +87,15 @@ def rule_keeps_what_is_not_given(call: Call, proceed: Callable[[], Any]) -> Any:
     rule = rule_of(call)
     refuse_default(rule)
     listener = listener_with(call, rule)
-    prepare(call, call.world.elb.load_balancers[listener.load_balancer_arn])
+    prepare(call, listener)
     return complete(proceed())
 
 
-def prepare(call: Call, balancer: Any) -> None:
+def prepare(call: Call, listener: Any) -> None:
+    balancer = call.world.elb.load_balancers[listener.load_balancer_arn]
     conditions, actions = call.given("Conditions", []), complete_actions(call.given("Actions", []))
-    check_values(conditions)
-    check_forwards(call, actions, balancer)
+    check_conditions(conditions)
+    check_actions(call, actions, balancer, listener.protocol, int(listener.port))
     if actions:
         call.params["Actions"] = actions
     if conditions:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unicodedata import category
 
 from .references import not_found
 from .rule import Call, around, before, refuse
@@ -41,13 +42,19 @@ def fifty_tags_a_resource(call: Call, _: Callable[[], Any]) -> Any:
     return None
 
 
-@before("CreateLoadBalancer", "CreateTargetGroup", "CreateListener", "CreateRule")
-def tags_at_creation_are_well_formed(call: Call) -> None:
-    """CreateLoadBalancer: DuplicateTagKeys; TooManyTags; keys may not begin with aws:."""
-    names = [tag.get("Key", "") for tag in call.given("Tags", [])]
+@before("CreateLoadBalancer", "CreateTargetGroup", "CreateListener", "CreateRule", "AddTags")
+def tags_are_well_formed(call: Call) -> None:
+    """CreateLoadBalancer, AddTags: DuplicateTagKeys; TooManyTags; keys may not begin with aws:, in whatever case; keys
+    and values are of letters, spaces and digits of any language and _.:/=+-@ (botocore's TagKey and TagValue)."""
+    tags = call.given("Tags", [])
+    names = [tag.get("Key", "") for tag in tags]
     if len(set(names)) < len(names):
         refuse("DuplicateTagKeys", "Tag keys cannot be specified more than once")
     if len(names) > MOST_TAGS:
         refuse("TooManyTags", "The quota for the number of tags of a resource has been reached")
     if any(name.lower().startswith("aws:") for name in names):
         refuse("ValidationError", "Tag keys starting with 'aws:' are reserved for internal use")
+    for tag in tags:
+        for part, text in tag.items():
+            if not all(category(letter)[0] in "LZN" or letter in "_.:/=+-@" for letter in text):
+                refuse("ValidationError", f"Tag {part.lower()} '{text}' contains a character that is not valid")

@@ -9,14 +9,13 @@ def check(outline: Outline) -> None:
     """Report load balancing that AWS would refuse or that can't work."""
     for name, entry in outline.entries("load_balancers").items():
         _check_load_balancer(outline, name, entry)
-    for path, listener in outline.listeners:
-        _check_listener(outline, path, listener)
     _check_unique(outline, outline.listeners, "listener", "port", "port")
     _check_unique(outline, outline.rules, "rule", "priority", "number")
     for path, rule in outline.rules:
         _check_conditions(outline, path, rule)
+    listeners = dict(outline.listeners)
     for path, action in outline.actions:
-        _check_action(outline, path, action)
+        _check_action(outline, path, action, listeners[path[:4]])
     for path, health_check in outline.mappings("target_groups", ..., "health_check"):
         _check_health_check(outline, path, health_check)
     _check_users(outline)
@@ -53,19 +52,6 @@ def _check_load_balancer(outline: Outline, name: str, entry: Entry) -> None:
                 )
 
 
-def _check_listener(outline: Outline, path: Path, listener: Entry) -> None:
-    protocol = listener.get("protocol")
-    if protocol == "HTTPS" and "certificate_arn" not in outline.given(path):
-        outline.error(
-            (*path, "certificate_arn"),
-            "is missing, which HTTPS needs; give it the ARN of a certificate in ACM",
-            at_key=True,
-        )
-    for key in ("certificate_arn", "ssl_policy") if protocol == "HTTP" else ():
-        if key in listener:
-            outline.error((*path, key), f"{key} is for HTTPS listeners; remove it, or set protocol: HTTPS", at_key=True)
-
-
 def _check_unique(outline: Outline, found: list[tuple[Path, Entry]], noun: str, key: str, what: str) -> None:
     """Report a number that another entry beside it has."""
     seen: dict[tuple[Path, int], str | int] = {}
@@ -78,9 +64,12 @@ def _check_unique(outline: Outline, found: list[tuple[Path, Entry]], noun: str, 
 def _check_conditions(outline: Outline, path: Path, rule: Entry) -> None:
     conditions = [item for item in rule.get("conditions") or () if isinstance(item, dict)]
     values = [value for item in conditions for value in item.values()]
-    count = sum(len(value) if isinstance(value, list) else 1 for value in values)
-    if count > 5:
-        outline.error((*path, "conditions"), f"these are {count} values, and AWS allows 5 in a rule; split the rule")
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value]) if text]
+    wildcards = sum(text.count("*") + text.count("?") for text in texts)
+    for number, noun, most in ((len(texts), "values", 5), (wildcards, "wildcards", 6)):
+        if number > most:
+            problem = f"these are {number} {noun}, and AWS allows {most} in a rule; split the rule"
+            outline.error((*path, "conditions"), problem)
     for key in ("host_header", "path_pattern"):
         if sum(key in item for item in conditions) > 1:
             outline.error(
@@ -89,7 +78,7 @@ def _check_conditions(outline: Outline, path: Path, rule: Entry) -> None:
             )
 
 
-def _check_action(outline: Outline, path: Path, action: Entry) -> None:
+def _check_action(outline: Outline, path: Path, action: Entry, listener: Entry) -> None:
     forward = action.get("forward")
     if isinstance(forward, dict):
         names = [item.get("target_group") for item in forward.get("target_groups") or () if isinstance(item, dict)]
@@ -98,23 +87,15 @@ def _check_action(outline: Outline, path: Path, action: Entry) -> None:
                 outline.error(
                     (*path, "forward", "target_groups", index), f"{name} is given twice; add up the weights in one"
                 )
-        stickiness = forward.get("stickiness") or {}
-        place = (*path, "forward", "stickiness")
-        if stickiness.get("enabled") and "duration_seconds" not in outline.given(place):
-            outline.error((*place, "duration_seconds"), "is missing, which stickiness needs; give it 1 to 604800")
     redirect = action.get("redirect")
-    changed = {"protocol", "port", "host", "path"}
-    if isinstance(redirect, dict) and outline.given((*path, "redirect")).keys().isdisjoint(changed):
-        outline.error(
-            (*path, "redirect"),
-            "redirects the client to where it already is, in a loop; change protocol, port, host or path",
-        )
-    response = action.get("fixed_response")
-    if isinstance(response, dict) and 300 <= response.get("status_code", 200) < 400:
-        outline.error(
-            (*path, "fixed_response", "status_code"),
-            f"AWS refuses {response['status_code']}; give it 2xx, 4xx or 5xx, or use redirect",
-        )
+    if isinstance(redirect, dict):
+        same = {**listener, "host": "#{host}", "path": "/#{path}"}
+        given = outline.given((*path, "redirect")).keys() & {"protocol", "port", "host", "path"}
+        if all(key in redirect and str(redirect[key]) in (str(same.get(key)), f"#{{{key}}}") for key in given):
+            outline.error(
+                (*path, "redirect"),
+                "redirects the client to where it already is, in a loop; change protocol, port, host or path",
+            )
 
 
 def _check_health_check(outline: Outline, path: Path, health_check: Entry) -> None:
@@ -124,16 +105,18 @@ def _check_health_check(outline: Outline, path: Path, health_check: Entry) -> No
             (*path, "timeout_seconds"),
             f"{timeout} is not below the interval of {interval} seconds, as AWS requires; shorten it",
         )
-    if timeout is None and interval == 5:
-        outline.error(
-            (*path, "interval_seconds"),
-            "AWS's default time-out of 5 seconds is not below an interval of 5; set timeout_seconds: 2, or a longer interval",
-        )
 
 
 def _check_users(outline: Outline) -> None:
     users: dict[str, str] = {}
+    plain = {path for path, listener in outline.listeners if listener.get("protocol") == "HTTP"}
     for load_balancer, path, group in outline.forwards():
+        version = outline.entries("target_groups").get(group, {}).get("protocol_version")
+        if version in ("HTTP2", "GRPC") and path[:4] in plain:
+            outline.error(
+                path,
+                f"{group} has the protocol version {version}, which needs an HTTPS listener; forward to it from one, or make it HTTP1",
+            )
         if (first := users.setdefault(group, load_balancer)) != load_balancer:
             outline.error(
                 path,

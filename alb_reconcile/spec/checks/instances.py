@@ -1,4 +1,4 @@
-"""Instance groups: where they go, what they run, how they are replaced."""
+"""Instance groups: where they go, what they run."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +15,10 @@ _TOO_LARGE: Final = f"AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boo
 
 
 def check(outline: Outline) -> None:
-    """Report instance groups that AWS would refuse or that can't be rolled."""
+    """Report instance groups that AWS would refuse."""
     for name, entry in outline.entries("instances").items():
         _check_placement(outline, name, entry)
         _check_user_data(outline, name, entry)
-        _check_rollout(outline, name, entry)
     _check_size(outline)
 
 
@@ -76,19 +75,3 @@ def _file_mistake(folder: Path, name: str) -> str | None:
         reason = "its name has a NUL character" if isinstance(error, ValueError) else str(error)
         return f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can"
     return None
-
-
-def _check_rollout(outline: Outline, name: str, entry: Entry) -> None:
-    rollout = entry.get("rollout") or {}
-    written = outline.given(("instances", name, "rollout"))
-    unavailable = rollout.get("max_unavailable", 1 if "max_unavailable" in written else 0)
-    if rollout.get("max_surge") == 0 and unavailable == 0:
-        outline.error(
-            ("instances", name, "rollout"),
-            "with max_surge 0 and max_unavailable 0 nothing could ever be replaced; raise one of them",
-        )
-    if entry.get("type_change") == "in-place" and unavailable == 0:
-        outline.error(
-            ("instances", name, "type_change"),
-            "in-place stops instances, so rollout.max_unavailable must be 1 or more; set it, or choose replace",
-        )

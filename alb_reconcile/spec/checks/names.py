@@ -7,6 +7,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import describe_id, is_aws_id, is_id_of
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.outline import Outline
+from alb_reconcile.spec.schema import resolved
 
 
 def check(outline: Outline) -> None:
@@ -15,6 +16,7 @@ def check(outline: Outline) -> None:
     _check_entry_names(outline)
     _check_physical_names(outline)
     _check_tag_counts(outline)
+    _check_region(outline)
 
 
 def _check_references(outline: Outline) -> None:
@@ -76,3 +78,11 @@ def _check_tag_counts(outline: Outline) -> None:
                 (*path, "tags"),
                 f"with the stack's tags these are {len(common | tags)}; AWS allows 50 and ten are reserved for this tool: remove some",
             )
+
+
+def _check_region(outline: Outline) -> None:
+    known = resolved("stack")["properties"]["region"]["examples"]
+    if outline.region and outline.region not in known:
+        near = " or ".join(get_close_matches(outline.region, known, 2, 0.8))
+        hint = f"; did you mean {near}?" if near else ""
+        outline.warn(("region",), f"this version knows no region {outline.region}, though it may be a newer one{hint}")
