@@ -14,8 +14,9 @@ from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Ref, UserData
+from alb_reconcile.model.address import MAX_USER_DATA, Ref, UserData
 from alb_reconcile.model.errors import AwsError, ignoring
+from alb_reconcile.model.files import read_file
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import camel
@@ -106,7 +107,7 @@ class InstanceKind(Ec2Kind[Instance]):
         state = entry.get("state", "running")
         fields["state"] = None if state == "any" else state
         if "user_data_file" in entry:
-            fields["user_data"] = UserData.of((around.folder / entry["user_data_file"]).read_bytes())
+            fields["user_data"] = UserData.of(read_file(around.folder / entry["user_data_file"], MAX_USER_DATA))
         elif "user_data" in entry:
             fields["user_data"] = UserData.of(entry["user_data"].encode())
         return Instance(**fields)
