@@ -14,6 +14,7 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.locking.host import StackLock
+from alb_reconcile.verify.client import Trust, make_context
 from tests.harness import world
 from tests.journal.records import made
 from tests.processes import GUARD
@@ -142,6 +143,13 @@ def test_state(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.Capt
     holder = lock.holder()
     assert holder is not None
     assert holder.command == "apply"
+
+
+@pytest.mark.parametrize("make", [*ILL, Path.touch], ids=lambda make: make.__name__)
+def test_authorities(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "ca.pem")
+    with pytest.raises(OSError, match=r".+"):
+        make_context(Trust(str(tmp_path / "ca.pem")), check_name=True)
 
 
 def test_what_a_shell_hands_over_is_read() -> None:
