@@ -63,6 +63,22 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     assert "There is nothing to adopt." in out
 
 
+def test_a_named_group_with_another_description_is_told_before(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A group that is in use and keeps its name can't be replaced."""
+    build_runbook(account, RUNBOOK_NAMES)
+    spec = runbook()
+    spec["security_groups"]["main"]["description"] = "web"
+    (tmp_path / "runbook.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+    why = 'security_group.main: description is "security group for efs" and should be "web", which AWS can\'t change; '
+    code, out, _ = _run(capsys, "adopt", "runbook.yaml")
+    assert (code, f"Warning: after that, apply would be refused: {why}" in out) == (4, True)
+    assert _run(capsys, "adopt", "runbook.yaml", "--yes")[0] == 0
+    code, _, err = _run(capsys, "plan", "runbook.yaml")
+    assert (code, err.splitlines()[-1].startswith(why)) == (4, True)
+
+
 def test_json_says_the_same_to_programs(account: World, capsys: pytest.CaptureFixture[str]) -> None:
     ids = build_runbook(account, RUNBOOK_NAMES)
     account.client("ec2").modify_vpc_attribute(VpcId=ids["vpc.main"], EnableDnsHostnames={"Value": False})
