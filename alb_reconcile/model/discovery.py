@@ -29,3 +29,5 @@ class Discovery:
     """The region's zones, if a subnet is to be made."""
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
     """What the spec names by its id."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of."""

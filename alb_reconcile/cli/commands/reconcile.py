@@ -191,7 +191,7 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
         return ExitCode.OK
     if planned.blockers:
         first = f"{stack} can't be destroyed, and nothing was changed:"
-        raise RefusedError("\n".join([first, *(f"  {item}" for item in planned.blockers)]))
+        raise RefusedError("\n".join([first, *(f"  {item}" for item in (*planned.blockers, *made.warnings))]))
     emit(render_plan(made, style, notice=""))
     question = f"Delete all of this? Type the stack's name ({stack}): "
     await confirm(aws, question, stack, yes=options.yes)

@@ -71,7 +71,7 @@ def make_plan(
         region=region,
         account=discovery.account,
         steps=steps,
-        warnings=tuple(_warnings(decisions, steps)),
+        warnings=(*_warnings(decisions, steps), *discovery.warnings),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,
         live=decisions.live,
