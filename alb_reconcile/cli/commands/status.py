@@ -65,7 +65,6 @@ def stacks(options: StacksOptions) -> ExitCode:
 async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
     """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags);
     and what the user should know of them."""
-    reader = Reader(aws, "", {}, everything=True)
     filters = [{"Name": "key", "Values": [tags.STACK]}]
     alive = [
         {"Name": "tag-key", "Values": [tags.STACK]},
@@ -74,11 +73,13 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
     ec2, reservations, balancers, groups = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
         aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
-        reader.load_balancers(),
-        reader.target_groups(),
+        aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
+        aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
     )
     names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance")]
     instances = [item for reservation in reservations for item in reservation["Instances"]]
     names += [tags.from_list(item["Tags"])[tags.STACK] for item in instances if not is_copy(item)]
-    names += [item["Tags"][tags.STACK] for item in [*balancers, *groups] if tags.STACK in item["Tags"]]
+    arns = [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in groups]
+    tagged = await Reader(aws, "", {}).elb_tags(arns)
+    names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
     return Counter(names), tuple(warnings_of_copies(instances))
