@@ -88,3 +88,46 @@ def test_a_command_does_nothing_then(
 def test_an_empty_variable_of_the_spec_is_a_value() -> None:
     args = make_parser().parse_args(["validate", "stack.yaml", "--set", "SUFFIX="])
     assert args.variables == {"SUFFIX": ""}
+
+
+NUMBERS = {
+    "--max-workers", "--lock-timeout", "--timeout", "--every", "--parallel", "--limit", "--port", "--speed", "--lag",
+    "--requests", "--duration", "--rate", "--concurrency", "--tolerance", "--allow", "--connect-to",
+}  # fmt: skip
+ABSURD = (
+    "9" * 5000, f"{'9' * 5000}s", "99999999999999h", "721h", "1e999", "inf", "nan", "-1", "-5m", "²", "²s", "١", "١s",
+    "1_0", " 1", "delete=²", f"delete={'9' * 5000}", f"443=localhost:{'9' * 5000}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [item for item in ALL if item[1] in NUMBERS],
+    ids=lambda item: " ".join(item) if isinstance(item, tuple) else "",
+)
+def test_an_absurd_number_is_a_usage_error(
+    words: tuple[str, ...], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in ABSURD:
+        with pytest.raises(SystemExit) as stop:
+            make_parser().parse_args([*words[:-1], f"{words[-1]}={text}"])
+        assert stop.value.code == 64
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert name in told
+        assert any(word in told for word in (" isn't a ", " expects "))
+        assert len(told) < 300
+
+
+@pytest.mark.parametrize(
+    ("words", "taken"),
+    [
+        (("apply", "x", "--lock-timeout", "0s"), {"lock_timeout": 0}),
+        (("apply", "x", "--lock-timeout", "720h"), {"lock_timeout": 30 * 86_400}),
+        (("sync", "x", "--every", "10s"), {"every": 10}),
+        (("verify", "x", "--timeout", "1s", "--tolerance", "2.5"), {"timeout": 1, "tolerance": 2.5}),
+        (("sandbox", "start", "--speed", "1000", "--lag", "0"), {"speed": 1000.0, "lag": 0.0}),
+    ],
+    ids=lambda item: " ".join(item) if isinstance(item, tuple) else "",
+)
+def test_what_is_just_within(words: tuple[str, ...], taken: dict[str, float]) -> None:
+    assert vars(make_parser().parse_args(words)).items() >= taken.items()

@@ -137,7 +137,7 @@ async def _tag(
 ) -> Tagging:
     """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
     desired, found = target.desired[match.address], match.found.found
-    bookkeeping = {**tags.tags_of(replace(desired, tags={}), target.stack)}
+    bookkeeping = {**tags.tags_of(replace(desired, tags={}), target.stack), tags.NAME: tags.KEPT}
     volumes: tuple[str, ...] = ()
     if isinstance(desired.state, Instance) and isinstance(found.state, Instance):
         bookkeeping[tags.ADOPTED] = found.id

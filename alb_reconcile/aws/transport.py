@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, foreign_answer
+from alb_reconcile.aws.endpoint import endpoint_of, is_address
 from alb_reconcile.aws.guard import ask_guard
 from alb_reconcile.aws.hints import explain_code, transport_error
 from alb_reconcile.model.errors import AwsError, UnreachableError
@@ -30,7 +31,7 @@ class BotoTransport:
         sandbox: bool = False,
     ) -> None:
         self.region = region
-        self.endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
+        self.endpoint = endpoint_of(endpoint_url, os.environ)
         self.answered = False
         """Whether AWS has answered anything yet, be it with a refusal."""
         self._sandbox = sandbox
@@ -74,6 +75,10 @@ class BotoTransport:
             **(direct if self._sandbox else {}),
         )
         client = self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+        if not is_address(
+            url := client.meta.endpoint_url
+        ):  # of the configuration; not all of that is botocore's to see
+            raise ValueError(f"Invalid endpoint: {url}")
         client.meta.events.register_first("before-send", ask_guard)
         client.meta.events.register("before-parse", check_answer)
         return client

@@ -58,7 +58,15 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         await asyncio.gather(*tasks, return_exceptions=True)
         await reader.cancel()
         raise
-    return Discovery(identity.result(), resources, images.result(), taken, zones.result(), elsewhere.result())
+    return Discovery(
+        identity.result(),
+        resources,
+        images.result(),
+        taken,
+        zones.result(),
+        elsewhere.result(),
+        warnings=tuple(reader.warnings),
+    )
 
 
 async def _taken(reader: Reader) -> dict[tuple[str, str], str]:

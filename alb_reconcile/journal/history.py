@@ -5,14 +5,21 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name, unwritable
 from alb_reconcile.journal.record import Record
+from alb_reconcile.model.files import open_file
 from alb_reconcile.model.host import iso
 
 _ENDING: Final = ".jsonl"
+_BLOCK: Final = 1024 * 1024
+_LONGEST: Final = 8 * _BLOCK
+"""Bytes of one run: ten thousand steps have less."""
+_MOST: Final = 256 * _BLOCK
+"""Bytes of a history, from its end, that are read: more than 2,000 runs of a large stack have."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class Retention:
 
 @dataclass(frozen=True)
 class History:
-    """Runs, the newest first, and how many lines couldn't be read (a writer was killed, or somebody edited them)."""
+    """Runs, the newest first, and how many lines among them couldn't be read (a writer was killed, or somebody edited
+    them)."""
 
     runs: tuple[Record, ...]
     unreadable: int = 0
@@ -56,7 +64,7 @@ def write_history(record: Record, folder: Path, retention: Retention | None = No
 
 
 def _append(file: Path, line: bytes) -> None:
-    number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    number = open_file(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         size = os.fstat(number).st_size
         if size and os.pread(number, 1, size - 1) != b"\n":
@@ -75,22 +83,26 @@ def _append(file: Path, line: bytes) -> None:
 def _drop_old(file: Path, retention: Retention) -> None:
     oldest = iso(time.time() - retention.days * 86_400)
     try:
-        with file.open("rb") as stream:  # line by line: it may be larger than all that a run has in memory
-            first = stream.readline()
-            count = 1 + sum(1 for _ in stream)
+        with _opened(file) as stream:
+            starts, line = [], b""
+            for start, line in _backwards(stream):  # noqa: B007 (the last one is the first of the file)
+                starts.append(start)
             # a tenth more may stay, so that not each run writes all of it again
-            crowded = count > retention.runs + retention.runs // 10
-            if crowded or (count > retention.least and not _is_kept(first, oldest)):
-                stream.seek(0)
-                replace_file(file, _newest(stream, count, retention, oldest))
+            crowded = len(starts) > retention.runs + retention.runs // 10 or (starts and starts[-1])
+            if crowded or (len(starts) > retention.least and not _is_kept(line, oldest)):
+                kept = [
+                    start for number, (start, line) in enumerate(islice(_backwards(stream), retention.runs))
+                    if number < retention.least or _is_kept(line, oldest)
+                ]  # fmt: skip
+                replace_file(file, _lines(stream, reversed(kept)))
     except OSError as error:
         raise unwritable(file, error) from None
 
 
-def _newest(lines: Iterable[bytes], count: int, retention: Retention, oldest: str) -> Iterator[bytes]:
-    """What is kept of so many lines."""
-    for number, line in enumerate(lines):
-        if number >= count - retention.runs and (number >= count - retention.least or _is_kept(line, oldest)):
+def _lines(stream: BinaryIO, starts: Iterable[int]) -> Iterator[bytes]:
+    for start in starts:
+        stream.seek(start)
+        if len(line := stream.readline(_LONGEST + 1)) <= _LONGEST:
             yield line
 
 
@@ -108,14 +120,17 @@ def read_history(
     account: str | None = None,
     place: str | None = None,
     limit: int | None = None,
+    successful: bool = False,
 ) -> History:
-    """The runs over a stack, the newest first; None stands for any region, account or place.
+    """The runs over a stack, the newest first; None stands for any region, account or place. Not more than `limit` are
+    looked for; `successful` ones, if wanted, only.
 
     Asks AWS nothing. Raises RecordError if there is a history that can't be read.
     """
     found: list[Record] = []
     unreadable = 0
     for file in _files(folder / "history", stack, region):
+        matching = 0
         for record in _read(file):
             if record is None:
                 unreadable += 1
@@ -124,10 +139,14 @@ def read_history(
                 and region in (None, record.region)
                 and account in (None, record.account)
                 and place in (None, record.place)
+                and (record.is_success or not successful)
             ):
                 found.append(record)
-    found.sort(key=lambda record: record.started)  # stable: runs of one second stay in their order
-    return History(tuple(reversed(found))[:limit], unreadable)
+                matching += 1
+                if matching == limit:
+                    break
+    found.sort(key=lambda record: record.started, reverse=True)  # stable: runs of one second stay in their order
+    return History(tuple(found[:limit]), unreadable)
 
 
 def _files(folder: Path, stack: str, region: str | None) -> list[Path]:
@@ -147,17 +166,41 @@ def _files(folder: Path, stack: str, region: str | None) -> list[Path]:
 
 
 def _read(file: Path) -> Iterator[Record | None]:
-    """Each line's record; None for one that can't be read."""
+    """Each line's record, the last one first; None for one that can't be read."""
     try:
-        with file.open("rb") as stream:
-            for line in stream:
+        with _opened(file) as stream:
+            for _, line in _backwards(stream):
                 try:
                     yield Record.from_json(line)
                 except ValueError:
-                    if line.strip():
-                        yield None
+                    yield None
     except OSError as error:
         raise _unreadable(file, error) from None
+
+
+def _opened(file: Path) -> BinaryIO:
+    return os.fdopen(open_file(file, os.O_RDONLY), "rb")
+
+
+def _backwards(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Where each line begins, and what it says, the last one first; of those in the last `_MOST` bytes. What is longer
+    than any of ours ends in a byte that no record has."""
+    position = stream.seek(0, os.SEEK_END)
+    first = max(position - _MOST, 0)
+    rest, is_lost = b"", False
+    while position > first:
+        size = min(_BLOCK, position - first)
+        position -= size
+        stream.seek(position)
+        lines = (stream.read(size) + rest).split(b"\n")
+        starts = accumulate((len(line) + 1 for line in lines[:-1]), initial=position)
+        for start, line in reversed([*zip(starts, lines, strict=True)][1:]):
+            if line.strip():
+                yield start, line
+        is_lost = len(lines) == 1 and (is_lost or len(lines[0]) > _LONGEST)
+        rest = b"\0" if is_lost else lines[0]
+    if rest.strip():
+        yield position, rest
 
 
 def _unreadable(place: Path, error: OSError) -> RecordError:

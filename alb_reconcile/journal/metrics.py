@@ -10,8 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, unwritable
 from alb_reconcile.journal.record import RESULTS, Record, renamed
+from alb_reconcile.model.files import read_file
 
 _PREFIX: Final = "alb_reconcile_"
+_LARGEST: Final = 64 * 1024 * 1024
 _OWNER: Final = ("stack", "region", "account")
 
 GAUGES: Final[Mapping[str, str]] = {
@@ -110,7 +112,7 @@ def _account_of(series: Series, record: Record) -> str:
 
 def _read(file: Path) -> tuple[Series, list[Metric]]:
     try:
-        return _parse(file.read_bytes().decode("utf-8"))
+        return _parse(read_file(file, _LARGEST).decode("utf-8"))
     except FileNotFoundError:
         return {}, []
     except OSError as error:

@@ -14,6 +14,7 @@ import msgspec
 from alb_reconcile.journal.files import RecordError, only_writer, replace_file, safe_name
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.webhook import Webhook, send
+from alb_reconcile.model.files import read_file
 
 Verdict = Literal["in_sync", "drift", "failing"]
 Event = Literal["drift_detected", "spec_unapplied", "corrected", "failing", "recovered"]
@@ -22,6 +23,7 @@ Delivery = Literal["unchanged", "sent", "held_back"]
 
 _MOST: Final = 50
 """Steps that a message names."""
+_LARGEST: Final = 64 * 1024 * 1024
 
 
 class State(msgspec.Struct, frozen=True):
@@ -202,7 +204,7 @@ class _DeliveryLog:
         """What is lost or damaged is told once more than needed."""
         entries: dict[str, _Entry] = {}
         with suppress(OSError, ValueError, RecursionError):
-            for key, data in _ENTRIES.decode(self._file.read_bytes()).items():
+            for key, data in _ENTRIES.decode(read_file(self._file, _LARGEST)).items():
                 with suppress(ValueError, RecursionError):
                     entries[key] = _ENTRY.decode(data)
         return entries

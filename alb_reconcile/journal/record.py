@@ -112,7 +112,7 @@ class Record:
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
         for moment in (record.started, record.ended):
-            datetime.fromisoformat(moment)
+            datetime.fromisoformat(moment).timestamp()  # there are dates that can't be told in seconds
         return replace(record, result=renamed(record.result)) if record.result in _RENAMED else record
 
 

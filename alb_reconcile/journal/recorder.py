@@ -233,5 +233,8 @@ def _write_history(record: Record, settings: Settings) -> float | None:
     write_history(record, settings.folder, settings.retention)
     if settings.metrics_file is None or record.is_success:
         return None
-    past = read_history(settings.folder, record.stack, record.region, account=record.account, place=record.place)
-    return next((datetime.fromisoformat(run.ended).timestamp() for run in past.runs if run.is_success), None)
+    past = read_history(
+        settings.folder, record.stack, record.region,
+        account=record.account, place=record.place, limit=1, successful=True,
+    )  # fmt: skip
+    return next((datetime.fromisoformat(run.ended).timestamp() for run in past.runs), None)

@@ -10,6 +10,7 @@ from alb_reconcile.journal.history import Retention
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.files import read_file
 
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
 URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
@@ -78,8 +79,7 @@ def _given(environ: Mapping[str, str], file: str | None, file_variable: str, var
     if not file:
         return environ.get(variable, "")
     try:
-        with Path(file).open("rb") as stream:
-            text = stream.read(_LONGEST).decode("utf-8").strip()
+        text = read_file(file, _LONGEST).decode("utf-8").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it isn't text"
         raise UsageError(

@@ -1,7 +1,7 @@
 """EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Self
@@ -15,9 +15,10 @@ from alb_reconcile.kinds.base import Around, Entry, Intent, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address, Ref, UserData
+from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError, ignoring
+from alb_reconcile.model.files import read_file
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.text import camel
@@ -26,13 +27,8 @@ _ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "iops
 """By what DescribeVolumes calls them."""
 _METADATA: Final = ("http_tokens", "http_put_response_hop_limit", "http_endpoint", "instance_metadata_tags")
 RESOLVE: Final = "resolve:ssm:"
-
-
-@dataclass(frozen=True)
-class Launched:
-    """How an instance was launched."""
-
-    client_token: str
+_MOST: Final = 10
+"""Copies that a warning names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,18 +104,18 @@ class InstanceKind(Ec2Kind[Instance]):
         state = entry.get("state", "running")
         fields["state"] = None if state == "any" else state
         if "user_data_file" in entry:
-            fields["user_data"] = UserData.of((around.folder / entry["user_data_file"]).read_bytes())
+            fields["user_data"] = UserData.of(read_file(around.folder / entry["user_data_file"], MAX_USER_DATA))
         elif "user_data" in entry:
             fields["user_data"] = UserData.of(entry["user_data"].encode())
         return Instance(**fields)
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        instances = await reader.instances()
+        rows = await reader.instances()
+        reader.warnings += warnings_of_copies(rows)
         volumes: dict[str, Row] = {}
         if any(getattr(item.state, "root_volume", None) for item in reader.desired.values()):
             volumes = {item["VolumeId"]: item for item in await reader.tagged("describe_volumes", "Volumes")}
-        found = [self._observe(reader, item, volumes) for item in instances]
-        return [item for item in found if _is_own(reader.stack, item)]
+        return [self._observe(reader, item, volumes) for item in rows if not is_copy(item)]
 
     def _observe(self, reader: Reader, item: Row, volumes: Mapping[str, Row]) -> Observed:
         found = tags.from_list(item.get("Tags"))
@@ -142,8 +138,7 @@ class InstanceKind(Ec2Kind[Instance]):
             user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
-        launched = Launched(item.get("ClientToken", ""))
-        return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launched)
+        return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")))
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
@@ -250,11 +245,27 @@ def _by_aws(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {camel(key): value for key, value in (given or {}).items()}
 
 
-def _is_own(stack: str, observed: Observed) -> bool:
-    """Whether we launched it. "Launch more like this" and backups copy tags, but not the client token."""
-    if observed.tags.get(tags.ADOPTED) == observed.id:
-        return True
-    return observed.detail(Launched).client_token.startswith(token_stem(stack, str(observed.address)))
+def is_copy(row: Row) -> bool:
+    """Whether it wasn't launched for its tags' stack. "Launch more like this" and backups copy tags, but not the token."""
+    found = tags.from_list(row.get("Tags"))
+    stem = token_stem(found.get(tags.STACK, ""), found.get(tags.ADDRESS, ""))
+    return found.get(tags.ADOPTED) != row["InstanceId"] and not str(row.get("ClientToken", "")).startswith(stem)
+
+
+def warnings_of_copies(rows: Iterable[Row]) -> list[str]:
+    """A line for each stack of whose instances there are copies."""
+    copies: dict[str, list[str]] = {}
+    for row in rows:
+        if is_copy(row) and row["State"]["Name"] not in ("shutting-down", "terminated"):
+            copies.setdefault(tags.from_list(row.get("Tags")).get(tags.STACK, ""), []).append(row["InstanceId"])
+    warnings = []
+    for stack, ids in sorted(copies.items()):
+        shown = ", ".join(sorted(ids)[:_MOST]) + (f" and {len(ids) - _MOST} more" if len(ids) > _MOST else "")
+        warnings.append(
+            f"instances with the tags of {stack} that weren't launched for it are left alone: {shown}; remove their alb-reconcile: tags, "
+            "or terminate them"
+        )
+    return warnings
 
 
 def _read_image(run: Run, image: str) -> asyncio.Future[dict[str, Any]]:

@@ -36,6 +36,8 @@ class Reader:
         self.desired = desired
         self.everything = everything
         self.shared = shared
+        self.warnings: list[str] = []
+        """What was read besides that a user should know of."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     async def once(self, read: Callable[[*_Ts], Awaitable[_T]], *args: *_Ts) -> _T:

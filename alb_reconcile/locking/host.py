@@ -14,6 +14,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from alb_reconcile.model.clock import Clock, Moment
 from alb_reconcile.model.errors import HeldError, ReconcileError
+from alb_reconcile.model.files import read_file, write_file
 from alb_reconcile.model.host import iso, user_name, user_state_folder
 from alb_reconcile.model.text import digest, printable
 
@@ -149,13 +150,13 @@ class StackLock:
     def holder(self) -> Holder | None:
         """Who has it, or had it last; None if its file is gone or damaged."""
         with suppress(OSError, ValueError, RecursionError):
-            return _HOLDER.decode(self._holder_file.read_bytes())
+            return _HOLDER.decode(read_file(self._holder_file, 65_536))
         return None
 
     def _write(self, holder: Holder) -> None:
         draft = self._holder_file.with_name(f"{self._holder_file.name}.{os.getpid()}")
         with suppress(OSError):  # it is for people; the lock itself holds without
-            draft.write_bytes(msgspec.json.encode(holder) + b"\n")
+            write_file(draft, msgspec.json.encode(holder) + b"\n")
             draft.replace(self._holder_file)
 
     def _unusable(self, error: OSError) -> ReconcileError:

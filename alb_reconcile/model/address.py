@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from alb_reconcile.model.text import digest, printable
 
@@ -32,6 +32,10 @@ class Address(NamedTuple):
 
 Ref = Address | str
 """What a reference may be: the address of a resource of the stack, or the id or ARN of a foreign one."""
+
+
+MAX_USER_DATA: Final = 16_384
+"""Bytes before base64 (EC2 user guide, "Run commands at launch": 16 KB)."""
 
 
 @dataclass(frozen=True)

@@ -45,3 +45,5 @@ class Discovery:
     """What the spec names by its id."""
     findings: tuple[Finding, ...] = ()
     """What was found out about what is to be made or changed."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.files import open_file, read_file, write_file
 
 HOST: Final = "127.0.0.1"
 IDENTITY: Final = "/alb-reconcile/sandbox"
@@ -108,7 +109,7 @@ class Sandbox:
     def write(self, file: Path) -> None:
         """Write the state file, in one go."""
         draft = file.with_name(f"{file.name}.{self.pid}")
-        draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_file(draft, json.dumps(asdict(self), indent=2).encode() + b"\n")
         draft.replace(file)
 
     def ask(self, *, empty: bool = False, timeout: float = 3.0) -> Answer:
@@ -171,7 +172,7 @@ def failure_file() -> Path:
 def read_state(file: Path) -> Sandbox | None:
     """What the state file says; None if there is none, or none that makes sense."""
     with suppress(OSError, ValueError, TypeError):
-        found = Sandbox(**json.loads(file.read_text(encoding="utf-8")))
+        found = Sandbox(**json.loads(read_file(file, 65_536)))
         if all(type(item) is int and item > 0 for item in (found.pid, found.port)) and found.speed > 0:
             return found
     return None
@@ -224,7 +225,7 @@ def start(
     if found is None:
         process.poll()
         with suppress(OSError):
-            raise SandboxError(failure_file().read_text(encoding="utf-8"))
+            raise SandboxError(read_file(failure_file(), 65_536).decode())
         raise SandboxError(f"the sandbox didn't start; see {folder() / 'sandbox.log'}")
     return found, True
 
@@ -300,7 +301,7 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _spawn(lock: IO[str], listener: socket.socket, options: dict[str, Any]) -> subprocess.Popen[bytes]:
+def _spawn(lock: IO[bytes], listener: socket.socket, options: dict[str, Any]) -> subprocess.Popen[bytes]:
     package = str(Path(__file__).parent.parent)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
@@ -313,7 +314,7 @@ def _spawn(lock: IO[str], listener: socket.socket, options: dict[str, Any]) -> s
         "token": secrets.token_hex(8),
         **options,
     }
-    with (folder() / "sandbox.log").open("w", encoding="utf-8") as log:
+    with os.fdopen(open_file(folder() / "sandbox.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as log:
         return subprocess.Popen(  # noqa: S603  # this interpreter, and values made here
             [sys.executable, "-m", "alb_reconcile.sandbox.server"]
             + [f"--{name}={value}" for name, value in arguments.items()],
@@ -328,13 +329,13 @@ def _spawn(lock: IO[str], listener: socket.socket, options: dict[str, Any]) -> s
 
 
 @contextmanager
-def _locked() -> Iterator[IO[str]]:
+def _locked() -> Iterator[IO[bytes]]:
     """Hold the folder's lock: one start or stop at a time. The kernel lets go of it for whoever dies."""
     import fcntl
 
     try:
         folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        stream = (folder() / "sandbox.lock").open("a", encoding="utf-8")
+        stream = os.fdopen(open_file(folder() / "sandbox.lock", os.O_RDWR | os.O_CREAT), "rb+")
     except OSError as error:
         raise SandboxError(
             f"the sandbox's state can't be kept in {folder()}: {error.strerror}; set ALB_RECONCILE_SANDBOX_DIR"
@@ -347,7 +348,7 @@ def _locked() -> Iterator[IO[str]]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise SandboxError(
-                        f"another start or stop of the sandbox has held {stream.name} for {_TIMEOUT:.0f} s; end it"
+                        f"another start or stop of the sandbox has held sandbox.lock in {folder()} for {_TIMEOUT:.0f} s; end it"
                     ) from None
                 time.sleep(_POLL)  # a blocking flock has no time-out
                 continue

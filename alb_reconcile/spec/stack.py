@@ -10,6 +10,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.drift_policy import DriftPolicy
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
+from alb_reconcile.model.files import read_start
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.spec import schema
@@ -80,8 +81,7 @@ def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy
 def _read(file: str, advice: str) -> bytes:
     """Not more than is too large. Raises SpecError."""
     try:
-        with Path(file).open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
+        return read_start(file, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; {advice}")]) from None

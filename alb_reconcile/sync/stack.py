@@ -56,7 +56,7 @@ class Survey:
             found.append(
                 "no tag says that this spec has been applied: run apply once, so that what is missing later counts as drift"
             )
-        return (*found, self.warning) if self.warning else tuple(found)
+        return (*found, *self.planned.discovery.warnings, *filter(None, [self.warning]))
 
 
 @dataclass(frozen=True)

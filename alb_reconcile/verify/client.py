@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from alb_reconcile.model.files import read_file
 from alb_reconcile.verify.attribution import Attribution, attribute
 from alb_reconcile.verify.matching import Request
 
@@ -23,6 +24,8 @@ MAX_BODY: Final = 64 * 1024
 """Bytes of a body that are read; what is beyond is left."""
 LANES: Final = 4
 """Pools that requests for one host take turns in: as many connections at least."""
+_LARGEST: Final = 16 * 1024 * 1024
+"""Bytes of a file of authorities."""
 _IDLE: Final = 30.0
 """Seconds after which an idle connection isn't used again; the ALB closes it after 60 by default."""
 _AGENT: Final = "alb-reconcile-verify"
@@ -198,7 +201,9 @@ def make_context(trust: Trust, *, check_name: bool) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
-    context = ssl.create_default_context(cafile=trust.ca_file)
+    # an empty file must not stand for the system's authorities
+    chosen = read_file(trust.ca_file, _LARGEST).decode("ascii", "ignore") or "empty" if trust.ca_file else None
+    context = ssl.create_default_context(cadata=chosen)
     context.check_hostname = check_name
     return context
 

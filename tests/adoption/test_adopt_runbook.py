@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, by_address, keeper, our_tags, runbook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.harness import World
 
 ELB = ("load_balancer.main", "target_group.main", "listener.main/http")
 
@@ -11,8 +18,8 @@ def _steps(plan: object) -> list[tuple[str, str, list[str]]]:
     return [(step.action, str(step.address), [item.path for item in step.changes]) for step in plan.steps]  # type: ignore[attr-defined]
 
 
-def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing_but_the_names_it_never_gave() -> None:
-    """The runbook names nothing in ELB: three Name tags are all that is left to do, and apply does only that."""
+def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing() -> None:
+    """The runbook gives no Name tags in ELB, and a listener's name is nothing that a spec has to say."""
     with keeper() as (world, keep):
         ids = build_runbook(world, RUNBOOK_NAMES)
         world.watch()
@@ -21,26 +28,48 @@ def test_the_runbooks_stack_is_adopted_whole_and_plans_to_nothing_but_the_names_
         assert not found.missing
         assert not found.notes
         plan = world.plan(runbook())
-        assert sorted(_steps(plan)) == sorted(("update", address, ["tags.Name"]) for address in ELB)
+        assert plan.is_empty
         assert found.preview.plan is not None
         assert found.preview.plan.to_json() == plan.to_json()
         again = keep.adopt(runbook())
         assert not again.taggings
         assert len(again.held) == len(ids)
-        result = world.converge(runbook())
-        assert result.writes == {"add_tags": 3}
-        assert world.plan(runbook()).is_empty
+        assert world.converge(runbook()).writes == {}
         assert {low.healthy for low in world.lows.values()} == {2}
 
 
-def test_with_all_names_given_it_plans_to_nothing_at_once() -> None:
+def test_names_are_kept_but_where_the_spec_says_another() -> None:
+    """Whatever they are, whoever changes them, and whatever else is changed."""
     with keeper() as (world, keep):
         ids = build_runbook(world, RUNBOOK_NAMES)
-        for address, name in zip(ELB, ("alb", "alb-target-group", "runbook-main/http"), strict=True):
-            tag = [{"Key": "Name", "Value": name}]
-            world.client("elbv2").add_tags(ResourceArns=[ids[address]], Tags=tag)
+        _name(world, ids, "theirs", ELB)
         keep.adopt(runbook())
         assert world.plan(runbook()).is_empty
+        _name(world, ids, "others", ELB)
+        spec = runbook()
+        spec["tags"] = {"owner": "web"}
+        spec["vpcs"]["main"]["name"] = "ours"
+        changed = {path for _, _, paths in _steps(world.plan(spec)) for path in paths if path != "tags.owner"}
+        assert changed == {"tags.Name"}
+        world.converge(spec)
+        named = {address: _name_of(world, ids[address]) for address in ("vpc.main", "instance.web-a-1", *ELB)}
+        assert named == {"vpc.main": "ours", "instance.web-a-1": "alb-instance-1", **dict.fromkeys(ELB, "others")}
+        keep.release(spec)
+        assert not our_tags(world)
+
+
+def _name(world: World, ids: Mapping[str, str], name: str, addresses: Sequence[str]) -> None:
+    tag = [{"Key": "Name", "Value": name}]
+    world.client("elbv2").add_tags(ResourceArns=[ids[address] for address in addresses], Tags=tag)
+
+
+def _name_of(world: World, physical_id: str) -> str:
+    if physical_id.startswith("arn:"):
+        found = world.client("elbv2").describe_tags(ResourceArns=[physical_id])["TagDescriptions"][0]["Tags"]
+    else:
+        filters = [{"Name": "resource-id", "Values": [physical_id]}]
+        found = world.client("ec2").describe_tags(Filters=filters)["Tags"]
+    return next(str(tag["Value"]) for tag in found if tag["Key"] == "Name")
 
 
 def test_without_a_single_name_tag_it_is_recognised_by_ranges_and_relations() -> None:
@@ -71,6 +100,16 @@ def test_bookkeeping_is_written_as_a_create_would_where_it_is_true() -> None:
         assert found[instance]["alb-reconcile:adopted"] == instance
         assert found[instance]["alb-reconcile:image"].startswith("resolve:ssm:")
         assert "alb-reconcile:spec" in found[instance]
-        assert "alb-reconcile:spec" not in found[ids["load_balancer.main"]], "its name isn't as the spec says yet"
-        world.converge(runbook())
+        assert all(item["alb-reconcile:name"] == "kept" for key, item in found.items() if not key.startswith("vol-"))
+        assert "alb-reconcile:spec" in found[ids["load_balancer.main"]]
+
+
+def test_what_isnt_as_the_spec_says_isnt_said_to_be() -> None:
+    with keeper() as (world, keep):
+        ids = build_runbook(world, RUNBOOK_NAMES)
+        spec = runbook()
+        spec["load_balancers"]["main"]["tags"] = {"owner": "web"}
+        keep.adopt(spec)
+        assert "alb-reconcile:spec" not in our_tags(world)[ids["load_balancer.main"]], "a tag isn't there yet"
+        world.converge(spec)
         assert "alb-reconcile:spec" in our_tags(world)[ids["load_balancer.main"]]

@@ -54,13 +54,29 @@ def test_adopt_shows_asks_and_writes(account: World, capsys: pytest.CaptureFixtu
     assert (
         f"= vpc.main               {ids['vpc.main']}   by its Name tag alb-vpc and its CIDR block 10.10.0.0/16" in out
     )
-    assert "tags.Name  (not set) → alb-target-group" in out
+    assert "After that, apply has nothing to do." in out
     code, out, _ = _run(capsys, "adopt", "runbook.yaml", "--yes")
     assert code == 0
     assert "11 resources adopted; only tags were changed." in out
     code, out, _ = _run(capsys, "adopt", "runbook.yaml")
     assert code == 0
     assert "There is nothing to adopt." in out
+
+
+def test_a_named_group_with_another_description_is_told_before(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A group that is in use and keeps its name can't be replaced."""
+    build_runbook(account, RUNBOOK_NAMES)
+    spec = runbook()
+    spec["security_groups"]["main"]["description"] = "web"
+    (tmp_path / "runbook.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+    why = 'security_group.main: description is "security group for efs" and should be "web", which AWS can\'t change; '
+    code, out, _ = _run(capsys, "adopt", "runbook.yaml")
+    assert (code, f"Warning: after that, apply would be refused: {why}" in out) == (4, True)
+    assert _run(capsys, "adopt", "runbook.yaml", "--yes")[0] == 0
+    code, _, err = _run(capsys, "plan", "runbook.yaml")
+    assert (code, err.splitlines()[-1].startswith(why)) == (4, True)
 
 
 def test_json_says_the_same_to_programs(account: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +90,7 @@ def test_json_says_the_same_to_programs(account: World, capsys: pytest.CaptureFi
     (vpc,) = [item for item in data["adopted"] if item["address"] == "vpc.main"]
     assert vpc["differences"] == [{"path": "enable_dns_hostnames", "before": False, "after": True}]
     assert not vpc["replaced_by_apply"]
-    assert data["next_plan"]["summary"]["update"] == 4
+    assert data["next_plan"]["summary"]["update"] == 1
 
 
 def test_a_replacement_is_shouted(account: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.kinds.instance import Instance, Launched
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.route_table import Associations
 from alb_reconcile.kinds.target_group import ServedBy
@@ -45,7 +45,6 @@ _DRIFT: Final[Mapping[str, Mapping[str, Any]]] = {
 _DETAILS: Final[Mapping[str, object]] = {
     "route_table": Associations({}),
     "target_group": ServedBy(()),
-    "instance": Launched(""),
 }
 
 

@@ -118,7 +118,7 @@ def test_a_stack_lives(sandbox: Tool, account: Account) -> None:
 
     assert sandbox.run("status", DEMO).stdout.count("healthy") == 2
     status = json.loads(sandbox.run("status", "--format", "json", DEMO).stdout)
-    assert list(status) == ["version", "stack", "region", "account", "resources", "urls"]
+    assert list(status) == ["version", "stack", "region", "account", "resources", "urls", "warnings"]
     assert {item["address"]: item["status"] for item in status["resources"]}["instance.web-1"] == "running"
     assert sandbox.run("stacks", "--region", REGION).stdout.startswith("demo  ")
 
@@ -160,7 +160,7 @@ def test_a_terminal_is_asked(sandbox: Tool, account: Account) -> None:
 
 def test_a_plan_that_cannot_be_kept(sandbox: Tool) -> None:
     told = sandbox.run("plan", "--out", "/dev/full", DEMO, expect=1).stderr
-    assert told == "the plan can't be written to /dev/full: No space left on device; nothing was changed\n"
+    assert told == "the plan can't be written to /dev/full: it isn't a regular file; nothing was changed\n"
     told = sandbox.run("plan", "--out", "/nonexistent/plan", DEMO, expect=1).stderr
     assert "No such file or directory" in told
 

@@ -65,7 +65,7 @@ class TestRecords:
         "changes",
         [
             {"run": 7}, {"steps": {}}, {"steps": [1]}, {"steps": [{"key": "x"}]}, {"calls": {"x": "y"}}, {"calls": []},
-            {"seconds": "1"}, {"exit_code": True}, {"ended": "yesterday"}, {"stack": None}, {"steps": None},
+            {"seconds": "1"}, {"exit_code": True}, {"ended": "yesterday"}, {"ended": "0001-01-01T00:00:00"}, {"stack": None}, {"steps": None},
             {"requests": 1}, {"requests": [1]},
             {"seconds": float("nan")}, {"seconds": float("inf")}, {"exit_code": 1.5}, {"calls": {"x": True}},
             {"steps": [{"key": "x", "action": "y", "changes": "z"}]}, {"steps": [{"key": "x", "action": "y", "changes": [1]}]},
@@ -164,6 +164,51 @@ class TestTorn:
         write(tmp_path, ["b"])
         past = read_history(tmp_path, "shop")
         assert ([record.run for record in past.runs], past.unreadable) == (["b", "a"], 3)
+
+
+class TestFromItsEnd:
+    """Not more is read than is wanted, nor kept in memory than a run may have."""
+
+    def test_what_is_further_back_isnt_read(self, tmp_path: Path) -> None:
+        file = history_file(tmp_path, made())
+        file.parent.mkdir()
+        file.write_bytes(b"garbage\n" * 200_000)  # more than is read at once
+        write(tmp_path, ["a", "b", "c"], Retention(runs=10**9, least=10**9))
+        past = read_history(tmp_path, "shop", limit=2)
+        assert ([run.run for run in past.runs], past.unreadable) == (["c", "b"], 0)
+        assert read_history(tmp_path, "shop", limit=4).unreadable == 200_000
+
+    def test_the_newest_of_several_files(self, tmp_path: Path) -> None:
+        for number in range(6):
+            write(tmp_path, [str(number)], place="sandbox" * (number % 2), started=f"2026-11-24T03:00:0{number}Z")
+        assert [run.run for run in read_history(tmp_path, "shop", limit=3).runs] == ["5", "4", "3"]
+
+    def test_a_success(self, tmp_path: Path) -> None:
+        for name, result in (("a", "corrected"), ("b", "in_sync"), ("c", "failed"), ("d", "held")):
+            write(tmp_path, [name], result=result)
+        assert [run.run for run in read_history(tmp_path, "shop", limit=1, successful=True).runs] == ["b"]
+
+    @pytest.mark.parametrize("size", [700_000, 1024 * 1024, 3_000_000])
+    def test_long_runs(self, tmp_path: Path, size: int) -> None:
+        for name in "abcde":
+            write(tmp_path, [name], error=name * size)
+        past = read_history(tmp_path, "shop")
+        assert [(run.run, run.error == run.run * size) for run in past.runs] == [(name, True) for name in "edcba"]
+        write(tmp_path, ["f"], Retention(runs=3, least=1))
+        assert runs(tmp_path) == ["f", "e", "d"]
+
+    @pytest.mark.parametrize("junk", [b"x", b"\0"])
+    def test_a_line_without_end(self, tmp_path: Path, junk: bytes) -> None:
+        write(tmp_path, ["a"])
+        with history_file(tmp_path, made()).open("ab") as stream:
+            stream.write(junk * 20_000_000 + b"\n")
+        write(tmp_path, ["b"])
+        past = read_history(tmp_path, "shop")
+        assert ([run.run for run in past.runs], past.unreadable) == (["b", "a"], 1)
+        write(tmp_path, ["c"], Retention(runs=4, least=1))
+        assert runs(tmp_path) == ["c", "b", "a"]
+        write(tmp_path, ["d"], Retention(runs=3, least=1))
+        assert history_file(tmp_path, made()).stat().st_size < 10_000
 
 
 class TestRetention:

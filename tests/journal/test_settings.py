@@ -64,7 +64,7 @@ class TestSettings:
             ({"webhook_secret_file": "x"}, "no webhook is configured; give --webhook-url-file, or set"),
             ({"webhook_allow": "http"}, "no webhook is configured"),
             ({"webhook_url_file": "/none"}, "the webhook's URL can't be read from /none: no such file or directory; "),
-            ({"webhook_url_file": os.devnull}, f"the webhook's URL is missing: {os.devnull} is empty; "),
+            ({"webhook_url_file": os.devnull}, f"can't be read from {os.devnull}: it isn't a regular file; "),
         ],
     )  # fmt: skip
     def test_mistakes_in_options(self, options: dict[str, str], text: str) -> None:

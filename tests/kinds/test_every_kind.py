@@ -161,7 +161,8 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     assert shown[example.address] == ids[example.address]
     assert f"  {example.address}  " in status_text(view, PLAIN)
     own = [item.state for item in load(example.spec).desired.values() if item.state.service]
-    counts = bench.world._run(count_by_stack)
+    counts, warnings = bench.world._run(count_by_stack)
+    assert not warnings
     assert counts == {"demo": sum(state.parent is None for state in own)}  # listeners and rules come with their parents
     bench.world.destroy(example.spec)
     assert bench.world.strict.inventory() == before

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.cli.commands.status import count_by_stack
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.status import StatusView, status_json, status_text
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.engine.discover import discover
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import by_hand, demo
+from tests.harness import REGION, by_hand, demo, load
 from tests.kinds.example import Example
 from tests.kinds.hand import (
     LINUX_1,
@@ -27,6 +33,7 @@ from tests.kinds.hand import (
 if TYPE_CHECKING:
     from tests.kinds.hand import Hand
 
+PLAIN = Style(colored=False)
 ONE, TWO = "instance.web-1", "instance.web-2"
 BACK = ("replace", "registration.web/web-1:80", ())
 AWAY = delete("registration.web/web-1:80")
@@ -223,17 +230,46 @@ def test_a_token_whose_instance_has_long_been_forgotten_is_not_used_again(hand: 
 
 def test_a_copy_with_our_tags_is_not_ours(hand: Hand) -> None:
     hand.make(demo())
+    before = hand.world._run(count_by_stack)[0]["demo"]
     original = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"][0]["Instances"][0]
     copy = hand.ec2.run_instances(
         ImageId=LINUX_1, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=original["SubnetId"],
         TagSpecifications=[{"ResourceType": "instance", "Tags": original["Tags"]}],
     )["Instances"][0]["InstanceId"]  # fmt: skip
     hand.wait(30)
-    assert hand.world.plan(demo()).is_empty
+    plan = hand.world.plan(demo())
+    assert plan.is_empty
+    told = f"instances with the tags of demo that weren't launched for it are left alone: {copy}; "
+    found = hand.world._run(lambda aws: discover(aws, "demo", load(demo()).desired))
+    view = StatusView("demo", REGION, found, {})
+    for text in (render_plan(plan, PLAIN), status_text(view, PLAIN)):
+        assert [line for line in text.splitlines() if copy in line] == [
+            f"Warning: {told}remove their alb-reconcile: tags, or terminate them"
+        ]
+    assert json.loads(status_json(view))["warnings"] == list(plan.warnings)
+    assert told in hand.world.sync(demo()).notes[0]
+    assert any(told in text for text in hand.world.plan(demo(), destroy=True).warnings)
+    counts, warnings = hand.world._run(count_by_stack)
+    assert (counts["demo"], warnings) == (before, plan.warnings)
     hand.ec2.terminate_instances(InstanceIds=[hand[ONE]])
     hand.wait(60)
     hand.make(demo())
     assert hand[ONE] != copy
+    hand.ec2.terminate_instances(InstanceIds=[copy])
+    hand.wait(60)
+    assert not hand.world.plan(demo()).warnings
+
+
+def test_many_copies_are_one_warning(hand: Hand) -> None:
+    hand.make(demo())
+    original = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"][0]["Instances"][0]
+    hand.ec2.run_instances(
+        ImageId=LINUX_1, InstanceType="t3.micro", MinCount=12, MaxCount=12, SubnetId=original["SubnetId"],
+        TagSpecifications=[{"ResourceType": "instance", "Tags": original["Tags"]}],
+    )  # fmt: skip
+    (warning,) = hand.world.plan(demo()).warnings
+    assert warning.count("i-") == 10
+    assert " and 2 more; " in warning
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.kinds.hand import Hand
 
-TOO_SMALL = "instances.web.root_volume.volume_size: 14 GiB is less than the snapshot of .* has; set volume_size to 15 or more"
+TOO_SMALL = (
+    "instances.web.root_volume.volume_size: 14 GiB is less than the snapshot of .* has; set volume_size to 15 or more"
+)
 
 
 def with_disk(spec: Spec | None = None, **disk: Any) -> Spec:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import PlanError, RefusedError
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import edited, order, replaced, update
@@ -59,11 +59,17 @@ def test_a_group_with_a_kept_name_goes_before_its_replacement_comes(hand: Hand) 
     assert order(hand.world, "delete_security_group", "create_security_group")[0] == "delete_security_group"
 
 
-def test_a_group_with_a_kept_name_that_is_in_use_needs_two_steps(hand: Hand) -> None:
+def test_a_group_with_a_kept_name_that_is_in_use_cant_be_replaced(hand: Hand) -> None:
     spec = edited(demo(), "security_groups/web/name", "kept")
     hand.make(spec)
-    with pytest.raises(PlanError, match=r"security_group\.web.*two steps: .*first give the new one a different value"):
-        hand.world.plan(edited(spec, "security_groups/web/description", "other"))
+    other = edited(spec, "security_groups/web/description", "other")
+    with pytest.raises(RefusedError) as refused:
+        hand.world.plan(other)
+    assert str(refused.value) == (
+        'security_group.web: description is "HTTP from the load balancer" and should be "other", which AWS can\'t change; another one '
+        'can\'t be named "kept" as long as this one is in use: keep what it has, or change name, too'
+    )
+    hand.make(edited(other, "security_groups/web/name", "new"))
 
 
 @pytest.mark.parametrize("name", ["theirs", "THEIRS"])

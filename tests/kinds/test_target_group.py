@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.model.errors import PlanError, RefusedError
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.elb_attributes import group_defaults
 from tests.harness import demo
 from tests.kinds.example import Example
@@ -168,14 +168,13 @@ def test_a_replacement_serves_before_the_old_group_is_drained(hand: Hand, path: 
     assert len(alone) == 1
 
 
-def test_a_group_with_a_kept_name_that_serves_cannot_be_replaced_in_one_step(hand: Hand) -> None:
+def test_a_group_with_a_kept_name_that_serves_cant_be_replaced(hand: Hand) -> None:
     spec = edited(demo(), "target_groups/web/name", "kept")
     hand.make(spec)
-    with pytest.raises(
-        PlanError,
-        match=r"target_group\.web → listener\.public/http .*make the changes in two steps: .*first give the new one a different value",
-    ):
-        hand.world.plan(edited(spec, "target_groups/web/port", 8080))
+    other = edited(spec, "target_groups/web/port", 8080)
+    with pytest.raises(RefusedError, match=r"^target_group\.web: port is 80 and should be 8080, .*change name, too$"):
+        hand.world.plan(other)
+    hand.make(edited(other, "target_groups/web/name", "new"))
 
 
 def test_a_group_that_nothing_uses_and_has_a_kept_name_goes_before_its_replacement_comes(hand: Hand) -> None:

@@ -120,7 +120,7 @@ def test_one_that_was_waited_for_has_held_it(folder: Path) -> None:
         async def meanwhile(_: float) -> None:
             info(folder).write_text("{}")
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("pathlib.Path.write_bytes", _full)
+                patch.setattr("alb_reconcile.locking.host.write_file", _full)
                 first.release()
 
         await second.acquire("destroy", 3600, meanwhile, lambda _: None)
@@ -144,7 +144,7 @@ def test_who_has_ended_isnt_named_for_who_has_it(folder: Path, monkeypatch: pyte
     take(first := lock())
     first.release()
     second = lock()
-    monkeypatch.setattr("pathlib.Path.write_bytes", _full)
+    monkeypatch.setattr("alb_reconcile.locking.host.write_file", _full)
     take(second)
     said: list[str] = []
     now = [0.0]

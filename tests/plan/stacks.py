@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from alb_reconcile.kinds._health import target_key
-from alb_reconcile.kinds._instances import token_stem
-from alb_reconcile.kinds.instance import Instance, Launched
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
 from alb_reconcile.kinds.registration import Registration
@@ -70,7 +69,6 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
     if isinstance(state, Instance):
         place = state.subnets[number % len(state.subnets)]
         state = replace(state, image_id=IMAGES.get(state.image_id, state.image_id), subnets=(place,))
-        details = Launched(f"{token_stem(stack.name, str(wish.address))}-0")
         status, created = state.state or "running", CREATED
     elif isinstance(state, Registration):
         key = target_key(str(state.target_group), str(state.target), state.port)

@@ -147,9 +147,12 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     assert "can't be read: Permission denied" in load_problems(file)[0]
 
 
-def test_an_endless_file() -> None:
+def test_a_huge_file(tmp_path: Path) -> None:
     """Not more is read than the limit."""
-    assert "is larger than 1024 KiB" in load_problems("/dev/zero")[0]
+    (file := tmp_path / "huge.yaml").touch()
+    os.truncate(file, 8 << 30)
+    assert "is larger than 1024 KiB" in load_problems(file)[0]
+    assert "can't be read: it isn't a regular file" in load_problems("/dev/zero")[0]
 
 
 def test_a_symlink_to_a_spec_is_read_beside_the_link(tmp_path: Path) -> None:

@@ -68,6 +68,22 @@ class TestVariables:
         spec = NETWORK.replace("10.0.0.0/16}", "10.0.0.0/16, name: '${A}'}")
         assert get(load(spec, {"A": "${B}", "B": "no"}), "vpc.main").tags["Name"] == "${B}"
 
+    @pytest.mark.parametrize(
+        "text", ["~", "null", "{a: b}", "[a]", "1.50", "yes", "#x", "*a", '"', "- a", "2026-01-01"]
+    )
+    def test_a_value_isnt_read_as_yaml(self, text: str) -> None:
+        spec = NETWORK.replace("10.0.0.0/16}", "10.0.0.0/16, enable_dns_hostnames: '${A}'}")
+        assert f'enable_dns_hostnames: is the text "{text}"; give it true or false' in refusal(spec, {"A": text})
+        answer = (
+            "{default_action: {fixed_response: {status_code: 200, message_body: '${A}'}}, protocol: HTTP, port: 80}"
+        )
+        spec = NETWORK + (
+            "  b: {cidr_block: 10.0.7.0/24, availability_zone: b}\nload_balancers:\n"
+            f"  web: {{scheme: internal, subnets: [a, b], listeners: {{http: {answer}}}}}\n"
+        )
+        listener: Any = get(load(spec, {"A": text}), "listener.web/http").state
+        assert dict(listener.default_action.fixed_response)["message_body"] == text
+
     def test_values_are_typed_by_the_schema(self) -> None:
         """Quotes are needed around ${…} in flow style, and numbers and booleans are still wanted."""
         spec = NETWORK.replace("a}", 'a, map_public_ip_on_launch: "${PUBLIC}"}') + (

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.cli.render.history import history_json, history_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.style import Style
@@ -31,7 +32,7 @@ class HistoryOptions:
 def show(options: HistoryOptions) -> ExitCode:
     """Show the runs over a stack, the newest first."""
     name, region = _named(options)
-    endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or ""
+    endpoint = "" if options.sandbox else endpoint_of(options.endpoint_url, os.environ)
     place = place_name(endpoint, sandbox=options.sandbox)
     folder = state_folder(options.state_dir, os.environ)
     past = read_history(folder, name, region, place=place, limit=options.limit)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 from alb_reconcile.aws.client import Aws
@@ -34,6 +33,7 @@ from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.model.files import read_start, write_file
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes
 
@@ -191,7 +191,7 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
         return ExitCode.OK
     if planned.blockers:
         first = f"{stack} can't be destroyed, and nothing was changed:"
-        raise RefusedError("\n".join([first, *(f"  {item}" for item in planned.blockers)]))
+        raise RefusedError("\n".join([first, *(f"  {item}" for item in (*planned.blockers, *made.warnings))]))
     emit(render_plan(made, style, notice=""))
     question = f"Delete all of this? Type the stack's name ({stack}): "
     await confirm(aws, question, stack, yes=options.yes)
@@ -287,17 +287,18 @@ def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
 
 def _save(file: str, made: Plan) -> None:
     try:
-        Path(file).write_text(made.to_json() + "\n", encoding="utf-8")
+        write_file(file, made.to_json().encode() + b"\n")
     except OSError as error:
         raise ReconcileError(f"the plan can't be written to {file}: {error.strerror}; nothing was changed") from None
 
 
 def _compare(file: str, made: Plan) -> None:
-    try:
-        saved = Path(file).read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    wanted = made.to_json()
+    try:  # a larger one is another plan
+        saved = read_start(file, len(wanted.encode()) + 3).decode("utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
         raise UsageError(f"{file} can't be read as a saved plan: {getattr(error, 'strerror', None) or error}") from None
-    if saved != made.to_json():
+    if saved != wanted:
         raise RefusedError(
             f"the plan in {file} is stale: the spec or the account has changed since; nothing was changed. Plan again ({summarize(made)})"
         )

@@ -5,12 +5,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
 from alb_reconcile.engine.discover import discover
+from alb_reconcile.kinds.instance import is_copy, warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -51,7 +52,9 @@ def stacks(options: StacksOptions) -> ExitCode:
     region = options.loading.region or default_region(options.loading)
     if region is None:
         raise UsageError("no region: give --region, or set AWS_REGION")
-    counts = with_aws(options.connection, region, count_by_stack)
+    counts, warnings = with_aws(options.connection, region, count_by_stack)
+    for warning in warnings:
+        complain(f"warning: {warning}")
     for name, count in sorted(counts.items()):
         emit(f"{name}  {count} resources")
     if not counts:
@@ -59,9 +62,9 @@ def stacks(options: StacksOptions) -> ExitCode:
     return ExitCode.OK
 
 
-async def count_by_stack(aws: Aws) -> dict[str, int]:
-    """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags)."""
-    reader = Reader(aws, "", {}, everything=True)
+async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags);
+    and what the user should know of them."""
     filters = [{"Name": "key", "Values": [tags.STACK]}]
     alive = [
         {"Name": "tag-key", "Values": [tags.STACK]},
@@ -70,11 +73,13 @@ async def count_by_stack(aws: Aws) -> dict[str, int]:
     ec2, reservations, balancers, groups = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
         aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
-        reader.load_balancers(),
-        reader.target_groups(),
+        aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
+        aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
     )
     names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance")]
-    for item in (item for reservation in reservations for item in reservation["Instances"]):
-        names += [tag["Value"] for tag in item["Tags"] if tag["Key"] == tags.STACK]
-    names += [item["Tags"][tags.STACK] for item in [*balancers, *groups] if tags.STACK in item["Tags"]]
-    return Counter(names)
+    instances = [item for reservation in reservations for item in reservation["Instances"]]
+    names += [tags.from_list(item["Tags"])[tags.STACK] for item in instances if not is_copy(item)]
+    arns = [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in groups]
+    tagged = await Reader(aws, "", {}).elb_tags(arns)
+    names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
+    return Counter(names), tuple(warnings_of_copies(instances))

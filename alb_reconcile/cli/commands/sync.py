@@ -12,7 +12,7 @@ from functools import partial
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.sync import sync_json, sync_text
-from alb_reconcile.cli.session.connection import ConnectionOptions, connect, refuse_contradictions
+from alb_reconcile.cli.session.connection import ConnectionOptions, check_options, connect
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy, load_in_region
 from alb_reconcile.journal.log import configure_logs, tell
@@ -48,7 +48,7 @@ def sync(options: SyncOptions) -> ExitCode:
     find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
     load_further_policy(options.policy, options.loading)
     check_region(options.loading.region)
-    refuse_contradictions(options.connection)
+    check_options(options.connection)
     configure_logs(
         complain,
         terminal=sys.stderr.isatty(),

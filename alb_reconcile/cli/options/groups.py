@@ -2,7 +2,7 @@
 
 import argparse
 
-from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, duration, number, sigmas, stack_name
+from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, decimal, duration, number, stack_name
 
 
 def add_verify(command: argparse.ArgumentParser) -> None:
@@ -13,14 +13,16 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     amount.add_argument(
         "--requests", type=number(1, 100_000), default=100, metavar="N", help="to each forward (default 100)"
     )
-    amount.add_argument("--duration", type=duration, metavar="30s", help="how long to send, instead of --requests")
+    amount.add_argument(
+        "--duration", type=duration("1s"), metavar="30s", help="how long to send, instead of --requests"
+    )
     group.add_argument(
         "--rate", type=number(1, 1000), default=50, metavar="N", help="requests per second in total (default 50)"
     )
     group.add_argument(
         "--concurrency", type=number(1, 1000), default=10, metavar="N", help="requests in progress at once (default 10)"
     )
-    group.add_argument("--timeout", type=duration, default=10, metavar="10s", help="time limit of one request")
+    group.add_argument("--timeout", type=duration("1s"), default=10, metavar="10s", help="time limit of one request")
     group = command.add_argument_group("what is sent")
     group.add_argument("--path", default="/", help="where a rule allows any (default /)")
     group.add_argument("--host", metavar="NAME", help="where a rule allows any (default the DNS name)")
@@ -45,7 +47,7 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     group.add_argument("--expect-status", metavar="200-399", help="of forwards (default any below 500)")
     group.add_argument(
         "--tolerance",
-        type=sigmas,
+        type=decimal(1, 10),
         default=3.0,
         metavar="N",
         help="how many standard deviations a share may be off (default 3)",
@@ -70,7 +72,7 @@ def add_named(command: argparse.ArgumentParser) -> None:
 def add_lock(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--lock-timeout",
-        type=duration,
+        type=duration(),
         default=0,
         metavar="5m",
         help="how long to wait while another run holds the stack (default: don't wait)",

@@ -10,14 +10,10 @@ from alb_reconcile import __version__
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import (
     Assignment,
+    decimal,
     duration,
     given,
-    interval,
-    lag,
     number,
-    port,
-    positive,
-    speed,
 )
 from alb_reconcile.model.errors import ExitCode
 
@@ -56,7 +52,7 @@ def _common() -> _Parser:
         help="a variable of the spec; it outranks the environment",
     )
     group.add_argument(
-        "--max-workers", type=positive, default=16, metavar="N", help="how many calls run at once (default 16)"
+        "--max-workers", type=number(1, 64), default=16, metavar="N", help="how many calls run at once (default 16)"
     )
     group.add_argument("-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call")
     group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
@@ -117,7 +113,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--yes", action="store_true", help="don't ask")
     command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     command.add_argument(
-        "--timeout", type=duration, default=900, metavar="15m", help="how long to wait for targets to be healthy"
+        "--timeout", type=duration(), default=900, metavar="15m", help="how long to wait for targets to be healthy"
     )
     command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
     add_lock(command)
@@ -176,11 +172,13 @@ def _add_sandbox(commands: Any) -> None:
     sandbox = _add(commands, "sandbox", "", "a local AWS for trying things out, without an account")
     actions = _add_commands(sandbox, "ACTION")
     start = _add(actions, "start", "sandbox.start", "start it; what is created in it stays until stop")
-    start.add_argument("--port", type=port, metavar="N", help="listen there; default a free one")
-    start.add_argument("--speed", type=speed, metavar="N", help="how much faster than AWS time runs (default 10)")
+    start.add_argument("--port", type=number(1, 65535), metavar="N", help="listen there; default a free one")
+    start.add_argument(
+        "--speed", type=decimal(1, 1000), metavar="N", help="how much faster than AWS time runs (default 10)"
+    )
     start.add_argument(
         "--lag",
-        type=lag,
+        type=decimal(0, 60),
         metavar="SECONDS",
         help="how late a change may reach the load balancers, in AWS time (default 10)",
     )
@@ -208,7 +206,10 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     )
     command.add_argument("--apply-changes", action="store_true", help="apply changed specs too, as far as sync: allows")
     command.add_argument(
-        "--every", type=interval, metavar="5m", help="keep running, a round every 5 minutes; SIGHUP starts one now"
+        "--every",
+        type=duration("10s"),
+        metavar="5m",
+        help="keep running, a round every 5 minutes; SIGHUP starts one now",
     )
     command.add_argument(
         "--parallel", type=number(1, 64), default=8, metavar="N", help="how many stacks are changed at once (default 8)"
@@ -217,7 +218,7 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
     command.add_argument(
         "--timeout",
-        type=duration,
+        type=duration(),
         default=900,
         metavar="15m",
         help="how long to wait for a corrected stack's targets to be healthy",

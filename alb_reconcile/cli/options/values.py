@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from alb_reconcile.model.text import parse_duration
 
@@ -16,7 +16,7 @@ class Assignment(argparse.Action):
     ) -> None:
         name, equals, value = str(values).partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            parser.error(f"--set expects NAME=VALUE, not {values!r}")
+            parser.error(f"--set expects NAME=VALUE, not {_shown(values)}")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})
 
 
@@ -43,7 +43,7 @@ class Allowance(argparse.Action):
             number = "1"
         elif name not in COUNTED or not (number.isascii() and number.isdigit()) or len(number) > 6:
             wanted = ", ".join(f"{item}=N" for item in COUNTED)
-            parser.error(f"--allow expects {wanted} or any-time, not {values!r}")
+            parser.error(f"--allow expects {wanted} or any-time, not {_shown(values)}")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: int(number)})
 
 
@@ -55,7 +55,7 @@ class Detour(argparse.Action):
     ) -> None:
         match = re.fullmatch(r"([0-9]{1,5})=\[?([^\s/\[\]]{1,253}?)\]?:([0-9]{1,5})", str(values))
         if not match or not all(1 <= int(port) <= 65535 for port in (match[1], match[3])):
-            parser.error(f"--connect-to expects PORT=HOST:PORT, such as 443=localhost:8443, not {values!r}")
+            parser.error(f"--connect-to expects PORT=HOST:PORT, such as 443=localhost:8443, not {_shown(values)}")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), int(match[1]): (match[2], int(match[3]))})
 
 
@@ -66,61 +66,38 @@ def given(text: str) -> str:
     return text
 
 
-def positive(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1 to 64")
-    return int(text)
-
-
 def stack_name(text: str) -> str:
     """A name becomes a part of the lock's path, whoever once gave it to a stack."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a stack's name: letters a to z, digits and hyphens")
+        raise argparse.ArgumentTypeError(f"{_shown(text)} isn't a stack's name: letters a to z, digits and hyphens")
     return text
 
 
-def port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a port from 1 to 65535")
-    return int(text)
-
-
-def speed(text: str) -> float:
-    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or not 1 <= float(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1 to 1000")
-    return float(text)
-
-
-def lag(text: str) -> float:
-    if not re.fullmatch(r"\d{1,2}(\.\d{1,3})?", text) or float(text) > 60:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds from 0 to 60")
-    return float(text)
-
-
 def number(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} isn't a number from {least} to {most}")
-        return int(text)
+    return _of(r"[0-9]{1,9}", int, least, most, f"a number from {least} to {most}")
+
+
+def decimal(least: int, most: int) -> Callable[[str], float]:
+    return _of(r"[0-9]{1,4}(\.[0-9]{1,3})?", float, least, most, f"a number from {least} to {most}")
+
+
+def duration(least: str = "0s") -> Callable[[str], int]:
+    """Up to a month: what is longer is a mistake, and what is far longer no clock can tell."""
+    most, wanted = "720h", f"a duration from {least} to 720h, such as 30s, 5m or 1h"
+    return _of(r"[0-9]{1,9}[smh]", parse_duration, parse_duration(least), parse_duration(most), wanted)
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _of(pattern: str, read: Callable[[str], _Number], least: int, most: int, wanted: str) -> Callable[[str], _Number]:
+    def parse(text: str) -> _Number:
+        if not re.fullmatch(pattern, text) or not least <= read(text) <= most:
+            raise argparse.ArgumentTypeError(f"{_shown(text)} isn't {wanted}")
+        return read(text)
 
     return parse
 
 
-def sigmas(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 1 <= float(text) <= 10:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1 to 10")
-    return float(text)
-
-
-def interval(text: str) -> int:
-    found = duration(text)
-    if found < 10:
-        raise argparse.ArgumentTypeError(f"{text!r} is shorter than 10s")
-    return found
-
-
-def duration(text: str) -> int:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")

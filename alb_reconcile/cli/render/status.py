@@ -70,6 +70,7 @@ def status_json(view: StatusView) -> str:
             "account": view.discovery.account,
             "resources": resources,
             "urls": urls(view.discovery, view.local),
+            "warnings": list(view.discovery.warnings),
         },
         indent=2,
     )
@@ -84,6 +85,8 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     yield style.paint(f"{view.stack} · {view.region} · account {view.discovery.account}", "bold")
     yield ""
     shown = _visible(view.discovery)
+    for warning in view.discovery.warnings:
+        yield style.paint(f"Warning: {printable(warning)}", "yellow")
     if not shown:
         yield "The stack has no resources here."
         return

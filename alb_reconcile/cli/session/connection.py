@@ -1,6 +1,7 @@
 """The connection to AWS that a command's options ask for: the real one, or the sandbox; and running something over it."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
+from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.progress import render_calls
@@ -31,8 +33,8 @@ class ConnectionOptions:
 
 
 def connect(options: ConnectionOptions, region: str) -> Connection:
-    """Raises UsageError for options that contradict each other, SandboxError, UnreachableError."""
-    refuse_contradictions(options)
+    """Raises what `check_options` raises, SandboxError, UnreachableError."""
+    check_options(options)
     endpoint, speed = options.endpoint_url, 1.0
     if options.sandbox:
         found, fresh = sandbox_client.start()
@@ -56,10 +58,12 @@ def connect(options: ConnectionOptions, region: str) -> Connection:
     )
 
 
-def refuse_contradictions(options: ConnectionOptions) -> None:
-    """Raises UsageError for options that contradict each other."""
+def check_options(options: ConnectionOptions) -> None:
+    """Raises UsageError for options that contradict each other, and for an endpoint that can't be one."""
     if options.sandbox and (options.profile or options.endpoint_url):
         raise UsageError("--sandbox can't be combined with --profile or --endpoint-url: leave them out")
+    if not options.sandbox:
+        endpoint_of(options.endpoint_url, os.environ)
 
 
 def with_aws(

@@ -191,7 +191,7 @@ def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
     changes = [
         Change(f"tags.{key}", found.tags.get(key), value)
         for key, value in sorted(wanted.tags.items())
-        if found.tags.get(key) != value
+        if found.tags.get(key) != value and not (key == "Name" and _keeps_its_name(wanted, found))
     ]
     if tags.IMAGE in (extra := extra_tags(wanted.state)) and found.tags.get(tags.IMAGE) != extra[tags.IMAGE]:
         changes.append(Change(f"tags.{tags.IMAGE}", found.tags.get(tags.IMAGE), extra[tags.IMAGE]))
@@ -199,6 +199,12 @@ def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
     if after is not None and before != after:
         changes.append(Change("prevent_destroy", before, after))
     return tuple(changes)
+
+
+def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
+    """Whether it was adopted, and the spec says no other Name: of a kind that AWS names, `name` is that name."""
+    is_given = "name" in wanted.declared and "name" not in field_names(type(wanted.state))
+    return found.tags.get(tags.NAME) == tags.KEPT and not is_given
 
 
 def named_ids(value: object) -> Iterable[str]:

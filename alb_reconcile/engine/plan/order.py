@@ -1,7 +1,8 @@
 """The order of steps, from what they refer to, what they hold and what they follow."""
 
+import json
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
@@ -9,8 +10,8 @@ from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import conflicts, slots
-from alb_reconcile.model.errors import PlanError
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.errors import PlanError, RefusedError
+from alb_reconcile.model.plan import Step, plain
 from alb_reconcile.model.resource import Observed, bind, each_of, references
 from alb_reconcile.model.steps import HandOver
 
@@ -149,7 +150,7 @@ def sort_keys(graph: Graph) -> list[str]:
 
     Edges that give way are given up where they contradict others.
 
-    Raises PlanError where only a detour leads there.
+    Raises PlanError where only a detour leads there; RefusedError where not even a detour does, since a name is kept.
     """
     while True:
         needs = {key: set(graph.edges.get(key, ())) for key in graph.steps}
@@ -157,12 +158,40 @@ def sort_keys(graph: Graph) -> list[str]:
             return list(_stable_order(needs))
         except CycleError as error:
             if not graph.cut(error.args[1]):
+                _refuse_kept_names(graph, error.args[1])
                 names = [str(graph.steps[key].address) for key in dict.fromkeys(error.args[1])]
                 raise PlanError(
                     f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "
                     "alone first; where a name, address or range moves to another resource, first give the new one a different value, apply, "
                     "then delete the old one"
                 ) from None
+
+
+def _refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
+    """Refuse replacements of what is in use and has a name that only one can have."""
+    problems = []
+    for key in sorted(set(keys)):
+        item = graph.decisions.desired.get(graph.steps[key].address)
+        if item is None or item.found is None or not item.forces or graph.steps[key].action != "replace":
+            continue
+        name = getattr(item.state, "name", None)
+        if name and name == getattr(item.found.state, "name", None) and any(slots(item.state)):
+            differs = " and ".join(
+                f"{change.path} is {_json(change.before)} and should be {_json(change.after)}"
+                for change in item.changes
+                if change.path in item.forces
+            )
+            why = f"{differs}, which AWS can't change" if differs else item.reason
+            problems.append(
+                f"{item.desired.address}: {why}; another one can't be named "
+                f"{_json(name)} as long as this one is in use: keep what it has, or change name, too"
+            )
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+def _json(value: object) -> str:
+    return json.dumps(plain(value), ensure_ascii=False)
 
 
 def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:

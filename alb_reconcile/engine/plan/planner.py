@@ -76,6 +76,7 @@ def make_plan(
         warnings=(
             *dict.fromkeys(str(item) for item in discovery.findings if item.warning),
             *_warnings(decisions, steps),
+            *discovery.warnings,
         ),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,

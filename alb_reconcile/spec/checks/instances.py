@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.model.address import MAX_USER_DATA
+from alb_reconcile.model.files import read_file
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.outline import Outline
 
 MAX_RESOURCES: Final = 10_000
-MAX_USER_DATA: Final = 16_384
-"""Bytes before base64 (EC2 user guide, "Run commands at launch": 16 KB)."""
 _TOO_LARGE: Final = f"AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot"
 
 
@@ -70,7 +70,7 @@ def _file_mistake(folder: Path, name: str) -> str | None:
             return f"there is no file {shown} in {folder}; correct the name (it is relative to the spec)"
         if (size := file.stat().st_size) > MAX_USER_DATA:
             return f"{shown} is {size:,} bytes; {_TOO_LARGE}"
-        file.read_bytes()
+        read_file(file, MAX_USER_DATA)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of symlinks, before 3.13
         reason = "its name has a NUL character" if isinstance(error, ValueError) else str(error)
         return f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can"

@@ -1,0 +1,44 @@
+"""How files are opened: at once, regular ones only, and read up to a size. A pipe or a device could hang a run, or fill it."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+_HANDED_OVER: Final = ("/dev/fd/", "/proc/self/fd/")
+"""A shell's `<(…)` and `>(…)`: a pipe whose other end is the user's to see to."""
+
+
+def open_file(file: str | Path, flags: int, mode: int = 0o666) -> int:
+    """The descriptor of a regular file, as `os.open` gives it. Raises OSError for anything else, too."""
+    number = os.open(file, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, mode)
+    kind = os.fstat(number).st_mode
+    if stat.S_ISFIFO(kind) and str(file).startswith(_HANDED_OVER):
+        os.set_blocking(number, True)
+    elif not stat.S_ISREG(kind):
+        os.close(number)
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise OSError(errno.EINVAL, "it isn't a regular file")
+    return number
+
+
+def read_start(file: str | Path, size: int) -> bytes:
+    """The first `size` bytes of a file, or all of a smaller one. Raises OSError."""
+    with os.fdopen(open_file(file, os.O_RDONLY), "rb") as stream:
+        return stream.read(size) or b""  # None where more may come later, as of the kernel's log
+
+
+def read_file(file: str | Path, largest: int) -> bytes:
+    """All of a file. Raises OSError, for a larger one too."""
+    data = read_start(file, largest + 1)
+    if len(data) > largest:
+        raise OSError(errno.EFBIG, f"it is larger than {largest:,} bytes")
+    return data
+
+
+def write_file(file: str | Path, data: bytes) -> None:
+    """Write a file, in place. Raises OSError."""
+    with os.fdopen(open_file(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as stream:
+        stream.write(data)

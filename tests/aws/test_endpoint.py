@@ -1,0 +1,133 @@
+"""Addresses of AWS's API that can't be any: one line before anything is done; a proxy that refuses: one line."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SPEC = "stack: shop\nregion: us-east-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
+SENSELESS = (
+    "http://127.0.0.1:99999", "http://127.0.0.1:0", "http://127.0.0.1:-1", "http://127.0.0.1:http", "http://[::1",
+    "http://", "https://:443", "ftp://localhost", "localhost:5000", "http://local host", "http://localhost/\x01",
+    "http://localhost\n", "http://localhost\x1b[31m", "http://münchen", "http://localhost?x=1", "http://localhost#x",
+)  # fmt: skip
+COMMANDS = (
+    ("plan", "shop.yaml"), ("apply", "shop.yaml", "--yes"), ("destroy", "shop.yaml", "--yes"), ("sync", "shop.yaml"),
+    ("status", "shop.yaml"), ("verify", "shop.yaml"), ("history", "shop.yaml"), ("adopt", "shop.yaml"),
+    ("lock", "show", "shop.yaml"), ("stacks", "--region", "us-east-1"),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing"), ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state")), ("AWS_CONFIG_FILE", str(tmp_path / "config")),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    (tmp_path / "shop.yaml").write_text(SPEC, encoding="utf-8")
+
+
+def assert_refused(
+    words: tuple[str, ...], url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, more in (("--endpoint-url", ("--endpoint-url", url)), ("AWS_ENDPOINT_URL", ())):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "" if more else url)
+        assert main([*words, *more]) == 64
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.startswith(f"{name} expects an address such as http://localhost:5000, not ")
+        assert told.err.rstrip("\n").isprintable()
+        assert "secret" not in told.err
+
+
+@pytest.mark.parametrize("url", SENSELESS, ids=ascii)
+def test_an_address_that_makes_no_sense(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_refused(("plan", "shop.yaml"), url, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_command_takes_it(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_refused(words, "http://key:secret@[::1", capsys, monkeypatch)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_sandbox_has_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://[::1")
+    assert main(["history", "shop.yaml", "--sandbox"]) == 0
+    assert "No runs of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1"])
+def test_one_service_s_address(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS has a variable for each service, and a place in its configuration."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", url)
+    assert main(["plan", "shop.yaml"]) == 1
+    assert "the AWS settings can't be used: " in (told := capsys.readouterr().err)
+    assert told.count("\n") == 1
+    monkeypatch.delenv("AWS_ENDPOINT_URL_EC2")
+    (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n", encoding="utf-8")
+    assert main(["plan", "shop.yaml"]) == 1
+    assert capsys.readouterr().err == told
+
+
+@contextmanager
+def refusing_proxy() -> Iterator[str]:
+    """It wants a password."""
+    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    caller, _ = server.accept()
+                except OSError:
+                    return
+                with caller:
+                    caller.recv(65_536)
+                    caller.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("url", ["http://aws.invalid", "https://aws.invalid"])
+def test_a_proxy_that_refuses(url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with refusing_proxy() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        assert main(["plan", "shop.yaml", "--endpoint-url", url]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "proxy" in told
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:99999", "http://[::1", "nonsense://x"])
+def test_a_proxy_s_address_that_makes_no_sense(
+    proxy: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert main(["plan", "shop.yaml", "--endpoint-url", "https://aws.invalid"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "check the network" in told

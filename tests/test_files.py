@@ -1,0 +1,160 @@
+"""Files that aren't what they should be: pipes, devices, endless, huge or garbage. One line, at once, in little memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.main import main
+from alb_reconcile.journal.history import history_file, read_history, write_history
+from alb_reconcile.locking.host import StackLock
+from alb_reconcile.verify.client import Trust, make_context
+from tests.harness import world
+from tests.journal.records import made
+from tests.processes import GUARD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SPEC = "stack: shop\nregion: us-east-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
+SPARSE = 8 << 30
+LITTLE = 400 << 20
+"""Bytes of memory, far less than any of the files has."""
+
+
+def make_pipe(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def make_device(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def make_huge(file: Path) -> None:
+    file.touch()
+    os.truncate(file, SPARSE)
+
+
+def make_garbage(file: Path) -> None:
+    file.write_bytes(b"\xff\x00[{" * 1000)
+
+
+ILL = (make_pipe, make_device, make_huge, make_garbage)
+each = pytest.mark.parametrize("make", ILL, ids=lambda make: make.__name__)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "shop.yaml").write_text(SPEC, encoding="utf-8")
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < LITTLE
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str, code: int) -> str:
+    """The one line that a command says."""
+    assert main(words) == code
+    printed = capsys.readouterr()
+    text = (printed.out + printed.err).rstrip("\n")
+    assert "\n" not in text
+    assert text.isprintable()
+    return text
+
+
+@each
+def test_a_spec(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path / "ill.yaml")
+    for command in ("validate", "plan", "history", "destroy"):
+        assert told(capsys, command, "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
+
+
+@each
+def test_a_policy(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path / "ill.yaml")
+    assert told(capsys, "plan", "shop.yaml", "--policy", "ill.yaml", code=3).startswith("ill.yaml:1:1: ")
+
+
+@each
+def test_user_data(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path / "ill.sh")
+    spec = (
+        "subnets: {a: {vpc: main, cidr_block: 10.0.0.0/24, availability_zone: us-east-1a}}\n"
+        "instances: {web: {image_id: ami-1234567890abcdef0, instance_type: t3.micro, subnets: [a], user_data_file: ill.sh}}\n"
+    )
+    (tmp_path / "web.yaml").write_text(SPEC + spec, encoding="utf-8")
+    code = 0 if make is make_garbage else 3  # AWS takes any bytes
+    assert ("user_data_file" in told(capsys, "validate", "web.yaml", code=code)) == (code == 3)
+
+
+@each
+def test_a_saved_plan(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path / "plan")
+    with world() as aws:
+        code = 4 if make is make_huge else 64  # another plan, as far as it was read
+        assert "plan" in told(capsys, "apply", "shop.yaml", "--yes", "--plan", "plan", code=code)
+        assert not aws.client("ec2").describe_vpcs(Filters=[{"Name": "cidr", "Values": ["10.0.0.0/16"]}])["Vpcs"]
+
+
+@pytest.mark.parametrize("make", [make_pipe, make_device], ids=lambda make: make.__name__)
+def test_where_a_plan_is_saved(
+    make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "plan")
+    with world():
+        assert main(["plan", "shop.yaml", "--out", "plan"]) == 1
+    assert "the plan can't be written to plan: " in capsys.readouterr().err
+
+
+@each
+def test_a_history(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = history_file(tmp_path / "state", made())
+    file.parent.mkdir(parents=True)
+    make(file)
+    readable = make in (make_huge, make_garbage)
+    assert "can't be read" in told(capsys, "history", "--stack", "shop", code=0 if readable else 1)
+    if readable:
+        write_history(made(run="new"), tmp_path / "state")
+        assert [run.run for run in read_history(tmp_path / "state", "shop").runs] == ["new"]
+        assert file.stat().st_size < 100_000
+
+
+@each
+def test_state(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lock's files, the metrics, the sandbox's state: a run goes on without them, and says what it couldn't write."""
+    with world():
+        lock = StackLock("123456789012", "us-east-1", "shop", "")
+        lock._holder_file.parent.mkdir(parents=True, exist_ok=True)
+        make(lock._holder_file)
+        assert lock.holder() is None
+        make(tmp_path / "shop.prom")
+        assert main(["apply", "shop.yaml", "--yes", "--metrics-file", "shop.prom"]) == 0
+    assert "this run isn't in the metrics: shop.prom " in capsys.readouterr().err
+    holder = lock.holder()
+    assert holder is not None
+    assert holder.command == "apply"
+
+
+@pytest.mark.parametrize("make", [*ILL, Path.touch], ids=lambda make: make.__name__)
+def test_authorities(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "ca.pem")
+    with pytest.raises(OSError, match=r".+"):
+        make_context(Trust(str(tmp_path / "ca.pem")), check_name=True)
+
+
+def test_what_a_shell_hands_over_is_read() -> None:
+    """`<(…)`: it ends when its other end does."""
+    command = f"{sys.executable} -m alb_reconcile validate <(sleep 0.1; cat shop.yaml)"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=GUARD, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "valid, 1 resources" in done.stdout
