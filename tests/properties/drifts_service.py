@@ -291,8 +291,8 @@ def rules(scene: Scene) -> Iterator[Deed]:
         for name, change in (
             ("path", {"Conditions": [_condition("/by-hand")]}),
             (
-                "source",
-                {"Conditions": [{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]},
+                "host",
+                {"Conditions": [{"Field": "host-header", "HostHeaderConfig": {"Values": ["by-hand.example.com"]}}]},
             ),
             ("action", {"Actions": [{**ANSWER, "FixedResponseConfig": {"StatusCode": "418"}}]}),
         ):

@@ -1,7 +1,7 @@
 """`make_plan`: decisions as steps, in an order that is read off the data."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -163,16 +163,20 @@ def _add_refreshes(graph: Graph) -> None:
             graph.steps[key] = replace(graph.steps[key], refresh=(decision.desired, found))
 
 
-def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
-    return [
-        f"{item.desired.address} is replaced: it gets another DNS name, and its target groups are replaced with it"
-        for item, _ in each_of(decisions.desired.values(), LoadBalancer)
-        if item.forces
-    ] + [
-        f"{step.address} is deleted, and its target groups move to another load balancer, which has another DNS name"
-        for step in steps
-        if step.detail(TakeOver).groups and step.part_of is None
-    ]
+def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
+    return (
+        [
+            f"{item.desired.address} is replaced: it gets another DNS name, and its target groups are replaced with it"
+            for item, _ in each_of(decisions.desired.values(), LoadBalancer)
+            if item.forces
+        ]
+        + [
+            f"{step.address} is deleted, and its target groups move to another load balancer, which has another DNS name"
+            for step in steps
+            if step.detail(TakeOver).groups and step.part_of is None
+        ]
+        + list(dict.fromkeys(limits.find_losses(steps).values()))
+    )
 
 
 def _no_longer_managed(decisions: Decisions) -> list[str]:
