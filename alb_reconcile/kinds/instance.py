@@ -73,6 +73,12 @@ class Instance(Properties):
                 user_data = None  # only the digest of what we launched is known
         return replace(self, image_id=image, subnets=subnets, user_data=user_data, root_volume=disk)
 
+    def remark(self, found: Observed) -> str:
+        is_plain = (self.root_volume or {}).get("encrypted") is False
+        if not is_plain or not (getattr(found.state, "root_volume", None) or {}).get("encrypted"):
+            return ""
+        return "its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec"
+
     def extra_tags(self) -> dict[str, str]:
         found = {tags.IMAGE: self.image_id}
         if self.user_data is not None:

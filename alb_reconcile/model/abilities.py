@@ -45,6 +45,13 @@ class Reattaches(Protocol):
         """The fields (or paths below them) that can't be changed in place, given what there is."""
 
 
+class Remarks(Protocol):
+    """Properties that can be told something of what there is, without it being a difference."""
+
+    def remark(self, found: Observed) -> str:
+        """What is wrong and what to do, in words; empty if nothing is."""
+
+
 class HoldsUnsupported(Protocol):
     """Observed properties that hold, beside an action's, what no spec can say."""
 
@@ -113,6 +120,11 @@ def unsupported(found: Properties) -> tuple[str, ...]:
     if _has(type(found), "unsupported"):
         return cast("HoldsUnsupported", found).unsupported()
     return action_of(found).unsupported
+
+
+def remark(desired: Properties, found: Observed) -> str:
+    """What is to be said of a resource though it needs no change (`Remarks`)."""
+    return cast("Remarks", desired).remark(found) if _has(type(desired), "remark") else ""
 
 
 def extra_tags(desired: Properties) -> dict[str, str]:
