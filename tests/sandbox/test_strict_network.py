@@ -309,3 +309,13 @@ def test_regions_are_apart(aws: StrictAws, network: Network) -> None:
         vpc = west.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         west.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a")
     assert vpc in aws.inventory(region="us-west-2")
+
+
+def test_a_route_leads_somewhere(network: Network, ec2: Any) -> None:
+    table = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
+    with refused("MissingParameter"):
+        ec2.create_route(RouteTableId=table, GatewayId=network.gateway)
+    with refused("MissingParameter"):
+        ec2.delete_route(RouteTableId=table, DestinationCidrBlock="")
+    with refused("InvalidParameterCombination"):
+        ec2.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", DestinationIpv6CidrBlock="::/0")

@@ -175,6 +175,17 @@ def main_association_stays(call: Call, proceed: Callable[[], Any]) -> Any:
     return proceed()
 
 
+@before("CreateRoute", "ReplaceRoute", "DeleteRoute")
+def route_has_one_destination(call: Call) -> None:
+    """CreateRoute: 'You must specify either a destination CIDR block or a prefix list ID' (moto takes an empty one)."""
+    keys = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
+    given = [key for key in keys if call.given(key)]
+    if not given:
+        refuse("MissingParameter", "The request must contain the parameter destinationCidrBlock")
+    if len(given) > 1:
+        refuse("InvalidParameterCombination", f"The parameters {' and '.join(given)} may not be specified together")
+
+
 @before("CreateRoute")
 def route_is_new(call: Call) -> None:
     """CreateRoute: RouteAlreadyExists, for the local route too (which moto replaces)."""
