@@ -95,8 +95,23 @@ def vpc_in_use_stays(call: Call) -> None:
     tables = [t for t in world.ec2.route_tables.values() if t.vpc_id == vpc_id and not t.main_association_id]
     nats = [n for n in world.ec2.nat_gateways.values() if n.vpc_id == vpc_id and n.state != "deleted"]
     blockers = [world.gateway_of(vpc_id), *groups, *tables, *nats, *world.interfaces(vpc_id=vpc_id)]
+    blockers += further_inhabitants(world.ec2, vpc_id)
     if any(blockers) or world.subnets(vpc_id):
         has_dependencies("vpc", vpc_id)
+
+
+def further_inhabitants(ec2: Any, vpc_id: str) -> list[Any]:
+    """What else holds a VPC (AWS re:Post, 'Why can't I delete my Amazon VPC?')."""
+    private = [gateway for gateway in ec2.vpn_gateways.values() if vpc_id in gateway.attachments]
+    outward = [gateway for gateway in ec2.egress_only_internet_gateways.values() if gateway.vpc_id == vpc_id]
+    endpoints = [endpoint for endpoint in ec2.vpc_end_points.values() if endpoint.vpc_id == vpc_id]
+    acls = [acl for acl in ec2.network_acls.values() if acl.vpc_id == vpc_id and not acl.default]
+    peers = [
+        peering
+        for peering in ec2.vpc_pcxs.values()
+        if vpc_id in (peering.vpc.id, peering.peer_vpc.id) and peering._status.code in ("active", "pending-acceptance")
+    ]
+    return [*private, *outward, *endpoints, *acls, *peers]
 
 
 @after("DeleteVpc")
