@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from .ec2_instances import refuse_mixed_options
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .world import Timeline
@@ -129,6 +130,7 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
             f"We currently do not have sufficient {call.given('InstanceType')} capacity in the Availability Zone you "
             "requested. Our system will be working on provisioning additional capacity.",
         )
+    refuse_mixed_options(call.given("MetadataOptions", {}))
     mappings = complete_mappings(call)
     call.params["BlockDeviceMappings"] = [plain_disk(mapping) for mapping in mappings]
     call.params["MinCount"] = call.given("MaxCount", 1)  # moto launches no more than the least
