@@ -24,6 +24,7 @@ _HINTS: Final = {
     "InvalidKeyPair.NotFound": "create the key pair, or correct key_name",
     "CertificateNotFound": "check certificate_arn: its region and account must be the stack's",
     "InvalidAMIID.NotFound": "check image_id: AMIs differ by region",
+    "InvalidTarget": "a target must run, in the VPC of the target group; correct targets",
     "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
 }
 

@@ -35,7 +35,10 @@ ROUTES_UNKNOWN: Final = unknown(
 )
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
-TARGET_UNKNOWN: Final = unknown("TargetGroupNotFound", "InvalidTarget")
+TARGET_UNKNOWN: Final[Codes] = {
+    **unknown("TargetGroupNotFound", "InvalidTarget~running state", "InvalidTarget~not valid", "InvalidTarget~exist"),
+    "InvalidTarget": 20.0,  # of another VPC or type, which is the user's mistake; or in words that aren't known
+}
 PROFILE_UNKNOWN: Final[Codes] = {"InvalidParameterValue~Invalid IAM Instance Profile": 120.0}
 """IAM is slow to tell EC2 of a new profile."""
 LAUNCH_UNKNOWN: Final[Codes] = {**unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"), **PROFILE_UNKNOWN}

@@ -139,6 +139,18 @@ def test_a_target_is_registered_once_its_instance_runs(hand: Hand, faults: Fault
     assert faults.made["register_targets"] == 4
 
 
+def test_a_target_that_can_never_be_registered_is_told_soon(hand: Hand) -> None:
+    """AWS has one code for an instance that doesn't run yet and for one in another VPC."""
+    hand.make(demo())
+    _, subnets = in_their_network(hand)
+    stranger = hand.stranger_in(subnets[0])
+    began = hand.world.clock.now()
+    (failed,) = hand.world.apply(edited(demo(), "target_groups/web/targets", ["web", stranger])).failures
+    assert "not in the target group VPC" in failed
+    assert "must run, in the VPC of the target group" in failed
+    assert hand.world.clock.now() - began < 60
+
+
 def test_a_target_may_join_a_foreign_instance_by_its_id(hand: Hand) -> None:
     hand.make(demo())
     stranger = hand.stranger_in(hand["subnet.public-b"])
