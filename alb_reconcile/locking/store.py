@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -25,6 +24,18 @@ _UNFIT: Final = b"This endpoint answers conditional writes as if they had no con
 
 class MovedError(Exception):
     """Somebody else has written the object, or deleted it, since it was read."""
+
+
+_PARTITIONS: Final = {
+    "cn": "aws-cn",
+    "us-gov": "aws-us-gov",
+    "us-iso": "aws-iso",
+    "us-isob": "aws-iso-b",
+    "eu-isoe": "aws-iso-e",
+    "us-isof": "aws-iso-f",
+    "eusc": "aws-eusc",
+}
+"""By how a region's name begins, for ARNs; all other regions are in `aws`."""
 
 
 class UnansweredError(LeaseError):
@@ -51,8 +62,8 @@ class LeaseLocation:
 
     @property
     def arn(self) -> str:
-        partition = re.match(r"(cn|us-gov)-", self.region)
-        return f"arn:aws{'-' + partition[1] if partition else ''}:s3:::{self.bucket}/{self.key}"
+        partition = next((name for mark, name in _PARTITIONS.items() if self.region.startswith(f"{mark}-")), "aws")
+        return f"arn:{partition}:s3:::{self.bucket}/{self.key}"
 
 
 class LeaseStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import botocore.session
 import pytest
 
 from alb_reconcile.locking import durations
@@ -149,6 +150,12 @@ def test_places() -> None:
     assert (
         LeaseLocation.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
     )
+
+
+@pytest.mark.parametrize("partition", botocore.session.get_session().get_available_partitions())
+def test_places_of_every_partition(partition: str) -> None:
+    for region in botocore.session.get_session().get_available_regions("ec2", partition):
+        assert LeaseLocation.of("s3://b-1", "1", region, "s").arn.startswith(f"arn:{partition}:s3:::")
 
 
 @pytest.mark.parametrize("date", ["Tue, 24 Nov 2026 03:00:00 -0000", "yesterday", ""])
