@@ -31,8 +31,7 @@ async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Surve
     literal = reader.literal_ids("subnet-")
     theirs: list[dict[str, Any]] = []
     if literal:
-        filters = [{"Name": "subnet-id", "Values": literal}]
-        theirs = await reader.aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
+        theirs = await reader.aws.pages("ec2", "describe_subnets", "Subnets", where={"subnet-id": literal})
     named = set(reader.literal_ids("vpc-"))
     reader.claims, reader.vpcs = True, vpcs | named | {item["VpcId"] for item in theirs}
     kinds = load_kinds()

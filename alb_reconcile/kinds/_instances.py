@@ -1,10 +1,8 @@
 """Launching an instance exactly once (EC2 RunInstances, by its client tokens), and waiting for its states (DescribeInstances)."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from alb_reconcile.aws.client import batches
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
@@ -77,12 +75,9 @@ def _is_let_go(run: Run, desired: Desired, instance: Mapping[str, Any]) -> bool:
 
 
 async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:
-    """Instances by id, 200 a read. By filter, since one unknown id among explicit ones fails the whole call."""
-    filters = [{"instance-id": batch} for batch in batches(sorted(ids), 200)]
-    parts = await asyncio.gather(
-        *(run.aws.pages("ec2", "describe_instances", "Reservations", where=where) for where in filters)
-    )
-    return {item["InstanceId"]: item for part in parts for reservation in part for item in reservation["Instances"]}
+    """Instances by id. By filter, since one unknown id among explicit ones fails the whole call."""
+    found = await run.aws.pages("ec2", "describe_instances", "Reservations", where={"instance-id": ids})
+    return {item["InstanceId"]: item for reservation in found for item in reservation["Instances"]}
 
 
 async def wait_for_state(run: Run, instance: str, *states: str) -> None:
