@@ -82,20 +82,22 @@ async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:
 
 async def wait_for_state(run: Run, instance: str, *states: str) -> None:
     """Wait until an instance is in one of the states. Raises WaitError if it ends instead of getting there."""
-    misses = 0
+    misses, began = 0, run.aws.now()
 
     def check(item: Any) -> str:
         nonlocal misses
-        if item is None:
-            # absence counts after several looks only
-            misses += 1
-            return "" if "terminated" in states and misses >= 4 else f"{instance} to be {states[-1]} (not visible yet)"
-        name = item["State"]["Name"]
-        if name in states:
+        name = item["State"]["Name"] if item else ""
+        misses += item is None
+        # absence counts after several looks only
+        if name in states or (item is None and "terminated" in states and misses >= 4):
             return ""
         if name in ("terminated", "shutting-down") and "terminated" not in states:
             reason = (item.get("StateReason") or {}).get("Message", "no reason given")
             raise WaitError(f"{instance} is {name} instead of {states[-1]}: {reason}")
-        return f"{instance} to be {states[-1]} (now {name})"
+        text = f"{instance} to be {states[-1]} ({f'now {name}' if name else 'not visible yet'})"
+        is_metal = bool(item) and ".metal" in item["InstanceType"]
+        if not is_metal and run.aws.now() - began > waits.INSTANCE_STATE:
+            raise WaitError(f"waited {waits.INSTANCE_STATE:.0f} s for: {text}")
+        return text
 
-    await run.watch("instances", lambda ids: _fetch(run, ids)).until(instance, check, waits.INSTANCE_STATE, run.say)
+    await run.watch("instances", lambda ids: _fetch(run, ids)).until(instance, check, waits.METAL_STATE, run.say)

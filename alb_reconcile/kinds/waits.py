@@ -71,6 +71,8 @@ TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 
 # -- states, in seconds
 INSTANCE_STATE: Final = 600.0
+METAL_STATE: Final = 2700.0
+"""Bare metal takes many times as long to start and to stop."""
 BALANCER_ACTIVE: Final = 900.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0

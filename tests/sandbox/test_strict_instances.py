@@ -180,6 +180,13 @@ def test_a_group_of_another_vpc_is_refused(network: Network, ec2: Any, elb: Any,
         ec2.modify_instance_attribute(InstanceId=instance, Groups=[other.group])
 
 
+def test_bare_metal_takes_its_time(network: Network, clock: VirtualClock) -> None:
+    instance = network.running(InstanceType="c5.metal")
+    assert network.state(instance) == "pending"
+    clock.advance(1200)
+    assert network.state(instance) == "running"
+
+
 def test_metadata_options_are_shown_and_change_one_by_one(network: Network, ec2: Any) -> None:
     options = {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1}
     instance = network.launch(MetadataOptions=options)

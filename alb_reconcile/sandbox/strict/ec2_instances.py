@@ -74,7 +74,7 @@ def starting_takes_time(call: Call, _: Callable[[], Any]) -> Any:
             instance.start()
             instance.launch_time = call.moment
             count_boot(call, instance)
-            move(call, instance, "pending", "running", call.timing.pending)
+            move(call, instance, "pending", "running", call.timing.of(instance.instance_type, call.timing.pending))
         changes.append(change(instance, previous, "pending" if previous == "stopped" else previous))
     return {"StartingInstances": changes}
 
@@ -99,7 +99,7 @@ def stopping_takes_time(call: Call, _: Callable[[], Any]) -> Any:
         previous = instance.state
         if previous == "running":
             instance.stop()
-            move(call, instance, "stopping", "stopped", call.timing.stopping)
+            move(call, instance, "stopping", "stopped", call.timing.of(instance.instance_type, call.timing.stopping))
         changes.append(change(instance, previous, "stopping" if previous == "running" else previous))
     return {"StoppingInstances": changes}
 

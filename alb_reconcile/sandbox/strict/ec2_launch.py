@@ -143,9 +143,10 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
         instance.launch_time = call.moment
         timeline = Timeline()
         timeline.add(call.now, "pending")
-        timeline.then(call.now + call.timing.pending, "running")
+        runs = call.now + call.timing.of(instance.instance_type, call.timing.pending)
+        timeline.then(runs, "running")
         call.world.ledger.instances[instance.id] = timeline
-        call.world.ledger.schedule(call.now + call.timing.pending, "state", instance.id)
+        call.world.ledger.schedule(runs, "state", instance.id)
     return reservation
 
 
