@@ -23,7 +23,8 @@ Survey = dict[str, list[Candidate]]
 async def survey_vpcs(reader: HypotheticalReader) -> list[Candidate]:
     """All VPCs of the account."""
     reader.claims, reader.vpcs = True, None
-    return [_candidate(reader, item) for item in await load_kinds()["vpc"].discover(reader)]
+    found = await load_kinds()["vpc"].discover(reader)
+    return [_candidate(reader, item) for item in found if not item.is_gone]
 
 
 async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Survey, dict[str, str]]:

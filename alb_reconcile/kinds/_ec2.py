@@ -59,7 +59,8 @@ class Ec2Kind(Kind[P]):
     async def find_own(self, run: Run, desired: Desired, where: Mapping[str, str] | None = None) -> list[Row]:
         """What an earlier create has made, whose reply was lost: by its tags, and by further filters."""
         wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(where or {})
-        return await run.aws.pages("ec2", self.listing.operation, self.listing.key, where=wanted)
+        found = await run.aws.pages("ec2", self.listing.operation, self.listing.key, where=wanted)
+        return [row for row in found if row.get("State") not in self.properties.gone]
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if self.holds_interfaces:
