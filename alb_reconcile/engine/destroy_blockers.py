@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._ec2 import describe_interface
+from alb_reconcile.kinds._ec2 import describe_interface, read_interfaces
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
 
@@ -30,11 +30,7 @@ async def _interfaces(
     names = {item.state.name for item in live if item.address.kind == "load_balancer"}
     seen: dict[str, dict[str, Any]] = {}
     named = (("vpc-id", vpcs), ("group-id", groups), ("subnet-id", [] if vpcs else subnets))
-    reads = (
-        aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: values})
-        for name, values in named
-        if values
-    )
+    reads = (read_interfaces(aws, name, values) for name, values in named if values)
     for part in await asyncio.gather(*reads):
         seen |= {item["NetworkInterfaceId"]: item for item in part}
     problems = []

@@ -1,8 +1,9 @@
 """What kinds that EC2 lists and tags have in common: its Describe, Create and Delete actions, and network interfaces in the way."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Kind, Listing, P
 from alb_reconcile.kinds.context import Run
@@ -71,6 +72,14 @@ class Ec2Kind(Kind[P]):
         await super().delete(run, observed)
 
 
+async def read_interfaces(aws: Aws, name: str, values: str | Iterable[str]) -> list[Row]:
+    """The network interfaces that a filter finds, with those that AWS's services manage and hide."""
+    where = {name: values}
+    return await aws.pages(
+        "ec2", "describe_network_interfaces", "NetworkInterfaces", where=where, IncludeManagedResources=True
+    )
+
+
 def is_load_balancers(interface: Mapping[str, Any]) -> bool:
     """Whether an Application Load Balancer made it; it goes some minutes after its load balancer."""
     return str(interface.get("Description", "")).startswith("ELB app/")
@@ -89,7 +98,7 @@ def describe_interface(interface: Mapping[str, Any]) -> str:
 
 async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
-    found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: value})
+    found = await read_interfaces(run.aws, name, value)
     others = [item for item in found if (item.get("Attachment") or {}).get("InstanceId") not in run.own]
     if foreign := [item for item in others if not is_load_balancers(item)]:
         raise RefusedError(

@@ -81,6 +81,20 @@ def test_it_is_named_and_holds_the_vpc(maker: str) -> None:
         assert "DependencyViolation" in failed
 
 
+def test_an_interface_that_its_service_hides_is_named_too() -> None:
+    with world() as here:
+        here.converge(demo())
+        ec2 = here.client("ec2")
+        where = [{"Name": "vpc-id", "Values": [own_vpc(ec2)]}]
+        subnet = ec2.describe_subnets(Filters=where)["Subnets"][0]["SubnetId"]
+        made = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+        here.strict.hide_interface(made)
+        (text,) = blockers(here)
+        assert made in text
+        failures = here.apply(demo(), destroy=True).failures
+        assert sum(made in text and subnet in text for text in failures) == 1
+
+
 def test_somebody_elses_gateway_is_named() -> None:
     with world() as here:
         spec = demo()

@@ -190,6 +190,16 @@ def main_association_stays(call: Call, proceed: Callable[[], Any]) -> Any:
     return proceed()
 
 
+@after("DescribeNetworkInterfaces")
+def managed_interfaces_are_hidden(call: Call, result: Any) -> Any:
+    """DescribeNetworkInterfaces IncludeManagedResources: 'If this parameter is set to true, the output includes resources
+    that are managed by Amazon Web Services services, even if managed resource visibility is set to hidden'."""
+    if call.given("IncludeManagedResources"):
+        return result
+    hidden = call.world.ledger.hidden
+    return {**result, "NetworkInterfaces": [item for item in result["NetworkInterfaces"] if item.id not in hidden]}
+
+
 @before("CreateRoute", "ReplaceRoute", "DeleteRoute")
 def route_has_one_destination(call: Call) -> None:
     """CreateRoute: 'You must specify either a destination CIDR block or a prefix list ID' (moto takes an empty one)."""

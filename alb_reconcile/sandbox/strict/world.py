@@ -61,6 +61,7 @@ class Ledger:
     tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
     reservations: dict[str, list[str]] = field(default_factory=dict)
     no_capacity: set[str] = field(default_factory=set)  # instance types of which AWS has none now
+    hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
