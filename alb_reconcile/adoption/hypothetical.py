@@ -53,29 +53,22 @@ class HypotheticalReader(Reader):
     async def _read(self, operation: str, key: str) -> list[dict[str, Any]]:
         prefix, listing = _listings()[operation]
         named = [item for item in self.named if item.startswith(prefix)]
-        filters: list[dict[str, Any]] = [{}]
+        filters: list[Mapping[str, Collection[str]]] = [{}]
         if listing.vpc_filter:
-            filters = [_where(f"tag:{tags.STACK}", [self.stack])]
-            filters += [_where(listing.vpc_filter, self.vpcs)] if self.vpcs else []
-            filters += [_where(listing.id_filter, named)] if named else []
-        parts = await asyncio.gather(*(self.aws.pages("ec2", operation, key, **item) for item in filters))
+            filters = [{f"tag:{tags.STACK}": [self.stack]}]
+            filters += [{listing.vpc_filter: self.vpcs}] if self.vpcs else []
+            filters += [{listing.id_filter: named}] if named else []
+        parts = await asyncio.gather(*(self.aws.pages("ec2", operation, key, where=item) for item in filters))
         rows = [row for part in parts for row in part]
         if operation == "describe_instances":
             rows = [row for reservation in rows for row in reservation["Instances"]]
         return list({row[listing.id_key]: row for row in rows}.values())
 
     async def _volumes(self) -> list[dict[str, Any]]:
-        """The volumes of the instances that were read, 200 a call."""
-        instances = sorted(item for item in self.rows if item.startswith("i-"))
-        parts = await asyncio.gather(
-            *(
-                self.aws.pages(
-                    "ec2", "describe_volumes", "Volumes", **_where("attachment.instance-id", instances[start : start + 200])
-                )
-                for start in range(0, len(instances), 200)
-            )
-        )  # fmt: skip
-        return [row for part in parts for row in part]
+        """The volumes of the instances that were read."""
+        instances = [item for item in self.rows if item.startswith("i-")]
+        where = {"attachment.instance-id": instances}
+        return await self.aws.pages("ec2", "describe_volumes", "Volumes", where=where) if instances else []
 
     def _see(self, rows: Iterable[dict[str, Any]], identifier: str) -> list[dict[str, Any]]:
         """The rows that are the stack's as things are imagined, with the tags that they are imagined with."""
@@ -136,7 +129,3 @@ class HypotheticalReader(Reader):
 def without_ours(found: Mapping[str, str]) -> dict[str, str]:
     """Tags without those that this tool writes."""
     return {key: value for key, value in found.items() if not key.startswith(PREFIX)}
-
-
-def _where(name: str, values: Collection[str]) -> dict[str, Any]:
-    return {"Filters": [{"Name": name, "Values": sorted(values)}]}

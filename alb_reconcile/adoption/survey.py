@@ -23,7 +23,8 @@ Survey = dict[str, list[Candidate]]
 async def survey_vpcs(reader: HypotheticalReader) -> list[Candidate]:
     """All VPCs of the account."""
     reader.claims, reader.vpcs = True, None
-    return [_candidate(reader, item) for item in await load_kinds()["vpc"].discover(reader)]
+    found = await load_kinds()["vpc"].discover(reader)
+    return [_candidate(reader, item) for item in found if not item.is_gone]
 
 
 async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Survey, dict[str, str]]:
@@ -31,8 +32,7 @@ async def survey_rest(reader: HypotheticalReader, vpcs: set[str]) -> tuple[Surve
     literal = reader.literal_ids("subnet-")
     theirs: list[dict[str, Any]] = []
     if literal:
-        filters = [{"Name": "subnet-id", "Values": literal}]
-        theirs = await reader.aws.pages("ec2", "describe_subnets", "Subnets", Filters=filters)
+        theirs = await reader.aws.pages("ec2", "describe_subnets", "Subnets", where={"subnet-id": literal})
     named = set(reader.literal_ids("vpc-"))
     reader.claims, reader.vpcs = True, vpcs | named | {item["VpcId"] for item in theirs}
     kinds = load_kinds()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -26,9 +26,23 @@ READS: Final = ("describe_", "get_", "list_")
 _T = TypeVar("_T")
 
 
+_MOST_VALUES: Final = 200
+"""Of the filters of one call (EC2)."""
+
+
 def batches(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
     """Items in parts of what one call takes."""
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _filters(where: Mapping[str, str | Iterable[str]]) -> Iterator[dict[str, Any]]:
+    """EC2's parameter, as often as one call can't take all values."""
+    values = {name: [given] if isinstance(given, str) else sorted(given) for name, given in where.items()}
+    longest = max(values, key=lambda name: len(values[name]), default="")
+    room = _MOST_VALUES - sum(len(given) for name, given in values.items() if name != longest)
+    for part in batches(values.get(longest, []), room) or [()]:
+        filters = [{"Name": name, "Values": list(part) if name == longest else given} for name, given in values.items()]
+        yield {"Filters": filters} if filters else {}
 
 
 class Transport(Protocol):
@@ -254,13 +268,15 @@ class Aws:
     ) -> list[Any]:
         """All members of the list `key` over all pages (EC2's NextToken, ELBv2's Marker).
 
-        `where` are EC2's filters: by name, the value or the values of which a resource must have one.
+        `where` are EC2's filters: by name, the value or the values of which a resource must have one. A call takes 200
+        of them: for more, several are made, and what has values of two may be there twice.
         """
-        if where:
-            params["Filters"] = [
-                {"Name": name, "Values": [values] if isinstance(values, str) else sorted(values)}
-                for name, values in where.items()
-            ]
+        found: list[Any] = []
+        for filters in _filters(where or {}):
+            found += await self._pages(service, operation, key, {**params, **filters})
+        return found
+
+    async def _pages(self, service: str, operation: str, key: str, params: Mapping[str, Any]) -> list[Any]:
         found: list[Any] = []
         token: dict[str, Any] = {}
         while True:

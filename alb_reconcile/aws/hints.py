@@ -12,10 +12,14 @@ _HINTS: Final = {
     **dict.fromkeys(DENIED, "allow the IAM action {action} to this identity"),
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), "log in again"),
     **dict.fromkeys(
-        ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"), "check the credentials"
+        ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"),
+        "check the credentials, and that the region is enabled in the account",
     ),
+    **dict.fromkeys(
+        ("OptInRequired", "RegionDisabledException"), "enable the region in the account, or choose another"
+    ),
+    "SignatureDoesNotMatch": "check the credentials",
     "RequestExpired": "log in again, and check this machine's clock",
-    "AuthFailure": "check the credentials, and that the region is enabled in the account",
     "InsufficientInstanceCapacity": "AWS has no capacity for this type there now: try later, or use another type or zone",
     "DependencyViolation": "something still uses it; find it in the console and run again",
     "OperationNotPermitted": "protection is on; lift it by hand, or in the spec, and run again",
@@ -24,8 +28,20 @@ _HINTS: Final = {
     "InvalidKeyPair.NotFound": "create the key pair, or correct key_name",
     "CertificateNotFound": "check certificate_arn: its region and account must be the stack's",
     "InvalidAMIID.NotFound": "check image_id: AMIs differ by region",
+    "InvalidTarget": "a target must run, in the VPC of the target group; correct targets",
     "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",
 }
+
+_NO_CREDENTIALS: Final = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "TokenRetrievalError",
+    "NoAuthTokenError",
+    "SSOError",
+    "LoginError",  # of `aws login`
+)
+"""botocore's errors, those below them included, that say that there are none, or none any more."""
 
 
 def explain_code(service: str, operation: str, code: str) -> str:
@@ -41,14 +57,7 @@ def explain_code(service: str, operation: str, code: str) -> str:
 def transport_error(service: str, operation: str, error: Exception) -> AwsError:
     """What botocore raised of its own, as an AwsError."""
     name = type(error).__name__
-    if name in (
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "CredentialRetrievalError",
-        "TokenRetrievalError",
-        "SSOTokenLoadError",
-        "UnauthorizedSSOTokenError",
-    ):
+    if any(kind.__name__ in _NO_CREDENTIALS for kind in type(error).__mro__):
         return UnreachableError(
             f"no usable AWS credentials: {_one_line(error)}; set AWS_PROFILE or --profile, or log in"
         )

@@ -1,10 +1,10 @@
 """What would stop a destroy half-way: looked for before the first delete, all of it at once."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._ec2 import describe_interface
+from alb_reconcile.kinds._ec2 import describe_interface, read_interfaces
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
 
@@ -30,11 +30,7 @@ async def _interfaces(
     names = {item.state.name for item in live if item.address.kind == "load_balancer"}
     seen: dict[str, dict[str, Any]] = {}
     named = (("vpc-id", vpcs), ("group-id", groups), ("subnet-id", [] if vpcs else subnets))
-    reads = (
-        aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: values})
-        for name, values in named
-        if values
-    )
+    reads = (read_interfaces(aws, name, values) for name, values in named if values)
     for part in await asyncio.gather(*reads):
         seen |= {item["NetworkInterfaceId"]: item for item in part}
     problems = []
@@ -79,22 +75,65 @@ def _names(group: dict[str, Any]) -> set[str]:
     return {str(pair["GroupId"]) for item in permissions for pair in item.get("UserIdGroupPairs", ())}
 
 
+class _Sort(NamedTuple):
+    """What can be in a VPC: how EC2 lists it, the key of its id, and where it says its VPC; "" where it has no such filter."""
+
+    operation: str
+    key: str
+    id_key: str
+    where: str = "vpc-id"
+
+
+_SORTS: Final = (
+    _Sort("describe_subnets", "Subnets", "SubnetId"),
+    _Sort("describe_security_groups", "SecurityGroups", "GroupId"),
+    _Sort("describe_route_tables", "RouteTables", "RouteTableId"),
+    _Sort("describe_network_acls", "NetworkAcls", "NetworkAclId"),
+    _Sort("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    _Sort("describe_internet_gateways", "InternetGateways", "InternetGatewayId", "attachment.vpc-id"),
+    _Sort("describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", ""),
+    _Sort("describe_vpn_gateways", "VpnGateways", "VpnGatewayId", "attachment.vpc-id"),
+    *(
+        _Sort("describe_vpc_peering_connections", "VpcPeeringConnections", "VpcPeeringConnectionId", f"{side}.vpc-id")
+        for side in ("requester-vpc-info", "accepter-vpc-info")
+    ),
+)
+
+
 async def _inhabitants(aws: Aws, own: set[str], vpcs: list[str]) -> list[str]:
     """What others have put into the stack's VPCs."""
-    if not vpcs:
+
+    async def read(sort: _Sort) -> list[tuple[str, dict[str, Any]]]:
+        # without the right to look, the deletes find out by trying
+        with ignoring("UnauthorizedOperation"):
+            where = {sort.where: vpcs} if sort.where else None
+            rows = await aws.pages("ec2", sort.operation, sort.key, where=where)
+            return [(row[sort.id_key], row) for row in rows if sort.where or _is_attached(row, vpcs)]
         return []
-    subnets, groups, tables = await asyncio.gather(
-        aws.pages("ec2", "describe_subnets", "Subnets", where={"vpc-id": vpcs}),
-        aws.pages("ec2", "describe_security_groups", "SecurityGroups", where={"vpc-id": vpcs}),
-        aws.pages("ec2", "describe_route_tables", "RouteTables", where={"vpc-id": vpcs}),
-    )
-    strangers = [item["SubnetId"] for item in subnets]
-    strangers += [item["GroupId"] for item in groups if item["GroupName"] != "default"]
-    strangers += [
-        item["RouteTableId"] for item in tables if not any(part.get("Main") for part in item.get("Associations", ()))
-    ]
+
+    found = await asyncio.gather(*(read(sort) for sort in _SORTS if vpcs))
+    strangers = {name: row for part in found for name, row in part if name not in own and not _is_harmless(row)}
     return [
-        f"this stack's VPC is in use by a resource outside this stack: {item}; remove it first"
-        for item in strangers
-        if item not in own
+        f"this stack's VPC is in use by a resource outside this stack: {name}{_called(row)}; remove it first"
+        for name, row in strangers.items()
     ]
+
+
+def _is_attached(row: dict[str, Any], vpcs: list[str]) -> bool:
+    return any(item.get("VpcId") in vpcs for item in row.get("Attachments", ()))
+
+
+def _is_harmless(row: dict[str, Any]) -> bool:
+    """Whether AWS deletes it with its VPC, or it is over."""
+    state = row.get("State") or (row.get("Status") or {}).get("Code")
+    main = any(part.get("Main") for part in row.get("Associations", ()))
+    return row.get("IsDefault") or row.get("GroupName") == "default" or main or state in _OVER
+
+
+_OVER: Final = ("deleting", "deleted", "rejected", "expired", "failed")
+
+
+def _called(row: dict[str, Any]) -> str:
+    """What it is called, for whoever has to find out whose it is: GuardDuty leaves an endpoint and a group, for one."""
+    name = row.get("GroupName") or row.get("ServiceName")
+    return f" ({name})" if name else ""

@@ -1,8 +1,9 @@
 """What kinds that EC2 lists and tags have in common: its Describe, Create and Delete actions, and network interfaces in the way."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Kind, Listing, P
 from alb_reconcile.kinds.context import Run
@@ -59,7 +60,8 @@ class Ec2Kind(Kind[P]):
     async def find_own(self, run: Run, desired: Desired, where: Mapping[str, str] | None = None) -> list[Row]:
         """What an earlier create has made, whose reply was lost: by its tags, and by further filters."""
         wanted = {f"tag:{key}": value for key, value in tags.identity(desired, run.stack).items()} | dict(where or {})
-        return await run.aws.pages("ec2", self.listing.operation, self.listing.key, where=wanted)
+        found = await run.aws.pages("ec2", self.listing.operation, self.listing.key, where=wanted)
+        return [row for row in found if row.get("State") not in self.properties.gone]
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if self.holds_interfaces:
@@ -68,6 +70,14 @@ class Ec2Kind(Kind[P]):
                 return
             await refuse_foreign_interfaces(run, self.listing.id_filter, observed.id)
         await super().delete(run, observed)
+
+
+async def read_interfaces(aws: Aws, name: str, values: str | Iterable[str]) -> list[Row]:
+    """The network interfaces that a filter finds, with those that AWS's services manage and hide."""
+    where = {name: values}
+    return await aws.pages(
+        "ec2", "describe_network_interfaces", "NetworkInterfaces", where=where, IncludeManagedResources=True
+    )
 
 
 def is_load_balancers(interface: Mapping[str, Any]) -> bool:
@@ -88,7 +98,7 @@ def describe_interface(interface: Mapping[str, Any]) -> str:
 
 async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
-    found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where={name: value})
+    found = await read_interfaces(run.aws, name, value)
     others = [item for item in found if (item.get("Attachment") or {}).get("InstanceId") not in run.own]
     if foreign := [item for item in others if not is_load_balancers(item)]:
         raise RefusedError(

@@ -1,7 +1,9 @@
 """What load balancers, target groups, listeners and rules have in common in ELBv2's API."""
 
+import json
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from alb_reconcile.aws.client import Aws, batches
@@ -21,6 +23,12 @@ from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import camel
 
 _ATTRIBUTES_A_CALL: Final = 20
+_SUPPORTED: Final = {
+    "forward": ("ForwardConfig", "TargetGroups", "TargetGroupStickinessConfig"),
+    "redirect": ("RedirectConfig", "Protocol", "Port", "Host", "Path", "Query", "StatusCode"),
+    "fixed-response": ("FixedResponseConfig", "StatusCode", "ContentType", "MessageBody"),
+}
+"""The types of action that a spec can say: the key of their settings, and those settings."""
 
 
 class NamedKind(Kind[P]):
@@ -119,21 +127,34 @@ def action_to_aws(action: Action) -> list[dict[str, Any]]:
     return [{"Type": "forward", "ForwardConfig": config}]
 
 
-def action_from_aws(actions: list[dict[str, Any]]) -> Action:
-    """The last of a listener's or rule's actions; one of another type (an authentication) equals nothing a spec can say."""
-    action = max(actions, key=lambda item: item.get("Order", 0)) if actions else {}
-    extra = (("other actions", str(len(actions) - 1)),) if len(actions) > 1 else ()
-    if action.get("Type") == "redirect":
-        return Action(redirect=_canonical(action["RedirectConfig"]) + extra)
-    if action.get("Type") == "fixed-response":
-        return Action(fixed_response=_canonical(action["FixedResponseConfig"]) + extra)
-    config = action.get("ForwardConfig") or {"TargetGroups": [{"TargetGroupArn": action.get("TargetGroupArn", "")}]}
+def action_from_aws(actions: list[dict[str, Any]], transforms: Iterable[dict[str, Any]] = ()) -> Action:
+    """The last of a listener's or rule's actions, with what no spec can say of them and of the rule's transforms."""
+    *before, action = sorted(actions, key=lambda item: item.get("Order", 0)) or [{}]
+    kind = action.get("Type", "forward")
+    key, *known = _SUPPORTED.get(kind, ("",))
+    config = action.get(key) or {}
+    rest = {name: value for name, value in config.items() if name not in known} if key else action
+    further = [*before, *([{**rest, "Type": kind}] if rest else ()), *transforms]
+    found = Action(unsupported=tuple(map(in_words, further)))
+    if kind == "redirect":
+        return replace(found, redirect=_canonical({name: config.get(name) for name in known}))
+    if kind == "fixed-response":
+        return replace(found, fixed_response=_canonical({name: config.get(name) for name in known}))
+    if kind != "forward":
+        return found
+    groups = config.get("TargetGroups") or [{"TargetGroupArn": action.get("TargetGroupArn", "")}]
     stickiness = config.get("TargetGroupStickinessConfig") or {}
-    return Action(
-        forward=_forward((item["TargetGroupArn"], item.get("Weight", 1)) for item in config.get("TargetGroups", ())),
+    return replace(
+        found,
+        forward=_forward((item["TargetGroupArn"], item.get("Weight", 1)) for item in groups),
         stickiness_seconds=stickiness.get("DurationSeconds") if stickiness.get("Enabled") else None,
-        fixed_response=extra,
     )
+
+
+def in_words(item: Mapping[str, Any]) -> str:
+    """An action, condition or transform that no spec can say: its type, and all that AWS says of it."""
+    rest = {key: value for key, value in item.items() if key not in ("Type", "Field", "Order") and value is not None}
+    return f"{item.get('Type') or item.get('Field')} {json.dumps(rest, sort_keys=True)}"
 
 
 def _canonical(config: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

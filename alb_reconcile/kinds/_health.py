@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.kinds import waits
@@ -13,6 +13,9 @@ from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Shift
+
+_ZONE: Final = "Availability Zone"
+"""In AWS's description of a target that isn't in use for the zone that it is in, which the load balancer doesn't have."""
 
 
 def target_key(group: str, target: str, port: int) -> str:
@@ -65,7 +68,8 @@ async def wait_until_healthy(
             is_ready = run.aws.now() - ready >= min_ready
             return "" if is_ready else f"target {target}:{port} to stay healthy for {min_ready:.0f} s"
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
-        if health and health.get("Reason") == "Target.NotInUse" and run.aws.now() - began > waits.LAG:
+        unused = health and health.get("Reason") == "Target.NotInUse" and _ZONE not in health.get("Description", "")
+        if unused and run.aws.now() - began > waits.LAG:
             return ""
         words = map((health or {"State": "unknown"}).get, ("State", "Reason", "Description"))
         now = " ".join(filter(None, words))

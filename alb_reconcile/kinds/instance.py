@@ -57,7 +57,8 @@ class Instance(Properties):
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         image, subnets, user_data = (lookups.images.get(self.image_id, self.image_id), self.subnets, self.user_data)
-        disk = self.root_volume
+        disk, options = self.root_volume, dict(self.metadata_options or {})
+        endpoint = options.get("http_endpoint")
         if observed and isinstance(observed.state, Instance):
             wanted = lookups.desired.get(observed.address)
             keep = wanted is None or wanted.lifecycle.image_update == "keep"
@@ -67,9 +68,25 @@ class Instance(Properties):
                 subnets = observed.state.subnets
             if disk and disk.get("encrypted") is False and (observed.state.root_volume or {}).get("encrypted"):
                 disk = {**disk, "encrypted": True}  # an account may encrypt by default, whatever is asked for
+            endpoint = endpoint or (observed.state.metadata_options or {}).get("http_endpoint")
             if tags.ADOPTED in observed.tags and tags.USER_DATA not in observed.tags:
                 user_data = None  # only the digest of what we launched is known
-        return replace(self, image_id=image, subnets=subnets, user_data=user_data, root_volume=disk)
+        if endpoint == "disabled":  # AWS takes nothing else then, and nothing else matters
+            options = {key: value for key, value in options.items() if key == "http_endpoint"}
+        return replace(
+            self,
+            image_id=image,
+            subnets=subnets,
+            user_data=user_data,
+            root_volume=disk,
+            metadata_options=options or None,
+        )
+
+    def remark(self, found: Observed) -> str:
+        is_plain = (self.root_volume or {}).get("encrypted") is False
+        if not is_plain or not (getattr(found.state, "root_volume", None) or {}).get("encrypted"):
+            return ""
+        return "its disk is encrypted all the same, as the account may want by default; take encrypted: false out of the spec"
 
     def extra_tags(self) -> dict[str, str]:
         found = {tags.IMAGE: self.image_id}
@@ -167,13 +184,14 @@ class InstanceKind(Ec2Kind[Instance]):
             "SecurityGroupIds": None if groups is None else list(groups),
             "KeyName": wanted.key_name,
             "IamInstanceProfile": None if profile is None else {"Name": profile},
-            "MetadataOptions": _by_aws(wanted.metadata_options) or None,
+            "MetadataOptions": _metadata(wanted) if wanted.metadata_options else None,
             "UserData": None if user_data is None else user_data.content,  # botocore encodes it
         }
         if wanted.root_volume:
             device, disk = await _root_disk(run, wanted.image_id)
             size = {"VolumeSize": disk["VolumeSize"]} if "VolumeSize" in disk else {}
-            params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": size | _by_aws(wanted.root_volume)}]
+            ebs = {"DeleteOnTermination": True, **size, **_by_aws(wanted.root_volume)}  # whatever the image says
+            params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": ebs}]
         return {key: value for key, value in params.items() if value is not None}
 
     async def update(self, run: Run, wanted: Instance, observed: Observed, fields: frozenset[str]) -> None:
@@ -183,7 +201,7 @@ class InstanceKind(Ec2Kind[Instance]):
             groups = list(wanted.security_groups or ())
             await modify("modify_instance_attribute", retry=waits.INSTANCE_UNKNOWN, Groups=groups)
         if any(name.startswith("metadata_options.") for name in fields):
-            await modify("modify_instance_metadata_options", **_by_aws(wanted.metadata_options))
+            await modify("modify_instance_metadata_options", **_metadata(wanted))
         if "iam_instance_profile" in fields:
             await self._set_profile(run, wanted, instance)
         if "instance_type" in fields:
@@ -243,6 +261,11 @@ class InstanceKind(Ec2Kind[Instance]):
 def _by_aws(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a spec gives, by AWS's names."""
     return {camel(key): value for key, value in (given or {}).items()}
+
+
+def _metadata(wanted: Instance) -> dict[str, Any]:
+    """AWS wants to be told that the service is on with whatever it is told of it."""
+    return {"HttpEndpoint": "enabled", **_by_aws(wanted.metadata_options)}
 
 
 def is_copy(row: Row) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import is_load_balancers
+from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.context import Run
@@ -142,9 +142,8 @@ async def _wait_for_interfaces(run: Run, arn: str) -> None:
     """Its network interfaces go minutes later, and hold subnets, groups and the gateway until then."""
 
     async def fetch(descriptions: set[str]) -> Mapping[str, Any]:
-        where = {"description": descriptions}
-        found = await run.aws.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", where=where)
-        return Counter(item.get("Description") for item in found if is_load_balancers(item))
+        found = await read_interfaces(run.aws, "description", descriptions)
+        return Counter(str(item.get("Description", "")) for item in found if is_load_balancers(item))
 
     def check(count: Any) -> str:
         return f"{count} network interfaces of the load balancer to be deleted" if count else ""

@@ -20,7 +20,7 @@ from alb_reconcile.model.steps import HandOver
 
 
 class Route(NamedTuple):
-    """Where the traffic to a range of addresses goes."""
+    """Where the traffic to a range of addresses goes; of somebody else's, to a list of them (pl-…)."""
 
     destination_cidr_block: str
     target: Ref
@@ -86,7 +86,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
     def _observe(self, reader: Reader, table: Row, known: set[str]) -> Observed:
         # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
         routes = [
-            Route(route.get("DestinationCidrBlock") or route.get("DestinationIpv6CidrBlock") or "", _target(route))
+            Route(next((str(route[key]) for key in _DESTINATIONS if route.get(key)), ""), _target(route))
             for route in table["Routes"]
             if route.get("Origin") == "CreateRoute" and not str(route.get("GatewayId", "")).startswith("vpce-")
         ]
@@ -154,7 +154,8 @@ async def _set_route(run: Run, operation: str, table: str, route: Route) -> None
 
 
 async def _delete_route(run: Run, table: str, destination: str) -> None:
-    key = "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock"
+    cidr, ipv6, prefix_list = _DESTINATIONS
+    key = ipv6 if ":" in destination else prefix_list if destination.startswith("pl-") else cidr
     params: dict[str, Any] = {"RouteTableId": table, key: destination}
     await run.gone("ec2", "delete_route", missing=("InvalidRoute.NotFound",), **params)
 
@@ -184,6 +185,7 @@ async def _disassociate(run: Run, association: str) -> None:
 
 
 _UNASSOCIATED: Final = ("InvalidAssociationID.NotFound",)
+_DESTINATIONS: Final = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
 _TARGETS: Final = (
     "GatewayId", "NatGatewayId", "TransitGatewayId", "VpcPeeringConnectionId", "NetworkInterfaceId", "InstanceId",
     "EgressOnlyInternetGatewayId", "LocalGatewayId", "CarrierGatewayId",

@@ -6,12 +6,13 @@ from typing import Any, Final, Self
 
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
+from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, in_words, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, Kind
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -39,6 +40,9 @@ class Rule(Properties):
     priority: int
     conditions: tuple[tuple[str, tuple[str, ...]], ...]
     action: Action
+
+    def unsupported(self) -> tuple[str, ...]:
+        return (*self.action.unsupported, *(field for field, _ in self.conditions if field not in _FIELDS))
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         if observed is None or not isinstance(observed.state, Rule):
@@ -80,7 +84,7 @@ class RuleKind(Kind[Rule]):
             listener=listener["ListenerArn"],
             priority=int(item["Priority"]),
             conditions=tuple(sorted(map(_condition, item["Conditions"]))),
-            action=action_from_aws(item["Actions"]),
+            action=action_from_aws(item["Actions"], item.get("Transforms") or ()),
         )
         return Observed(address, item["RuleArn"], state, item["Tags"], item["Tags"].get(tags.STACK))
 
@@ -117,6 +121,8 @@ class RuleKind(Kind[Rule]):
         await wait_for_shift(run, run.detail(Shift))
         if fields & {"conditions", "action"}:
             changed = _to_aws(wanted)
+            if action_of(observed.state).unsupported:  # transforms stay where nothing is said of them
+                changed["ResetTransforms"] = True
             await run.aws.call("elbv2", "modify_rule", retry=waits.RULE_UNKNOWN, RuleArn=observed.id, **changed)
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
@@ -140,10 +146,11 @@ def _to_aws(wanted: Rule) -> dict[str, Any]:
 
 def _condition(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     for name, (field, config) in _FIELDS.items():
-        if item["Field"] == field:
-            values = (item.get(config) or {}).get("Values") or item.get("Values") or ()
-            return name, tuple(sorted(values))
-    return item["Field"], (str(sorted(item.items(), key=str)),)  # a condition that no spec can say yet
+        values = item.get(config) or {}
+        if item["Field"] == field and not item.get("RegexValues") and not values.get("RegexValues"):
+            return name, tuple(sorted(values.get("Values") or item.get("Values") or ()))
+    name, _, words = in_words(item).partition(" ")
+    return name, (words,)  # no spec can say it
 
 
 KIND: Final = RuleKind()

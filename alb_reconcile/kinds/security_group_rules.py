@@ -1,7 +1,7 @@
 """The rules of a security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
@@ -35,6 +35,13 @@ class Permission(NamedTuple):
     def match(self) -> tuple[object, ...]:
         """What AWS tells rules apart by."""
         return self[:4]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The groups of other accounts, and those that are gone, which rules name: AWS tells such rules apart by more."""
+
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +93,17 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             ingress=tuple(sorted(_flatten(group.get("IpPermissions", ())), key=str)),
             egress=tuple(sorted(_flatten(group.get("IpPermissionsEgress", ())), key=str)),
         )
-        return Observed(Address(self.name, owner.name), f"{group['GroupId']}/rules", state, {}, reader.stack)
+        permissions = [*group.get("IpPermissions", ()), *group.get("IpPermissionsEgress", ())]
+        pairs = [pair for item in permissions for pair in item.get("UserIdGroupPairs", ())]
+        elsewhere = Elsewhere(frozenset(pair["GroupId"] for pair in pairs if pair.get("UserId") != group["OwnerId"]))
+        address, own_id = Address(self.name, owner.name), f"{group['GroupId']}/rules"
+        return Observed(address, own_id, state, {}, reader.stack, details=elsewhere)
 
     async def create(self, run: Run, wanted: SecurityGroupRules, desired: Desired) -> str:
         group = str(wanted.security_group)
         await self._authorize(run, group, "ingress", wanted.ingress or ())
         if wanted.egress is not None:
-            await self._bring(run, group, "egress", wanted.egress, await self._egress(run, group))
+            await self._bring(run, group, "egress", wanted.egress, await self._egress(run, group), Elsewhere())
         return f"{group}/rules"
 
     async def update(self, run: Run, wanted: SecurityGroupRules, observed: Observed, fields: frozenset[str]) -> None:
@@ -100,7 +111,8 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             permissions: tuple[Permission, ...] | None = getattr(wanted, direction)
             if direction in fields and permissions is not None:
                 found = getattr(observed.state, direction) or ()
-                await self._bring(run, str(wanted.security_group), direction, permissions, found)
+                elsewhere = observed.detail(Elsewhere)
+                await self._bring(run, str(wanted.security_group), direction, permissions, found, elsewhere)
 
     async def _egress(self, run: Run, group: str) -> tuple[Permission, ...]:
         """What every new group lets out: IPv4, and in a VPC with IPv6 that as well (EC2 CreateSecurityGroup)."""
@@ -108,7 +120,13 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         return tuple(_flatten(answer["SecurityGroups"][0].get("IpPermissionsEgress", ())))
 
     async def _bring(
-        self, run: Run, group: str, direction: str, wanted: Iterable[Permission], found: Iterable[Permission]
+        self,
+        run: Run,
+        group: str,
+        direction: str,
+        wanted: Iterable[Permission],
+        found: Iterable[Permission],
+        elsewhere: Elsewhere,
     ) -> None:
         """Make the rules of a direction the wanted ones."""
         have, want = {item.match: item for item in found}, {item.match: item for item in wanted}
@@ -120,10 +138,10 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         except AwsError as error:
             if error.code != "RulesPerSecurityGroupLimitExceeded" or not removed:
                 raise
-            await self._revoke(run, group, direction, removed)
+            await self._revoke(run, group, direction, removed, elsewhere)
             removed = []
             await self._authorize(run, group, direction, added)
-        await self._revoke(run, group, direction, removed)
+        await self._revoke(run, group, direction, removed, elsewhere)
         described = [
             want[key] for key in want.keys() & have.keys() if want[key].description not in (None, have[key].description)
         ]
@@ -133,14 +151,29 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
     async def _authorize(self, run: Run, group: str, direction: str, permissions: Sequence[Permission]) -> None:
         await _change(run, f"authorize_security_group_{direction}", group, permissions, "InvalidPermission.Duplicate")
 
-    async def _revoke(self, run: Run, group: str, direction: str, permissions: Sequence[Permission]) -> None:
-        await _change(run, f"revoke_security_group_{direction}", group, permissions, "InvalidPermission.NotFound")
+    async def _revoke(
+        self, run: Run, group: str, direction: str, permissions: Sequence[Permission], elsewhere: Elsewhere
+    ) -> None:
+        operation, missing = f"revoke_security_group_{direction}", "InvalidPermission.NotFound"
+        near = [item for item in permissions if item.source not in elsewhere.groups]
+        await _change(run, operation, group, near, missing)
+        if far := {item.match for item in permissions} - {item.match for item in near}:
+            where = {"group-id": group}
+            rows = await run.aws.pages("ec2", "describe_security_group_rules", "SecurityGroupRules", where=where)
+            ids = [
+                row["SecurityGroupRuleId"]
+                for row in rows
+                if row["IsEgress"] == (direction == "egress") and _match(row) in far
+            ]
+            if ids:
+                await run.gone("ec2", operation, missing=(missing,), GroupId=group, SecurityGroupRuleIds=ids)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         state = self.of(observed)
         with ignoring(*waits.GROUP_UNKNOWN):
             for direction in _DIRECTIONS:
-                await self._revoke(run, str(state.security_group), direction, getattr(state, direction) or ())
+                permissions, elsewhere = getattr(state, direction) or (), observed.detail(Elsewhere)
+                await self._revoke(run, str(state.security_group), direction, permissions, elsewhere)
 
 
 async def _change(run: Run, operation: str, group: str, permissions: Sequence[Permission], *done: str) -> None:
@@ -207,6 +240,12 @@ def _flatten(permissions: Any) -> Iterator[Permission]:
         for key, name in _LISTS.items():
             for source in item.get(name, ()):
                 yield Permission(protocol, first, last, source[key], source.get("Description") or "")
+
+
+def _match(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """A rule that names a group, as DescribeSecurityGroupRules has it, by what `Permission.match` has."""
+    group = (row.get("ReferencedGroupInfo") or {}).get("GroupId")
+    return row["IpProtocol"], row.get("FromPort", -1), row.get("ToPort", -1), group
 
 
 def _to_aws(permissions: Iterable[Permission]) -> list[dict[str, Any]]:

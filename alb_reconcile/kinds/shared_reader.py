@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
-from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.model import tags
 from alb_reconcile.model.clock import Clock
 from alb_reconcile.model.errors import AwsError
 
 TAG_BATCH: Final = 20
 """ARNs of one DescribeTags call (ELBv2)."""
-_MOST_VALUES: Final = 200
-"""Values of one filter (EC2)."""
 _TOGETHER: Final = 0.05
 """Seconds for which ARNs are collected before their tags are read."""
 _PAUSE: Final = 2.0
@@ -53,10 +51,8 @@ class Shared:
         return list(rows.get(stack, ()))
 
     async def _read_tagged(self, aws: Aws, operation: str, key: str) -> dict[str, list[dict[str, Any]]]:
-        filters = [{f"tag:{tags.STACK}": part} for part in batches(self._stacks, _MOST_VALUES)]
-        found = await asyncio.gather(*(aws.pages("ec2", operation, key, where=where) for where in filters))
         rows: dict[str, list[dict[str, Any]]] = {}
-        for row in (row for part in found for row in part):
+        for row in await aws.pages("ec2", operation, key, where={f"tag:{tags.STACK}": self._stacks}):
             for item in row.get("Instances", (row,)):
                 owner = tags.from_list(item.get("Tags")).get(tags.STACK, "")
                 rows.setdefault(owner, []).append({"Instances": [item]} if "Instances" in row else item)

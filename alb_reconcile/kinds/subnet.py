@@ -65,7 +65,7 @@ class SubnetKind(Ec2Kind[Subnet]):
     def _observe(self, reader: Reader, row: Row) -> Observed:
         state = Subnet(
             vpc=row["VpcId"],
-            cidr_block=row["CidrBlock"],
+            cidr_block=_range(row),
             availability_zone=row["AvailabilityZone"],
             map_public_ip_on_launch=row["MapPublicIpOnLaunch"],
         )
@@ -88,7 +88,7 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
         for subnet in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
-            if subnet["CidrBlock"] == wanted.cidr_block:
+            if subnet.get("CidrBlock") == wanted.cidr_block:
                 return str(subnet["SubnetId"])
         raise RefusedError(
             f"{desired.address}: {wanted.cidr_block} overlaps a subnet in {wanted.vpc} outside this stack; choose a free range ({error.code})"
@@ -101,6 +101,12 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def _map_public_ip(self, run: Run, wanted: Subnet, subnet: str) -> None:
         change = partial(run.aws.call, "ec2", "modify_subnet_attribute", retry=waits.SUBNET_UNKNOWN)
         await change(SubnetId=subnet, MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch})
+
+
+def _range(row: Row) -> str:
+    """Its addresses: those of IPv6 where somebody has made it without others."""
+    ranges = [row.get("CidrBlock"), *(item["Ipv6CidrBlock"] for item in row.get("Ipv6CidrBlockAssociationSet", ()))]
+    return next(filter(None, ranges), "::/128")
 
 
 KIND: Final = SubnetKind()

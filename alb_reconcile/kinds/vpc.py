@@ -38,6 +38,7 @@ class Vpc(Properties):
     service = "ec2"
     is_for_others = True
     carries_applied = True
+    gone = frozenset({"deleting"})
     replaced_on = frozenset({"cidr_block"})
 
     cidr_block: str

@@ -35,7 +35,10 @@ ROUTES_UNKNOWN: Final = unknown(
 )
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
-TARGET_UNKNOWN: Final = unknown("TargetGroupNotFound", "InvalidTarget")
+TARGET_UNKNOWN: Final[Codes] = {
+    **unknown("TargetGroupNotFound", "InvalidTarget~running state", "InvalidTarget~not valid", "InvalidTarget~exist"),
+    "InvalidTarget": 20.0,  # of another VPC or type, which is the user's mistake; or in words that aren't known
+}
 PROFILE_UNKNOWN: Final[Codes] = {"InvalidParameterValue~Invalid IAM Instance Profile": 120.0}
 """IAM is slow to tell EC2 of a new profile."""
 LAUNCH_UNKNOWN: Final[Codes] = {**unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"), **PROFILE_UNKNOWN}
@@ -68,6 +71,8 @@ TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 
 # -- states, in seconds
 INSTANCE_STATE: Final = 600.0
+METAL_STATE: Final = 2700.0
+"""Bare metal takes many times as long to start and to stop."""
 BALANCER_ACTIVE: Final = 900.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +26,18 @@ class MovedError(Exception):
     """Somebody else has written the object, or deleted it, since it was read."""
 
 
+_PARTITIONS: Final = {
+    "cn": "aws-cn",
+    "us-gov": "aws-us-gov",
+    "us-iso": "aws-iso",
+    "us-isob": "aws-iso-b",
+    "eu-isoe": "aws-iso-e",
+    "us-isof": "aws-iso-f",
+    "eusc": "aws-eusc",
+}
+"""By how a region's name begins, for ARNs; all other regions are in `aws`."""
+
+
 class UnansweredError(LeaseError):
     """Nobody knows what came of it: S3 may have done it."""
 
@@ -38,12 +49,21 @@ class LeaseLocation:
     bucket: str
     key: str
     region: str
+    owner: str = ""
+    """The account that the bucket must belong to; empty for any."""
 
     @classmethod
     def of(cls, lease: str, account: str, region: str, stack: str) -> LeaseLocation:
-        """From the spec's `s3://bucket/prefix`."""
-        bucket, _, prefix = lease.removeprefix("s3://").rstrip("/").partition("/")
-        return cls(bucket, f"{prefix}{'/' * bool(prefix)}{account}-{region}-{stack}.json", region)
+        """From the spec's `s3://bucket/prefix?owner=account`."""
+        place, _, owner = lease.removeprefix("s3://").partition("?owner=")
+        bucket, _, prefix = place.rstrip("/").partition("/")
+        return cls(bucket, f"{prefix}{'/' * bool(prefix)}{account}-{region}-{stack}.json", region, owner)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What both calls are told of the place."""
+        owner = {"ExpectedBucketOwner": self.owner} if self.owner else {}
+        return {"Bucket": self.bucket, "Key": self.key, **owner}
 
     @property
     def url(self) -> str:
@@ -51,8 +71,8 @@ class LeaseLocation:
 
     @property
     def arn(self) -> str:
-        partition = re.match(r"(cn|us-gov)-", self.region)
-        return f"arn:aws{'-' + partition[1] if partition else ''}:s3:::{self.bucket}/{self.key}"
+        partition = next((name for mark, name in _PARTITIONS.items() if self.region.startswith(f"{mark}-")), "aws")
+        return f"arn:{partition}:s3:::{self.bucket}/{self.key}"
 
 
 class LeaseStore:
@@ -67,9 +87,7 @@ class LeaseStore:
     async def read(self) -> ObservedLease | None:
         """S3 GetObject; None if there is none. Raises LeaseError."""
         try:
-            answer = await self.aws.aside(
-                "s3", "get_object", urgent=self.urgent, Bucket=self.location.bucket, Key=self.location.key
-            )
+            answer = await self.aws.aside("s3", "get_object", urgent=self.urgent, **self.location.params)
         except AwsError as error:
             if error.code in ("NoSuchKey", "404"):
                 return None
@@ -107,8 +125,8 @@ class LeaseStore:
         for number in range(_TRIES):
             try:
                 answer = await self.aws.aside(
-                    "s3", "put_object", urgent=self.urgent, Bucket=self.location.bucket, Key=self.location.key, Body=body,
-                    ContentType="application/json", **condition,
+                    "s3", "put_object", urgent=self.urgent, Body=body, ContentType="application/json", **condition,
+                    **self.location.params,
                 )  # fmt: skip
             except AwsError as error:
                 if error.code in _MOVED:
@@ -129,6 +147,7 @@ class LeaseStore:
             )
         if error.code in _DENIED:
             missing = " (and s3:ListBucket, if there is no such object yet)" if action == "GetObject" else ""
+            missing += f", and see that the bucket belongs to account {location.owner}" if location.owner else ""
             return LeaseError(
                 f"the lease {location.url} can't be {'read' if action == 'GetObject' else 'written'}: "
                 f"{printable(error.message[:300]).rstrip('.')}; allow the IAM action s3:{action} on {location.arn}{missing}"

@@ -45,6 +45,20 @@ class Reattaches(Protocol):
         """The fields (or paths below them) that can't be changed in place, given what there is."""
 
 
+class Remarks(Protocol):
+    """Properties that can be told something of what there is, without it being a difference."""
+
+    def remark(self, found: Observed) -> str:
+        """What is wrong and what to do, in words; empty if nothing is."""
+
+
+class HoldsUnsupported(Protocol):
+    """Observed properties that hold, beside an action's, what no spec can say."""
+
+    def unsupported(self) -> tuple[str, ...]:
+        """All of it, in AWS's words: first its type."""
+
+
 class Annotates(Protocol):
     """Properties of which more is kept in tags than what every resource carries."""
 
@@ -99,6 +113,18 @@ def fixed(desired: Properties, found: Observed) -> frozenset[str]:
 def action_of(properties: Properties | None) -> Action:
     """What becomes of a request, as a listener or a rule says; of anything else, an action that does nothing."""
     return getattr(properties, properties.action_field) if properties and properties.action_field else Action()
+
+
+def unsupported(found: Properties) -> tuple[str, ...]:
+    """What a listener or rule does that no spec can say, so that an update would remove it (`HoldsUnsupported`)."""
+    if _has(type(found), "unsupported"):
+        return cast("HoldsUnsupported", found).unsupported()
+    return action_of(found).unsupported
+
+
+def remark(desired: Properties, found: Observed) -> str:
+    """What is to be said of a resource though it needs no change (`Remarks`)."""
+    return cast("Remarks", desired).remark(found) if _has(type(desired), "remark") else ""
 
 
 def extra_tags(desired: Properties) -> dict[str, str]:

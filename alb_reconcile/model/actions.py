@@ -21,13 +21,15 @@ class Forward(NamedTuple):
 class Action:
     """A forward, a redirect or a fixed response; exactly one of them.
 
-    `redirect` and `fixed_response` hold (key, value) pairs by AWS's names in snake_case.
+    `redirect` and `fixed_response` hold (key, value) pairs by AWS's names in snake_case. `unsupported` has what AWS does
+    beside or instead, and no spec can say (an authentication, a transform), in AWS's words: first its type.
     """
 
     forward: tuple[Forward, ...] = ()
     stickiness_seconds: int | None = None
     redirect: tuple[tuple[str, str], ...] = ()
     fixed_response: tuple[tuple[str, str], ...] = ()
+    unsupported: tuple[str, ...] = ()
     keeps_split: bool | None = field(default=None, compare=False)
     """Whether somebody else moves the weights (`weights: {managed_by: external}`)."""
 

@@ -1,6 +1,6 @@
 """Which requests a rule takes, as the ALB documents it ("Condition types for listener rules")."""
 
-import ast
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,14 +51,14 @@ def read_conditions(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[Condi
 
 
 def _foreign(field: str, values: tuple[str, ...]) -> Condition:
-    """`Rule` keeps what it doesn't know as AWS's own entry, written as a literal; nothing of it is ever run."""
+    """`Rule` keeps what it doesn't know as AWS's own entry, written as JSON."""
     try:
-        entry: dict[str, Any] = dict(ast.literal_eval(values[0]))
+        entry: dict[str, Any] = json.loads(values[0])
         config = entry[_CONFIGS[field]]
         if field == "query-string":
             return Condition(field, pairs=tuple((item.get("Key"), item["Value"]) for item in config["Values"]))
         return Condition(field, tuple(config["Values"]), config.get("HttpHeaderName", ""))
-    except (SyntaxError, ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError):
         return Condition(f"unreadable {field}")
 
 

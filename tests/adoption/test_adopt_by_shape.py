@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import RefusedError
 from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
 from tests.harness import Spec, World, demo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _spec(stack: str = "demo") -> Spec:
@@ -48,6 +53,26 @@ def test_a_whole_stack_is_recognised_by_its_shape_and_apply_leaves_it_nameless()
             item for item in ids.values() if item.startswith("i-")
         }
         assert world.plan(_spec()).is_empty
+
+
+def test_a_subnet_with_ipv6_addresses_alone_is_in_nobodys_way() -> None:
+    """EC2 CreateSubnet, Ipv6Native: such a subnet has no CidrBlock."""
+    with keeper() as (world, keep):
+        spec = _spec("maker")
+        ids = _made_nameless(world, keep, spec)
+        made = world.client("ec2").create_subnet(VpcId=ids["vpc.main"], CidrBlock="10.0.77.0/24")["Subnet"]
+        real = world._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+            answer = real(service, operation, params)
+            for row in answer.get("Subnets", ()) if operation == "describe_subnets" else ():
+                if row["SubnetId"] == made["SubnetId"]:
+                    del row["CidrBlock"]
+                    row["Ipv6CidrBlockAssociationSet"] = [{"Ipv6CidrBlock": "2001:db8::/64"}]
+            return answer
+
+        world._call = call  # type: ignore[method-assign]
+        assert by_address(keep.adopt(spec)).keys() == ids.keys()
 
 
 def test_a_third_instance_that_may_be_a_member_is_refused_until_one_is_named() -> None:

@@ -25,8 +25,14 @@ def test_an_unencrypted_disk_that_was_encrypted_all_the_same_is_no_difference() 
             return real(service, operation, params)
 
         here._call = call  # type: ignore[method-assign]
-        here.converge(spec)
-        assert here.plan(spec).is_empty
+        assert not here.converge(spec).plan.warnings  # nobody can know yet
+        plan = here.plan(spec)
+        assert plan.is_empty
+        assert plan.warnings == tuple(
+            f"instance.web-{number}: its disk is encrypted all the same, as the account may want by default; take "
+            "encrypted: false out of the spec"
+            for number in (1, 2)
+        )
 
 
 def test_one_that_is_to_be_encrypted_still_is_replaced() -> None:

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.kinds._elb import action_from_aws
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, by_hand, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.kinds.hand import Faults, Hand
 
 HTTP, HTTPS = "listener.public/http", "listener.public/https"
@@ -67,6 +71,62 @@ EXAMPLE = Example(
     beside={"protocol": {"certificate_arn": CERTIFICATES[0]}},
     prepare=upload_certificates,
 )
+
+
+def secure() -> Spec:
+    entry = {"protocol": "HTTPS", "port": 443, "certificate_arn": CERTIFICATES[0], "default_action": {"forward": "web"}}
+    return edited(demo(), "load_balancers/public/listeners", {"https": entry})
+
+
+@pytest.mark.parametrize(
+    "kind", ["authenticate-oidc", "authenticate-cognito", "jwt-validation", "something-that-aws-thinks-of-later"]
+)
+def test_an_action_that_no_spec_can_say_goes_by_a_persons_word_only(hand: Hand, kind: str) -> None:
+    """Without it whoever comes is let in."""
+    upload_certificates()
+    hand.make(secure())
+    real = hand.world._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer = real(service, operation, params)
+        if operation == "describe_listeners" and "modify_listener" not in order(hand.world, "modify_listener"):
+            for item in answer["Listeners"]:
+                item["DefaultActions"] = [{"Type": kind, "Order": 1}, {**item["DefaultActions"][0], "Order": 2}]
+        return answer
+
+    hand.world._call = call  # type: ignore[method-assign]
+    with pytest.raises(RefusedError, match=f"{HTTPS} would lose .*: {kind}; .* --allow remove-unsupported=1"):
+        hand.world.plan(hand.spec)
+    assert not hand.world.sync(hand.spec).outcomes
+    # nor with anything else that changes there
+    other = edited(hand.spec, "load_balancers/public/listeners/https/port", 8443)
+    assert not hand.world.sync(other, apply_changes=True).outcomes
+    hand.make(hand.spec, allow={"remove-unsupported": 1})
+    assert order(hand.world, "modify_listener") == ["modify_listener"]
+
+
+def test_a_target_group_behind_such_an_action_isnt_replaced_unattended(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(secure())
+    (shown,) = hand.elb.describe_listeners(LoadBalancerArn=hand["load_balancer.public"])["Listeners"]
+    oidc = dict.fromkeys(
+        ("Issuer", "AuthorizationEndpoint", "TokenEndpoint", "UserInfoEndpoint"), "https://id.example.com"
+    )
+    oidc |= {"ClientId": "web", "ClientSecret": "secret"}
+    asks = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": oidc}
+    hand.elb.modify_listener(
+        ListenerArn=shown["ListenerArn"], DefaultActions=[asks, {**shown["DefaultActions"][0], "Order": 2}]
+    )
+    spec = edited(hand.spec, "target_groups/web/port", 8080)
+    assert not hand.world.sync(spec, apply_changes=True).outcomes
+    hand.make(spec, allow={"remove-unsupported": 1, "replace": 9})
+
+
+def test_two_ways_to_ask_who_comes_are_told_apart() -> None:
+    forward = {"Type": "forward", "TargetGroupArn": "arn", "Order": 2}
+    asked = [action_from_aws([{"Type": kind, "Order": 1}, forward]) for kind in ("authenticate-oidc", "jwt-validation")]
+    assert asked[0] != asked[1]
+    assert asked[0].forward == asked[1].forward == action_from_aws([forward]).forward
 
 
 def add(hand: Hand, port: int, **params: Any) -> str:

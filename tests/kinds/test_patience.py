@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.model.errors import AwsError
-from tests.harness import demo
+from alb_reconcile.sandbox.strict import Timing
+from tests.harness import demo, world
+from tests.kinds.hand import edited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +59,21 @@ def test_a_load_balancer_that_is_not_shown_yet(hand: Hand) -> None:
     hand.world._call = call  # type: ignore[method-assign]
     hand.make(demo())
     assert len(refused) == 3
+
+
+def test_bare_metal_takes_its_time(hand: Hand) -> None:
+    spec = edited(demo(), "instances/web/instance_type", "c5.metal")
+    spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    hand.make(spec)
+    hand.make(edited(spec, "instances/web/instance_type", "t3.micro"))
+
+
+def test_another_instance_that_never_runs_is_told_after_ten_minutes() -> None:
+    with world(Timing(pending=3600)) as here:
+        began = here.clock.now()
+        failures = here.apply(demo()).failures
+        assert here.clock.now() - began < 900
+        assert sum("waited 600 s for: i-" in text and "to be running (now pending)" in text for text in failures) == 2
 
 
 def test_throttling_that_lasts_is_told_as_such(hand: Hand, faults: Faults) -> None:

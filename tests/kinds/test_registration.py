@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import LINUX_1, create, delete, edited, order, short
 
 if TYPE_CHECKING:
+    from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
 ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
@@ -135,6 +139,18 @@ def test_a_target_is_registered_once_its_instance_runs(hand: Hand, faults: Fault
     assert faults.made["register_targets"] == 4
 
 
+def test_a_target_that_can_never_be_registered_is_told_soon(hand: Hand) -> None:
+    """AWS has one code for an instance that doesn't run yet and for one in another VPC."""
+    hand.make(demo())
+    _, subnets = in_their_network(hand)
+    stranger = hand.stranger_in(subnets[0])
+    began = hand.world.clock.now()
+    (failed,) = hand.world.apply(edited(demo(), "target_groups/web/targets", ["web", stranger])).failures
+    assert "not in the target group VPC" in failed
+    assert "must run, in the VPC of the target group" in failed
+    assert hand.world.clock.now() - began < 60
+
+
 def test_a_target_may_join_a_foreign_instance_by_its_id(hand: Hand) -> None:
     hand.make(demo())
     stranger = hand.stranger_in(hand["subnet.public-b"])
@@ -165,3 +181,50 @@ def test_an_instance_that_may_rest_is_registered_when_it_runs(hand: Hand) -> Non
     hand.ec2.start_instances(InstanceIds=[hand["instance.web-1"]])
     hand.wait(120)
     hand.repairs(("create", "registration.web/web-1:80", ()), by="register_targets")
+
+
+def in_their_network(hand: Hand) -> tuple[Spec, list[str]]:
+    """A service in somebody else's subnets: the load balancer in the first two zones, the instances in the first."""
+    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        hand.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")
+        for number, zone in enumerate("abc")
+    ]
+    ids = [str(item["Subnet"]["SubnetId"]) for item in subnets]
+    return {
+        "stack": "demo",
+        "region": "us-east-1",
+        "security_groups": {"front": {"vpc": vpc}},
+        "instances": {"app": {"image_id": LINUX_1, "instance_type": "t3.micro", "subnets": ids[:1]}},
+        "target_groups": {"web": {"vpc": vpc, "protocol": "HTTP", "port": 80, "targets": ["app"]}},
+        "load_balancers": {
+            "in": {
+                "scheme": "internal",
+                "subnets": ids[:2],
+                "security_groups": ["front"],
+                "listeners": {"http": {"protocol": "HTTP", "port": 80, "default_action": {"forward": "web"}}},
+            }
+        },
+    }, ids
+
+
+def test_instances_in_a_foreign_subnet_whose_zone_the_load_balancer_lacks_are_refused(hand: Hand) -> None:
+    spec, subnets = in_their_network(hand)
+    spec["instances"]["app"]["subnets"] = subnets[2:]
+    text = f"instance.app-1: would be in {subnets[2]} \\(us-east-1c\\), a zone that load_balancer.in doesn't serve"
+    with pytest.raises(RefusedError, match=text):
+        hand.world.plan(spec)
+    spec["load_balancers"]["in"]["subnets"] = subnets
+    hand.make(spec)
+
+
+def test_a_target_in_a_zone_that_is_not_enabled_has_not_arrived(hand: Hand) -> None:
+    """AWS says Target.NotInUse of it, as of the targets of a group that nothing forwards to, and means for ever."""
+    spec, subnets = in_their_network(hand)
+    hand.make(spec)
+    stranger = hand.stranger_in(subnets[2])
+    spec["target_groups"]["web"]["targets"] = ["app", stranger]
+    (failed,) = hand.world.apply(spec).failures
+    assert "Target.NotInUse Target is in an Availability Zone that is not enabled for the load balancer" in failed
+    (problem,) = hand.world.apply(spec).problems
+    assert stranger in problem

@@ -78,12 +78,23 @@ def test_a_route_that_leads_elsewhere_is_turned_in_one_call(hand: Hand) -> None:
     hand.repairs(update(TABLE, "routes"), calls={"replace_route": 1})
 
 
-@pytest.mark.parametrize("version", ["DestinationCidrBlock", "DestinationIpv6CidrBlock"])
+@pytest.mark.parametrize("version", ["DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId"])
 def test_a_stray_route_is_deleted(hand: Hand, version: str) -> None:
     hand.make(demo())
-    to = {"DestinationCidrBlock": "192.0.2.0/24", "DestinationIpv6CidrBlock": "2001:db8::/32"}[version]
+    entries = hand.ec2.create_managed_prefix_list(
+        PrefixListName="corp", MaxEntries=1, AddressFamily="IPv4", Entries=[{"Cidr": "192.0.2.0/24"}]
+    )
+    to = {
+        "DestinationCidrBlock": "192.0.2.0/24",
+        "DestinationIpv6CidrBlock": "2001:db8::/32",
+        "DestinationPrefixListId": entries["PrefixList"]["PrefixListId"],
+    }[version]
     hand.ec2.create_route(RouteTableId=hand[TABLE], GatewayId=hand["internet_gateway.main"], **{version: to})
+    (step,) = hand.world.plan(hand.spec).steps
+    assert to in str(step.changes[0].before)
     hand.repairs(update(TABLE, "routes"), by="delete_route")
+    (table,) = hand.ec2.describe_route_tables(RouteTableIds=[hand[TABLE]])["RouteTables"]
+    assert to not in {route.get(version) for route in table["Routes"]}
 
 
 def test_a_stray_route_may_stay_where_the_spec_says_so(hand: Hand) -> None:

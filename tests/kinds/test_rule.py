@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 A, B = "rule.public/http/a", "rule.public/http/b"
 ORDER = "rule_priorities.public/http"
 RULES = "load_balancers/public/listeners/http/rules"
+PATH = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a/*"]}}
+WORD = {"remove-unsupported": 1}
+WRITES = ("modify_rule", "modify_listener", "add_tags")
 ANSWER = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
 
 
@@ -73,12 +76,36 @@ def stray(hand: Hand, priority: int, **params: Any) -> str:
     return str(answer["Rules"][0]["RuleArn"])
 
 
-def test_a_condition_that_no_spec_can_say_is_drift(hand: Hand) -> None:
+@pytest.mark.parametrize(
+    ("lost", "narrowed"),
+    [
+        ("source-ip", {"Conditions": [PATH, {"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]}),
+        ("path-pattern", {"Conditions": [{"Field": "path-pattern", "RegexValues": ["^/a/"]}]}),
+        (
+            "url-rewrite",
+            {
+                "Transforms": [
+                    {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^", "Replace": "/"}]}}
+                ]
+            },
+        ),
+    ],
+)
+def test_what_no_spec_can_say_goes_by_a_persons_word_only(hand: Hand, lost: str, narrowed: Spec) -> None:
     hand.make(ruled())
-    hand.elb.modify_rule(
-        RuleArn=hand[A], Conditions=[{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]
-    )
-    hand.repairs(update(A, "conditions"), by="modify_rule")
+    hand.elb.modify_rule(RuleArn=hand[A], **narrowed)
+    with pytest.raises(RefusedError, match=f"{A} would lose .*{lost}.* --allow remove-unsupported=1"):
+        hand.world.plan(hand.spec)
+    found = hand.world.plan(hand.spec, allow=WORD)
+    assert any(lost in warning for warning in found.warnings)
+    assert not hand.world.sync(hand.spec).outcomes
+    (reason,) = hand.world.sync(hand.spec).selection.withheld.values()
+    assert "requires manual action" in reason or "would lose what no spec can say" in reason
+    hand.make(hand.spec, allow=WORD)
+    assert order(hand.world, *WRITES) == ["modify_rule"]
+    (shown,) = hand.elb.describe_rules(RuleArns=[hand[A]])["Rules"]
+    assert [item["Field"] for item in shown["Conditions"]] == ["path-pattern"]
+    assert not shown.get("Transforms")
 
 
 def test_rules_come_back_with_a_listener_that_was_deleted_by_hand(hand: Hand) -> None:

@@ -198,6 +198,16 @@ def test_at_the_limit_of_rules_the_old_ones_are_revoked_first(hand: Hand, faults
     ]
 
 
+def test_a_rule_that_names_another_accounts_group_is_revoked_by_its_id(hand: Hand) -> None:
+    hand.make(demo())
+    group, front = hand["security_group.web"], hand["security_group.load-balancer"]
+    pair = {"GroupId": front, "UserId": "999999999999"}
+    hand.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[opened({"UserIdGroupPairs": [pair]}, 22)])
+    hand.repairs(update("security_group_rules.web", "ingress"), by="revoke_security_group_ingress")
+    hand.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[opened({"UserIdGroupPairs": [pair]}, 22)])
+    hand.world.destroy(demo())
+
+
 def test_at_the_limit_with_nothing_to_revoke_the_run_says_so(hand: Hand, faults: Faults) -> None:
     hand.make(demo())
     more = [

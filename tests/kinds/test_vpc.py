@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,8 @@ from tests.kinds.example import Example
 from tests.kinds.hand import edited, replaced, short
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.kinds.hand import Faults, Hand
 
 MAIN = "vpc.main"
@@ -96,6 +98,29 @@ def test_a_lingering_dependency_is_waited_out(hand: Hand, faults: Faults) -> Non
     faults.refuse("delete_vpc", "DependencyViolation", times=2)
     hand.world.destroy(ALONE)
     assert ours(hand) == []
+
+
+@pytest.mark.parametrize("loses_reply", [False, True])
+def test_one_that_is_being_deleted_is_no_more(hand: Hand, faults: Faults, *, loses_reply: bool) -> None:
+    """EC2 shows it for a while, with the state `deleting`."""
+    hand.make(ALONE)
+    (shown,) = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"]
+    hand.ec2.delete_vpc(VpcId=hand[MAIN])
+    real = hand.world._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer = real(service, operation, params)
+        if operation == "describe_vpcs":
+            answer["Vpcs"].insert(0, {**shown, "State": "deleting"})
+        return answer
+
+    hand.world._call = call  # type: ignore[method-assign]
+    assert hand.world.plan(ALONE, destroy=True).is_empty
+    if loses_reply:
+        faults.lose_reply("create_vpc")
+    hand.make(ALONE)
+    assert hand[MAIN] != shown["VpcId"]
+    assert ours(hand) == [hand[MAIN]]
 
 
 def test_protection_holds_against_destroy(hand: Hand) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+OWNER = "123456789012"
 START = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 
@@ -40,6 +41,8 @@ class FakeS3:
             return {"Account": "123456789012"}
         if self.mishaps:
             self.mishaps.pop(0)(operation)
+        if params.get("ExpectedBucketOwner", OWNER) != OWNER:
+            raise refusal(operation, "AccessDenied")
         answer: dict[str, Any] = getattr(self, f"_{operation}")(params)
         if operation in self.lost:
             self.lost.remove(operation)

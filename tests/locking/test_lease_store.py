@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import botocore.session
 import pytest
 
 from alb_reconcile.locking import durations
@@ -142,6 +143,25 @@ def test_a_name_that_isnt_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab.stored["user"] == r"j\udcfcrgen"
 
 
+def test_a_bucket_that_belongs_to_another_account_than_the_spec_says_is_left_alone() -> None:
+    """Whoever deletes a bucket gives its name free for all accounts."""
+    lab = Lab()
+
+    async def main() -> str:
+        runner = lab.runner()
+        runner.store.location = LeaseLocation.of("s3://our-leases/prod/?owner=999999999999", "1", "eu-west-1", "shop")
+        with pytest.raises(LeaseError) as error:
+            await runner.lease.acquire(60)
+        runner.store.location = LeaseLocation.of("s3://our-leases/prod?owner=123456789012", "1", "eu-west-1", "shop")
+        await runner.lease.acquire(60)
+        await runner.lease.release()
+        return str(error.value)
+
+    told = lab.run(main)
+    assert "and see that the bucket belongs to account 999999999999" in told
+    assert list(lab.s3.objects) == ["prod/1-eu-west-1-shop.json"]
+
+
 def test_places() -> None:
     place = LeaseLocation.of("s3://b-1", "123456789012", "us-gov-west-1", "shop")
     assert place.url == "s3://b-1/123456789012-us-gov-west-1-shop.json"
@@ -149,6 +169,12 @@ def test_places() -> None:
     assert (
         LeaseLocation.of("s3://b-1/a/b/", "1", "cn-north-1", "s").arn == "arn:aws-cn:s3:::b-1/a/b/1-cn-north-1-s.json"
     )
+
+
+@pytest.mark.parametrize("partition", botocore.session.get_session().get_available_partitions())
+def test_places_of_every_partition(partition: str) -> None:
+    for region in botocore.session.get_session().get_available_regions("ec2", partition):
+        assert LeaseLocation.of("s3://b-1", "1", region, "s").arn.startswith(f"arn:{partition}:s3:::")
 
 
 @pytest.mark.parametrize("date", ["Tue, 24 Nov 2026 03:00:00 -0000", "yesterday", ""])

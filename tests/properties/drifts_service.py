@@ -55,7 +55,8 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
             value = next(value for value in values if value != declared)
 
             def set_option(item: Observed = item, param: str = param, value: Any = value) -> object:
-                return scene.ec2("modify_instance_metadata_options", InstanceId=item.id, **{param: value})
+                options = {param: value} if param == "HttpEndpoint" else {"HttpEndpoint": "enabled", param: value}
+                return scene.ec2("modify_instance_metadata_options", InstanceId=item.id, **options)
 
             yield Deed(f"{address} {param}", set_option, () if declared is None else (address,))
 
@@ -291,8 +292,8 @@ def rules(scene: Scene) -> Iterator[Deed]:
         for name, change in (
             ("path", {"Conditions": [_condition("/by-hand")]}),
             (
-                "source",
-                {"Conditions": [{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]},
+                "host",
+                {"Conditions": [{"Field": "host-header", "HostHeaderConfig": {"Values": ["by-hand.example.com"]}}]},
             ),
             ("action", {"Actions": [{**ANSWER, "FixedResponseConfig": {"StatusCode": "418"}}]}),
         ):

@@ -154,3 +154,15 @@ def test_descriptions_change_in_place(network: Network, ec2: Any, way: str) -> N
     item = {"SecurityGroupRuleId": rule["SecurityGroupRuleId"], "Description": "e"}
     update(GroupId=network.group, SecurityGroupRuleDescriptions=[item])
     assert descriptions() == [None, "e"]
+
+
+def test_a_rule_that_names_another_accounts_group_is_told_with_that_account(network: Network, ec2: Any) -> None:
+    group, other = network.group, network.security_group("other")
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[from_group(22, other, UserId="999999999999")])
+    with refused("InvalidPermission.NotFound"):
+        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[from_group(22, other)])
+    where = [{"Name": "group-id", "Values": [group]}]
+    rules = ec2.describe_security_group_rules(Filters=where)["SecurityGroupRules"]
+    ids = [item["SecurityGroupRuleId"] for item in rules if not item["IsEgress"]]
+    ec2.revoke_security_group_ingress(GroupId=group, SecurityGroupRuleIds=ids)
+    assert shown(network, group)["IpPermissions"] == []

@@ -180,13 +180,31 @@ def test_a_group_of_another_vpc_is_refused(network: Network, ec2: Any, elb: Any,
         ec2.modify_instance_attribute(InstanceId=instance, Groups=[other.group])
 
 
+def test_bare_metal_takes_its_time(network: Network, clock: VirtualClock) -> None:
+    instance = network.running(InstanceType="c5.metal")
+    assert network.state(instance) == "pending"
+    clock.advance(1200)
+    assert network.state(instance) == "running"
+
+
 def test_metadata_options_are_shown_and_change_one_by_one(network: Network, ec2: Any) -> None:
-    instance = network.launch(MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 1})
+    options = {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+    instance = network.launch(MetadataOptions=options)
     assert network.show(instance)["MetadataOptions"]["HttpTokens"] == "required"
     ec2.modify_instance_metadata_options(InstanceId=instance, HttpPutResponseHopLimit=2)
     options = network.show(instance)["MetadataOptions"]
     assert options["HttpTokens"] == "required"
     assert options["HttpPutResponseHopLimit"] == 2
+
+
+@pytest.mark.parametrize(
+    "options", [{"HttpTokens": "required"}, {"HttpEndpoint": "disabled", "HttpPutResponseHopLimit": 2}]
+)
+def test_metadata_options_need_the_endpoint(network: Network, ec2: Any, options: dict[str, Any]) -> None:
+    with refused("InvalidParameterCombination"):
+        network.launch(MetadataOptions=options)
+    with refused("InvalidParameterCombination"):
+        ec2.modify_instance_metadata_options(InstanceId=network.launch(), **options)
 
 
 def test_disks_are_observable(network: Network, ec2: Any) -> None:

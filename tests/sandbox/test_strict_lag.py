@@ -173,6 +173,13 @@ def in_vpc(network: Network) -> dict[str, Any]:
     return {"Filters": [{"Name": "vpc-id", "Values": [network.vpc]}]}
 
 
+def test_filters_have_200_values_at_most(many: Network, ec2: Any) -> None:
+    values = [f"vpc-{number:017x}" for number in range(200)]
+    assert not ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": values}])["Subnets"]
+    with refused("FilterLimitExceeded"):
+        ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [*values, many.vpc]}])
+
+
 def test_pages_are_as_long_as_asked_for(many: Network, ec2: Any) -> None:
     first = ec2.describe_subnets(**in_vpc(many), MaxResults=5)
     assert len(first["Subnets"]) == 5

@@ -213,6 +213,22 @@ def test_conditions_are_shown_in_both_forms(network: Network, elb: Any, listener
         elb.modify_rule(RuleArn=arn, Conditions=[many])
 
 
+def test_regular_expressions_and_transforms_are_kept(network: Network, elb: Any, listener: str) -> None:
+    arn = network.rule(listener, 1)
+    rewrite = {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^/1", "Replace": "/"}]}}
+    pattern = {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["^/[0-9]+$"]}}
+    elb.modify_rule(RuleArn=arn, Conditions=[pattern], Transforms=[rewrite])
+    elb.modify_rule(RuleArn=arn, Actions=[FIXED])
+    (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
+    assert shown["Transforms"] == [rewrite]
+    assert shown["Conditions"] == [pattern | {"RegexValues": ["^/[0-9]+$"]}]
+    with refused("ValidationError"):
+        elb.modify_rule(RuleArn=arn, Transforms=[rewrite], ResetTransforms=True)
+    elb.modify_rule(RuleArn=arn, ResetTransforms=True)
+    (shown,) = elb.describe_rules(RuleArns=[arn])["Rules"]
+    assert not shown.get("Transforms")
+
+
 def test_the_default_rule_stays(elb: Any, listener: str) -> None:
     (default,) = priorities(elb, listener)
     with refused("OperationNotPermitted"):

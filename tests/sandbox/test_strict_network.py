@@ -309,3 +309,21 @@ def test_regions_are_apart(aws: StrictAws, network: Network) -> None:
         vpc = west.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         west.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a")
     assert vpc in aws.inventory(region="us-west-2")
+
+
+def test_interfaces_that_a_service_hides_are_shown_on_request(network: Network, ec2: Any, aws: StrictAws) -> None:
+    made = ec2.create_network_interface(SubnetId=network.subnets[0])["NetworkInterface"]["NetworkInterfaceId"]
+    aws.hide_interface(made)
+    assert not ec2.describe_network_interfaces()["NetworkInterfaces"]
+    (shown,) = ec2.describe_network_interfaces(IncludeManagedResources=True)["NetworkInterfaces"]
+    assert shown["NetworkInterfaceId"] == made
+
+
+def test_a_route_leads_somewhere(network: Network, ec2: Any) -> None:
+    table = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
+    with refused("MissingParameter"):
+        ec2.create_route(RouteTableId=table, GatewayId=network.gateway)
+    with refused("MissingParameter"):
+        ec2.delete_route(RouteTableId=table, DestinationCidrBlock="")
+    with refused("InvalidParameterCombination"):
+        ec2.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", DestinationIpv6CidrBlock="::/0")

@@ -43,6 +43,11 @@ def test_if_match_writes_over_what_was_read(put: Any) -> None:
     assert put(b"3", IfMatch=first) == "PreconditionFailed"
 
 
+def test_the_bucket_is_the_expected_accounts(put: Any) -> None:
+    assert put(b"1", ExpectedBucketOwner="123456789012").startswith('"')
+    assert put(b"2", ExpectedBucketOwner="999999999999") == "AccessDenied"
+
+
 def test_if_none_match_takes_an_asterisk_only(put: Any) -> None:
     """moto would write."""
     assert put(b"1", IfNoneMatch='"00"') == "NotImplemented"

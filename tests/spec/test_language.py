@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
 
 from alb_reconcile.model.address import Address
@@ -167,6 +168,13 @@ class TestVariables:
 
 class TestRegion:
     """The spec's region, or --region, never both."""
+
+    @pytest.mark.parametrize("partition", botocore.session.get_session().get_available_partitions())
+    def test_every_region_that_botocore_knows(self, partition: str) -> None:
+        for region in botocore.session.get_session().get_available_regions("ec2", partition):
+            subnet = f"subnets: {{a: {{cidr_block: 10.0.0.0/24, availability_zone: {region}a}}}}\n"
+            vpc = f"stack: shop\nregion: {region}\nvpcs: {{main: {{cidr_block: 10.0.0.0/16}}}}\n"
+            assert load(vpc + subnet).region == region
 
     def test_filled_in(self) -> None:
         spec = NETWORK.replace("region: eu-west-1\n", "")

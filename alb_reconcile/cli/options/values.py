@@ -28,6 +28,7 @@ COUNTED: Final = (
     "touch",
     "never-delete",
     "lift-protection",
+    "remove-unsupported",
 )
 """What `--allow` takes a number of; `any-time` stands alone."""
 

@@ -167,6 +167,10 @@ def _permission(item: Permission, way: str, plan: Plan) -> str:
 
 
 def _action(value: Any, plan: Plan) -> str:
+    if value.unsupported:
+        others = printable(", ".join(value.unsupported))
+        rest = replace(value, unsupported=())
+        return f"{others}, {_action(rest, plan)}" if plain(rest) else others
     if value.forward:
         single = len(value.forward) == 1
         groups = show(value.forward[0].target_group, plan) if single else show(value.forward, plan)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import unsupported
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
@@ -38,13 +39,22 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
     """By step key, why that step must not be done at all, for what it takes away or what AWS takes along with it.
 
     That is what has `prevent_destroy`, what belongs to another stack, and the kinds of `never_delete` (unless `allow`
-    has enough of `never-delete`).
+    has enough of `never-delete`); and what loses what no spec can say (`find_losses`).
     """
     reasons: dict[str, str] = {}
     for victim, text in _forbidden(plan, policy, allow or {}):
         for step in victim.steps:
             reasons.setdefault(step.key, text)
-    return reasons
+    return find_losses(plan.steps) | reasons
+
+
+def find_losses(steps: Iterable[Step]) -> dict[str, str]:
+    """By step key, what a listener or rule would lose that no spec can say: nobody has asked for that."""
+    return {
+        step.key: f"{step.address} would lose what no spec can say: {', '.join(item.partition(' ')[0] for item in lost)}"
+        for step in steps
+        if step.action in ("update", "replace") and step.observed and (lost := unsupported(step.observed.state))
+    }
 
 
 def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
@@ -58,7 +68,12 @@ def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mappi
         return
     damage = _measure(plan, steps)
     excess = list(_excess(damage, policy, allow))
-    problems = [*excess, *(_victims_named(plan, damage) if excess else ()), *_closed(policy, allow, now)]
+    problems = [
+        *excess,
+        *(_victims_named(plan, damage) if excess else ()),
+        *_lost(steps, allow),
+        *_closed(policy, allow, now),
+    ]
     if problems:
         raise RefusedError("\n".join(problems))
 
@@ -78,6 +93,12 @@ def describe_closure(policy: Policy, now: datetime) -> str:
         f"until {policy.show(opening)}" if opening else "at any time: no moment of the next two weeks is in all of them"
     )
     return f"it is outside the policy's windows ({policy.show(now)}); changes are refused {until}"
+
+
+def _lost(steps: Iterable[Step], allow: Mapping[str, int]) -> Iterator[str]:
+    texts = dict.fromkeys(find_losses(steps).values())
+    if len(texts) > allow.get("remove-unsupported", 0):
+        yield from (f"{text}; allow it once with --allow remove-unsupported={len(texts)}" for text in texts)
 
 
 def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator[str]:

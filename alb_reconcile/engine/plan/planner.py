@@ -1,7 +1,7 @@
 """`make_plan`: decisions as steps, in an order that is read off the data."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import action_of, settle
+from alb_reconcile.model.abilities import action_of, remark, settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.plan import Plan, Step
@@ -169,15 +169,26 @@ def _add_refreshes(graph: Graph) -> None:
             graph.steps[key] = replace(graph.steps[key], refresh=(decision.desired, found))
 
 
-def _warnings(decisions: Decisions, steps: Iterable[Step]) -> list[str]:
+def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
+    balancers = each_of(decisions.desired.values(), LoadBalancer)
+    stay = (item for item in decisions.desired.values() if not item.forces)
     return [
-        f"{item.desired.address} is replaced: it gets another DNS name, and its target groups are replaced with it"
-        for item, _ in each_of(decisions.desired.values(), LoadBalancer)
-        if item.forces
-    ] + [
-        f"{step.address} is deleted, and its target groups move to another load balancer, which has another DNS name"
-        for step in steps
-        if step.detail(TakeOver).groups and step.part_of is None
+        *(
+            f"{item.desired.address} is replaced: it gets another DNS name, and its target groups are replaced with it"
+            for item, _ in balancers
+            if item.forces
+        ),
+        *(
+            f"{step.address} is deleted, and its target groups move to another load balancer, which has another DNS name"
+            for step in steps
+            if step.detail(TakeOver).groups and step.part_of is None
+        ),
+        *dict.fromkeys(limits.find_losses(steps).values()),
+        *(
+            f"{item.desired.address}: {text}"
+            for item in stay
+            if item.found and (text := remark(item.desired.state, item.found))
+        ),
     ]
 
 

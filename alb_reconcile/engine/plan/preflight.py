@@ -1,10 +1,12 @@
 """What `validate` couldn't know and AWS would refuse half-way: zones, names, places, duplicates."""
 
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, location_of, named_ids
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import action_of
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import each_of
@@ -17,6 +19,7 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
         *_zones(decisions, discovery),
         *_names(decisions, discovery),
         *_places(decisions, discovery),
+        *_unreached(decisions, discovery),
     ]
     problems = [
         *dict.fromkeys(map(str, sorted(findings, key=_place))),
@@ -103,6 +106,33 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         if len(set(zones)) < len(zones):
             text = f"two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
             findings.append(Finding(item, "subnets", text))
+    return findings
+
+
+def _unreached(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Targets in foreign subnets, in a zone that their load balancer doesn't have: they would never get a request."""
+    entrances: dict[Ref, Address] = {}
+    for item in decisions.desired.values():
+        if entrance := entrance_of(decisions, item.desired):
+            entrances |= {part.target_group: entrance for part in action_of(item.desired.state).forward}
+    findings = []
+    for _, state in each_of([item.desired for item in decisions.desired.values()], Registration):
+        instance = decisions.desired.get(state.target) if isinstance(state.target, Address) else None
+        entrance = entrances.get(state.target_group)
+        balancer = decisions.desired[entrance].desired.state if entrance else None
+        if instance is None or not isinstance(instance.state, Instance) or not isinstance(balancer, LoadBalancer):
+            continue
+        served = {location_of(subnet, decisions, discovery).zone for subnet in balancer.subnets}
+        findings += [
+            Finding(
+                instance.desired,
+                "subnets",
+                f"{state.target} would be in {subnet} ({zone}), a zone that {entrance} doesn't serve; "
+                "add a subnet of that zone to it, or move the instance",
+            )
+            for subnet in instance.state.subnets
+            if (zone := location_of(subnet, decisions, discovery).zone) and not served & {zone, None}
+        ]
     return findings
 
 

@@ -225,6 +225,12 @@ class StrictAws(AbstractContextManager["StrictAws"]):
                 world.ledger.unhealthy[(arn, instance_id)] = reason
             self._settle(world, now)
 
+    def hide_interface(self, interface_id: str, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID) -> None:
+        """From now on an AWS service manages that network interface, and hides it."""
+        with self._lock:
+            self.changes += 1
+            World(account, region).ledger.hidden.add(interface_id)
+
     def inventory(self, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT_ID) -> dict[str, dict[str, Any]]:
         """Everything a user could see of the account in a region, by physical id, as it is at this moment."""
         world = World(account, region)

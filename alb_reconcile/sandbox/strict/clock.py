@@ -27,6 +27,7 @@ class Timing:
     """Seconds that AWS takes. 0 makes a change immediate; None derives it from the target group's settings."""
 
     pending: float = 10.0
+    metal: float = 1200.0  # for what an instance of bare metal takes at least
     stopping: float = 15.0
     shutting_down: float = 15.0
     tags_linger: float = 60.0  # of an instance that is terminated
@@ -37,3 +38,7 @@ class Timing:
     recovering: float | None = None  # healthy threshold × interval
     failing: float | None = None  # unhealthy threshold × interval
     draining: float | None = None  # deregistration_delay.timeout_seconds
+
+    def of(self, instance_type: str, seconds: float) -> float:
+        """EC2 User Guide, 'Amazon EC2 bare metal instances': starting and stopping take longer than of virtual ones."""
+        return max(seconds, self.metal) if ".metal" in instance_type else seconds

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from moto.core.exceptions import ServiceException
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from .references import not_found
 from .rule import Call, around, before, refuse
@@ -87,15 +88,21 @@ def peers(permission: Any) -> list[tuple[str, str]]:
     found = [("cidr", item.get("CidrIp")) for item in permission.get("IpRanges") or []]
     found += [("cidr6", item.get("CidrIpv6")) for item in permission.get("Ipv6Ranges") or []]
     found += [("prefix", item.get("PrefixListId")) for item in permission.get("PrefixListIds") or []]
-    found += [("group", item.get("GroupId")) for item in permission.get("UserIdGroupPairs") or []]
+    found += [("group", named(item)) for item in permission.get("UserIdGroupPairs") or []]
     found += [("cidr", permission["CidrIp"])] if permission.get("CidrIp") else []
     return [(kind, str(peer)) for kind, peer in found]
+
+
+def named(pair: Any) -> str:
+    """UserIdGroupPair: the id of a group, and of the account that it is in where that is another one."""
+    account = str(pair.get("UserId") or DEFAULT_ACCOUNT_ID)
+    return f"{'' if account == DEFAULT_ACCOUNT_ID else f'{account}/'}{pair.get('GroupId')}"
 
 
 def key_of(rule: Any) -> Key:
     """A rule's identity: its description is no part of it."""
     if rule.source_group:
-        peer = ("group", str(rule.source_group.get("GroupId")))
+        peer = ("group", named(rule.source_group))
     elif rule.prefix_list_id:
         peer = ("prefix", str(rule.prefix_list_id))
     elif rule.cidr_ipv6:
@@ -146,7 +153,7 @@ def rules_are_added_all_or_none(call: Call, proceed: Callable[[], Any]) -> Any:
     for key in asked:
         if key in held:
             refuse("InvalidPermission.Duplicate", f"the specified rule {shown(key)} already exists")
-        if key[3] == "group" and not any(g.id == key[4] for g in call.world.groups()):
+        if key[3] == "group" and "/" not in key[4] and not any(g.id == key[4] for g in call.world.groups()):
             refuse(*not_found(key[4]))
     before_ids = {rule.id for rule in rules_of(group, call.action)}
     held_rules = list(rules_of(group, call.action))

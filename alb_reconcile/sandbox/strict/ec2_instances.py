@@ -74,7 +74,7 @@ def starting_takes_time(call: Call, _: Callable[[], Any]) -> Any:
             instance.start()
             instance.launch_time = call.moment
             count_boot(call, instance)
-            move(call, instance, "pending", "running", call.timing.pending)
+            move(call, instance, "pending", "running", call.timing.of(instance.instance_type, call.timing.pending))
         changes.append(change(instance, previous, "pending" if previous == "stopped" else previous))
     return {"StartingInstances": changes}
 
@@ -99,7 +99,7 @@ def stopping_takes_time(call: Call, _: Callable[[], Any]) -> Any:
         previous = instance.state
         if previous == "running":
             instance.stop()
-            move(call, instance, "stopping", "stopped", call.timing.stopping)
+            move(call, instance, "stopping", "stopped", call.timing.of(instance.instance_type, call.timing.stopping))
         changes.append(change(instance, previous, "stopping" if previous == "running" else previous))
     return {"StoppingInstances": changes}
 
@@ -189,12 +189,22 @@ def groups_reach_the_interface(call: Call, proceed: Callable[[], Any]) -> Any:
     return None
 
 
+def refuse_mixed_options(options: Any) -> None:
+    """EC2 User Guide, 'Modify instance metadata options': 'When you specify a value for HttpTokens, you must also set
+    HttpEndpoint to enabled'; with the endpoint off there is nothing else to set."""
+    given = [name for name in METADATA if options.get(name) is not None and name != "HttpEndpoint"]
+    endpoint = options.get("HttpEndpoint")
+    if (endpoint == "disabled" and given) or ("HttpTokens" in given and endpoint != "enabled"):
+        refuse("InvalidParameterCombination", f"HttpEndpoint must be enabled to set {', '.join(given)}")
+
+
 @around("ModifyInstanceMetadataOptions")
 def metadata_options_change_one_by_one(call: Call, _: Callable[[], Any]) -> Any:
     """ModifyInstanceMetadataOptions: 'existing preferences are maintained' for what isn't given (moto: lost)."""
     instance = call.world.instance(call.given("InstanceId"))
     if instance is None:
         refuse(*not_found(call.given("InstanceId")))
+    refuse_mixed_options(call.params)
     for name, attribute in METADATA.items():
         if call.given(name) is not None:
             setattr(instance.metadata_options, attribute, call.given(name))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .ec2_disks import check_disk, check_root_disk
+from .ec2_instances import refuse_mixed_options
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .world import Timeline
@@ -130,6 +131,7 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
             f"We currently do not have sufficient {call.given('InstanceType')} capacity in the Availability Zone you "
             "requested. Our system will be working on provisioning additional capacity.",
         )
+    refuse_mixed_options(call.given("MetadataOptions", {}))
     mappings = complete_mappings(call)
     call.params["BlockDeviceMappings"] = [plain_disk(mapping) for mapping in mappings]
     call.params["MinCount"] = call.given("MaxCount", 1)  # moto launches no more than the least
@@ -142,9 +144,10 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
         instance.launch_time = call.moment
         timeline = Timeline()
         timeline.add(call.now, "pending")
-        timeline.then(call.now + call.timing.pending, "running")
+        runs = call.now + call.timing.of(instance.instance_type, call.timing.pending)
+        timeline.then(runs, "running")
         call.world.ledger.instances[instance.id] = timeline
-        call.world.ledger.schedule(call.now + call.timing.pending, "state", instance.id)
+        call.world.ledger.schedule(runs, "state", instance.id)
     return reservation
 
 

@@ -95,8 +95,23 @@ def vpc_in_use_stays(call: Call) -> None:
     tables = [t for t in world.ec2.route_tables.values() if t.vpc_id == vpc_id and not t.main_association_id]
     nats = [n for n in world.ec2.nat_gateways.values() if n.vpc_id == vpc_id and n.state != "deleted"]
     blockers = [world.gateway_of(vpc_id), *groups, *tables, *nats, *world.interfaces(vpc_id=vpc_id)]
+    blockers += further_inhabitants(world.ec2, vpc_id)
     if any(blockers) or world.subnets(vpc_id):
         has_dependencies("vpc", vpc_id)
+
+
+def further_inhabitants(ec2: Any, vpc_id: str) -> list[Any]:
+    """What else holds a VPC (AWS re:Post, 'Why can't I delete my Amazon VPC?')."""
+    private = [gateway for gateway in ec2.vpn_gateways.values() if vpc_id in gateway.attachments]
+    outward = [gateway for gateway in ec2.egress_only_internet_gateways.values() if gateway.vpc_id == vpc_id]
+    endpoints = [endpoint for endpoint in ec2.vpc_end_points.values() if endpoint.vpc_id == vpc_id]
+    acls = [acl for acl in ec2.network_acls.values() if acl.vpc_id == vpc_id and not acl.default]
+    peers = [
+        peering
+        for peering in ec2.vpc_pcxs.values()
+        if vpc_id in (peering.vpc.id, peering.peer_vpc.id) and peering._status.code in ("active", "pending-acceptance")
+    ]
+    return [*private, *outward, *endpoints, *acls, *peers]
 
 
 @after("DeleteVpc")
@@ -173,6 +188,27 @@ def main_association_stays(call: Call, proceed: Callable[[], Any]) -> Any:
     if any(t.main_association_id == association for t in call.world.ec2.route_tables.values()):
         refuse("InvalidParameterValue", f"cannot disassociate the main route table association {association}")
     return proceed()
+
+
+@after("DescribeNetworkInterfaces")
+def managed_interfaces_are_hidden(call: Call, result: Any) -> Any:
+    """DescribeNetworkInterfaces IncludeManagedResources: 'If this parameter is set to true, the output includes resources
+    that are managed by Amazon Web Services services, even if managed resource visibility is set to hidden'."""
+    if call.given("IncludeManagedResources"):
+        return result
+    hidden = call.world.ledger.hidden
+    return {**result, "NetworkInterfaces": [item for item in result["NetworkInterfaces"] if item.id not in hidden]}
+
+
+@before("CreateRoute", "ReplaceRoute", "DeleteRoute")
+def route_has_one_destination(call: Call) -> None:
+    """CreateRoute: 'You must specify either a destination CIDR block or a prefix list ID' (moto takes an empty one)."""
+    keys = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
+    given = [key for key in keys if call.given(key)]
+    if not given:
+        refuse("MissingParameter", "The request must contain the parameter destinationCidrBlock")
+    if len(given) > 1:
+        refuse("InvalidParameterCombination", f"The parameters {' and '.join(given)} may not be specified together")
 
 
 @before("CreateRoute")

@@ -33,18 +33,17 @@ def complete_condition(condition: Any) -> dict[str, Any]:
     """A condition as DescribeRules shows it: host and path patterns in both of their forms."""
     whole = dict(condition)
     config = CONFIGS.get(whole.get("Field", ""))
-    if config:
-        values = (whole.get(config) or {}).get("Values") or whole.get("Values") or []
-        whole |= {"Values": values, config: {"Values": values}}
+    for key in ("Values", "RegexValues") if config else ():
+        if values := (whole.get(config) or {}).get(key) or whole.get(key):
+            whole |= {key: values, config: {**(whole.get(config) or {}), key: values}}
     return whole
 
 
 def only_config(condition: Any) -> dict[str, Any]:
-    """The form that moto takes: it limits `Values` to one and refuses both forms together."""
+    """The form that moto takes: it limits `Values` to one, refuses both forms together, and knows no `RegexValues`."""
     whole = complete_condition(condition)
-    if whole.get("Field") in CONFIGS:
-        del whole["Values"]
-    return whole
+    config = CONFIGS.get(whole.get("Field", ""))
+    return {"Field": whole["Field"], config: {"Values": whole.get("Values") or ["*"]}} if config else whole
 
 
 def check_conditions(conditions: list[Any]) -> None:
@@ -54,8 +53,8 @@ def check_conditions(conditions: list[Any]) -> None:
     count, wildcards = 0, 0
     for condition in conditions:
         whole = complete_condition(condition)
-        lists = [value.get("Values", []) for value in whole.values() if isinstance(value, dict)]
-        values = [value for part in lists for value in part] or whole.get("Values", [])
+        lists = [item for value in whole.values() if isinstance(value, dict) for item in value.values()]
+        values = [value for part in lists if isinstance(part, list) for value in part] or whole.get("Values", [])
         count += len(values)
         wildcards += sum(value.count("*") + value.count("?") for value in values)
         for value in values if whole.get("Field") == "host-header" else ():
@@ -76,22 +75,27 @@ def priority_is_free(call: Call, proceed: Callable[[], Any]) -> Any:
     priority = int(call.given("Priority", 0))
     if any(rule.priority == priority for rule in listener.rules.values()):
         refuse("PriorityInUse", f"Priority '{priority}' is currently in use")
-    prepare(call, listener)
-    return complete(proceed())
+    conditions = prepare(call, listener)
+    return complete(call, proceed(), conditions)
 
 
 @around("ModifyRule")
 def rule_keeps_what_is_not_given(call: Call, proceed: Callable[[], Any]) -> Any:
     """ModifyRule: 'Any existing properties that you do not modify retain their current values'; never the
-    default rule (OperationNotPermitted)."""
+    default rule (OperationNotPermitted). 'If you specify ResetTransforms, you can't specify Transforms'."""
     rule = rule_of(call)
     refuse_default(rule)
     listener = listener_with(call, rule)
-    prepare(call, listener)
-    return complete(proceed())
+    if call.given("ResetTransforms") and call.given("Transforms"):
+        refuse("ValidationError", "You cannot specify both transforms and reset transforms")
+    if not call.given("Actions"):
+        call.params["Conditions"] = call.given("Conditions") or rule.conditions  # moto wants one of the two
+    conditions = prepare(call, listener)
+    return complete(call, proceed(), conditions)
 
 
-def prepare(call: Call, listener: Any) -> None:
+def prepare(call: Call, listener: Any) -> list[Any]:
+    """Check what is asked for and put it as moto takes it. Returns the conditions as they were given."""
     balancer = call.world.elb.load_balancers[listener.load_balancer_arn]
     conditions, actions = call.given("Conditions", []), complete_actions(call.given("Actions", []))
     check_conditions(conditions)
@@ -100,11 +104,15 @@ def prepare(call: Call, listener: Any) -> None:
         call.params["Actions"] = actions
     if conditions:
         call.params["Conditions"] = [only_config(condition) for condition in conditions]
+    return list(conditions)
 
 
-def complete(result: Any) -> Any:
+def complete(call: Call, result: Any, conditions: list[Any]) -> Any:
+    """The rule with all that was given, of which moto doesn't know everything."""
     for rule in result["Rules"]:
-        rule.conditions = [complete_condition(condition) for condition in rule.conditions]
+        rule.conditions = [complete_condition(condition) for condition in conditions or rule.conditions]
+        kept = [] if call.given("ResetTransforms") else getattr(rule, "transforms", [])
+        rule.transforms = call.given("Transforms") or kept
     return result
 
 

@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from .rule import Call, refuse
 
+MOST_VALUES = 200
+
 
 @cache
 def documented(service: str, action: str) -> frozenset[str]:
@@ -21,7 +23,10 @@ def documented(service: str, action: str) -> frozenset[str]:
 
 
 def check_names(service: str, call: Call) -> None:
-    """EC2 InvalidParameterValue: The filter 'x' is invalid."""
+    """EC2 InvalidParameterValue: The filter 'x' is invalid. FilterLimitExceeded: 'too many filters or too many filter
+    values'; Amazon EC2 User Guide, 'List and filter using the CLI and API': 200 values in a request."""
+    if sum(len(item.get("Values") or ()) for item in call.given("Filters", [])) > MOST_VALUES:
+        refuse("FilterLimitExceeded", f"The maximum number of filter values on a single call is {MOST_VALUES}")
     for item in call.given("Filters", []):
         name = str(item.get("Name"))
         known = documented(service, call.action)

@@ -1,10 +1,11 @@
-"""Corrections of moto's S3 where PutObject has a condition."""
+"""Corrections of moto's S3 where a request has a condition."""
 
 import functools
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
@@ -26,5 +27,21 @@ def one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return put_object
 
 
+def of_its_owner(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Amazon S3 User Guide, "Verifying bucket ownership with bucket owner condition": AccessDenied (403) where the bucket
+    isn't the expected account's (moto doesn't look)."""
+
+    @functools.wraps(original)
+    def respond(response: Any) -> Any:
+        if response.headers.get("x-amz-expected-bucket-owner", DEFAULT_ACCOUNT_ID) != DEFAULT_ACCOUNT_ID:
+            raise S3ClientError("AccessDenied", "Access Denied")
+        return original(response)
+
+    return respond
+
+
 def patches() -> list[tuple[Any, str, Any]]:
-    return [(S3Response, "put_object", one_at_a_time(S3Response.put_object))]
+    return [
+        (S3Response, "put_object", of_its_owner(one_at_a_time(S3Response.put_object))),
+        (S3Response, "get_object", of_its_owner(S3Response.get_object)),
+    ]

@@ -1,0 +1,34 @@
+"""What a user is told to do about errors of AWS's, and of the way to it."""
+
+from __future__ import annotations
+
+import botocore.exceptions
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from alb_reconcile.aws.hints import explain_code, transport_error
+from alb_reconcile.model.errors import UnreachableError
+
+LOGINS = [
+    kind
+    for kind in vars(botocore.exceptions).values()
+    if isinstance(kind, type) and issubclass(kind, (botocore.exceptions.LoginError, botocore.exceptions.SSOError))
+]
+
+
+@pytest.mark.parametrize("kind", LOGINS)
+def test_a_login_that_is_over_is_about_credentials(kind: type[BotoCoreError]) -> None:
+    error = transport_error("ec2", "describe_vpcs", kind(error_msg="it is over"))
+    assert isinstance(error, UnreachableError)
+    assert str(error).startswith("no usable AWS credentials: ")
+    assert str(error).endswith("; set AWS_PROFILE or --profile, or log in")
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "OptInRequired", "RegionDisabledException"],
+)
+def test_a_region_that_is_not_enabled_is_thought_of(code: str) -> None:
+    """EC2 calls the credentials invalid there, STS the token."""
+    assert "region" in explain_code("sts", "get_caller_identity", code)
