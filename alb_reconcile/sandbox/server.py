@@ -122,7 +122,16 @@ def main() -> None:
             sys.exit(1)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=(driver,)).start())
     sandbox = Sandbox(
-        os.getpid(), server.port, args.speed, now_text(), args.token, driver is not None, args.serve, ca_file, args.lag
+        os.getpid(),
+        server.port,
+        args.speed,
+        now_text(),
+        args.token,
+        driver is not None,
+        args.serve,
+        ca_file,
+        args.lag,
+        args.serve_ports,
     )
     server.app = Application(sandbox, lambda: _empty(strict), driver)
     sandbox.write(args.state)
@@ -144,6 +153,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--traffic", choices=("on", "off"), required=True)
     parser.add_argument("--serve", default="", help="the user's own web API")
+    parser.add_argument("--serve-ports", required=True, help="where instances listen, with commas between")
     parser.add_argument("--cwd", type=Path, required=True, help="where to run that")
     return parser.parse_args()
 
@@ -163,7 +173,8 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     processes = Processes(Program.choose(args.serve, args.cwd), folder / "instances")
     front = Front(folder / "front", args.speed)
     prober = Prober(strict.clock, args.speed)
-    driver = Driver(strict, lambda: take_snapshot(strict), front, processes, prober, args.lag)
+    ports = tuple(map(int, args.serve_ports.split(",")))
+    driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag)
     return driver, str(front.ca_file)
 
 

@@ -135,7 +135,7 @@ def test_sandbox_status_shows_ports_and_processes(demo: Place) -> None:
     told = demo.tool.run("sandbox", "status").stdout
     assert re.search(rf"^  {re.escape(demo.url())}  HTTP 80 of demo-public-", told, re.MULTILINE)
     for name, process in demo.processes().items():
-        line = f"  {name}  runs     port {process['local_port']}  process {process['pid']}"
+        line = f"  {name}  runs     port {process['local_port']} for 80  process {process['pid']}"
         assert line in told.splitlines()
 
 
@@ -206,8 +206,11 @@ http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), O
 
 def test_the_users_own_web_api_is_served(fresh: Place) -> None:
     (fresh.tool.folder / "own.py").write_text(OWN)
-    fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]))
+    fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]), "--serve-ports", "8080,9000")  # fmt: skip
     instance = launch(fresh)
+    assert fresh.processes()[instance]["ports"] == [8080, 9000]
+    error = fresh.tool.run("sandbox", "start", "--serve-ports", "80", expect=1).stderr
+    assert "at 8080,9000; stop it first" in error
     port = fresh.processes()[instance]["local_port"]
 
     def answer() -> object:

@@ -16,19 +16,22 @@ class StartOptions:
     speed: float | None
     lag: float | None
     serve: str | None
+    serve_ports: str | None
     no_traffic: bool
 
 
 def start(options: StartOptions) -> ExitCode:
     """Start it, unless it runs."""
-    if options.serve and options.no_traffic:
-        raise UsageError("--serve needs traffic: leave --no-traffic out")
+    for name, value in (("--serve", options.serve), ("--serve-ports", options.serve_ports)):
+        if value and options.no_traffic:
+            raise UsageError(f"{name} needs traffic: leave --no-traffic out")
     found, fresh = sandbox_client.start(
         options.port,
         options.speed,
         lag=options.lag,
         traffic=False if options.no_traffic else None,
         serve=options.serve or "",
+        serve_ports=options.serve_ports or "",
     )
     emit(f"The sandbox {'has started' if fresh else 'is already running'}: {_where(found)}")
     emit("")

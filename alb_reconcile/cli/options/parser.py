@@ -16,6 +16,7 @@ from alb_reconcile.cli.options.values import (
     lag,
     number,
     port,
+    ports,
     positive,
     speed,
 )
@@ -189,6 +190,12 @@ def _add_sandbox(commands: Any) -> None:
         help="what each instance runs instead of the demo's web API, without a shell; it has to listen on "
         "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
     )  # fmt: skip
+    start.add_argument(
+        "--serve-ports",
+        type=ports,
+        metavar="PORTS",
+        help="the ports, such as 80,8080, of instances whose user data doesn't contain PORT=N (default 80)",
+    )
     start.add_argument(
         "--no-traffic",
         action="store_true",

@@ -85,6 +85,10 @@ def port(text: str) -> int:
     return int(text)
 
 
+def ports(text: str) -> str:
+    return ",".join(str(port(item)) for item in text.split(","))
+
+
 def speed(text: str) -> float:
     if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or not 1 <= float(text) <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 1 to 1000")

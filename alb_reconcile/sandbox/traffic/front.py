@@ -11,7 +11,7 @@ from alb_reconcile.sandbox.traffic.envoy import Envoy
 from alb_reconcile.sandbox.traffic.errors import TrafficError
 from alb_reconcile.sandbox.traffic.ports import Port
 from alb_reconcile.sandbox.traffic.routes import Router, name_of
-from alb_reconcile.sandbox.traffic.snapshot import Listener, Snapshot
+from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, Snapshot
 
 __all__ = ["Front", "TrafficError"]
 
@@ -37,7 +37,7 @@ class Front:
         self._clusters: dict[str, Resource] = {}
         self._ports: dict[str, Port] = {}
         self._doors: tuple[Door, ...] = ()
-        self._shown: tuple[Snapshot, dict[str, int]] = (Snapshot(), {})
+        self._shown: tuple[Snapshot, Addresses] = (Snapshot(), {})
         self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
         self._nowhere = Port()
 
@@ -55,11 +55,11 @@ class Front:
         """Each listener with its local port, which it keeps for as long as it exists."""
         return self._doors
 
-    def show(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
+    def show(self, snapshot: Snapshot, addresses: Addresses) -> None:
         """Carry requests as the snapshot says from now on; when it returns, Envoy does.
 
-        `addresses`: an instance's local port by its id; one without refuses connections. No connection is dropped
-        by a change. Raises TrafficError if Envoy doesn't take it over.
+        What isn't in `addresses` refuses connections. No connection is dropped by a change. Raises TrafficError if
+        Envoy doesn't take it over.
         """
         if self._envoy.pid is None:
             self._envoy.start()
@@ -96,7 +96,7 @@ class Front:
                 doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url))
         return tuple(doors)
 
-    def _publish(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
+    def _publish(self, snapshot: Snapshot, addresses: Addresses) -> None:
         """What is new comes before what sends requests to it; what goes, goes after that."""
         files: dict[str, Resource] = {}
         emptied: dict[str, Resource] = {}

@@ -2,8 +2,9 @@
 
 import base64
 import copy
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict import StrictAws
@@ -20,14 +21,15 @@ from alb_reconcile.sandbox.traffic.snapshot import (
     TargetState,
 )
 
-_DIGITS = 16
+_DIGITS: Final = 16
 """Of the digest in an instance's `alb-reconcile:user-data` tag, which has to be the same one."""
+_PORT: Final = re.compile(rb"""(?<![A-Za-z0-9_])PORT=["']?([0-9]{1,5})(?![A-Za-z0-9_])""")
 
 
-def take_snapshot(strict: StrictAws) -> Snapshot:
+def take_snapshot(strict: StrictAws, ports: tuple[int, ...] = (80,)) -> Snapshot:
     """What all accounts and regions have that traffic depends on, as it is now.
 
-    The caller holds the strict AWS's lock, and has brought every world to the present.
+    `ports`: where instances listen whose user data doesn't say it. The caller holds the strict AWS's lock, and has brought every world to the present.
     """
     now = strict.clock()
     balancers: list[LoadBalancer] = []
@@ -36,7 +38,7 @@ def take_snapshot(strict: StrictAws) -> Snapshot:
     for world in _worlds():
         balancers += _balancers(world)
         groups |= {group.arn: group for group in _groups(world, now)}
-        instances += _instances(world)
+        instances += _instances(world, ports)
     named = {arn for item in balancers for listener in item.listeners for arn in listener.certificates}
     certificates = {arn: names for arn in sorted(named) if (names := _names(arn))}
     return Snapshot(tuple(balancers), groups, certificates, tuple(instances))
@@ -103,24 +105,24 @@ def _health_check(group: Any) -> HealthCheck:
     )
 
 
-def _instances(world: World) -> Iterator[Instance]:
+def _instances(world: World, ports: tuple[int, ...]) -> Iterator[Instance]:
     for found in world.instances():
         if found.state != "terminated":
+            user_data = base64.b64decode(str(found.user_data or ""))
             yield Instance(
                 found.id,
                 found.state,
                 found.placement.zone,
                 found.private_ip or "",
-                _user_data_digest(found.user_data),
+                digest(user_data.hex(), _DIGITS) if user_data else "",
                 world.ledger.boots.get(found.id, 0),
+                _ports(user_data) or ports,
             )
 
 
-def _user_data_digest(user_data: Any) -> str:
-    """As in the instance's tag; nothing without user data."""
-    if not user_data:
-        return ""
-    return digest(base64.b64decode(str(user_data)).hex(), _DIGITS)
+def _ports(user_data: bytes) -> tuple[int, ...]:
+    """Where it has the web API listen: what it gives to the variable PORT. It isn't run, so nothing else of it counts."""
+    return tuple(dict.fromkeys(int(port) for port in _PORT.findall(user_data)))
 
 
 def _names(arn: str) -> tuple[str, ...]:

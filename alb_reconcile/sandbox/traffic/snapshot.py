@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+Addresses = Mapping[tuple[str, int], int]
+"""The local ports that instances listen on, by an instance's id and the port that AWS knows."""
+
 
 @dataclass(frozen=True)
 class TargetState:
@@ -77,7 +80,10 @@ class LoadBalancer:
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance that isn't gone. `state`: AWS's name for it; `boots`: how often it was started or rebooted."""
+    """An instance that isn't gone. `state`: AWS's name for it; `boots`: how often it was started or rebooted.
+
+    `ports`: where its web API listens.
+    """
 
     id: str
     state: str
@@ -85,6 +91,7 @@ class Instance:
     private_ip: str
     user_data_digest: str
     boots: int
+    ports: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
 from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.ports import HOST
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
-from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, TargetGroup
+from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, LoadBalancer, TargetGroup
 
 _TYPE: Final = "type.googleapis.com/envoy."
 _SCRIPT: Final = (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")
@@ -62,16 +62,17 @@ class Files:
         self.path(name).unlink(missing_ok=True)
 
 
-def choose_ports(group: TargetGroup, addresses: Mapping[str, int], nowhere: int) -> Counter[int]:
+def choose_ports(group: TargetGroup, addresses: Addresses, nowhere: int) -> Counter[int]:
     """The local ports that a group's requests go to, with the number of targets on each.
 
     AWS ELB, 'Health checks': to the healthy targets, or to all that are registered where none is (fail-open). Those
-    that drain or aren't in use get none. Instances without an address, and those that security groups shut, are at the port
+    that drain or aren't in use get none. Where an instance doesn't listen, and where security groups shut it, is the port
     `nowhere`, which refuses: on AWS what is shut makes a request fail after ten seconds.
     """
     states = {"healthy"} if any(item.state == "healthy" for item in group.targets) else {"initial", "unhealthy"}
     chosen = [item for item in group.targets if item.state in states]
-    return Counter(addresses.get(item.instance_id, nowhere) if item.is_open else nowhere for item in chosen)
+    found = ((addresses.get((item.instance_id, item.port)), item.is_open) for item in chosen)
+    return Counter(port if port and is_open else nowhere for port, is_open in found)
 
 
 def endpoints(group: TargetGroup, ports: Mapping[int, int]) -> dict[str, Any]:

@@ -180,7 +180,7 @@ class Lab:
         self.apis = {name: Api(name) for name in names}
         self.folder = folder
         self.front = Front(folder, speed=10)
-        self.addresses = {f"i-{name}": api.port for name, api in self.apis.items()}
+        self.addresses = {(f"i-{name}", 80): api.port for name, api in self.apis.items()}
         self.snapshot = Snapshot()
 
     def show(self, listeners: Sequence[Listener], groups: Sequence[TargetGroup] = (), **rest: Any) -> Snapshot:

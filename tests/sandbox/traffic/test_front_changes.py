@@ -158,7 +158,7 @@ class TestInFlight:
         with serve(echo, "127.0.0.1", 0) as server:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
-            lab.addresses["i-socket"] = server.socket.getsockname()[1]
+            lab.addresses["i-socket", 80] = server.socket.getsockname()[1]
             lab.forwards(forward("web"), group("web", "i-socket"))
             with connect(lab.url().replace("http", "ws")) as client:
                 client.send("before")

@@ -97,10 +97,26 @@ def test_instances_have_the_digest_of_their_tag(aws: StrictAws, network: Network
     instances = {instance.id: instance for instance in look(aws).instances}
     address = network.show(with_data)["PrivateIpAddress"]
     digest = UserData.of(content).digest
-    assert instances[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0)
+    assert instances[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0, (80,))
     assert instances[without].user_data_digest == ""
     clock.advance(10)
     assert {instance.state for instance in look(aws).instances} == {"running"}
+
+
+@pytest.mark.parametrize(
+    ("user_data", "ports"),
+    [
+        ("#!/bin/sh\nPORT=8080 exec api\n", (8080,)),
+        ("export PORT='9000'; Environment=PORT=9001 HTTP_PORT=9002 PORTS=1 PORT=9000", (9000, 9001)),
+        ("docker run -p 8080:8080 api", (80,)),
+        ("PORT=${PORT:-8080} PORT=99999999", (80,)),
+    ],
+)
+def test_an_instance_listens_where_its_user_data_says(
+    aws: StrictAws, network: Network, user_data: str, ports: tuple[int, ...]
+) -> None:
+    network.launch(UserData=user_data)
+    assert [found.ports for found in look(aws).instances] == [ports]
 
 
 def test_starts_and_reboots_are_counted(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
