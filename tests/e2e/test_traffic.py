@@ -33,7 +33,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.tool = Tool(folder, "--sandbox", **ON)
         self.http = httpx.Client(trust_env=False, timeout=GUARD)
-        self.applied = ""
+        self.started = self.applied = ""
 
     @property
     def account(self) -> Account:
@@ -111,7 +111,7 @@ def fresh(tmp_path: Path) -> Iterator[Place]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The demo, applied."""
     place = Place(tmp_path_factory.mktemp("traffic"))
-    place.tool.run("sandbox", "start", "--speed", "30")
+    place.started = place.tool.run("sandbox", "start", "--speed", "30").stdout
     place.applied = place.tool.run("apply", "--yes", DEMO).stdout
     yield place
     place.tool.run("sandbox", "stop")
@@ -129,6 +129,10 @@ def test_apply_ends_with_a_url_at_which_the_instances_take_turns(demo: Place) ->
     assert set(found.values()) == {6}
     digest = UserData.of((SPECS / "user-data" / "web-api.py").read_bytes()).digest
     assert demo.http.get(url).json()["version"] == digest
+
+
+def test_it_says_that_user_data_isnt_run(demo: Place) -> None:
+    assert "Instances don't run their user data: each runs the demo's web API instead." in demo.started.splitlines()
 
 
 def test_sandbox_status_shows_ports_and_processes(demo: Place) -> None:
@@ -206,7 +210,8 @@ http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), O
 
 def test_the_users_own_web_api_is_served(fresh: Place) -> None:
     (fresh.tool.folder / "own.py").write_text(OWN)
-    fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]), "--serve-ports", "8080,9000")  # fmt: skip
+    started = fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]), "--serve-ports", "8080,9000")  # fmt: skip
+    assert f"user data: each runs {shlex.join([sys.executable, 'own.py'])} instead." in started.stdout
     instance = launch(fresh)
     assert fresh.processes()[instance]["ports"] == [8080, 9000]
     error = fresh.tool.run("sandbox", "start", "--serve-ports", "80", expect=1).stderr

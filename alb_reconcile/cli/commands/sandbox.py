@@ -34,6 +34,9 @@ def start(options: StartOptions) -> ExitCode:
         serve_ports=options.serve_ports or "",
     )
     emit(f"The sandbox {'has started' if fresh else 'is already running'}: {_where(found)}")
+    if found.traffic:
+        program = found.serve or "the demo's web API"
+        emit(f"Instances don't run their user data: each runs {program} instead.")
     emit("")
     emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
     return ExitCode.OK
