@@ -35,7 +35,8 @@ class Front:
         self._files.write(_CLUSTERS, [])
         self._files.write(_LISTENERS, [])
         self._clusters: dict[str, Resource] = {}
-        self._ports: dict[str, Port] = {}
+        self._ports: dict[tuple[str, int], Port] = {}
+        """By a listener and its port in AWS: clients of a port that it gives up lose it."""
         self._doors: tuple[Door, ...] = ()
         self._shown: tuple[Snapshot, Addresses] = (Snapshot(), {})
         self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
@@ -52,7 +53,7 @@ class Front:
         return self._envoy.pid
 
     def doors(self) -> tuple[Door, ...]:
-        """Each listener with its local port, which it keeps for as long as it exists."""
+        """Each listener with its local port, which it keeps for as long as it has that port."""
         return self._doors
 
     def show(self, snapshot: Snapshot, addresses: Addresses) -> None:
@@ -72,9 +73,10 @@ class Front:
         except TrafficError:
             self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
             raise
-        self._doors = doors
-        for arn in self._ports.keys() - {door.listener_arn for door in doors}:
-            self._ports.pop(arn).close()
+        gone, self._doors = self._doors, doors
+        for listener in self._ports.keys() - {(door.listener_arn, door.port) for door in doors}:
+            self._ports.pop(listener).close()
+        for arn in {door.listener_arn for door in gone} - {door.listener_arn for door in doors}:
             self._files.remove(name_of(arn))
         self._shown = wanted
 
@@ -89,9 +91,9 @@ class Front:
         doors = []
         for balancer in snapshot.load_balancers:
             for listener in balancer.listeners:
-                if listener.arn not in self._ports:
-                    self._ports[listener.arn] = Port()
-                local = self._ports[listener.arn].number
+                if (listener.arn, listener.port) not in self._ports:
+                    self._ports[listener.arn, listener.port] = Port()
+                local = self._ports[listener.arn, listener.port].number
                 url = f"{listener.protocol.lower()}://localhost:{local}/"
                 doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url))
         return tuple(doors)
@@ -127,12 +129,12 @@ class Front:
     def _write_listeners(self, snapshot: Snapshot) -> dict[str, str]:
         listeners, versions = [], {}
         for balancer in snapshot.load_balancers:
-            doors = {item.port: self._ports[item.arn].number for item in balancer.listeners}
+            doors = {item.port: self._ports[item.arn, item.port].number for item in balancer.listeners}
             for found in balancer.listeners:
                 name = name_of(found.arn)
                 routes = Router(snapshot, balancer, found, doors).configuration()
                 versions[f"http.front.rds.{name}.version_text"] = self._files.write(name, [routes])
-                port, file = self._ports[found.arn].number, self._files.path(name)
+                port, file = self._ports[found.arn, found.port].number, self._files.path(name)
                 certificates = self._certify(snapshot, found)
                 listeners.append(xds.listener(balancer, found, port, file, certificates))
         versions["listener_manager.lds.version_text"] = self._files.write(_LISTENERS, listeners)

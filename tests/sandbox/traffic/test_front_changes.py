@@ -179,10 +179,19 @@ class TestDoors:
         assert lab.front.doors()[0].local_port == second.local_port
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", first.local_port)).close()
-        moved = replace(listener(81, rule(fixed("moved"))), port=8081)
-        lab.show([moved])
-        assert lab.url(8081).endswith(f":{second.local_port}")
+
+    def test_one_that_gets_another_port_leaves_its_clients_there(self, lab: Lab) -> None:
+        here = listener(80, rule(fixed("here")))
+        lab.show([here])
+        (before,) = lab.front.doors()
+        lab.show([replace(here, port=8081, rules=(rule(fixed("moved")),))])
+        (after,) = lab.front.doors()
+        assert (after.listener_arn, after.port) == (before.listener_arn, 8081)
         assert lab.get(port=8081).text == "moved"
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", before.local_port)).close()
+        lab.show([here])
+        assert lab.get().text == "here"
 
     def test_nobody_else_gets_its_port(self, lab: Lab) -> None:
         lab.show([listener(80, rule(fixed("x")))])
