@@ -46,7 +46,10 @@ class SandboxError(ReconcileError):
 
 @dataclass(frozen=True)
 class Door:
-    """A listener's port on this machine. `protocol` and `port` are the listener's, `url` is what a browser can open."""
+    """A listener's port on this machine. `protocol` and `port` are the listener's, `url` is what a browser can open.
+
+    `is_open`: whether security groups let clients in; else it refuses them, where they would wait in vain on AWS.
+    """
 
     listener_arn: str
     load_balancer_arn: str
@@ -54,6 +57,7 @@ class Door:
     port: int
     local_port: int
     url: str
+    is_open: bool = True
 
 
 @dataclass(frozen=True)

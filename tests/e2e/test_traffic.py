@@ -156,6 +156,20 @@ def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:
     assert not demo.tool.plan()["steps"]
 
 
+def test_a_load_balancer_whose_groups_let_nobody_in_answers_nobody_until_apply_mends_it(demo: Place) -> None:
+    url, ec2 = demo.url(), demo.account.ec2
+    found = ec2.describe_security_groups(Filters=[{"Name": "tag:Name", "Values": ["demo-load-balancer"]}])
+    (group,) = found["SecurityGroups"]
+    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    with pytest.raises(httpx.ConnectError):
+        demo.http.get(url)
+    assert re.search(rf"{url}  HTTP 80 of demo-public-\S+, shut: no", demo.tool.run("sandbox", "status").stdout)
+    failed = demo.tool.run("verify", "--requests", "10", DEMO, expect=1).stdout
+    assert "does its security group allow you?" in " ".join(failed.split())
+    demo.tool.run("apply", "--yes", DEMO)
+    assert len(demo.answers(url)) == 2
+
+
 def test_a_crashed_web_api_is_started_again(demo: Place) -> None:
     url, (one, other) = demo.url(), sorted(demo.processes())
     before = demo.processes()[one]

@@ -109,6 +109,7 @@ def traffic_text(traffic: Traffic) -> str:
         "Listeners:",
         *(
             f"  {door.url}  {door.protocol} {door.port} of {door.load_balancer_arn.split('/')[2]}"
+            + ("" if door.is_open else ", shut: no security group of it lets anybody in")
             for door in traffic.doors
         ),
     ]

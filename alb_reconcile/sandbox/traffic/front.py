@@ -95,7 +95,8 @@ class Front:
                     self._ports[listener.arn, listener.port] = Port()
                 local = self._ports[listener.arn, listener.port].number
                 url = f"{listener.protocol.lower()}://localhost:{local}/"
-                doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url))
+                is_open = snapshot.lets_in(balancer.arn, listener.port)
+                doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url, is_open))
         return tuple(doors)
 
     def _publish(self, snapshot: Snapshot, addresses: Addresses) -> None:
@@ -131,6 +132,8 @@ class Front:
         for balancer in snapshot.load_balancers:
             doors = {item.port: self._ports[item.arn, item.port].number for item in balancer.listeners}
             for found in balancer.listeners:
+                if not snapshot.lets_in(balancer.arn, found.port):
+                    continue  # nobody listens on its local port
                 name = name_of(found.arn)
                 routes = Router(snapshot, balancer, found, doors).configuration()
                 versions[f"http.front.rds.{name}.version_text"] = self._files.write(name, [routes])

@@ -9,7 +9,7 @@ from typing import Any, Final
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
-from alb_reconcile.sandbox.traffic.reach import find_shut_out
+from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
 from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
     Instance,
@@ -35,13 +35,15 @@ def take_snapshot(strict: StrictAws, ports: tuple[int, ...] = (80,)) -> Snapshot
     balancers: list[LoadBalancer] = []
     groups: dict[str, TargetGroup] = {}
     instances: list[Instance] = []
+    ingress: dict[str, tuple[range, ...]] = {}
     for world in _worlds():
         balancers += _balancers(world)
         groups |= {group.arn: group for group in _groups(world, now)}
         instances += _instances(world, ports)
+        ingress |= find_ingress(world)
     named = {arn for item in balancers for listener in item.listeners for arn in listener.certificates}
     certificates = {arn: names for arn in sorted(named) if (names := _names(arn))}
-    return Snapshot(tuple(balancers), groups, certificates, tuple(instances))
+    return Snapshot(tuple(balancers), groups, certificates, tuple(instances), ingress)
 
 
 def _worlds() -> Iterator[World]:

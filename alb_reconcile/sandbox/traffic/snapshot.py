@@ -103,3 +103,9 @@ class Snapshot:
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Domain names of the certificates that listeners name, by ARN."""
     instances: tuple[Instance, ...] = ()
+    ingress: Mapping[str, tuple[range, ...]] = field(default_factory=dict)
+    """The ports at which security groups let clients in, by load balancer; every one where it isn't named."""
+
+    def lets_in(self, load_balancer: str, port: int) -> bool:
+        """Whether clients get through to a load balancer's port."""
+        return any(port in ports for ports in self.ingress.get(load_balancer, (range(65536),)))

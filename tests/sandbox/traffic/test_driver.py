@@ -18,7 +18,7 @@ from alb_reconcile.sandbox.traffic.driver import Driver
 from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.prober import Prober
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
-from alb_reconcile.sandbox.traffic.reach import find_shut_out
+from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
 from tests.processes import until
 
 if TYPE_CHECKING:
@@ -311,7 +311,8 @@ def test_nothing_is_left_when_it_is_closed(start: Callable[..., Stage], service:
 
 
 PORTS = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 8080}
-ALL = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+ANYBODY = {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+ALL = {"IpProtocol": "-1"} | ANYBODY
 
 
 class TestSecurityGroups:
@@ -349,6 +350,21 @@ class TestSecurityGroups:
         assert not self.shut_out(service)
         service.network.elb.modify_target_group(TargetGroupArn=service.group, HealthCheckPort="8081")
         assert self.shut_out(service)
+
+    def test_clients_come_in_at_the_ports_that_its_groups_open_to_others(self, service: Service) -> None:
+        network = service.network
+        other, third = network.security_group("other"), network.security_group("third")
+        network.elb.set_security_groups(LoadBalancerArn=service.balancer, SecurityGroups=[other])
+        assert dict(find_ingress(WORLD)) == {service.balancer: ()}
+        self.allow(service, other, UserIdGroupPairs=[{"GroupId": other}])
+        assert dict(find_ingress(WORLD)) == {service.balancer: ()}
+        self.allow(service, other, UserIdGroupPairs=[{"GroupId": third}])
+        assert dict(find_ingress(WORLD)) == {service.balancer: (range(80, 8081),)}
+        network.ec2.authorize_security_group_ingress(
+            GroupId=third, IpPermissions=[ALL, {"IpProtocol": "udp", "FromPort": 9, "ToPort": 9} | ANYBODY]
+        )
+        network.elb.set_security_groups(LoadBalancerArn=service.balancer, SecurityGroups=[other, third])
+        assert dict(find_ingress(WORLD)) == {service.balancer: (range(65536),)}
 
     def test_the_load_balancers_own_group_has_to_let_it_out(self, service: Service) -> None:
         assert not self.shut_out(service)

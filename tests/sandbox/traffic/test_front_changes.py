@@ -193,6 +193,25 @@ class TestDoors:
         lab.show([here])
         assert lab.get().text == "here"
 
+    def test_a_port_that_security_groups_shut_answers_nobody_until_they_open_it(self, lab: Lab) -> None:
+        shown = lab.show([listener(80, rule(fixed("open"))), listener(81, rule(fixed("shut")))])
+        lab.change(ingress={"balancer/1": (range(81),)})
+        shut = lab.front.doors()[1]
+        assert [door.is_open for door in lab.front.doors()] == [True, False]
+        assert lab.get().text == "open"
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", shut.local_port)).close()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", shut.local_port))
+        lab.change(ingress={"balancer/1": (range(81), range(81, 82))})
+        assert lab.url(81).endswith(f":{shut.local_port}")
+        assert lab.get(port=81).text == "shut"
+        lab.change(ingress={"balancer/1": ()})
+        with pytest.raises(httpx.ConnectError):
+            lab.get()
+        lab.front.show(shown, lab.addresses)
+        assert lab.get().text == "open"
+
     def test_nobody_else_gets_its_port(self, lab: Lab) -> None:
         lab.show([listener(80, rule(fixed("x")))])
         with socket.socket() as other, pytest.raises(OSError, match="in use"):
