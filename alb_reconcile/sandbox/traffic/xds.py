@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from alb_reconcile.model.text import digest
-from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
+from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers, word_page
 from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.ports import HOST
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, LoadBalancer, TargetGroup
 
 _TYPE: Final = "type.googleapis.com/envoy."
-_SCRIPT: Final = (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")
+_PAGES: Final = "".join(f'["{status}"] = {json.dumps(word_page(status))}, ' for status in (400, 405))
+_SCRIPT: Final = f"local PAGES = {{{_PAGES}}}\n" + (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")
 _MOST: Final = 1_000_000_000  # no limit of Envoy's: an ALB has none at this scale
 _CASE: Final = {  # HTTP/1.1 header names as they were sent, and X-Forwarded-For instead of x-forwarded-for
     "stateful_formatter": {
@@ -178,7 +179,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) 
             "header_key_format": _CASE,
         },
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "max_request_headers_kb": 64,
+        "max_request_headers_kb": 1024,  # from 64 on Lua says no as an ALB does
         # Envoy lets clients from inside steer it by x-envoy-* headers: nobody comes from here
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
     }

@@ -378,8 +378,11 @@ class TestProtocols:
         with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
             lab.addresses["i-h2", 80] = server.getsockname()[1]
             seen = pool.submit(answer_one_over_h2, server)
-            lab.forwards(forward(version), group(version, "i-h2", version=version))
-            answer = lab.get("/two")
+            secure = listener(443, rule(forward(version)), protocol="HTTPS", certificates=["x"])
+            lab.show([secure], [group(version, "i-h2", version=version)])
+            trust = ssl.create_default_context(cafile=str(lab.front.ca_file))
+            with httpx.Client(http2=True, verify=trust, timeout=TIMEOUT) as client:
+                answer = client.post(lab.url(443) + "/two")
             assert (answer.status_code, answer.text) == (200, "over two")
             assert dict(seen.result())[b":path"] == b"/two"
 
