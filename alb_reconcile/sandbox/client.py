@@ -28,6 +28,8 @@ IDENTITY: Final = "/alb-reconcile/sandbox"
 """Where the server says who it is; a POST with its token empties it."""
 TRAFFIC: Final = IDENTITY + "/traffic"
 """Where the server tells its doors and its instances' processes."""
+PREPARATION: Final = IDENTITY + "/preparation"
+"""Where a POST with its token has it make what a stack names and doesn't declare."""
 SPEED: Final = 10.0
 LAG: Final = 10.0
 """Seconds of AWS until a change has reached the load balancers, at most."""

@@ -344,3 +344,51 @@ def test_it_can_be_left_out(fresh: Place) -> None:
     assert "stop it first" in error
     error = fresh.tool.run("sandbox", "start", "--serve", "sleep 1", "--no-traffic", expect=64).stderr
     assert "leave --no-traffic out" in error
+
+
+def test_what_a_spec_names_of_others_is_prepared_and_then_it_applies(fresh: Place) -> None:
+    """As docs/sandbox.md says, for the two specs that name a certificate and a network of others."""
+    fresh.tool.run("sandbox", "start", "--speed", "100")
+    for spec, without, made in (
+        ("https.yaml", 1, ("certificate arn:aws:acm:eu-central-1:",)),
+        (
+            "existing-vpc.yaml",
+            4,
+            ("VPC vpc-", "subnet subnet-", "subnet subnet-", "security group sg-", "instance profile orders-api"),
+        ),
+    ):
+        fresh.tool.run("apply", "--yes", spec, expect=without)
+        told = fresh.tool.run("sandbox", "prepare", spec).stdout.splitlines()
+        assert told[0] == "Made in the sandbox:"
+        assert len(told) == 1 + len(made)
+        assert all(line.startswith(f"  {words}") for line, words in zip(told[1:], made, strict=True))
+        assert "has all that" in fresh.tool.run("sandbox", "prepare", spec).stdout
+        assert "Verified" in fresh.tool.run("apply", "--yes", "--verify", spec).stdout
+        assert fresh.tool.plan(spec)["steps"] == []
+
+
+def test_key_pairs_server_certificates_and_groups_without_a_vpc_are_prepared(fresh: Place) -> None:
+    (fresh.tool.folder / "odd.yaml").write_text(
+        """\
+stack: odd
+region: us-east-1
+instances:
+  web: {image_id: ami-04681a1dbd79675a5, instance_type: t3.micro, subnets: [subnet-0a1b2c3d4e5f60711, subnet-0a1b2c3d4e5f60712], key_name: ops}
+load_balancers:
+  public:
+    subnets: [subnet-0a1b2c3d4e5f60711, subnet-0a1b2c3d4e5f60712]
+    security_groups: [sg-0a1b2c3d4e5f60718]
+    listeners:
+      https:
+        protocol: HTTPS
+        port: 443
+        certificate_arn: arn:aws:iam::123456789012:server-certificate/web/odd
+        default_action: {fixed_response: {status_code: 200}}
+"""
+    )
+    fresh.tool.run("sandbox", "start", "--speed", "100")
+    told = fresh.tool.run("sandbox", "prepare", "odd.yaml").stdout
+    assert "certificate arn:aws:iam::123456789012:server-certificate/web/odd (for example.com)" in told
+    assert "key pair ops" in told
+    fresh.tool.run("apply", "--yes", "odd.yaml")
+    assert fresh.tool.plan("odd.yaml")["steps"] == []

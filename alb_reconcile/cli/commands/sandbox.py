@@ -1,11 +1,13 @@
-"""`sandbox start|stop|status|reset`: the local AWS."""
+"""`sandbox start|stop|status|reset|prepare`: the local AWS."""
 
 from dataclasses import dataclass
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.status import traffic_text
+from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
+from alb_reconcile.sandbox import preparation
 
 _WITHOUT = "It was started without traffic: its load balancers carry no requests, and health follows the clock."
 
@@ -68,6 +70,23 @@ def status() -> ExitCode:
         emit(f"  export {line}")
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
+    return ExitCode.OK
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    spec: str
+    loading: LoadingOptions
+
+
+def prepare(options: PrepareOptions) -> ExitCode:
+    """Make what a spec names and doesn't declare. Raises SpecError, SandboxError."""
+    target = load_stacks([options.spec], options.loading)[0].target()
+    found, _ = sandbox_client.start()
+    made = preparation.prepare(found, target.region, [item.creation for item in target.desired.values()])
+    emit("Made in the sandbox:" if made else f"The sandbox has all that {options.spec} names and doesn't declare.")
+    for line in made:
+        emit(f"  {line}")
     return ExitCode.OK
 
 
