@@ -1,6 +1,7 @@
 """The front: Envoy in front of the sandbox's instances, as its load balancers."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from alb_reconcile.sandbox.traffic.certificates import Authority, Certificate
 from alb_reconcile.sandbox.traffic.envoy import Envoy
 from alb_reconcile.sandbox.traffic.errors import TrafficError
 from alb_reconcile.sandbox.traffic.ports import Port
+from alb_reconcile.sandbox.traffic.relays import Relays
 from alb_reconcile.sandbox.traffic.routes import Router, name_of
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, Snapshot
 
@@ -27,7 +29,7 @@ class Front:
     is missing, can't run, or doesn't get ready in time; then nothing is left running.
     """
 
-    def __init__(self, folder: Path, speed: float) -> None:
+    def __init__(self, folder: Path, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._speed = speed
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._authority = Authority(folder / "certificates")
@@ -39,7 +41,12 @@ class Front:
         """By a listener and its port in AWS: clients of a port that it gives up lose it."""
         self._doors: tuple[Door, ...] = ()
         self._shown: tuple[Snapshot, Addresses] = (Snapshot(), {})
-        self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
+        self._relays = Relays(folder / "relays", clock)
+        try:
+            self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
+        except BaseException:
+            self._relays.close()
+            raise
         self._nowhere = Port()
 
     @property
@@ -59,17 +66,19 @@ class Front:
     def show(self, snapshot: Snapshot, addresses: Addresses) -> None:
         """Carry requests as the snapshot says from now on; when it returns, Envoy does.
 
-        What isn't in `addresses` refuses connections. No connection is dropped by a change. Raises TrafficError if
-        Envoy doesn't take it over.
+        What isn't in `addresses` refuses connections. No connection is dropped by a change, but those to a target that
+        was deregistered a deregistration delay ago. Raises TrafficError if Envoy doesn't take it over.
         """
         if self._envoy.pid is None:
             self._envoy.start()
+        self._relays.cut()
         wanted = (snapshot, dict(addresses))
         if wanted == self._shown:
             return
         doors = self._open(snapshot)
         try:
-            self._publish(snapshot, addresses)
+            self._publish(snapshot, self._relays.lead(snapshot, addresses))
+            self._relays.cut()
         except TrafficError:
             self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
             raise
@@ -83,6 +92,7 @@ class Front:
     def close(self) -> None:
         """End Envoy, and wait for that."""
         self._envoy.close()
+        self._relays.close()
         self._doors = ()
         for port in (self._nowhere, *self._ports.values()):
             port.close()
@@ -99,14 +109,14 @@ class Front:
                 doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url, is_open))
         return tuple(doors)
 
-    def _publish(self, snapshot: Snapshot, addresses: Addresses) -> None:
+    def _publish(self, snapshot: Snapshot, relays: Mapping[str, Addresses]) -> None:
         """What is new comes before what sends requests to it; what goes, goes after that."""
         files: dict[str, Resource] = {}
         emptied: dict[str, Resource] = {}
         clusters: dict[str, Resource] = {}
         for arn, group in snapshot.target_groups.items():
             name = name_of(arn)
-            ports = xds.choose_ports(group, addresses, self._nowhere.number)
+            ports = xds.choose_ports(group, relays.get(arn, {}), self._nowhere.number)
             clusters[name] = xds.cluster(group, self._files.path(name), self._speed)
             late = not ports and name in self._clusters
             (emptied if late else files)[name] = xds.endpoints(group, ports)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
@@ -139,6 +140,31 @@ class TestInFlight:
             answer = slow.result()
         assert (answer.status_code, answer.json()["target"]) == (200, "a")
 
+    @pytest.mark.parametrize("delay", [0, 3000])
+    def test_one_that_outlasts_the_deregistration_delay_is_502(self, lab: Lab, delay: int) -> None:
+        attributes = {"deregistration_delay.timeout_seconds": str(delay)}
+        staying = group("web", "i-a", "i-b", attributes=attributes)
+        lab.forwards(forward("web"), staying)
+        lab.apis["a"].gate.clear()
+        lab.apis["b"].gate.set()
+        path = f"/slow?{delay}"
+        with ThreadPoolExecutor() as pool:
+            slow = [pool.submit(lab.get, path) for _ in range(2)]  # one for each of the two
+            wait_until(lambda: path in lab.apis["a"].paths)
+            lab.forwards(forward("web"), group("web", "i-a", "i-b", attributes=attributes, states={"i-a": "draining"}))
+            if delay:
+                lab.later += delay - 1000
+                lab.forwards(forward("web"), staying)  # registered again: the delay begins anew with the next end
+                lab.later += 1001
+                lab.forwards(forward("web"), group("web", "i-b", attributes=attributes))
+                lab.later += delay - 1000
+                lab.front.show(lab.snapshot, lab.addresses)
+                assert not all(item.done() for item in slow)
+                lab.later += 1001
+                lab.front.show(lab.snapshot, lab.addresses)
+            assert sorted(item.result().status_code for item in slow) == [200, 502]
+            assert set(lab.targets(4)) == {"b"}
+
     def test_a_request_outlives_its_listeners_change_and_end(self, lab: Lab) -> None:
         lab.forwards(forward("web"), group("web", "i-a"))
         lab.apis["a"].gate.clear()
@@ -167,6 +193,10 @@ class TestInFlight:
                 assert lab.targets(1) == ["b"]
                 client.send("after")
                 assert client.recv(timeout=TIMEOUT) == "after"
+                lab.later += 301
+                lab.front.show(lab.snapshot, lab.addresses)
+                with pytest.raises(ConnectionClosed):
+                    client.recv(timeout=TIMEOUT)
             server.shutdown()
             thread.join()
 
