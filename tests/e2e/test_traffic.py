@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import trustme
 
 from alb_reconcile.model.address import UserData
 from tests.e2e.tool import DEMO, SPECS, Account, Tool
@@ -368,6 +369,10 @@ def test_what_a_spec_names_of_others_is_prepared_and_then_it_applies(fresh: Plac
         assert "has all that" in fresh.tool.run("sandbox", "prepare", spec).stdout
         assert "Verified" in fresh.tool.run("apply", "--yes", "--verify", spec).stdout
         assert fresh.tool.plan(spec)["steps"] == []
+    trustme.CA().cert_pem.write_to_path(str(fresh.tool.folder / "other.pem"))
+    failed = fresh.tool.run("verify", "--requests", "5", "--ca-file", "other.pem", "https.yaml", expect=1).stdout
+    assert "certificate" in failed
+    fresh.tool.run("verify", "--requests", "5", "--insecure", "https.yaml")
 
 
 def test_key_pairs_server_certificates_and_groups_without_a_vpc_are_prepared(fresh: Place) -> None:

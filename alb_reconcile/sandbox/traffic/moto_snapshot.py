@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from cryptography import x509
+
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
@@ -128,12 +130,27 @@ def _ports(user_data: bytes) -> tuple[int, ...]:
 
 
 def _names(arn: str) -> tuple[str, ...]:
-    """The domain names of a certificate of ACM; nothing for one that is gone, or IAM's."""
+    """The domain names of a certificate of ACM or IAM; nothing for one that is gone."""
     from moto.acm.models import acm_backends
+    from moto.iam.models import iam_backends
 
-    _, _, service, region, account, _ = arn.split(":", 5)
+    _, partition, service, region, account, _ = arn.split(":", 5)
+    if service == "iam":
+        uploaded = iam_backends[account][partition].get_certificate_by_arn(arn)
+        return _names_in(uploaded.cert_body) if uploaded else ()
     if service != "acm" or region not in acm_backends[account]:
         return ()
     found = acm_backends[account][region]._certificates.get(arn)
     names: Iterable[str] = (found.common_name, *found.sans) if found else ()
     return tuple(dict.fromkeys(str(name) for name in names if name))
+
+
+def _names_in(pem: str) -> tuple[str, ...]:
+    """The domain names that a certificate (PEM) is for; nothing for one that makes no sense."""
+    try:
+        extensions = x509.load_pem_x509_certificate(pem.encode()).extensions
+        return tuple(
+            extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        )
+    except (ValueError, x509.ExtensionNotFound):
+        return ()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+import trustme
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
 
 from alb_reconcile.model.address import UserData
 from alb_reconcile.sandbox.strict.world import World
@@ -156,6 +158,23 @@ def test_certificates_have_their_names(aws: StrictAws, network: Network, clock: 
         made[0]: {"shop.example.com", "www.shop.example.com"},
         made[1]: {"blog.example.com", "www.blog.example.com"},
     }
+
+
+def test_server_certificates_of_iam_have_theirs(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+    issued = trustme.CA().issue_cert("shop.example.com", "*.shop.example.com", "10.0.0.1")
+    iam = boto3.client("iam", region_name=REGION)
+    arn = iam.upload_server_certificate(
+        ServerCertificateName="shop",
+        CertificateBody=issued.cert_chain_pems[0].bytes().decode(),
+        PrivateKey=issued.private_key_pem.bytes().decode(),
+    )["ServerCertificateMetadata"]["Arn"]
+    own = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": arn}]}
+    network.listener(network.balancer(), network.target_group(), 443, **own)
+    clock.advance(60)
+    assert look(aws).certificates == {arn: ("shop.example.com", "*.shop.example.com")}
+    (kept,) = iam_backends[DEFAULT_ACCOUNT_ID]["aws"].certificates.values()
+    kept.cert_body = "no PEM"
+    assert look(aws).certificates == {}
 
 
 @pytest.mark.parametrize("region", ["eu-west-1"])
