@@ -29,8 +29,8 @@ def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **
 
 def user_data(version: str) -> str:
     """User data, which is never run here. Instances report its digest as their version."""
-    ports = "".join(f"PORT={port} " for port in re.findall("[0-9]+", version))
-    return f"#!/bin/sh\n{ports}exec web-api --version {version}\n"
+    ports = " ".join(f"PORT={word}" for word in version.split("-") if re.fullmatch("80|8080", word))
+    return f"#!/bin/sh\n{ports} exec web-api --version {version}\n"
 
 
 def told(version: str) -> str:
