@@ -29,9 +29,12 @@ IDENTITY: Final = "/alb-reconcile/sandbox"
 """Where the server says who it is; a POST with its token empties it."""
 TRAFFIC: Final = IDENTITY + "/traffic"
 """Where the server tells its doors and its instances' processes."""
+PREPARATION: Final = IDENTITY + "/preparation"
+"""Where a POST with its token has it make what a stack names and doesn't declare."""
 SPEED: Final = 10.0
 LAG: Final = 10.0
 """Seconds of AWS until a change has reached the load balancers, at most."""
+SERVE_PORTS: Final = "80"
 REGION: Final = "us-east-1"
 """The region of a spec that names none, where the environment doesn't either."""
 _TIMEOUT: Final = 60.0
@@ -46,7 +49,10 @@ class SandboxError(ReconcileError):
 
 @dataclass(frozen=True)
 class Door:
-    """A listener's port on this machine. `protocol` and `port` are the listener's, `url` is what a browser can open."""
+    """A listener's port on this machine. `protocol` and `port` are the listener's, `url` is what a browser can open.
+
+    `is_open`: whether security groups let clients in; else it refuses them, where they would wait in vain on AWS.
+    """
 
     listener_arn: str
     load_balancer_arn: str
@@ -54,11 +60,15 @@ class Door:
     port: int
     local_port: int
     url: str
+    is_open: bool = True
 
 
 @dataclass(frozen=True)
 class Process:
-    """An instance's web API. `pid` is None while it doesn't run; `note` then says why, where it is no wish of the user."""
+    """An instance's web API. `pid` is None while it doesn't run; `note` then says why, where it is no wish of the user.
+
+    `local_port` stands for its `ports`.
+    """
 
     instance_id: str
     state: str
@@ -66,6 +76,7 @@ class Process:
     pid: int | None
     restarts: int
     note: str
+    ports: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,7 @@ class Sandbox:
     """A running sandbox, as its state file describes it. `token` tells it from any other process on its port.
 
     `traffic`: whether its load balancers carry requests, `lag`: how late they may learn of a change; `serve`: the user's own web API, or nothing for the demo's;
+    `serve_ports`: where it answers, with commas between, for instances whose user data doesn't say it;
     `ca_file`: the certificates that its HTTPS listeners are trusted by.
     """
 
@@ -100,6 +112,7 @@ class Sandbox:
     serve: str = ""
     ca_file: str | None = None
     lag: float = LAG
+    serve_ports: str = SERVE_PORTS
 
     @property
     def endpoint_url(self) -> str:
@@ -198,10 +211,12 @@ def start(
     lag: float | None = None,
     traffic: bool | None = None,
     serve: str = "",
+    serve_ports: str = "",
 ) -> tuple[Sandbox, bool]:
     """The running sandbox, and whether it was started for that. Cleans up after one that was killed.
 
-    `traffic` is by default what ALB_RECONCILE_SANDBOX_TRAFFIC says (on or off), else on; `serve` is a command line.
+    `traffic` is by default what ALB_RECONCILE_SANDBOX_TRAFFIC says (on or off), else on; `serve` is a command line,
+    `serve_ports` are numbers with commas between.
     Raises SandboxError where a running one differs from what is asked for, a port is taken, the extra or the command
     is missing, or it doesn't start.
     """
@@ -212,13 +227,22 @@ def start(
     with _locked() as lock:
         found = running()
         if found is not None:
-            return _same(found, port, speed, lag, traffic, serve), False
+            return _same(found, port, speed, lag, traffic, serve, serve_ports), False
         wanted = _traffic_by_default() if traffic is None else traffic
         state_file().unlink(missing_ok=True)
         failure_file().unlink(missing_ok=True)
         with _listen(port or 0) as listener:
             times = {"speed": speed or SPEED, "lag": LAG if lag is None else lag}
-            process = _spawn(lock, listener, {**times, "serve": serve, "traffic": "on" if wanted else "off"})
+            process = _spawn(
+                lock,
+                listener,
+                {
+                    **times,
+                    "serve": serve,
+                    "serve-ports": serve_ports or SERVE_PORTS,
+                    "traffic": "on" if wanted else "off",
+                },
+            )
     # The server inherited the lock, and lets go of it when it serves or dies.
     with _locked():
         found = running()
@@ -274,12 +298,20 @@ def reset() -> Sandbox | None:
 
 
 def _same(
-    found: Sandbox, port: int | None, speed: float | None, lag: float | None, traffic: bool | None, serve: str
+    found: Sandbox,
+    port: int | None,
+    speed: float | None,
+    lag: float | None,
+    traffic: bool | None,
+    serve: str,
+    serve_ports: str,
 ) -> Sandbox:
     differs = port not in (None, found.port) or speed not in (None, found.speed) or lag not in (None, found.lag)
-    if differs or traffic not in (None, found.traffic) or serve not in ("", found.serve):
+    differs |= serve not in ("", found.serve) or serve_ports not in ("", found.serve_ports)
+    if differs or traffic not in (None, found.traffic):
         carries = "" if found.traffic else ", without traffic"
         serves = f", serving {found.serve}" if found.serve else ""
+        serves += f" at {found.serve_ports}" if found.serve_ports != SERVE_PORTS else ""
         raise SandboxError(
             f"a sandbox is already running at {found.endpoint_url} with speed {found.speed:g}, lag {found.lag:g}{carries}{serves}; stop it first: alb-reconcile sandbox stop"
         )

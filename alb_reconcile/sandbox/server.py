@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
 from alb_reconcile.model.errors import ReconcileError
-from alb_reconcile.sandbox.client import HOST, IDENTITY, TRAFFIC, Sandbox, Traffic, now_text, read_state
+from alb_reconcile.sandbox.client import HOST, IDENTITY, PREPARATION, TRAFFIC, Sandbox, Traffic, now_text, read_state
 from alb_reconcile.sandbox.gate import SERVICES, refuse_pages, service_of
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.aws import READING
@@ -35,9 +35,11 @@ _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 class Application:
     """moto's services, and an address where the sandbox says who it is, tells its traffic and can be emptied."""
 
-    def __init__(self, sandbox: Sandbox, empty: Callable[[], None], driver: Driver | None) -> None:
+    def __init__(
+        self, sandbox: Sandbox, empty: Callable[[], None], prepare: Callable[..., list[str]], driver: Driver | None
+    ) -> None:
         self.sandbox = sandbox
-        self.empty = empty
+        self.empty, self.prepare = empty, prepare
         self.driver = driver
         self._services: dict[str, Any] = {}
         self._making = threading.Lock()
@@ -49,11 +51,13 @@ class Application:
         path = environ.get("PATH_INFO")
         if path == TRAFFIC:
             return _json(start_response, asdict(self.driver.report() if self.driver else Traffic()))
-        if path != IDENTITY:
+        if path not in (IDENTITY, PREPARATION):
             return self._of_aws(environ, start_response)
         if environ["REQUEST_METHOD"] == "POST":
             if environ.get("HTTP_X_TOKEN") != self.sandbox.token:
                 return _json(start_response, {}, "403 Forbidden")
+            if path == PREPARATION:
+                return _json(start_response, {"made": self.prepare(**json.loads(_body(environ)))})
             self.empty()
             if self.driver is not None:
                 self.driver.clear()
@@ -97,13 +101,17 @@ def _json(start_response: Any, told: object, status: str = "200 OK") -> list[byt
 
 def _changes(environ: dict[str, Any]) -> bool:
     """Whether it is a request of EC2 or ELBv2 that may change something. Its body can be read again."""
-    size, form = environ.get("CONTENT_LENGTH"), "application/x-www-form-urlencoded"
-    if not size or not environ.get("CONTENT_TYPE", "").startswith(form):
+    if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return False
-    body = environ["wsgi.input"].read(int(size))
+    body = _body(environ)
     environ["wsgi.input"] = io.BytesIO(body)
     action = _ACTION.search(body)
     return action is not None and not action[1].decode().startswith(READING)
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
 
 
 def main() -> None:
@@ -122,9 +130,18 @@ def main() -> None:
             sys.exit(1)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=(driver,)).start())
     sandbox = Sandbox(
-        os.getpid(), server.port, args.speed, now_text(), args.token, driver is not None, args.serve, ca_file, args.lag
+        os.getpid(),
+        server.port,
+        args.speed,
+        now_text(),
+        args.token,
+        driver is not None,
+        args.serve,
+        ca_file,
+        args.lag,
+        args.serve_ports,
     )
-    server.app = Application(sandbox, lambda: _empty(strict), driver)
+    server.app = Application(sandbox, lambda: _empty(strict), lambda **named: _prepare(strict, **named), driver)
     sandbox.write(args.state)
     os.close(args.lock)
     threading.Thread(target=_end_without, args=(args.state, sandbox, driver), daemon=True).start()
@@ -144,6 +161,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--traffic", choices=("on", "off"), required=True)
     parser.add_argument("--serve", default="", help="the user's own web API")
+    parser.add_argument("--serve-ports", required=True, help="where instances listen, with commas between")
     parser.add_argument("--cwd", type=Path, required=True, help="where to run that")
     return parser.parse_args()
 
@@ -163,13 +181,20 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     processes = Processes(Program.choose(args.serve, args.cwd), folder / "instances")
     front = Front(folder / "front", args.speed)
     prober = Prober(strict.clock, args.speed)
-    driver = Driver(strict, lambda: take_snapshot(strict), front, processes, prober, args.lag)
+    ports = tuple(map(int, args.serve_ports.split(",")))
+    driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag)
     return driver, str(front.ca_file)
 
 
 def _empty(strict: StrictAws) -> None:
     with strict._lock:  # between two requests
         moto_api_backend.reset()
+
+
+def _prepare(strict: StrictAws, region: str, states: list[Any]) -> list[str]:
+    from alb_reconcile.sandbox.others import make_others
+
+    return make_others(strict, region, states)
 
 
 def _end(driver: Driver | None) -> None:

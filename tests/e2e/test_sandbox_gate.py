@@ -148,6 +148,7 @@ def test_it_is_emptied_with_its_token_only(ask: Callable[..., Answer], account: 
     vpc = account.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     assert ask("POST", OURS)[0] == 403
     assert ask("POST", OURS, {"X-Token": "mine"})[0] == 403
+    assert ask("POST", f"{OURS}/preparation", {"X-Token": "mine"}, b"{}")[0] == 403
     assert account.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
 
 

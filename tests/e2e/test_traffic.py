@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import trustme
 
 from alb_reconcile.model.address import UserData
 from tests.e2e.tool import DEMO, SPECS, Account, Tool
@@ -33,7 +34,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.tool = Tool(folder, "--sandbox", **ON)
         self.http = httpx.Client(trust_env=False, timeout=GUARD)
-        self.applied = ""
+        self.started = self.applied = ""
 
     @property
     def account(self) -> Account:
@@ -111,7 +112,7 @@ def fresh(tmp_path: Path) -> Iterator[Place]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The demo, applied."""
     place = Place(tmp_path_factory.mktemp("traffic"))
-    place.tool.run("sandbox", "start", "--speed", "30")
+    place.started = place.tool.run("sandbox", "start", "--speed", "30").stdout
     place.applied = place.tool.run("apply", "--yes", DEMO).stdout
     yield place
     place.tool.run("sandbox", "stop")
@@ -131,11 +132,15 @@ def test_apply_ends_with_a_url_at_which_the_instances_take_turns(demo: Place) ->
     assert demo.http.get(url).json()["version"] == digest
 
 
+def test_it_says_that_user_data_isnt_run(demo: Place) -> None:
+    assert "Instances don't run their user data: each runs the demo's web API instead." in demo.started.splitlines()
+
+
 def test_sandbox_status_shows_ports_and_processes(demo: Place) -> None:
     told = demo.tool.run("sandbox", "status").stdout
     assert re.search(rf"^  {re.escape(demo.url())}  HTTP 80 of demo-public-", told, re.MULTILINE)
     for name, process in demo.processes().items():
-        line = f"  {name}  runs     port {process['local_port']}  process {process['pid']}"
+        line = f"  {name}  runs     port {process['local_port']} for 80  process {process['pid']}"
         assert line in told.splitlines()
 
 
@@ -150,6 +155,20 @@ def test_a_stopped_instance_drops_out_and_comes_back(demo: Place) -> None:
     demo.account.ec2.start_instances(InstanceIds=[one])
     until(lambda: set(demo.answers(url, 4)) == {one, other})
     assert not demo.tool.plan()["steps"]
+
+
+def test_a_load_balancer_whose_groups_let_nobody_in_answers_nobody_until_apply_mends_it(demo: Place) -> None:
+    url, ec2 = demo.url(), demo.account.ec2
+    found = ec2.describe_security_groups(Filters=[{"Name": "tag:Name", "Values": ["demo-load-balancer"]}])
+    (group,) = found["SecurityGroups"]
+    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)  # over a connection of its own: those that are open stay
+    assert re.search(rf"{url}  HTTP 80 of demo-public-\S+, shut: no", demo.tool.run("sandbox", "status").stdout)
+    failed = demo.tool.run("verify", "--requests", "10", DEMO, expect=1).stdout
+    assert "does its security group allow you?" in " ".join(failed.split())
+    demo.tool.run("apply", "--yes", DEMO)
+    assert len(demo.answers(url)) == 2
 
 
 def test_a_crashed_web_api_is_started_again(demo: Place) -> None:
@@ -206,8 +225,12 @@ http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), O
 
 def test_the_users_own_web_api_is_served(fresh: Place) -> None:
     (fresh.tool.folder / "own.py").write_text(OWN)
-    fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]))
+    started = fresh.tool.run("sandbox", "start", "--speed", "100", "--serve", shlex.join([sys.executable, "own.py"]), "--serve-ports", "8080,9000")  # fmt: skip
+    assert f"user data: each runs {shlex.join([sys.executable, 'own.py'])} instead." in started.stdout
     instance = launch(fresh)
+    assert fresh.processes()[instance]["ports"] == [8080, 9000]
+    error = fresh.tool.run("sandbox", "start", "--serve-ports", "80", expect=1).stderr
+    assert "at 8080,9000; stop it first" in error
     port = fresh.processes()[instance]["local_port"]
 
     def answer() -> object:
@@ -302,9 +325,12 @@ def test_without_envoy_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_envoy_comes_back_when_it_was_killed(demo: Place) -> None:
-    url, (before,) = demo.url(), demo.children("envoy")
-    os.kill(before, signal.SIGKILL)
-    until(lambda: demo.children("envoy") not in ([], [before]))
+    """The one that is the load balancers, and the one that passes on to the instances."""
+    url, before = demo.url(), set(demo.children("envoy"))
+    assert len(before) == 2
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(set(demo.children("envoy")) - before) == 2)
     until(lambda: demo.url() == url and len(demo.answers_or_none(url)) == 2)
 
 
@@ -322,3 +348,55 @@ def test_it_can_be_left_out(fresh: Place) -> None:
     assert "stop it first" in error
     error = fresh.tool.run("sandbox", "start", "--serve", "sleep 1", "--no-traffic", expect=64).stderr
     assert "leave --no-traffic out" in error
+
+
+def test_what_a_spec_names_of_others_is_prepared_and_then_it_applies(fresh: Place) -> None:
+    """As docs/sandbox.md says, for the two specs that name a certificate and a network of others."""
+    fresh.tool.run("sandbox", "start", "--speed", "100")
+    for spec, without, made in (
+        ("https.yaml", 1, ("certificate arn:aws:acm:eu-central-1:",)),
+        (
+            "existing-vpc.yaml",
+            4,
+            ("VPC vpc-", "subnet subnet-", "subnet subnet-", "security group sg-", "instance profile orders-api"),
+        ),
+    ):
+        fresh.tool.run("apply", "--yes", spec, expect=without)
+        told = fresh.tool.run("sandbox", "prepare", spec).stdout.splitlines()
+        assert told[0] == "Made in the sandbox:"
+        assert len(told) == 1 + len(made)
+        assert all(line.startswith(f"  {words}") for line, words in zip(told[1:], made, strict=True))
+        assert "has all that" in fresh.tool.run("sandbox", "prepare", spec).stdout
+        assert "Verified" in fresh.tool.run("apply", "--yes", "--verify", spec).stdout
+        assert fresh.tool.plan(spec)["steps"] == []
+    trustme.CA().cert_pem.write_to_path(str(fresh.tool.folder / "other.pem"))
+    failed = fresh.tool.run("verify", "--requests", "5", "--ca-file", "other.pem", "https.yaml", expect=1).stdout
+    assert "certificate" in failed
+    fresh.tool.run("verify", "--requests", "5", "--insecure", "https.yaml")
+
+
+def test_key_pairs_server_certificates_and_groups_without_a_vpc_are_prepared(fresh: Place) -> None:
+    (fresh.tool.folder / "odd.yaml").write_text(
+        """\
+stack: odd
+region: us-east-1
+instances:
+  web: {image_id: ami-04681a1dbd79675a5, instance_type: t3.micro, subnets: [subnet-0a1b2c3d4e5f60711, subnet-0a1b2c3d4e5f60712], key_name: ops}
+load_balancers:
+  public:
+    subnets: [subnet-0a1b2c3d4e5f60711, subnet-0a1b2c3d4e5f60712]
+    security_groups: [sg-0a1b2c3d4e5f60718]
+    listeners:
+      https:
+        protocol: HTTPS
+        port: 443
+        certificate_arn: arn:aws:iam::123456789012:server-certificate/web/odd
+        default_action: {fixed_response: {status_code: 200}}
+"""
+    )
+    fresh.tool.run("sandbox", "start", "--speed", "100")
+    told = fresh.tool.run("sandbox", "prepare", "odd.yaml").stdout
+    assert "certificate arn:aws:iam::123456789012:server-certificate/web/odd (for example.com)" in told
+    assert "key pair ops" in told
+    fresh.tool.run("apply", "--yes", "odd.yaml")
+    assert fresh.tool.plan("odd.yaml")["steps"] == []

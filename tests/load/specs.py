@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from alb_reconcile.model.address import UserData
@@ -11,7 +12,7 @@ from tests.harness import Spec, demo
 def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **rollout: Any) -> Spec:
     """The demo with a stack's name, size, version (its user data), the group's port, and how it is rolled.
 
-    Requests are let in on either of two ports. A new target has half an hour of AWS's time to get healthy,
+    A version listens at the ports that it names, as in 8080-sixth, or at 80. Requests are let in on either of two ports. A new target has half an hour of AWS's time to get healthy,
     because its process starts in this machine's time.
     """
     spec = demo()
@@ -28,7 +29,8 @@ def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **
 
 def user_data(version: str) -> str:
     """User data, which is never run here. Instances report its digest as their version."""
-    return f"#!/bin/sh\nexec web-api --version {version}\n"
+    ports = " ".join(f"PORT={word}" for word in version.split("-") if re.fullmatch("80|8080", word))
+    return f"#!/bin/sh\n{ports} exec web-api --version {version}\n"
 
 
 def told(version: str) -> str:

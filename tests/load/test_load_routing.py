@@ -28,22 +28,23 @@ def groups_of(proof: Proof) -> list[frozenset[str]]:
 
 
 def test_a_target_group_is_replaced(stage: Stage) -> None:
-    """By one on another port, and back."""
-    with stage.under_load(web(version="fifth")) as proof:
-        stage.apply(web(version="fifth", port=8080))
-        stage.apply(web(version="fifth"))
+    """By one on another port, and back. The version listens at both."""
+    with stage.under_load(web(version="80-8080-fifth")) as proof:
+        stage.apply(web(version="80-8080-fifth", port=8080))
+        stage.apply(web(version="80-8080-fifth"))
     proof.holds(least=2)
     assert len(groups_of(proof)) == 3, "from one to the other, at once"
     assert len(proof.load.from_instances()) == 2
 
 
 def test_a_target_group_and_the_image_are_replaced(stage: Stage) -> None:
-    after = web(version="sixth", port=8080)
+    """The new version is the only one that listens at the new port."""
+    after = web(version="8080-sixth", port=8080)
     after["instances"]["web"]["image_id"] = IMAGE
     with stage.under_load(web(version="fifth")) as proof:
         stage.apply(after)
     proof.holds(least=2)
-    proof.moves("fifth", "sixth")
+    proof.moves("fifth", "8080-sixth")
     assert len(groups_of(proof)) == 2
 
 

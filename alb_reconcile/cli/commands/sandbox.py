@@ -1,11 +1,13 @@
-"""`sandbox start|stop|status|reset`: the local AWS."""
+"""`sandbox start|stop|status|reset|prepare`: the local AWS."""
 
 from dataclasses import dataclass
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.status import traffic_text
+from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
+from alb_reconcile.sandbox import preparation
 
 _WITHOUT = "It was started without traffic: its load balancers carry no requests, and health follows the clock."
 
@@ -16,21 +18,27 @@ class StartOptions:
     speed: float | None
     lag: float | None
     serve: str | None
+    serve_ports: str | None
     no_traffic: bool
 
 
 def start(options: StartOptions) -> ExitCode:
     """Start it, unless it runs."""
-    if options.serve and options.no_traffic:
-        raise UsageError("--serve needs traffic: leave --no-traffic out")
+    for name, value in (("--serve", options.serve), ("--serve-ports", options.serve_ports)):
+        if value and options.no_traffic:
+            raise UsageError(f"{name} needs traffic: leave --no-traffic out")
     found, fresh = sandbox_client.start(
         options.port,
         options.speed,
         lag=options.lag,
         traffic=False if options.no_traffic else None,
         serve=options.serve or "",
+        serve_ports=options.serve_ports or "",
     )
     emit(f"The sandbox {'has started' if fresh else 'is already running'}: {_where(found)}")
+    if found.traffic:
+        program = found.serve or "the demo's web API"
+        emit(f"Instances don't run their user data: each runs {program} instead.")
     emit("")
     emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
     return ExitCode.OK
@@ -62,6 +70,23 @@ def status() -> ExitCode:
         emit(f"  export {line}")
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
+    return ExitCode.OK
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    spec: str
+    loading: LoadingOptions
+
+
+def prepare(options: PrepareOptions) -> ExitCode:
+    """Make what a spec names and doesn't declare. Raises SpecError, SandboxError."""
+    target = load_stacks([options.spec], options.loading)[0].target()
+    found, _ = sandbox_client.start()
+    made = preparation.prepare(found, target.region, [item.creation for item in target.desired.values()])
+    emit("Made in the sandbox:" if made else f"The sandbox has all that {options.spec} names and doesn't declare.")
+    for line in made:
+        emit(f"  {line}")
     return ExitCode.OK
 
 

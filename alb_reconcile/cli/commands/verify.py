@@ -83,7 +83,7 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) ->
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
     endpoints, absent = _by_name(found, way), ""
     if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):
-        endpoints, absent = await _by_door(found)
+        endpoints, absent = await _by_door(found, way.trust)
     health = partial(read_health, Run(aws, target.stack))
     site = Site(target.stack, target.region, found, target.desired, endpoints, health, absent)
     return await verify_stack(site, settings, aws.stopping, complain)
@@ -102,14 +102,14 @@ def _by_name(found: Discovery, way: Way) -> dict[str, Endpoint]:
     return endpoints
 
 
-async def _by_door(found: Discovery) -> tuple[dict[str, Endpoint], str]:
+async def _by_door(found: Discovery, trust: Trust) -> tuple[dict[str, Endpoint], str]:
     """The listeners' endpoints in the sandbox, and why one may be missing. Waits until all have one, for a while."""
     sandbox = sandbox_client.running()
     if sandbox is None or not sandbox.traffic:
         raise VerifyError(
             "the sandbox was started without traffic, so nothing can be verified; stop it, and start it without --no-traffic"
         )
-    trust = Trust(sandbox.ca_file)
+    trust = Trust(sandbox.ca_file) if trust == Trust() else trust
     listeners = _listeners(found)
     now = asyncio.get_running_loop().time
     deadline = now() + _DOORS

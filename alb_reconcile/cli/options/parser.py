@@ -14,6 +14,7 @@ from alb_reconcile.cli.options.values import (
     duration,
     given,
     number,
+    ports,
 )
 from alb_reconcile.model.errors import ExitCode
 
@@ -43,6 +44,16 @@ def _common() -> _Parser:
     group.add_argument(
         "--sandbox", action="store_true", help="use the local AWS, and start it if none runs; no account needed"
     )
+    _add_variables(group)
+    group.add_argument(
+        "--max-workers", type=number(1, 64), default=16, metavar="N", help="how many calls run at once (default 16)"
+    )
+    group.add_argument("-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call")
+    group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
+    return common
+
+
+def _add_variables(group: Any) -> None:
     group.add_argument(
         "--set",
         dest="variables",
@@ -51,12 +62,6 @@ def _common() -> _Parser:
         metavar="NAME=VALUE",
         help="a variable of the spec; it outranks the environment",
     )
-    group.add_argument(
-        "--max-workers", type=number(1, 64), default=16, metavar="N", help="how many calls run at once (default 16)"
-    )
-    group.add_argument("-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call")
-    group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
-    return common
 
 
 def _add_commands(parser: argparse.ArgumentParser, metavar: str) -> Any:
@@ -188,12 +193,24 @@ def _add_sandbox(commands: Any) -> None:
         "BIND:PORT, and finds INSTANCE_ID, AVAILABILITY_ZONE and VERSION in its environment too",
     )  # fmt: skip
     start.add_argument(
+        "--serve-ports",
+        type=ports,
+        metavar="PORTS",
+        help="the ports, such as 80,8080, of instances whose user data doesn't contain PORT=N (default 80)",
+    )
+    start.add_argument(
         "--no-traffic",
         action="store_true",
         help="serve AWS's API only: load balancers carry no requests, no instances run, health follows the clock",
     )
     _add(actions, "stop", "sandbox.stop", "stop it, and discard everything in it")
     _add(actions, "status", "sandbox.status", "show whether it is running, and how other tools reach it")
+    text = "make in it what a spec names and doesn't declare: others' network, certificate, key pair, instance profile"
+    prepare = _add(actions, "prepare", "sandbox.prepare", text)
+    prepare.add_argument("spec", metavar="SPEC")
+    prepare.add_argument("--region", help="the region of a spec that names none")
+    _add_variables(prepare)
+    prepare.set_defaults(sandbox=True, profile=None)
     _add(actions, "reset", "sandbox.reset", "empty it")
 
 

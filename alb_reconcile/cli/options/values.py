@@ -74,6 +74,11 @@ def stack_name(text: str) -> str:
     return text
 
 
+def ports(text: str) -> str:
+    """Several ports, separated by commas."""
+    return ",".join(str(number(1, 65535)(item)) for item in text.split(","))
+
+
 def number(least: int, most: int) -> Callable[[str], int]:
     return _of(r"[0-9]{1,9}", int, least, most, f"a number from {least} to {most}")
 

@@ -112,6 +112,7 @@ def traffic_text(traffic: Traffic) -> str:
         "Listeners:",
         *(
             f"  {door.url}  {door.protocol} {door.port} of {door.load_balancer_arn.split('/')[2]}"
+            + ("" if door.is_open else ", shut: no security group of it lets anybody in")
             for door in traffic.doors
         ),
     ]
@@ -128,7 +129,9 @@ def traffic_text(traffic: Traffic) -> str:
 
 def _process(item: Process) -> str:
     runs = f"process {item.pid}" if item.pid else "no process"
-    told = f"  {item.instance_id}  {item.state:<7}  port {item.local_port}  {runs}"
+    told = (
+        f"  {item.instance_id}  {item.state:<7}  port {item.local_port} for {', '.join(map(str, item.ports))}  {runs}"
+    )
     if item.restarts:
         told += f"  restarts {item.restarts}, the last after: {item.note}"
     return told

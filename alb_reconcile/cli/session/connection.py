@@ -40,7 +40,9 @@ def connect(options: ConnectionOptions, region: str) -> Connection:
         found, fresh = sandbox_client.start()
         endpoint, speed = found.endpoint_url, found.speed
         if fresh:
-            complain(f"sandbox started at {endpoint}; it runs until: alb-reconcile sandbox stop")
+            complain(
+                f"sandbox started at {endpoint}; it doesn't run user data, and lasts until: alb-reconcile sandbox stop"
+            )
     transport = BotoTransport(
         region=region,
         profile=options.profile,

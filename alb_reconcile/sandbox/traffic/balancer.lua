@@ -82,8 +82,34 @@ local function redirect(handle, context)
     {[":status"] = wanted.status, ["location"] = location, ["content-type"] = "text/html"}, wanted.body)
 end
 
+-- AWS ELB, "Troubleshoot your Application Load Balancers": the status of what isn't handed on. PAGES come with xds.py.
+local LONGEST, ALL, MOST_ADDRESSES = 16 * 1024, 64 * 1024, 30
+
+local function refused(handle, headers, context)
+  local method = headers:get(":method")
+  if method == "TRACE" then return "405" end
+  local all = #method + #headers:get(":path") + #"  HTTP/1.1"
+  if all > LONGEST then return "400" end
+  for name, value in pairs(headers) do
+    local length = #name + #": " + #value
+    if name:sub(1, 1) ~= ":" then all = all + length + #"\r\n" end
+    if name ~= ":path" and length > LONGEST or all > ALL then return "400" end
+  end
+  local _, addresses = (headers:get("x-forwarded-for") or ""):gsub("[^,]+", "")
+  if addresses > MOST_ADDRESSES then return "463" end
+  local version = context:get("version")  -- of the target group, where the request is forwarded
+  local two, grpc = handle:streamInfo():protocol() == "HTTP/2", (headers:get("content-type") or ""):find("^application/grpc")
+  if version == "HTTP1" and grpc or (version == "HTTP2" or version == "GRPC") and not two
+    or version == "GRPC" and method ~= "POST" then return "464" end
+end
+
 function envoy_on_request(handle)
   local headers, context = handle:headers(), handle:filterContext()
+  local status = refused(handle, headers, context)
+  if status then
+    local page = PAGES[status]
+    return handle:respond({[":status"] = status, ["content-type"] = page and "text/html"}, page or "")
+  end
   if context:get("redirect") then return redirect(handle, context) end
   if context:get("drop") then drop_invalid(headers) end
   trace(headers)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from alb_reconcile.model.errors import ReconcileError
@@ -14,7 +14,7 @@ from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.prober import Key, Probe, Prober
 from alb_reconcile.sandbox.traffic.processes import Processes
 from alb_reconcile.sandbox.traffic.propagation import Propagation
-from alb_reconcile.sandbox.traffic.snapshot import Snapshot
+from alb_reconcile.sandbox.traffic.snapshot import Addresses, Snapshot
 
 PACE: Final = 0.1
 """Seconds between two looks where nobody asks for one; longer where a look takes long, to leave time for the rest."""
@@ -27,7 +27,7 @@ _CHECKED: Final = ("initial", "healthy", "unhealthy")
 class Front(Protocol):
     """What carries the requests."""
 
-    def show(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None: ...
+    def show(self, snapshot: Snapshot, addresses: Addresses) -> None: ...
 
     def doors(self) -> Iterable[Door]: ...
 
@@ -158,19 +158,19 @@ def _worlds() -> Iterator[World]:
             yield World(account, region)
 
 
-def _probes(snapshot: Snapshot, addresses: Mapping[str, int]) -> Iterator[tuple[Key, Probe]]:
+def _probes(snapshot: Snapshot, addresses: Addresses) -> Iterator[tuple[Key, Probe]]:
     """How each target is checked that AWS would check: not those that nothing forwards to, nor those that leave."""
     private = {instance.id: instance.private_ip for instance in snapshot.instances}
     for group in snapshot.target_groups.values():
         for target in group.targets:
-            if target.state not in _CHECKED or target.instance_id not in addresses:
+            if target.state not in _CHECKED or target.instance_id not in private:
                 continue
             key = (group.arn, target.instance_id, target.port)
             port = target.port if group.health_check.port is None else group.health_check.port
             probe = Probe(
                 group.health_check,
-                f"{private.get(target.instance_id, '')}:{port}",
-                addresses[target.instance_id],
+                f"{private[target.instance_id]}:{port}",
+                addresses.get((target.instance_id, port)),
                 http2=group.protocol_version == "HTTP2",
                 is_shut_out=not target.is_open,
             )

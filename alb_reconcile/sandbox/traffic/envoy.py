@@ -54,10 +54,11 @@ def find_envoy() -> Path:
 class Envoy:
     """One Envoy that reads its clusters and listeners from two files, and listens on this machine only.
 
-    It never outlives this process. Raises TrafficError if it can't be started or doesn't get ready in time.
+    `drain`: seconds until connections are cut whose listener is gone. It never outlives this process. Raises TrafficError if it can't be started or doesn't get ready in time.
     """
 
-    def __init__(self, folder: Path, clusters: Path, listeners: Path) -> None:
+    def __init__(self, folder: Path, clusters: Path, listeners: Path, drain: int = _DRAIN) -> None:
+        self._drain = drain
         self._binary = find_envoy()
         self._log = folder / "envoy.log"
         self._config = folder / "envoy.json"
@@ -86,7 +87,7 @@ class Envoy:
         """Start it, again if it has ended, and wait until it is ready. Raises TrafficError."""
         self._forget()
         arguments = ["--config-path", str(self._config), "--concurrency", "1", "--log-level", "warning"]
-        arguments += ["--disable-hot-restart", "--drain-time-s", str(_DRAIN), "--drain-strategy", "immediate"]
+        arguments += ["--disable-hot-restart", "--drain-time-s", str(self._drain), "--drain-strategy", "immediate"]
         try:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603  # the binary of our own dependency

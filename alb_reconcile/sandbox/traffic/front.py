@@ -1,6 +1,7 @@
 """The front: Envoy in front of the sandbox's instances, as its load balancers."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +11,9 @@ from alb_reconcile.sandbox.traffic.certificates import Authority, Certificate
 from alb_reconcile.sandbox.traffic.envoy import Envoy
 from alb_reconcile.sandbox.traffic.errors import TrafficError
 from alb_reconcile.sandbox.traffic.ports import Port
+from alb_reconcile.sandbox.traffic.relays import Relays
 from alb_reconcile.sandbox.traffic.routes import Router, name_of
-from alb_reconcile.sandbox.traffic.snapshot import Listener, Snapshot
+from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, Snapshot
 
 __all__ = ["Front", "TrafficError"]
 
@@ -27,7 +29,7 @@ class Front:
     is missing, can't run, or doesn't get ready in time; then nothing is left running.
     """
 
-    def __init__(self, folder: Path, speed: float) -> None:
+    def __init__(self, folder: Path, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._speed = speed
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._authority = Authority(folder / "certificates")
@@ -35,10 +37,16 @@ class Front:
         self._files.write(_CLUSTERS, [])
         self._files.write(_LISTENERS, [])
         self._clusters: dict[str, Resource] = {}
-        self._ports: dict[str, Port] = {}
+        self._ports: dict[tuple[str, int], Port] = {}
+        """By a listener and its port in AWS: clients of a port that it gives up lose it."""
         self._doors: tuple[Door, ...] = ()
-        self._shown: tuple[Snapshot, dict[str, int]] = (Snapshot(), {})
-        self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
+        self._shown: tuple[Snapshot, Addresses] = (Snapshot(), {})
+        self._relays = Relays(folder / "relays", clock)
+        try:
+            self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
+        except BaseException:
+            self._relays.close()
+            raise
         self._nowhere = Port()
 
     @property
@@ -52,35 +60,39 @@ class Front:
         return self._envoy.pid
 
     def doors(self) -> tuple[Door, ...]:
-        """Each listener with its local port, which it keeps for as long as it exists."""
+        """Each listener with its local port, which it keeps for as long as it has that port."""
         return self._doors
 
-    def show(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
+    def show(self, snapshot: Snapshot, addresses: Addresses) -> None:
         """Carry requests as the snapshot says from now on; when it returns, Envoy does.
 
-        `addresses`: an instance's local port by its id; one without refuses connections. No connection is dropped
-        by a change. Raises TrafficError if Envoy doesn't take it over.
+        What isn't in `addresses` refuses connections. No connection is dropped by a change, but those to a target that
+        was deregistered a deregistration delay ago. Raises TrafficError if Envoy doesn't take it over.
         """
         if self._envoy.pid is None:
             self._envoy.start()
+        self._relays.cut()
         wanted = (snapshot, dict(addresses))
         if wanted == self._shown:
             return
         doors = self._open(snapshot)
         try:
-            self._publish(snapshot, addresses)
+            self._publish(snapshot, self._relays.lead(snapshot, addresses))
+            self._relays.cut()
         except TrafficError:
             self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
             raise
-        self._doors = doors
-        for arn in self._ports.keys() - {door.listener_arn for door in doors}:
-            self._ports.pop(arn).close()
+        gone, self._doors = self._doors, doors
+        for listener in self._ports.keys() - {(door.listener_arn, door.port) for door in doors}:
+            self._ports.pop(listener).close()
+        for arn in {door.listener_arn for door in gone} - {door.listener_arn for door in doors}:
             self._files.remove(name_of(arn))
         self._shown = wanted
 
     def close(self) -> None:
         """End Envoy, and wait for that."""
         self._envoy.close()
+        self._relays.close()
         self._doors = ()
         for port in (self._nowhere, *self._ports.values()):
             port.close()
@@ -89,21 +101,22 @@ class Front:
         doors = []
         for balancer in snapshot.load_balancers:
             for listener in balancer.listeners:
-                if listener.arn not in self._ports:
-                    self._ports[listener.arn] = Port()
-                local = self._ports[listener.arn].number
+                if (listener.arn, listener.port) not in self._ports:
+                    self._ports[listener.arn, listener.port] = Port()
+                local = self._ports[listener.arn, listener.port].number
                 url = f"{listener.protocol.lower()}://localhost:{local}/"
-                doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url))
+                is_open = snapshot.lets_in(balancer.arn, listener.port)
+                doors.append(Door(listener.arn, balancer.arn, listener.protocol, listener.port, local, url, is_open))
         return tuple(doors)
 
-    def _publish(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
+    def _publish(self, snapshot: Snapshot, relays: Mapping[str, Addresses]) -> None:
         """What is new comes before what sends requests to it; what goes, goes after that."""
         files: dict[str, Resource] = {}
         emptied: dict[str, Resource] = {}
         clusters: dict[str, Resource] = {}
         for arn, group in snapshot.target_groups.items():
             name = name_of(arn)
-            ports = xds.choose_ports(group, addresses, self._nowhere.number)
+            ports = xds.choose_ports(group, relays.get(arn, {}), self._nowhere.number)
             clusters[name] = xds.cluster(group, self._files.path(name), self._speed)
             late = not ports and name in self._clusters
             (emptied if late else files)[name] = xds.endpoints(group, ports)
@@ -127,12 +140,14 @@ class Front:
     def _write_listeners(self, snapshot: Snapshot) -> dict[str, str]:
         listeners, versions = [], {}
         for balancer in snapshot.load_balancers:
-            doors = {item.port: self._ports[item.arn].number for item in balancer.listeners}
+            doors = {item.port: self._ports[item.arn, item.port].number for item in balancer.listeners}
             for found in balancer.listeners:
+                if not snapshot.lets_in(balancer.arn, found.port):
+                    continue  # nobody listens on its local port
                 name = name_of(found.arn)
                 routes = Router(snapshot, balancer, found, doors).configuration()
                 versions[f"http.front.rds.{name}.version_text"] = self._files.write(name, [routes])
-                port, file = self._ports[found.arn].number, self._files.path(name)
+                port, file = self._ports[found.arn, found.port].number, self._files.path(name)
                 certificates = self._certify(snapshot, found)
                 listeners.append(xds.listener(balancer, found, port, file, certificates))
         versions["listener_manager.lds.version_text"] = self._files.write(_LISTENERS, listeners)

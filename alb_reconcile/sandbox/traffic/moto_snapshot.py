@@ -2,13 +2,16 @@
 
 import base64
 import copy
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
+
+from cryptography import x509
 
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
-from alb_reconcile.sandbox.traffic.reach import find_shut_out
+from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
 from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
     Instance,
@@ -20,26 +23,29 @@ from alb_reconcile.sandbox.traffic.snapshot import (
     TargetState,
 )
 
-_DIGITS = 16
+_DIGITS: Final = 16
 """Of the digest in an instance's `alb-reconcile:user-data` tag, which has to be the same one."""
+_PORT: Final = re.compile(rb"""(?<![A-Za-z0-9_])PORT=["']?([0-9]{1,5})(?![A-Za-z0-9_])""")
 
 
-def take_snapshot(strict: StrictAws) -> Snapshot:
+def take_snapshot(strict: StrictAws, ports: tuple[int, ...] = (80,)) -> Snapshot:
     """What all accounts and regions have that traffic depends on, as it is now.
 
-    The caller holds the strict AWS's lock, and has brought every world to the present.
+    `ports`: where instances listen whose user data doesn't say it. The caller holds the strict AWS's lock, and has brought every world to the present.
     """
     now = strict.clock()
     balancers: list[LoadBalancer] = []
     groups: dict[str, TargetGroup] = {}
     instances: list[Instance] = []
+    ingress: dict[str, tuple[range, ...]] = {}
     for world in _worlds():
         balancers += _balancers(world)
         groups |= {group.arn: group for group in _groups(world, now)}
-        instances += _instances(world)
+        instances += _instances(world, ports)
+        ingress |= find_ingress(world)
     named = {arn for item in balancers for listener in item.listeners for arn in listener.certificates}
     certificates = {arn: names for arn in sorted(named) if (names := _names(arn))}
-    return Snapshot(tuple(balancers), groups, certificates, tuple(instances))
+    return Snapshot(tuple(balancers), groups, certificates, tuple(instances), ingress)
 
 
 def _worlds() -> Iterator[World]:
@@ -103,33 +109,48 @@ def _health_check(group: Any) -> HealthCheck:
     )
 
 
-def _instances(world: World) -> Iterator[Instance]:
+def _instances(world: World, ports: tuple[int, ...]) -> Iterator[Instance]:
     for found in world.instances():
         if found.state != "terminated":
+            user_data = base64.b64decode(str(found.user_data or ""))
             yield Instance(
                 found.id,
                 found.state,
                 found.placement.zone,
                 found.private_ip or "",
-                _user_data_digest(found.user_data),
+                digest(user_data.hex(), _DIGITS) if user_data else "",
                 world.ledger.boots.get(found.id, 0),
+                _ports(user_data) or ports,
             )
 
 
-def _user_data_digest(user_data: Any) -> str:
-    """As in the instance's tag; nothing without user data."""
-    if not user_data:
-        return ""
-    return digest(base64.b64decode(str(user_data)).hex(), _DIGITS)
+def _ports(user_data: bytes) -> tuple[int, ...]:
+    """Where it has the web API listen: what it gives to the variable PORT. It isn't run, so nothing else of it counts."""
+    return tuple(dict.fromkeys(int(port) for port in _PORT.findall(user_data)))
 
 
 def _names(arn: str) -> tuple[str, ...]:
-    """The domain names of a certificate of ACM; nothing for one that is gone, or IAM's."""
+    """The domain names of a certificate of ACM or IAM; nothing for one that is gone."""
     from moto.acm.models import acm_backends
+    from moto.iam.models import iam_backends
 
-    _, _, service, region, account, _ = arn.split(":", 5)
+    _, partition, service, region, account, _ = arn.split(":", 5)
+    if service == "iam":
+        uploaded = iam_backends[account][partition].get_certificate_by_arn(arn)
+        return _names_in(uploaded.cert_body) if uploaded else ()
     if service != "acm" or region not in acm_backends[account]:
         return ()
     found = acm_backends[account][region]._certificates.get(arn)
     names: Iterable[str] = (found.common_name, *found.sans) if found else ()
     return tuple(dict.fromkeys(str(name) for name in names if name))
+
+
+def _names_in(pem: str) -> tuple[str, ...]:
+    """The domain names that a certificate (PEM) is for; nothing for one that makes no sense."""
+    try:
+        extensions = x509.load_pem_x509_certificate(pem.encode()).extensions
+        return tuple(
+            extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        )
+    except (ValueError, x509.ExtensionNotFound):
+        return ()

@@ -24,14 +24,14 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Probe:
-    """How a target is checked: its group's settings, and the local port that stands for all of the instance's.
+    """How a target is checked: its group's settings, and the local port that stands for the instance's.
 
-    With `is_shut_out` nothing comes through to it.
+    Without one nobody listens there; with `is_shut_out` nothing comes through to it.
     """
 
     check: HealthCheck
     host: str
-    local_port: int
+    local_port: int | None
     http2: bool = False
     is_shut_out: bool = False
 
@@ -110,6 +110,8 @@ class Prober:
             async with asyncio.timeout(check.timeout):
                 if probe.is_shut_out:
                     await asyncio.Event().wait()  # security groups drop packets: only the time-out ends it
+                if probe.local_port is None:
+                    raise ConnectionRefusedError
                 request = self._client(probe.http2).stream("GET", url, headers=headers)
                 async with request as response:
                     code = response.status_code

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Final
 
 from alb_reconcile.sandbox.client import HOST, Process
 from alb_reconcile.sandbox.traffic import process_reaper
-from alb_reconcile.sandbox.traffic.snapshot import Instance
+from alb_reconcile.sandbox.traffic.snapshot import Addresses, Instance
 
 RESTART: Final = 3.0
 """Seconds until a process that ended by itself is started again: RestartSec of the demo's unit."""
@@ -126,7 +126,7 @@ class _Service:
         else:
             state = "runs" if self.kill_at is None else "ends"
         pid = process.pid if process else None
-        return Process(self.instance.id, state, self.port, pid, self.restarts, self.note)
+        return Process(self.instance.id, state, self.port, pid, self.restarts, self.note, self.instance.ports)
 
 
 class Processes:
@@ -148,9 +148,9 @@ class Processes:
         _end_remains(str(folder))
         self._reaper = Reaper()
 
-    def addresses(self) -> Mapping[str, int]:
-        """Each instance's local port: its own for as long as the instance is there."""
-        return {name: service.port for name, service in self._services.items()}
+    def addresses(self) -> Addresses:
+        """The local port is an instance's own for as long as it is there; its web API answers at no other port of AWS's."""
+        return {(name, port): item.port for name, item in self._services.items() for port in item.instance.ports}
 
     def begin(self, instances: Sequence[Instance]) -> None:
         """Note what is wanted, start what isn't there yet, and what has ended by itself and waited long enough."""

@@ -1,4 +1,4 @@
-"""Whether security groups let a load balancer's requests through to a target."""
+"""What security groups let through: clients to a load balancer, and its requests to targets."""
 
 from collections.abc import Collection, Iterator
 from ipaddress import ip_address, ip_network
@@ -26,6 +26,28 @@ def find_shut_out(world: World) -> Iterator[tuple[str, str, int]]:
             ports = {target.port, int(checked) if checked.isdigit() else target.port}
             if instance and not all(_passes(world, groups, balancer, instance, port) for port in ports):
                 yield arn, target.id, target.port
+
+
+def find_ingress(world: World) -> Iterator[tuple[str, tuple[range, ...]]]:
+    """The ports at which each load balancer's groups let clients in.
+
+    AWS ELB, 'Security groups for your Application Load Balancer': they need an inbound rule for each listener's port.
+    Who the clients are isn't known here: a rule for anybody counts, but none for the load balancer's own groups, such
+    as a default group's.
+    """
+    groups = {group.id: group for group in world.groups()}
+    for balancer in world.elb.load_balancers.values():
+        rules = [
+            key_of(rule) for name in balancer.security_groups if name in groups for rule in groups[name].ingress_rules
+        ]
+        yield (
+            balancer.arn,
+            tuple(
+                range(65536) if protocol == ANY else range(int(first or 0), int(last or 0) + 1)
+                for protocol, first, last, _, peer in rules
+                if protocol in ("tcp", ANY) and peer not in balancer.security_groups
+            ),
+        )
 
 
 def _passes(world: World, groups: dict[str, Any], balancer: Any, instance: Any, port: int) -> bool:

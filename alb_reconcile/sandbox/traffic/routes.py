@@ -122,7 +122,10 @@ class Router:
             "drop": self._attribute("routing.http.drop_invalid_header_fields.enabled") == "true",
             "secure": self._listener.protocol == "HTTPS",
         }
-        if sticky := _sticky(self._groups.get(arn)):
+        group = self._groups.get(arn)
+        if group:
+            context["version"] = group.protocol_version
+        if sticky := _sticky(group):
             context["sticky"] = sticky
         if seconds:
             context["group"] = {"id": name_of(arn), "seconds": seconds}

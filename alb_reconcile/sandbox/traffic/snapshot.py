@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+Addresses = Mapping[tuple[str, int], int]
+"""The local ports that instances listen on, by an instance's id and the port that AWS knows."""
+
 
 @dataclass(frozen=True)
 class TargetState:
@@ -77,7 +80,10 @@ class LoadBalancer:
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance that isn't gone. `state`: AWS's name for it; `boots`: how often it was started or rebooted."""
+    """An instance that isn't gone. `state`: AWS's name for it; `boots`: how often it was started or rebooted.
+
+    `ports`: where its web API listens.
+    """
 
     id: str
     state: str
@@ -85,6 +91,7 @@ class Instance:
     private_ip: str
     user_data_digest: str
     boots: int
+    ports: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -96,3 +103,9 @@ class Snapshot:
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Domain names of the certificates that listeners name, by ARN."""
     instances: tuple[Instance, ...] = ()
+    ingress: Mapping[str, tuple[range, ...]] = field(default_factory=dict)
+    """The ports at which security groups let clients in, by load balancer; every one where it isn't named."""
+
+    def lets_in(self, load_balancer: str, port: int) -> bool:
+        """Whether clients get through to a load balancer's port."""
+        return any(port in ports for ports in self.ingress.get(load_balancer, (range(65536),)))

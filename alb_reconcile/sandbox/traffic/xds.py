@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from alb_reconcile.model.text import digest
-from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
+from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers, word_page
 from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.ports import HOST
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
-from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, TargetGroup
+from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, LoadBalancer, TargetGroup
 
-_TYPE: Final = "type.googleapis.com/envoy."
-_SCRIPT: Final = (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")
+TYPE: Final = "type.googleapis.com/envoy."
+_PAGES: Final = "".join(f'["{status}"] = {json.dumps(word_page(status))}, ' for status in (400, 405))
+_SCRIPT: Final = f"local PAGES = {{{_PAGES}}}\n" + (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")
 _MOST: Final = 1_000_000_000  # no limit of Envoy's: an ALB has none at this scale
 _CASE: Final = {  # HTTP/1.1 header names as they were sent, and X-Forwarded-For instead of x-forwarded-for
     "stateful_formatter": {
         "name": "preserve_case",
         "typed_config": {
-            "@type": f"{_TYPE}extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+            "@type": f"{TYPE}extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
             "formatter_type_on_envoy_headers": "PROPER_CASE",
         },
     }
@@ -62,26 +63,27 @@ class Files:
         self.path(name).unlink(missing_ok=True)
 
 
-def choose_ports(group: TargetGroup, addresses: Mapping[str, int], nowhere: int) -> Counter[int]:
+def choose_ports(group: TargetGroup, addresses: Addresses, nowhere: int) -> Counter[int]:
     """The local ports that a group's requests go to, with the number of targets on each.
 
     AWS ELB, 'Health checks': to the healthy targets, or to all that are registered where none is (fail-open). Those
-    that drain or aren't in use get none. Instances without an address, and those that security groups shut, are at the port
+    that drain or aren't in use get none. Where an instance doesn't listen, and where security groups shut it, is the port
     `nowhere`, which refuses: on AWS what is shut makes a request fail after ten seconds.
     """
     states = {"healthy"} if any(item.state == "healthy" for item in group.targets) else {"initial", "unhealthy"}
     chosen = [item for item in group.targets if item.state in states]
-    return Counter(addresses.get(item.instance_id, nowhere) if item.is_open else nowhere for item in chosen)
+    found = ((addresses.get((item.instance_id, item.port)), item.is_open) for item in chosen)
+    return Counter(port if port and is_open else nowhere for port, is_open in found)
 
 
 def endpoints(group: TargetGroup, ports: Mapping[int, int]) -> dict[str, Any]:
     """Envoy's ClusterLoadAssignment."""
     chosen = [
-        {"endpoint": {"address": _address(port)}, "load_balancing_weight": count}
+        {"endpoint": {"address": address(port)}, "load_balancing_weight": count}
         for port, count in sorted(ports.items())
     ]
     return {
-        "@type": f"{_TYPE}config.endpoint.v3.ClusterLoadAssignment",
+        "@type": f"{TYPE}config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": name_of(group.arn),
         "endpoints": [{"lb_endpoints": chosen}] if chosen else [],
     }
@@ -95,7 +97,7 @@ def cluster(group: TargetGroup, file: Path, speed: float) -> dict[str, Any]:
     if group.protocol_version in ("HTTP2", "GRPC"):
         http = {"http2_protocol_options": {}}
     made: dict[str, Any] = {
-        "@type": f"{_TYPE}config.cluster.v3.Cluster",
+        "@type": f"{TYPE}config.cluster.v3.Cluster",
         "name": name_of(group.arn),
         "type": "EDS",
         "eds_cluster_config": {"eds_config": file_source(file)},
@@ -104,7 +106,7 @@ def cluster(group: TargetGroup, file: Path, speed: float) -> dict[str, Any]:
         "circuit_breakers": {"thresholds": [dict.fromkeys(_LIMITS, _MOST)]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": http,
             }
         },
@@ -140,9 +142,9 @@ def listener(
         context = {"common_tls_context": {"tls_certificates": pairs, "alpn_protocols": alpn}}
         chain["transport_socket"] = _tls("Downstream", context)
     return {
-        "@type": f"{_TYPE}config.listener.v3.Listener",
+        "@type": f"{TYPE}config.listener.v3.Listener",
         "name": name_of(found.arn),
-        "address": _address(port),
+        "address": address(port),
         "filter_chains": [chain],
     }
 
@@ -150,10 +152,10 @@ def listener(
 def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) -> dict[str, Any]:
     idle = f"{balancer.attributes.get('idle_timeout.timeout_seconds') or 60}s"
     longest = f"{balancer.attributes.get('client_keep_alive.seconds') or 3600}s"
-    router = {"@type": f"{_TYPE}extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
-    lua = {"@type": f"{_TYPE}extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": _SCRIPT}}
+    router = {"@type": f"{TYPE}extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
+    lua = {"@type": f"{TYPE}extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": _SCRIPT}}
     manager = {
-        "@type": f"{_TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "front",
         "codec_type": codec,
         "server_name": SERVER,
@@ -177,7 +179,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) 
             "header_key_format": _CASE,
         },
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "max_request_headers_kb": 64,
+        "max_request_headers_kb": 1024,  # from 64 on Lua says no as an ALB does
         # Envoy lets clients from inside steer it by x-envoy-* headers: nobody comes from here
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
     }
@@ -185,9 +187,9 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) 
 
 
 def _tls(side: str, context: dict[str, Any]) -> dict[str, Any]:
-    kind = f"{_TYPE}extensions.transport_sockets.tls.v3.{side}TlsContext"
+    kind = f"{TYPE}extensions.transport_sockets.tls.v3.{side}TlsContext"
     return {"name": "envoy.transport_sockets.tls", "typed_config": {"@type": kind, **context}}
 
 
-def _address(port: int) -> dict[str, Any]:
+def address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": HOST, "port_value": port}}

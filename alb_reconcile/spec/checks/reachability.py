@@ -13,6 +13,7 @@ def check(outline: Outline) -> None:
     """Report closed paths between client, load balancer and target, and SSH open to the world."""
     _check_default_routes(outline)
     _check_ssh(outline)
+    _check_listeners(outline)
     users: dict[str, str] = {}
     for load_balancer, _, group in outline.forwards():
         users.setdefault(group, load_balancer)
@@ -50,6 +51,19 @@ def _check_ssh(outline: Outline) -> None:
             outline.warn(
                 path,
                 "opens SSH (port 22) to the whole internet; name the addresses that need it, or use SSM Session Manager",
+            )
+
+
+def _check_listeners(outline: Outline) -> None:
+    for path, listener in outline.listeners:
+        balancer, port = outline.entries("load_balancers")[str(path[1])], listener.get("port")
+        rules, own = _rules(outline, balancer, "ingress"), balancer.get("security_groups") or ()
+        if port is None or rules is None:
+            continue
+        if not any(_covers(rule, port) and rule.get("security_group") not in own for rule in rules):
+            outline.warn(
+                (*path, "port"),
+                f"no security group of load_balancer.{path[1]} lets clients in on port {port}; add an ingress rule for it",
             )
 
 
@@ -105,12 +119,16 @@ def _check_security_groups(outline: Outline, group: str, load_balancer: str, kno
 
 def _allowed(outline: Outline, holder: Entry, direction: str, port: int, other: Entry) -> bool:
     """Whether the holder's groups allow the other side. Unknown (foreign or unmanaged) counts as allowed."""
-    names = holder.get("security_groups") or ()
-    groups = [outline.entries("security_groups").get(name) for name in names]
+    rules = _rules(outline, holder, direction)
+    return rules is None or any(_covers(rule, port) and _matches(outline, rule, other) for rule in rules)
+
+
+def _rules(outline: Outline, holder: Entry, direction: str) -> list[Entry] | None:
+    """The rules of the holder's groups; None where there may be others: of foreign or unmanaged groups."""
+    groups = [outline.entries("security_groups").get(name) for name in holder.get("security_groups") or ()]
     if not groups or any(entry is None or direction not in entry for entry in groups):
-        return True
-    rules = [rule for entry in groups if entry for rule in entry[direction] if rule]
-    return any(_covers(rule, port) and _matches(outline, rule, other) for rule in rules)
+        return None
+    return [rule for entry in groups if entry for rule in entry[direction] if rule]
 
 
 def _matches(outline: Outline, rule: Entry, other: Entry) -> bool:

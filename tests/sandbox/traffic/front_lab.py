@@ -179,8 +179,10 @@ class Lab:
     def __init__(self, folder: Path, *names: str) -> None:
         self.apis = {name: Api(name) for name in names}
         self.folder = folder
-        self.front = Front(folder, speed=10)
-        self.addresses = {f"i-{name}": api.port for name, api in self.apis.items()}
+        self.later = 0.0
+        """How many seconds the front's clock is ahead."""
+        self.front = Front(folder, speed=10, clock=lambda: time.monotonic() + self.later)
+        self.addresses = {(f"i-{name}", 80): api.port for name, api in self.apis.items()}
         self.snapshot = Snapshot()
 
     def show(self, listeners: Sequence[Listener], groups: Sequence[TargetGroup] = (), **rest: Any) -> Snapshot:

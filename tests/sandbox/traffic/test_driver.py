@@ -18,15 +18,15 @@ from alb_reconcile.sandbox.traffic.driver import Driver
 from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.prober import Prober
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
-from alb_reconcile.sandbox.traffic.reach import find_shut_out
+from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
 from tests.processes import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-    from alb_reconcile.sandbox.traffic.snapshot import Snapshot
+    from alb_reconcile.sandbox.traffic.snapshot import Addresses, Snapshot
     from tests.sandbox.strict_world import Network
 
 WORLD = World(DEFAULT_ACCOUNT_ID, "us-east-1")
@@ -134,13 +134,13 @@ class FakeFront:
     """Remembers what it was shown, and which processes were there at that time."""
 
     def __init__(self) -> None:
-        self.shown: list[tuple[Snapshot, dict[str, int]]] = []
+        self.shown: list[tuple[Snapshot, Addresses]] = []
         self.seen_by: dict[tuple[str, str], bool] = {}
         self.processes: Processes | None = None
         self.problem: Exception | None = None
         self.closed = False
 
-    def show(self, snapshot: Snapshot, addresses: Mapping[str, int]) -> None:
+    def show(self, snapshot: Snapshot, addresses: Addresses) -> None:
         assert self.processes is not None
         if self.problem:
             raise self.problem
@@ -148,7 +148,7 @@ class FakeFront:
         for instance in snapshot.instances:
             pid = pids[instance.id]
             self.seen_by.setdefault((instance.id, instance.state), pid is not None and is_there(pid))
-        self.shown.append((snapshot, dict(addresses)))
+        self.shown.append((snapshot, addresses))
 
     def doors(self) -> tuple[Door, ...]:
         return (Door("li", "arn:x:loadbalancer/app/lb/1", "HTTP", 80, 18080, "http://127.0.0.1:18080/"),)
@@ -221,7 +221,7 @@ def test_what_changed_has_been_shown_when_catching_up_ends(start: Callable[..., 
         assert stage.driver.catch_up()
         snapshot, addresses = stage.front.shown[-1]
         assert instance in {item.id for item in snapshot.instances}
-        assert instance in addresses
+        assert (instance, 80) in addresses
         assert stage.pid_of(instance) is not None
 
 
@@ -251,6 +251,23 @@ def test_a_web_api_that_never_comes_up_is_unhealthy(start: Callable[..., Stage],
     until(lambda: service.health() == ("unhealthy", "Target.FailedHealthChecks"))
     until(lambda: stage.driver.report().processes[0].restarts)
     assert stage.driver.report().processes[0].note == "exit code 1: no such database"
+
+
+@pytest.mark.parametrize("settings", [{"HealthCheckPort": "81"}, {"HealthCheckPort": "traffic-port"}])
+def test_a_port_at_which_nobody_listens_is_unhealthy(
+    start: Callable[..., Stage], service: Service, settings: dict[str, str]
+) -> None:
+    """Whether the health check names it, or the target is registered there."""
+    network = service.network
+    network.ec2.authorize_security_group_ingress(
+        GroupId=network.group, IpProtocol="tcp", FromPort=81, ToPort=81, CidrIp="0.0.0.0/0"
+    )
+    network.elb.modify_target_group(TargetGroupArn=service.group, **settings)
+    port = 80 if settings["HealthCheckPort"].isdigit() else 81
+    network.elb.register_targets(TargetGroupArn=service.group, Targets=[{"Id": service.instance, "Port": port}])
+    start()
+    until(lambda: network.health(service.group)[service.instance, port][0] == "unhealthy")
+    assert network.health(service.group)[service.instance, port] == ("unhealthy", "Target.FailedHealthChecks")
 
 
 def test_a_reset_ends_every_process_at_once(start: Callable[..., Stage], service: Service) -> None:
@@ -294,7 +311,8 @@ def test_nothing_is_left_when_it_is_closed(start: Callable[..., Stage], service:
 
 
 PORTS = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 8080}
-ALL = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+ANYBODY = {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+ALL = {"IpProtocol": "-1"} | ANYBODY
 
 
 class TestSecurityGroups:
@@ -332,6 +350,21 @@ class TestSecurityGroups:
         assert not self.shut_out(service)
         service.network.elb.modify_target_group(TargetGroupArn=service.group, HealthCheckPort="8081")
         assert self.shut_out(service)
+
+    def test_clients_come_in_at_the_ports_that_its_groups_open_to_others(self, service: Service) -> None:
+        network = service.network
+        other, third = network.security_group("other"), network.security_group("third")
+        network.elb.set_security_groups(LoadBalancerArn=service.balancer, SecurityGroups=[other])
+        assert dict(find_ingress(WORLD)) == {service.balancer: ()}
+        self.allow(service, other, UserIdGroupPairs=[{"GroupId": other}])
+        assert dict(find_ingress(WORLD)) == {service.balancer: ()}
+        self.allow(service, other, UserIdGroupPairs=[{"GroupId": third}])
+        assert dict(find_ingress(WORLD)) == {service.balancer: (range(80, 8081),)}
+        network.ec2.authorize_security_group_ingress(
+            GroupId=third, IpPermissions=[ALL, {"IpProtocol": "udp", "FromPort": 9, "ToPort": 9} | ANYBODY]
+        )
+        network.elb.set_security_groups(LoadBalancerArn=service.balancer, SecurityGroups=[other, third])
+        assert dict(find_ingress(WORLD)) == {service.balancer: (range(65536),)}
 
     def test_the_load_balancers_own_group_has_to_let_it_out(self, service: Service) -> None:
         assert not self.shut_out(service)

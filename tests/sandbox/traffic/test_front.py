@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h2.config
@@ -293,6 +294,11 @@ class TestFailures:
         answer = lab.get()
         assert (answer.status_code, answer.text) == (502, page("502 Bad Gateway"))
 
+    def test_a_port_at_which_the_instance_doesnt_listen_is_502(self, lab: Lab) -> None:
+        web = group("web", "i-a")
+        lab.forwards(forward("web"), replace(web, targets=(replace(web.targets[0], port=8080),)))
+        assert lab.get().status_code == 502
+
     def test_no_answer_within_the_idle_timeout_is_504(self, lab: Lab) -> None:
         answer = self.refuse(lab, "/hang", idle_timeout__timeout_seconds="1")
         assert (answer.status_code, answer.text) == (504, page("504 Gateway Time-out"))
@@ -337,7 +343,7 @@ class TestProtocols:
         with serve(echo, "127.0.0.1", 0) as server:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
-            lab.addresses["i-socket"] = server.socket.getsockname()[1]
+            lab.addresses["i-socket", 80] = server.socket.getsockname()[1]
             lab.forwards(forward("web"), group("web", "i-socket"))
             with connect(lab.url().replace("http", "ws") + "/chat") as client:
                 client.send("hello")
@@ -360,7 +366,7 @@ class TestProtocols:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         trustme.CA().issue_cert("nobody.example").configure_cert(context)
         secure = Api("secure", context)
-        lab.addresses["i-secure"] = secure.port
+        lab.addresses["i-secure", 80] = secure.port
         lab.forwards(forward("tls"), group("tls", "i-secure", protocol="HTTPS"))
         seen = lab.get()
         secure.stop()
@@ -370,10 +376,13 @@ class TestProtocols:
     @pytest.mark.parametrize("version", ["HTTP2", "GRPC"])
     def test_targets_may_speak_http_2(self, lab: Lab, version: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
-            lab.addresses["i-h2"] = server.getsockname()[1]
+            lab.addresses["i-h2", 80] = server.getsockname()[1]
             seen = pool.submit(answer_one_over_h2, server)
-            lab.forwards(forward(version), group(version, "i-h2", version=version))
-            answer = lab.get("/two")
+            secure = listener(443, rule(forward(version)), protocol="HTTPS", certificates=["x"])
+            lab.show([secure], [group(version, "i-h2", version=version)])
+            trust = ssl.create_default_context(cafile=str(lab.front.ca_file))
+            with httpx.Client(http2=True, verify=trust, timeout=TIMEOUT) as client:
+                answer = client.post(lab.url(443) + "/two")
             assert (answer.status_code, answer.text) == (200, "over two")
             assert dict(seen.result())[b":path"] == b"/two"
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
@@ -139,6 +140,31 @@ class TestInFlight:
             answer = slow.result()
         assert (answer.status_code, answer.json()["target"]) == (200, "a")
 
+    @pytest.mark.parametrize("delay", [0, 3000])
+    def test_one_that_outlasts_the_deregistration_delay_is_502(self, lab: Lab, delay: int) -> None:
+        attributes = {"deregistration_delay.timeout_seconds": str(delay)}
+        staying = group("web", "i-a", "i-b", attributes=attributes)
+        lab.forwards(forward("web"), staying)
+        lab.apis["a"].gate.clear()
+        lab.apis["b"].gate.set()
+        path = f"/slow?{delay}"
+        with ThreadPoolExecutor() as pool:
+            slow = [pool.submit(lab.get, path) for _ in range(2)]  # one for each of the two
+            wait_until(lambda: path in lab.apis["a"].paths)
+            lab.forwards(forward("web"), group("web", "i-a", "i-b", attributes=attributes, states={"i-a": "draining"}))
+            if delay:
+                lab.later += delay - 1000
+                lab.forwards(forward("web"), staying)  # registered again: the delay begins anew with the next end
+                lab.later += 1001
+                lab.forwards(forward("web"), group("web", "i-b", attributes=attributes))
+                lab.later += delay - 1000
+                lab.front.show(lab.snapshot, lab.addresses)
+                assert not all(item.done() for item in slow)
+                lab.later += 1001
+                lab.front.show(lab.snapshot, lab.addresses)
+            assert sorted(item.result().status_code for item in slow) == [200, 502]
+            assert set(lab.targets(4)) == {"b"}
+
     def test_a_request_outlives_its_listeners_change_and_end(self, lab: Lab) -> None:
         lab.forwards(forward("web"), group("web", "i-a"))
         lab.apis["a"].gate.clear()
@@ -158,7 +184,7 @@ class TestInFlight:
         with serve(echo, "127.0.0.1", 0) as server:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
-            lab.addresses["i-socket"] = server.socket.getsockname()[1]
+            lab.addresses["i-socket", 80] = server.socket.getsockname()[1]
             lab.forwards(forward("web"), group("web", "i-socket"))
             with connect(lab.url().replace("http", "ws")) as client:
                 client.send("before")
@@ -167,6 +193,10 @@ class TestInFlight:
                 assert lab.targets(1) == ["b"]
                 client.send("after")
                 assert client.recv(timeout=TIMEOUT) == "after"
+                lab.later += 301
+                lab.front.show(lab.snapshot, lab.addresses)
+                with pytest.raises(ConnectionClosed):
+                    client.recv(timeout=TIMEOUT)
             server.shutdown()
             thread.join()
 
@@ -179,10 +209,38 @@ class TestDoors:
         assert lab.front.doors()[0].local_port == second.local_port
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", first.local_port)).close()
-        moved = replace(listener(81, rule(fixed("moved"))), port=8081)
-        lab.show([moved])
-        assert lab.url(8081).endswith(f":{second.local_port}")
+
+    def test_one_that_gets_another_port_leaves_its_clients_there(self, lab: Lab) -> None:
+        here = listener(80, rule(fixed("here")))
+        lab.show([here])
+        (before,) = lab.front.doors()
+        lab.show([replace(here, port=8081, rules=(rule(fixed("moved")),))])
+        (after,) = lab.front.doors()
+        assert (after.listener_arn, after.port) == (before.listener_arn, 8081)
         assert lab.get(port=8081).text == "moved"
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", before.local_port)).close()
+        lab.show([here])
+        assert lab.get().text == "here"
+
+    def test_a_port_that_security_groups_shut_answers_nobody_until_they_open_it(self, lab: Lab) -> None:
+        shown = lab.show([listener(80, rule(fixed("open"))), listener(81, rule(fixed("shut")))])
+        lab.change(ingress={"balancer/1": (range(81),)})
+        shut = lab.front.doors()[1]
+        assert [door.is_open for door in lab.front.doors()] == [True, False]
+        assert lab.get().text == "open"
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", shut.local_port)).close()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", shut.local_port))
+        lab.change(ingress={"balancer/1": (range(81), range(81, 82))})
+        assert lab.url(81).endswith(f":{shut.local_port}")
+        assert lab.get(port=81).text == "shut"
+        lab.change(ingress={"balancer/1": ()})
+        with pytest.raises(httpx.ConnectError):
+            lab.get()
+        lab.front.show(shown, lab.addresses)
+        assert lab.get().text == "open"
 
     def test_nobody_else_gets_its_port(self, lab: Lab) -> None:
         lab.show([listener(80, rule(fixed("x")))])

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+import trustme
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
 
 from alb_reconcile.model.address import UserData
 from alb_reconcile.sandbox.strict.world import World
@@ -97,10 +99,26 @@ def test_instances_have_the_digest_of_their_tag(aws: StrictAws, network: Network
     instances = {instance.id: instance for instance in look(aws).instances}
     address = network.show(with_data)["PrivateIpAddress"]
     digest = UserData.of(content).digest
-    assert instances[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0)
+    assert instances[with_data] == Instance(with_data, "pending", f"{REGION}a", address, digest, 0, (80,))
     assert instances[without].user_data_digest == ""
     clock.advance(10)
     assert {instance.state for instance in look(aws).instances} == {"running"}
+
+
+@pytest.mark.parametrize(
+    ("user_data", "ports"),
+    [
+        ("#!/bin/sh\nPORT=8080 exec api\n", (8080,)),
+        ("export PORT='9000'; Environment=PORT=9001 HTTP_PORT=9002 PORTS=1 PORT=9000", (9000, 9001)),
+        ("docker run -p 8080:8080 api", (80,)),
+        ("PORT=${PORT:-8080} PORT=99999999", (80,)),
+    ],
+)
+def test_an_instance_listens_where_its_user_data_says(
+    aws: StrictAws, network: Network, user_data: str, ports: tuple[int, ...]
+) -> None:
+    network.launch(UserData=user_data)
+    assert [found.ports for found in look(aws).instances] == [ports]
 
 
 def test_starts_and_reboots_are_counted(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
@@ -140,6 +158,23 @@ def test_certificates_have_their_names(aws: StrictAws, network: Network, clock: 
         made[0]: {"shop.example.com", "www.shop.example.com"},
         made[1]: {"blog.example.com", "www.blog.example.com"},
     }
+
+
+def test_server_certificates_of_iam_have_theirs(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+    issued = trustme.CA().issue_cert("shop.example.com", "*.shop.example.com", "10.0.0.1")
+    iam = boto3.client("iam", region_name=REGION)
+    arn = iam.upload_server_certificate(
+        ServerCertificateName="shop",
+        CertificateBody=issued.cert_chain_pems[0].bytes().decode(),
+        PrivateKey=issued.private_key_pem.bytes().decode(),
+    )["ServerCertificateMetadata"]["Arn"]
+    own = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": arn}]}
+    network.listener(network.balancer(), network.target_group(), 443, **own)
+    clock.advance(60)
+    assert look(aws).certificates == {arn: ("shop.example.com", "*.shop.example.com")}
+    (kept,) = iam_backends[DEFAULT_ACCOUNT_ID]["aws"].certificates.values()
+    kept.cert_body = "no PEM"
+    assert look(aws).certificates == {}
 
 
 @pytest.mark.parametrize("region", ["eu-west-1"])

@@ -94,13 +94,14 @@ def test_what_is_asked_and_what_it_comes_to(prober: Prober) -> None:
             "shut out": ("200", "Target.Timeout|Request timed out"),
             "reset": ("200", FAILED),
             "nobody": ("200", FAILED),
+            "elsewhere": ("200", FAILED),
             "not a path": ("200", ""),
         }
         probes = {}
         for name, (matcher, _) in wanted.items():
             timeout = 0.5 if name in ("hang", "shut out") else 20.0
             check = replace(CHECK, path=f"/{name}", matcher=matcher, timeout=timeout)
-            to = nobody.getsockname()[1] if name == "nobody" else port
+            to = {"nobody": nobody.getsockname()[1], "elsewhere": None}.get(name, port)
             probes[("arn", name, 80)] = Probe(check, "10.0.1.5:80", to, is_shut_out=name == "shut out")
         prober.watch(probes)
         found = find(prober, lambda seen: {item.target for item in seen} == set(wanted))

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from alb_reconcile.sandbox.client import Process
 
-ONE = Instance("i-1", "running", "us-east-1a", "10.0.1.5", "abc123", 1)
-TWO = Instance("i-2", "running", "us-east-1b", "10.0.2.5", "abc123", 1)
+ONE = Instance("i-1", "running", "us-east-1a", "10.0.1.5", "abc123", 1, (80,))
+TWO = Instance("i-2", "running", "us-east-1b", "10.0.2.5", "abc123", 1, (80,))
 DIRECT = build_opener(ProxyHandler({}))
 SLEEPS = f"{sys.executable} -I -S -c 'import time; time.sleep(600)'"
 
@@ -229,7 +229,7 @@ from pathlib import Path
 from alb_reconcile.sandbox.traffic.snapshot import Instance
 from alb_reconcile.sandbox.traffic.processes import Processes, Program
 processes = Processes(Program.choose(sys.argv[2], Path("/")), Path(sys.argv[1]))
-processes.begin([Instance("i-1", "running", "a", "", "", 1)])
+processes.begin([Instance("i-1", "running", "a", "", "", 1, (80,))])
 print(processes.tell()[0].pid, processes._reaper._process.pid, flush=True)
 signal.pause()
 """

@@ -51,6 +51,13 @@ def test_one_that_is_gone_altogether_gets_requests_until_then() -> None:
     assert state(nodes.pass_on(gone, 112)) == {"b": "healthy"}
 
 
+def test_security_groups_hold_at_once() -> None:
+    nodes = Propagation(10)
+    nodes.pass_on(BEFORE, 100)
+    shut = replace(BEFORE, ingress={"lb": (range(443, 444),)})
+    assert nodes.pass_on(shut, 101).ingress == shut.ingress
+
+
 def test_their_own_checks_they_know_at_once() -> None:
     nodes = Propagation(10)
     nodes.pass_on(BEFORE, 100)

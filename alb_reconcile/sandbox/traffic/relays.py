@@ -1,0 +1,120 @@
+"""Relays between the front and the instances: what cuts connections to targets whose deregistration delay has passed.
+
+The front's Envoy lets a connection to a target end by itself, however long that takes. One that passes on TCP, and gives
+the listeners that it loses no time to drain, closes it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from alb_reconcile.sandbox.traffic.envoy import Envoy
+from alb_reconcile.sandbox.traffic.ports import Port
+from alb_reconcile.sandbox.traffic.snapshot import Addresses, Snapshot
+from alb_reconcile.sandbox.traffic.xds import TYPE, Files, address
+
+_CLUSTERS: Final = "clusters"
+_LISTENERS: Final = "listeners"
+_DELAY: Final = "deregistration_delay.timeout_seconds"
+Key = tuple[str, str, int, int]
+"""A registration (target group, instance, port), and the local port that stands for it."""
+
+
+@dataclass
+class _Relay:
+    port: Port
+    delay: float
+    due: float | None = None
+    """When to cut it, once its target is deregistered."""
+
+
+class Relays:
+    """One for each registration, on a local port of its own. The methods are called by one thread.
+
+    AWS ELB, 'Deregistration delay' and 'HTTP 502': requests that are still under way when it ends fail. It is counted
+    from when the load balancer knows, in HTTP time (`clock`), like all that requests take. Raises TrafficError.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._clock = clock
+        self._relays: dict[Key, _Relay] = {}
+        self._files = Files(folder)
+        for name in (_CLUSTERS, _LISTENERS):
+            self._files.write(name, [])
+        self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS), drain=0)
+
+    def lead(self, snapshot: Snapshot, addresses: Addresses) -> Mapping[str, Addresses]:
+        """The relays to all that is registered and listens, by target group; when it returns, they pass on."""
+        now, led = self._clock(), dict[str, dict[tuple[str, int], int]]()
+        staying: set[Key] = set()
+        for group in snapshot.target_groups.values():
+            delay = float(group.attributes.get(_DELAY) or 300)
+            for target in group.targets:
+                local = addresses.get((target.instance_id, target.port))
+                if local is None:
+                    continue
+                key = (group.arn, target.instance_id, target.port, local)
+                if key not in self._relays:
+                    self._relays[key] = _Relay(Port(), delay)
+                relay = self._relays[key]
+                relay.delay = delay
+                led.setdefault(group.arn, {})[target.instance_id, target.port] = relay.port.number
+                if target.state != "draining":
+                    staying.add(key)
+        for key, relay in self._relays.items():
+            relay.due = None if key in staying else now + relay.delay if relay.due is None else relay.due
+        self._write()
+        return led
+
+    def cut(self) -> None:
+        """Close the connections of those whose time is over, and start Envoy again if it has ended."""
+        if self._envoy.pid is None:
+            self._envoy.start()
+        over = [key for key, relay in self._relays.items() if relay.due is not None and relay.due <= self._clock()]
+        ports = [self._relays.pop(key).port for key in over]
+        if ports:
+            self._write()
+        for port in ports:
+            port.close()
+
+    def close(self) -> None:
+        """End Envoy, and wait for that."""
+        self._envoy.close()
+        for relay in self._relays.values():
+            relay.port.close()
+
+    def _write(self) -> None:
+        ports = sorted({local for *_, local in self._relays})
+        clusters = self._files.write(_CLUSTERS, [_cluster(local) for local in ports])
+        self._envoy.wait_for({"cluster_manager.cds.version_text": clusters})
+        relays = sorted((relay.port.number, key[-1]) for key, relay in self._relays.items())
+        listeners = self._files.write(_LISTENERS, [_listener(port, local) for port, local in relays])
+        self._envoy.wait_for({"listener_manager.lds.version_text": listeners})
+
+
+def _cluster(local: int) -> dict[str, Any]:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address(local)}}]}]
+    return {
+        "@type": f"{TYPE}config.cluster.v3.Cluster",
+        "name": str(local),
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": str(local), "endpoints": endpoints},
+    }
+
+
+def _listener(port: int, local: int) -> dict[str, Any]:
+    proxy = {
+        "@type": f"{TYPE}extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "relay",
+        "cluster": str(local),
+        "idle_timeout": "0s",
+    }
+    return {
+        "@type": f"{TYPE}config.listener.v3.Listener",
+        "name": str(port),
+        "address": address(port),
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]}],
+    }
