@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from moto.core import errors
 from moto.ec2 import utils
 from moto.ec2.models import security_groups
 from moto.ec2.models.core import TaggedEC2Resource
@@ -13,6 +14,7 @@ from moto.elbv2.models import FakeLoadBalancer
 from .ec2_groups import key_of
 from .matching import matches
 
+COMMON_ERRORS = [*errors.COMMON_ERROR_CODES, "Throttling"]
 INSTANCE_FILTERS = {**utils.filter_dict_attribute_mapping, "client-token": "client_token"}
 
 
@@ -74,4 +76,5 @@ def patches() -> list[tuple[Any, str, Any]]:
         (security_groups, "tag_filter_matches", tag_matches),
         (utils, "filter_dict_attribute_mapping", INSTANCE_FILTERS),
         (FakeLoadBalancer, "activate", activate),
+        (errors, "COMMON_ERROR_CODES", COMMON_ERRORS),  # of those that no service's model has
     ]

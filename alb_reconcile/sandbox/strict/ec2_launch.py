@@ -128,6 +128,7 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
             "InsufficientInstanceCapacity",
             f"We currently do not have sufficient {call.given('InstanceType')} capacity in the Availability Zone you "
             "requested. Our system will be working on provisioning additional capacity.",
+            status=500,  # EC2 API reference, "Error codes": it is one of the server's
         )
     mappings = complete_mappings(call)
     call.params["BlockDeviceMappings"] = [plain_disk(mapping) for mapping in mappings]
