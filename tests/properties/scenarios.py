@@ -90,6 +90,21 @@ def in_place() -> Spec:
     return spec
 
 
+def drift(world: WatchedWorld) -> None:
+    """A rule too many, a missing association, a changed health check and port, a stopped and a terminated instance."""
+    ids = {str(item.address): item.id for item in world.discover(demo()).resources}
+    ec2, elb = world.client("ec2"), world.client("elbv2")
+    ec2.authorize_security_group_ingress(
+        GroupId=ids["security_group.web"], IpProtocol="tcp", FromPort=3389, ToPort=3389, CidrIp="0.0.0.0/0"
+    )
+    table = ec2.describe_route_tables(RouteTableIds=[ids["route_table.public"]])["RouteTables"][0]
+    ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
+    elb.modify_target_group(TargetGroupArn=ids["target_group.web"], HealthCheckPath="/elsewhere")
+    elb.modify_listener(ListenerArn=ids["listener.public/http"], Port=8080)
+    ec2.stop_instances(InstanceIds=[ids["instance.web-1"]])
+    ec2.terminate_instances(InstanceIds=[ids["instance.web-2"]])
+
+
 @dataclass(frozen=True)
 class Way:
     """From one spec, or nothing, to another, or nothing; with the healthy targets that there must be throughout."""
