@@ -69,7 +69,7 @@ class SpecError(ReconcileError):
         self.problems = tuple(problems)
 
 
-_THROTTLED: Final = frozenset({
+THROTTLED: Final = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
     "RequestLimitExceeded", "TooManyRequestsException", "EC2ThrottledException", "BandwidthLimitExceeded", "SlowDown",
 })  # fmt: skip
@@ -102,7 +102,7 @@ class AwsError(ReconcileError):
     @property
     def is_throttled(self) -> bool:
         """Whether AWS has refused the call because of too many others, so that it has had no effect."""
-        return self.code in _THROTTLED
+        return self.code in THROTTLED
 
     @property
     def is_passing(self) -> bool:
