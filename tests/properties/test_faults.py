@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.text import camel
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from tests.harness import FAKE_ENVIRONMENT, World, demo
 from tests.properties.faults import Denied, Lost, Throttled, spoilt
 from tests.properties.scenarios import ALL, Way, go_on, uninterrupted
 from tests.properties.watched import WatchedWorld, watched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.harness import Result
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -42,6 +46,33 @@ def test_a_service_that_throttles_for_three_minutes_is_waited_for(name: str, ser
             world.converge(way.target, **way.run_options)
         assert throttled.refused
         assert not go_on(world, name, tries=1), "nothing was left to do"
+
+
+def test_a_stack_of_many_groups_needs_no_more_calls_than_aws_allows() -> None:
+    """By its documented buckets, which no run in an account of its own ever empties."""
+    spec = demo()
+    names = [f"g{number}" for number in range(22)]
+    spec["target_groups"] |= dict.fromkeys(names, spec["target_groups"]["web"])
+    spec["instances"]["web"]["count"] = 1
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {
+        name: {"priority": number, "conditions": [{"path_pattern": f"/{name}"}], "action": {"forward": name}}
+        for number, name in enumerate(names, 1)
+    }
+    os.environ.update(FAKE_ENVIRONMENT)
+    clock, refused = VirtualClock(), list[str]()
+    with StrictAws(clock=clock.now, throttling=True) as strict:
+        world = World(strict, clock)
+
+        def fault(_: str, operation: str, call: Callable[[], Any]) -> Any:
+            try:
+                return call()
+            except AwsError as error:
+                refused.extend([operation] if error.is_throttled else [])
+                raise
+
+        with spoilt(world, fault):
+            world.converge(spec)
+    assert not refused
 
 
 def run(world: WatchedWorld, way: Way) -> tuple[Result | None, str]:
