@@ -92,6 +92,8 @@ class Result:
     calls: Mapping[str, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    blockers: tuple[str, ...] = ()
+    """For which the command would have refused to destroy anything."""
 
     @property
     def writes(self) -> dict[str, int]:
@@ -158,7 +160,7 @@ class World:
 
         async def main(aws: Aws) -> Result:
             planned = await plan_stack(aws, target, Options(allow=allow or {}, check=check, dry_run=True))
-            result = Result(planned.plan)
+            result = Result(planned.plan, blockers=planned.blockers)
 
             def on_event(event: Event) -> None:
                 result.events.append(event)
@@ -178,6 +180,7 @@ class World:
     def converge(self, spec: Spec, **options: Any) -> Result:
         """`apply` that must succeed, in one run, with an empty plan after it and everything serving."""
         result = self.apply(spec, **options)
+        assert not result.blockers, "\n".join(result.blockers)
         assert not result.failures, "\n".join(result.failures)
         assert result.rest is not None
         assert result.rest.is_empty, [(step.key, step.changes) for step in result.rest.steps]

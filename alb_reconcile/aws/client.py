@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, Protocol, TypeVar
 
 from alb_reconcile.aws import timeouts
@@ -137,10 +137,24 @@ class Aws:
         Transport is botocore's to retry, and so is throttling at first; then it is waited for, as long as other users of the
         account may keep its buckets empty. Raises AwsError; InterruptedRun before a change once the run is being stopped.
         """
+        return await self._patiently(service, operation, lambda: params, retry or {}, once=once)
+
+    async def call_late(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]) -> Response:
+        """One call whose parameters are asked for when the pace first lets it go. Raises as `call`."""
+        return await self._patiently(service, operation, cache(params), {})
+
+    async def _patiently(
+        self,
+        service: str,
+        operation: str,
+        params: Callable[[], Mapping[str, Any]],
+        limits: Mapping[str, float],
+        *,
+        once: bool = False,
+    ) -> Response:
         from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
         started = self.now()
-        limits: Mapping[str, float] = retry or {}
 
         def not_yet(error: BaseException) -> bool:
             if not isinstance(error, AwsError):
@@ -157,17 +171,8 @@ class Aws:
         result: Response = await retrying(self._once, service, operation, params, once=once)
         return result
 
-    async def call_late(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]]) -> Response:
-        """One call whose parameters are asked for when the pace lets it go. Raises as `call`."""
-        return await self._once(service, operation, params)
-
     async def _once(
-        self,
-        service: str,
-        operation: str,
-        params: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
-        *,
-        once: bool = False,
+        self, service: str, operation: str, params: Callable[[], Mapping[str, Any]], *, once: bool = False
     ) -> Response:
         guard = None if operation.startswith(READS) else self.guard
         self._refuse_if_stopping(operation)
@@ -178,8 +183,7 @@ class Aws:
             await guard.permit(timeouts.settled_all(service, once=once))
             self._refuse_if_stopping(operation)
         self._count(service, operation)
-        given = params() if callable(params) else params
-        send = partial(self._send, guard, service, operation, given, once=once)
+        send = partial(self._send, guard, service, operation, params(), once=once)
         answer = send() if self._pool is None else await _in(self._pool, send)
         if not operation.startswith(READS):
             request = answer.get("ResponseMetadata", {}).get("RequestId", "")

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from alb_reconcile.model.errors import AwsError, UnreachableError
+from alb_reconcile.model.errors import THROTTLED, AwsError, UnreachableError
 from alb_reconcile.model.text import camel, printable
 
 DENIED: Final = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
@@ -46,7 +46,7 @@ _NO_CREDENTIALS: Final = (
 
 def explain_code(service: str, operation: str, code: str) -> str:
     """What a user can do about an error code; empty if nothing can be said."""
-    if code == "RequestLimitExceeded":
+    if code in THROTTLED:
         return "AWS throttles this account's calls: see what else calls so often, and run again"
     if code.endswith("LimitExceeded") or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"

@@ -23,10 +23,11 @@ _ADDED: Final = 5.0
 """botocore's standard mode waits 2 ** n seconds before it repeats a call, 20 at most, and 5 more if AWS asks for them."""
 
 
-def timeouts_of(service: str, *, once: bool = False) -> Timeouts:
-    """What a service's client is made with; `once` for calls that must not be repeated."""
+def timeouts_of(service: str, *, once: bool = False, attempts: int | None = None) -> Timeouts:
+    """What a service's client is made with; `once` for calls that must not be repeated, `attempts` as the user wants them."""
     limits = _SERVICES.get(service, _STANDARD)
-    return limits._replace(attempts=1) if once else limits
+    wanted = None if service == "s3" else attempts
+    return limits._replace(attempts=1 if once else wanted or limits.attempts)
 
 
 def shortest(service: str) -> float:
@@ -48,5 +49,5 @@ def settled(service: str) -> float:
 
 
 def settled_all(service: str, *, once: bool = False) -> float:
-    """The same for a call with all its attempts."""
+    """The same for a call with all its attempts; if the user wants more, those are granted one by one (`Guard.check`)."""
     return max(longest(service, once=once), SIGNED)

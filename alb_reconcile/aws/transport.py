@@ -38,6 +38,7 @@ class BotoTransport:
         self._profile = profile
         self._endpoint_url = endpoint_url
         self._workers = max(max_workers, 1)
+        self._attempts: int | None = None
         self._clients: dict[tuple[str, bool], Any] = {}
         self._session: Any = None
         self._lock = threading.Lock()
@@ -49,22 +50,24 @@ class BotoTransport:
         """
         import boto3
         from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
 
         try:
-            self._session = (
-                _sandbox_session(self.region)
-                if self._sandbox
-                else boto3.Session(profile_name=self._profile, region_name=self.region)
-            )
+            if self._sandbox:
+                self._session = _sandbox_session(self.region)
+                return
+            own = Session(profile=self._profile)
+            self._session = boto3.Session(region_name=self.region, botocore_session=own)
         except (BotoCoreError, ValueError) as error:
             raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+        self._attempts = _attempts_of(own)
 
     def _make_client(self, service: str, *, once: bool) -> Any:
         from botocore.config import Config
 
         # what the user's environment says of AWS isn't said of a sandbox
         direct = {"proxies": {}, "use_fips_endpoint": False, "use_dualstack_endpoint": False}
-        limits = timeouts.timeouts_of(service, once=once)
+        limits = timeouts.timeouts_of(service, once=once, attempts=self._attempts)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": limits.attempts},
             max_pool_connections=self._workers,
@@ -136,6 +139,18 @@ class BotoTransport:
 def _invalid(client: Any, service: str, operation: str, said: str) -> AwsError:
     message = f"{client.meta.endpoint_url} answered {said}"
     return AwsError(service, operation, "InvalidResponse", message, "", hint=HINT, ambiguous=True)
+
+
+def _attempts_of(session: Any) -> int | None:
+    """How often the user wants each call to be tried; None where nothing says so. Raises UnreachableError."""
+    try:
+        attempts: int | None = session.get_config_variable("max_attempts")
+    except ValueError:
+        attempts = 0
+    if attempts is not None and attempts < 1:
+        what = "AWS_MAX_ATTEMPTS, or max_attempts of the AWS profile, must be a whole number of at least 1"
+        raise UnreachableError(f"the AWS settings can't be used: {what}")
+    return attempts
 
 
 def _sandbox_session(region: str) -> Any:

@@ -12,7 +12,7 @@ from alb_reconcile.model.errors import ignoring
 async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
     """Everything that isn't the stack's and holds something of it, in words."""
     live = [item for item in discovery.resources if not item.is_gone]
-    own = {item.id for item in live}
+    own = {item.id for item in discovery.resources}  # of instances that have ended, too: interfaces may outlive them
     vpcs, groups, subnets = (
         sorted(item.id for item in live if item.address.kind == kind) for kind in ("vpc", "security_group", "subnet")
     )

@@ -69,7 +69,7 @@ class SpecError(ReconcileError):
         self.problems = tuple(problems)
 
 
-_THROTTLED: Final = frozenset({
+THROTTLED: Final = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
     "RequestLimitExceeded", "TooManyRequestsException", "EC2ThrottledException", "BandwidthLimitExceeded", "SlowDown",
 })  # fmt: skip
@@ -93,7 +93,8 @@ class AwsError(ReconcileError):
         ambiguous: bool = False,
     ) -> None:
         self.service, self.operation, self.code, self.message = service, operation, code, message
-        self.request_id, self.hint, self.ambiguous = request_id, hint, ambiguous
+        self.request_id, self.hint = request_id, hint
+        self.ambiguous = ambiguous and not self.is_throttled  # EC2's status for it is 503
         request = f" (request {request_id})" if request_id else ""
         text = f"{camel(operation)}: {code}: {message.rstrip('.')}{request}" + (f"; {hint}" if hint else "")
         super().__init__(printable(text))  # AWS's words are on one line and no terminal obeys them
@@ -101,7 +102,7 @@ class AwsError(ReconcileError):
     @property
     def is_throttled(self) -> bool:
         """Whether AWS has refused the call because of too many others, so that it has had no effect."""
-        return self.code in _THROTTLED
+        return self.code in THROTTLED
 
     @property
     def is_passing(self) -> bool:

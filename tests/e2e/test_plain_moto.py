@@ -66,6 +66,19 @@ def test_a_stack_lives(tool: Tool, port: int, spec: str, region: str) -> None:
     assert account.census() == before
 
 
+def test_a_destroy_that_was_killed_after_its_instances_had_ended_goes_on(tool: Tool, port: int) -> None:
+    """moto keeps the interfaces of dead instances; they are the stack's, as their instances were."""
+    account = Account(port)
+    before = account.census()
+    tool.run("apply", "--yes", DEMO)
+    found = account.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
+    account.ec2.terminate_instances(
+        InstanceIds=[item["InstanceId"] for each in found["Reservations"] for item in each["Instances"]]
+    )
+    tool.run("destroy", "--yes", DEMO)
+    assert account.census() == before
+
+
 def test_who_may_do_nothing_is_told_in_one_line(tool: Tool, port: int) -> None:
     iam: Any = boto3.client(
         "iam",

@@ -76,8 +76,11 @@ def test_another_instance_that_never_runs_is_told_after_ten_minutes() -> None:
         assert sum("waited 600 s for: i-" in text and "to be running (now pending)" in text for text in failures) == 2
 
 
-def test_throttling_that_lasts_is_told_as_such(hand: Hand, faults: Faults) -> None:
-    faults.refuse("create_subnet", "RequestLimitExceeded", "Request limit exceeded.", times=10_000)
-    (text, *_) = [item for item in hand.world.apply(demo()).failures if "RequestLimitExceeded" in item]
+@pytest.mark.parametrize(
+    ("operation", "code"), [("create_subnet", "RequestLimitExceeded"), ("create_target_group", "Throttling")]
+)
+def test_throttling_that_lasts_is_told_as_such(hand: Hand, faults: Faults, operation: str, code: str) -> None:
+    faults.refuse(operation, code, "Rate exceeded", times=10_000)
+    (text, *_) = [item for item in hand.world.apply(demo()).failures if code in item]
     assert "throttles this account's calls" in text
     assert "quota" not in text

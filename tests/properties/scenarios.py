@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model.errors import PlanError, RefusedError
-from tests.harness import Spec, demo
+from tests.harness import READS, Spec, demo
 from tests.properties.watched import portrait, watched
 
 if TYPE_CHECKING:
@@ -52,6 +52,59 @@ def with_rule() -> Spec:
     return spec
 
 
+def crowded() -> Spec:
+    """The demo with two rules, another health check and attributes, and more rules of security groups."""
+    spec = with_rule()
+    rules = spec["load_balancers"]["public"]["listeners"]["http"]["rules"]
+    rules["v3"] = {"priority": 20, "conditions": [{"path_pattern": "/v3/*"}], "action": {"forward": "api"}}
+    spec["security_groups"]["web"]["ingress"].append({"protocol": "tcp", "port": 22, "cidr_block": "10.0.0.0/8"})
+    return spec
+
+
+def in_place() -> Spec:
+    """The same with other settings nearly everywhere, none of which replaces anything but a rule of a security group."""
+    spec = crowded()
+    spec["tags"]["service"] = "other"
+    spec["vpcs"]["main"]["enable_dns_hostnames"] = False
+    spec["subnets"]["public-b"]["map_public_ip_on_launch"] = False
+    spec["route_tables"]["public"]["routes"].append(
+        {"destination_cidr_block": "192.0.2.0/24", "internet_gateway": "main"}
+    )
+    spec["security_groups"]["extra"] = {"description": "more", "ingress": []}
+    spec["security_groups"]["web"]["ingress"][1]["port"] = 2222
+    spec["security_groups"]["web"]["egress"] = [{"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}]
+    spec["instances"]["web"]["security_groups"] = ["web", "extra"]
+    spec["instances"]["web"]["metadata_options"] = {"http_tokens": "required", "http_put_response_hop_limit": 3}
+    spec["target_groups"]["web"]["health_check"]["interval_seconds"] = 12
+    spec["target_groups"]["web"]["attributes"] |= {"stickiness.enabled": True}
+    balancer = spec["load_balancers"]["public"]
+    balancer["attributes"] |= {"idle_timeout.timeout_seconds": 90}
+    balancer["security_groups"] = ["load-balancer", "extra"]
+    listener = balancer["listeners"]["http"]
+    listener["default_action"] = {
+        "forward": {"target_groups": [{"target_group": "web", "weight": 1}, {"target_group": "api", "weight": 0}]}
+    }
+    v2, v3 = listener["rules"]["v2"], listener["rules"]["v3"]
+    v2["priority"], v3["priority"] = 20, 10
+    v3["conditions"] = [{"path_pattern": "/v3.1/*"}]
+    return spec
+
+
+def drift(world: WatchedWorld) -> None:
+    """A rule too many, a missing association, a changed health check and port, a stopped and a terminated instance."""
+    ids = {str(item.address): item.id for item in world.discover(demo()).resources}
+    ec2, elb = world.client("ec2"), world.client("elbv2")
+    ec2.authorize_security_group_ingress(
+        GroupId=ids["security_group.web"], IpProtocol="tcp", FromPort=3389, ToPort=3389, CidrIp="0.0.0.0/0"
+    )
+    table = ec2.describe_route_tables(RouteTableIds=[ids["route_table.public"]])["RouteTables"][0]
+    ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
+    elb.modify_target_group(TargetGroupArn=ids["target_group.web"], HealthCheckPath="/elsewhere")
+    elb.modify_listener(ListenerArn=ids["listener.public/http"], Port=8080)
+    ec2.stop_instances(InstanceIds=[ids["instance.web-1"]])
+    ec2.terminate_instances(InstanceIds=[ids["instance.web-2"]])
+
+
 @dataclass(frozen=True)
 class Way:
     """From one spec, or nothing, to another, or nothing; with the healthy targets that there must be throughout."""
@@ -86,16 +139,21 @@ WAYS = {
 }
 
 
+ALL = {**WAYS, "in place": Way(crowded, in_place, floor=2)}
+
+
 @cache
-def uninterrupted(name: str) -> tuple[dict[str, Any], Counter[str]]:
-    """What the way leads to if nothing happens: the stack's portrait, and how many of each sort the account has."""
-    way = WAYS[name]
+def uninterrupted(name: str) -> tuple[dict[str, Any], Counter[str], tuple[str, ...]]:
+    """What the way leads to if nothing happens: the stack's portrait, how many of each sort the account has, and by which
+    changing calls."""
+    way = ALL[name]
     with watched() as world:
         if way.before:
             world.converge(way.before())
         world.converge(way.target, **way.run_options)
+        changes = tuple(operation for operation, _ in world.log if not operation.startswith(READS))
         world.clock.advance(LAST_STATES)
-        return look_of(world, way), census(world)
+        return look_of(world, way), census(world), changes
 
 
 def look_of(world: WatchedWorld, way: Way) -> dict[str, Any]:
@@ -138,7 +196,7 @@ def failures_of(name: str, parts: int, part: int, *, lag: float = 0.0, tries: in
 
     Returns how many moments were tried, after how many something was left to do, and what went wrong from which.
     """
-    way, wrong, resumed = WAYS[name], [], 0
+    way, wrong, resumed = ALL[name], [], 0
     uninterrupted(name)
     with watched() as world:
         empty = world.strict.inventory()
@@ -167,8 +225,8 @@ def go_on(world: WatchedWorld, name: str, tries: int) -> bool:
 
     Returns whether anything was left to do.
     """
-    way = WAYS[name]
-    look, counts = uninterrupted(name)
+    way = ALL[name]
+    look, counts, _ = uninterrupted(name)
     resumed = finish(world, way, tries)
     world.sample()
     assert not way.floor or GROUP in world.lows

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harness import demo
-from tests.properties.scenarios import WAYS, failures_of, regrouped, rolled, scaled
+from tests.properties.scenarios import WAYS, drift, failures_of, regrouped, rolled, scaled
 from tests.properties.watched import portrait, watched
 
 if TYPE_CHECKING:
-    from tests.properties.watched import WatchedWorld
+    pass
 
 LAGS = (0, 7, 30, 60)
 PARTS = 3
@@ -56,26 +56,12 @@ def test_drift_is_repaired_in_one_apply_however_far_reads_lag(lag: int) -> None:
         world.converge(demo())
         world.clock.advance(LATER)
         good = portrait(world, demo())
-        _drift(world)
+        drift(world)
         world.clock.advance(LATER)
         assert not world.plan(demo()).is_empty
         world.converge(demo())
         world.clock.advance(LATER)
         assert portrait(world, demo()) == good
-
-
-def _drift(world: WatchedWorld) -> None:
-    ids = {str(item.address): item.id for item in world.discover(demo()).resources}
-    ec2, elb = world.client("ec2"), world.client("elbv2")
-    ec2.authorize_security_group_ingress(
-        GroupId=ids["security_group.web"], IpProtocol="tcp", FromPort=3389, ToPort=3389, CidrIp="0.0.0.0/0"
-    )
-    table = ec2.describe_route_tables(RouteTableIds=[ids["route_table.public"]])["RouteTables"][0]
-    ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
-    elb.modify_target_group(TargetGroupArn=ids["target_group.web"], HealthCheckPath="/elsewhere")
-    elb.modify_listener(ListenerArn=ids["listener.public/http"], Port=8080)
-    ec2.stop_instances(InstanceIds=[ids["instance.web-1"]])
-    ec2.terminate_instances(InstanceIds=[ids["instance.web-2"]])
 
 
 @pytest.mark.parametrize(

@@ -125,10 +125,14 @@ class WatchedWorld(World):
         answer: Response = pickle.loads(self._answers[question])
         return answer
 
+    def moment(self, words: str = "") -> Moment:
+        """The account as it is now."""
+        past = dict(self.strict._history._past)
+        return Moment(words, self.clock.now(), copies(self.account), past, dict(self.lows))
+
     def _keep(self, words: str) -> None:
         assert self._moments is not None
-        past = dict(self.strict._history._past)
-        self._moments.append(Moment(words, self.clock.now(), copies(self.account), past, dict(self.lows)))
+        self._moments.append(self.moment(words))
 
     @contextmanager
     def moments(self) -> Iterator[list[Moment]]:

@@ -27,10 +27,11 @@ def client(service: str, region: str = REGION) -> Any:
 
 
 @contextmanager
-def refused(code: str, match: str | None = None) -> Iterator[None]:
+def refused(code: str, match: str | None = None, status: int = 400) -> Iterator[None]:
     with pytest.raises(ClientError, match=match) as caught:
         yield
     assert caught.value.response["Error"]["Code"] == code
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
 @dataclass

@@ -340,7 +340,7 @@ def test_gp3_volumes_have_defaults(ec2: Any) -> None:
 def test_a_launch_refused_for_want_of_capacity_has_used_its_token(network: Network) -> None:
     ledger = World(DEFAULT_ACCOUNT_ID, "us-east-1").ledger
     ledger.no_capacity.add("t3.micro")
-    with refused("InsufficientInstanceCapacity"):
+    with refused("InsufficientInstanceCapacity", status=500):
         network.launch(ClientToken="t", InstanceType="t3.micro")
     with refused("IdempotentParameterMismatch"):
         network.launch(ClientToken="t", InstanceType="t3.small")

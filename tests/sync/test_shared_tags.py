@@ -23,6 +23,8 @@ class Transport:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.refusal: AwsError | None = None
+        self.refusals: list[AwsError] = []
+        """Of one read each, before all others."""
 
     def __call__(
         self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
@@ -31,8 +33,8 @@ class Transport:
             return {}
         arns = list(params["ResourceArns"])
         self.batches.append(arns)
-        if self.refusal:
-            raise self.refusal
+        if self.refusal or self.refusals:
+            raise self.refusal or self.refusals.pop()
         if GONE in arns:
             raise AwsError(service, operation, "ListenerNotFound", "gone", "")
         return {"TagDescriptions": [{"ResourceArn": arn, "Tags": [{"Key": "of", "Value": arn}]} for arn in arns]}
@@ -73,6 +75,16 @@ def test_tags_wait_for_their_turn_and_are_read_together() -> None:
     )
     assert len(transport.batches) <= 4
     assert all(len(batch) <= 20 for batch in transport.batches)
+
+
+def test_a_read_that_is_throttled_is_repeated_for_the_same_tags() -> None:
+    """Those that came meanwhile have a read of their own."""
+    transport = Transport()
+    transport.refusals = [AwsError("elbv2", "describe_tags", "Throttling", "Rate exceeded", "") for _ in range(5)]
+    found, seconds = run(transport, 30)
+    assert found == [{f"arn:{number}": {"of": f"arn:{number}"}} for number in range(30)]
+    assert len(transport.batches) <= 5 + 3
+    assert seconds < 300
 
 
 def test_a_single_stack_doesnt_wait() -> None:

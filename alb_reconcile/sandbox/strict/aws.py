@@ -34,6 +34,7 @@ from .paging import EVERYTHING, Pager, plan_of
 from .passage import settle, show_states
 from .rule import Call, RefusedError, refuse
 from .rulebook import book_of_rules
+from .throttling import Throttling
 from .world import World
 
 READING = ("Describe", "Get", "List")
@@ -50,7 +51,13 @@ class StrictAws(AbstractContextManager["StrictAws"]):
     """Installs the strict rules for as long as it is entered, and by default moto's `mock_aws` with them."""
 
     def __init__(
-        self, clock: Callable[[], float], timing: Timing | None = None, lag: float = 0.0, *, mock: bool = True
+        self,
+        clock: Callable[[], float],
+        timing: Timing | None = None,
+        lag: float = 0.0,
+        *,
+        mock: bool = True,
+        throttling: bool = False,
     ) -> None:
         self.clock = clock
         self.timing = timing or Timing()
@@ -64,6 +71,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._health = Health()
         self._history = History()
         self._pager = Pager()
+        self._throttling = Throttling() if throttling else None
         self._rules = book_of_rules()
         self._origin, self._started = datetime.now(UTC), clock()
 
@@ -162,6 +170,8 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         reading = action.startswith(READING)
         seen = now - self.lag if reading and self.lag > 0 else now
         call = self._call(action, response.params, world, seen)
+        if self._throttling is not None:
+            self._throttling.take(service, call, now)
         if reading:
             show_states(world, seen)
             return ActionResult(self._read(service, call, proceed))
@@ -256,11 +266,23 @@ class StrictAws(AbstractContextManager["StrictAws"]):
 
 
 def told_to_moto(service: str, answer: Callable[[], Any]) -> Any:
-    """A refusal becomes the exception that moto knows how to put on the wire."""
+    """A refusal becomes what moto knows how to put on the wire."""
     try:
         return answer()
     except RefusedError as refusal:
-        raise WIRE_ERRORS[service](refusal.code, refusal.message) from refusal
+        return Refusal(WIRE_ERRORS[service](refusal.code, refusal.message), refusal.status)
+
+
+class Refusal(ActionResult):
+    """An error with a status of its own; moto has one for all errors of EC2 and ELBv2."""
+
+    def __init__(self, error: Exception, status: int) -> None:
+        super().__init__(error)
+        self.status = status
+
+    def execute_result(self, context: Any) -> Any:
+        _, headers, body = super().execute_result(context)
+        return self.status, headers, body
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from moto.elbv2.models import FakeLoadBalancer
 from .ec2_groups import key_of
 from .matching import matches
 
+COMMON_ERRORS = [*errors.COMMON_ERROR_CODES, "Throttling", "UnsupportedCertificate"]
 INSTANCE_FILTERS = {**utils.filter_dict_attribute_mapping, "client-token": "client_token"}
 
 
@@ -75,6 +76,5 @@ def patches() -> list[tuple[Any, str, Any]]:
         (security_groups, "tag_filter_matches", tag_matches),
         (utils, "filter_dict_attribute_mapping", INSTANCE_FILTERS),
         (FakeLoadBalancer, "activate", activate),
-        # ELBv2 answers it, though its model doesn't have it
-        (errors, "COMMON_ERROR_CODES", [*errors.COMMON_ERROR_CODES, "UnsupportedCertificate"]),
+        (errors, "COMMON_ERROR_CODES", COMMON_ERRORS),  # of those that no service's model has
     ]

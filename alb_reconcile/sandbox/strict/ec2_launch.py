@@ -130,6 +130,7 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
             "InsufficientInstanceCapacity",
             f"We currently do not have sufficient {call.given('InstanceType')} capacity in the Availability Zone you "
             "requested. Our system will be working on provisioning additional capacity.",
+            status=500,  # EC2 API reference, "Error codes": it is one of the server's
         )
     refuse_mixed_options(call.given("MetadataOptions", {}))
     mappings = complete_mappings(call)

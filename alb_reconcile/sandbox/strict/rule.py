@@ -13,9 +13,9 @@ from .world import World
 class RefusedError(Exception):
     """The error that the client is to get."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
-        self.code, self.message = code, message
+        self.code, self.message, self.status = code, message, status
 
 
 @dataclass
@@ -68,6 +68,6 @@ def rules_in(modules: Iterable[ModuleType]) -> list[Rule]:
     return [value for module in modules for value in vars(module).values() if isinstance(value, Rule)]
 
 
-def refuse(code: str, message: str) -> NoReturn:
+def refuse(code: str, message: str, status: int = 400) -> NoReturn:
     """Answer the request with an AWS error."""
-    raise RefusedError(code, message)
+    raise RefusedError(code, message, status)

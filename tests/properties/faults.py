@@ -1,0 +1,98 @@
+"""What stands between the tool and AWS and spoils calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.aws.hints import explain_code
+from alb_reconcile.model.errors import AwsError
+from tests.harness import READS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tests.harness import World
+
+    Fault = Callable[[str, str, Callable[[], Any]], Any]
+    """Gets service, operation and the call itself, and gives its answer or raises AwsError."""
+
+CODES = {"ec2": ("UnauthorizedOperation", "RequestLimitExceeded"), "elbv2": ("AccessDenied", "Throttling")}
+"""What a service calls a call that isn't allowed, and one too many."""
+
+
+def error_of(service: str, operation: str, code: str, *, ambiguous: bool = False) -> AwsError:
+    """An error as the transport makes it."""
+    return AwsError(
+        service,
+        operation,
+        code,
+        "said the test",
+        "req-1",
+        hint=explain_code(service, operation, code),
+        ambiguous=ambiguous,
+    )
+
+
+@contextmanager
+def spoilt(world: World, fault: Fault) -> Iterator[None]:
+    """Within the block the fault stands before every call of the tool."""
+    real = world._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        return fault(service, operation, lambda: real(service, operation, params))
+
+    world._call = call  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        world._call = real  # type: ignore[method-assign]
+
+
+class Throttled:
+    """A share of a service's calls is throttled for so many seconds."""
+
+    def __init__(self, world: World, service: str, share: float, seconds: float) -> None:
+        self.refused: Counter[str] = Counter()
+        self._now, self._until = world.clock.now, world.clock.now() + seconds
+        self._service, self._share = service, share
+        self._chance = Random(f"{service} {share}")
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if service == self._service and self._now() < self._until and self._chance.random() < self._share:
+            self.refused[operation] += 1
+            raise error_of(service, operation, CODES[service][1])
+        return call()
+
+
+class Denied:
+    """One action isn't allowed."""
+
+    def __init__(self, action: str) -> None:
+        self.asked = 0
+        self._action = action
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        if operation == self._action:
+            self.asked += 1
+            raise error_of(service, operation, CODES[service][0])
+        return call()
+
+
+class Lost:
+    """The reply to the change of that number, counted from 1, is lost, or isn't AWS's; the change has been made."""
+
+    def __init__(self, number: int, code: str) -> None:
+        self.lost = ""
+        self._left, self._code = number, code
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if not operation.startswith(READS):
+            self._left -= 1
+            if self._left == 0:
+                self.lost = operation
+                raise error_of(service, operation, self._code, ambiguous=True)
+        return answer
