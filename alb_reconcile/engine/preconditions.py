@@ -12,35 +12,34 @@ from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import AwsError, ReconcileError
-from alb_reconcile.model.resource import Lookups, Properties, bind, references
+from alb_reconcile.model.resource import Desired, Lookups, Properties, bind, references
 from alb_reconcile.model.steps import Launch
 
 _DENIED: Final = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 
 async def check_preconditions(
-    aws: Aws, target: DesiredStack, discovery: Discovery, *, dry_run: bool = False
+    aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery, *, dry_run: bool = False
 ) -> Discovery:
     """The discovery, with what stands against the resources that are to be made or changed.
 
     Nothing is asked where nothing is. `dry_run`: whether these credentials may create it is asked, too. What these credentials can't read isn't found; AWS says it later.
     """
-    decisions = decide(target.stack, target.desired, discovery, {})
-    facts = Lookups(images=discovery.images, desired=target.desired)
+    decisions = decide(stack, desired, discovery, {})
+    facts = Lookups(images=discovery.images, desired=desired)
     intents: dict[str, list[Intent]] = {}
     for address, item in decisions.desired.items():
         if item.found is None or item.changes:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
     checks: list[Awaitable[list[Finding]]] = [
-        kind.check_preconditions(aws, intents[name], target.desired, discovery)
+        kind.check_preconditions(aws, intents[name], desired, discovery)
         for name, kind in _with_preconditions()
         if name in intents
     ]
     if dry_run:
-        checks.append(_dry_runs(aws, target.stack, intents, decisions.ids))
+        checks.append(_dry_runs(aws, stack, intents, decisions.ids))
     found = await asyncio.gather(*checks)
     return replace(discovery, findings=tuple(item for part in found for item in part))
 

@@ -68,7 +68,7 @@ async def plan_stack(
     options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     if options.check:
-        discovery = await check_preconditions(aws, target, discovery, dry_run=options.dry_run)
+        discovery = await check_preconditions(aws, target.stack, target.desired, discovery, dry_run=options.dry_run)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     planned = StackPlan(target, discovery, plan)
     if choose is not None:
