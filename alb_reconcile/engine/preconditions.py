@@ -1,33 +1,35 @@
-"""What AWS would refuse half-way through a run, asked about before anything is changed."""
+"""What AWS would refuse half-way through a run, asked about before anything is changed: what can't be made, and what is
+protected from being deleted until the user lets that be lifted."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import DRY_RUN, Aws
-from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, location_of
+from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent
+from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.errors import AwsError, ReconcileError
-from alb_reconcile.model.resource import Desired, Lookups, Properties, bind, references
+from alb_reconcile.model.errors import AwsError, ReconcileError, RefusedError
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Lookups, Properties, bind, references
 from alb_reconcile.model.steps import Launch
 
 _DENIED: Final = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 
 async def check_preconditions(
-    aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery, *, dry_run: bool = False
+    aws: Aws, decisions: Decisions, discovery: Discovery, *, dry_run: bool = False
 ) -> Discovery:
     """The discovery, with what stands against the resources that are to be made or changed.
 
     Nothing is asked where nothing is. `dry_run`: whether these credentials may create it is asked, too. What these credentials can't read isn't found; AWS says it later.
     """
-    decisions = decide(stack, desired, discovery, {})
+    desired = {address: item.desired for address, item in decisions.desired.items()}
     facts = Lookups(images=discovery.images, desired=desired)
     intents: dict[str, list[Intent]] = {}
     for address, item in decisions.desired.items():
@@ -39,7 +41,7 @@ async def check_preconditions(
         if name in intents
     ]
     if dry_run:
-        checks.append(_dry_runs(aws, stack, intents, decisions.ids))
+        checks.append(_dry_runs(aws, decisions.stack, intents, decisions.ids))
     found = await asyncio.gather(*checks)
     return replace(discovery, findings=tuple(item for part in found for item in part))
 
@@ -93,3 +95,55 @@ async def _dry_run(aws: Aws, stack: str, kind: AnyKind, item: Intent, ids: dict[
     except ReconcileError:
         pass  # it can't be found out beforehand
     return None
+
+
+async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
+    """By step key, which of those steps need a protection lifted: deletions, replacements, and updates that switch it off.
+
+    Asks AWS only about what goes, and where it wasn't read anyway.
+    """
+    steps = tuple(steps)
+    kinds = {step.key: kind for step in steps if (kind := _protecting(step)) is not None}
+    going = [step for step in steps if step.action == "delete" and step.key in kinds]
+    answers = await asyncio.gather(*(_is_protected(aws, step, kinds[step.key]) for step in going))
+    reasons: dict[str, str] = {}
+    for step, protected in zip(going, answers, strict=True):
+        if protected:
+            text = f"{step.address} ({step.id}) has {kinds[step.key].protection}"
+            reasons |= dict.fromkeys(filter(None, (step.key, step.part_of)), text)
+    for step in steps:
+        kind = kinds.get(step.key)
+        if step.action == "update" and kind and any(kind.unprotects(item.path, item.before) for item in step.changes):
+            reasons[step.key] = f"{step.address} ({step.id}) would lose its {kind.protection}"
+    return reasons
+
+
+def _protecting(step: Step) -> Protected | None:
+    kind = load_kinds().get(step.address.kind)
+    return kind if isinstance(kind, Protected) else None
+
+
+def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str, int]) -> Plan:
+    """The plan, with steps that lift a protection as far as `allow` has enough of `lift-protection`.
+
+    `protected` is what `find_protected` says of its steps. Raises RefusedError where it hasn't.
+    """
+    texts = dict.fromkeys(protected.values())
+    if len(texts) > allow.get("lift-protection", 0):
+        how = f"; allow it once with --allow lift-protection={len(texts)}"
+        raise RefusedError("\n".join(f"{text}{how}" for text in texts))
+    if not protected:
+        return plan
+    return replace(plan, steps=tuple(_lifting(step) if step.key in protected else step for step in plan.steps))
+
+
+def _lifting(step: Step) -> Step:
+    kind = _protecting(step)
+    if step.action != "delete" or kind is None:
+        return step
+    return replace(step, lifts_protection=True, effects=(*step.effects, f"lifts its {kind.protection}"))
+
+
+async def _is_protected(aws: Aws, step: Step, kind: Protected) -> bool:
+    found = step.observed
+    return found is not None and not found.is_leaving and await kind.is_protected(aws, found)

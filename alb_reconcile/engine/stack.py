@@ -12,11 +12,11 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.engine.applied_tags import begin_destroying, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.deletion_protection import find_protected, lift_protection
 from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
+from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.engine.preconditions import check_preconditions
+from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
@@ -68,7 +68,8 @@ async def plan_stack(
     options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     if options.check:
-        discovery = await check_preconditions(aws, target.stack, target.desired, discovery, dry_run=options.dry_run)
+        decisions = decide(target.stack, target.desired, discovery, {})
+        discovery = await check_preconditions(aws, decisions, discovery, dry_run=options.dry_run)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     planned = StackPlan(target, discovery, plan)
     if choose is not None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.deletion_protection import find_protected
 from alb_reconcile.engine.plan.planner import Options
+from alb_reconcile.engine.preconditions import find_protected
 from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError

@@ -53,6 +53,7 @@ class Decision:
 class Decisions:
     """All of them. `ids` are those of the resources that stay; `to_delete` has what goes, with the reason."""
 
+    stack: str = ""
     desired: dict[Address, Decision] = field(default_factory=dict)
     to_delete: dict[str, tuple[Observed, str]] = field(default_factory=dict)
     ids: dict[Address, str] = field(default_factory=dict)
@@ -71,7 +72,7 @@ def decide(
     stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[str, str]
 ) -> Decisions:
     """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id."""
-    result = Decisions(live=tuple(item for item in discovery.resources if not item.is_gone))
+    result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
     for item in discovery.resources:
         result.seen_ids.setdefault(item.address, []).append(item.id)
     candidates: dict[Address, list[Observed]] = defaultdict(list)
