@@ -232,6 +232,30 @@ def test_each_pattern_has_words_and_is_of_the_whole_text() -> None:
     assert wrong == []
 
 
+def test_words_of_others_lead_to_keys_that_there_are() -> None:
+    """Words of Terraform, and what isn't managed: none is a key here, and each that has one names it."""
+    everywhere = {name for item in ALL for name in item.path}
+    wrong, count = [], 0
+    for file, content in schema.load_schemas().items():
+        for part in [content, *objects(content)]:
+            for word, advice in part.get("x-instead", {}).items():
+                count += 1
+                named = set(re.findall(r"[a-z]+(?:_[a-z]+)*", advice)) & everywhere
+                is_known = word in part["properties"]
+                if is_known or (advice.startswith("write ") and not named):
+                    wrong.append(f"{file}: {word}: {advice}")
+    assert wrong == []
+    assert count > 50
+
+
+def objects(part: object) -> Iterator[dict[str, Any]]:
+    """All objects below."""
+    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        if isinstance(below, dict):
+            yield below
+        yield from objects(below)
+
+
 def test_each_property_has_awss_term() -> None:
     """But those that are ours."""
     assert [str(item) for item in ALL if ("x-aws" in item.schema) == is_ours(item)] == []

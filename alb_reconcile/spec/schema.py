@@ -222,6 +222,8 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
         if key not in known:
             if key in SECTIONS and not path:
                 hint = f"; write {key} inside their entry under load_balancers"
+            elif instead := schema.get("x-instead", {}).get(key):
+                hint = f"; {instead}"
             else:
                 hint = _did_you_mean(key, known) or f"; known here: {', '.join(known)}"
             yield Problem(*node.keys[key], render_path((*path, key)), f"unknown key {shorten(key)}{hint}")
