@@ -1,7 +1,7 @@
 """What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
@@ -126,6 +126,11 @@ class Kind(ABC, Generic[P]):
     def defaults_for(self, wanted: P, defaults: dict[str, Any]) -> dict[str, Any]:
         """Of the schema's defaults, by field, those that a resource with these properties is created with."""
         return defaults
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """How many seconds AWS usually takes for it, from and to, beside what the spec has us wait for. `fields` are those
+        that an update changes."""
+        return 0, 2
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         """Why a resource (as AWS describes it) is AWS's own rather than somebody's; empty if it isn't."""

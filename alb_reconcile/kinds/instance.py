@@ -1,7 +1,7 @@
 """EC2 instances (RunInstances, ModifyInstanceAttribute, StopInstances, StartInstances, TerminateInstances)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Self
@@ -161,6 +161,12 @@ class InstanceKind(Ec2Kind[Instance]):
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
     ) -> list[Finding]:
         return await check_launches(aws, intents)
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """Until it runs, is stopped and runs again, or is terminated."""
+        if action == "update":
+            return (30, 150) if not {"instance_type", "state"}.isdisjoint(fields) else (0, 2)
+        return (15, 90) if action == "delete" else (10, 60)
 
     def prepare(self, run: Run, wanted: Instance) -> None:
         if wanted.root_volume:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -91,6 +91,10 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
         return Observed(
             address, arn, state, found, reader.stack, item["State"]["Code"], str(item.get("CreatedTime", "")), details
         )
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """Until it is active; until its network interfaces are gone."""
+        return {"update": (0, 2), "delete": (30, 120)}.get(action, (60, 240))
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
         name = wanted.name or run.physical_name(desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], 32)

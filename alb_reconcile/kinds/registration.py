@@ -1,6 +1,7 @@
 """Registrations of instances in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +38,10 @@ class RegistrationKind(Kind[Registration]):
     noun = "a registration"
     position = 75
     ready = frozenset({"healthy"})
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """Until health checks have begun; what a look may be behind."""
+        return 0, 30 if action == "create" else 15
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]

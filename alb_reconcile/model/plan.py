@@ -42,6 +42,8 @@ class Step:
     """What it does to those who are served, in words: stops, drains, keeps."""
     seconds: int = 0
     """For how long, by the spec's own numbers."""
+    takes: tuple[int, int] = (0, 0)
+    """How long AWS usually takes beside that, in seconds, from and to."""
     desired: Desired | None = None
     state: Properties | None = None
     """The desired properties, bound as far as ids are known; for what is made, with its defaults and its place."""
@@ -97,6 +99,8 @@ class Plan:
     """How many resources the stack has."""
     seconds: int = 0
     """How long is waited at least and in all (health checks, draining, settling), by the spec's own numbers."""
+    takes: tuple[int, int] = (0, 0)
+    """How long it usually takes in all, in seconds, from and to: that, and what AWS takes."""
 
     @property
     def applied(self) -> str:
@@ -127,6 +131,7 @@ class Plan:
             "steps": [_step(step) for step in self.steps],
             "warnings": [*self.warnings, *self.kept],
             "estimated_seconds": self.seconds,
+            "estimated_total_seconds": list(self.takes),
         }
         return json.dumps(data, indent=2, ensure_ascii=False)
 

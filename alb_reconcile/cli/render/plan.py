@@ -40,7 +40,8 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
         yield style.paint(f"Note: {printable(note)}", "dim")
     yield summarize(plan, notice)
     if plan.seconds:
-        yield f"Waits for about {show_duration(plan.seconds)} by the spec's own settings (health checks, draining, settling), besides the time AWS takes."
+        least, most = show_duration(plan.takes[0] // 10 * 10 or 1), show_duration(-(-plan.takes[1] // 10) * 10)
+        yield f"Takes about {least} to {most}; {show_duration(plan.seconds)} of it by the spec's own settings (health checks, draining, settling)."
 
 
 def show_duration(seconds: int) -> str:

@@ -84,7 +84,11 @@ def make_plan(
         desired=desired,
         names={item.id: item.address for item in decisions.live},
         total=sum(item.owner == stack for item in decisions.live),
-        seconds=longest(steps),
+        seconds=longest(steps, lambda step: step.seconds),
+        takes=(
+            longest(steps, lambda step: step.seconds + step.takes[0]),
+            longest(steps, lambda step: step.seconds + step.takes[1]),
+        ),
     )
     if options.check:
         now = options.now or datetime.now(UTC)

@@ -1,10 +1,11 @@
 """What a change costs those who are served: healthy targets that stay, what is waited for, and for how long."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import TargetGroup
 from alb_reconcile.model.address import Address, Ref
@@ -24,6 +25,9 @@ def add_costs(graph: Graph) -> None:
     """
     for step in list(graph.steps.values()):
         seconds, settled = step.pause
+        fields = {change.path.partition(".")[0] for change in step.changes}
+        takes = load_kinds()[step.address.kind].takes(step.action, fields)
+        graph.steps[step.key] = replace(step, takes=takes)
         if seconds:
             _cost(graph, step, seconds, f"{settled} ({seconds} s)")
         if step.address.kind == "registration":
@@ -46,6 +50,10 @@ def _registration(graph: Graph, step: Step) -> None:
     how = step.detail(Deregister)
     delay = delay_of(graph, step.observed.state if step.observed else None)
     _cost(graph, step, delay, f"drained (up to {delay} s)")
+    told = graph.steps[step.key]
+    graph.steps[step.key] = replace(
+        told, takes=(told.takes[0] - delay, told.takes[1])
+    )  # a group that's out of use doesn't
     if how.least is not None and not (step.observed and step.observed.is_leaving):
         group = _name(graph, _group_of(step))
         text = f"keeps {_targets(how.least)}" if how.least else "may be left without a healthy target"
@@ -88,9 +96,9 @@ def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> 
     return {key: value for part in parts for key, value in part.items()}
 
 
-def longest(steps: Iterable[Step]) -> int:
-    """The seconds of waiting along the longest chain of steps, which are in an order that keeps `needs`."""
+def longest(steps: Iterable[Step], seconds: Callable[[Step], int]) -> int:
+    """The seconds along the longest chain of steps, which are in an order that keeps `needs`."""
     ends: dict[str, int] = {}
     for step in steps:
-        ends[step.key] = max((ends[key] for key in step.needs), default=0) + step.seconds
+        ends[step.key] = max((ends[key] for key in step.needs), default=0) + seconds(step)
     return max(ends.values(), default=0)
