@@ -113,6 +113,8 @@ class World:
         self.strict = strict
         self.clock = clock
         self.log: list[tuple[str, Mapping[str, Any]]] = []
+        self.endpoint = ""
+        """Where it isn't AWS's own."""
 
     def client(self, service: str) -> Any:
         """A boto3 client, for what somebody else does by hand."""
@@ -131,7 +133,7 @@ class World:
         self.log = []
 
         async def session() -> Any:
-            return await main(Aws(self._ask, max_workers=0))
+            return await main(Aws(self._ask, max_workers=0, endpoint=self.endpoint))
 
         return run_virtually(self.clock, session())
 

@@ -354,7 +354,7 @@ def test_what_a_spec_names_of_others_is_prepared_and_then_it_applies(fresh: Plac
     """As docs/sandbox.md says, for the two specs that name a certificate and a network of others."""
     fresh.tool.run("sandbox", "start", "--speed", "100")
     for spec, without, made in (
-        ("https.yaml", 1, ("certificate arn:aws:acm:eu-central-1:",)),
+        ("https.yaml", 4, ("certificate arn:aws:acm:eu-central-1:",)),
         (
             "existing-vpc.yaml",
             4,

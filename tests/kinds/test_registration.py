@@ -211,7 +211,7 @@ def in_their_network(hand: Hand) -> tuple[Spec, list[str]]:
 def test_instances_in_a_foreign_subnet_whose_zone_the_load_balancer_lacks_are_refused(hand: Hand) -> None:
     spec, subnets = in_their_network(hand)
     spec["instances"]["app"]["subnets"] = subnets[2:]
-    text = f"instance.app-1: would be in {subnets[2]} \\(us-east-1c\\), a zone that load_balancer.in doesn't serve"
+    text = f"instances.app.subnets: instance.app-1 would be in {subnets[2]} \\(us-east-1c\\), a zone that load_balancer.in doesn't serve"
     with pytest.raises(RefusedError, match=text):
         hand.world.plan(spec)
     spec["load_balancers"]["in"]["subnets"] = subnets

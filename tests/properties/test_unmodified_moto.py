@@ -26,7 +26,9 @@ def world() -> Iterator[World]:
     os.environ.update(FAKE_ENVIRONMENT)
     clock = VirtualClock()
     with mock_aws():
-        yield World(StrictAws(clock=clock.now, mock=False), clock)  # whose rules aren't installed
+        made = World(StrictAws(clock=clock.now, mock=False), clock)  # whose rules aren't installed
+        made.endpoint = "http://localhost:5000"
+        yield made
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
 def two_groups(certificate: str) -> Spec:
     """The demo's instances and one more behind HTTPS, each group with a rule, and a redirect to it."""
     spec = demo()
+    spec["security_groups"]["load-balancer"]["ingress"].append(
+        {"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}
+    )
     spec["instances"]["new"] = {**spec["instances"]["web"], "count": 1}
     spec["target_groups"]["new"] = {**spec["target_groups"]["web"], "targets": ["new"]}
     listeners = """

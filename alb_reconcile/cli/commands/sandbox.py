@@ -1,5 +1,6 @@
 """`sandbox start|stop|status|reset|prepare`: the local AWS."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from alb_reconcile.cli.render.console import emit
@@ -76,12 +77,14 @@ def status() -> ExitCode:
 @dataclass(frozen=True)
 class PrepareOptions:
     spec: str
-    loading: LoadingOptions
+    variables: Mapping[str, str]
+    region: str | None
 
 
 def prepare(options: PrepareOptions) -> ExitCode:
     """Make what a spec names and doesn't declare. Raises SpecError, SandboxError."""
-    target = load_stacks([options.spec], options.loading)[0].target()
+    loading = LoadingOptions(options.variables, options.region, profile=None, sandbox=True)
+    target = load_stacks([options.spec], loading)[0].target()
     found, _ = sandbox_client.start()
     made = preparation.prepare(found, target.region, [item.creation for item in target.desired.values()])
     emit("Made in the sandbox:" if made else f"The sandbox has all that {options.spec} names and doesn't declare.")

@@ -210,7 +210,6 @@ def _add_sandbox(commands: Any) -> None:
     prepare.add_argument("spec", metavar="SPEC")
     prepare.add_argument("--region", help="the region of a spec that names none")
     _add_variables(prepare)
-    prepare.set_defaults(sandbox=True, profile=None)
     _add(actions, "reset", "sandbox.reset", "empty it")
 
 

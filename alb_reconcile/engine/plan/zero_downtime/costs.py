@@ -26,8 +26,8 @@ def add_costs(graph: Graph) -> None:
     for step in list(graph.steps.values()):
         seconds, settled = step.pause
         fields = {change.path.partition(".")[0] for change in step.changes}
-        takes = load_kinds()[step.address.kind].takes(step.action, fields)
-        graph.steps[step.key] = replace(step, takes=takes)
+        if kind := load_kinds().get(step.address.kind):  # the order of rules has none
+            graph.steps[step.key] = replace(step, takes=kind.takes(step.action, fields))
         if seconds:
             _cost(graph, step, seconds, f"{settled} ({seconds} s)")
         if step.address.kind == "registration":
