@@ -41,7 +41,7 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
     yield summarize(plan, notice)
     if plan.seconds:
         least, most = show_duration(plan.takes[0] // 10 * 10 or 1), show_duration(-(-plan.takes[1] // 10) * 10)
-        yield f"Takes about {least} to {most}; {show_duration(plan.seconds)} of it by the spec's own settings (health checks, draining, settling)."
+        yield f"Takes about {least} to {most}; up to {show_duration(plan.seconds)} of it by the spec's own settings (health checks, draining, settling)."
 
 
 def show_duration(seconds: int) -> str:
