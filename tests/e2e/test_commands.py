@@ -78,6 +78,7 @@ def test_the_plan_is_a_contract(sandbox: Tool) -> None:
         "steps",
         "warnings",
         "estimated_seconds",
+        "estimated_total_seconds",
     ]
     assert (plan["version"], plan["stack"], plan["region"]) == (1, "demo", REGION)
     assert plan["summary"] == {"create": 16, "update": 0, "replace": 0, "delete": 0}
