@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
+from alb_reconcile.sandbox.client import LAG
 from tests.e2e.tool import Account, Tool
 from tests.load.sender import Answer, Load
 from tests.load.specs import told
@@ -71,6 +72,12 @@ class Stage:
         (url,) = json.loads(status)["urls"]
         return str(url)
 
+    def wait_for_nodes(self) -> None:
+        """Until the load balancers know of all that has been changed: after the lag a call that changes something says so."""
+        time.sleep(LAG / self._speed)
+        vpc = self.account.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+        self.account.ec2.create_tags(Resources=[vpc], Tags=[{"Key": "seen", "Value": "changed"}])
+
     def is_settled(self, spec: Spec) -> None:
         """Nothing is left to do."""
         assert self.tool.plan(self.write(spec))["steps"] == []
@@ -100,6 +107,7 @@ class Stage:
             delay = spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"]
             proof = Proof(load, watch, delay / self._speed)
             yield proof
+            self.wait_for_nodes()
             proof.changed = time.monotonic()
             load.until(max(REQUESTS, load.sent + 200))
             watch.next()

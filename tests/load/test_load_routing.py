@@ -57,6 +57,7 @@ def split(blue: int, green: int) -> Spec:
 def test_weights_move(stage: Stage) -> None:
     with stage.under_load(split(100, 0)) as proof:
         stage.apply(split(50, 50))
+        stage.wait_for_nodes()
         half = time.monotonic()
         proof.load.more(600)
         over = time.monotonic()
