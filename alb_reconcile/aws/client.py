@@ -116,7 +116,13 @@ class Aws:
                 return send(service, operation, params)
             if service != "ec2":
                 raise AwsError(service, operation, DRY_RUN, f"{service} has no dry run", "")
-            return send(service, operation, {**params, "DryRun": True}, once=once)
+            try:
+                return send(service, operation, {**params, "DryRun": True}, once=once)
+            except AwsError as error:
+                if error.is_throttled or error.code == "UnauthorizedOperation":
+                    raise
+                # "not yet" is no answer to wait for here: the change itself does
+                raise AwsError(service, operation, DRY_RUN, error.message, error.request_id) from error
 
         other._transport = ask
         return other

@@ -219,6 +219,17 @@ def test_a_dry_run_spends_no_client_token(hand: Hand) -> None:
     assert deputy.made.count("run_instances") == 1
 
 
+def test_a_dry_run_waits_for_nothing(hand: Hand) -> None:
+    """The launch itself waits two minutes for a profile that may be new."""
+    hand.make(demo())
+    spec = edited(demo(), "instances/web/count", 3)
+    spec["instances"]["web"] |= {"iam_instance_profile": "lost", "user_data": "#!/bin/sh\n"}
+    Faults(hand.world).refuse("get_instance_profile", "AccessDenied")
+    began = hand.world.clock.now()
+    assert any("Invalid IAM Instance Profile" in text for text in hand.world.apply(spec).failures)
+    assert hand.world.clock.now() - began < 200
+
+
 def test_who_only_looks_needs_no_permission_to_create(hand: Hand) -> None:
     Deputy(hand, "create_vpc")
     assert hand.world.plan(demo()).steps
