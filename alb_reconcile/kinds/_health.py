@@ -9,10 +9,9 @@ from typing import Any, Final
 from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import bind
-from alb_reconcile.model.steps import Shift
+from alb_reconcile.model.steps import Shift, Wanted
 
 _ZONE: Final = "Availability Zone"
 """In AWS's description of a target that isn't in use for the zone that it is in, which the load balancer doesn't have."""
@@ -127,20 +126,19 @@ async def wait_for_shift(run: Run, shift: Shift) -> None:
     await _wait_for_groups(run, shift.awaits, shift.serving, shift.health_timeout)
 
 
-async def _wait_for_groups(
-    run: Run, awaited: Iterable[tuple[Ref, int]], serving: Iterable[str], timeout: float
-) -> None:
+async def _wait_for_groups(run: Run, awaited: Iterable[Wanted], serving: Iterable[str], timeout: float) -> None:
     """Where no group that serves now has a healthy target there is nothing to lose, and nothing is waited for."""
-    awaited = [(group, least) for group, least in awaited if least]
+    awaited = [wanted for wanted in awaited if wanted.healthy]
     if not awaited:
         return
     now = await asyncio.gather(*(read_health(run, group) for group in serving))
     healthy = sum(item["State"] == "healthy" for part in now for item in part.values())
-    for group, least in awaited if healthy else ():
-        await _wait_for_group(run, str(bind(group, run.ids)), _enough(run, group, least), timeout)
+    for wanted in awaited if healthy else ():
+        await _wait_for_group(run, str(bind(wanted.group, run.ids)), _enough(run, wanted), timeout)
 
 
-def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, Any]]], str]:
+def _enough(run: Run, wanted: Wanted) -> Callable[[dict[str, dict[str, Any]]], str]:
+    group, least, enough = wanted
     began = run.aws.now()
 
     def check(health: dict[str, dict[str, Any]]) -> str:
@@ -151,10 +149,13 @@ def _enough(run: Run, group: Ref, least: int) -> Callable[[dict[str, dict[str, A
         # of those that aren't shown yet a read may be behind
         settled = registered >= least or run.aws.now() - began > waits.LAG
         if settled and registered - states["unhealthy"] < least:
-            raise RefusedError(
-                f"{group} has {states['healthy']} healthy targets, and needs {least} before it gets requests that others "
-                "serve now; fix its targets and run again"
-            )
+            if states["healthy"] >= enough:
+                return ""
+            if registered - states["unhealthy"] < enough:
+                raise RefusedError(
+                    f"{group} has {states['healthy']} healthy targets, and needs {enough} before it gets requests that "
+                    "others serve now; fix its targets and run again"
+                )
         return f"{least} healthy targets in {group}, which takes over (now {states['healthy']})"
 
     return check

@@ -5,6 +5,7 @@ A plan's passes write them, the kinds read them (`Run.detail`); nothing in betwe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from alb_reconcile.model.address import Address, Ref
 
@@ -64,16 +65,24 @@ class Place:
     vpc: Ref = ""
 
 
+class Wanted(NamedTuple):
+    """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do."""
+
+    group: Ref
+    healthy: int
+    enough: int
+
+
 @dataclass(frozen=True)
 class Shift:
     """Requests move to other target groups.
 
-    Each of the groups in `awaits` must have so many healthy targets first; each in `hopes` may have, and is waited for.
+    Each of the groups in `awaits` must have its healthy targets first; each in `hopes` may have, and is waited for.
     `serving` are the ARNs of the groups that get the requests now.
     """
 
-    awaits: tuple[tuple[Ref, int], ...] = ()
-    hopes: tuple[tuple[Ref, int], ...] = ()
+    awaits: tuple[Wanted, ...] = ()
+    hopes: tuple[Wanted, ...] = ()
     serving: tuple[str, ...] = ()
     health_timeout: int = HEALTH_TIMEOUT
 

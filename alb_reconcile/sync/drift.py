@@ -145,7 +145,7 @@ class _Judge:
     def _guards(self, step: Step) -> Iterator[Address]:
         """The target groups whose health a step waits for."""
         shift = step.detail(TakeOver).shift if isinstance(step.details, TakeOver) else step.detail(Shift)
-        groups = [group for group, _ in (*shift.awaits, *shift.hopes)]
+        groups = [wanted.group for wanted in (*shift.awaits, *shift.hopes)]
         if (
             step.detail(Deregister).least is not None
             and step.observed is not None

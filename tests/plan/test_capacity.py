@@ -275,3 +275,27 @@ def test_a_new_target_must_stay_healthy_before_an_old_one_leaves(here: World) ->
     assert any("was healthy and isn't any more" in text for text in failures)
     assert here.clock.now() - began < 600
     assert healthy(here, group) >= 2
+
+
+@pytest.mark.parametrize("ill", [1, 2])
+def test_a_group_takes_over_with_the_targets_that_were_unhealthy_before(here: World, ill: int) -> None:
+    """As many as serve now are enough, where the others were asked and don't pass; the rest of the run is done."""
+    before = web(3, "one")
+    here.converge(before)
+    known = ids(here, before)
+    bad = {known[f"instance.web-{number}"] for number in range(1, 1 + ill)}
+    for instance in bad:
+        here.strict.set_target_unhealthy(known[str(GROUP)], instance)
+    here.strict.health = lambda _, instance, __: "unhealthy" if instance in bad else None
+    here.clock.advance(300)
+    after = copy.deepcopy(before)
+    after["target_groups"]["web"]["health_check"]["path"] = "/new"
+    low: list[int] = []
+    watch(here, low)
+    result = here.apply(after, allow={"replace": 9})
+    assert min(low) == 3 - ill
+    assert ids(here, after)[str(GROUP)] != known[str(GROUP)]
+    assert not result.failures
+    assert result.rest is not None
+    assert result.rest.is_empty
+    assert len(result.problems) == ill

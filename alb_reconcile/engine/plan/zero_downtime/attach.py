@@ -13,6 +13,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     joining,
     serving_groups,
     shares_of,
+    wait_for_health,
 )
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
@@ -22,7 +23,6 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Properties, bind
-from alb_reconcile.model.steps import Register
 
 _MOST_GROUPS: Final = 5
 
@@ -185,7 +185,7 @@ def _attach(graph: Graph, host: Decision, groups: tuple[Ref, ...], members: Mapp
             graph.after(key, graph.makers.get(group))
         for registration in members.get(group, ()):
             graph.after(registration, key)
-            graph.specify(registration, replace(graph.steps[registration].detail(Register), is_checked=True))
+            wait_for_health(graph, registration)
     return key
 
 

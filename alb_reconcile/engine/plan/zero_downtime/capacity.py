@@ -13,7 +13,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
-from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver
+from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver, Wanted
 
 
 def guard_capacity(graph: Graph) -> None:
@@ -80,15 +80,20 @@ class _Minima:
         """How many of its targets must stay healthy while others leave: never more than are, or may be in a moment."""
         return min(self.by_targets(group), self.healthy[group] + self.initial[group])
 
-    def before_more(self, group: Ref) -> int:
-        """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests."""
+    def before_more(self, group: Ref, losing: Iterable[str]) -> Wanted:
+        """With how many healthy targets a group (by address, if ours) may be given a larger share of the requests.
+
+        Unless the spec says a number, it needs no more than are healthy, or may be in a moment, in those that lose theirs.
+        """
         decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
         if decision is None:
-            return 1  # somebody else's group
+            return Wanted(group, 1, 1)  # somebody else's group
         own = decision.desired.lifecycle
         if own.min_healthy is not None:
-            return own.min_healthy
-        return self.by_targets(bind(group, self.graph.decisions.ids)) if own.members else 1
+            return Wanted(group, own.min_healthy, own.min_healthy)
+        targets = self.by_targets(bind(group, self.graph.decisions.ids)) if own.members else 1
+        serve = sum(self.healthy[old] + self.initial[old] for old in losing)
+        return Wanted(group, targets, max(min(targets, serve), min(targets, 1)))
 
     def health_timeout(self, groups: Iterable[Ref]) -> int:
         """How long to wait for the slowest of these groups, in seconds."""
@@ -125,8 +130,9 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
     for step in graph.forwarding("update"):
         if step.phase != "attach" and _forwarded(step):
             groups = taken_up(graph, step)
-            awaits = tuple((group, minima.before_more(group)) for group in groups)
             serving = tuple(sorted({str(item.target_group) for item in forward_before(step)}))
+            losing = {*serving} - {str(bind(group, graph.decisions.ids)) for group in groups}
+            awaits = tuple(minima.before_more(group, losing) for group in groups)
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
             graph.specify(step.key, shift)
 
@@ -141,7 +147,7 @@ def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None
         if step.phase == "attach" or _forwarded(step):
             continue
         known = {group: bind(group, graph.decisions.ids) for group in taken_up(graph, step)}
-        hopes = tuple((group, minima.before_more(group)) for group in known if known[group] in checked - receiving)
+        hopes = tuple(minima.before_more(group, ()) for group in known if known[group] in checked - receiving)
         if hopes and receiving:
             graph.specify(step.key, Shift(hopes=hopes, serving=tuple(sorted(receiving))))
 
@@ -156,6 +162,6 @@ def _guard_takeovers(graph: Graph, minima: _Minima) -> None:
     for step in graph.of_kind("load_balancer", "delete"):
         takeover = step.detail(TakeOver)
         if takeover.groups and takeover.takers <= graph.edges[step.key].keys():
-            awaits = tuple((group, minima.before_more(group)) for group in takeover.groups)
+            awaits = tuple(minima.before_more(group, takeover.shift.serving) for group in takeover.groups)
             shift = replace(takeover.shift, awaits=awaits, health_timeout=minima.health_timeout(takeover.groups))
             graph.specify(step.key, replace(takeover, shift=shift))

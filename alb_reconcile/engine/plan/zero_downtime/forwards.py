@@ -1,6 +1,7 @@
 """Who forwards to which target group, now and as desired."""
 
 from collections import defaultdict
+from dataclasses import replace
 from fractions import Fraction
 
 from alb_reconcile.engine.plan.graph import Graph
@@ -10,6 +11,7 @@ from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import bind
+from alb_reconcile.model.steps import Register
 
 
 def forward_before(step: Step) -> tuple[Forward, ...]:
@@ -29,6 +31,13 @@ def joining(graph: Graph) -> dict[Ref, list[str]]:
         if step.desired and isinstance(step.desired.state, Registration):
             found[step.desired.state.target_group].append(step.key)
     return found
+
+
+def wait_for_health(graph: Graph, key: str) -> None:
+    """Have a registration wait for its target's health, unless the target fails in the group that goes, too."""
+    step = graph.steps[key]
+    if step.observed is None or step.observed.status != "unhealthy":
+        graph.specify(key, replace(step.detail(Register), is_checked=True))
 
 
 def serving_groups(graph: Graph) -> set[str]:

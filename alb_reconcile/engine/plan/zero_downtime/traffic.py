@@ -15,6 +15,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     serving_groups,
     shares_of,
     taken_up,
+    wait_for_health,
 )
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
@@ -25,7 +26,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Change, Observed, bind
-from alb_reconcile.model.steps import Deregister, Register, SetPriorities, Shift, TakeOver
+from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 _LAST_PRIORITY = 50_000
 
@@ -145,7 +146,7 @@ def _wait_for_capacity(graph: Graph) -> None:
     members, serving = joining(graph), serving_groups(graph)
     for group in members:
         for key in members[group] if bind(group, graph.decisions.ids) in serving else ():
-            graph.specify(key, replace(graph.steps[key].detail(Register), is_checked=True))
+            wait_for_health(graph, key)
     for step in graph.forwarding(*MAKING):
         if step.phase == "attach" or step.desired is None or _is_behind_new_entrance(graph, step):
             continue
