@@ -1,76 +1,148 @@
 """Launching an instance exactly once (EC2 RunInstances, by its client tokens), and waiting for its states (DescribeInstances)."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ReconcileError
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import digest
 
 _ATTEMPTS: Final = 10
+_ENDED: Final = ("shutting-down", "terminated")
+Row = Mapping[str, Any]
 
 
-async def launch_once(run: Run, desired: Desired, generation: str, subnet: str, params: Mapping[str, Any]) -> str:
-    """Launch, or find what an earlier run launched for the same generation of that address. Returns its id.
+@dataclass
+class Launched:
+    """What a launch has made, by address, and the error for which it made no more."""
 
+    ids: dict[Address, str] = field(default_factory=dict)
+    error: ReconcileError | None = None
+
+
+async def launch_once(
+    run: Run, members: Sequence[tuple[Desired, str]], subnet: str, params: Mapping[str, Any]
+) -> Launched:
+    """Launch, or find what an earlier run launched for the same generations of these addresses.
+
+    Several are launched by one call, which may make fewer than that; the others are asked for again. Which calls there are
+    follows from who is missing, so that a run after a killed one makes the same, with the same tokens.
     A token is spent when its instance was terminated or released, or when it was used with other parameters, for a launch
     that AWS refused, too: AWS remembers it for a day or more. Then the next one is taken, which holds for these parameters
-    alone. Raises AwsError, and ReconcileError if all of them are spent.
+    alone.
     """
-    launched = run.tag_list(desired)
-    specifications = [{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")]
-    stem = token_stem(run.stack, str(desired.address))
-    for attempt in range(_ATTEMPTS):
-        own = [launched, params] if attempt else []
-        token = f"{stem}-{digest([generation, attempt, subnet, *own], 12)}"
+    launched, attempt = Launched(), 0
+    while left := [member for member in members if member[0].address not in launched.ids]:
+        if attempt == _ATTEMPTS:
+            what = "AWS answers each launch with an instance that was terminated or released; run again in an hour"
+            launched.error = ReconcileError(f"{left[0][0].address}: {what}")
+            break
         try:
-            answer = await run.aws.call(
-                "ec2", "run_instances", retry=waits.LAUNCH_UNKNOWN, ClientToken=token, MinCount=1, MaxCount=1,
-                TagSpecifications=specifications, **params,
-            )  # fmt: skip
-        except AwsError as error:
-            if not await _is_spent(run, desired, stem, error):
-                raise
-            continue
-        instance = answer["Instances"][0]
-        if not _is_let_go(run, desired, instance):
-            return str(instance["InstanceId"])
-    raise ReconcileError(
-        f"{desired.address}: AWS answers each launch with an instance that was terminated or released; run again in an hour"
-    )
+            found = await _launch(run, left, attempt, subnet, params)
+        except ReconcileError as error:
+            launched.error = error
+            break
+        known = len(launched.ids)
+        for instance in found:
+            address = _address_of(instance, left)
+            member = next((desired for desired, _ in left if desired.address == address), None)
+            if member is not None and not _is_let_go(run, member, instance):
+                launched.ids.setdefault(member.address, str(instance["InstanceId"]))
+        attempt = 0 if len(launched.ids) > known else attempt + 1
+    return launched
 
 
-def token_stem(stack: str, address: str) -> str:
-    """How the client tokens begin with which instances are made at an address."""
-    return digest([stack, address], 24)
+async def _launch(
+    run: Run, members: Sequence[tuple[Desired, str]], attempt: int, subnet: str, params: Mapping[str, Any]
+) -> list[Row]:
+    """One RunInstances call. Returns what it has made, or what its token made before; nothing where the token is spent."""
+    first, generation = members[0]
+    generations = generation if len(members) == 1 else [generation for _, generation in members]
+    launched = run.tag_list(first)
+    if len(members) > 1:
+        launched = tags.to_list(tags.launch_tags([desired for desired, _ in members], run.stack))
+    own = [launched, params] if attempt else []
+    stem = token_stem(tags.from_list(launched))
+    try:
+        answer = await run.aws.call(
+            "ec2", "run_instances", retry=waits.LAUNCH_UNKNOWN, MinCount=1, MaxCount=len(members),
+            ClientToken=f"{stem}-{digest([generations, attempt, subnet, *own], 12)}",
+            TagSpecifications=[{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")], **params,
+        )  # fmt: skip
+        return list(answer["Instances"])
+    except AwsError as error:
+        if error.code == "IdempotentInstanceTerminated":  # one of several: the others may live
+            return await _shown(run, f"{stem}-*") if len(members) > 1 else []
+        if error.code != "IdempotentParameterMismatch":
+            raise
+
+        def is_alive(rows: list[Row]) -> bool:
+            return any(not _is_let_go(run, desired, row) for row in rows for desired, _ in members)
+
+        run.say("EC2 to show what an earlier launch at this address has made, if anything")
+        if is_alive(await _shown(run, f"{stem}-*", is_alive)):
+            raise
+        return []
 
 
-async def _is_spent(run: Run, desired: Desired, stem: str, error: AwsError) -> bool:
-    """Whether only another token makes a new instance: what was made at this address was terminated, or released since."""
-    if error.code == "IdempotentInstanceTerminated":
-        return True
-    if error.code != "IdempotentParameterMismatch":
-        return False
+async def find_missing(run: Run, desired: Desired, tokens: Iterable[str]) -> str | None:
+    """The instance that one of the launches of a moment ago has made at an address, as soon as AWS shows it."""
+    for token in tokens:
+        run.say("EC2 to show what an earlier launch has made, if anything")
+        for row in await asyncio.shield(run.once(f"launch {token}", partial(_shown, run, token))):
+            if _address_of(row, ()) == desired.address and not _is_let_go(run, desired, row):
+                return str(row["InstanceId"])
+    return None
 
-    async def is_alive() -> bool:
-        found = await run.aws.pages("ec2", "describe_instances", "Reservations", where={"client-token": f"{stem}-*"})
-        made = (instance for reservation in found for instance in reservation["Instances"])
-        return any(not _is_let_go(run, desired, instance) for instance in made)
 
-    run.say("EC2 to show what an earlier launch at this address has made, if anything")
-    return not await repeat_until(run.aws, is_alive, bool, waits.LAG)
+def _is_all(rows: list[Row]) -> bool:
+    return bool(rows) and len(rows) >= max(len(launched_in(row)) for row in rows)
+
+
+async def _shown(run: Run, token: str, is_enough: Callable[[list[Row]], bool] = _is_all) -> list[Row]:
+    """The instances of a client token as soon as AWS shows enough, by default all that it was for; else what it shows after
+    a while."""
+
+    async def read() -> list[Row]:
+        found = await run.aws.pages("ec2", "describe_instances", "Reservations", where={"client-token": token})
+        return [instance for reservation in found for instance in reservation["Instances"]]
+
+    return await repeat_until(run.aws, read, is_enough, waits.LAG)
+
+
+def launched_in(row: Mapping[str, Any]) -> list[Address]:
+    """For whom an instance's launch was, by its tags; nobody else where it was launched alone."""
+    return tags.launched_for(tags.from_list(row.get("Tags")).get(tags.LAUNCH, ""))
+
+
+def token_stem(found: Mapping[str, str]) -> str:
+    """How the client tokens begin with which instances with these tags are launched."""
+    return digest([found.get(tags.STACK, ""), found.get(tags.LAUNCH) or found.get(tags.ADDRESS, "")], 24)
+
+
+def _address_of(row: Mapping[str, Any], members: Sequence[tuple[Desired, str]]) -> Address | None:
+    """By its tags, which a launch of a moment ago may not show yet; then by its place among those that were launched."""
+    index = int(row.get("AmiLaunchIndex", 0))
+    found = tags.own_tags(tags.from_list(row.get("Tags")), index)
+    if found or index >= len(members):
+        return tags.address_of(found, "instance")
+    return members[index][0].address
 
 
 def _is_let_go(run: Run, desired: Desired, instance: Mapping[str, Any]) -> bool:
     """Whether an instance that our token made has ended, or is no longer ours (`release`, `move`). Without any tags it
     counts as ours: what was launched a moment ago may not show them."""
-    if instance["State"]["Name"] in ("shutting-down", "terminated"):
+    if instance["State"]["Name"] in _ENDED:
         return True
-    found = tags.from_list(instance.get("Tags"))
+    found = tags.own_tags(tags.from_list(instance.get("Tags")), int(instance.get("AmiLaunchIndex", 0)))
     return bool(found) and not tags.identity(desired, run.stack).items() <= found.items()
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._instances import launch_once, token_stem, wait_for_state
+from alb_reconcile.kinds._instances import Launched, find_missing, launch_once, launched_in, token_stem, wait_for_state
 from alb_reconcile.kinds._launchable import check_launches, root_disk
 from alb_reconcile.kinds.base import Around, Entry, Intent, Listing
 from alb_reconcile.kinds.context import Run
@@ -95,6 +95,14 @@ class Instance(Properties):
         return found
 
 
+@dataclass(frozen=True)
+class LaunchedWith:
+    """The client token of an instance's launch, and for whom else that was."""
+
+    token: str
+    members: tuple[Address, ...]
+
+
 def place_of(found: Observed | None) -> tuple[str, ...]:
     """The subnet that an instance is in, if there is one."""
     return tuple(map(str, getattr(found.state, "subnets", ()))) if found else ()
@@ -155,7 +163,8 @@ class InstanceKind(Ec2Kind[Instance]):
             user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )
-        return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")))
+        launch = LaunchedWith(str(item.get("ClientToken", "")), tuple(launched_in(item)))
+        return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launch)
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
@@ -173,9 +182,20 @@ class InstanceKind(Ec2Kind[Instance]):
             _read_image(run, wanted.image_id)
 
     async def create(self, run: Run, wanted: Instance, desired: Desired) -> str:
-        params = await self._launch_parameters(run, wanted)
-        generation = run.detail(Launch).generation
-        instance = await launch_once(run, desired, generation, str(wanted.subnets[0]), params)
+        how = run.detail(Launch)
+        instance = await find_missing(run, desired, how.missing)
+        if instance is None:
+            members = how.together or ((desired, how.generation),)
+
+            async def launch() -> Launched:
+                return await launch_once(
+                    run, members, str(wanted.subnets[0]), await self._launch_parameters(run, wanted)
+                )
+
+            launched = await asyncio.shield(run.once(f"launch {members[0][0].address}", launch))
+            instance = launched.ids.get(desired.address)
+            if instance is None:
+                raise launched.error or AssertionError(f"{desired.address} wasn't launched")
         await wait_for_state(run, instance, "running")
         if wanted.state == "stopped":
             await self._stop(run, instance)
@@ -277,8 +297,8 @@ def _metadata(wanted: Instance) -> dict[str, Any]:
 def is_copy(row: Row) -> bool:
     """Whether it wasn't launched for its tags' stack. "Launch more like this" and backups copy tags, but not the token."""
     found = tags.from_list(row.get("Tags"))
-    stem = token_stem(found.get(tags.STACK, ""), found.get(tags.ADDRESS, ""))
-    return found.get(tags.ADOPTED) != row["InstanceId"] and not str(row.get("ClientToken", "")).startswith(stem)
+    is_adopted = found.get(tags.ADOPTED) == row["InstanceId"]
+    return not is_adopted and not str(row.get("ClientToken", "")).startswith(token_stem(found))
 
 
 def warnings_of_copies(rows: Iterable[Row]) -> list[str]:

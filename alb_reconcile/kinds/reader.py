@@ -67,9 +67,16 @@ class Reader:
         return await self.aws.pages("ec2", operation, key, where={f"tag:{tags.STACK}": self.stack})
 
     async def instances(self) -> list[dict[str, Any]]:
-        """The instances that carry the stack's tag."""
+        """The instances that carry the stack's tag, each with tags of its own."""
         reservations = await self.tagged("describe_instances", "Reservations")
-        return [instance for reservation in reservations for instance in reservation["Instances"]]
+        return [
+            {
+                **item,
+                "Tags": tags.to_list(tags.own_tags(tags.from_list(item.get("Tags")), item.get("AmiLaunchIndex", 0))),
+            }
+            for reservation in reservations
+            for item in reservation["Instances"]
+        ]
 
     async def vpc_ids(self) -> set[str]:
         """The VPCs of the stack, and the foreign ones that its spec names."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.resource import Desired
 
 HEALTH_TIMEOUT = 600
 """Seconds to wait for health where no rollout says otherwise."""
@@ -22,9 +23,15 @@ class SetPriorities:
 
 @dataclass(frozen=True)
 class Launch:
-    """An instance is launched. `generation` tells it from those that were launched at its address before."""
+    """An instance is launched. `generation` tells it from those that were launched at its address before.
+
+    `together` are the entries that one call launches, itself included, each with its generation; `missing` the client
+    tokens of launches a moment ago that were for it too, and have shown others so far.
+    """
 
     generation: str = ""
+    together: tuple[tuple[Desired, str], ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

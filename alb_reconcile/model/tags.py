@@ -6,7 +6,7 @@ protection alive when an entry is removed.
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from alb_reconcile.model.abilities import extra_tags
@@ -24,6 +24,9 @@ ADOPTED: Final = "alb-reconcile:adopted"
 NAME: Final = "alb-reconcile:name"
 KEPT: Final = "kept"
 """What `alb-reconcile:name` says of what was adopted: its Name tag stays as it is, unless the spec gives it one."""
+LAUNCH: Final = "alb-reconcile:launch"
+"""What instances have that were launched in one call, which gives all of them the same tags: the entry, and the members' numbers
+in the order of AWS's launch index (`instance.web 1 3 5`). The address of each follows from it, where no tag says another."""
 APPLIED: Final = "alb-reconcile:applied"
 """A digest of the whole spec that was applied last, and a code for each of its entries: what is missing, and is wanted as it
 was applied, was there, and somebody took it."""
@@ -90,6 +93,40 @@ def no_longer_declared(desired: Desired, tag: str, candidates: Iterable[str]) ->
 
 def _code(path: str) -> str:
     return hashlib.sha256(path.encode()).hexdigest()[:5]
+
+
+def launch_tags(desired: Sequence[Desired], stack: str) -> dict[str, str]:
+    """The tags with which the members of an instance entry are launched in one call. They share the entry's Name."""
+    first, group = desired[0], desired[0].lifecycle.group
+    shared = {key: value for key, value in tags_of(first, stack).items() if key != ADDRESS}
+    if first.tags.get("Name") == f"{stack}-{first.address.name}":
+        shared["Name"] = f"{stack}-{group}"
+    numbers = " ".join(item.address.name.removeprefix(f"{group}-") for item in desired)
+    return {**shared, LAUNCH: f"{Address(first.address.kind, str(group))} {numbers}"}
+
+
+def launched_for(tag: str) -> list[Address]:
+    """Whom a launch was for, by the value of its tag; nobody where it says something else."""
+    entry, *numbers = tag.split() or [""]
+    try:
+        kind, name = Address.parse(entry)
+        return [Address(kind, f"{name}-{number}") for number in numbers]
+    except ValueError:
+        return []
+
+
+def own_tags(found: Mapping[str, str], index: int) -> dict[str, str]:
+    """The tags of an instance as if it had been launched alone: with its own address, and the Name that goes with it.
+
+    `index` is AWS's launch index.
+    """
+    members = launched_for(found.get(LAUNCH, ""))
+    if ADDRESS in found or index >= len(members):
+        return dict(found)
+    own, stack = members[index], found.get(STACK, "")
+    group = own.name.rpartition("-")[0]
+    named = {"Name": f"{stack}-{own.name}"} if found.get("Name") == f"{stack}-{group}" else {}
+    return {**found, **named, ADDRESS: str(own)}
 
 
 def from_list(tags: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:

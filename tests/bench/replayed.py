@@ -63,7 +63,7 @@ class Replay:
             {
                 **first,
                 "InstanceId": instance,
-                "ClientToken": token_stem(self._stack.name, str(address)),
+                "ClientToken": token_stem({tags.STACK: self._stack.name, tags.ADDRESS: str(address)}),
                 "Tags": tags.to_list(tags.tags_of(self._stack.desired[address], self._stack.name)),
             }
             for address, instance in self._ids.items()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.launches import launch_together
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
@@ -66,6 +67,7 @@ def make_plan(
     add_edges(graph)
     add_rollout(graph)
     keys = sort_keys(graph)
+    launch_together(graph, datetime.now(UTC))
     add_costs(graph)
     steps = steps_of(graph, keys)
     plan = Plan(
