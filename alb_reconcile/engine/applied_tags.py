@@ -4,8 +4,8 @@ AddTags)."""
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
+from alb_reconcile.aws.batching import MOST_TAGGED
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.model import tags
@@ -13,9 +13,6 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed
-
-_MOST: Final = 500
-"""Resources of one CreateTags call, which takes up to 1,000."""
 
 
 async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery) -> str:
@@ -83,8 +80,9 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
             alike[tag].append(resource)
     calls = []
     for tag, resources in alike.items():
-        parts = batches([item for item in resources if not item.startswith("arn:")], _MOST)
-        parts += [[arn] for arn in resources if arn.startswith("arn:")]
+        arns = [item for item in resources if item.startswith("arn:")]
+        parts = batches([item for item in resources if item not in arns], MOST_TAGGED["ec2"])
+        parts += batches(arns, MOST_TAGGED["elbv2"])
         calls += [_tag(aws, part, dict([tag])) for part in parts]
     return [asyncio.ensure_future(call) for call in calls]
 

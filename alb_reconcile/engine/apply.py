@@ -164,7 +164,7 @@ async def _carry_out(step: Step, run: Run, kind: AnyKind) -> str:
 
 
 async def _write_tags(step: Step, run: Run) -> None:
-    """The tags that changed, and the bookkeeping of the entry, in one call for each resource."""
+    """The tags that changed, and the bookkeeping of the entry, in one call for each resource, or for all that get the same."""
     changed: dict[str, str] = {}
     for change in step.changes if step.action == "update" else ():
         if change.path.startswith("tags."):
@@ -174,8 +174,8 @@ async def _write_tags(step: Step, run: Run) -> None:
     if step.refresh is not None:
         wanted, found = step.refresh
         own = changed if step.observed is found else {}
-        await run.aws.tag([found.id], {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)})
+        await run.tag(found.id, {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)})
         if own:
             return
     if changed and step.observed is not None:
-        await run.aws.tag([step.observed.id], changed)
+        await run.tag(step.observed.id, changed)

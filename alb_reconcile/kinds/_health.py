@@ -97,8 +97,12 @@ async def wait_until_drained(run: Run, group: str, target: str, port: int) -> No
 async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: float) -> None:
     """Let a healthy target leave only while `least` others are healthy. Raises WaitError if they never are.
 
-    What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy.
+    What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy. Those who wait at the
+    same time are judged by one read, one after another; who may leave counts as departed for the next one.
     """
+
+    async def fetch(waiting: set[str]) -> Mapping[str, Any]:
+        return dict.fromkeys(waiting, await read_health(run, group))
 
     def check(targets: dict[str, dict[str, Any]]) -> str:
         if targets.get(own, {}).get("State") != "healthy":
@@ -109,10 +113,11 @@ async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: flo
             if item["State"] == "healthy" and key != own and f"{group}|{key}" not in run.departed
         ]
         if len(others) >= least:
+            run.departed.add(f"{group}|{own}")
             return ""
         return f"{least} other healthy targets before {own} may be deregistered (now {len(others)})"
 
-    await _wait_for_group(run, group, check, timeout)
+    await run.watch(f"capacity {group}", fetch).until(own, check, timeout, run.say)
 
 
 async def wait_for_shift(run: Run, shift: Shift) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from alb_reconcile.aws.batching import MOST_TAGGED, Batch
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import Watch, repeat_until
 from alb_reconcile.aws.transport import Response
@@ -35,7 +36,7 @@ class Run:
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
     watches: dict[str, Watch] = field(default_factory=dict)
-    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    batches: dict[str, Batch] = field(default_factory=dict)
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     departed: set[str] = field(default_factory=set)
     """Registrations that this run has ended; a read may not show it yet."""
@@ -82,9 +83,25 @@ class Run:
             self.watches[name] = Watch(self.aws, fetch, slowest=slowest)
         return self.watches[name]
 
-    def lock(self, name: str) -> asyncio.Lock:
-        """The one lock of that name."""
-        return self.locks.setdefault(name, asyncio.Lock())
+    async def together(
+        self,
+        name: str,
+        member: str,
+        send: Callable[[Sequence[str]], Awaitable[object]],
+        *,
+        most: int,
+        retry: waits.Codes | None = None,
+    ) -> None:
+        """One call for all who ask for a member at the same time, under one name. Raises what AWS says of the member."""
+        if name not in self.batches:
+            self.batches[name] = Batch(self.aws, send, most=most, retry=retry)
+        await self.batches[name].add(member)
+
+    async def tag(self, resource: str, wanted: Mapping[str, str]) -> None:
+        """Write tags; resources of one service that get the same ones are written together."""
+        service = "elbv2" if resource.startswith("arn:") else "ec2"
+        name, most = f"tag {service} {sorted(wanted.items())}", MOST_TAGGED[service]
+        await self.together(name, resource, lambda resources: self.aws.tag(resources, wanted), most=most)
 
     async def create_once(
         self, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any

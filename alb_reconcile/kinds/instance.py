@@ -27,6 +27,8 @@ _ROOT_VOLUME: Final = {"volume_size": "Size", "volume_type": "VolumeType", "iops
 """By what DescribeVolumes calls them."""
 _METADATA: Final = ("http_tokens", "http_put_response_hop_limit", "http_endpoint", "instance_metadata_tags")
 RESOLVE: Final = "resolve:ssm:"
+_MOST_AT_ONCE: Final = 100
+"""Instances of one call."""
 _MOST: Final = 10
 """Copies that a warning names."""
 
@@ -237,12 +239,12 @@ class InstanceKind(Ec2Kind[Instance]):
             await self._stop(run, instance)
         elif wanted.state != "stopped" and fields & {"state", "instance_type"}:
             await wait_for_state(run, instance, "stopped", "running")  # one that is stopping can't be started
-            await run.aws.call("ec2", "start_instances", retry=waits.INSTANCE_BUSY, InstanceIds=[instance])
+            await _together(run, "start_instances", instance, waits.INSTANCE_BUSY)
             await wait_for_state(run, instance, "running")
 
     @staticmethod
     async def _stop(run: Run, instance: str) -> None:
-        await run.aws.call("ec2", "stop_instances", retry=waits.INSTANCE_BUSY, InstanceIds=[instance])
+        await _together(run, "stop_instances", instance, waits.INSTANCE_BUSY)
         await wait_for_state(run, instance, "stopped")
 
     async def _set_profile(self, run: Run, wanted: Instance, instance: str) -> None:
@@ -269,7 +271,8 @@ class InstanceKind(Ec2Kind[Instance]):
         await wait_for_state(run, observed.id, "terminated")
 
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
-        await run.gone("ec2", "terminate_instances", retry=retry, missing=self.missing, InstanceIds=[physical_id])
+        with ignoring(*self.missing):
+            await _together(run, "terminate_instances", physical_id, retry)
 
     async def is_protected(self, aws: Aws, observed: Observed) -> bool:
         """DescribeInstanceAttribute."""
@@ -282,6 +285,15 @@ class InstanceKind(Ec2Kind[Instance]):
     def unprotects(self, path: str, before: object) -> bool:
         """No spec says anything of it."""
         return False
+
+
+async def _together(run: Run, operation: str, instance: str, retry: waits.Codes) -> None:
+    """One call for all that the same happens to at the same time."""
+
+    async def send(instances: Sequence[str]) -> None:
+        await run.aws.call("ec2", operation, InstanceIds=list(instances))
+
+    await run.together(f"{operation} {sorted(retry)}", instance, send, most=_MOST_AT_ONCE, retry=retry)
 
 
 def _by_aws(given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Registrations of instances in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from alb_reconcile.kinds import waits
@@ -12,8 +13,12 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import Deregister, Register
+
+_MOST: Final = 200
+"""Targets of one call; AWS documents no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +78,13 @@ class RegistrationKind(Kind[Registration]):
 
     async def create(self, run: Run, wanted: Registration, desired: Desired) -> str:
         group, target, port = _place(wanted)
-        targets = [{"Id": target, "Port": port}]
-        await run.aws.call(
-            "elbv2", "register_targets", retry=waits.TARGET_UNKNOWN, TargetGroupArn=group, Targets=targets
+        retry = waits.TARGET_UNKNOWN
+        await run.together(
+            f"register {group}",
+            f"{target} {port}",
+            partial(_call, run, "register_targets", group),
+            most=_MOST,
+            retry=retry,
         )
         key = target_key(group, target, port)
         run.departed.discard(key)
@@ -94,17 +103,23 @@ class RegistrationKind(Kind[Registration]):
         group, target, port = _place(self.of(observed))
         how = run.detail(Deregister)
         if not observed.is_leaving:
-            async with run.lock(group):
-                if how.least:
-                    await keep_capacity(run, group, f"{target}:{port}", how.least, how.health_timeout)
-                there = await run.gone(
-                    "elbv2", "deregister_targets", missing=("TargetGroupNotFound", "InvalidTarget"),
-                    TargetGroupArn=group, Targets=[{"Id": target, "Port": port}],
-                )  # fmt: skip
-                run.departed.add(observed.id)
+            if how.least:
+                await keep_capacity(run, group, f"{target}:{port}", how.least, how.health_timeout)
+            run.departed.add(observed.id)
+            send, there = partial(_call, run, "deregister_targets", group), False
+            with ignoring("TargetGroupNotFound", "InvalidTarget"):
+                await run.together(f"deregister {group}", f"{target} {port}", send, most=_MOST)
+                there = True
             if not there:
                 return
         await wait_until_drained(run, group, target, port)
+
+
+async def _call(run: Run, operation: str, group: str, members: Sequence[str]) -> None:
+    """One call for some of a group's targets."""
+    places = (member.split() for member in members)
+    targets = [{"Id": target, "Port": int(port)} for target, port in places]
+    await run.aws.call("elbv2", operation, TargetGroupArn=group, Targets=targets)
 
 
 def _place(state: Registration) -> tuple[str, str, int]:

@@ -1,0 +1,100 @@
+"""What steps that run at the same time ask of one action, in as few calls as AWS takes it."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.aws.hints import DENIED
+from alb_reconcile.aws.polling import Backoff
+from alb_reconcile.model.errors import AwsError
+
+_TOGETHER: Final = 0.05
+"""Seconds for which members are gathered."""
+MOST_TAGGED: Final = {"ec2": 500, "elbv2": 20}
+"""Resources of one call that tags them: CreateTags takes 1,000, AddTags 20."""
+_Members = Mapping[str, asyncio.Future[None]]
+"""Who waits for an answer, by member."""
+
+
+class Batch:
+    """Gathers the members of one call, which `send` makes: instance ids, targets, ARNs; `most` in a call.
+
+    AWS takes or refuses such a call as a whole. After a refusal the members that AWS's message names are left out and hear
+    of it, and the others are sent again together; where it names none of them, in halves. The codes in `retry` mean "not
+    yet", as in `Aws.call`: who is named, or all of them, is sent again later.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        send: Callable[[Sequence[str]], Awaitable[object]],
+        *,
+        most: int,
+        retry: Mapping[str, float] | None = None,
+    ) -> None:
+        self._aws = aws
+        self._call = send
+        self._most = most
+        self._retry = retry or {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def add(self, member: str) -> None:
+        """Ask for a member. Returns when the call that it was part of has succeeded; raises what that call raises."""
+        if not self._waiting:
+            self._task = asyncio.ensure_future(self._gather())
+        done = self._waiting.setdefault(member, asyncio.get_running_loop().create_future())
+        await asyncio.shield(done)
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(_TOGETHER)
+        gathered, self._waiting = self._waiting, {}
+        parts = batches(list(gathered), self._most)
+        await asyncio.gather(*(self._send({member: gathered[member] for member in part}) for part in parts))
+
+    async def _send(self, members: _Members) -> None:
+        began, backoff = self._aws.now(), Backoff(self._aws, slowest=15)
+        try:
+            while refused := await self._ask(members):
+                named = {key: done for key, done in members.items() if _names(refused.message, key)}
+                others = {key: done for key, done in members.items() if named and key not in named}
+                limit = next((self._retry[code] for code in self._retry if refused.matches(code)), 0.0)
+                if self._aws.now() - began < limit:
+                    members = named or members
+                    await asyncio.gather(self._send(others), backoff.wait())
+                elif named or len(members) == 1 or refused.is_passing or refused.code in DENIED:
+                    _fail(named or members, refused)
+                    members = others
+                else:
+                    halves = batches(list(members.items()), (len(members) + 1) // 2)
+                    await asyncio.gather(*(self._send(dict(half)) for half in halves))
+                    return
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            _fail(members, error)
+
+    async def _ask(self, members: _Members) -> AwsError | None:
+        """One call, if there is anybody to ask for. Returns AWS's refusal."""
+        if not members:
+            return None
+        try:
+            await self._call(list(members))
+        except AwsError as error:
+            return error
+        for done in members.values():
+            done.set_result(None)
+        return None
+
+
+def _fail(members: _Members, error: Exception) -> None:
+    for done in members.values():
+        if not done.done():
+            done.set_exception(error)
+            done.exception()  # who asked may have been interrupted meanwhile
+
+
+def _names(message: str, member: str) -> bool:
+    """Whether AWS's message names a member: an instance's id, a target's without its port, an ARN."""
+    name = member if member.startswith("arn:") else member.partition(" ")[0]
+    return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)", message) is not None
