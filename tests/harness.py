@@ -31,9 +31,10 @@ from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.spec.stack import Stack, parse_stack
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
+from tests import direct
 from tests.virtual import run_virtually
 
-REGION = "us-east-1"
+REGION = direct.REGION
 SPECS = Path(__file__).parent.parent / "specs"
 Spec = dict[str, Any]
 FAKE_ENVIRONMENT = {
@@ -146,6 +147,8 @@ class World:
             return answer
         if service == "service-quotas" and not Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas:
             raise AwsError(service, operation, "NoSuchResourceException", "There are no quotas here.", "")
+        if service in direct.RESPONSES:
+            return direct.call(service, operation, params)
         return _transport()(service, operation, params)
 
     def _ask(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:

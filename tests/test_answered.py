@@ -10,7 +10,7 @@ import pytest
 from moto.core.responses import ActionResult, BaseResponse
 
 from alb_reconcile.sandbox.strict.inventory import parse
-from tests.properties import answered, direct
+from tests import answered, direct
 from tests.properties.scene import SHAPES, scene
 
 

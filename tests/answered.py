@@ -52,7 +52,7 @@ class _Reader:
     def of(self, shape: Any, path: str) -> Read:
         """What reads a value of a shape; a KeyError for shapes that no answer we read has."""
         makers: dict[str, Callable[[Any, str], Read]] = {
-            "structure": self._structure, "list": self._list, "timestamp": self._timestamp, "string": lambda *_: str,
+            "structure": self._structure, "list": self._list, "map": self._map, "timestamp": self._timestamp, "string": lambda *_: str,
             "integer": lambda *_: int, "long": lambda *_: int, "float": lambda *_: float, "double": lambda *_: float,
             "boolean": lambda *_: _is_true,
         }  # fmt: skip
@@ -71,6 +71,10 @@ class _Reader:
             return found if found or not shape.is_flattened else _ABSENT
 
         return read
+
+    def _map(self, shape: Any, path: str) -> Read:
+        item = self.of(shape.value, f"{path}.value")
+        return lambda value: {str(key): item(one) for key, one in value.items() if one is not None}
 
     def _structure(self, shape: Any, path: str) -> Read:
         known: dict[type, list[tuple[str, tuple[str, ...], Read | None, Read]]] = {}

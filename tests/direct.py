@@ -1,26 +1,29 @@
-"""AWS calls without the wire: into the strict emulator's own response objects, for tests that make very many of them."""
+"""AWS calls without the wire: into the emulator's own response objects, since tests make very many of them."""
 
 from __future__ import annotations
 
 import base64
+import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from botocore import xform_name
 from botocore.validate import ParamValidator
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import get_service_model
 from moto.ec2.responses import EC2Response
 from moto.elbv2.responses import ELBV2Response
 
 from alb_reconcile.aws.hints import explain_code
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict.inventory import parser
-from tests.harness import REGION, by_hand
-from tests.properties.answered import answer_of
+from tests.answered import answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ACCOUNT = "123456789012"
+REGION = "us-east-1"
 
 
 class _Unsent(BaseResponse):
@@ -51,20 +54,20 @@ RESPONSES: dict[str, type[_Unsent]] = {"ec2": _Ec2, "elbv2": _Elb}
 
 @cache
 def _operation(service: str, operation: str) -> Any:
-    client = by_hand(service)
-    return client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+    model = get_service_model(service)
+    return next(model.operation_model(name) for name in model.operation_names if xform_name(name) == operation)
 
 
 def call(service: str, operation: str, params: Mapping[str, Any], *, once: bool = False) -> dict[str, Any]:
     """One EC2 or ELBv2 call: validated, answered and parsed as boto3 would. Raises AwsError."""
     model = _operation(service, operation)
-    given = dict(params)
+    given = copy.deepcopy(dict(params))  # moto writes into what it is given
     if "UserData" in given:  # as botocore does
         given["UserData"] = base64.b64encode(given["UserData"]).decode()
     problems = ParamValidator().validate(given, model.input_shape)
     assert not problems.has_errors(), problems.generate_report()
     response = RESPONSES[service]()
-    response.params, response.region, response.current_account = given, REGION, ACCOUNT
+    response.params, response.region, response.current_account = given, REGION, DEFAULT_ACCOUNT_ID
     response.partition = "aws"
     response.querystring, response.headers = {"Action": [model.name]}, {}
     response.data, response.uri_match, response.response_headers = {}, {}, {}
@@ -76,7 +79,8 @@ def call(service: str, operation: str, params: Mapping[str, Any], *, once: bool 
     if "Error" in answer:
         code = str(answer["Error"].get("Code"))
         raise AwsError(
-            service, operation, code, str(answer["Error"].get("Message", "")), "",
+            service, operation, code, str(answer["Error"].get("Message", "")),
+            answer["ResponseMetadata"]["RequestId"],
             hint=explain_code(service, operation, code), ambiguous=status >= 500,
         )  # fmt: skip
     return answer
