@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, settings
 
@@ -28,6 +29,8 @@ _load = JSONFileLoader.load_file
 JSONFileLoader.load_file = lambda _, path: _models(path)
 # moto makes a key of 2,048 bits for each account's volumes and each certificate, which nobody here uses.
 rsa.generate_private_key = cache(rsa.generate_private_key)
+_keys: Any = serialization
+_keys.load_pem_private_key = cache(_keys.load_pem_private_key)
 settings.load_profile("soak" if os.environ.get("SOAK") else "suite")
 
 

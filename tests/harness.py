@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ from alb_reconcile.sandbox.strict import StrictAws, Timing, VirtualClock
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.spec.stack import Stack, parse_stack
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
+from tests import direct
 from tests.virtual import run_virtually
 
-REGION = "us-east-1"
+REGION = direct.REGION
 SPECS = Path(__file__).parent.parent / "specs"
 Spec = dict[str, Any]
 FAKE_ENVIRONMENT = {
@@ -91,6 +92,11 @@ def demo() -> Spec:
 def load(spec: Spec) -> Stack:
     """A spec as the loader makes it. Raises SpecError."""
     text = yaml.dump(spec, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)
+    return _parsed(text)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Stack:
     return parse_stack(text.encode(), "spec.yaml", SPECS, {}, None)
 
 
@@ -141,6 +147,8 @@ class World:
             return answer
         if service == "service-quotas" and not Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas:
             raise AwsError(service, operation, "NoSuchResourceException", "There are no quotas here.", "")
+        if service in direct.RESPONSES:
+            return direct.call(service, operation, params)
         return _transport()(service, operation, params)
 
     def _ask(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +12,9 @@ import yaml
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.history import copies, put_in_place
+from tests import direct
 from tests.harness import REGION, SPECS, Spec, demo, load
 from tests.kinds.hand import prepare, rich
-from tests.properties import direct
 from tests.properties.strategies import FOREIGN
 from tests.properties.watched import WatchedWorld
 
@@ -95,12 +94,12 @@ class Scene:
     @staticmethod
     def ec2(operation: str, **params: Any) -> dict[str, Any]:
         """What somebody does in EC2."""
-        return direct.call("ec2", operation, copy.deepcopy(params))  # moto writes into what it is given
+        return direct.call("ec2", operation, params)
 
     @staticmethod
     def elb(operation: str, **params: Any) -> dict[str, Any]:
         """What somebody does in ELBv2."""
-        return direct.call("elbv2", operation, copy.deepcopy(params))
+        return direct.call("elbv2", operation, params)
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
+from tests import direct
 from tests.harness import CATALOGUE, FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
-from tests.properties import direct
 from tests.properties.reach import dark_subnets, reaches
 from tests.properties.strategies import FOREIGN
 

@@ -14,7 +14,6 @@ import moto
 import moto.settings
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
-from moto.core.utils import camelcase_to_underscores
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import AmiBackend
@@ -132,7 +131,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         @functools.wraps(original)
         def call_action(response: Any) -> Any:
             action = response._get_action() or ""
-            method = camelcase_to_underscores(action)
+            method = remembered.method_of(action)
             proceed = getattr(response, method, None)
             if proceed is None:
                 return original(response)
@@ -261,7 +260,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         if service == "elbv2" and plan_of(service, action):
             params["PageSize"] = EVERYTHING
         call = self._call(action, params, world, self.clock())
-        result = self._perform(service, call, getattr(response, camelcase_to_underscores(action)))
+        result = self._perform(service, call, getattr(response, remembered.method_of(action)))
         return parse(service, action, *response.serialized(ActionResult(result)))
 
 

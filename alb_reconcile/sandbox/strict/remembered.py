@@ -6,8 +6,10 @@ from typing import Any
 
 import moto.core.responses
 from moto.core.serialize import AttributePicker, AttributePickerContext, XFormedAttributePicker
-from moto.core.utils import method_names_from_class
+from moto.core.utils import camelcase_to_underscores, method_names_from_class
 
+method_of = functools.cache(camelcase_to_underscores)
+"""The name of the method that answers an action."""
 _method_names = functools.cache(method_names_from_class)
 
 
@@ -26,6 +28,7 @@ def _remembering(original: Any) -> Any:
 
 
 _patches = [
+    (moto.core.responses, "camelcase_to_underscores", method_of),
     (moto.core.responses, "method_names_from_class", _method_names),
     *(
         (kind, "get_possible_keys", _remembering(kind.get_possible_keys))

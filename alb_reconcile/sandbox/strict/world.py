@@ -86,18 +86,25 @@ class World:
     def ec2(self) -> Any:
         from moto.ec2.models import ec2_backends
 
-        return ec2_backends[self.account][self.region]
+        return self._here(ec2_backends)
 
     @property
     def elb(self) -> Any:
         from moto.elbv2.models import elbv2_backends
 
-        return elbv2_backends[self.account][self.region]
+        return self._here(elbv2_backends)
+
+    def _here(self, backends: Any) -> Any:
+        # moto's own look-up, which makes what isn't there, takes a lock each time
+        return backends.get(self.account, {}).get(self.region) or backends[self.account][self.region]
 
     @property
     def ledger(self) -> Ledger:
         # Kept on the backend, so that moto's reset and a deep copy take it along.
-        memory: Ledger = self.ec2.__dict__.setdefault("strict_ledger", Ledger())
+        kept = self.ec2.__dict__
+        if "strict_ledger" not in kept:
+            kept["strict_ledger"] = Ledger()
+        memory: Ledger = kept["strict_ledger"]
         return memory
 
     def instances(self) -> list[Any]:

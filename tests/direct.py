@@ -1,53 +1,86 @@
-"""AWS calls without the wire: into the strict emulator's own response objects, for tests that make very many of them."""
+"""AWS calls without the wire: into the emulator's own response objects, since tests make very many of them."""
 
 from __future__ import annotations
 
 import base64
+import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from botocore import xform_name
 from botocore.validate import ParamValidator
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import get_service_model
 from moto.ec2.responses import EC2Response
 from moto.elbv2.responses import ELBV2Response
 
 from alb_reconcile.aws.hints import explain_code
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.sandbox.strict.inventory import parser
-from tests.harness import REGION, by_hand
+from tests.answered import answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ACCOUNT = "123456789012"
-RESPONSES = {"ec2": EC2Response, "elbv2": ELBV2Response}
+REGION = "us-east-1"
+
+
+class _Unsent(BaseResponse):
+    answer: dict[str, Any] | None = None
+
+    def serialized(self, action_result: ActionResult) -> Any:
+        if isinstance(action_result.result, Exception):
+            return super().serialized(action_result)
+        self.answer = answer_of(self, action_result.result)
+        return 200, {}, ""
+
+    @staticmethod
+    def _enrich_response(headers: dict[str, str], body: Any) -> tuple[dict[str, str], Any]:
+        """Without an id, which takes moto long to make."""
+        return headers, body
+
+
+class _Ec2(_Unsent, EC2Response):
+    pass
+
+
+class _Elb(_Unsent, ELBV2Response):
+    pass
+
+
+RESPONSES: dict[str, type[_Unsent]] = {"ec2": _Ec2, "elbv2": _Elb}
 
 
 @cache
 def _operation(service: str, operation: str) -> Any:
-    client = by_hand(service)
-    return client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+    model = get_service_model(service)
+    return next(model.operation_model(name) for name in model.operation_names if xform_name(name) == operation)
 
 
 def call(service: str, operation: str, params: Mapping[str, Any], *, once: bool = False) -> dict[str, Any]:
     """One EC2 or ELBv2 call: validated, answered and parsed as boto3 would. Raises AwsError."""
     model = _operation(service, operation)
-    given = dict(params)
+    given = copy.deepcopy(dict(params))  # moto writes into what it is given
     if "UserData" in given:  # as botocore does
         given["UserData"] = base64.b64encode(given["UserData"]).decode()
     problems = ParamValidator().validate(given, model.input_shape)
     assert not problems.has_errors(), problems.generate_report()
     response = RESPONSES[service]()
-    response.params, response.region, response.current_account = given, REGION, ACCOUNT
+    response.params, response.region, response.current_account = given, REGION, DEFAULT_ACCOUNT_ID
     response.partition = "aws"
     response.querystring, response.headers = {"Action": [model.name]}, {}
     response.data, response.uri_match, response.response_headers = {}, {}, {}
     status, headers, body = response.call_action()
+    if response.answer is not None:
+        return response.answer
     raw = {"status_code": status, "headers": headers, "body": str(body).encode()}
     answer: dict[str, Any] = parser(model.service_model.metadata["protocol"]).parse(raw, model.output_shape)
     if "Error" in answer:
         code = str(answer["Error"].get("Code"))
         raise AwsError(
-            service, operation, code, str(answer["Error"].get("Message", "")), "",
+            service, operation, code, str(answer["Error"].get("Message", "")),
+            answer["ResponseMetadata"]["RequestId"],
             hint=explain_code(service, operation, code), ambiguous=status >= 500,
         )  # fmt: skip
     return answer
