@@ -116,17 +116,11 @@ def launched_for(tag: str) -> list[Address]:
 
 
 def own_tags(found: Mapping[str, str], index: int) -> dict[str, str]:
-    """The tags of an instance as if it had been launched alone: with its own address, and the Name that goes with it.
-
-    `index` is AWS's launch index.
-    """
+    """The tags of an instance with its address, whether a tag says it or its launch does. `index` is AWS's launch index."""
     members = launched_for(found.get(LAUNCH, ""))
     if ADDRESS in found or index >= len(members):
         return dict(found)
-    own, stack = members[index], found.get(STACK, "")
-    group = own.name.rpartition("-")[0]
-    named = {"Name": f"{stack}-{own.name}"} if found.get("Name") == f"{stack}-{group}" else {}
-    return {**found, **named, ADDRESS: str(own)}
+    return {**found, ADDRESS: str(members[index])}
 
 
 def from_list(tags: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from alb_reconcile.adoption.move import Move, find_move
 from alb_reconcile.adoption.release import Release, find_release
 from alb_reconcile.adoption.tagging import carry_out
 from alb_reconcile.cli.commands.adoption import parse_choices
+from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from tests.harness import READS, REGION, SPECS, Spec, World, load
 from tests.properties.watched import WatchedWorld, watched
@@ -101,7 +102,7 @@ def our_tags(world: World) -> dict[str, dict[str, str]]:
     for key, value in world.strict.inventory().items():
         mine = {tag["Key"]: tag["Value"] for tag in value.get("Tags", ()) if tag["Key"].startswith(PREFIX)}
         if mine:
-            found[key] = mine
+            found[key] = tags.own_tags(mine, value.get("AmiLaunchIndex", 0))
     return found
 
 

@@ -43,7 +43,8 @@ def test_a_stack_that_was_let_go_is_adopted_as_it_was(spec: Spec) -> None:
 
 
 def _addresses(found: dict[str, dict[str, str]]) -> Any:
-    """Instances of a group can't be told from each other; all else is where it was."""
+    """Instances of a group can't be told from each other; all else is where it was. Volumes have their instance's launch."""
     return sorted(
-        (item[tags.ADDRESS], key if not key.startswith(("i-", "vol-")) else "") for key, item in found.items()
+        ("" if key.startswith("vol-") else item[tags.ADDRESS], "" if key.startswith(("i-", "vol-")) else key)
+        for key, item in found.items()
     )

@@ -149,7 +149,7 @@ def test_any_state_is_left_alone(hand: Hand) -> None:
 
 def test_a_group_made_as_stopped_is_stopped_after_its_launch(hand: Hand) -> None:
     result = hand.make(edited(demo(), "instances/web/state", "stopped"))
-    assert result.writes["stop_instances"] == 2
+    assert result.writes["stop_instances"] == 1
     assert "register_targets" not in result.writes
 
 

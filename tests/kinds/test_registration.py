@@ -136,7 +136,7 @@ def test_an_unhealthy_target_is_no_drift(hand: Hand) -> None:
 def test_a_target_is_registered_once_its_instance_runs(hand: Hand, faults: Faults) -> None:
     faults.refuse("register_targets", "InvalidTarget", "not in a running state", times=2)
     hand.make(demo())
-    assert faults.made["register_targets"] == 4
+    assert faults.made["register_targets"] == 3
 
 
 def test_a_target_that_can_never_be_registered_is_told_soon(hand: Hand) -> None:

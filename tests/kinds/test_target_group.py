@@ -153,9 +153,7 @@ def test_a_replacement_serves_before_the_old_group_is_drained(hand: Hand, path: 
         "create_target_group",
         "modify_listener",
         "register_targets",
-        "register_targets",
         "modify_listener",
-        "deregister_targets",
         "deregister_targets",
         "delete_target_group",
     ]

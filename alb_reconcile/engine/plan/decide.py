@@ -203,9 +203,13 @@ def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:
 
 
 def _keeps_its_name(wanted: Desired, found: Observed) -> bool:
-    """Whether it was adopted, and the spec says no other Name: of a kind that AWS names, `name` is that name."""
+    """Whether the spec says no other Name, and it was adopted, or shares the Name of those that it was launched with.
+
+    Of a kind that AWS names, the spec's `name` is that name.
+    """
     is_given = "name" in wanted.declared and "name" not in field_names(type(wanted.state))
-    return found.tags.get(tags.NAME) == tags.KEPT and not is_given
+    is_shared = tags.LAUNCH in found.tags and found.tags.get("Name") == wanted.tags["Name"].rpartition("-")[0]
+    return not is_given and (found.tags.get(tags.NAME) == tags.KEPT or is_shared)
 
 
 def named_ids(value: object) -> Iterable[str]:
