@@ -44,4 +44,4 @@ def test_a_change_takes_as_long_as_its_plan_says(name: str) -> None:
         took = here.clock.now() - began
         least, most = plan.takes
         assert least <= took <= most, f"{took:.0f} s"
-        assert plan.seconds <= most
+        assert plan.seconds <= most <= 3 * took + 60, "each group drains for its own delay, not for AWS's default"
