@@ -111,7 +111,10 @@ async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: flo
         ]
         if len(others) >= least:
             return ""
-        return f"{least} other healthy targets before {own} may be deregistered (now {len(others)})"
+        ill = {key: item.get("Reason") for key, item in targets.items() if item["State"] == "unhealthy"}
+        told = ", ".join(f"{key} is unhealthy, {why}" for key, why in ill.items())
+        hint = f"; {told}: fix it, or run again, which replaces unhealthy old targets first" if ill else ""
+        return f"{least} other healthy targets before {own} may be deregistered (now {len(others)}{hint})"
 
     await _wait_for_group(run, group, check, timeout)
 

@@ -60,6 +60,23 @@ def test_a_roll_ends_though_one_of_the_old_targets_is_unhealthy(here: World, mem
     assert "target_group.web: 2 of 3 targets are healthy now" in effects
 
 
+def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first_by_the_next_run(here: World) -> None:
+    before, after = (web(3, version, health_timeout="2m") for version in ("one", "two"))
+    here.converge(before)
+    known, real = ids(here, before), here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "run_instances":
+            here.strict.set_target_unhealthy(known[str(GROUP)], known["instance.web-3"])
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    failures = here.apply(after, timeout=60).failures
+    told = f"{known['instance.web-3']}:80 is unhealthy, Target.ResponseCodeMismatch: fix it, or run again"
+    assert any(told in text for text in failures), failures
+    here.converge(after)
+
+
 def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:
     before = web(3, "one")
     here.converge(before)
