@@ -72,6 +72,7 @@ def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first
 
     here._call = call  # type: ignore[method-assign]
     failures = here.apply(after, timeout=60).failures
+    assert any("waited 120 s for: 3 other healthy targets" in text for text in failures), failures
     told = f"{known['instance.web-3']}:80 is unhealthy, Target.ResponseCodeMismatch: fix it, or run again"
     assert any(told in text for text in failures), failures
     here.converge(after)
@@ -153,6 +154,23 @@ def test_health_timeout_holds_where_a_target_leaves(here: World) -> None:
     began = here.clock.now()
     assert here.apply(after, timeout=60).failures
     assert here.clock.now() - began < 300
+
+
+def test_health_timeout_holds_where_a_group_gets_more(here: World) -> None:
+    spec = web(2, "one", health_timeout="2m")
+    spec["instances"]["other"] = dict(spec["instances"]["web"])
+    slow = spec["target_groups"]["web"]["health_check"] | {"interval_seconds": 300}
+    spec["target_groups"]["other"] = spec["target_groups"]["web"] | {"targets": ["other"], "health_check": slow}
+    groups = [{"target_group": "web", "weight": 1}, {"target_group": "other", "weight": 0}]
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": {"target_groups": groups}}
+    here.converge(spec)
+    known, elb = ids(here, spec), here.client("elbv2")
+    again = {"TargetGroupArn": known["target_group.other"], "Targets": [{"Id": known["instance.other-1"], "Port": 80}]}
+    elb.deregister_targets(**again)
+    here.clock.advance(600)
+    elb.register_targets(**again)  # which isn't checked for five minutes
+    groups[1]["weight"] = 1
+    assert any("waited 120 s for: 2 healthy targets in " in text for text in here.apply(spec, timeout=1).failures)
 
 
 def test_a_group_that_sticky_clients_still_reach_is_guarded(here: World) -> None:
