@@ -6,7 +6,7 @@ from typing import Final
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.adoption.preview import Preview, preview_plan
-from alb_reconcile.adoption.release import find_own, hurdles, is_meant, volumes_of
+from alb_reconcile.adoption.release import ancestors, find_own, hurdles, is_below, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
@@ -82,16 +82,9 @@ def _check(old: str, new: str) -> None:
         raise UsageError(f"{old} and {new} are the same address")
 
 
-def _ancestors(kind: str) -> tuple[str, ...]:
-    """The kinds in whose entries this one's nest, the closest first."""
-    found = load_kinds().get(kind)
-    parent = found.properties.parent if found else None
-    return (parent, *_ancestors(parent)) if parent else ()
-
-
 def _depth(kind: str) -> int:
     """How many parts a name has: of a rule its load balancer, its listener and its own."""
-    return len(_ancestors(kind)) + 1
+    return len(ancestors(kind)) + 1
 
 
 def _is_name(text: str) -> bool:
@@ -105,8 +98,7 @@ def _new_address(address: Address, old: str, new: str) -> Address | None:
         if old.startswith("instances."):
             return Address("instance", f"{after}-{address.name.rpartition('-')[2]}")
         return Address.parse(new)
-    above = old.partition(".")[0] in _ancestors(address.kind)
-    if above and address.name.startswith(f"{before}/"):
+    if is_below(old, address):
         return Address(address.kind, after + address.name.removeprefix(before))
     return None
 

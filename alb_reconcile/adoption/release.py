@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from alb_reconcile.adoption.adopt import entries_of
 from alb_reconcile.adoption.hypothetical import PREFIX, HypotheticalReader, without_ours
 from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
@@ -11,6 +12,7 @@ from alb_reconcile.adoption.tagging import Tagging, waves
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -51,13 +53,15 @@ async def find_own(reader: HypotheticalReader) -> list[Observed]:
 async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str]) -> Release:
     """What `addresses` name, with what can't be without it; everything if there are none.
 
-    `instances.NAME` names all members of a group. Raises RefusedError for what the stack doesn't have.
+    `instances.NAME` names all members of a group. An entry of the spec that the stack doesn't have may have been released
+    before, as by a run that was killed. Raises RefusedError for any other address that the stack doesn't have.
     """
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         account = await read_account(reader.aws, target.account_ids)
         own = await find_own(reader)
-        going = _with_children(_choose(target, own, addresses), own) if addresses else own
+        chosen, absent = _choose(target, own, addresses)
+        going = _with_children(chosen, own) if addresses else own
         volumes = await volumes_of(reader, going)
         taggings = tuple(
             Tagging(item.address, item.id, remove=_ours(reader, item.id), volumes=volumes.get(item.id, ()))
@@ -70,7 +74,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
-    notes = [*_declared(target, going, whole=not staying), *_ties(going, staying)]
+    notes = [*absent, *_declared(target, going, whole=not staying), *_ties(going, staying)]
     knowing = staying if any(item.address in target.desired for item in going) else []
     unknowing = tuple(
         Tagging(item.address, item.id, remove=(tags.APPLIED,))
@@ -80,17 +84,23 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     return Release(target, taggings, found, account, not staying, preview, tuple(notes), unknowing)
 
 
-def _choose(target: DesiredStack, own: Iterable[Observed], addresses: Collection[str]) -> list[Observed]:
+def _choose(
+    target: DesiredStack, own: Iterable[Observed], addresses: Collection[str]
+) -> tuple[list[Observed], list[str]]:
+    """What is named, and what is to be said of entries that aren't there."""
     chosen: dict[str, Observed] = {}
-    problems = []
+    absent, problems = [], []
     for text in addresses:
-        found = [item for item in own if is_meant(text, item.address)]
+        # below what a run that was killed has released there may be some that it hasn't
+        found = [item for item in own if is_meant(text, item.address) or is_below(text, item.address)]
         chosen |= {item.id: item for item in found}
-        if not found:
+        if not found and any(is_meant(text, address) for address in entries_of(target.desired)):
+            absent.append(f"nothing is at {text}: there is nothing to release")
+        elif not found:
             problems.append(f"{text}: the stack {target.stack} has nothing at this address")
     if problems:
         raise RefusedError("\n".join(["nothing was released:", *(f"  {item}" for item in problems)]))
-    return list(chosen.values())
+    return list(chosen.values()), absent
 
 
 def is_meant(text: str, address: Address) -> bool:
@@ -99,6 +109,19 @@ def is_meant(text: str, address: Address) -> bool:
         group, _, number = address.name.rpartition("-")
         return address.kind == "instance" and group == text.removeprefix("instances.") and number.isdigit()
     return text == str(address)
+
+
+def is_below(text: str, address: Address) -> bool:
+    """Whether a resource's entry nests in the one that an address of the command line means."""
+    kind, _, name = text.partition(".")
+    return kind in ancestors(address.kind) and address.name.startswith(f"{name}/")
+
+
+def ancestors(kind: str) -> tuple[str, ...]:
+    """The kinds in whose entries this one's nest, the closest first."""
+    found = load_kinds().get(kind)
+    parent = found.properties.parent if found else None
+    return (parent, *ancestors(parent)) if parent else ()
 
 
 def _with_children(chosen: list[Observed], own: list[Observed]) -> list[Observed]:

@@ -15,9 +15,14 @@ def endpoint_of(option: str | None, environ: Mapping[str, str]) -> str:
     url = option or environ.get(VARIABLE) or ""
     if url and not is_address(url):
         name = "--endpoint-url" if option else VARIABLE
-        shown = ascii(url.rpartition("@")[2][:80])  # without a password
+        shown = ascii(url.rpartition("@")[2][:80])
         raise UsageError(f"{name} expects an address such as http://localhost:5000, not {shown}; correct it")
     return url
+
+
+def without_passwords(text: str) -> str:
+    """A text that may hold addresses, without the users and passwords in them."""
+    return re.sub(r"(?<=://)[^/\s]*@", "***@", text)
 
 
 def is_address(url: str) -> bool:

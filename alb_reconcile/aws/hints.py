@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from alb_reconcile.aws.endpoint import without_passwords
 from alb_reconcile.model.errors import THROTTLED, AwsError, UnreachableError
 from alb_reconcile.model.text import camel, printable
 
@@ -75,5 +76,10 @@ def transport_error(service: str, operation: str, error: Exception) -> AwsError:
     return AwsError(service, operation, name, _one_line(error), "")
 
 
+def unusable(error: Exception) -> UnreachableError:
+    """What botocore raised at the user's settings."""
+    return UnreachableError(f"the AWS settings can't be used: {_one_line(error)}")
+
+
 def _one_line(error: Exception) -> str:
-    return printable(re.sub(r"\s+", " ", str(error)).strip().rstrip("."))
+    return printable(re.sub(r"\s+", " ", without_passwords(str(error))).strip().rstrip("."))

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, foreign_answer
-from alb_reconcile.aws.endpoint import endpoint_of, is_address
+from alb_reconcile.aws.endpoint import endpoint_of, is_address, without_passwords
 from alb_reconcile.aws.guard import ask_guard
-from alb_reconcile.aws.hints import explain_code, transport_error
+from alb_reconcile.aws.hints import explain_code, transport_error, unusable
 from alb_reconcile.model.errors import AwsError, UnreachableError
 
 Response = dict[str, Any]
@@ -59,7 +59,7 @@ class BotoTransport:
             own = Session(profile=self._profile)
             self._session = boto3.Session(region_name=self.region, botocore_session=own)
         except (BotoCoreError, ValueError) as error:
-            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+            raise unusable(error) from None
         self._attempts = _attempts_of(own)
 
     def _make_client(self, service: str, *, once: bool) -> Any:
@@ -95,7 +95,7 @@ class BotoTransport:
         try:
             region: str | None = boto3.Session(profile_name=profile).region_name
         except BotoCoreError as error:
-            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+            raise unusable(error) from None
         return region
 
     def __call__(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
@@ -105,7 +105,7 @@ class BotoTransport:
         try:
             client = self._client(service, once)
         except (BotoCoreError, ValueError) as error:
-            raise UnreachableError(f"the AWS settings can't be used: {error}") from None
+            raise unusable(error) from None
         try:
             answer: Response = getattr(client, operation)(**params)
             if service == "s3" and "Body" in answer:  # a stream, which may break as well
@@ -137,7 +137,7 @@ class BotoTransport:
 
 
 def _invalid(client: Any, service: str, operation: str, said: str) -> AwsError:
-    message = f"{client.meta.endpoint_url} answered {said}"
+    message = f"{without_passwords(client.meta.endpoint_url)} answered {said}"
     return AwsError(service, operation, "InvalidResponse", message, "", hint=HINT, ambiguous=True)
 
 

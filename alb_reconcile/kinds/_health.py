@@ -115,7 +115,10 @@ async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: flo
         if len(others) >= least:
             run.departed.add(f"{group}|{own}")
             return ""
-        return f"{least} other healthy targets before {own} may be deregistered (now {len(others)})"
+        ill = {key: item.get("Reason") for key, item in targets.items() if item["State"] == "unhealthy"}
+        told = ", ".join(f"{key} is unhealthy, {why}" for key, why in ill.items())
+        hint = f"; {told}: fix it, or run again, which replaces unhealthy old targets first" if ill else ""
+        return f"{least} other healthy targets before {own} may be deregistered (now {len(others)}{hint})"
 
     await run.watch(f"capacity {group}", fetch).until(own, check, timeout, run.say)
 

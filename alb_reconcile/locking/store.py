@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.endpoint import without_passwords
 from alb_reconcile.locking.lease_record import LeaseRecord, ObservedLease
 from alb_reconcile.model.errors import AwsError, LeaseError
 from alb_reconcile.model.text import printable
@@ -141,7 +142,7 @@ class LeaseStore:
     def _explain(self, error: AwsError, action: str) -> LeaseError:
         location = self.location
         if error.code == "NoSuchBucket":
-            at = f" --endpoint-url {self.aws.endpoint}" if self.aws.endpoint else ""
+            at = f" --endpoint-url {without_passwords(self.aws.endpoint)}" if self.aws.endpoint else ""
             return LeaseError(
                 f"the lease's bucket {location.bucket} doesn't exist; create it (aws s3 mb s3://{location.bucket}{at}), or correct lease"
             )

@@ -115,6 +115,9 @@ def test_release_and_move_ask_too_and_say_what_they_did(account: World, capsys: 
     assert code == 0
     assert "vpc.main → vpc.network" in out
     assert "the spec doesn't declare vpc.network" in out
+    code, out, _ = _run(capsys, "release", "demo.yaml", "vpc.main")
+    assert code == 0
+    assert "nothing is at vpc.main: there is nothing to release" in out
     code, out, _ = _run(capsys, "release", "demo.yaml", "--yes", "--format", "json")
     assert code == 0
     assert "vpc.network" in {item["address"] for item in json.loads(out)["released"]}

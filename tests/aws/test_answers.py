@@ -51,7 +51,7 @@ def answering(status: int, body: bytes) -> Iterator[tuple[BotoTransport, list[st
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            url = f"http://127.0.0.1:{server.server_port}"
+            url = f"http://key:secret@127.0.0.1:{server.server_port}"
             transport = BotoTransport(region="us-east-1", endpoint_url=url, sandbox=True)
             transport.prepare()
             yield transport, asked
@@ -89,7 +89,7 @@ def test_what_is_no_answer_of_aws(status: int, body: bytes, words: str, service:
     error, text = caught.value, str(caught.value)
     assert (error.code, error.ambiguous, len(asked)) == ("InvalidResponse", True, 1)
     assert text.isprintable()
-    assert f"http://127.0.0.1:{transport.endpoint.rpartition(':')[2]} answered status {status} with" in text
+    assert f"http://***@127.0.0.1:{transport.endpoint.rpartition(':')[2]} answered status {status} with" in text
     assert words in text
 
 

@@ -6,16 +6,25 @@ import json
 import subprocess
 import sys
 import urllib.request
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import yaml
 
-from tests.e2e.tool import DEMO, REGION, Account, Tool
+from tests.e2e.tool import DEMO, REGION, Account, Tool, client
+from tests.harness import demo
+from tests.processes import rest_of
+from tests.properties.others import make_others, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.harness import Spec
+
+STACKS = ("one", "two")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +86,42 @@ def test_a_destroy_that_was_killed_after_its_instances_had_ended_goes_on(tool: T
     )
     tool.run("destroy", "--yes", DEMO)
     assert account.census() == before
+
+
+def test_two_stacks_live_at_the_same_time_beside_others(tool: Tool, port: int) -> None:
+    """Created, changed, rolled and destroyed by two processes at once, without a trace in what is somebody else's."""
+
+    def ours(service: str) -> Any:
+        return client(service, port)
+
+    make_others(ours)
+    before = seen(ours)
+    for change in ({}, {"tags": {"service": "changed"}}, {"user_data": "#!/bin/sh\nexec web-api --new\n"}):
+        for stack in STACKS:
+            write(tool, stack, change)
+        at_once(tool, "apply")
+        for stack in STACKS:
+            assert tool.plan(f"{stack}.yaml")["steps"] == []
+        assert len(seen(ours)) > len(before)
+        assert before.items() <= seen(ours).items()
+    at_once(tool, "destroy")
+    assert seen(ours) == before
+
+
+def write(tool: Tool, stack: str, change: Spec) -> None:
+    """The demo under that name, its instances with other properties, and nothing that takes a roll long."""
+    spec = {**demo(), "stack": stack}
+    spec["instances"]["web"] |= {"rollout": {"max_surge": 1, "settle": "0s", "min_ready": "0s"}, **change}
+    spec["target_groups"]["web"]["attributes"] = {"deregistration_delay.timeout_seconds": 0}
+    (tool.folder / f"{stack}.yaml").write_text(yaml.safe_dump(spec))
+
+
+def at_once(tool: Tool, command: str) -> None:
+    with ExitStack() as running:
+        started = [running.enter_context(tool.started(command, "--yes", f"{stack}.yaml")) for stack in STACKS]
+        for process in started:
+            told = rest_of(process)
+            assert process.returncode == 0, told
 
 
 def test_who_may_do_nothing_is_told_in_one_line(tool: Tool, port: int) -> None:

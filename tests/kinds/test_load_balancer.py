@@ -66,6 +66,12 @@ def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
     assert hand.world.plan(demo()).is_empty
 
 
+def test_more_of_them_than_one_call_shows(hand: Hand) -> None:
+    spec = EXAMPLE.spec
+    balancer = spec["load_balancers"]["public"]
+    hand.make({**spec, "load_balancers": {f"lb-{number}": balancer for number in range(21)}})
+
+
 def test_a_load_balancer_that_was_deleted_by_hand_comes_back_with_its_listener(hand: Hand) -> None:
     hand.make(demo())
     hand.elb.delete_load_balancer(LoadBalancerArn=hand[PUBLIC])

@@ -62,6 +62,20 @@ def test_what_s3_refuses_is_told_with_what_to_do(code: str, told: str) -> None:
     assert not lab.s3.objects
 
 
+def test_an_endpoints_password_isnt_shown() -> None:
+    lab = Lab()
+
+    async def main() -> str:
+        runner = lab.runner()
+        runner.aws.endpoint = "http://key:secret@localhost:5000"
+        lab.s3.mishaps = [fail("NoSuchBucket")]
+        with pytest.raises(LeaseError) as error:
+            await runner.lease.acquire(60)
+        return str(error.value)
+
+    assert "(aws s3 mb s3://our-leases --endpoint-url http://***@localhost:5000)" in lab.run(main)
+
+
 def test_one_that_may_not_be_read_names_the_action() -> None:
     lab = Lab()
     lab.s3.put(PLACE.key, json.dumps(GOOD).encode())

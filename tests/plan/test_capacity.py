@@ -60,6 +60,24 @@ def test_a_roll_ends_though_one_of_the_old_targets_is_unhealthy(here: World, mem
     assert "target_group.web: 2 of 3 targets are healthy now" in effects
 
 
+def test_a_target_that_turns_unhealthy_during_a_roll_is_named_and_replaced_first_by_the_next_run(here: World) -> None:
+    before, after = (web(3, version, health_timeout="2m") for version in ("one", "two"))
+    here.converge(before)
+    known, real = ids(here, before), here._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "run_instances":
+            here.strict.set_target_unhealthy(known[str(GROUP)], known["instance.web-3"])
+        return real(service, operation, params)
+
+    here._call = call  # type: ignore[method-assign]
+    failures = here.apply(after, timeout=60).failures
+    assert any("waited 120 s for: 3 other healthy targets" in text for text in failures), failures
+    told = f"{known['instance.web-3']}:80 is unhealthy, Target.ResponseCodeMismatch: fix it, or run again"
+    assert any(told in text for text in failures), failures
+    here.converge(after)
+
+
 def test_a_roll_ends_though_a_target_was_deregistered(here: World) -> None:
     before = web(3, "one")
     here.converge(before)
@@ -136,6 +154,23 @@ def test_health_timeout_holds_where_a_target_leaves(here: World) -> None:
     began = here.clock.now()
     assert here.apply(after, timeout=60).failures
     assert here.clock.now() - began < 300
+
+
+def test_health_timeout_holds_where_a_group_gets_more(here: World) -> None:
+    spec = web(2, "one", health_timeout="2m")
+    spec["instances"]["other"] = dict(spec["instances"]["web"])
+    slow = spec["target_groups"]["web"]["health_check"] | {"interval_seconds": 300}
+    spec["target_groups"]["other"] = spec["target_groups"]["web"] | {"targets": ["other"], "health_check": slow}
+    groups = [{"target_group": "web", "weight": 1}, {"target_group": "other", "weight": 0}]
+    spec["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": {"target_groups": groups}}
+    here.converge(spec)
+    known, elb = ids(here, spec), here.client("elbv2")
+    again = {"TargetGroupArn": known["target_group.other"], "Targets": [{"Id": known["instance.other-1"], "Port": 80}]}
+    elb.deregister_targets(**again)
+    here.clock.advance(600)
+    elb.register_targets(**again)  # which isn't checked for five minutes
+    groups[1]["weight"] = 1
+    assert any("waited 120 s for: 2 healthy targets in " in text for text in here.apply(spec, timeout=1).failures)
 
 
 def test_a_group_that_sticky_clients_still_reach_is_guarded(here: World) -> None:

@@ -83,10 +83,12 @@ def release(options: ReleaseOptions) -> ExitCode:
 async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> ExitCode:
     look = partial(find_release, aws, target, options.addresses)
     async with hold(aws, target, "release", options.lock_timeout, look, complain) as found:
-        if not found.taggings:
+        if found.whole and not found.taggings:
             emit(f"Nothing in {target.region} belongs to the stack {target.stack}.")
             return ExitCode.OK
         options.output.show(found, release_text, release_json)
+        if not found.taggings:
+            return ExitCode.OK
         if found.whole:
             question, answer = f"Release the whole stack? Type its name ({target.stack}): ", target.stack
         else:

@@ -61,6 +61,8 @@ def release_text(found: Release, style: Style) -> str:
     """What is let go, and what comes of it."""
     lines = [_title(found.target, found.account, style), ""]
     lines += [f"  o {printable(str(item.address))}  {short_id(item.id)}" for item in found.taggings]
+    if not found.taggings:
+        return "\n".join([*lines, *_notes(found.notes, style)]).rstrip()
     lines += ["", *_notes(found.notes, style)]
     if found.preview is not None:
         lines += _preview("With the spec as it is, the next apply would do this:", found.preview, style)

@@ -55,6 +55,14 @@ def _check_ssh(outline: Outline) -> None:
 
 
 def _check_listeners(outline: Outline) -> None:
+    for name, entry in outline.entries("load_balancers").items():
+        own_network = outline.vpc_of("load_balancers", name) in outline.entries("vpcs")
+        if own_network and entry.get("listeners") and "security_groups" not in outline.given(("load_balancers", name)):
+            outline.warn(
+                ("load_balancers", name),
+                "has no security_groups, so AWS gives it the VPC's default group, which lets only its own members in; name a group that lets clients in",
+                at_key=True,
+            )
     for path, listener in outline.listeners:
         balancer, port = outline.entries("load_balancers")[str(path[1])], listener.get("port")
         rules, own = _rules(outline, balancer, "ingress"), balancer.get("security_groups") or ()

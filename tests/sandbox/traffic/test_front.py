@@ -199,6 +199,15 @@ class TestStickiness:
         assert names == ["AWSALBTG", "AWSALBTGCORS"]
         assert seen == {True, False}  # by chance alone one run in half a million
 
+    def test_at_weight_0_too(self, lab: Lab) -> None:
+        groups = group("blue", "i-a", "i-b"), group("green", "i-c")
+        lab.forwards(forward(("blue", 1), ("green", 0), sticky=300), *groups)
+        with httpx.Client(base_url=lab.url()) as client:
+            assert client.get("/").json()["target"] in ("a", "b")
+            lab.forwards(forward(("blue", 0), ("green", 1), sticky=300), *groups)
+            assert {client.get("/").json()["target"] for _ in range(6)} == {"a", "b"}
+            assert lab.get().json()["target"] == "c"
+
 
 def _epoch(date: str) -> float:
     from email.utils import parsedate_to_datetime
@@ -293,6 +302,11 @@ class TestFailures:
         lab.forwards(forward("web"), group("web", "i-without-an-address"))
         answer = lab.get()
         assert (answer.status_code, answer.text) == (502, page("502 Bad Gateway"))
+
+    def test_what_security_groups_shut_gets_no_request(self, lab: Lab) -> None:
+        web = group("web", "i-a")
+        lab.forwards(forward("web"), replace(web, targets=tuple(replace(item, is_open=False) for item in web.targets)))
+        assert lab.get().status_code == 502
 
     def test_a_port_at_which_the_instance_doesnt_listen_is_502(self, lab: Lab) -> None:
         web = group("web", "i-a")

@@ -60,23 +60,25 @@ def _pace(graph: Graph) -> None:
         group = step.desired.lifecycle.group if step.desired else None
         if group and (step.action == "replace" or STOPS in step.effects):
             groups[group].append(step)
-    registrations = each_of(graph.decisions.live, Registration)
+    registrations = list(each_of(graph.decisions.live, Registration))
     serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
+    ill = {str(state.target) for item, state in registrations if item.status == "unhealthy"} - serving
     for members in groups.values():
         steps = sorted(members, key=lambda step: step.id in serving)  # what doesn't serve is changed first
         rollout = rollout_of(graph, steps[0].address)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge)
+            _replace_with_surge(graph, replaced, rollout.max_surge, ill)
         else:
             _replace_in_gaps(graph, replaced, max(rollout.max_unavailable, 1))
         restarted = [step for step in steps if step.action == "update"]
         _one_after_another(graph, restarted, max(rollout.max_unavailable, 1))
 
 
-def _replace_with_surge(graph: Graph, steps: list[Step], surge: int) -> None:
+def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[str]) -> None:
     """A member is made when the one `surge` places before it has gone.
 
+    What an interrupted roll has left serves until the ill members are replaced, for which there is no surge then.
     Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
     capacity comes first.
     """
@@ -85,11 +87,16 @@ def _replace_with_surge(graph: Graph, steps: list[Step], surge: int) -> None:
     group = steps[0].desired.lifecycle.group if steps and steps[0].desired else None
     # what an interrupted roll has left stands above the count already
     leftovers = [
-        graph.removers.get(found.id)
-        for found, _ in graph.decisions.to_delete.values()
-        if found.address.kind == "instance" and _group_of(graph, found.address) == group
+        step
+        for step in graph.of_kind("instance", "delete")
+        if step.id in graph.decisions.to_delete and _group_of(graph, step.address) == group
     ]
-    going = [*leftovers, *(graph.removers.get(str(step.id)) for step in steps)]
+    first = [step for step in steps if leftovers and step.id in ill]
+    _replace_in_gaps(graph, first, 1)
+    for step in leftovers if first else ():
+        _one_after_another(graph, [first[-1], step], 1)
+    steps = [step for step in steps if step not in first]
+    going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
     for place, later in enumerate(steps, start=len(leftovers)):
         if place >= surge:
             graph.after(later.key, going[place - surge])
