@@ -154,6 +154,16 @@ def test_a_full_subnet_takes_no_instance(network: Network) -> None:
         network.launch(SubnetId=small)
 
 
+def test_a_launch_makes_as_many_as_there_is_room_for(network: Network, ec2: Any) -> None:
+    launch = {"ImageId": IMAGE, "InstanceType": "t3.micro", "SubnetId": network.subnet("10.0.9.0/28", "us-east-1a")}
+    with refused("InsufficientFreeAddressesInSubnet"):
+        ec2.run_instances(**launch, MinCount=12, MaxCount=20)
+    made = ec2.run_instances(**launch, MinCount=1, MaxCount=20, ClientToken="m")["Instances"]
+    assert [item["AmiLaunchIndex"] for item in made] == list(range(11))
+    again = ec2.run_instances(**launch, MinCount=1, MaxCount=20, ClientToken="m")["Instances"]
+    assert [item["InstanceId"] for item in again] == [item["InstanceId"] for item in made], "needs no room"
+
+
 @pytest.mark.parametrize(
     ("overrides", "code"),
     [

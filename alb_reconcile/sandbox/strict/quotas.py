@@ -3,6 +3,7 @@
 Service Quotas User Guide; "Amazon VPC quotas", "Amazon EC2 instance type quotas", "Quotas for your Application Load Balancers".
 """
 
+import sys
 from typing import Any
 
 from moto.servicequotas.exceptions import NoSuchResource
@@ -35,20 +36,22 @@ def vpcs_are_limited(call: Call) -> None:
         refuse("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
 
 
-@before("RunInstances")
-def vcpus_are_limited(call: Call) -> None:
-    """VcpuLimitExceeded: the quota counts the vCPUs of running On-Demand instances of the standard families."""
+def most_by_quota(call: Call, least: int) -> int:
+    """How many instances of a launch the account may run (VcpuLimitExceeded where it isn't the least): the quota counts
+    the vCPUs of running On-Demand instances of the standard families."""
     kind = call.given("InstanceType", "m1.small")
-    if STANDARD_VCPUS not in call.world.ledger.quotas:
-        return
+    if STANDARD_VCPUS not in call.world.ledger.quotas or kind[0] not in _STANDARD:
+        return sys.maxsize
     running = [str(i.instance_type) for i in call.world.instances() if i.state not in ENDED]
     used = sum(vcpus(call.world, item) for item in running if item[0] in _STANDARD)
-    if kind[0] in _STANDARD and _is_full(call, STANDARD_VCPUS, used, vcpus(call.world, kind)):
+    room = int((call.world.ledger.quotas[STANDARD_VCPUS] - used) // vcpus(call.world, kind))
+    if room < least:
         refuse(
             "VcpuLimitExceeded",
             "You have requested more vCPU capacity than your current vCPU limit allows for the instance bucket that the "
             "specified instance type belongs to.",
         )
+    return room
 
 
 def vcpus(world: World, kind: str) -> int:
