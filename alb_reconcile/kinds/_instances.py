@@ -18,6 +18,8 @@ from alb_reconcile.model.text import digest
 _ATTEMPTS: Final = 10
 _ENDED: Final = ("shutting-down", "terminated")
 Row = Mapping[str, Any]
+Member = tuple[Desired, str]
+"""Who is launched, and its generation."""
 
 
 @dataclass
@@ -27,11 +29,18 @@ class Launched:
     ids: dict[Address, str] = field(default_factory=dict)
     error: ReconcileError | None = None
 
+    def take(self, run: Run, row: Row, members: Iterable[Member], placed: Sequence[Member] = ()) -> None:
+        """Note an instance that is one of the members; which one, its tags say, or else its place in the launch."""
+        address = _address_of(row, placed)
+        for desired, _ in members:
+            if desired.address == address and not _is_let_go(run, desired, row):
+                self.ids.setdefault(address, str(row["InstanceId"]))
+
 
 async def launch_once(
-    run: Run, members: Sequence[tuple[Desired, str]], subnet: str, params: Mapping[str, Any]
+    run: Run, members: Sequence[Member], subnet: str, params: Mapping[str, Any], launched: Launched
 ) -> Launched:
-    """Launch, or find what an earlier run launched for the same generations of these addresses.
+    """Launch who isn't yet, or find what an earlier run launched for the same generations of these addresses.
 
     Several are launched by one call, which may make fewer than that; the others are asked for again. Which calls there are
     follows from who is missing, so that a run after a killed one makes the same, with the same tokens.
@@ -39,7 +48,7 @@ async def launch_once(
     that AWS refused, too: AWS remembers it for a day or more. Then the next one is taken, which holds for these parameters
     alone.
     """
-    launched, attempt = Launched(), 0
+    attempt = 0
     while left := [member for member in members if member[0].address not in launched.ids]:
         if attempt == _ATTEMPTS:
             what = "AWS answers each launch with an instance that was terminated or released; run again in an hour"
@@ -52,16 +61,13 @@ async def launch_once(
             break
         known = len(launched.ids)
         for instance in found:
-            address = _address_of(instance, left)
-            member = next((desired for desired, _ in left if desired.address == address), None)
-            if member is not None and not _is_let_go(run, member, instance):
-                launched.ids.setdefault(member.address, str(instance["InstanceId"]))
+            launched.take(run, instance, left, left)
         attempt = 0 if len(launched.ids) > known else attempt + 1
     return launched
 
 
 async def _launch(
-    run: Run, members: Sequence[tuple[Desired, str]], attempt: int, subnet: str, params: Mapping[str, Any]
+    run: Run, members: Sequence[Member], attempt: int, subnet: str, params: Mapping[str, Any]
 ) -> list[Row]:
     """One RunInstances call. Returns what it has made, or what its token made before; nothing where the token is spent."""
     first, generation = members[0]
@@ -93,14 +99,14 @@ async def _launch(
         return []
 
 
-async def find_missing(run: Run, desired: Desired, tokens: Iterable[str]) -> str | None:
-    """The instance that one of the launches of a moment ago has made at an address, as soon as AWS shows it."""
+async def find_missing(run: Run, members: Iterable[Member], tokens: Iterable[str]) -> Launched:
+    """What the launches of a moment ago have made for these members, as soon as AWS shows it."""
+    launched = Launched()
     for token in tokens:
         run.say("EC2 to show what an earlier launch has made, if anything")
         for row in await asyncio.shield(run.once(f"launch {token}", partial(_shown, run, token))):
-            if _address_of(row, ()) == desired.address and not _is_let_go(run, desired, row):
-                return str(row["InstanceId"])
-    return None
+            launched.take(run, row, members)
+    return launched
 
 
 def _is_all(rows: list[Row]) -> bool:
@@ -128,7 +134,7 @@ def token_stem(found: Mapping[str, str]) -> str:
     return digest([found.get(tags.STACK, ""), found.get(tags.LAUNCH) or found.get(tags.ADDRESS, "")], 24)
 
 
-def _address_of(row: Mapping[str, Any], members: Sequence[tuple[Desired, str]]) -> Address | None:
+def _address_of(row: Mapping[str, Any], members: Sequence[Member]) -> Address | None:
     """By its tags, which a launch of a moment ago may not show yet; then by its place among those that were launched."""
     index = int(row.get("AmiLaunchIndex", 0))
     found = tags.own_tags(tags.from_list(row.get("Tags")), index)

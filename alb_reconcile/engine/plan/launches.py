@@ -32,10 +32,9 @@ def launch_together(graph: Graph, now: datetime) -> None:
     alike: dict[Hashable, list[Step]] = defaultdict(list)
     for step in graph.of_kind("instance", "create", "replace"):
         missing = tuple(token for token, members in unseen.items() if step.address in members)
-        if missing:  # it may be there already
-            graph.specify(step.key, replace(step.detail(Launch), missing=missing))
-        elif step.desired is not None and step.desired.lifecycle.group:
-            alike[_likeness(graph, step)].append(step)
+        graph.specify(step.key, replace(step.detail(Launch), missing=missing))
+        if step.desired is not None and step.desired.lifecycle.group:
+            alike[_likeness(graph, step), missing].append(step)  # in the same order as the launch did that made fewer
     for steps in alike.values():
         for part in _parts(graph.decisions.stack, steps):
             together = tuple((step.desired, step.detail(Launch).generation) for step in part if step.desired)

@@ -41,7 +41,7 @@ class Options:
     """Whether AWS is asked if these credentials may do it; who only looks often may not."""
     policy: Policy = field(default_factory=Policy)
     now: datetime | None = None
-    """The (aware) time at which the policy's windows must be open; None for the time at which the plan is made."""
+    """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""
 
 
 def make_plan(
@@ -67,7 +67,8 @@ def make_plan(
     add_edges(graph)
     add_rollout(graph)
     keys = sort_keys(graph)
-    launch_together(graph, datetime.now(UTC))
+    now = options.now or datetime.now(UTC)
+    launch_together(graph, now)
     add_costs(graph)
     steps = steps_of(graph, keys)
     plan = Plan(
@@ -93,7 +94,6 @@ def make_plan(
         ),
     )
     if options.check:
-        now = options.now or datetime.now(UTC)
         limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
     return plan
 
