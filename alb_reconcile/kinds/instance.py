@@ -192,7 +192,7 @@ class InstanceKind(Ec2Kind[Instance]):
             params = await self._launch_parameters(run, wanted)
             return await launch_once(run, members, str(wanted.subnets[0]), params, found)
 
-        launched = await asyncio.shield(run.once(f"launch {members[0][0].address}", launch))
+        launched: Launched = await asyncio.shield(run.once(f"launch {members[0][0].address}", launch))
         instance = launched.ids.get(desired.address)
         if instance is None:
             raise launched.error or AssertionError(f"{desired.address} wasn't launched")

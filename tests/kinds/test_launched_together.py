@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from alb_reconcile.engine.plan import launches
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.sandbox.strict.quotas import STANDARD_VCPUS
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import Spec, World, demo, world
-from tests.kinds.hand import Faults, calls
+from tests.kinds.hand import Faults, calls, create, short, update
+from tests.plan.test_capacity import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 HOUR = 3700.0
 """After that terminated instances aren't shown any more."""
@@ -159,3 +162,239 @@ def test_a_quota_allows_fewer_and_then_more(here: World, later: float) -> None:
     assert members(here).keys() == numbers(upto=12)
     assert before.items() <= members(here).items()
     assert targets(here) == {"healthy": 12}
+
+
+def ever_launched() -> int:
+    """How many instances calls with a token have made."""
+    return sum(map(len, Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.reservations.values()))
+
+
+class Hidden:
+    """What reads don't show for some time: instances by their launch index, whatever launch they are of."""
+
+    def __init__(self, here: World, hides: Callable[[Mapping[str, Any]], bool], seconds: float) -> None:
+        until, real = here.clock.now() + seconds, here._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            if operation == "describe_instances" and here.clock.now() < until:
+                for reservation in answer["Reservations"]:
+                    reservation["Instances"] = [item for item in reservation["Instances"] if not hides(item)]
+            return answer
+
+        here._call = call  # type: ignore[method-assign]
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+def kill(here: World, last: str, *, after: int, spec: Spec, **options: Any) -> None:
+    """Apply, and be killed as soon as so many calls of an operation have been made."""
+    real, made = here._call, 0
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        nonlocal made
+        answer = real(service, operation, params)
+        made += operation == last
+        if operation == last and made == after:
+            raise Killed
+        return answer
+
+    here._call = call  # type: ignore[method-assign]
+    with suppress(Killed):
+        here.apply(spec, **options)
+    here._call = real  # type: ignore[method-assign]
+    assert made == after
+
+
+HIDDEN: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "all": lambda _: False,
+    "none": lambda _: True,
+    "but two of five": lambda item: item["AmiLaunchIndex"] in (1, 3),
+    "the last only": lambda item: item["AmiLaunchIndex"] < 4,
+}
+AFTERWARDS = {
+    "the same": lambda: web(10),
+    "fewer": lambda: web(6),
+    "more": lambda: web(12),
+    "another version": lambda: web(10, "two"),
+    "fewer of another version": lambda: web(4, "two"),
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("shown", HIDDEN)
+@pytest.mark.parametrize("afterwards", AFTERWARDS)
+def test_killed_after_a_launch_of_which_reads_show_a_part(here: World, shown: str, afterwards: str) -> None:
+    here.converge(web(0))
+    kill(here, "run_instances", after=2, spec=web(10))
+    assert len(rows(here)) == 10
+    Hidden(here, HIDDEN[shown], 60)
+    wanted = AFTERWARDS[afterwards]
+    if wanted is None:
+        for _ in range(3):
+            if not here.apply(web(10), destroy=True).failures:
+                break
+        here.clock.advance(HOUR)
+        here.destroy(web(10))
+        assert not rows(here)
+        return
+    for _ in range(3):
+        result = here.apply(wanted(), allow={"delete": 20, "replace": 20})
+        if not result.failures and result.rest is not None and result.rest.is_empty:
+            break
+    here.clock.advance(120)
+    here.converge(wanted(), allow={"delete": 20, "replace": 20})
+    assert members(here).keys() == numbers(upto=wanted()["instances"]["web"]["count"])
+    assert targets(here).keys() <= {"healthy", "draining"}
+    if afterwards == "the same" or (shown != "none" and "version" not in afterwards):
+        assert ever_launched() == max(10, len(rows(here))), "none is launched twice, not even for a while"
+    here.clock.advance(HOUR)
+    here.destroy(wanted())
+    assert not rows(here)
+
+
+def test_killed_after_the_second_launch_of_what_the_first_left_out(here: World) -> None:
+    """There was no room at first. Reads show the first launch and not yet the second, whose call must be the same again."""
+    here.converge(web(0))
+    quotas = Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.quotas
+    quotas[STANDARD_VCPUS] = 2 * 8
+    Faults(here).refuse("get_service_quota", "AccessDeniedException", times=9)
+    real, made = here._call, 0
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        nonlocal made
+        if operation == "run_instances":
+            made += 1
+            if made == 3:
+                quotas.clear()
+        answer = real(service, operation, params)
+        if operation == "run_instances" and made == 3:
+            raise Killed
+        return answer
+
+    here._call = call  # type: ignore[method-assign]
+    with suppress(Killed):
+        here.apply(web(12))
+    here._call = real  # type: ignore[method-assign]
+    assert len(rows(here)) == 12
+    last = rows(here)[-1]["ClientToken"]
+    Hidden(here, lambda item: item["ClientToken"] == last, 60)
+    here.apply(web(12))
+    here.clock.advance(120)
+    here.converge(web(12))
+    assert ever_launched() == 12
+    assert members(here).keys() == numbers(upto=12)
+
+
+@pytest.mark.parametrize("later", [30, HOUR], ids=["now", "later"])
+def test_one_that_is_terminated_by_hand_is_launched_alone(here: World, later: float) -> None:
+    here.converge(web(6))
+    before = members(here)
+    here.client("ec2").terminate_instances(InstanceIds=[before["3"]])
+    here.clock.advance(later)
+    assert create("instance.web-3") in short(here.plan(web(6)))
+    result = here.converge(web(6))
+    after = members(here)
+    assert {number for number in before if before[number] != after[number]} == {"3"}
+    assert len(calls(here, "run_instances")) <= 1
+    assert result.writes["run_instances"] == 1
+    here.client("ec2").terminate_instances(InstanceIds=[after["3"], after["1"], after["2"]])
+    here.clock.advance(later)
+    again = here.converge(web(6))
+    assert again.writes["run_instances"] <= 3
+    assert {number for number in after if after[number] != members(here)[number]} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize("later", [30, HOUR], ids=["now", "later"])
+def test_a_whole_launch_is_terminated_by_hand(here: World, later: float) -> None:
+    here.converge(web(6))
+    before = members(here)
+    here.client("ec2").terminate_instances(InstanceIds=list(before.values()))
+    here.clock.advance(later)
+    result = here.converge(web(6))
+    assert members(here).keys() == numbers(upto=6)
+    assert not set(members(here).values()) & set(before.values())
+    assert result.calls["run_instances"] <= 4, "a spent token each, at most"
+
+
+def test_one_that_was_stopped_by_hand_is_started(here: World) -> None:
+    here.converge(web(6))
+    before = members(here)
+    here.client("ec2").stop_instances(InstanceIds=[before["4"], before["6"]])
+    here.clock.advance(60)
+    assert [line for line in short(here.plan(web(6))) if line[1].startswith("instance.")] == [
+        update("instance.web-4", "state"),
+        update("instance.web-6", "state"),
+    ]
+    assert here.converge(web(6)).writes["start_instances"] == 1
+    assert members(here) == before
+
+
+def test_scaled_in_and_out(here: World) -> None:
+    here.converge(web(8))
+    first = members(here)
+    gone = here.converge(web(3), allow={"delete": 9}).writes
+    assert (
+        gone == {"deregister_targets": 1, "terminate_instances": 1, "create_tags": 1}
+        or gone["terminate_instances"] == 1
+    )
+    assert members(here).items() <= first.items()
+    here.converge(web(8))
+    assert members(here).keys() == numbers(upto=8)
+    assert {number for number, own in members(here).items() if first[number] == own} == {"1", "2", "3"}
+
+
+def test_a_stack_of_before_gets_more(here: World) -> None:
+    """Each had a call and an address of its own, as of a run of an earlier version."""
+    here.converge(web(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launches, "_MOST", 1)
+        assert here.converge(web(4)).writes["run_instances"] == 4
+    old = members(here)
+    assert all(tags.ADDRESS in tags.from_list(item["Tags"]) for item in rows(here))
+    assert here.converge(web(10)).writes["run_instances"] == 2
+    assert old.items() <= members(here).items()
+    mixed = members(here)
+    here.client("ec2").terminate_instances(InstanceIds=[mixed["2"], mixed["8"], mixed["10"]])
+    here.clock.advance(60)
+    assert here.converge(web(10)).writes["run_instances"] == 1
+    assert members(here).keys() == numbers(upto=10)
+    here.converge(web(10, "two", rollout={"max_surge": 10}), allow={"replace": 10})
+    assert not set(members(here).values()) & set(mixed.values())
+    here.destroy(web(10, "two"))
+
+
+ROLL = {"max_surge": 6}
+
+
+def test_a_roll_with_room_for_six_makes_few_calls(here: World) -> None:
+    here.converge(web(6))
+    old = members(here)
+    low: list[int] = []
+    watch(here, low)
+    result = here.converge(web(6, "two", rollout=ROLL), allow={"replace": 9})
+    assert not set(members(here).values()) & set(old.values())
+    assert min(low) >= 6
+    assert result.writes == {
+        "run_instances": 2, "register_targets": 1, "deregister_targets": 1, "terminate_instances": 1, **{
+            name: count for name, count in result.writes.items() if name in ("create_tags", "add_tags")
+        },
+    }  # fmt: skip
+    assert result.writes.get("create_tags", 0) <= 2
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("hidden", [(1, 3), (1, 2, 3, 4), (0,)])
+def test_of_one_launch_a_part_is_shown_and_of_another_none(here: World, first: int, hidden: tuple[int, ...]) -> None:
+    """Where the others go, and by which calls, doesn't depend on that."""
+    here.converge(web(0))
+    kill(here, "run_instances", after=2, spec=web(10))
+    token = sorted({item["ClientToken"] for item in rows(here)})[first]
+    Hidden(here, lambda item: item["ClientToken"] == token or item["AmiLaunchIndex"] in hidden, 60)
+    assert not here.apply(web(10)).failures
+    assert ever_launched() == 10
+    here.clock.advance(120)
+    here.converge(web(10))
+    assert members(here).keys() == numbers(upto=10)

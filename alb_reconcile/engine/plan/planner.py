@@ -11,6 +11,7 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.launches import launch_together
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
+from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
@@ -52,11 +53,13 @@ def make_plan(
     Raises PlanError if no order of steps leads there, RefusedError if the way is forbidden or needs the user's word.
     """
     options = options or Options()
-    decisions = decide(stack, desired, discovery, {})
+    now = options.now or datetime.now(UTC)
+    unseen = find_unseen(discovery.resources, now)
+    decisions = decide(stack, desired, discovery, {}, unseen)
     forced: dict[str, str] = {}
     while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
         forced |= more
-        decisions = decide(stack, desired, discovery, forced)
+        decisions = decide(stack, desired, discovery, forced, unseen)
     check_facts(decisions, discovery)
     graph = Graph(decisions, discovery, destroy=options.destroy)
     _add_steps(graph, Lookups(images=discovery.images, desired=desired))
@@ -67,8 +70,7 @@ def make_plan(
     add_edges(graph)
     add_rollout(graph)
     keys = sort_keys(graph)
-    now = options.now or datetime.now(UTC)
-    launch_together(graph, now)
+    launch_together(graph, unseen)
     add_costs(graph)
     steps = steps_of(graph, keys)
     plan = Plan(
