@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.engine.plan import launches
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.sandbox.strict.quotas import STANDARD_VCPUS
-from alb_reconcile.sandbox.strict.world import World as Place
-from tests.harness import Spec, World, demo, world
+from tests.harness import Spec, World, world
 from tests.kinds.hand import Faults, calls, create, short, update
+from tests.kinds.many import HOUR, members, numbers, place, rows, targets, web
 from tests.plan.test_capacity import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-HOUR = 3700.0
-"""After that terminated instances aren't shown any more."""
+    from collections.abc import Iterator
 
 
 @pytest.fixture
 def here() -> Iterator[World]:
     with world() as found:
         yield found
-
-
-def web(count: int, version: str = "one", **more: Any) -> Spec:
-    spec = demo()
-    spec["instances"]["web"] |= {"count": count, "user_data": f"#!/bin/sh\nexec web-api {version}\n", **more}
-    return spec
-
-
-def rows(here: World) -> list[dict[str, Any]]:
-    """All that lives, with the tags that say whose it is."""
-    ec2 = here.client("ec2")
-    alive = ec2.describe_instances(
-        Filters=[{"Name": "instance-state-name", "Values": ["pending", "running", "stopped"]}]
-    )
-    return [item for reservation in alive["Reservations"] for item in reservation["Instances"]]
-
-
-def members(here: World) -> dict[str, str]:
-    """Who is where: instance ids by number. Raises AssertionError for two of one."""
-    found = {}
-    for item in rows(here):
-        own = tags.own_tags(tags.from_list(item["Tags"]), item["AmiLaunchIndex"])
-        number = own[tags.ADDRESS].removeprefix("instance.web-")
-        assert number not in found, f"two of {number}"
-        found[number] = item["InstanceId"]
-    return found
-
-
-def targets(here: World) -> Counter[str]:
-    elb = here.client("elbv2")
-    (group,) = elb.describe_target_groups()["TargetGroups"]
-    told = elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
-    return Counter(item["TargetHealth"]["State"] for item in told)
-
-
-def numbers(*, upto: int) -> set[str]:
-    return {str(number) for number in range(1, upto + 1)}
 
 
 def test_twelve_are_launched_by_two_calls_and_go_by_one(here: World) -> None:
@@ -142,7 +99,7 @@ def test_a_subnet_with_room_for_fewer_gets_those(here: World) -> None:
 @pytest.mark.parametrize("later", [0, 1200])
 def test_a_quota_allows_fewer_and_then_more(here: World, later: float) -> None:
     """Also a moment later, when the rest of the launch may only not be shown yet."""
-    quotas = Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.quotas
+    quotas = place().ledger.quotas
     here.converge(web(0))
     faults = Faults(here)
     faults.refuse("get_service_quota", "AccessDeniedException", times=9)
@@ -162,130 +119,6 @@ def test_a_quota_allows_fewer_and_then_more(here: World, later: float) -> None:
     assert members(here).keys() == numbers(upto=12)
     assert before.items() <= members(here).items()
     assert targets(here) == {"healthy": 12}
-
-
-def ever_launched() -> int:
-    """How many instances calls with a token have made."""
-    return sum(map(len, Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.reservations.values()))
-
-
-class Hidden:
-    """What reads don't show for some time: instances by their launch index, whatever launch they are of."""
-
-    def __init__(self, here: World, hides: Callable[[Mapping[str, Any]], bool], seconds: float) -> None:
-        until, real = here.clock.now() + seconds, here._call
-
-        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-            answer = real(service, operation, params)
-            if operation == "describe_instances" and here.clock.now() < until:
-                for reservation in answer["Reservations"]:
-                    reservation["Instances"] = [item for item in reservation["Instances"] if not hides(item)]
-            return answer
-
-        here._call = call  # type: ignore[method-assign]
-
-
-class Killed(BaseException):
-    """The end of a process."""
-
-
-def kill(here: World, last: str, *, after: int, spec: Spec, **options: Any) -> None:
-    """Apply, and be killed as soon as so many calls of an operation have been made."""
-    real, made = here._call, 0
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        nonlocal made
-        answer = real(service, operation, params)
-        made += operation == last
-        if operation == last and made == after:
-            raise Killed
-        return answer
-
-    here._call = call  # type: ignore[method-assign]
-    with suppress(Killed):
-        here.apply(spec, **options)
-    here._call = real  # type: ignore[method-assign]
-    assert made == after
-
-
-HIDDEN: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "all": lambda _: False,
-    "none": lambda _: True,
-    "but two of five": lambda item: item["AmiLaunchIndex"] in (1, 3),
-    "the last only": lambda item: item["AmiLaunchIndex"] < 4,
-}
-AFTERWARDS = {
-    "the same": lambda: web(10),
-    "fewer": lambda: web(6),
-    "more": lambda: web(12),
-    "another version": lambda: web(10, "two"),
-    "fewer of another version": lambda: web(4, "two"),
-    "nothing": None,
-}
-
-
-@pytest.mark.parametrize("shown", HIDDEN)
-@pytest.mark.parametrize("afterwards", AFTERWARDS)
-def test_killed_after_a_launch_of_which_reads_show_a_part(here: World, shown: str, afterwards: str) -> None:
-    here.converge(web(0))
-    kill(here, "run_instances", after=2, spec=web(10))
-    assert len(rows(here)) == 10
-    Hidden(here, HIDDEN[shown], 60)
-    wanted = AFTERWARDS[afterwards]
-    if wanted is None:
-        for _ in range(3):
-            if not here.apply(web(10), destroy=True).failures:
-                break
-        here.clock.advance(HOUR)
-        here.destroy(web(10))
-        assert not rows(here)
-        return
-    for _ in range(3):
-        result = here.apply(wanted(), allow={"delete": 20, "replace": 20})
-        if not result.failures and result.rest is not None and result.rest.is_empty:
-            break
-    here.clock.advance(120)
-    here.converge(wanted(), allow={"delete": 20, "replace": 20})
-    assert members(here).keys() == numbers(upto=wanted()["instances"]["web"]["count"])
-    assert targets(here).keys() <= {"healthy", "draining"}
-    if afterwards == "the same" or (shown != "none" and "version" not in afterwards):
-        assert ever_launched() == max(10, len(rows(here))), "none is launched twice, not even for a while"
-    here.clock.advance(HOUR)
-    here.destroy(wanted())
-    assert not rows(here)
-
-
-def test_killed_after_the_second_launch_of_what_the_first_left_out(here: World) -> None:
-    """There was no room at first. Reads show the first launch and not yet the second, whose call must be the same again."""
-    here.converge(web(0))
-    quotas = Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.quotas
-    quotas[STANDARD_VCPUS] = 2 * 8
-    Faults(here).refuse("get_service_quota", "AccessDeniedException", times=9)
-    real, made = here._call, 0
-
-    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        nonlocal made
-        if operation == "run_instances":
-            made += 1
-            if made == 3:
-                quotas.clear()
-        answer = real(service, operation, params)
-        if operation == "run_instances" and made == 3:
-            raise Killed
-        return answer
-
-    here._call = call  # type: ignore[method-assign]
-    with suppress(Killed):
-        here.apply(web(12))
-    here._call = real  # type: ignore[method-assign]
-    assert len(rows(here)) == 12
-    last = rows(here)[-1]["ClientToken"]
-    Hidden(here, lambda item: item["ClientToken"] == last, 60)
-    here.apply(web(12))
-    here.clock.advance(120)
-    here.converge(web(12))
-    assert ever_launched() == 12
-    assert members(here).keys() == numbers(upto=12)
 
 
 @pytest.mark.parametrize("later", [30, HOUR], ids=["now", "later"])
@@ -383,18 +216,3 @@ def test_a_roll_with_room_for_six_makes_few_calls(here: World) -> None:
         },
     }  # fmt: skip
     assert result.writes.get("create_tags", 0) <= 2
-
-
-@pytest.mark.parametrize("first", [0, 1])
-@pytest.mark.parametrize("hidden", [(1, 3), (1, 2, 3, 4), (0,)])
-def test_of_one_launch_a_part_is_shown_and_of_another_none(here: World, first: int, hidden: tuple[int, ...]) -> None:
-    """Where the others go, and by which calls, doesn't depend on that."""
-    here.converge(web(0))
-    kill(here, "run_instances", after=2, spec=web(10))
-    token = sorted({item["ClientToken"] for item in rows(here)})[first]
-    Hidden(here, lambda item: item["ClientToken"] == token or item["AmiLaunchIndex"] in hidden, 60)
-    assert not here.apply(web(10)).failures
-    assert ever_launched() == 10
-    here.clock.advance(120)
-    here.converge(web(10))
-    assert members(here).keys() == numbers(upto=10)
