@@ -136,7 +136,7 @@ class World:
         """Where it isn't AWS's own."""
 
     @property
-    def moment(self) -> datetime:
+    def today(self) -> datetime:
         """The time on AWS's calendar."""
         return self.strict._origin + timedelta(seconds=self.clock.now() - self.strict._started)
 
@@ -173,7 +173,7 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Plan:
-            return (await plan_stack(aws, target, Options(allow=allow or {}, now=self.moment))).plan
+            return (await plan_stack(aws, target, Options(allow=allow or {}, now=self.today))).plan
 
         plan: Plan = self._run(main)
         assert not [name for name, _ in self.log if not name.startswith(READS)], "plan must not change anything"
@@ -193,7 +193,7 @@ class World:
 
         async def main(aws: Aws) -> Result:
             planned = await plan_stack(
-                aws, target, Options(allow=allow or {}, check=check, dry_run=True, now=self.moment)
+                aws, target, Options(allow=allow or {}, check=check, dry_run=True, now=self.today)
             )
             result = Result(planned.plan, blockers=planned.blockers)
 
