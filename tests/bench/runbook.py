@@ -74,13 +74,9 @@ def measure(lab: Lab, table: Table, wanted: Collection[str], *, verbose: bool) -
     if "destroy" in wanted:
         _report_destroy(table, destroy, deep)
     if verbose:
-        for name, run in (
-            ("create", create.tool[-1]),
-            ("plan", plan.tool[-1]),
-            ("destroy", destroy.tool[-1]),
-        ):
+        for name, runs in (("create", create), ("plan", plan), ("destroy", destroy)):
             if name in wanted:
-                _show(table, name, run)
+                _show(table, name, runs.tool[-1])
 
 
 def _worst(runs: Iterable[Ran], count: Callable[[Ran], int]) -> int:
