@@ -7,7 +7,6 @@ from alb_reconcile.aws.transport import Response
 from alb_reconcile.model.errors import AwsError
 
 READS: Final = ("describe_", "get_", "list_")
-_DRY_RUN: Final = "DryRunOperation"
 WITHOUT: Final = (
     "modify_vpc_attribute", "modify_subnet_attribute", "associate_iam_instance_profile", "replace_iam_instance_profile_association",
 )  # fmt: skip
@@ -48,15 +47,11 @@ class DryRun:
                     raise
                 if error.code == "UnauthorizedOperation":
                     self.denied.append(error)
-        return _NothingMade(service, operation)
+        return _NothingMade()
 
 
 class _NothingMade(dict[str, Any]):
     """The answer of a dry run. It ends with whoever looks for what was made."""
 
-    def __init__(self, service: str, operation: str) -> None:
-        super().__init__()
-        self._error = AwsError(service, operation, _DRY_RUN, "nothing was made", "")
-
     def __missing__(self, key: str) -> Any:
-        raise self._error
+        raise AwsError("ec2", "dry_run", "DryRunOperation", "nothing was made", "")

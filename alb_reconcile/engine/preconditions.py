@@ -2,22 +2,23 @@
 protected from being deleted until the user lets that be lifted."""
 
 import asyncio
-from collections.abc import Awaitable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.apply import carry_out
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
+from alb_reconcile.engine.quotas import check_quotas
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import HasPreconditions, Intent, Protected
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Lookups, Properties, bind, field_names, references
+from alb_reconcile.model.resource import Lookups, Properties, bind, references
 
 
 async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discovery) -> Discovery:
@@ -31,20 +32,13 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     for address, item in decisions.desired.items():
         if item.found is None or item.changes:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
-    checks: list[Awaitable[list[Finding]]] = [
-        kind.check_preconditions(aws, intents[name], desired, discovery)
-        for name, kind in _with_preconditions()
-        if name in intents
+    checks = [
+        kind.check_preconditions(aws, intents[name], desired)
+        for name, kind in load_kinds().items()
+        if name in intents and isinstance(kind, HasPreconditions)
     ]
-    found = await asyncio.gather(*checks)
+    found = await asyncio.gather(check_quotas(aws, decisions, discovery, intents), *checks)
     return replace(discovery, findings=tuple(item for part in found for item in part))
-
-
-def _with_preconditions() -> Iterator[tuple[str, HasPreconditions]]:
-    for name, kind in load_kinds().items():
-        able: object = kind
-        if isinstance(able, HasPreconditions):
-            yield name, able
 
 
 def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: Lookups) -> Intent:
@@ -70,8 +64,8 @@ async def check_permissions(aws: Aws, plan: Plan) -> None:
         return
     asked: set[str] = set()
     run = Run(aws, plan.stack, ids=dict(plan.ids), applied=plan.applied)
-    alike = {_sort_of(step): step for step in reversed(plan.steps) if _can_be_tried(step, plan.ids)}
-    found = await asyncio.gather(*(_try(step, aws.dry_run(asked), run) for step in reversed(alike.values())))
+    steps = [step for step in plan.steps if _can_be_tried(step, plan.ids)]
+    found = await asyncio.gather(*(_try(step, aws.dry_run(asked), run) for step in steps))
     if any(found):
         raise RefusedError("\n".join(line for lines in found for line in lines))
 
@@ -83,26 +77,13 @@ def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
     return service == "ec2" and (step.action == "delete" or not any(references(bind(step.state, ids))))
 
 
-def _sort_of(step: Step) -> Hashable:
-    """What steps have in common that call the same actions."""
-    state = step.observed.state if step.action == "delete" and step.observed else None
-    held = tuple(name for name in field_names(type(state)) if getattr(state, name)) if state else ()
-    moved = ((item.path, _less(item.after, item.before), _less(item.before, item.after)) for item in step.changes)
-    return step.carried_by, step.action, step.lifts_protection, step.refresh is None, held, *moved
-
-
-def _less(some: object, others: object) -> bool:
-    """Whether a collection has members that the other one hasn't."""
-    return isinstance(some, tuple) and not set(some) <= set(others if isinstance(others, tuple) else ())
-
-
 async def _try(step: Step, aws: Aws, run: Run) -> list[str]:
     """What of a step these credentials may not do, in words."""
     with suppress(ReconcileError):  # what else is wrong can't be found out beforehand
         await carry_out(replace(step, pause=(0, "")), replace(run, aws=aws), load_kinds()[step.carried_by])
-    verb = {"delete": "delete", "update": "change"}.get(step.action, "create")
     place = step.desired.at() if step.desired else step.address
-    return [f"{place}: these credentials may not {verb} it: {error}" for error in (aws.dry.denied if aws.dry else ())]
+    denied = aws.dry.denied if aws.dry else ()
+    return [f"{place}: these credentials may not {step.action} it: {error}" for error in denied]
 
 
 async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:

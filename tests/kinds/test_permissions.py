@@ -119,7 +119,7 @@ def test_each_change_is_tried_once(hand: Hand) -> None:
         "RevokeSecurityGroupIngress", "StartInstances", "StopInstances", "UpdateSecurityGroupRuleDescriptionsIngress",
     }  # fmt: skip
     for action, text in told.items():
-        assert f": these credentials may not change it: {action}: {DENIED}" in text
+        assert f": these credentials may not update it: {action}: {DENIED}" in text
         line, column = text.split(":")[1:3]
         assert (line + column).isdecimal()
         assert len(text.splitlines()) == 1
