@@ -72,6 +72,16 @@ def each_denied(hand: Hand, spec: Spec, *, destroy: bool = False) -> dict[str, s
     return told
 
 
+def test_as_many_dry_runs_as_documented(hand: Hand) -> None:
+    """docs/performance.md says how many."""
+    asked = Asked(hand)
+    hand.make(demo())
+    assert asked.about == {"create_vpc": 1}, "all else belongs to it"
+    asked.about.clear()
+    hand.world.apply(demo(), destroy=True)
+    assert asked.about.total() == 8
+
+
 def test_what_may_not_be_created(hand: Hand) -> None:
     deny("CreateVpc")
     _, _, told = refusal(hand, demo()).partition(": ")
