@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache, partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.dry_run import READS, DryRun, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.aws.transport import Response
@@ -20,9 +21,6 @@ from alb_reconcile.model.errors import AwsError, InterruptedRun
 
 THROTTLED: Final = 300.0
 """Seconds for which a call that AWS throttles is repeated."""
-DRY_RUN: Final = "DryRunOperation"
-"""EC2's code for a dry run that would have succeeded."""
-READS: Final = ("describe_", "get_", "list_")
 _T = TypeVar("_T")
 
 
@@ -43,14 +41,6 @@ def _filters(where: Mapping[str, str | Iterable[str]]) -> Iterator[dict[str, Any
     for part in batches(values.get(longest, []), room) or [()]:
         filters = [{"Name": name, "Values": list(part) if name == longest else given} for name, given in values.items()]
         yield {"Filters": filters} if filters else {}
-
-
-class Transport(Protocol):
-    """One API call as AWS answers it; sent `once` it isn't repeated. Raises AwsError. Called from several threads at once."""
-
-    def __call__(
-        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> Response: ...
 
 
 class Aws:
@@ -86,6 +76,8 @@ class Aws:
         self._lock = threading.Lock()
         self.guard: Guard | None = None
         """Is asked before each change."""
+        self.dry: DryRun | None = None
+        """Where nothing is changed: what EC2 says of it."""
         self.changed = False
         """Whether a change was sent, whatever came of it."""
         self.stopping = asyncio.Event()
@@ -106,25 +98,10 @@ class Aws:
             other._root, other._identity = other, None
         return other
 
-    def dry_run(self) -> Aws:
-        """A fork that changes nothing: EC2 says whether it would have (DryRunOperation), others aren't asked."""
+    def dry_run(self, asked: set[str]) -> Aws:
+        """A fork that changes nothing and waits for nothing. `asked`: the actions about which EC2 was asked already."""
         other = self.fork()
-        send = self._transport
-
-        def ask(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
-            if operation.startswith(READS):
-                return send(service, operation, params)
-            if service != "ec2":
-                raise AwsError(service, operation, DRY_RUN, f"{service} has no dry run", "")
-            try:
-                return send(service, operation, {**params, "DryRun": True}, once=once)
-            except AwsError as error:
-                if error.is_throttled or error.code == "UnauthorizedOperation":
-                    raise
-                # "not yet" is no answer to wait for here: the change itself does
-                raise AwsError(service, operation, DRY_RUN, error.message, error.request_id) from error
-
-        other._transport = ask
+        other.dry = other._transport = DryRun(self._transport, asked)
         return other
 
     async def call(

@@ -97,11 +97,8 @@ class _Application:
             return False
         started = self.run.aws.now()
         self.on_event(Event("started", step))
-        own = replace(
-            self.run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection,
-            say=lambda text: self._say(step, started, text),
-        )  # fmt: skip
-        task = asyncio.ensure_future(_carry_out(step, own, self.kinds[step.carried_by]))
+        own = replace(self.run, say=lambda text: self._say(step, started, text))
+        task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by]))
         self.running[task] = (step, started)
         return True
 
@@ -135,8 +132,9 @@ def _unexpected(error: Exception) -> ReconcileError:
     return bug
 
 
-async def _carry_out(step: Step, run: Run, kind: AnyKind) -> str:
+async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     """Carry out one step. Returns the id of what it made or changed."""
+    run = replace(run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection)
     seconds, settled = step.pause
     if seconds:
         run.say(f"{seconds} s, until {settled}")

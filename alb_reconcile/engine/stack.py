@@ -16,7 +16,7 @@ from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
+from alb_reconcile.engine.preconditions import check_permissions, check_preconditions, find_protected, lift_protection
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
@@ -69,7 +69,7 @@ async def plan_stack(
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     if options.check:
         decisions = decide(target.stack, target.desired, discovery, {})
-        discovery = await check_preconditions(aws, decisions, discovery, dry_run=options.dry_run)
+        discovery = await check_preconditions(aws, decisions, discovery)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     planned = StackPlan(target, discovery, plan)
     if choose is not None:
@@ -78,6 +78,8 @@ async def plan_stack(
         return planned
     protected = await find_protected(aws, plan.steps)
     plan = lift_protection(plan, protected, options.allow)
+    if options.dry_run:
+        await check_permissions(aws, plan)
     blockers = await find_blockers(aws, discovery) if target.destroy and not plan.is_empty else []
     return StackPlan(target, discovery, plan, protected, tuple(blockers))
 

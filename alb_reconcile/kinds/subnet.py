@@ -10,6 +10,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -52,6 +53,7 @@ class SubnetKind(Ec2Kind[Subnet]):
     in_use = waits.SUBNET_IN_USE
     holds_interfaces = True
     ready = frozenset({"available"})
+    quotas = (Quota("L-407747CB", "subnets", 200, ("vpc",)),)
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "a default subnet" if row.get("DefaultForAz") else ""

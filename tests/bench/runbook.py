@@ -134,6 +134,8 @@ def _report_destroy(table: Table, runs: _Runs, deep: _Runs) -> None:
     )  # fmt: skip
     depths = [len(chain(side[2].until_changes)) for side in (deep.tool, deep.floor)]
     table.add(Row("depth in round trips, to the last mutating call", depths[0], floor=depths[1]))
+    looked = [_worst(side, lambda run: len(reads(run.until_changes))) for side in (runs.tool, runs.floor)]
+    table.add(Row("reads, to the last mutating call", looked[0], floor=looked[1]))
     table.note(f"tool {spread(walls[0])}; floor {spread(walls[1])}")
 
 
