@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.aws.client import DRY_RUN, Aws
+from alb_reconcile.engine.free_addresses import check_free_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected
@@ -43,7 +44,8 @@ async def check_preconditions(
     if dry_run:
         checks.append(_dry_runs(aws, decisions.stack, intents, decisions.ids))
     found = await asyncio.gather(*checks)
-    return replace(discovery, findings=tuple(item for part in found for item in part))
+    findings = [item for part in found for item in part]
+    return replace(discovery, findings=(*findings, *check_free_addresses(decisions, discovery)))
 
 
 def _with_preconditions() -> Iterator[tuple[str, HasPreconditions]]:
