@@ -6,13 +6,16 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from alb_reconcile.cli.main import main
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import READS, Spec, demo
 from tests.kinds.hand import Hand, calls, edited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 ROLL = {"user_data": "#!/bin/sh\n"}
 
@@ -55,6 +58,18 @@ def test_more_instances_than_new_subnets_have_addresses(hand: Hand) -> None:
         told(hand, edited(demo(), "instances/web/count", 1000)),
         short("subnet.public-a", 251, needed),
         short("subnet.public-b", 251, needed),
+    )
+
+
+def test_plan_says_it_with_file_line_and_column(hand: Hand, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(yaml.safe_dump(cramped(20), sort_keys=False), encoding="utf-8")
+    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if "count: 20" in text)
+    assert main(["plan", str(file)]) == 4
+    told = capsys.readouterr()
+    assert "+ instance.web-20" in told.out, "the plan is shown all the same"
+    assert told.err.splitlines()[0].startswith(
+        f"{file}:{line}:5: instances.web.count: subnet.public-a has 11 free addresses, and this plan needs 18 there"
     )
 
 
