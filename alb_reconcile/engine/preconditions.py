@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.apply import carry_out
+from alb_reconcile.engine.free_addresses import check_free_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.engine.quotas import check_quotas
 from alb_reconcile.kinds import load_kinds
@@ -38,7 +39,8 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
         if name in intents and isinstance(kind, HasPreconditions)
     ]
     found = await asyncio.gather(check_quotas(aws, decisions, discovery, intents), *checks)
-    return replace(discovery, findings=tuple(item for part in found for item in part))
+    findings = (item for part in found for item in part)
+    return replace(discovery, findings=(*findings, *check_free_addresses(decisions, discovery)))
 
 
 def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: Lookups) -> Intent:

@@ -47,7 +47,9 @@ class Record:
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
     `counts` are the plan's steps by action, and empty if there was no plan. `requests`: the operation and AWS's request
-    id of each call that changed something. `error` ended the run as a whole.
+    id of each call that changed something. `times`: seconds on AWS's clock until a first healthy target was `ready`, all
+    `converged`, a request of --verify was `answered`. `not_ready`: what wasn't in the end, where nobody waited for it.
+    `error` ended the run as a whole.
     """
 
     run: str
@@ -69,6 +71,8 @@ class Record:
     steps: tuple[StepRecord, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
+    times: Mapping[str, float] = field(default_factory=dict)
+    not_ready: tuple[str, ...] = ()
     exit_code: int = 0
     code: str = ""
     error: str = ""
@@ -76,8 +80,8 @@ class Record:
 
     @property
     def is_success(self) -> bool:
-        """Whether everything was as wanted in the end."""
-        return self.result in ("in_sync", "corrected")
+        """Whether everything was as wanted in the end, as far as anybody waited for it."""
+        return self.result in ("in_sync", "corrected") and not self.not_ready
 
     @property
     def is_gone(self) -> bool:

@@ -64,6 +64,8 @@ class Recorder:
         """Those of them that aren't in `plan`."""
         self.causes: Mapping[str, str] = {}
         """Of steps, by key: "drift" if the account has moved, "spec" if the spec has."""
+        self.times: dict[str, float] = {}
+        self.not_ready: tuple[str, ...] = ()
         self.record: Record | None = None
         """What `close` has made."""
         self._command, self._stack, self._region, self._place = command, stack, region, place
@@ -113,6 +115,8 @@ class Recorder:
             steps=tuple(self._step(step, outcomes.get(key)) for key, step in planned.items()),
             calls=dict(calls or {}),
             requests=tuple(map(self._line, requests)),
+            times={name: round(seconds, 3) for name, seconds in self.times.items()},
+            not_ready=tuple(map(self._line, self.not_ready)),
             exit_code=int(self.exit_code),
             **self._failure(error),
         )

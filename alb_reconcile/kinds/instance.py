@@ -41,6 +41,7 @@ class Instance(Properties):
     kind = "instance"
     removed_late = ("security_groups",)
     service = "ec2"
+    addresses = 1
     missed = 0
     leaving = frozenset({"shutting-down"})
     gone = frozenset({"terminated"})

@@ -43,6 +43,7 @@ class LoadBalancer(Properties):
     service = "elbv2"
     removed_late = ("subnets", "security_groups")
     is_for_others = True
+    addresses = 8
     missed = 3
     replaced_on = frozenset({"scheme", "name"})
     follows = ("internet_gateway",)

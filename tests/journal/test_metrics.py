@@ -56,6 +56,14 @@ def test_a_first_run(file: Path) -> None:
     assert value(file, "drift_left") == value(file, "spec_left") == 0
 
 
+def test_a_run_that_didnt_wait_is_no_success_yet(file: Path) -> None:
+    write_metrics(corrected(), file)
+    ended = "2026-11-24T03:05:00Z"
+    write_metrics(corrected(command="apply", ended=ended, not_ready=("load_balancer.public is provisioning",)), file)
+    assert value(file, "last_run_timestamp_seconds") == ENDED + 288
+    assert value(file, "last_success_timestamp_seconds") == ENDED
+
+
 def test_counters_go_on_and_gauges_are_of_the_last_run(file: Path) -> None:
     write_metrics(corrected(), file)
     write_metrics(corrected(), file)

@@ -77,6 +77,7 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield record.error
+    yield from (f"not ready: {line}" for line in record.not_ready)
     told = [
         step
         for step in record.steps

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.plan import short_id
+from alb_reconcile.cli.render.plan import short_id, show_duration
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.model.plan import Step
@@ -124,6 +124,14 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
         lines.append(f"  interrupted: {', '.join(dict.fromkeys(interrupted))}")
     lines.append("Nothing is rolled back; run the same command again to continue.")
     return "\n".join(lines)
+
+
+def render_times(times: Mapping[str, float], entrance: object = None) -> str:
+    """When a run got where, in one line."""
+    notes = {"ready": f": first healthy target behind {entrance}", "answered": ": first request"}
+    parts = (f"{name} after {show_duration(max(round(at), 1))}{notes.get(name, '')}" for name, at in times.items())
+    line = "; ".join(parts)
+    return f"{line[:1].upper()}{line[1:]}."
 
 
 def render_calls(calls: Mapping[str, int]) -> str:
