@@ -57,6 +57,9 @@ class _Application:
         self.on_event = on_event
         self.outcomes: dict[str, Outcome] = {}
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
+        self.announced: set[str] = set()
+        self.news = asyncio.Event()
+        """Set where a step has just announced what it has made, for those that only have to name it."""
         run.ids.update(plan.ids)
         run.applied = plan.applied
 
@@ -76,18 +79,25 @@ class _Application:
             kind: object = self.kinds[step.carried_by]
             if step.action in ("create", "replace") and isinstance(kind, Prepares):
                 kind.prepare(self.run, step.state)
-        while sorter.is_active():
+        through: set[str] = set()
+        while sorter.is_active() or self.running:
             for key in sorter.get_ready():
                 if not self._start(self.steps[key]):
                     sorter.done(key)
             if self.running:
-                done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    sorter.done(self._finish(task))
+                self.news.clear()
+                news = asyncio.ensure_future(self.news.wait())
+                done, _ = await asyncio.wait({*self.running, news}, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                ended = {self._finish(task) for task in list(self.running) if task in done}
+                new = (ended | self.announced) - through
+                through |= new
+                sorter.done(*new)
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
-        causes = [outcome for key in step.needs if (outcome := self.outcomes[key]).how != "done"]
+        ended = (self.outcomes[key] for key in step.needs if key in self.outcomes)
+        causes = [outcome for outcome in ended if outcome.how != "done"]
         if causes:
             cause = causes[0].cause or causes[0].step
             self._end(Outcome(step, "skipped", cause=cause), 0.0, str(cause.address))
@@ -97,10 +107,17 @@ class _Application:
             return False
         started = self.run.aws.now()
         self.on_event(Event("started", step))
-        own = replace(self.run, say=lambda text: self._say(step, started, text))
+        own = replace(
+            self.run, say=lambda text: self._say(step, started, text), announce=lambda made: self._announce(step, made)
+        )
         task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by]))
         self.running[task] = (step, started)
         return True
+
+    def _announce(self, step: Step, made: str) -> None:
+        self.run.ids[step.address] = made
+        self.announced.add(step.key)
+        self.news.set()
 
     def _say(self, step: Step, started: float, text: str) -> None:
         self.on_event(Event("waiting", step, self.run.aws.now() - started, text))

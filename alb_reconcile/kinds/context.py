@@ -35,6 +35,8 @@ class Run:
     """What the tag of that name is to say."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
+    announce: Callable[[str], None] = lambda _: None
+    """Tells those that only have to name what the step at hand makes that it is there; what the step still does holds nobody up."""
     watches: dict[str, Watch] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
