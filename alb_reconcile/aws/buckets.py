@@ -1,8 +1,7 @@
 """AWS's token buckets (buckets.json), for requests and for the instances that they are about, as it documents them.
 
-EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide); each action has a bucket of its own, of the
-size of its category. ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide); actions share that of
-their category, and all of them the account's. The console's isn't here.
+EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one for each action, sized by its category.
+ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one a category, one for the account.
 """
 
 import json

@@ -164,13 +164,14 @@ class Aws:
     ) -> Response:
         from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
-        started = self.now()
+        refused: list[float] = []  # when; before that, who called has waited for its turn
 
         def not_yet(error: BaseException) -> bool:
             if not isinstance(error, AwsError):
                 return False
+            refused.append(self.now())
             limit = next((limits[key] for key in limits if error.matches(key)), -1.0)
-            return self.now() - started < max(limit, THROTTLED if error.is_throttled else -1.0)
+            return refused[-1] - refused[0] < max(limit, THROTTLED if error.is_throttled else -1.0)
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(not_yet),

@@ -117,6 +117,20 @@ def test_it_halves_and_climbs() -> None:
     assert account.refused
 
 
+def test_who_has_waited_long_for_its_turn_is_patient_with_aws_nonetheless() -> None:
+    """The five minutes for which a throttled call is repeated begin with its first refusal."""
+    account = Account()
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(320, account.empty, 20)
+        aws = Aws(account, max_workers=0, throttle=Throttle(0.1))
+        await asyncio.gather(*(aws.call("elbv2", "describe_rules") for _ in range(330)))
+
+    run_virtually(account.clock, main())
+    assert account.refused
+    assert len(account.made) == 330
+
+
 def test_a_region_has_one_pace_for_all_runs_over_it_and_each_run_its_own_refusals() -> None:
     account = Account()
 
