@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from alb_reconcile.aws.throttle import Throttled
+
 VERSION: Final = 1
 
 Result = Literal["in_sync", "corrected", "left", "failed", "held", "refused", "interrupted"]
@@ -46,7 +48,7 @@ class Record:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
-    `counts` are the plan's steps by action, and empty if there was no plan. `requests`: the operation and AWS's request
+    `counts` are the plan's steps by action, and empty if there was no plan. `calls` and `throttled` are by operation. `requests`: the operation and AWS's request
     id of each call that changed something. `error` ended the run as a whole.
     """
 
@@ -68,6 +70,7 @@ class Record:
     counts: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
+    throttled: Mapping[str, Throttled] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
     exit_code: int = 0
     code: str = ""
