@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from alb_reconcile.aws.throttle import Throttled
+
 VERSION: Final = 1
 
 Result = Literal["in_sync", "corrected", "left", "failed", "held", "refused", "interrupted"]
@@ -46,10 +48,10 @@ class Record:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
-    `counts` are the plan's steps by action, and empty if there was no plan. `requests`: the operation and AWS's request
-    id of each call that changed something. `times`: seconds on AWS's clock until a first healthy target was `ready`, all
-    `converged`, a request of --verify was `answered`. `not_ready`: what wasn't in the end, where nobody waited for it.
-    `error` ended the run as a whole.
+    `counts` are the plan's steps by action, and empty if there was no plan. `calls` and `throttled` are by operation.
+    `requests`: the operation and AWS's request id of each call that changed something. `times`: seconds on AWS's clock until
+    a first healthy target was `ready`, all `converged`, a request of --verify was `answered`. `not_ready`: what wasn't in the
+    end, where nobody waited for it. `error` ended the run as a whole.
     """
 
     run: str
@@ -70,6 +72,7 @@ class Record:
     counts: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
+    throttled: Mapping[str, Throttled] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
     times: Mapping[str, float] = field(default_factory=dict)
     not_ready: tuple[str, ...] = ()

@@ -41,6 +41,10 @@ def _common() -> _Parser:
     group.add_argument(
         "--max-workers", type=number(1, 64), default=16, metavar="N", help="how many calls run at once (default 16)"
     )
+    group.add_argument(
+        "--pace", type=decimal(0.1, 1), metavar="0.5",
+        help="the share of AWS's request limits to begin with, 0.1 to 1; else ALB_RECONCILE_PACE (default 1, of sync 0.5)",
+    )  # fmt: skip
     group.add_argument("-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call")
     group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
     return common
