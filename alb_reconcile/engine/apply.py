@@ -96,7 +96,7 @@ class _Application:
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
-        ended = (self.outcomes[key] for key in step.needs if key in self.outcomes)
+        ended = (self.outcomes[key] for key in step.needs if key not in self.announced)
         causes = [outcome for outcome in ended if outcome.how != "done"]
         if causes:
             cause = causes[0].cause or causes[0].step
