@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -12,10 +12,11 @@ from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
-from alb_reconcile.model.steps import SetPriorities
+from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
 
@@ -51,7 +52,8 @@ async def apply_plan(plan: Plan, run: Run, on_event: OnEvent) -> tuple[Outcome, 
 
 class _Application:
     def __init__(self, plan: Plan, run: Run, on_event: OnEvent) -> None:
-        self.steps = {step.key: step for step in plan.steps}
+        made = frozenset(step.address for step in plan.steps if step.action != "delete")
+        self.steps = {step.key: _among(step, made) for step in plan.steps}
         self.kinds = load_kinds()
         self.run = run
         self.on_event = on_event
@@ -139,6 +141,13 @@ class _Application:
     def _end(self, outcome: Outcome, elapsed: float, text: str) -> None:
         self.outcomes[outcome.step.key] = outcome
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
+
+
+def _among(step: Step, made: Collection[Address]) -> Step:
+    """Who is launched together with others, only with those that this run makes: it may carry out a part of a plan."""
+    if not isinstance(how := step.details, Launch):
+        return step
+    return replace(step, details=replace(how, together=tuple(item for item in how.together if item[0].address in made)))
 
 
 def _unexpected(error: Exception) -> ReconcileError:

@@ -155,5 +155,7 @@ class Run:
         try:
             yield waits.PROTECTION_LIFTED
         except ReconcileError as error:
-            error.args = (f"{error}; its {protection} is off now: run again, or switch it back on by hand",)
+            note = f"; its {protection} is off now: run again, or switch it back on by hand"
+            if note not in str(error):  # several may have been refused by one answer
+                error.args = (f"{error}{note}",)
             raise
