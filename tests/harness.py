@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,11 @@ class World:
         self.endpoint = ""
         """Where it isn't AWS's own."""
 
+    @property
+    def today(self) -> datetime:
+        """The time on AWS's calendar."""
+        return self.strict._origin + timedelta(seconds=self.clock.now() - self.strict._started)
+
     def client(self, service: str) -> Any:
         """A boto3 client, for what somebody else does by hand."""
         return by_hand(service)
@@ -168,7 +173,7 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Plan:
-            return (await plan_stack(aws, target, Options(allow=allow or {}))).plan
+            return (await plan_stack(aws, target, Options(allow=allow or {}, now=self.today))).plan
 
         plan: Plan = self._run(main)
         assert not [name for name, _ in self.log if not name.startswith(READS)], "plan must not change anything"
@@ -187,7 +192,9 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
-            planned = await plan_stack(aws, target, Options(allow=allow or {}, check=check, dry_run=True))
+            planned = await plan_stack(
+                aws, target, Options(allow=allow or {}, check=check, dry_run=True, now=self.today)
+            )
             result = Result(planned.plan, blockers=planned.blockers)
 
             def on_event(event: Event) -> None:

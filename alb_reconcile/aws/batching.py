@@ -2,18 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.aws.polling import Backoff
 from alb_reconcile.model.errors import AwsError
 
 _TOGETHER: Final = 0.05
 """Seconds for which members are gathered."""
 MOST_TAGGED: Final = {"ec2": 500, "elbv2": 20}
 """Resources of one call that tags them: CreateTags takes 1,000, AddTags 20."""
+_Waiting = tuple[str, asyncio.Future[None]]
 _Members = Mapping[str, asyncio.Future[None]]
 """Who waits for an answer, by member."""
 
@@ -23,7 +23,7 @@ class Batch:
 
     AWS takes or refuses such a call as a whole. After a refusal the members that AWS's message names are left out and hear
     of it, and the others are sent again together; where it names none of them, in halves. The codes in `retry` mean "not
-    yet", as in `Aws.call`: who is named, or all of them, is sent again later.
+    yet", as in `Aws.call`: who is named, or all of them, is sent again later. Those `of_all` mean no member in particular.
     """
 
     def __init__(
@@ -33,11 +33,13 @@ class Batch:
         *,
         most: int,
         retry: Mapping[str, float] | None = None,
+        of_all: Sequence[str] = (),
     ) -> None:
         self._aws = aws
         self._call = send
         self._most = most
         self._retry = retry or {}
+        self._of_all = (*DENIED, *of_all)
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -51,26 +53,29 @@ class Batch:
     async def _gather(self) -> None:
         await asyncio.sleep(_TOGETHER)
         gathered, self._waiting = self._waiting, {}
-        parts = batches(list(gathered), self._most)
-        await asyncio.gather(*(self._send({member: gathered[member] for member in part}) for part in parts))
+        await self._send_parts(batches(list(gathered.items()), self._most), self._aws.now())
 
-    async def _send(self, members: _Members) -> None:
-        began, backoff = self._aws.now(), Backoff(self._aws, slowest=15)
+    async def _send_parts(self, parts: Iterable[Sequence[_Waiting]], began: float) -> None:
+        await asyncio.gather(*(self._send(dict(part), began) for part in parts))
+
+    async def _send(self, members: _Members, began: float, pause: float = 0.0) -> None:
+        """Ask for members after a pause; after a refusal for each part of them as it deserves."""
         try:
-            while refused := await self._ask(members):
-                named = {key: done for key, done in members.items() if _names(refused.message, key)}
-                others = {key: done for key, done in members.items() if named and key not in named}
-                limit = next((self._retry[code] for code in self._retry if refused.matches(code)), 0.0)
-                if self._aws.now() - began < limit:
-                    members = named or members
-                    await asyncio.gather(self._send(others), backoff.wait())
-                elif named or len(members) == 1 or refused.is_passing or refused.code in DENIED:
-                    _fail(named or members, refused)
-                    members = others
-                else:
-                    halves = batches(list(members.items()), (len(members) + 1) // 2)
-                    await asyncio.gather(*(self._send(dict(half)) for half in halves))
-                    return
+            await self._aws.sleep(pause)
+            refused = await self._ask(members)
+            if refused is None:
+                return
+            named = {key: done for key, done in members.items() if _names(refused.message, key)}
+            others = {key: done for key, done in members.items() if named and key not in named}
+            limit = next((self._retry[code] for code in self._retry if refused.matches(code)), 0.0)
+            if self._aws.now() - began < limit:
+                later = self._send(named or members, began, min(max(1.0, pause * 1.5), 15.0))
+                await asyncio.gather(later, self._send(others, began))
+            elif named or len(members) == 1 or refused.is_passing or refused.code in self._of_all:
+                _fail(named or members, refused)
+                await self._send(others, began)
+            else:
+                await self._send_parts(batches(list(members.items()), (len(members) + 1) // 2), began)
         except Exception as error:  # whatever it is, those who wait must hear of it
             _fail(members, error)
 

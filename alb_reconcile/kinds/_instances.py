@@ -22,6 +22,8 @@ _NO_ROOM: Final = (
 """AWS's codes for more instances than there is capacity, or are addresses, or the quota allows (EC2 API, "Error codes")."""
 _ENDED: Final = ("shutting-down", "terminated")
 Row = Mapping[str, Any]
+Member = tuple[Desired, str]
+"""Who is launched, and its generation."""
 
 
 @dataclass
@@ -31,11 +33,18 @@ class Launched:
     ids: dict[Address, str] = field(default_factory=dict)
     error: ReconcileError | None = None
 
+    def take(self, run: Run, row: Row, members: Iterable[Member], placed: Sequence[Member] = ()) -> None:
+        """Note an instance that is one of the members; which one, its tags say, or else its place in the launch."""
+        address = _address_of(row, placed)
+        for desired, _ in members:
+            if desired.address == address and not _is_let_go(run, desired, row):
+                self.ids.setdefault(address, str(row["InstanceId"]))
+
 
 async def launch_once(
-    run: Run, members: Sequence[tuple[Desired, str]], subnet: str, params: Mapping[str, Any]
+    run: Run, members: Sequence[Member], subnet: str, params: Mapping[str, Any], launched: Launched
 ) -> Launched:
-    """Launch, or find what an earlier run launched for the same generations of these addresses.
+    """Launch who isn't yet, or find what an earlier run launched for the same generations of these addresses.
 
     Several are launched by one call, all or none. Where AWS hasn't room for all of them it is asked for as many as it can
     make, and for the others again. Which calls there are follows from who is missing, so that a run after a killed one makes the
@@ -44,7 +53,7 @@ async def launch_once(
     that AWS refused, too: AWS remembers it for a day or more. Then the next one is taken, which holds for these parameters
     alone.
     """
-    launched, attempt, all_or_none = Launched(), 0, True
+    attempt, all_or_none = 0, True
     while left := [member for member in members if member[0].address not in launched.ids]:
         if attempt == _ATTEMPTS:
             what = "AWS answers each launch with an instance that was terminated or released; run again in an hour"
@@ -61,16 +70,13 @@ async def launch_once(
             break
         known = len(launched.ids)
         for instance in found:
-            address = _address_of(instance, left)
-            member = next((desired for desired, _ in left if desired.address == address), None)
-            if member is not None and not _is_let_go(run, member, instance):
-                launched.ids.setdefault(member.address, str(instance["InstanceId"]))
+            launched.take(run, instance, left, left)
         attempt = 0 if len(launched.ids) > known else attempt + 1
     return launched
 
 
 async def _launch(
-    run: Run, members: Sequence[tuple[Desired, str]], attempt: int, subnet: str, params: Mapping[str, Any]
+    run: Run, members: Sequence[Member], attempt: int, subnet: str, params: Mapping[str, Any]
 ) -> list[Row]:
     """One RunInstances call. Returns what it has made, or what its token made before; nothing where the token is spent."""
     first, generation = members[0]
@@ -78,7 +84,7 @@ async def _launch(
     launched = run.tag_list(first)
     if len(members) > 1:
         launched = tags.to_list(tags.launch_tags([desired for desired, _ in members], run.stack))
-    own = [launched, params] if attempt else []
+    own = [launched, params] if attempt or params["MinCount"] < len(members) else []
     stem = token_stem(tags.from_list(launched))
     try:
         answer = await run.aws.call(
@@ -102,14 +108,14 @@ async def _launch(
         return []
 
 
-async def find_missing(run: Run, desired: Desired, tokens: Iterable[str]) -> str | None:
-    """The instance that one of the launches of a moment ago has made at an address, as soon as AWS shows it."""
+async def find_missing(run: Run, members: Iterable[Member], tokens: Iterable[str]) -> Launched:
+    """What the launches of a moment ago have made for these members, as soon as AWS shows it."""
+    launched = Launched()
     for token in tokens:
         run.say("EC2 to show what an earlier launch has made, if anything")
         for row in await asyncio.shield(run.once(f"launch {token}", partial(_shown, run, token))):
-            if _address_of(row, ()) == desired.address and not _is_let_go(run, desired, row):
-                return str(row["InstanceId"])
-    return None
+            launched.take(run, row, members)
+    return launched
 
 
 def _is_all(rows: list[Row]) -> bool:
@@ -137,7 +143,7 @@ def token_stem(found: Mapping[str, str]) -> str:
     return digest([found.get(tags.STACK, ""), found.get(tags.LAUNCH) or found.get(tags.ADDRESS, "")], 24)
 
 
-def _address_of(row: Mapping[str, Any], members: Sequence[tuple[Desired, str]]) -> Address | None:
+def _address_of(row: Mapping[str, Any], members: Sequence[Member]) -> Address | None:
     """By its tags, which a launch of a moment ago may not show yet; then by its place among those that were launched."""
     index = int(row.get("AmiLaunchIndex", 0))
     found = tags.own_tags(tags.from_list(row.get("Tags")), index)

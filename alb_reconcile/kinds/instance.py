@@ -188,19 +188,17 @@ class InstanceKind(Ec2Kind[Instance]):
 
     async def create(self, run: Run, wanted: Instance, desired: Desired) -> str:
         how = run.detail(Launch)
-        instance = await find_missing(run, desired, how.missing)
+        members = how.together or ((desired, how.generation),)
+
+        async def launch() -> Launched:
+            found = await find_missing(run, members, how.missing)
+            params = await self._launch_parameters(run, wanted)
+            return await launch_once(run, members, str(wanted.subnets[0]), params, found)
+
+        launched: Launched = await asyncio.shield(run.once(f"launch {members[0][0].address}", launch))
+        instance = launched.ids.get(desired.address)
         if instance is None:
-            members = how.together or ((desired, how.generation),)
-
-            async def launch() -> Launched:
-                return await launch_once(
-                    run, members, str(wanted.subnets[0]), await self._launch_parameters(run, wanted)
-                )
-
-            launched = await asyncio.shield(run.once(f"launch {members[0][0].address}", launch))
-            instance = launched.ids.get(desired.address)
-            if instance is None:
-                raise launched.error or AssertionError(f"{desired.address} wasn't launched")
+            raise launched.error or AssertionError(f"{desired.address} wasn't launched")
         await wait_for_state(run, instance, "running")
         if wanted.state == "stopped":
             await self._stop(run, instance)

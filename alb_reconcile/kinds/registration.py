@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from alb_reconcile.kinds import waits
@@ -20,6 +19,7 @@ from alb_reconcile.model.steps import Deregister, Register
 
 _MOST: Final = 200
 """Targets of one call; AWS documents no limit."""
+_GONE: Final = "TargetGroupNotFound"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +83,7 @@ class RegistrationKind(Kind[Registration]):
 
     async def create(self, run: Run, wanted: Registration, desired: Desired) -> str:
         group, target, port = _place(wanted)
-        retry = waits.TARGET_UNKNOWN
-        await run.together(
-            f"register {group}",
-            f"{target} {port}",
-            partial(_call, run, "register_targets", group),
-            most=_MOST,
-            retry=retry,
-        )
+        await _together(run, "register_targets", group, f"{target} {port}", waits.TARGET_UNKNOWN)
         key = target_key(group, target, port)
         run.departed.discard(key)
         how = run.detail(Register)
@@ -111,20 +104,24 @@ class RegistrationKind(Kind[Registration]):
             if how.least:
                 await keep_capacity(run, group, f"{target}:{port}", how.least, how.health_timeout)
             run.departed.add(observed.id)
-            send, there = partial(_call, run, "deregister_targets", group), False
-            with ignoring("TargetGroupNotFound", "InvalidTarget"):
-                await run.together(f"deregister {group}", f"{target} {port}", send, most=_MOST)
+            there = False
+            with ignoring(_GONE, "InvalidTarget"):
+                await _together(run, "deregister_targets", group, f"{target} {port}")
                 there = True
             if not there:
                 return
         await wait_until_drained(run, group, target, port)
 
 
-async def _call(run: Run, operation: str, group: str, members: Sequence[str]) -> None:
-    """One call for some of a group's targets."""
-    places = (member.split() for member in members)
-    targets = [{"Id": target, "Port": int(port)} for target, port in places]
-    await run.aws.call("elbv2", operation, TargetGroupArn=group, Targets=targets)
+async def _together(run: Run, operation: str, group: str, member: str, retry: waits.Codes | None = None) -> None:
+    """One call for all of a group's targets that the same happens to at the same time."""
+
+    async def send(members: Sequence[str]) -> None:
+        places = (member.split() for member in members)
+        targets = [{"Id": target, "Port": int(port)} for target, port in places]
+        await run.aws.call("elbv2", operation, TargetGroupArn=group, Targets=targets)
+
+    await run.together(f"{operation} {group}", member, send, most=_MOST, retry=retry, of_all=[_GONE])
 
 
 def _place(state: Registration) -> tuple[str, str, int]:

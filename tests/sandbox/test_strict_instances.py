@@ -87,6 +87,18 @@ def test_termination_protection(network: Network, ec2: Any) -> None:
     ec2.terminate_instances(InstanceIds=[instance])
 
 
+def test_termination_protection_is_a_matter_of_zones(network: Network, ec2: Any) -> None:
+    """TerminateInstances' own example: A and B in one zone, C, which is protected, and D in another."""
+    a, b, d = (network.launch(SubnetId=network.subnets[number]) for number in (0, 0, 1))
+    c = network.running(SubnetId=network.subnets[1], DisableApiTermination=True)
+    with refused("OperationNotPermitted", match=c):
+        ec2.terminate_instances(InstanceIds=[a, b, c, d])
+    assert [network.state(item) for item in (a, b, c, d)] == ["shutting-down", "shutting-down", "running", "running"]
+    with refused("InvalidInstanceID.NotFound"):
+        ec2.terminate_instances(InstanceIds=[d, "i-00000000000000000"])
+    assert network.state(d) == "running"
+
+
 def test_zero_makes_a_change_immediate() -> None:
     clock = VirtualClock()
     timing = Timing(pending=0, shutting_down=0, provisioning=0, interfaces_linger=0)
@@ -152,6 +164,16 @@ def test_a_full_subnet_takes_no_instance(network: Network) -> None:
     network.ec2.run_instances(ImageId=IMAGE, InstanceType="t3.micro", MinCount=11, MaxCount=11, SubnetId=small)
     with refused("InsufficientFreeAddressesInSubnet"):
         network.launch(SubnetId=small)
+
+
+def test_a_launch_makes_as_many_as_there_is_room_for(network: Network, ec2: Any) -> None:
+    launch = {"ImageId": IMAGE, "InstanceType": "t3.micro", "SubnetId": network.subnet("10.0.9.0/28", "us-east-1a")}
+    with refused("InsufficientFreeAddressesInSubnet"):
+        ec2.run_instances(**launch, MinCount=12, MaxCount=20)
+    made = ec2.run_instances(**launch, MinCount=1, MaxCount=20, ClientToken="m")["Instances"]
+    assert [item["AmiLaunchIndex"] for item in made] == list(range(11))
+    again = ec2.run_instances(**launch, MinCount=1, MaxCount=20, ClientToken="m")["Instances"]
+    assert [item["InstanceId"] for item in again] == [item["InstanceId"] for item in made], "needs no room"
 
 
 @pytest.mark.parametrize(

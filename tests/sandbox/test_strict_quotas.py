@@ -26,7 +26,7 @@ from alb_reconcile.sandbox.strict.quotas import (
     VPCS,
 )
 from alb_reconcile.sandbox.strict.world import World
-from tests.sandbox.strict_world import REGION, client, refused
+from tests.sandbox.strict_world import IMAGE, REGION, client, refused
 
 if TYPE_CHECKING:
     from tests.sandbox.strict_world import Network
@@ -52,6 +52,16 @@ def test_vcpus_of_what_runs(network: Network, quotas: dict[str, float]) -> None:
     network.launch(InstanceType="g4dn.xlarge")  # another quota
     quotas[STANDARD_VCPUS] = 4
     network.launch(InstanceType="t3.micro")
+
+
+def test_a_launch_makes_as_many_as_the_quota_allows(network: Network, quotas: dict[str, float]) -> None:
+    quotas[STANDARD_VCPUS] = 7
+    launch = {"ImageId": IMAGE, "InstanceType": "t3.micro", "SubnetId": network.subnets[0]}  # 2 vCPUs each
+    with refused("VcpuLimitExceeded"):
+        network.ec2.run_instances(**launch, MinCount=4, MaxCount=4)
+    assert len(network.ec2.run_instances(**launch, MinCount=2, MaxCount=4)["Instances"]) == 3
+    with refused("VcpuLimitExceeded"):
+        network.launch()
 
 
 def test_load_balancers_and_target_groups(network: Network, quotas: dict[str, float]) -> None:

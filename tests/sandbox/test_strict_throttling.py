@@ -109,7 +109,7 @@ def test_instances_count(ec2: Any, elb: Any, clock: VirtualClock) -> None:
 
     def launch(count: int) -> list[str]:
         answer = ec2.run_instances(
-            ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=count, SubnetId=network.subnets[0]
+            ImageId=IMAGE, InstanceType="t3.micro", MinCount=count, MaxCount=count, SubnetId=network.subnets[0]
         )
         return [item["InstanceId"] for item in answer["Instances"]]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Final
 
+from alb_reconcile.engine.plan.unseen import Unseen
 from alb_reconcile.kinds.instance import Instance, place_of
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
@@ -69,7 +70,11 @@ class Decisions:
 
 
 def decide(
-    stack: str, desired: Mapping[Address, Desired], discovery: Discovery, forced: Mapping[str, str]
+    stack: str,
+    desired: Mapping[Address, Desired],
+    discovery: Discovery,
+    forced: Mapping[str, str],
+    unseen: Iterable[Unseen] = (),
 ) -> Decisions:
     """Match what is desired and what there is by address and compare them. `forced` replaces more, with the given reasons by id."""
     result = Decisions(stack, live=tuple(item for item in discovery.resources if not item.is_gone))
@@ -114,7 +119,7 @@ def decide(
         result.desired[address] = best
         if not best.forces and best.found:
             result.ids[address] = best.found.id
-    _choose_places(result)
+    _choose_places(result, unseen)
     _collect_deletions(stack, desired, result)
     return result
 
@@ -224,11 +229,17 @@ def named_ids(value: object) -> Iterable[str]:
     return ()
 
 
-def _choose_places(result: Decisions) -> None:
-    """A new instance goes to the emptiest of its subnets; one that is replaced stays where it was, if it may."""
+def _choose_places(result: Decisions, unseen: Iterable[Unseen]) -> None:
+    """A new instance goes to the emptiest of its subnets, or to where a launch has made it that isn't shown yet; one that
+    is replaced stays where it was, if it may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
     instances = list(each_of(result.desired.values(), Instance))
-    now = {item.desired.address: place_of(item.found) for item, _ in instances}
+    perhaps = {address: launch.place for launch in unseen for address in launch.members}
+    now = {
+        address: place_of(item.found) if item.found else perhaps.get(address, ())
+        for item, _ in instances
+        for address in [item.desired.address]
+    }
     for item, _ in instances:
         groups[item.desired.lifecycle.group].update(now[item.desired.address])
     for item, state in instances:

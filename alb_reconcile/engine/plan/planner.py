@@ -11,6 +11,7 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.launches import launch_together
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
+from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
@@ -41,7 +42,7 @@ class Options:
     """Whether AWS is asked if these credentials may do it; who only looks often may not."""
     policy: Policy = field(default_factory=Policy)
     now: datetime | None = None
-    """The (aware) time at which the policy's windows must be open; None for the time at which the plan is made."""
+    """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""
 
 
 def make_plan(
@@ -52,11 +53,13 @@ def make_plan(
     Raises PlanError if no order of steps leads there, RefusedError if the way is forbidden or needs the user's word.
     """
     options = options or Options()
-    decisions = decide(stack, desired, discovery, {})
+    now = options.now or datetime.now(UTC)
+    unseen = find_unseen(discovery.resources, now)
+    decisions = decide(stack, desired, discovery, {}, unseen)
     forced: dict[str, str] = {}
     while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
         forced |= more
-        decisions = decide(stack, desired, discovery, forced)
+        decisions = decide(stack, desired, discovery, forced, unseen)
     check_facts(decisions, discovery)
     graph = Graph(decisions, discovery, destroy=options.destroy)
     _add_steps(graph, Lookups(images=discovery.images, desired=desired))
@@ -67,7 +70,7 @@ def make_plan(
     add_edges(graph)
     add_rollout(graph)
     keys = sort_keys(graph)
-    launch_together(graph, datetime.now(UTC))
+    launch_together(graph, unseen)
     add_costs(graph)
     steps = steps_of(graph, keys)
     plan = Plan(
@@ -93,7 +96,6 @@ def make_plan(
         ),
     )
     if options.check:
-        now = options.now or datetime.now(UTC)
         limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
     return plan
 

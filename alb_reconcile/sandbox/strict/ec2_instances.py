@@ -106,27 +106,29 @@ def stopping_takes_time(call: Call, _: Callable[[], Any]) -> Any:
 
 @around("TerminateInstances")
 def terminating_takes_time(call: Call, _: Callable[[], Any]) -> Any:
-    """TerminateInstances: shutting-down → terminated, shown for an hour; OperationNotPermitted for all of them
-    if one has termination protection."""
+    """TerminateInstances: shutting-down → terminated, shown for an hour. With termination protection
+    OperationNotPermitted, and 'the specified instances that are in different Availability Zones, where no other specified
+    instances are protected, are successfully terminated'."""
     instances, changes = named(call), []
     if not instances:
         refuse("InvalidParameterCombination", "No instances specified")
-    for instance in instances:
-        if instance.disable_api_termination is True:
-            refuse(
-                "OperationNotPermitted",
-                f"The instance '{instance.id}' may not be terminated. "
-                "Modify its 'disableApiTermination' instance attribute and try again.",
-            )
+    protected = [instance for instance in instances if instance.disable_api_termination is True]
+    zones = {instance._placement.zone for instance in protected}
     for instance in instances:
         previous = instance.state
         current = previous
-        if previous not in ("shutting-down", "terminated"):
+        if previous not in ("shutting-down", "terminated") and instance._placement.zone not in zones:
             current = "shutting-down"
             for nic in instance.nics.values():
                 nic.stop()
             move(call, instance, "shutting-down", "terminated", call.timing.shutting_down)
         changes.append(change(instance, previous, current))
+    for instance in protected:
+        refuse(
+            "OperationNotPermitted",
+            f"The instance '{instance.id}' may not be terminated. "
+            "Modify its 'disableApiTermination' instance attribute and try again.",
+        )
     return {"TerminatingInstances": changes}
 
 

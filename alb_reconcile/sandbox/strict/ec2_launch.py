@@ -7,6 +7,7 @@ from typing import Any
 
 from .ec2_disks import check_disk, check_root_disk
 from .ec2_instances import refuse_mixed_options
+from .quotas import most_by_quota
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .world import Timeline
@@ -54,17 +55,6 @@ def groups_are_of_the_subnets_vpc(call: Call) -> None:
                 refuse(
                     "InvalidParameter", f"Security group {group} and subnet {subnet_id} belong to different networks."
                 )
-
-
-@before("RunInstances")
-def subnet_has_room(call: Call) -> None:
-    """RunInstances: InsufficientFreeAddressesInSubnet."""
-    subnet = call.world.subnet(call.given("SubnetId", ""))
-    if subnet and subnet.available_ip_address_count < int(call.given("MaxCount", 1)):
-        refuse(
-            "InsufficientFreeAddressesInSubnet",
-            "The specified subnet does not have enough free addresses to satisfy the request.",
-        )
 
 
 @around("RunInstances")
@@ -135,7 +125,7 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
     refuse_mixed_options(call.given("MetadataOptions", {}))
     mappings = complete_mappings(call)
     call.params["BlockDeviceMappings"] = [plain_disk(mapping) for mapping in mappings]
-    call.params["MinCount"] = call.given("MaxCount", 1)  # moto launches no more than the least
+    call.params["MinCount"] = most_that_fit(call)  # moto launches no more than the least
     reservation = proceed()
     for instance in reservation.instances:
         finish_disks(call, instance, mappings)
@@ -150,6 +140,22 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
         call.world.ledger.instances[instance.id] = timeline
         call.world.ledger.schedule(runs, "state", instance.id)
     return reservation
+
+
+def most_that_fit(call: Call) -> int:
+    """RunInstances, MaxCount: 'If you specify a value that is more capacity than Amazon EC2 can launch in the target
+    Availability Zone, Amazon EC2 launches the largest possible number of instances above the specified minimum count';
+    MinCount: else it 'does not launch any instances' (InsufficientFreeAddressesInSubnet, VcpuLimitExceeded). Asked after
+    the token: the repetition of a launch needs no room."""
+    least, most = int(call.given("MinCount", 1)), int(call.given("MaxCount", 1))
+    subnet = call.world.subnet(call.given("SubnetId", ""))
+    free = subnet.available_ip_address_count if subnet else most
+    if free < least:
+        refuse(
+            "InsufficientFreeAddressesInSubnet",
+            "The specified subnet does not have enough free addresses to satisfy the request.",
+        )
+    return min(most, free, most_by_quota(call, least))
 
 
 def complete_mappings(call: Call) -> list[dict[str, Any]]:

@@ -53,14 +53,16 @@ def groups_given(call: Call) -> int:
     return len(set(call.given("SecurityGroupIds") or call.given("Groups", [])))
 
 
-def vcpus(call: Call) -> int:
+def standard_vcpus(call: Call, kind: str) -> int:
+    """Of an instance type, by its default; none outside of the standard families."""
+    found = call.world.ec2.describe_instance_types([kind])[0] if kind[0] in _STANDARD else None
+    return int(found["VCpuInfo"]["DefaultVCpus"]) if found else 0
+
+
+def running_vcpus(call: Call) -> int:
     """Of the running On-Demand instances of the standard families."""
-    asked = call.given("InstanceType", "m1.small")
-    if asked[0] not in _STANDARD:
-        return 0
-    running = [str(item.instance_type) for item in call.world.instances() if item.state not in _ENDED]
-    sizes = [call.world.ec2.describe_instance_types([kind])[0] for kind in [*running, asked] if kind[0] in _STANDARD]
-    return sum(int(size["VCpuInfo"]["DefaultVCpus"]) for size in sizes)
+    running = (str(item.instance_type) for item in call.world.instances() if item.state not in _ENDED)
+    return sum(standard_vcpus(call, kind) for kind in running)
 
 
 def balancers(call: Call) -> int:

@@ -3,6 +3,7 @@
 Service Quotas User Guide; "Amazon VPC quotas", "Amazon EC2 instance type quotas", "Quotas for your Application Load Balancers".
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,6 @@ QUOTAS: list[tuple[str, Callable[[Call], int], str, tuple[str, ...]]] = [
     (GROUPS, counts.groups, "SecurityGroupLimitExceeded", ("CreateSecurityGroup",)),
     (GROUP_RULES, counts.group_rules, "RulesPerSecurityGroupLimitExceeded", _AUTHORIZE),
     (GROUPS_AN_INTERFACE, counts.groups_given, "SecurityGroupsPerInstanceLimitExceeded", ("RunInstances", "ModifyInstanceAttribute")),
-    (STANDARD_VCPUS, counts.vcpus, "VcpuLimitExceeded", ("RunInstances",)),
     (BALANCERS, counts.balancers, "TooManyLoadBalancers", ("CreateLoadBalancer",)),
     (LISTENERS, counts.listeners, "TooManyListeners", ("CreateListener",)),
     (RULES, counts.rules, "TooManyRules", ("CreateRule",)),
@@ -54,11 +54,30 @@ actions' own errors)."""
 
 @before(*{action for _, _, _, actions in QUOTAS for action in actions})
 def what_is_made_is_limited(call: Call) -> None:
-    """The limits of "Amazon VPC quotas", "Amazon EC2 instance type quotas" and "Quotas for your Application Load Balancers"."""
+    """The limits of "Amazon VPC quotas" and "Quotas for your Application Load Balancers"."""
     for code, count, error, actions in QUOTAS:
         most = call.world.ledger.quotas.get(code)
         if most is not None and call.action in actions and count(call) > most:
             refuse(error, f"You've reached the limit of {most:g}.")
+
+
+def most_by_quota(call: Call, least: int) -> int:
+    """How many instances of a launch the account may run (VcpuLimitExceeded where it isn't the least): the quota counts
+    the vCPUs of running On-Demand instances of the standard families ("Amazon EC2 instance type quotas")."""
+    quota, size = (
+        call.world.ledger.quotas.get(STANDARD_VCPUS),
+        counts.standard_vcpus(call, call.given("InstanceType", "m1.small")),
+    )
+    if quota is None or not size:
+        return sys.maxsize
+    room = int((quota - counts.running_vcpus(call)) // size)
+    if room < least:
+        refuse(
+            "VcpuLimitExceeded",
+            "You have requested more vCPU capacity than your current vCPU limit allows for the instance bucket that the "
+            "specified instance type belongs to.",
+        )
+    return room
 
 
 @after("DescribeAccountLimits")

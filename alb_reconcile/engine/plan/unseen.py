@@ -1,0 +1,37 @@
+"""Launches of a moment ago of which AWS shows a part only: the rest may be there."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from alb_reconcile.kinds.instance import LaunchedWith, place_of
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Observed
+
+_RECENT: Final = timedelta(minutes=10)
+"""So long after a launch a read may still show a part of it only; AWS doesn't take requests of clocks that differ by more."""
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What AWS doesn't show of the launch with a client token: for whom it was, and in which subnet."""
+
+    token: str
+    members: frozenset[Address]
+    place: tuple[str, ...]
+
+
+def find_unseen(resources: Iterable[Observed], now: datetime) -> list[Unseen]:
+    """A value for each launch of the last minutes that isn't shown as a whole."""
+    launches: dict[LaunchedWith, list[Observed]] = defaultdict(list)
+    for item in resources:
+        if isinstance(item.details, LaunchedWith) and item.details.members:
+            launches[item.details].append(item)
+    return [
+        Unseen(launch.token, missing, max(map(place_of, shown)))
+        for launch, shown in launches.items()
+        if (missing := frozenset(launch.members).difference(item.address for item in shown))
+        and any(datetime.fromisoformat(item.created) > now - _RECENT for item in shown)
+    ]

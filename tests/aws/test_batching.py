@@ -1,0 +1,197 @@
+"""Calls that several wait for: who hears what, and after how many calls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alb_reconcile.aws.batching import Batch
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.model.errors import AwsError, InterruptedRun
+from alb_reconcile.sandbox.strict import VirtualClock
+from tests.virtual import run_virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Refuse = Callable[[list[str], float], tuple[str, str] | None]
+    """Gets the members of a call and the time; returns the code and the message of AWS's refusal."""
+
+NEVER = "InvalidInstanceID.NotFound", "The instance IDs 'i-3' do not exist"
+
+
+class Lab:
+    """An AWS that refuses calls, and what members heard of it."""
+
+    def __init__(self, refuse: Refuse, *, most: int = 100, retry: Mapping[str, float] | None = None) -> None:
+        self.clock = VirtualClock()
+        self.calls: list[list[str]] = []
+        self.heard: dict[str, str] = {}
+        self.at: dict[str, float] = {}
+        self._refuse, self._most, self._retry = refuse, most, retry
+
+    def run(self, members: Sequence[str], *, of_all: Sequence[str] = (), stop_at: float = 0, cancel: str = "") -> Lab:
+        run_virtually(self.clock, self._session(members, of_all, stop_at, cancel))
+        return self
+
+    def _ask(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Any:
+        asked = list(params["InstanceIds"])
+        self.calls.append(asked)
+        if refused := self._refuse(asked, self.clock.now()):
+            raise AwsError(service, operation, *refused, "req-1")
+        return {}
+
+    async def _session(self, members: Sequence[str], of_all: Sequence[str], stop_at: float, cancel: str) -> None:
+        aws = Aws(self._ask, max_workers=0)
+
+        async def send(asked: Sequence[str]) -> None:
+            await aws.call("ec2", "stop_instances", InstanceIds=list(asked))
+
+        batch = Batch(aws, send, most=self._most, retry=self._retry, of_all=of_all)
+
+        async def wait(member: str) -> None:
+            try:
+                await batch.add(member)
+                self.heard[member] = "done"
+            except (AwsError, InterruptedRun) as error:
+                self.heard[member] = getattr(error, "code", "interrupted")
+            self.at[member] = self.clock.now()
+
+        waiting = {member: asyncio.ensure_future(wait(member)) for member in members}
+        if stop_at:
+            await asyncio.sleep(stop_at)
+            aws.stopping.set()
+        if cancel:
+            await asyncio.sleep(0.01)
+            waiting.pop(cancel).cancel()
+        async with asyncio.timeout(5000):
+            await asyncio.gather(*waiting.values())
+
+
+def some(count: int) -> list[str]:
+    return [f"i-{number}" for number in range(1, count + 1)]
+
+
+def test_all_who_ask_at_the_same_time_share_calls() -> None:
+    lab = Lab(lambda *_: None, most=5).run(some(12))
+    assert [len(call) for call in lab.calls] == [5, 5, 2]
+    assert set(lab.heard.values()) == {"done"}
+
+
+def test_who_asks_twice_is_in_one_call_once() -> None:
+    lab = Lab(lambda *_: None).run(["i-1", "i-2", "i-1"])
+    assert lab.calls == [["i-1", "i-2"]]
+
+
+def test_who_is_named_hears_of_it_and_the_others_are_sent_again() -> None:
+    """An id that only begins alike isn't meant."""
+    lab = Lab(lambda asked, _: NEVER if "i-3" in asked else None).run(some(39))
+    assert len(lab.calls) == 2
+    assert {member for member, word in lab.heard.items() if word != "done"} == {"i-3"}
+
+
+def test_all_that_are_named_are_left_out_at_once() -> None:
+    def refuse(asked: list[str], _: float) -> tuple[str, str] | None:
+        bad = [member for member in asked if member in ("i-2", "i-4", "i-6")]
+        return ("InvalidInstanceID.NotFound", f"The instance IDs '{', '.join(bad)}' do not exist") if bad else None
+
+    lab = Lab(refuse).run(some(8))
+    assert len(lab.calls) == 2
+    assert sum(word == "done" for word in lab.heard.values()) == 5
+
+
+def test_where_nobody_is_named_halves_find_who_it_is() -> None:
+    lab = Lab(lambda asked, _: ("Odd", "no.") if "i-7" in asked else None).run(some(16))
+    assert {member for member, word in lab.heard.items() if word != "done"} == {"i-7"}
+    assert len(lab.calls) == 1 + 2 * 4
+
+
+@pytest.mark.parametrize("code", ["UnauthorizedOperation", "InternalError", "TargetGroupNotFound"])
+def test_what_holds_for_all_is_asked_once(code: str) -> None:
+    lab = Lab(lambda *_: (code, "no.")).run(some(16), of_all=["TargetGroupNotFound"])
+    assert set(lab.heard.values()) == {code}
+    assert len(lab.calls) == 1
+
+
+def test_throttled_calls_are_repeated_as_they_are() -> None:
+    lab = Lab(lambda *_: None)
+    began = lab.clock.now()
+    lab._refuse = lambda _, now: ("RequestLimitExceeded", "later.") if now < began + 20 else None
+    lab.run(some(6))
+    assert set(lab.heard.values()) == {"done"}
+    assert {len(call) for call in lab.calls} == {6}
+
+
+def test_not_yet_is_waited_for_by_those_who_are_named_only() -> None:
+    lab = Lab(lambda *_: None, retry={"IncorrectInstanceState": 300})
+    began = lab.clock.now()
+    ready = {"i-1": began + 3, "i-2": began + 100}
+
+    def refuse(asked: list[str], now: float) -> tuple[str, str] | None:
+        """AWS names one at a time."""
+        bad = next((member for member in asked if ready.get(member, 0) > now), "")
+        return ("IncorrectInstanceState", f"The instance '{bad}' is not in a state.") if bad else None
+
+    lab._refuse = refuse
+    lab.run(some(8))
+    assert set(lab.heard.values()) == {"done"}
+    assert lab.at["i-2"] - began >= 100
+    assert lab.at["i-1"] - began < 10, "it doesn't wait for the other"
+    assert max(lab.at[member] for member in some(8)[2:]) - began < 1
+
+
+@pytest.mark.parametrize("message", ["The instance 'i-3' is not in a state.", "no."])
+def test_not_yet_ends(message: str) -> None:
+    """After the time-out of the code once, also where nobody is named."""
+    lab = Lab(lambda asked, _: ("Odd", message) if "i-3" in asked else None, retry={"Odd": 60})
+    began = lab.clock.now()
+    lab.run(some(8))
+    assert {member for member, word in lab.heard.items() if word != "done"} == {"i-3"}
+    assert lab.at["i-3"] - began < 100
+
+
+@pytest.mark.parametrize("message", ["The instance 'i-3' is not in a state.", "no."])
+def test_everybody_hears_of_an_interruption(message: str) -> None:
+    lab = Lab(lambda asked, _: ("Odd", message) if "i-3" in asked else None, retry={"Odd": 600})
+    lab.run(some(8), stop_at=30)
+    assert lab.heard.keys() == set(some(8))
+    assert lab.heard["i-3"] == "interrupted"
+
+
+def test_an_interruption_before_the_call() -> None:
+    lab = Lab(lambda *_: None).run(some(4), stop_at=0.01)
+    assert set(lab.heard.values()) == {"interrupted"}
+    assert not lab.calls
+
+
+def test_who_goes_away_keeps_nobody_waiting() -> None:
+    lab = Lab(lambda asked, _: NEVER if "i-3" in asked else None).run(some(4), cancel="i-3")
+    assert lab.heard == dict.fromkeys(["i-1", "i-2", "i-4"], "done")
+
+
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@given(
+    st.sets(st.integers(1, 30), max_size=4), st.dictionaries(st.integers(1, 30), st.integers(1, 90), max_size=3),
+    st.sampled_from(["one", "all", "none"]), st.integers(1, 30),
+)  # fmt: skip
+def test_each_hears_what_is_said_of_it_alone(bad: set[int], later: dict[int, int], words: str, most: int) -> None:
+    """Whoever else is in its call, and however AWS says it."""
+    lab = Lab(lambda *_: None, most=most, retry={"Later": 300})
+    began = lab.clock.now()
+
+    def refuse(asked: list[str], now: float) -> tuple[str, str] | None:
+        for code, meant in (
+            ("Never", {f"i-{number}" for number in bad}),
+            ("Later", {f"i-{number}" for number, seconds in later.items() if began + seconds > now}),
+        ):
+            if found := [member for member in asked if member in meant]:
+                return code, {"one": f"'{found[0]}'", "all": f"'{', '.join(found)}'", "none": "no"}[words]
+        return None
+
+    lab._refuse = refuse
+    lab.run(some(30))
+    assert lab.heard == {f"i-{number}": "Never" if number in bad else "done" for number in range(1, 31)}
