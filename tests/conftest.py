@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture.engine import ConjectureRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large)  # this machine's speed is no property of the code
 settings.register_profile("suite", derandomize=True, max_examples=60, deadline=None, suppress_health_check=_QUIET)
@@ -32,6 +36,14 @@ rsa.generate_private_key = cache(rsa.generate_private_key)
 _keys: Any = serialization
 _keys.load_pem_private_key = cache(_keys.load_pem_private_key)
 settings.load_profile("soak" if os.environ.get("SOAK") else "suite")
+
+
+@pytest.fixture(scope="module")
+def only_fresh() -> Iterator[None]:
+    """Each random example is drawn anew: five of six are variations of another, and a third of those of specs its copies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConjectureRunner, "generate_mutations_from", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from alb_reconcile.cli.options.parser import make_parser
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMMON = {"profile", "region", "endpoint_url", "sandbox", "variables", "max_workers", "verbose", "no_color"}
+COMMON = {"profile", "region", "endpoint_url", "sandbox", "variables", "max_workers", "pace", "verbose", "no_color"}
 """What every command takes, so that a script can give the same to all; not every command needs it."""
 
 
@@ -105,6 +105,7 @@ def _spell(option: argparse.Action) -> list[str]:
         "--duration": "30s",
         "--lock-timeout": "5m",
         "--every": "5m",
+        "--pace": "0.5",
     }
     return [name, str(option.choices[0]) if isinstance(option.choices, tuple) else values.get(name, "2")]
 

@@ -9,6 +9,7 @@ import pytest
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.cli.session.connection import ConnectionOptions, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +93,7 @@ def test_an_empty_variable_of_the_spec_is_a_value() -> None:
 
 NUMBERS = {
     "--max-workers", "--lock-timeout", "--timeout", "--every", "--parallel", "--limit", "--port", "--speed", "--lag",
-    "--requests", "--duration", "--rate", "--concurrency", "--tolerance", "--allow", "--connect-to",
+    "--requests", "--duration", "--rate", "--concurrency", "--tolerance", "--allow", "--connect-to", "--pace",
 }  # fmt: skip
 ABSURD = (
     "9" * 5000, f"{'9' * 5000}s", "99999999999999h", "721h", "1e999", "inf", "nan", "-1", "-5m", "²", "²s", "١", "١s",
@@ -131,3 +132,47 @@ def test_an_absurd_number_is_a_usage_error(
 )
 def test_what_is_just_within(words: tuple[str, ...], taken: dict[str, float]) -> None:
     assert vars(make_parser().parse_args(words)).items() >= taken.items()
+
+
+@pytest.mark.parametrize("told", ["0", "0.09", "1.1", "half", "50%"])
+def test_a_pace_that_is_none(told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["apply", "stack.yaml", "--pace", told]) == 64
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument --pace: {told!r} isn't a number from 0.1 to 1")
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "stack.yaml"), ("sync", "."), ("stacks", "--region", "us-east-1")], ids=" ".join
+)
+def test_a_pace_of_the_environment_that_is_none(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says where it comes from, before AWS is asked anything."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ALB_RECONCILE_PACE", "fast")
+    (tmp_path / "stack.yaml").write_text("stack: shop\nregion: us-east-1\n", encoding="utf-8")
+    assert main(words) == 64
+    told = capsys.readouterr()
+    wanted = "ALB_RECONCILE_PACE: 'fast' isn't a number from 0.1 to 1; correct it, or unset it\n"
+    assert (told.out, told.err) == ("", wanted)
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "usual", "pace"),
+    [
+        (None, None, {}, 1.0), (None, None, {"usual_pace": "0.5"}, 0.5), (None, "0.7", {"usual_pace": "0.5"}, 0.7),
+        (0.3, "0.7", {}, 0.3), (0.3, "fast", {}, 0.3), (None, "", {}, 1.0),
+    ],
+)  # fmt: skip
+def test_the_pace_that_a_command_begins_at(
+    option: float | None, variable: str | None, usual: dict[str, str], pace: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The option, the variable, or what is usual; all that the command does in a region has one."""
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("ALB_RECONCILE_PACE", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("ALB_RECONCILE_PACE", variable)
+    options = ConnectionOptions(None, None, sandbox=False, max_workers=1, pace=option, verbose=0)
+    here, again, there = (connect(options, name, **usual).throttle for name in ("us-east-1", "us-east-1", "eu-west-1"))
+    assert here is again
+    assert here is not there
+    assert [throttle.reserve("elbv2", "modify_rule", dict, 0)[1][0].share for throttle in (here, there)] == [pace] * 2

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache, partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.dry_run import READS, DryRun, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
-from alb_reconcile.aws.throttle import Throttle
+from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
 from alb_reconcile.aws.transport import Response
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, InterruptedRun
+from alb_reconcile.model.host import iso
 
 THROTTLED: Final = 300.0
 """Seconds for which a call that AWS throttles is repeated."""
-DRY_RUN: Final = "DryRunOperation"
-"""EC2's code for a dry run that would have succeeded."""
-READS: Final = ("describe_", "get_", "list_")
 _T = TypeVar("_T")
 
 
@@ -45,14 +45,6 @@ def _filters(where: Mapping[str, str | Iterable[str]]) -> Iterator[dict[str, Any
         yield {"Filters": filters} if filters else {}
 
 
-class Transport(Protocol):
-    """One API call as AWS answers it; sent `once` it isn't repeated. Raises AwsError. Called from several threads at once."""
-
-    def __call__(
-        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
-    ) -> Response: ...
-
-
 class Aws:
     """One account and region, from inside an event loop.
 
@@ -69,6 +61,7 @@ class Aws:
         speed: float = 1.0,
         on_call: Callable[[str], None] | None = None,
         endpoint: str = "",
+        throttle: Throttle | None = None,
     ) -> None:
         self._transport = transport
         self.speed = speed
@@ -81,17 +74,20 @@ class Aws:
         # lanes of their own, so that neither calls that hang nor others' turns keep a lease from being renewed
         self._aside = _Lane("aside", 4) if max_workers else None
         self._urgent = _Lane("urgent", 8) if max_workers else None
-        self._throttle = Throttle()
+        self._throttle = throttle or Throttle()
         self._changing = 0
         self._lock = threading.Lock()
         self.guard: Guard | None = None
         """Is asked before each change."""
+        self.dry: DryRun | None = None
+        """Where nothing is changed: what EC2 says of it."""
         self.changed = False
         """Whether a change was sent, whatever came of it."""
         self.stopping = asyncio.Event()
         self.halted: InterruptedRun | None = None
         """Why the run was stopped, where it wasn't by the user."""
         self.calls: dict[str, int] = {}
+        self.throttled: dict[str, Throttled] = {}  # by operation
         self.requests: list[str] = []
         """Of each call that has changed something, its operation and AWS's request id, as CloudTrail has it."""
 
@@ -101,30 +97,15 @@ class Aws:
         other = copy.copy(self)
         other.stopping, other.halted, other.guard = asyncio.Event(), None, None
         other.changed, other._changing, other._lock = False, 0, threading.Lock()
-        other.calls, other.requests = {}, []
+        other.calls, other.throttled, other.requests = {}, {}, []
         if anew:
             other._root, other._identity = other, None
         return other
 
-    def dry_run(self) -> Aws:
-        """A fork that changes nothing: EC2 says whether it would have (DryRunOperation), others aren't asked."""
+    def dry_run(self, asked: set[str]) -> Aws:
+        """A fork that changes nothing and waits for nothing. `asked`: the actions about which EC2 was asked already."""
         other = self.fork()
-        send = self._transport
-
-        def ask(service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
-            if operation.startswith(READS):
-                return send(service, operation, params)
-            if service != "ec2":
-                raise AwsError(service, operation, DRY_RUN, f"{service} has no dry run", "")
-            try:
-                return send(service, operation, {**params, "DryRun": True}, once=once)
-            except AwsError as error:
-                if error.is_throttled or error.code == "UnauthorizedOperation":
-                    raise
-                # "not yet" is no answer to wait for here: the change itself does
-                raise AwsError(service, operation, DRY_RUN, error.message, error.request_id) from error
-
-        other._transport = ask
+        other.dry = other._transport = DryRun(self._transport, asked)
         return other
 
     async def call(
@@ -160,13 +141,14 @@ class Aws:
     ) -> Response:
         from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
-        started = self.now()
+        refused: list[float] = []  # when; before that, who called has waited for its turn
 
         def not_yet(error: BaseException) -> bool:
             if not isinstance(error, AwsError):
                 return False
+            refused.append(self.now())
             limit = next((limits[key] for key in limits if error.matches(key)), -1.0)
-            return self.now() - started < max(limit, THROTTLED if error.is_throttled else -1.0)
+            return refused[-1] - refused[0] < max(limit, THROTTLED if error.is_throttled else -1.0)
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(not_yet),
@@ -182,14 +164,15 @@ class Aws:
     ) -> Response:
         guard = None if operation.startswith(READS) else self.guard
         self._refuse_if_stopping(operation)
-        delay = self._throttle.reserve(service, operation, self.now())
-        if delay > 0:
+        places = self._throttle.reserve(service, operation, params, self.now())
+        while delay := self._throttle.delay(places, self.now()):
             await self.sleep(delay)
         if guard is not None:
             await guard.permit(timeouts.settled_all(service, once=once))
             self._refuse_if_stopping(operation)
         self._count(service, operation)
-        send = partial(self._send, guard, service, operation, params(), once=once)
+        call = partial(self._send, guard, service, operation, params(), once=once)
+        send = partial(self._listen, places, operation, asyncio.get_running_loop(), call)
         answer = send() if self._pool is None else await _in(self._pool, send)
         if not operation.startswith(READS):
             request = answer.get("ResponseMetadata", {}).get("RequestId", "")
@@ -199,6 +182,29 @@ class Aws:
     def _refuse_if_stopping(self, operation: str) -> None:
         if self.stopping.is_set() and not operation.startswith(READS):
             raise self._interruption()
+
+    def _listen(
+        self, places: Places, operation: str, loop: asyncio.AbstractEventLoop, call: Callable[[], Response]
+    ) -> Response:
+        """Make a call, and slow down if AWS throttles it, be it one of botocore's attempts."""
+        sent, heard = loop.time() * self.speed, list[str]()
+
+        def hear() -> None:
+            heard.append(iso(time.time()))
+            self._throttle.slow_down(places, sent, loop.time() * self.speed)
+            with self._lock:
+                past = self.throttled.get(operation)
+                self.throttled[operation] = Throttled(past.count + 1 if past else 1, heard[-1])
+
+        token = ON_THROTTLING.set(hear)
+        try:
+            return call()
+        except AwsError as error:
+            if error.is_throttled and not heard:  # else botocore has told
+                hear()
+            raise
+        finally:
+            ON_THROTTLING.reset(token)
 
     def _send(
         self, guard: Guard | None, service: str, operation: str, params: Mapping[str, Any], *, once: bool

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.model.errors import UnreachableError
 
@@ -17,20 +18,21 @@ SILENCE: Final = 25.0
 
 @dataclass(frozen=True)
 class Connection:
-    """How AWS is reached, how many calls run at once, how much faster its time runs there, and who is told of each call."""
+    """How AWS is reached, how many calls run at once, how much faster its time runs there, who is told of each, the pace."""
 
     transport: BotoTransport
     max_workers: int
     speed: float = 1.0
     on_call: Callable[[str], None] | None = None
     sandbox: bool = False
+    throttle: Throttle = field(default_factory=Throttle)
 
     def client(self) -> Aws:
         """What asks AWS over it. To be closed."""
-        endpoint = self.transport.endpoint
         return Aws(
-            self.transport, max_workers=self.max_workers, speed=self.speed, on_call=self.on_call, endpoint=endpoint
-        )
+            self.transport, max_workers=self.max_workers, speed=self.speed, on_call=self.on_call,
+            endpoint=self.transport.endpoint, throttle=self.throttle,
+        )  # fmt: skip
 
     async def until_answered(self, main: Awaitable[_T]) -> _T:
         """The result of `main`. Raises UnreachableError if AWS answers nothing at all."""

@@ -75,8 +75,10 @@ class Watch:
         """The thing (None while a read doesn't show it) as soon as `check` returns "" for it.
 
         Until then `check` returns what is waited for, which `say` passes on. Raises WaitError after `timeout`
-        seconds with the last such text, and whatever `check` raises.
+        seconds with the last such text, and whatever `check` raises. A dry run waits for nothing.
         """
+        if self._aws.dry:
+            return None
         waiter = _Waiter(key, check, say, asyncio.get_running_loop().create_future())
         self._waiters.add(waiter)
         self._backoff.reset()

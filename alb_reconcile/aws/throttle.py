@@ -1,62 +1,93 @@
-"""A pace below AWS's limits, so that the account's other tools are not throttled because of this one."""
+"""The tool's own pace: the share of AWS's documented buckets that it takes, and less of it for a while where AWS throttles.
 
-from typing import Final, NamedTuple
+Others empty the same buckets, and AWS tells nobody how full they are. So a bucket's share is found as TCP finds its share of
+a line, by additive increase and multiplicative decrease: a refusal halves it, then it grows steadily, by half of AWS's figures
+in 100 s, up to what was asked for. Several that do so end up with like shares, at the price of a refusal a minute.
+"""
 
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
 
-class Bucket(NamedTuple):
-    """AWS's documented token bucket: how many calls at once, and how many more a second."""
+from alb_reconcile.aws.buckets import Bucket, buckets_of
+from alb_reconcile.model.errors import THROTTLED
+from alb_reconcile.model.text import camel
 
-    burst: float
-    refill: float
-
-
-# EC2 API throttling, "Request token bucket sizes and refill rates"; ELB API throttling, the same heading.
-BUCKETS: Final = {
-    "ec2 read": Bucket(100, 20),
-    "ec2 change": Bucket(50, 5),
-    "ec2 run": Bucket(5, 2),
-    "ec2 terminate": Bucket(100, 5),
-    "ec2 tag": Bucket(100, 10),
-    "elbv2 read": Bucket(40, 10),
-    "elbv2 change": Bucket(20, 3),
-    "elbv2 register": Bucket(20, 4),
-    "elbv2 place": Bucket(10, 0.2),
-}
-SHARE: Final = 0.5
-"""Of both numbers."""
-_SPECIAL: Final = {
-    "run_instances": "ec2 run",
-    "start_instances": "ec2 run",
-    "terminate_instances": "ec2 terminate",
-    "create_tags": "ec2 tag",
-    "register_targets": "elbv2 register",
-    "deregister_targets": "elbv2 register",
-    "create_load_balancer": "elbv2 place",
-    "set_subnets": "elbv2 place",
-}
+CLIMB: Final = 0.005  # of AWS's figures, by which a share grows in a second
+LEAST: Final = 0.05  # who sends nothing can't find out that the bucket has filled up
+# what hears of each attempt of this thread's call that AWS throttles
+ON_THROTTLING: Final[ContextVar[Callable[[], None]]] = ContextVar("on_throttling", default=lambda: None)
 
 
-def bucket_of(service: str, operation: str) -> str | None:
-    """The name of the bucket that a call is taken from; none where AWS documents none."""
-    verb = "read" if operation.startswith(("describe_", "get_")) else "change"
-    name = _SPECIAL.get(operation, f"{service} {verb}")
-    return name if name in BUCKETS else None
+@dataclass(frozen=True)
+class Throttled:
+    """How often AWS has throttled an operation, and when last (ISO 8601, UTC)."""
+
+    count: int
+    last: str
+
+
+class _Level:
+    """What has been let go from a bucket, and what may be; tokens count from the beginning."""
+
+    def __init__(self, bucket: Bucket, share: float, now: float) -> None:
+        self.bucket, self.asked, self.share, self.since = bucket, share, share, now
+        self.taken, self.given, self.halved = 0.0, self.burst(), float("-inf")
+
+    def burst(self) -> float:
+        """What may be taken at once. A second's tokens stay, as calls overtake each other, and AWS refills by the second."""
+        return min(self.bucket.size * self.share, self.bucket.size - self.bucket.refill)
+
+    def advance(self, now: float) -> None:
+        passed, before, self.since = now - self.since, self.share, now
+        self.share = min(self.asked, before + CLIMB * passed)
+        self.given += passed * self.bucket.refill * (before + self.share) / 2
+        self.given = min(self.given, self.taken + self.burst())
+
+
+Places = list[tuple[_Level, float]]  # a call's turn at each of its buckets: once so many tokens have been given
 
 
 class Throttle:
-    """Token buckets by class of call."""
+    """The buckets of one account and region, for all of this process. Moments are seconds from any start."""
 
-    def __init__(self) -> None:
-        self._levels: dict[str, tuple[float, float]] = {}
-        """By bucket, its tokens at a moment."""
+    def __init__(self, share: float = 1.0) -> None:
+        self._share, self._lock = share, threading.Lock()
+        self._levels: dict[tuple[str, str], _Level] = {}
 
-    def reserve(self, service: str, operation: str, now: float) -> float:
-        """Take a place in the queue for a call. Returns the seconds to wait for it."""
-        name = bucket_of(service, operation)
-        if name is None:
-            return 0.0
-        burst, refill = BUCKETS[name].burst * SHARE, BUCKETS[name].refill * SHARE
-        tokens, since = self._levels.get(name, (burst, now))
-        tokens = min(burst, tokens + (now - since) * refill) - 1
-        self._levels[name] = tokens, now
-        return max(0.0, -tokens / refill)
+    def reserve(self, service: str, operation: str, params: Callable[[], Mapping[str, Any]], now: float) -> Places:
+        """A call's place in each queue. One for more tokens than a bucket's share waits for all of it, the next ones longer."""
+        places: Places = []
+        with self._lock:
+            for name, bucket, tokens in buckets_of(service, camel(operation), params):
+                level = self._levels.setdefault((service, name), _Level(bucket, self._share, now))
+                level.advance(now)
+                places.append((level, level.taken + min(tokens, level.burst())))
+                level.taken += tokens
+        return places
+
+    def delay(self, places: Places, now: float) -> float:
+        """Seconds after which to look again whether it is the call's turn; 0 if it is."""
+        longest = 0.0
+        with self._lock:
+            for level, turn in places:
+                level.advance(now)
+                longest = max(longest, (turn - level.given) / (level.bucket.refill * level.share))
+        return min(longest, 5.0) if longest > 1e-6 else 0.0  # shares change meanwhile; clocks have no finer ticks
+
+    def slow_down(self, places: Places, sent: float, now: float) -> None:
+        """AWS has throttled a call that was sent at that moment; what was under way when a share was halved says no more."""
+        with self._lock:
+            for level, _ in places:
+                level.advance(now)
+                level.given = min(level.given, level.taken)
+                if sent > level.halved:
+                    level.share, level.halved = max(level.share / 2, LEAST), now
+
+
+def note_throttling(*, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+    """Tell who listens if this attempt was throttled (botocore's event response-received): most are repeated by botocore."""
+    if parsed_response and parsed_response.get("Error", {}).get("Code") in THROTTLED:
+        ON_THROTTLING.get()()

@@ -10,6 +10,7 @@ from alb_reconcile.aws.answers import HINT, ForeignAnswerError, check_answer, fo
 from alb_reconcile.aws.endpoint import endpoint_of, is_address, without_passwords
 from alb_reconcile.aws.guard import ask_guard
 from alb_reconcile.aws.hints import explain_code, transport_error, unusable
+from alb_reconcile.aws.throttle import note_throttling
 from alb_reconcile.model.errors import AwsError, UnreachableError
 
 Response = dict[str, Any]
@@ -84,6 +85,7 @@ class BotoTransport:
             raise ValueError(f"Invalid endpoint: {url}")
         client.meta.events.register_first("before-send", ask_guard)
         client.meta.events.register("before-parse", check_answer)
+        client.meta.events.register("response-received", note_throttling)
         return client
 
     @staticmethod

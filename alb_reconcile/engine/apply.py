@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -12,10 +12,11 @@ from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
-from alb_reconcile.model.steps import SetPriorities
+from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
 
@@ -51,12 +52,16 @@ async def apply_plan(plan: Plan, run: Run, on_event: OnEvent) -> tuple[Outcome, 
 
 class _Application:
     def __init__(self, plan: Plan, run: Run, on_event: OnEvent) -> None:
-        self.steps = {step.key: step for step in plan.steps}
+        made = frozenset(step.address for step in plan.steps if step.action != "delete")
+        self.steps = {step.key: _among(step, made) for step in plan.steps}
         self.kinds = load_kinds()
         self.run = run
         self.on_event = on_event
         self.outcomes: dict[str, Outcome] = {}
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
+        self.announced: set[str] = set()
+        self.news = asyncio.Event()
+        """Set where a step has just announced what it has made, for those that only have to name it."""
         run.ids.update(plan.ids)
         run.applied = plan.applied
 
@@ -76,18 +81,25 @@ class _Application:
             kind: object = self.kinds[step.carried_by]
             if step.action in ("create", "replace") and isinstance(kind, Prepares):
                 kind.prepare(self.run, step.state)
-        while sorter.is_active():
+        through: set[str] = set()
+        while sorter.is_active() or self.running:
             for key in sorter.get_ready():
                 if not self._start(self.steps[key]):
                     sorter.done(key)
             if self.running:
-                done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    sorter.done(self._finish(task))
+                self.news.clear()
+                news = asyncio.ensure_future(self.news.wait())
+                done, _ = await asyncio.wait({*self.running, news}, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                ended = {self._finish(task) for task in list(self.running) if task in done}
+                new = (ended | self.announced) - through
+                through |= new
+                sorter.done(*new)
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
-        causes = [outcome for key in step.needs if (outcome := self.outcomes[key]).how != "done"]
+        ended = (self.outcomes[key] for key in step.needs if key not in self.announced)
+        causes = [outcome for outcome in ended if outcome.how != "done"]
         if causes:
             cause = causes[0].cause or causes[0].step
             self._end(Outcome(step, "skipped", cause=cause), 0.0, str(cause.address))
@@ -98,12 +110,16 @@ class _Application:
         started = self.run.aws.now()
         self.on_event(Event("started", step))
         own = replace(
-            self.run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection,
-            say=lambda text: self._say(step, started, text),
-        )  # fmt: skip
-        task = asyncio.ensure_future(_carry_out(step, own, self.kinds[step.carried_by]))
+            self.run, say=lambda text: self._say(step, started, text), announce=lambda made: self._announce(step, made)
+        )
+        task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by]))
         self.running[task] = (step, started)
         return True
+
+    def _announce(self, step: Step, made: str) -> None:
+        self.run.ids[step.address] = made
+        self.announced.add(step.key)
+        self.news.set()
 
     def _say(self, step: Step, started: float, text: str) -> None:
         self.on_event(Event("waiting", step, self.run.aws.now() - started, text))
@@ -127,6 +143,13 @@ class _Application:
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
 
 
+def _among(step: Step, made: Collection[Address]) -> Step:
+    """Who is launched together with others, only with those that this run makes: it may carry out a part of a plan."""
+    if not isinstance(how := step.details, Launch):
+        return step
+    return replace(step, details=replace(how, together=tuple(item for item in how.together if item[0].address in made)))
+
+
 def _unexpected(error: Exception) -> ReconcileError:
     place = traceback.extract_tb(error.__traceback__)[-1]
     what = f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: {error}"
@@ -135,8 +158,9 @@ def _unexpected(error: Exception) -> ReconcileError:
     return bug
 
 
-async def _carry_out(step: Step, run: Run, kind: AnyKind) -> str:
+async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     """Carry out one step. Returns the id of what it made or changed."""
+    run = replace(run, details=step.details, beside=step.beside, lifts_protection=step.lifts_protection)
     seconds, settled = step.pause
     if seconds:
         run.say(f"{seconds} s, until {settled}")

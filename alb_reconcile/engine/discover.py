@@ -12,7 +12,7 @@ from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
-from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.kinds.subnet import Subnet, place_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Foreign
@@ -99,7 +99,7 @@ async def _read_foreign(reader: Reader) -> dict[str, Foreign]:
         if not ids:
             return
         for item in await reader.aws.pages("ec2", listing.operation, listing.key, where={listing.id_filter: ids}):
-            found[item[listing.id_key]] = Foreign(item.get("VpcId"), item.get("AvailabilityZone"))
+            found[item[listing.id_key]] = place_of(item)
         missing = [item for item in ids if item not in found]
         if missing:
             raise RefusedError(

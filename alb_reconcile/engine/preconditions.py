@@ -2,32 +2,30 @@
 protected from being deleted until the user lets that be lifted."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
-from alb_reconcile.aws.client import DRY_RUN, Aws
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.apply import carry_out
+from alb_reconcile.engine.free_addresses import check_free_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
+from alb_reconcile.engine.quotas import check_quotas
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected
+from alb_reconcile.kinds.base import HasPreconditions, Intent, Protected
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.errors import AwsError, ReconcileError, RefusedError
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Lookups, Properties, bind, references
-from alb_reconcile.model.steps import Launch
-
-_DENIED: Final = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 
-async def check_preconditions(
-    aws: Aws, decisions: Decisions, discovery: Discovery, *, dry_run: bool = False
-) -> Discovery:
+async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discovery) -> Discovery:
     """The discovery, with what stands against the resources that are to be made or changed.
 
-    Nothing is asked where nothing is. `dry_run`: whether these credentials may create it is asked, too. What these credentials can't read isn't found; AWS says it later.
+    Nothing is asked where nothing is. What these credentials can't read isn't found; AWS says it later.
     """
     desired = {address: item.desired for address, item in decisions.desired.items()}
     facts = Lookups(images=discovery.images, desired=desired)
@@ -35,22 +33,14 @@ async def check_preconditions(
     for address, item in decisions.desired.items():
         if item.found is None or item.changes:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
-    checks: list[Awaitable[list[Finding]]] = [
-        kind.check_preconditions(aws, intents[name], desired, discovery)
-        for name, kind in _with_preconditions()
-        if name in intents
+    checks = [
+        kind.check_preconditions(aws, intents[name], desired)
+        for name, kind in load_kinds().items()
+        if name in intents and isinstance(kind, HasPreconditions)
     ]
-    if dry_run:
-        checks.append(_dry_runs(aws, decisions.stack, intents, decisions.ids))
-    found = await asyncio.gather(*checks)
-    return replace(discovery, findings=tuple(item for part in found for item in part))
-
-
-def _with_preconditions() -> Iterator[tuple[str, HasPreconditions]]:
-    for name, kind in load_kinds().items():
-        able: object = kind
-        if isinstance(able, HasPreconditions):
-            yield name, able
+    found = await asyncio.gather(check_quotas(aws, decisions, discovery, intents), *checks)
+    findings = (item for part in found for item in part)
+    return replace(discovery, findings=(*findings, *check_free_addresses(decisions, discovery)))
 
 
 def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: Lookups) -> Intent:
@@ -66,35 +56,36 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted(zones)))
 
 
-async def _dry_runs(
-    aws: Aws, stack: str, intents: Mapping[str, list[Intent]], ids: Mapping[Address, str]
-) -> list[Finding]:
-    """Whether these credentials may create one of each kind, as far as AWS can be asked: what it refers to must exist.
+async def check_permissions(aws: Aws, plan: Plan) -> None:
+    """Refuse what these credentials may not do, as far as EC2 can be asked by dry runs: one for each action that the plan calls
+    on what exists. Raises RefusedError with everything found.
 
     Only AWS itself is asked: others take no notice of `DryRun` in some calls, and would do it.
     """
     if aws.endpoint:
-        return []
-    asked: list[tuple[AnyKind, Intent]] = []
-    for name, kind in load_kinds().items():
-        ready = (item for item in intents.get(name, ()) if item.fields is None and not any(references(item.wanted)))
-        first = next(ready, None) if kind.properties.service == "ec2" else None
-        if first is not None:
-            asked.append((kind, first))
-    found = await asyncio.gather(*(_dry_run(aws, stack, kind, item, dict(ids)) for kind, item in asked))
-    return [item for item in found if item is not None]
+        return
+    asked: set[str] = set()
+    run = Run(aws, plan.stack, ids=dict(plan.ids), applied=plan.applied)
+    steps = [step for step in plan.steps if _can_be_tried(step, plan.ids)]
+    found = await asyncio.gather(*(_try(step, aws.dry_run(asked), run) for step in steps))
+    if any(found):
+        raise RefusedError("\n".join(line for lines in found for line in lines))
 
 
-async def _dry_run(aws: Aws, stack: str, kind: AnyKind, item: Intent, ids: dict[Address, str]) -> Finding | None:
-    run = Run(aws.dry_run(), stack, ids=ids, details=Launch(generation=DRY_RUN))  # a client token of its own
-    try:
-        await kind.create(run, item.wanted, item.desired)
-    except AwsError as error:
-        if error.code in _DENIED:
-            return Finding(item.desired, "", f"these credentials may not create it: {error}")
-    except ReconcileError:
-        pass  # it can't be found out beforehand
-    return None
+def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
+    """Whether EC2 carries it out, and all that it names exists."""
+    kind = load_kinds()[step.carried_by].properties
+    service = kind.service or load_kinds()[str(kind.parent)].properties.service
+    return service == "ec2" and (step.action == "delete" or not any(references(bind(step.state, ids))))
+
+
+async def _try(step: Step, aws: Aws, run: Run) -> list[str]:
+    """What of a step these credentials may not do, in words."""
+    with suppress(ReconcileError):  # what else is wrong can't be found out beforehand
+        await carry_out(replace(step, pause=(0, "")), replace(run, aws=aws), load_kinds()[step.carried_by])
+    place = step.desired.at() if step.desired else step.address
+    denied = aws.dry.denied if aws.dry else ()
+    return [f"{place}: these credentials may not {step.action} it: {error}" for error in denied]
 
 
 async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:

@@ -16,12 +16,13 @@ from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.engine.preconditions import check_permissions, check_preconditions, find_protected, lift_protection
+from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
@@ -69,7 +70,7 @@ async def plan_stack(
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     if options.check:
         decisions = decide(target.stack, target.desired, discovery, {})
-        discovery = await check_preconditions(aws, decisions, discovery, dry_run=options.dry_run)
+        discovery = await check_preconditions(aws, decisions, discovery)
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     planned = StackPlan(target, discovery, plan)
     if choose is not None:
@@ -78,6 +79,8 @@ async def plan_stack(
         return planned
     protected = await find_protected(aws, plan.steps)
     plan = lift_protection(plan, protected, options.allow)
+    if options.dry_run:
+        await check_permissions(aws, plan)
     blockers = await find_blockers(aws, discovery) if target.destroy and not plan.is_empty else []
     return StackPlan(target, discovery, plan, protected, tuple(blockers))
 
@@ -108,6 +111,13 @@ class Applied:
     is_reached: bool = False
     problems: tuple[str, ...] = ()
     """What doesn't serve in the end, in words."""
+    began: float = 0.0
+    """When, on AWS's clock."""
+    times: Mapping[str, float] = field(default_factory=dict)
+    """Seconds since then: `ready`, until a load balancer was first seen active with a healthy target behind it (unless one was
+    before), and `converged`, until all was so; as far as that was waited for."""
+    entrance: Address | None = None
+    """That load balancer."""
     error: ReconcileError | None = None
 
 
@@ -131,11 +141,11 @@ async def apply_stack(
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
     run = Run(aws, target.stack, own=frozenset(own))
-    applied = Applied(found=planned, is_reached=True)
+    applied = Applied(found=planned, is_reached=True, began=aws.now())
     if planned.plan.steps:
         if target.destroy and (warning := await begin_destroying(aws, target.stack, planned.discovery)):
             warn(warning)
-        applied = Applied(await apply_plan(planned.plan, run, on_event))
+        applied = Applied(await apply_plan(planned.plan, run, on_event), began=applied.began)
         on_outcomes(applied.outcomes)
         if any(item.how != "done" for item in applied.outcomes):
             return applied
@@ -150,8 +160,12 @@ async def apply_stack(
                 warn(warning)
         if timeout is None:
             return applied
-        problems = await _wait_until_serving(replace(run, say=say), applied.found, timeout, goal)
-        return replace(applied, problems=tuple(problems))
+        seen: dict[str, float] = {}
+        problems = await _wait_until_serving(replace(run, say=say), applied.found, timeout, goal, seen)
+        ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, seen)
+        moments = ({"ready": ready[0]} if ready else {}) | ({} if problems else {"converged": aws.now()})
+        times = {name: moment - applied.began for name, moment in moments.items()}
+        return replace(applied, problems=tuple(problems), times=times, entrance=ready[1] if ready else None)
     except ReconcileError as error:
         return replace(applied, error=error)
 
@@ -166,18 +180,25 @@ async def _look_until_reached(aws: Aws, target: DesiredStack, goal: Goal, applie
     return replace(applied, found=found, is_reached=goal.is_reached(found))
 
 
-async def _wait_until_serving(run: Run, found: StackPlan, timeout: float, goal: Goal) -> list[str]:
+async def _wait_until_serving(
+    run: Run, found: StackPlan, timeout: float, goal: Goal, seen: dict[str, float]
+) -> list[str]:
     """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
-    Returns what isn't by then, in words.
+    Returns what isn't by then, in words; of what is, `seen` gets the time by id.
     """
+
+    async def wait(kind: Serves, item: Observed) -> None:
+        await kind.wait_until_serving(run, item, timeout)
+        seen[item.id] = run.aws.now()
+
     kinds = load_kinds()
     without = goal.without(found)
     waits = []
-    for item in _awaited(found.discovery):
+    for item in awaited(found.discovery):
         kind: object = kinds[item.address.kind]
         if item.id not in without and isinstance(kind, Serves):
-            waits.append(kind.wait_until_serving(run, item, timeout))
+            waits.append(wait(kind, item))
     problems = []
     for result in await asyncio.gather(*waits, return_exceptions=True):
         if isinstance(result, ReconcileError) and not isinstance(result, InterruptedRun):
@@ -187,7 +208,26 @@ async def _wait_until_serving(run: Run, found: StackPlan, timeout: float, goal: 
     return problems
 
 
-def _awaited(discovery: Discovery) -> Iterable[Observed]:
+def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:
+    """When first a load balancer was ready and a target that gets its requests, and which load balancer. `seen` has by id when
+    each was, the earliest first; without it those count that were when they were read."""
+    by_id = {item.id: item for item in discovery.resources}
+    if seen is None:
+        seen = {item.id: 0.0 for item in discovery.resources if item.status and is_in_order(item)}
+    behind: dict[Ref | None, float] = {}
+    for key, moment in seen.items():
+        behind.setdefault(by_id[key].parent_id, moment)
+    found = []
+    for item in discovery.resources:
+        groups = [behind[part.target_group] for part in action_of(item.state).receiving if part.target_group in behind]
+        while (parent := by_id.get(item.parent_id or "")) is not None:
+            item = parent
+        if groups and item.id in seen:
+            found.append((max(seen[item.id], min(groups)), item.address))
+    return min(found, default=None)
+
+
+def awaited(discovery: Discovery) -> Iterable[Observed]:
     """What answers requests: load balancers, and the targets that get requests.
 
     Whom nobody wants to run (`state: any`) nobody waits for, nor whom somebody has just terminated.

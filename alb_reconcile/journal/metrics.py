@@ -24,12 +24,14 @@ GAUGES: Final[Mapping[str, str]] = {
     "drift_found": "Steps of the last plan that correct drift.",
     "drift_left": "Steps of the last plan that correct drift and weren't done.",
     "spec_left": "Steps of the last plan that apply a changed spec and weren't done.",
+    "last_throttled_timestamp_seconds": "When AWS last throttled a call, by operation.",
 }
 COUNTERS: Final[Mapping[str, str]] = {
     "runs": "Runs by command and result.",
     "steps": "Steps by action and outcome.",
     "drift_corrected": "Steps done that correct drift.",
     "api_calls": "Calls of AWS's API by operation.",
+    "throttled_calls": "Attempts of calls that AWS throttled by operation.",
 }
 """Their samples end with _total."""
 
@@ -86,6 +88,9 @@ def _put(series: Series, record: Record, owner: Mapping[str, str], last_success:
         count("steps", 1, action=step.action, outcome=step.how)
     for operation, calls in record.calls.items():
         count("api_calls", calls, operation=operation)
+    for operation, item in record.throttled.items():
+        count("throttled_calls", item.count, operation=operation)
+        gauge("last_throttled_timestamp_seconds", datetime.fromisoformat(item.last).timestamp(), operation=operation)
 
 
 def _labels(owner: Mapping[str, str], more: Mapping[str, str]) -> Labels:

@@ -106,11 +106,12 @@ _ENTRY: Final = msgspec.json.Decoder(_Entry)
 def judge(before: State | None, record: Record) -> tuple[State | None, Event | None]:
     """The state after a run (None for a stack that is gone), and what the receiver is to be told, if anything.
 
-    A run that was held or interrupted says nothing; nor does a refusal, where a person stood by to read it.
+    A run that was held, interrupted or didn't wait says nothing; nor does a refusal, where a person stood by to read it.
     """
     if record.is_gone:
         return None, None
-    if record.result in ("held", "interrupted") or (record.result == "refused" and record.command != "sync"):
+    is_seen = record.result == "refused" and record.command != "sync"
+    if is_seen or record.not_ready or record.result in ("held", "interrupted"):
         return before, None
     verdict = before.verdict if before else "in_sync"
     if record.result in ("failed", "refused"):

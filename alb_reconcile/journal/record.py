@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from alb_reconcile.aws.throttle import Throttled
+
 VERSION: Final = 1
 
 Result = Literal["in_sync", "corrected", "left", "failed", "held", "refused", "interrupted"]
@@ -46,8 +48,10 @@ class Record:
     """One run over one stack. Times of day are UTC in ISO 8601; `seconds` is by a clock that doesn't jump.
 
     `account` is empty if AWS wasn't reached; `place` is empty for AWS, "sandbox", or the host of another emulator.
-    `counts` are the plan's steps by action, and empty if there was no plan. `requests`: the operation and AWS's request
-    id of each call that changed something. `error` ended the run as a whole.
+    `counts` are the plan's steps by action, and empty if there was no plan. `calls` and `throttled` are by operation.
+    `requests`: the operation and AWS's request id of each call that changed something. `times`: seconds on AWS's clock until
+    a first healthy target was `ready`, all `converged`, a request of --verify was `answered`. `not_ready`: what wasn't in the
+    end, where nobody waited for it. `error` ended the run as a whole.
     """
 
     run: str
@@ -68,7 +72,10 @@ class Record:
     counts: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
+    throttled: Mapping[str, Throttled] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
+    times: Mapping[str, float] = field(default_factory=dict)
+    not_ready: tuple[str, ...] = ()
     exit_code: int = 0
     code: str = ""
     error: str = ""
@@ -76,8 +83,8 @@ class Record:
 
     @property
     def is_success(self) -> bool:
-        """Whether everything was as wanted in the end."""
-        return self.result in ("in_sync", "corrected")
+        """Whether everything was as wanted in the end, as far as anybody waited for it."""
+        return self.result in ("in_sync", "corrected") and not self.not_ready
 
     @property
     def is_gone(self) -> bool:

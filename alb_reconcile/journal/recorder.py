@@ -12,6 +12,7 @@ from typing import Final
 
 from alb_reconcile import __version__
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.history import read_history, write_history
@@ -64,6 +65,9 @@ class Recorder:
         """Those of them that aren't in `plan`."""
         self.causes: Mapping[str, str] = {}
         """Of steps, by key: "drift" if the account has moved, "spec" if the spec has."""
+        self.times: dict[str, float] = {}
+        self.not_ready: tuple[str, ...] = ()
+        self.throttled: Mapping[str, Throttled] = {}
         self.record: Record | None = None
         """What `close` has made."""
         self._command, self._stack, self._region, self._place = command, stack, region, place
@@ -112,7 +116,10 @@ class Recorder:
             counts=self.plan.count() if self.plan else {},
             steps=tuple(self._step(step, outcomes.get(key)) for key, step in planned.items()),
             calls=dict(calls or {}),
+            throttled=dict(self.throttled),
             requests=tuple(map(self._line, requests)),
+            times={name: round(seconds, 3) for name, seconds in self.times.items()},
+            not_ready=tuple(map(self._line, self.not_ready)),
             exit_code=int(self.exit_code),
             **self._failure(error),
         )
@@ -199,6 +206,7 @@ async def recorded(
         error = raised
         raise
     finally:
+        recorder.throttled = aws.throttled
         record = recorder.close(account=aws.known_account, calls=aws.calls, requests=aws.requests, error=error)
         await save_record(record, settings, say)
 

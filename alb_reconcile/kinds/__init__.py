@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from alb_reconcile.kinds.base import AnyKind
+from alb_reconcile.model.resource import Observed
 
 
 @cache
@@ -14,6 +15,11 @@ def load_kinds() -> Mapping[str, AnyKind]:
     modules = [importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__)]
     kinds: list[AnyKind] = [module.KIND for module in modules if hasattr(module, "KIND")]
     return {kind.name: kind for kind in kinds}
+
+
+def is_in_order(found: Observed) -> bool:
+    """Whether a resource is, by AWS's word for its status; most have none."""
+    return not found.status or found.status in load_kinds()[found.address.kind].ready
 
 
 @cache

@@ -2,22 +2,20 @@
 
 import json
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._quotas import over_quota, read_limit
-from alb_reconcile.kinds.base import Entry, Intent, Kind, P
+from alb_reconcile.kinds.base import Entry, Kind, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.shared_reader import read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action, Forward, canonical
-from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import camel
@@ -33,20 +31,6 @@ _SUPPORTED: Final = {
 
 class NamedKind(Kind[P]):
     """Load balancers and target groups, which AWS tells apart by name, and which have attributes beside their settings."""
-
-    limit: ClassVar[str]
-    """What DescribeAccountLimits calls the quota of how many there may be."""
-
-    async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
-    ) -> list[Finding]:
-        made = [item for item in intents if item.fields is None]
-        quota = await read_limit(aws, self.limit) if made else None
-        if quota is None:
-            return []
-        arns = {*discovery.taken.values(), *(item.id for item in discovery.resources)}
-        there = sum(f":{self.arn_type}/" in arn for arn in arns)
-        return over_quota(made[0], self.limit.replace("-", " "), quota, there, len(made))
 
     async def create_named(
         self,

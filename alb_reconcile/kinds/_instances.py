@@ -16,6 +16,10 @@ from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import digest
 
 _ATTEMPTS: Final = 10
+_NO_ROOM: Final = (
+    "InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "InstanceLimitExceeded", "VcpuLimitExceeded",
+)  # fmt: skip
+"""AWS's codes for more instances than there is capacity, or are addresses, or the quota allows (EC2 API, "Error codes")."""
 _ENDED: Final = ("shutting-down", "terminated")
 Row = Mapping[str, Any]
 Member = tuple[Desired, str]
@@ -42,21 +46,26 @@ async def launch_once(
 ) -> Launched:
     """Launch who isn't yet, or find what an earlier run launched for the same generations of these addresses.
 
-    Several are launched by one call, which may make fewer than that; the others are asked for again. Which calls there are
-    follows from who is missing, so that a run after a killed one makes the same, with the same tokens.
+    Several are launched by one call, all or none. Where AWS hasn't room for all of them it is asked for as many as it can
+    make, and for the others again. Which calls there are follows from who is missing, so that a run after a killed one makes the
+    same, with the same tokens.
     A token is spent when its instance was terminated or released, or when it was used with other parameters, for a launch
     that AWS refused, too: AWS remembers it for a day or more. Then the next one is taken, which holds for these parameters
     alone.
     """
-    attempt = 0
+    attempt, all_or_none = 0, True
     while left := [member for member in members if member[0].address not in launched.ids]:
         if attempt == _ATTEMPTS:
             what = "AWS answers each launch with an instance that was terminated or released; run again in an hour"
             launched.error = ReconcileError(f"{left[0][0].address}: {what}")
             break
         try:
-            found = await _launch(run, left, attempt, subnet, params)
+            least = len(left) if all_or_none else 1
+            found = await _launch(run, left, attempt, subnet, {**params, "MinCount": least})
         except ReconcileError as error:
+            if all_or_none and len(left) > 1 and isinstance(error, AwsError) and error.code in _NO_ROOM:
+                attempt, all_or_none = attempt + 1, False
+                continue
             launched.error = error
             break
         known = len(launched.ids)
@@ -75,11 +84,11 @@ async def _launch(
     launched = run.tag_list(first)
     if len(members) > 1:
         launched = tags.to_list(tags.launch_tags([desired for desired, _ in members], run.stack))
-    own = [launched, params] if attempt else []
+    own = [launched, params] if attempt or params["MinCount"] < len(members) else []
     stem = token_stem(tags.from_list(launched))
     try:
         answer = await run.aws.call(
-            "ec2", "run_instances", retry=waits.LAUNCH_UNKNOWN, MinCount=1, MaxCount=len(members),
+            "ec2", "run_instances", retry=waits.LAUNCH_UNKNOWN, MaxCount=len(members),
             ClientToken=f"{stem}-{digest([generations, attempt, subnet, *own], 12)}",
             TagSpecifications=[{"ResourceType": kind, "Tags": launched} for kind in ("instance", "volume")], **params,
         )  # fmt: skip

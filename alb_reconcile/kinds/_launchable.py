@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._quotas import over_quota, read_quota
 from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.quotas import over_quota, read_quota
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
 
@@ -112,7 +112,7 @@ async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
         sum(count * rows[kind]["VCpuInfo"]["DefaultVCpus"] for kind, count in counted.items() if kind in rows)
         for counted in (there, more)
     )
-    return over_quota(launched[0], "vCPUs of On-Demand standard instances", quota, used, needed)
+    return over_quota(launched[0].desired, "vCPUs of On-Demand standard instances", quota, used, needed)
 
 
 def _at_once(launched: Iterable[Intent]) -> Counter[str]:

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import camel
@@ -80,6 +81,9 @@ class Kind(ABC, Generic[P]):
     """AWS's codes for one that something still uses, and for how long a delete waits for that."""
     ready: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of one that is in order."""
+
+    quotas: ClassVar[tuple[Quota, ...]] = ()
+    """How many AWS allows, as far as a plan can exceed it."""
 
     @property
     def name(self) -> str:
@@ -183,7 +187,7 @@ class HasPreconditions(Protocol):
     """A kind of which AWS can be asked beforehand whether it would take what is to be made or changed."""
 
     async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired]
     ) -> list[Finding]:
         """What stands against it. Reads only; what these credentials can't read isn't found."""
 

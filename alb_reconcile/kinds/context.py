@@ -35,6 +35,8 @@ class Run:
     """What the tag of that name is to say."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
+    announce: Callable[[str], None] = lambda _: None
+    """Tells those that only have to name what the step at hand makes that it is there; what the step still does holds nobody up."""
     watches: dict[str, Watch] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
@@ -154,5 +156,7 @@ class Run:
         try:
             yield waits.PROTECTION_LIFTED
         except ReconcileError as error:
-            error.args = (f"{error}; its {protection} is off now: run again, or switch it back on by hand",)
+            note = f"; its {protection} is off now: run again, or switch it back on by hand"
+            if note not in str(error):  # several may have been refused by one answer
+                error.args = (f"{error}{note}",)
             raise

@@ -13,10 +13,11 @@ from alb_reconcile.kinds._instances import Launched, find_missing, launch_once, 
 from alb_reconcile.kinds._launchable import check_launches, root_disk
 from alb_reconcile.kinds.base import Around, Entry, Intent, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.files import read_file
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
@@ -40,6 +41,7 @@ class Instance(Properties):
     kind = "instance"
     removed_late = ("security_groups",)
     service = "ec2"
+    addresses = 1
     missed = 0
     leaving = frozenset({"shutting-down"})
     gone = frozenset({"terminated"})
@@ -123,6 +125,7 @@ class InstanceKind(Ec2Kind[Instance]):
     missing = ("InvalidInstanceID.NotFound",)
     protection = "termination protection"
     ready = frozenset({"running"})
+    quotas = (Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),)
 
     def group_of(self, name: str) -> str:
         return name.rpartition("-")[0]
@@ -169,7 +172,7 @@ class InstanceKind(Ec2Kind[Instance]):
         return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launch)
 
     async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired]
     ) -> list[Finding]:
         return await check_launches(aws, intents)
 

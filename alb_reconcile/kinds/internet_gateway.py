@@ -9,6 +9,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -54,6 +55,7 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
     missing = ("InvalidInternetGatewayID.NotFound",)
     in_use = waits.GATEWAY_IN_USE
     ready = frozenset({"attached"})
+    quotas = (Quota("L-A4707A72", "internet gateways", 5),)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

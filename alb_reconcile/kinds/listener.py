@@ -12,11 +12,12 @@ from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, re
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, Intent, Kind
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, field_names
 from alb_reconcile.model.steps import Shift
@@ -61,6 +62,7 @@ class ListenerKind(Kind[Listener]):
     section = "listeners"
     arn_type = "listener/app"
     missing = ("ListenerNotFound",)
+    quotas = (Quota("listeners-per-application-load-balancer", "listeners", 50, ("load_balancer",)),)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
         return Listener(**{**fields, "default_action": read_action(entry["default_action"])})
@@ -71,7 +73,7 @@ class ListenerKind(Kind[Listener]):
         return defaults
 
     async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired]
     ) -> list[Finding]:
         asked = [item for item in intents if item.wanted.certificate_arn and _gets_certificate(item)]
         found = await asyncio.gather(*(check_certificate(aws, item, _host_names(item, desired)) for item in asked))

@@ -14,6 +14,7 @@ from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Ref
@@ -42,6 +43,7 @@ class LoadBalancer(Properties):
     service = "elbv2"
     removed_late = ("subnets", "security_groups")
     is_for_others = True
+    addresses = 8
     missed = 3
     replaced_on = frozenset({"scheme", "name"})
     follows = ("internet_gateway",)
@@ -65,7 +67,10 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
     section = "load_balancers"
     arn_type = "loadbalancer/app"
     missing = ("LoadBalancerNotFound",)
-    limit = "application-load-balancers"
+    quotas = (
+        Quota("application-load-balancers", "application load balancers"),
+        Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),
+    )
     protection = "deletion protection"
     ready = frozenset({"active"})
 

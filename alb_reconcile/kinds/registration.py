@@ -9,6 +9,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import keep_capacity, target_key, wait_until_drained, wait_until_healthy
 from alb_reconcile.kinds.base import Kind
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
@@ -43,6 +44,10 @@ class RegistrationKind(Kind[Registration]):
     noun = "a registration"
     position = 75
     ready = frozenset({"healthy"})
+    quotas = (
+        Quota("targets-per-target-group", "targets", 1000, ("target_group",)),
+        Quota("targets-per-application-load-balancer", "targets", 1000, ("target_group", "load_balancer")),
+    )
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until health checks have begun; what a look may be behind."""

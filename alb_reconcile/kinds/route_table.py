@@ -11,6 +11,7 @@ from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Ref
@@ -67,6 +68,10 @@ class RouteTableKind(Ec2Kind[RouteTable]):
     listing = Listing("describe_route_tables", "RouteTables", "RouteTableId", "route-table-id")
     missing = ("InvalidRouteTableID.NotFound",)
     in_use = waits.ROUTES_IN_USE
+    quotas = (
+        Quota("L-589F43AA", "route tables", 200, ("vpc",)),
+        Quota("L-93826ACB", "routes in a route table", 500, path="routes"),
+    )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> RouteTable:
         if (routes := entry.get("routes")) is not None:

@@ -10,6 +10,7 @@ from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, in_words, i
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, Kind
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
@@ -59,6 +60,7 @@ class RuleKind(Kind[Rule]):
     section = "rules"
     arn_type = "listener-rule/app"
     missing = ("RuleNotFound",)
+    quotas = (Quota("rules-per-application-load-balancer", "rules", 100, ("listener", "load_balancer")),)
     ordered_by = "priority"
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:

@@ -8,6 +8,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.security_group_rules import SecurityGroupRules, read_permissions
 from alb_reconcile.model import tags
@@ -46,6 +47,7 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
     missing = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
     in_use = waits.GROUP_IN_USE
     holds_interfaces = True
+    quotas = (Quota("L-E79EC296", "security groups", 2500),)
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         if "ingress" in entry or "egress" in entry:

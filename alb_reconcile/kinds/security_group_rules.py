@@ -1,7 +1,7 @@
 """The rules of a security group (EC2 Authorize-, RevokeSecurityGroupIngress and -Egress)."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
@@ -9,6 +9,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.base import Entry, Kind
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others
@@ -75,12 +76,22 @@ class SecurityGroupRules(Properties):
         )
 
 
+def _most(permissions: Collection[Permission]) -> int:
+    """How many count together at least: ranges of IPv6 are counted apart, and a list for as many as it may have."""
+    sixth = sum(":" in str(item.source) for item in permissions)
+    return max(sixth, len(permissions) - sixth)
+
+
 class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
     """Drives security group's rules."""
 
     properties = SecurityGroupRules
     noun = "a security group's rules"
     position = 55
+    quotas = (
+        Quota("L-0EA8095F", "inbound rules in a security group", 60, path="ingress", count=_most),
+        Quota("L-0EA8095F", "outbound rules in a security group", 60, path="egress", count=_most),
+    )
 
     async def discover(self, reader: Reader) -> list[Observed]:
         groups = await reader.tagged("describe_security_groups", "SecurityGroups")

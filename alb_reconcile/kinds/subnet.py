@@ -10,8 +10,10 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
+from alb_reconcile.model.discovery import Foreign
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
@@ -30,6 +32,11 @@ class Subnet(Properties):
     cidr_block: str
     availability_zone: str
     map_public_ip_on_launch: bool | None = None
+
+    @property
+    def size(self) -> int:
+        """How many addresses it has, without the five that AWS keeps (Amazon VPC User Guide, "Subnet CIDR blocks")."""
+        return ipaddress.ip_network(self.cidr_block).num_addresses - 5
 
     def slots(self) -> Iterable[Hashable]:
         return (("cidr", str(self.vpc)),)
@@ -52,6 +59,7 @@ class SubnetKind(Ec2Kind[Subnet]):
     in_use = waits.SUBNET_IN_USE
     holds_interfaces = True
     ready = frozenset({"available"})
+    quotas = (Quota("L-407747CB", "subnets", 200, ("vpc",)),)
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "a default subnet" if row.get("DefaultForAz") else ""
@@ -69,7 +77,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             availability_zone=row["AvailabilityZone"],
             map_public_ip_on_launch=row["MapPublicIpOnLaunch"],
         )
-        return self.observe(reader, row, state, row.get("State", ""))
+        return self.observe(reader, row, state, row.get("State", ""), details=place_of(row))
 
     async def create(self, run: Run, wanted: Subnet, desired: Desired) -> str:
         try:
@@ -101,6 +109,12 @@ class SubnetKind(Ec2Kind[Subnet]):
     async def _map_public_ip(self, run: Run, wanted: Subnet, subnet: str) -> None:
         change = partial(run.aws.call, "ec2", "modify_subnet_attribute", retry=waits.SUBNET_UNKNOWN)
         await change(SubnetId=subnet, MapPublicIpOnLaunch={"Value": wanted.map_public_ip_on_launch})
+
+
+def place_of(row: Row) -> Foreign:
+    """Where something is that AWS describes so, and of a subnet how many IPv4 addresses are free, if it has any."""
+    free = row.get("AvailableIpAddressCount") if row.get("CidrBlock") else None
+    return Foreign(row.get("VpcId"), row.get("AvailabilityZone"), free)
 
 
 def _range(row: Row) -> str:

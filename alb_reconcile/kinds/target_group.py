@@ -10,6 +10,7 @@ from alb_reconcile.kinds._elb import NamedKind
 from alb_reconcile.kinds.base import Around, Entry
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
@@ -72,7 +73,10 @@ class TargetGroupKind(NamedKind[TargetGroup]):
     recognized_after = ("load_balancer", "listener", "rule")
     arn_type = "targetgroup"
     missing = ("TargetGroupNotFound",)
-    limit = "target-groups"
+    quotas = (
+        Quota("target-groups", "target groups"),
+        Quota("target-groups-per-application-load-balancer", "target groups", 100, ("load_balancer",)),
+    )
     in_use = waits.TARGET_GROUP_IN_USE
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:

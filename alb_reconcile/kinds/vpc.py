@@ -1,20 +1,17 @@
 """VPCs (EC2 CreateVpc, ModifyVpcAttribute, DeleteVpc)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind
-from alb_reconcile.kinds._quotas import over_quota, read_quota
-from alb_reconcile.kinds.base import Intent, Listing
+from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import camel
@@ -58,6 +55,7 @@ class VpcKind(Ec2Kind[Vpc]):
     missing = ("InvalidVpcID.NotFound",)
     in_use = waits.VPC_IN_USE
     ready = frozenset({"available"})
+    quotas = (Quota("L-F678F1CE", "VPCs"),)
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "the account's default VPC" if row.get("IsDefault") else ""
@@ -73,18 +71,9 @@ class VpcKind(Ec2Kind[Vpc]):
         state = Vpc(cidr_block=vpc["CidrBlock"], **dict(zip(declared, values, strict=True)))
         return self.observe(reader, vpc, state, vpc.get("State", ""))
 
-    async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], discovery: Discovery
-    ) -> list[Finding]:
-        made = [item for item in intents if item.fields is None]
-        quota = await read_quota(aws, "vpc", "L-F678F1CE") if made else None
-        if quota is None:
-            return []
-        there = await aws.pages("ec2", "describe_vpcs", "Vpcs")
-        return over_quota(made[0], "VPCs", quota, len(there), len(made))
-
     async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
         vpc = await self.create_once(run, desired, CidrBlock=wanted.cidr_block)
+        run.announce(vpc)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
 

@@ -9,10 +9,11 @@ from alb_reconcile.model.resource import Desired, Observed
 
 @dataclass(frozen=True)
 class Foreign:
-    """Where a resource is: its VPC, and of a subnet its availability zone."""
+    """Where a resource is: its VPC, and of a subnet its availability zone and how many addresses are free."""
 
     vpc: Ref | None = None
     zone: str | None = None
+    free: int | None = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class Properties:
     """Whether it is of no use by itself: it is created for whatever refers to it."""
     carries_applied: ClassVar[bool] = False
     """Whether it carries the digest of the whole spec: what EC2 tags in one call and what outlives instances."""
+    addresses: ClassVar[int] = 0
+    """How many addresses AWS wants to be free in each of its `subnets` when one is made there."""
     missed: ClassVar[int] = 9
     """How soon a service misses one that somebody deletes; the lowest number first."""
 

@@ -108,6 +108,7 @@ class Rounds:
         finally:
             self._running.discard(aws)
             await shared.cancel()
+            _tell_throttled(aws, region)
             if region in self._stale:  # its clients never look for other credentials
                 self._stale.discard(region)
                 self._connections.pop(region)[1].close()
@@ -155,6 +156,7 @@ class Rounds:
         report.records.append(recorder.record)
         with about(stack=target.stack, region=target.region):
             tell("stack_done", result=recorder.record.result, seconds=recorder.record.seconds)
+            _tell_throttled(aws, target.region)
 
     async def _sync(self, aws: Aws, target: DesiredStack, shared: Shared, recorder: Recorder, report: Report) -> None:
         def note(event: Event) -> None:
@@ -210,6 +212,11 @@ def _tell_event(event: Event) -> None:
         tell(f"step_{event.what}", level=level, step=event.step.key, seconds=round(event.elapsed, 1), **told)
     elif event.what == "waiting":
         tell("step_waiting", level=10, step=event.step.key, waits_for=event.text)
+
+
+def _tell_throttled(aws: Aws, region: str) -> None:
+    for operation, found in aws.throttled.items():
+        tell("throttled", level=10, region=region, operation=operation, times=found.count, last=found.last)
 
 
 def _warn(text: str) -> None:

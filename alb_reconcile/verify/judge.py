@@ -83,14 +83,14 @@ class Tally:
     websocket: str | None = None
     notes: list[str] = field(default_factory=list)
 
-    def add(self, answer: Answer) -> None:
-        """Count one answer, or the lack of it."""
+    def add(self, answer: Answer) -> bool:
+        """Count one answer, or the lack of it. Returns whether it is as expected."""
         reply = answer.reply
         self.requests += 1
         if reply.status is None:
             self.errors[reply.error] += 1
             self.details.setdefault(reply.error, reply.detail)
-            return
+            return False
         self.latencies.append(answer.latency)
         self.seen[reply.status] += 1
         self.protocols[reply.http] += 1
@@ -99,12 +99,12 @@ class Tally:
         if not wrong and answer.shot.http == "2" and reply.http != "2":
             wrong = f"HTTP/{reply.http} was spoken instead of HTTP/2"
         _count(self.mismatches, wrong)
-        if not self.check.action.forward:
-            return
-        _count(self.targets, reply.target)
-        if reply.target is None and not wrong:
-            self.unattributed += 1
-            self.names = self.names or reply.seen
+        if self.check.action.forward:
+            _count(self.targets, reply.target)
+            if reply.target is None and not wrong:
+                self.unattributed += 1
+                self.names = self.names or reply.seen
+        return not wrong
 
     @property
     def is_given_up(self) -> bool:

@@ -1,5 +1,6 @@
 """Which requests go to which check, in which order."""
 
+import asyncio
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +27,10 @@ async def send_all(
     settings: Settings,
     groups: Mapping[str, Group],
     say: Callable[[str], None],
-) -> None:
-    """Send all requests of all checks, and tally their answers. Raises VerifyError if a --ca-file can't be used."""
+) -> float | None:
+    """Send all requests of all checks, and tally their answers. Returns when the first was as expected, on the loop's clock.
+    Raises VerifyError if a --ca-file can't be used."""
+    answered = None
     rounds = [_shots(tally, site, settings, groups) for tally in tallies.values()]
     planned = sum(_amount(tally.check, settings, groups) for tally in tallies.values())
     if rounds:
@@ -43,9 +46,11 @@ async def send_all(
             duration=settings.duration,
         )
         async for answer in answers:
-            tallies[answer.shot.key].add(answer)
+            if tallies[answer.shot.key].add(answer) and answered is None:
+                answered = asyncio.get_running_loop().time()
         if settings.websocket:
             await _try_websockets(tallies, site, settings, client)
+    return answered
 
 
 def _prepare(client: Client, site: Site) -> None:

@@ -20,6 +20,8 @@ class Report:
     region: str
     account: str
     findings: tuple[Finding, ...] = ()
+    answered: float | None = None
+    """When the first request was answered as expected, on the loop's clock."""
 
     @property
     def ok(self) -> bool:
@@ -57,7 +59,7 @@ async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) ->
     # the listeners' ports by the local ones that stand for them
     ports = {item.port: item.listener_port for item in site.endpoints.values()}
     tallies = {str(check.address): Tally(check, settings.statuses, ports) for check in checks if check.state == "send"}
-    await send_all(tallies, site, settings, groups, say)
+    answered = await send_all(tallies, site, settings, groups, say)
     after = await _groups(checks, site)
     findings = tuple(
         judge(tally, groups, after, settings.attribution, settings.tolerance)
@@ -65,7 +67,7 @@ async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) ->
         else _unsent(check)
         for check in checks
     )
-    return Report(site.stack, site.region, discovery.account, findings)
+    return Report(site.stack, site.region, discovery.account, findings, answered)
 
 
 def _unsent(check: Check) -> Finding:

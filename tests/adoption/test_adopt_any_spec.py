@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import Phase, given, settings
 
 from alb_reconcile.model import tags
@@ -19,6 +20,7 @@ LOST = {tags.ADOPTED, tags.PREVENT_DESTROY}
 
 
 # not shrunk: shrinking takes many minutes, and a failing spec tells enough
+@pytest.mark.usefixtures("only_fresh")
 @settings(
     max_examples=300 if os.environ.get("SOAK") else 4, database=None, deadline=None, print_blob=True,
     phases=[Phase.generate], derandomize=not os.environ.get("SOAK"),

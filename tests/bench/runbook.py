@@ -74,13 +74,9 @@ def measure(lab: Lab, table: Table, wanted: Collection[str], *, verbose: bool) -
     if "destroy" in wanted:
         _report_destroy(table, destroy, deep)
     if verbose:
-        for name, run in (
-            ("create", create.tool[-1]),
-            ("plan", plan.tool[-1]),
-            ("destroy", destroy.tool[-1]),
-        ):
+        for name, runs in (("create", create), ("plan", plan), ("destroy", destroy)):
             if name in wanted:
-                _show(table, name, run)
+                _show(table, name, runs.tool[-1])
 
 
 def _worst(runs: Iterable[Ran], count: Callable[[Ran], int]) -> int:
@@ -138,6 +134,8 @@ def _report_destroy(table: Table, runs: _Runs, deep: _Runs) -> None:
     )  # fmt: skip
     depths = [len(chain(side[2].until_changes)) for side in (deep.tool, deep.floor)]
     table.add(Row("depth in round trips, to the last mutating call", depths[0], floor=depths[1]))
+    looked = [_worst(side, lambda run: len(reads(run.until_changes))) for side in (runs.tool, runs.floor)]
+    table.add(Row("reads, to the last mutating call", looked[0], floor=looked[1]))
     table.note(f"tool {spread(walls[0])}; floor {spread(walls[1])}")
 
 

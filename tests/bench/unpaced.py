@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from alb_reconcile.aws.throttle import Throttle
+from alb_reconcile.aws.throttle import Places, Throttle
 from alb_reconcile.cli.main import main
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def _at_once(self: Throttle, service: str, operation: str, now: float) -> float:
-    return 0.0
+
+def _at_once(self: Throttle, service: str, operation: str, params: Callable[[], object], now: float) -> Places:
+    return []
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"(?<= seconds=)\d+\.\d+", "<n>"),
     (r"(?m)^(\S+_(?:timestamp|duration)_seconds\{.*\}) \S+$", r"\1 <n>"),
     (r'(?m)^(\S+_api_calls_total\{.*operation="(?:describe|get|list)_.*\}) \S+$', r"\1 <n>"),
+    (r"((?:[Rr]eady|[Cc]onverged|[Aa]nswered) after )(?:\d+m ?)?(?:\d+s)?", r"\1<n>"),
     (r"(?<=failed after )\d+\.\d(?= s:)", "<n>"),
 )
 _PROGRESS: Final = re.compile(r"  (?:\x1b\[\d+m)?[✓✗·](?:\x1b\[0m)? \S+ .*")
@@ -124,6 +125,8 @@ def _steady(item: Any) -> Any:
     if not isinstance(item, dict):
         return item
     steady = {key: _steady(value) for key, value in item.items()}
+    if isinstance(steady.get("times"), dict):
+        steady["times"] = dict.fromkeys(steady["times"], 0.0)
     if isinstance(steady.get("calls"), dict):
         steady["calls"] = {
             name: "n" if name.startswith(_READ) else count for name, count in sorted(steady["calls"].items())

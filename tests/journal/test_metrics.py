@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.metrics import write_metrics
 from alb_reconcile.journal.record import RESULTS
@@ -56,6 +57,14 @@ def test_a_first_run(file: Path) -> None:
     assert value(file, "drift_left") == value(file, "spec_left") == 0
 
 
+def test_a_run_that_didnt_wait_is_no_success_yet(file: Path) -> None:
+    write_metrics(corrected(), file)
+    ended = "2026-11-24T03:05:00Z"
+    write_metrics(corrected(command="apply", ended=ended, not_ready=("load_balancer.public is provisioning",)), file)
+    assert value(file, "last_run_timestamp_seconds") == ENDED + 288
+    assert value(file, "last_success_timestamp_seconds") == ENDED
+
+
 def test_counters_go_on_and_gauges_are_of_the_last_run(file: Path) -> None:
     write_metrics(corrected(), file)
     write_metrics(corrected(), file)
@@ -70,6 +79,15 @@ def test_counters_go_on_and_gauges_are_of_the_last_run(file: Path) -> None:
     assert value(file, "drift_corrected_total") == 3
     assert value(file, "last_success_timestamp_seconds") == ENDED
     assert value(file, "last_run_timestamp_seconds") == ENDED + 288
+
+
+def test_what_aws_throttled(file: Path) -> None:
+    """How often, of all runs; when last, of the last run that was."""
+    for count, last in ((2, "2026-11-24T03:00:00Z"), (3, "2026-11-24T04:00:00Z")):
+        write_metrics(made(throttled={"describe_rules": Throttled(count, last)}), file)
+    write_metrics(made(), file)
+    assert value(file, "throttled_calls_total", operation="describe_rules") == 5
+    assert value(file, "last_throttled_timestamp_seconds", operation="describe_rules") == ENDED + 3600 - 12
 
 
 def test_results_that_had_another_name_go_on(file: Path) -> None:

@@ -54,6 +54,7 @@ REFUSED = made(result="refused", exit_code=4)
         (DRIFT, replace(REFUSED, command="apply"), DRIFT, None),
         (DRIFT, made(result="held"), DRIFT, None),
         (FAILING, made(result="interrupted"), FAILING, None),
+        (FAILING, made(command="apply", not_ready=("load_balancer.public is provisioning",)), FAILING, None),
         (FAILING, made(command="destroy", result="corrected"), None, None),
         (IN_SYNC, failed(command="destroy"), FAILING, "failing"),
     ],

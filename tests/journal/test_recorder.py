@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.mask import Mask
@@ -233,7 +234,14 @@ class TestHistory:
         self.write(
             tmp_path,
             made(),
-            corrected(started="2026-11-24T03:05:00Z", seconds=75),
+            corrected(
+                started="2026-11-24T03:05:00Z",
+                seconds=75,
+                throttled={
+                    "run_instances": Throttled(1, "2026-11-24T03:05:30Z"),
+                    "describe_rules": Throttled(3, "2026-11-24T03:05:40Z"),
+                },
+            ),
             failed(
                 started="2026-11-24T03:10:00Z",
                 command="apply",
@@ -257,6 +265,7 @@ class TestHistory:
             "      ✗ update target_group.web (drift): it was denied",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:05:00Z  sync     corrected    1 updated, 1 min 15 s, cron@ops-1",
+            "      AWS throttled describe_rules 3 ×, last at 2026-11-24T03:05:40Z; run_instances 1 ×, last at 2026-11-24T03:05:30Z",
             "      ✓ update target_group.web (drift); health_check.path: /x → /",
             "  2026-11-24 03:00:00Z  sync     in sync      12.5 s, cron@ops-1",
         ]

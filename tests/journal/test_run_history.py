@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.journal.files import RecordError, safe_name, state_folder
 from alb_reconcile.journal.history import Retention, history_file, read_history, write_history
 from alb_reconcile.journal.record import Record, StepRecord
@@ -37,7 +38,8 @@ class TestRecords:
     """A record is what was recorded."""
 
     def test_there_and_back(self) -> None:
-        record = made(result="failed", steps=(FAILED, REPLACE), error="käse \x1b[31m\n", code="X")
+        throttled = {"describe_rules": Throttled(3, "2026-11-24T03:00:05Z")}
+        record = made(result="failed", steps=(FAILED, REPLACE), error="käse \x1b[31m\n", code="X", throttled=throttled)
         assert "\n" not in record.to_json()
         assert record.to_json().isascii()
         assert Record.from_json(record.to_json()) == record
@@ -54,7 +56,7 @@ class TestRecords:
         """What isn't known of a run or a step is left out of its line, or empty."""
         step = {"key": "update:vpc.main@vpc-1", "action": "update", "how": "done", "seconds": 2}
         data = {**made().to_data(), "result": "corrected", "seconds": 3, "steps": [step]}
-        del data["requests"], data["place"]
+        del data["requests"], data["place"], data["throttled"]
         assert Record.from_json(json.dumps(data)) == made(
             result="corrected",
             seconds=3.0,

@@ -150,7 +150,7 @@ class Faults:
         self.refusals: dict[str, list[tuple[AwsError, bool]]] = {}
         self.later: dict[str, dict[str, list[tuple[AwsError, bool]]]] = {}
         self.made: Counter[str] = Counter()
-        self._real = world._call
+        self._real = self._dry = world._call
         world._call = self._call  # type: ignore[method-assign]
 
     def refuse(self, operation: str, code: str, message: str = "", *, times: int = 1, after: str = "") -> None:
@@ -166,7 +166,7 @@ class Faults:
 
     def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if "DryRun" in params:
-            return self._real(service, operation, params)
+            return self._dry(service, operation, params)
         self.made[operation] += 1
         self.refusals |= self.later.pop(operation, {})
         waiting = self.refusals.get(operation)

@@ -8,7 +8,7 @@ import moto.settings
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.quotas import BALANCERS, STANDARD_VCPUS, TARGET_GROUPS, VPCS
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import READS, REGION, Spec, by_hand, demo
@@ -176,60 +176,3 @@ def test_host_names_that_a_certificate_doesnt_cover(
 ) -> None:
     warnings = [text for text in hand.world.plan(secure(issued(*names), *hosts)).warnings if PLACE in text]
     assert [f"clients of {bare} refuse" in text for text in warnings] == ([True] if bare else [])
-
-
-class Deputy:
-    """Stands between the tool and AWS, and denies actions."""
-
-    def __init__(self, hand: Hand, *denied: str) -> None:
-        self.denied = denied
-        self.made: list[str] = []
-        self._real = hand.world._call
-        hand.world._call = self._call  # type: ignore[method-assign]
-
-    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        if operation in self.denied:
-            raise AwsError(service, operation, "UnauthorizedOperation", "You are not authorized.", "")
-        if not operation.startswith(READS) and "DryRun" not in params:
-            self.made.append(operation)
-        return self._real(service, operation, params)
-
-
-def test_what_the_credentials_may_not_create_is_told_before_anything_is_made(hand: Hand) -> None:
-    Deputy(hand, "create_vpc")
-    _, _, told = refusal(hand, demo()).partition(": ")
-    assert (
-        told
-        == "vpcs.main: these credentials may not create it: CreateVpc: UnauthorizedOperation: You are not authorized"
-    )
-
-
-def test_a_launch_into_what_is_there_is_tried(hand: Hand) -> None:
-    hand.make(demo())
-    Deputy(hand, "run_instances")
-    more = edited(demo(), "instances/web/count", 3)
-    assert "instances.web: these credentials may not create it: RunInstances: " in refusal(hand, more)
-
-
-def test_a_dry_run_spends_no_client_token(hand: Hand) -> None:
-    hand.make(demo())
-    more = edited(demo(), "instances/web/count", 3)
-    deputy = Deputy(hand)
-    hand.make(more)
-    assert deputy.made.count("run_instances") == 1
-
-
-def test_a_dry_run_waits_for_nothing(hand: Hand) -> None:
-    """The launch itself waits two minutes for a profile that may be new."""
-    hand.make(demo())
-    spec = edited(demo(), "instances/web/count", 3)
-    spec["instances"]["web"] |= {"iam_instance_profile": "lost", "user_data": "#!/bin/sh\n"}
-    Faults(hand.world).refuse("get_instance_profile", "AccessDenied")
-    began = hand.world.clock.now()
-    assert any("Invalid IAM Instance Profile" in text for text in hand.world.apply(spec).failures)
-    assert hand.world.clock.now() - began < 200
-
-
-def test_who_only_looks_needs_no_permission_to_create(hand: Hand) -> None:
-    Deputy(hand, "create_vpc")
-    assert hand.world.plan(demo()).steps

@@ -49,6 +49,26 @@ def test_a_group_that_another_names_is_replaced_and_the_other_follows_it(hand: H
     assert names == ["set_security_groups", "set_security_groups", "delete_security_group"]
 
 
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+@pytest.mark.parametrize("way", ["left out", "kept"])
+def test_a_group_that_an_unmanaged_rule_names_stays_and_nothing_changes(hand: Hand, change: str, way: str) -> None:
+    """Found: its deletion failed when all else was done, and every run after that."""
+    before = demo()
+    hand.world.converge(before)
+    after = edited(before, "security_groups/web/ingress", None if way == "left out" else [])
+    if way == "kept":
+        after["security_groups"]["web"]["others"] = "keep"
+    if change == "replaced":
+        after["security_groups"]["load-balancer"]["description"] = "another"
+    else:
+        after["load_balancers"]["public"]["security_groups"] = ["web"]
+        del after["security_groups"]["load-balancer"]
+    with pytest.raises(RefusedError, match=r"^security_group\.load-balancer: .* security_group\.web .* ingress"):
+        hand.world.apply(after)
+    after["security_groups"]["web"] |= {"ingress": [], "others": "remove"}
+    hand.world.converge(after, allow={"delete": 99, "replace": 99})
+
+
 def test_a_group_with_a_kept_name_goes_before_its_replacement_comes(hand: Hand) -> None:
     spec = edited(ALONE, "security_groups/web/name", "kept")
     hand.make(spec)

@@ -142,3 +142,13 @@ def test_two_vpcs_at_one_address_become_the_one_that_is_used(hand: Hand) -> None
     assert [(step.action, step.id) for step in plan.steps] == [("delete", double)]
     hand.make(demo())
     assert short(hand.world.plan(demo())) == []
+
+
+def test_what_its_attributes_take_holds_up_nothing_that_only_names_it(hand: Hand, faults: Faults) -> None:
+    faults.refuse("modify_vpc_attribute", "UnauthorizedOperation")
+    result = hand.world.apply(demo())
+    assert [(str(item.step.address), item.how) for item in result.outcomes if item.how != "done"] == [(MAIN, "failed")]
+    assert "create_listener" in result.writes
+    spec = demo()
+    hand.make(spec)
+    assert hand.world.plan(spec).is_empty

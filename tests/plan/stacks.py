@@ -20,7 +20,7 @@ from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import Desired, Observed, bind
 from tests.harness import REGION, Spec, demo, load
 
@@ -82,6 +82,8 @@ def _observed(stack: Stack, wish: Desired, ids: Mapping[Address, str], number: i
         details = Associations(
             {str(subnet): f"rtbassoc-{subnet}-{wish.address.name}" for subnet in state.subnets or ()}
         )
+    elif isinstance(state, Subnet):
+        details = Foreign(state.vpc, state.availability_zone, state.size)
     elif isinstance(state, LoadBalancer):
         details = Entrance(f"{wish.address.name}.example", str(_vpc_of(stack, state, ids)))
         status, created = "active", CREATED

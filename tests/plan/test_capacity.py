@@ -9,6 +9,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.steps import Deregister
 from alb_reconcile.sandbox.strict.world import World as Place
 from alb_reconcile.sandbox.traffic.reach import find_shut_out
@@ -114,6 +115,47 @@ def test_what_the_spec_says_of_healthy_targets_holds_though_fewer_serve(here: Wo
     here.apply(after, timeout=60)
     failures = here.apply(after, timeout=60).failures
     assert any("has 2 healthy targets, and needs 3" in text for text in failures), failures
+
+
+@pytest.mark.parametrize(("count", "state", "least"), [(0, "running", 1), (2, "stopped", 1), (2, "running", 3)])
+def test_a_group_that_can_never_have_enough_targets_is_refused_before_anything_changes(
+    here: World, count: int, state: str, least: int
+) -> None:
+    """Found: the step failed in the middle of the run, and so did all that came after it."""
+    before = web(2, "one")
+    before["instances"]["api"] = {**before["instances"]["web"], "count": count, "state": state}
+    before["target_groups"]["api"] = {**before["target_groups"]["web"], "targets": ["api"], "min_healthy": least}
+    here.converge(before)
+    after = copy.deepcopy(before)
+    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "api"}
+    serving = ids(here, before)[str(GROUP)]
+    with pytest.raises(RefusedError, match=rf"^listener.public/http: target_group.api .* {least}"):
+        here.apply(after)
+    for number in (1, 2):
+        here.strict.set_target_unhealthy(serving, ids(here, before)[f"instance.web-{number}"])
+    here.clock.advance(300)
+    here.converge(after)  # nothing to lose
+
+
+def test_targets_that_others_registered_count_before_a_group_gets_requests(here: World) -> None:
+    before = web(2, "one")
+    before["target_groups"]["api"] = {
+        **before["target_groups"]["web"], "targets": [], "others": "keep", "min_healthy": 1,
+    }  # fmt: skip
+    forward = {"target_groups": [{"target_group": "web", "weight": 1}, {"target_group": "api", "weight": 0}]}
+    before["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": forward}
+    here.converge(before)
+    known = ids(here, before)
+    ec2 = here.client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=known["subnet.public-a"])
+    other = made["Instances"][0]["InstanceId"]
+    here.clock.advance(300)
+    here.client("elbv2").register_targets(TargetGroupArn=known["target_group.api"], Targets=[{"Id": other}])
+    here.clock.advance(300)
+    after = copy.deepcopy(before)
+    after["load_balancers"]["public"]["listeners"]["http"]["default_action"] = {"forward": "api"}
+    here.converge(after)
 
 
 def test_of_two_groups_the_one_that_serves_survives() -> None:
@@ -283,7 +325,7 @@ def test_an_instance_settles_before_it_is_stopped(here: World) -> None:
     def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
         if operation == "deregister_targets":
             began[params["Targets"][0]["Id"]] = here.clock.now()
-        if operation == "stop_instances":
+        if operation == "stop_instances" and "DryRun" not in params:
             assert here.clock.now() - began[params["InstanceIds"][0]] >= 30
         return real(service, operation, params)
 

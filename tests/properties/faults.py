@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
 from alb_reconcile.aws.hints import explain_code
 from alb_reconcile.model.errors import AwsError
-from tests.harness import READS
+from alb_reconcile.sandbox.strict import Timing
+from alb_reconcile.sandbox.strict.rule import Call, RefusedError
+from alb_reconcile.sandbox.strict.world import World as Place
+from tests.harness import READS, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from alb_reconcile.sandbox.strict.throttling import Throttling
     from tests.harness import World
 
     Fault = Callable[[str, str, Callable[[], Any]], Any]
@@ -67,6 +74,34 @@ class Throttled:
             self.refused[operation] += 1
             raise error_of(service, operation, CODES[service][1])
         return call()
+
+
+class Beside:
+    """Another tool of the account, that reads of ELBv2 so much a second."""
+
+    def __init__(self, buckets: Throttling, rate: float, now: Callable[[], float]) -> None:
+        self.asked = self.refused = 0
+        self._buckets, self._rate, self._now, self._began = buckets, rate, now, now()
+
+    def __call__(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        self.catch_up()
+        return call()
+
+    def catch_up(self) -> None:
+        """Make the calls that are due by now."""
+        while (moment := self._began + self.asked / self._rate) < self._now():
+            self.asked += 1
+            self.refused += not take(self._buckets, "elbv2", "DescribeTargetGroups", {}, moment)
+
+
+def take(buckets: Throttling, service: str, action: str, params: Mapping[str, Any], now: float) -> bool:
+    """Take the tokens of a request; whether there are enough."""
+    moment = datetime.fromtimestamp(now, UTC)
+    try:
+        buckets.take(service, Call(action, dict(params), Place(DEFAULT_ACCOUNT_ID, REGION), Timing(), now, moment), now)
+    except RefusedError:
+        return False
+    return True
 
 
 class Denied:

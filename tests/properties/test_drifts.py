@@ -51,6 +51,14 @@ def test_what_becomes_possible_during_a_run_is_left_to_the_next_one() -> None:
         assert not (problem := judge(stage, Drift("wide", stage.named(*deeds), 0)).problem), problem
 
 
+def test_a_load_balancer_is_put_back_among_its_security_groups_and_subnets_at_once() -> None:
+    """Found: the subnet that was too many stayed until the next run, since only the groups were taken away late."""
+    deeds = ("load_balancer.public in another security group", "load_balancer.public in another subnet")
+    with scene("full") as made:
+        stage = Stage(made)
+        assert not (problem := judge(stage, Drift("full", stage.named(*deeds), 0)).problem), problem
+
+
 def test_nothing_is_made_ready_for_what_waits() -> None:
     """Found: a target group was put into a rule for a while, so that an instance would be checked that waits for a person."""
     deeds = (

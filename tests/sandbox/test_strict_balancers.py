@@ -100,6 +100,21 @@ def test_facing_the_internet_needs_a_gateway(network: Network, ec2: Any) -> None
     network.balancer(Scheme="internal")
 
 
+def test_it_needs_eight_free_addresses_in_each_subnet(network: Network, elb: Any) -> None:
+    """Of the eleven in a /28: eight are left, then seven."""
+    small = [network.subnet(f"10.0.9.{start}/28", zone) for start, zone in ((0, "us-east-1a"), (16, "us-east-1b"))]
+    for _ in range(3):
+        network.launch(SubnetId=small[1])
+    network.balancer("fits", Subnets=small)
+    arn = network.balancer("elsewhere")
+    with refused("InvalidSubnet", f"Not enough IP space available in {small[1]}. ELB requires at least 8 free"):
+        network.balancer("full", Subnets=small)
+    with refused("InvalidSubnet", small[1]):
+        elb.set_subnets(LoadBalancerArn=arn, Subnets=[network.subnets[0], small[1]])
+    fits = elb.describe_load_balancers(Names=["fits"])["LoadBalancers"][0]["LoadBalancerArn"]
+    elb.set_subnets(LoadBalancerArn=fits, Subnets=small)  # where it is already it asks for nothing more
+
+
 def test_the_same_again_is_the_same(network: Network, elb: Any) -> None:
     tags = [{"Key": "owner", "Value": "first"}]
     arn = network.balancer(Tags=tags)

@@ -137,4 +137,4 @@ def test_each_round_asks_who_it_is_and_shares_the_pace() -> None:
     began = clock.now()
     run_virtually(clock, main())
     assert asked.count("get_caller_identity") == rounds
-    assert clock.now() - began >= (30 * rounds - 20) / 5 - 0.001
+    assert clock.now() - began >= (30 * rounds - 30) / 10 - 0.001

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from alb_reconcile.cli.commands.verify import Way
 from alb_reconcile.cli.main import main
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verify.site import Settings
@@ -140,6 +142,24 @@ class TestDemo:
         assert (fine.code, shown.code) == (0, 1), shown.text + shown.errors
         assert "Converged." in shown.text
         assert "doesn't resolve" in shown.flat
+
+    def test_apply_tells_when_the_first_request_was_answered(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.spec["tags"] = {"service": "demo", "release": "2"}
+        bench.write()
+        with servers.front(servers.in_turn(*bench.instances().values())) as front:
+            way = functools.partial(Way, instead={80: ("127.0.0.1", front.port)})
+            monkeypatch.setattr("alb_reconcile.cli.commands.verify.Way", way)
+            quick = functools.partial(Settings, requests=40, rate=1000)
+            monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", quick)
+            shown = bench.run("--yes", "--verify", "--state-dir", str(bench.file.parent), command="apply")
+        assert shown.code == 0, shown.text + shown.errors
+        assert re.search(r"(?m)^Answered after (\d+m )?\d+s: first request\.$", shown.text)
+        told = bench.run("--state-dir", str(bench.file.parent), "--format", "json", command="history")
+        times = told.json["runs"][0]["times"]
+        assert list(times) == ["converged", "answered"]
+        assert times["converged"] < times["answered"]
 
 
 class TestBadWeather:

@@ -11,8 +11,8 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import render_plan, summarize
-from alb_reconcile.cli.render.progress import Progress, render_outcomes
-from alb_reconcile.cli.render.status import url_lines
+from alb_reconcile.cli.render.progress import Progress, render_outcomes, render_times
+from alb_reconcile.cli.render.status import unready, url_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws
@@ -91,6 +91,7 @@ class ApplyOptions:
     yes: bool
     plan: str | None
     timeout: int
+    no_wait: bool
     verify: bool
     lock_timeout: int
     allow: Mapping[str, int]
@@ -126,27 +127,34 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         await confirm(aws, "Apply these changes? Type yes: ", "yes", yes=options.yes)
         check_windows(planned.target.policy, options.allow, datetime.now(UTC))  # the answer may have taken hours
     progress = Progress(style, verbose=bool(options.connection.verbose), speed=aws.speed)
-    applied = await _carry_out(aws, planned, recorder, progress, options.timeout)
+    applied = await _carry_out(aws, planned, recorder, progress, None if options.no_wait else options.timeout)
     if applied.found is None:
         return _report(aws, applied.outcomes)
     if not applied.is_reached:
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
-    problems = applied.problems
-    if not problems:
-        emit("Converged.")
+    problems, recorder.times = applied.problems, dict(applied.times)
+    recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else ()
+    if problems:
+        complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
+    elif recorder.not_ready:
+        emit("\n  ".join(["Not ready yet:", *recorder.not_ready]))
+        emit("All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it.")
     else:
-        complain("Applied, but some targets are not healthy:")
-        for problem in problems:
-            complain(f"  {problem}")
+        emit("Converged.")
+    if applied.times and (made.steps or applied.entrance):
+        emit(render_times(applied.times, applied.entrance))
     for line in url_lines(applied.found.discovery, local_urls(options.connection)):
         emit(line)
     if options.verify:
         from alb_reconcile.cli.commands.verify import check_applied
 
-        verified = await check_applied(aws, planned.target, style, sandbox=options.connection.sandbox)
-        return ExitCode.FAILED if problems else verified
+        report = await check_applied(aws, planned.target, style, sandbox=options.connection.sandbox)
+        if report.answered is not None and made.steps:
+            recorder.times["answered"] = report.answered * aws.speed - applied.began
+            emit(render_times({"answered": recorder.times["answered"]}))
+        return ExitCode.OK if report.ok and not problems else ExitCode.FAILED
     return ExitCode.FAILED if problems else ExitCode.OK
 
 

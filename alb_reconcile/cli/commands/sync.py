@@ -56,13 +56,9 @@ def sync(options: SyncOptions) -> ExitCode:
         verbose=bool(options.connection.verbose),
         quiet=options.quiet,
     )
-    rounds = Rounds(
-        partial(connect, options.connection),
-        settings,
-        Ways(options.apply_changes, options.timeout),
-        parallel=options.parallel,
-        lock_timeout=options.lock_timeout,
-    )
+    ask = partial(connect, options.connection, usual_pace="0.5")  # nobody waits for it, and others may
+    ways = Ways(options.apply_changes, options.timeout)
+    rounds = Rounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
     try:
         return asyncio.run(_run(options, rounds))
     finally:

@@ -70,12 +70,12 @@ def verify(options: VerifyOptions) -> ExitCode:
     return ExitCode.OK if good else ExitCode.FAILED
 
 
-async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> ExitCode:
+async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox: bool) -> Report:
     """The end of `apply --verify`: a verify with nothing but defaults."""
     report = await check(aws, target, Way(sandbox), Settings())
     emit("")
     emit(verify_text(report, style))
-    return ExitCode.OK if report.ok else ExitCode.FAILED
+    return report
 
 
 async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) -> Report:

@@ -8,14 +8,7 @@ from typing import Any, NoReturn
 
 from alb_reconcile import __version__
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
-from alb_reconcile.cli.options.values import (
-    Assignment,
-    decimal,
-    duration,
-    given,
-    number,
-    ports,
-)
+from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports
 from alb_reconcile.model.errors import ExitCode
 
 _EPILOG = """\
@@ -48,6 +41,10 @@ def _common() -> _Parser:
     group.add_argument(
         "--max-workers", type=number(1, 64), default=16, metavar="N", help="how many calls run at once (default 16)"
     )
+    group.add_argument(
+        "--pace", type=decimal(0.1, 1), metavar="0.5",
+        help="the share of AWS's request limits to begin with, 0.1 to 1; else ALB_RECONCILE_PACE (default 1, of sync 0.5)",
+    )  # fmt: skip
     group.add_argument("-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call")
     group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
     return common
@@ -55,13 +52,9 @@ def _common() -> _Parser:
 
 def _add_variables(group: Any) -> None:
     group.add_argument(
-        "--set",
-        dest="variables",
-        action=Assignment,
-        default={},
-        metavar="NAME=VALUE",
+        "--set", dest="variables", action=Assignment, default={}, metavar="NAME=VALUE",
         help="a variable of the spec; it outranks the environment",
-    )
+    )  # fmt: skip
 
 
 def _add_commands(parser: argparse.ArgumentParser, metavar: str) -> Any:
@@ -120,7 +113,9 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--timeout", type=duration(), default=900, metavar="15m", help="how long to wait for targets to be healthy"
     )
-    command.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
+    group = command.add_mutually_exclusive_group()
+    group.add_argument("--verify", action="store_true", help="then send real requests, as verify does")
+    group.add_argument("--no-wait", action="store_true", help="end when all is made, and say what isn't ready yet")
     add_lock(command)
     add_record(command)
     add_allow(command)
@@ -221,24 +216,15 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
         "places", nargs="+", metavar="SPEC|DIRECTORY|GLOB", help="specs, folders of specs, quoted patterns"
     )
     command.add_argument("--apply-changes", action="store_true", help="apply changed specs too, as far as sync: allows")
-    command.add_argument(
-        "--every",
-        type=duration("10s"),
-        metavar="5m",
-        help="keep running, a round every 5 minutes; SIGHUP starts one now",
-    )
+    text = "keep running, a round every 5 minutes; SIGHUP starts one now"
+    command.add_argument("--every", type=duration("10s"), metavar="5m", help=text)
     command.add_argument(
         "--parallel", type=number(1, 64), default=8, metavar="N", help="how many stacks are changed at once (default 8)"
     )
     command.add_argument("--format", choices=("text", "json"), default="text")
     command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
-    command.add_argument(
-        "--timeout",
-        type=duration(),
-        default=900,
-        metavar="15m",
-        help="how long to wait for a corrected stack's targets to be healthy",
-    )
+    text = "how long to wait for a corrected stack's targets to be healthy"
+    command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
     add_policy(command)
     add_lock(command)
     add_record(command)

@@ -83,7 +83,7 @@ def number(least: int, most: int) -> Callable[[str], int]:
     return _of(r"[0-9]{1,9}", int, least, most, f"a number from {least} to {most}")
 
 
-def decimal(least: int, most: int) -> Callable[[str], float]:
+def decimal(least: float, most: float) -> Callable[[str], float]:
     return _of(r"[0-9]{1,4}(\.[0-9]{1,3})?", float, least, most, f"a number from {least} to {most}")
 
 
@@ -96,9 +96,9 @@ def duration(least: str = "0s") -> Callable[[str], int]:
 _Number = TypeVar("_Number", int, float)
 
 
-def _of(pattern: str, read: Callable[[str], _Number], least: int, most: int, wanted: str) -> Callable[[str], _Number]:
+def _of(form: str, read: Callable[[str], _Number], least: float, most: float, wanted: str) -> Callable[[str], _Number]:
     def parse(text: str) -> _Number:
-        if not re.fullmatch(pattern, text) or not least <= read(text) <= most:
+        if not re.fullmatch(form, text) or not least <= read(text) <= most:
             raise argparse.ArgumentTypeError(f"{_shown(text)} isn't {wanted}")
         return read(text)
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from alb_reconcile.cli.render.progress import render_throttled
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.history import History
 from alb_reconcile.journal.record import Record, StepRecord
@@ -77,6 +78,9 @@ def _counts(record: Record) -> Iterator[str]:
 def _details(record: Record) -> Iterator[str]:
     if record.error:
         yield record.error
+    yield from (f"not ready: {line}" for line in record.not_ready)
+    if record.throttled:
+        yield render_throttled(record.throttled)
     told = [
         step
         for step in record.steps

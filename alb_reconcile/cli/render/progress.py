@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.plan import short_id
+from alb_reconcile.cli.render.plan import short_id, show_duration
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.model.plan import Step
@@ -126,7 +127,22 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def render_calls(calls: Mapping[str, int]) -> str:
-    """How many API calls were made, and which."""
+def render_times(times: Mapping[str, float], entrance: object = None) -> str:
+    """When a run got where, in one line."""
+    notes = {"ready": f": first healthy target behind {entrance}", "answered": ": first request"}
+    parts = (f"{name} after {show_duration(max(round(at), 1))}{notes.get(name, '')}" for name, at in times.items())
+    line = "; ".join(parts)
+    return f"{line[:1].upper()}{line[1:]}."
+
+
+def render_calls(calls: Mapping[str, int], throttled: Mapping[str, Throttled]) -> str:
+    """How many API calls were made, and which; on a line of its own what AWS has throttled."""
     each = ", ".join(f"{count} {name}" for name, count in sorted(calls.items()))
-    return f"{sum(calls.values())} API calls{': ' + each if each else ''}"
+    more = f"\n{render_throttled(throttled)}" if throttled else ""
+    return f"{sum(calls.values())} API calls{': ' + each if each else ''}{more}"
+
+
+def render_throttled(throttled: Mapping[str, Throttled]) -> str:
+    """What AWS has throttled: how often, and when last."""
+    each = (f"{name} {item.count} ×, last at {item.last}" for name, item in sorted(throttled.items()))
+    return f"AWS throttled {'; '.join(each)}"

@@ -1,12 +1,14 @@
 """A stack as it is: its resources, the health of its targets, its address; and what carries the sandbox's traffic."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from alb_reconcile.cli.render.plan import short_id
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.kinds import load_kinds
+from alb_reconcile.engine.stack import awaited
+from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.model.discovery import Discovery
@@ -50,6 +52,23 @@ def _listeners(discovery: Discovery) -> list[tuple[str, str]]:
     return sorted(found, key=lambda pair: pair[1])
 
 
+def unready(discovery: Discovery) -> list[str]:
+    """What of the stack doesn't answer requests: each load balancer, and the targets of each group."""
+    names = {item.id: item.address for item in discovery.resources}
+    found: dict[str, list[Observed]] = defaultdict(list)
+    for item in awaited(discovery):
+        found[item.parent_id or item.id].append(item)
+    lines = []
+    for key, items in found.items():
+        ill = [item.status for item in items if not is_in_order(item)]
+        if ill and items[0].parent_id:
+            verb, why = "isn't" if len(ill) == 1 else "aren't", ", ".join(sorted(set(ill)))
+            lines.append(f"{len(ill)} of {len(items)} targets of {names.get(key, key)} {verb} healthy yet ({why})")
+        elif ill:
+            lines.append(f"{names.get(key, key)} is {ill[0]}")
+    return [printable(line) for line in lines]
+
+
 def _visible(discovery: Discovery) -> list[Observed]:
     shown = [item for item in discovery.resources if not item.is_gone]
     return sorted(shown, key=lambda item: (item.address.kind, item.address.name, item.id))
@@ -69,6 +88,7 @@ def status_json(view: StatusView) -> str:
             "region": view.region,
             "account": view.discovery.account,
             "resources": resources,
+            "not_ready": unready(view.discovery),
             "urls": urls(view.discovery, view.local),
             "warnings": list(view.discovery.warnings),
         },
@@ -94,14 +114,15 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     broad = max(len(item.status or "present") for item in shown)
     for item in shown:
         status = printable(item.status or "present")
-        in_order = not item.status or item.status in load_kinds()[item.address.kind].ready
-        color = "green" if in_order else "yellow"
+        color = "green" if is_in_order(item) else "yellow"
         reason = printable(" ".join(filter(None, (item.reason, item.description))))
         known = "" if item.address.kind == "registration" else short_id(item.id)
         line = f"  {item.address!s:<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(known, 'dim')}"
         yield (f"{line}  {reason}" if reason else line).rstrip()
-    found = url_lines(view.discovery, view.local)
-    if found:
+    if waiting := unready(view.discovery):
+        yield ""
+        yield from (style.paint(f"Not ready: {item}", "yellow") for item in waiting)
+    if found := url_lines(view.discovery, view.local):
         yield ""
         yield from found
 

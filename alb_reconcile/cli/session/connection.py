@@ -3,14 +3,18 @@
 import asyncio
 import os
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.aws.endpoint import endpoint_of
+from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.aws.transport import BotoTransport
+from alb_reconcile.cli.options.values import decimal
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.cli.session.signals import stop_on_signals
@@ -29,10 +33,16 @@ class ConnectionOptions:
     endpoint_url: str | None
     sandbox: bool
     max_workers: int
+    pace: float | None
     verbose: int
 
+    @cached_property
+    def throttles(self) -> dict[str, Throttle]:
+        """Of each region one, for all that the command does there."""
+        return {}
 
-def connect(options: ConnectionOptions, region: str) -> Connection:
+
+def connect(options: ConnectionOptions, region: str, usual_pace: str = "1") -> Connection:
     """Raises what `check_options` raises, SandboxError, UnreachableError."""
     check_options(options)
     endpoint, speed = options.endpoint_url, 1.0
@@ -43,29 +53,29 @@ def connect(options: ConnectionOptions, region: str) -> Connection:
             complain(
                 f"sandbox started at {endpoint}; it doesn't run user data, and lasts until: alb-reconcile sandbox stop"
             )
+    workers, sandbox = options.max_workers, options.sandbox
     transport = BotoTransport(
-        region=region,
-        profile=options.profile,
-        endpoint_url=endpoint,
-        max_workers=options.max_workers,
-        sandbox=options.sandbox,
+        region=region, profile=options.profile, endpoint_url=endpoint, max_workers=workers, sandbox=sandbox
     )
     transport.prepare()
-    return Connection(
-        transport,
-        max_workers=options.max_workers,
-        speed=speed,
-        on_call=_caller() if options.verbose > 1 else None,
-        sandbox=options.sandbox,
-    )
+    throttle = options.throttles.setdefault(region, Throttle(_pace_of(options, usual_pace)))
+    return Connection(transport, workers, speed, _caller() if options.verbose > 1 else None, sandbox, throttle)
 
 
 def check_options(options: ConnectionOptions) -> None:
-    """Raises UsageError for options that contradict each other, and for an endpoint that can't be one."""
+    """Raises UsageError for what contradicts itself, and for an endpoint or a pace that can't be one."""
+    _pace_of(options)
     if options.sandbox and (options.profile or options.endpoint_url):
         raise UsageError("--sandbox can't be combined with --profile or --endpoint-url: leave them out")
     if not options.sandbox:
         endpoint_of(options.endpoint_url, os.environ)
+
+
+def _pace_of(options: ConnectionOptions, usual: str = "1") -> float:
+    try:
+        return options.pace or decimal(0.1, 1)(os.environ.get("ALB_RECONCILE_PACE") or usual)
+    except ArgumentTypeError as error:
+        raise UsageError(f"ALB_RECONCILE_PACE: {error}; correct it, or unset it") from None
 
 
 def with_aws(
@@ -89,7 +99,7 @@ def with_aws(
         finally:
             aws.close()
             if options.verbose:
-                complain(render_calls(aws.calls))
+                complain(render_calls(aws.calls, aws.throttled))
 
     return asyncio.run(session())
 

@@ -145,14 +145,13 @@ def _keep_in_its_vpc(option: Decision, result: Decisions, discovery: Discovery) 
 
 
 def location_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Foreign:
-    """The VPC and the zone of a subnet, of the spec, of the stack or foreign; as far as they are known."""
+    """The VPC and the zone of a subnet that isn't made yet (then all its addresses are free), of the stack or foreign; as far as
+    they are known."""
     if isinstance(subnet, Address):
-        state: Properties | None = decisions.desired[subnet].state
-    else:
-        state = next((item.state for item in decisions.live if item.id == subnet), None)
-    if isinstance(state, Subnet):
-        return Foreign(state.vpc, state.availability_zone)
-    return discovery.foreign.get(str(subnet), Foreign())
+        ((_, state),) = each_of([decisions.desired[subnet]], Subnet)
+        return Foreign(state.vpc, state.availability_zone, state.size)
+    own = next((item for item in decisions.live if item.id == subnet), None)
+    return own.detail(Foreign) if own else discovery.foreign.get(subnet, Foreign())
 
 
 def entrance_of(decisions: Decisions, wanted: Desired | None) -> Address | None:

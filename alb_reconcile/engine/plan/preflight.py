@@ -4,6 +4,7 @@ from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, 
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
@@ -26,6 +27,7 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
         *_duplicates(decisions),
         *_shared_groups(decisions),
         *_protocol_versions(decisions),
+        *_named_groups(decisions),
     ]
     if problems:
         raise RefusedError("\n".join(problems))
@@ -50,6 +52,26 @@ def _shared_groups(decisions: Decisions) -> list[str]:
             for part in action_of(item.desired.state).forward
             if isinstance(part.target_group, str)
         ]
+    return problems
+
+
+def _named_groups(decisions: Decisions) -> list[str]:
+    """Security groups that would go while a rule that isn't managed names them."""
+    going = {item.found.id: address for address, item in decisions.desired.items() if item.found and item.forces}
+    going |= {known: found.address for known, (found, _) in decisions.to_delete.items()}
+    problems = []
+    for item, state in each_of(decisions.live, SecurityGroupRules):
+        if state.security_group in going or item.owner != decisions.stack:
+            continue
+        decision = decisions.desired.get(item.address)
+        for direction in ("ingress", "egress"):
+            kept = getattr(decision.state, direction) if decision else None
+            sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
+            problems += [
+                f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
+                f"doesn't manage that rule; declare the {direction} of that group, or revoke the rule by hand"
+                for known in sorted(sources & going.keys(), key=str)
+            ]
     return problems
 
 

@@ -192,6 +192,8 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         return self._pager.page(service, call, asked, result, self.page_size) if asked else result
 
     def _perform(self, service: str, call: Call, proceed: Callable[[], Any]) -> Any:
+        if call.action in call.world.ledger.denied:  # EC2 API Reference, "Common client error codes"
+            refuse("UnauthorizedOperation", "You are not authorized to perform this operation.", status=403)
         rules = self._rules.get((service, call.action), ())
         for rule in rules:
             if rule.phase == "before":

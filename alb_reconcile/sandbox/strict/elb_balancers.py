@@ -1,7 +1,7 @@
 """Rules of load balancers."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.elbv2.models import AvailabilityZone
@@ -13,6 +13,7 @@ from .rule import Call, after, around, before, refuse
 from .world import Timeline
 
 MOST_DESCRIBED = 20
+FREE_ADDRESSES = 8
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 
 
@@ -65,6 +66,19 @@ def needs_gateway(call: Call, scheme: str, vpc_id: str) -> None:
         refuse("InvalidSubnet", f"VPC {vpc_id} has no internet gateway")
 
 
+def needs_room(subnets: Iterable[Any]) -> None:
+    """CreateLoadBalancer, SetSubnets: InvalidSubnet, 'out of available addresses'; Application Load Balancers, 'Subnets for your
+    load balancer': 'at least eight free IP addresses per subnet'. Asked of subnets in which it isn't yet; the words are those of
+    aws-load-balancer-controller, pull request 1233."""
+    for subnet in subnets:
+        if subnet.available_ip_address_count < FREE_ADDRESSES:
+            refuse(
+                "InvalidSubnet",
+                f"Not enough IP space available in {subnet.id}. ELB requires at least {FREE_ADDRESSES} free IP addresses in "
+                "each subnet.",
+            )
+
+
 def check_groups(call: Call, group_ids: list[str], vpc_id: str) -> None:
     """CreateLoadBalancer, SetSecurityGroups: the groups exist and are of the load balancer's VPC."""
     groups = {group.id: group for group in call.world.groups()}
@@ -109,6 +123,7 @@ def balancer_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
                 )
             return {"LoadBalancers": [other]}
     needs_gateway(call, scheme, vpc_id)
+    needs_room(subnets)
     call.params["Scheme"], call.params["SecurityGroups"] = scheme, groups
     result = proceed()
     begin(call, result["LoadBalancers"][0])
@@ -177,6 +192,7 @@ def subnets_stay_in_the_vpc(call: Call, _: Callable[[], Any]) -> Any:
     if subnets[0].vpc_id != found.vpc_id:
         refuse("InvalidConfigurationRequest", f"The subnets must belong to the load balancer's VPC {found.vpc_id}")
     needs_gateway(call, found.scheme, found.vpc_id)
+    needs_room(subnet for subnet in subnets if subnet not in found.subnets)
     found.subnets = subnets
     place_interfaces(call, found)
     return {"AvailabilityZones": [AvailabilityZone(subnet) for subnet in subnets]}

@@ -4,47 +4,73 @@ Service Quotas User Guide; "Amazon VPC quotas", "Amazon EC2 instance type quotas
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.models import ServiceQuotasBackend
 
+from . import quota_counts as counts
 from .rule import Call, after, before, refuse
 from .world import World
 
-VPCS, STANDARD_VCPUS = "L-F678F1CE", "L-1216C47A"
-BALANCERS, TARGET_GROUPS, RULES, LISTENERS = "L-53DA6B97", "L-B22855CB", "L-ED28FF1C", "L-B6DF7632"
+VPCS, GATEWAYS, SUBNETS, ROUTE_TABLES, ROUTES = "L-F678F1CE", "L-A4707A72", "L-407747CB", "L-589F43AA", "L-93826ACB"
+GROUPS, GROUP_RULES, GROUPS_AN_INTERFACE, STANDARD_VCPUS = "L-E79EC296", "L-0EA8095F", "L-2AFB9258", "L-1216C47A"
+BALANCERS, LISTENERS, RULES = "L-53DA6B97", "L-B6DF7632", "L-7EED9B64"
+TARGET_GROUPS, TARGETS_A_GROUP, TARGETS_A_BALANCER = "L-B22855CB", "L-A0D0B863", "L-7E6692B2"
+GROUPS_A_BALANCER = "target-groups-per-application-load-balancer"  # it can't be raised, and has no code
 LIMITS = {
     "application-load-balancers": (BALANCERS, 50),
-    "target-groups": (TARGET_GROUPS, 3000),
-    "rules-per-application-load-balancer": (RULES, 100),
     "listeners-per-application-load-balancer": (LISTENERS, 50),
+    "rules-per-application-load-balancer": (RULES, 100),
+    "target-groups": (TARGET_GROUPS, 3000),
+    GROUPS_A_BALANCER: (GROUPS_A_BALANCER, 100),
+    "targets-per-target-group": (TARGETS_A_GROUP, 1000),
+    "targets-per-application-load-balancer": (TARGETS_A_BALANCER, 1000),
 }
 """By DescribeAccountLimits' names: the codes, and AWS's defaults."""
-_STANDARD = "acdhimrtz"
-ENDED = ("shutting-down", "terminated", "stopping", "stopped")
+_EDITS = ("CreateListener", "ModifyListener", "CreateRule", "ModifyRule")
+_AUTHORIZE = ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
+QUOTAS: list[tuple[str, Callable[[Call], int], str, tuple[str, ...]]] = [
+    (VPCS, counts.vpcs, "VpcLimitExceeded", ("CreateVpc",)),
+    (GATEWAYS, counts.gateways, "InternetGatewayLimitExceeded", ("CreateInternetGateway",)),
+    (SUBNETS, counts.subnets, "SubnetLimitExceeded", ("CreateSubnet",)),
+    (ROUTE_TABLES, counts.route_tables, "RouteTableLimitExceeded", ("CreateRouteTable",)),
+    (ROUTES, counts.routes, "RouteLimitExceeded", ("CreateRoute",)),
+    (GROUPS, counts.groups, "SecurityGroupLimitExceeded", ("CreateSecurityGroup",)),
+    (GROUP_RULES, counts.group_rules, "RulesPerSecurityGroupLimitExceeded", _AUTHORIZE),
+    (GROUPS_AN_INTERFACE, counts.groups_given, "SecurityGroupsPerInstanceLimitExceeded", ("RunInstances", "ModifyInstanceAttribute")),
+    (BALANCERS, counts.balancers, "TooManyLoadBalancers", ("CreateLoadBalancer",)),
+    (LISTENERS, counts.listeners, "TooManyListeners", ("CreateListener",)),
+    (RULES, counts.rules, "TooManyRules", ("CreateRule",)),
+    (TARGET_GROUPS, counts.target_groups, "TooManyTargetGroups", ("CreateTargetGroup",)),
+    (GROUPS_A_BALANCER, counts.target_groups_served, "TooManyUniqueTargetGroupsPerLoadBalancer", _EDITS),
+    (TARGETS_A_GROUP, counts.targets_of_group, "TooManyTargets", ("RegisterTargets",)),
+    (TARGETS_A_BALANCER, counts.targets_of_balancer, "TooManyTargets", ("RegisterTargets",)),
+]  # fmt: skip
+"""The codes, how many there would be, what AWS refuses with, and the actions that it refuses (EC2 API Reference, "Error codes"; ELBv2's
+actions' own errors)."""
 
 
-def _is_full(call: Call, code: str, count: int, more: int = 1) -> bool:
-    return count + more > call.world.ledger.quotas.get(code, float("inf"))
-
-
-@before("CreateVpc")
-def vpcs_are_limited(call: Call) -> None:
-    """VpcLimitExceeded: 'You've reached the limit on the number of VPCs that you can create in the Region'."""
-    if _is_full(call, VPCS, len(call.world.ec2.vpcs)):
-        refuse("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
+@before(*{action for _, _, _, actions in QUOTAS for action in actions})
+def what_is_made_is_limited(call: Call) -> None:
+    """The limits of "Amazon VPC quotas" and "Quotas for your Application Load Balancers"."""
+    for code, count, error, actions in QUOTAS:
+        most = call.world.ledger.quotas.get(code)
+        if most is not None and call.action in actions and count(call) > most:
+            refuse(error, f"You've reached the limit of {most:g}.")
 
 
 def most_by_quota(call: Call, least: int) -> int:
     """How many instances of a launch the account may run (VcpuLimitExceeded where it isn't the least): the quota counts
-    the vCPUs of running On-Demand instances of the standard families."""
-    kind = call.given("InstanceType", "m1.small")
-    if STANDARD_VCPUS not in call.world.ledger.quotas or kind[0] not in _STANDARD:
+    the vCPUs of running On-Demand instances of the standard families ("Amazon EC2 instance type quotas")."""
+    quota, size = (
+        call.world.ledger.quotas.get(STANDARD_VCPUS),
+        counts.standard_vcpus(call, call.given("InstanceType", "m1.small")),
+    )
+    if quota is None or not size:
         return sys.maxsize
-    running = [str(i.instance_type) for i in call.world.instances() if i.state not in ENDED]
-    used = sum(vcpus(call.world, item) for item in running if item[0] in _STANDARD)
-    room = int((call.world.ledger.quotas[STANDARD_VCPUS] - used) // vcpus(call.world, kind))
+    room = int((quota - counts.running_vcpus(call)) // size)
     if room < least:
         refuse(
             "VcpuLimitExceeded",
@@ -52,26 +78,6 @@ def most_by_quota(call: Call, least: int) -> int:
             "specified instance type belongs to.",
         )
     return room
-
-
-def vcpus(world: World, kind: str) -> int:
-    """Of an instance type, by its default."""
-    found: Any = world.ec2.describe_instance_types([kind])
-    return int(found[0]["VCpuInfo"]["DefaultVCpus"])
-
-
-@before("CreateLoadBalancer")
-def balancers_are_limited(call: Call) -> None:
-    """CreateLoadBalancer: TooManyLoadBalancers."""
-    if _is_full(call, BALANCERS, len(call.world.elb.load_balancers)):
-        refuse("TooManyLoadBalancers", "You've reached the limit on the number of load balancers")
-
-
-@before("CreateTargetGroup")
-def target_groups_are_limited(call: Call) -> None:
-    """CreateTargetGroup: TooManyTargetGroups."""
-    if _is_full(call, TARGET_GROUPS, len(call.world.elb.target_groups)):
-        refuse("TooManyTargetGroups", "You've reached the limit on the number of target groups")
 
 
 @after("DescribeAccountLimits")

@@ -62,6 +62,7 @@ class Ledger:
     reservations: dict[str, list[str]] = field(default_factory=dict)
     no_capacity: set[str] = field(default_factory=lambda: {"p5.48xlarge"})  # instance types of which AWS has none now
     quotas: dict[str, float] = field(default_factory=dict)  # by Service Quotas' codes; without one there is no limit
+    denied: set[str] = field(default_factory=set)  # actions of EC2 that nobody may call
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     created: dict[str, float] = field(default_factory=dict)

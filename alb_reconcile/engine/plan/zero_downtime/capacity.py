@@ -11,6 +11,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import forward_before, ser
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, bind, each_of
 from alb_reconcile.model.steps import HEALTH_TIMEOUT, Deregister, Register, Shift, TakeOver, Wanted
@@ -21,7 +22,8 @@ def guard_capacity(graph: Graph) -> None:
 
     Assumes the final set of steps. Guarantees that each deregistration from a group that gets requests, each forward that
     gives a group a larger share, and each load balancer that others take over from says how many healthy targets there must
-    be; the kinds wait for that immediately before their call, whatever the plan has seen.
+    be; the kinds wait for that immediately before their call, whatever the plan has seen. Raises RefusedError for more targets
+    than there can be.
     """
     minima = _Minima.of(graph)
     receiving = _receiving(graph)
@@ -39,11 +41,12 @@ def rollout_of(graph: Graph, address: Address) -> Rollout:
 
 @dataclass
 class _Minima:
-    """By target group, by its id where it has one: declared targets, how many may be missing, how many are healthy now or
-    still being checked, how long to wait."""
+    """By target group, by its id where it has one: declared targets, others that stay, how many may be missing, how
+    many are healthy now or still being checked, how long to wait."""
 
     graph: Graph
     wanted: Counter[Ref] = field(default_factory=Counter)
+    others: Counter[Ref] = field(default_factory=Counter)
     slack: Counter[Ref] = field(default_factory=Counter)
     healthy: Counter[Ref] = field(default_factory=Counter)
     initial: Counter[Ref] = field(default_factory=Counter)
@@ -52,7 +55,9 @@ class _Minima:
     @classmethod
     def of(cls, graph: Graph) -> _Minima:
         found = cls(graph)
+        known = {decision.found.id for decision in graph.decisions.desired.values() if decision.found} | graph.deleted
         for item, registered in each_of(graph.decisions.live, Registration):
+            found.others[registered.target_group] += item.id not in known
             found.healthy[registered.target_group] += item.status == "healthy"
             found.initial[registered.target_group] += item.status == "initial"
         for decision in graph.decisions.desired.values():
@@ -95,6 +100,14 @@ class _Minima:
         serve = sum(self.healthy[old] + self.initial[old] for old in losing)
         return Wanted(group, targets, max(min(targets, serve), min(targets, 1)))
 
+    def at_most(self, group: Ref) -> int | None:
+        """How many healthy targets it can have, where the spec says which."""
+        decision = self.graph.decisions.desired.get(group) if isinstance(group, Address) else None
+        if decision is None or not decision.desired.lifecycle.members:
+            return None
+        known = bind(group, self.graph.decisions.ids)
+        return self.wanted[known] + self.others[known]
+
     def health_timeout(self, groups: Iterable[Ref]) -> int:
         """How long to wait for the slowest of these groups, in seconds."""
         known = (bind(group, self.graph.decisions.ids) for group in groups)
@@ -133,8 +146,20 @@ def _guard_arrivals(graph: Graph, minima: _Minima) -> None:
             serving = tuple(sorted({str(item.target_group) for item in forward_before(step)}))
             losing = {*serving} - {str(bind(group, graph.decisions.ids)) for group in groups}
             awaits = tuple(minima.before_more(group, losing) for group in groups)
+            if any(minima.healthy[group] for group in serving):
+                _refuse_the_impossible(step, awaits, minima)
             shift = Shift(awaits=awaits, serving=serving, health_timeout=minima.health_timeout(groups))
             graph.specify(step.key, shift)
+
+
+def _refuse_the_impossible(step: Step, awaits: Iterable[Wanted], minima: _Minima) -> None:
+    for group, _, enough in awaits:
+        most = minima.at_most(group)
+        if most is not None and most < enough:
+            raise RefusedError(
+                f"{step.address}: {group} can have {most} healthy targets at most, and needs {enough}, its min_healthy, before it gets "
+                "requests that others serve now; declare more targets for it"
+            )
 
 
 def _guard_new_rules(graph: Graph, minima: _Minima, receiving: set[str]) -> None:

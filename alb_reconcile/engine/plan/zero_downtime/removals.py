@@ -75,7 +75,8 @@ def _split(graph: Graph, step: Step, fields: tuple[str, ...]) -> str | None:
     wanted, found = step.state, step.observed
     if wanted is None or found is None or not {_top(change) for change in step.changes}.intersection(fields):
         return None
-    both = _union(graph, wanted, found)
+    union = _union(graph, wanted, found)
+    both = replace(wanted, **{name: getattr(union, name) for name in fields})
     removed = tuple(change for change in diff(wanted, both) if _top(change) in fields)
     if not removed:
         return None

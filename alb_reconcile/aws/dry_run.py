@@ -1,0 +1,57 @@
+"""EC2's dry runs: whether these credentials may call an action, without anything being changed."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from alb_reconcile.aws.transport import Response
+from alb_reconcile.model.errors import AwsError
+
+READS: Final = ("describe_", "get_", "list_")
+WITHOUT: Final = (
+    "modify_vpc_attribute", "modify_subnet_attribute", "associate_iam_instance_profile", "replace_iam_instance_profile_association",
+)  # fmt: skip
+"""The actions that take no `DryRun` (Amazon EC2 API Reference)."""
+
+
+class Transport(Protocol):
+    """One API call as AWS answers it; sent `once` it isn't repeated. Raises AwsError. Called from several threads at once."""
+
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> Response: ...
+
+
+class DryRun:
+    """A transport that changes nothing: of each action EC2 is asked once whether these credentials may call it.
+
+    Other services have nothing to ask. Whatever else EC2 says ("not yet", "still in use") is for the change itself.
+    """
+
+    def __init__(self, send: Transport, asked: set[str]) -> None:
+        self._send = send
+        self._asked = asked
+        self.denied: list[AwsError] = []
+        """What these credentials may not do."""
+
+    def __call__(self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False) -> Response:
+        if operation.startswith(READS):
+            return self._send(service, operation, params)
+        if service == "ec2" and operation not in self._asked.union(WITHOUT):
+            self._asked.add(operation)
+            known = {key: value for key, value in params.items() if key != "ClientToken"}  # it isn't spent
+            try:
+                self._send(service, operation, {**known, "DryRun": True}, once=once)
+            except AwsError as error:
+                if error.is_throttled:
+                    self._asked.discard(operation)
+                    raise
+                if error.code == "UnauthorizedOperation":
+                    self.denied.append(error)
+        return _NothingMade()
+
+
+class _NothingMade(dict[str, Any]):
+    """The answer of a dry run. It ends with whoever looks for what was made."""
+
+    def __missing__(self, key: str) -> Any:
+        raise AwsError("ec2", "dry_run", "DryRunOperation", "nothing was made", "")

@@ -1,0 +1,56 @@
+"""An account's quotas: what kinds say of them, and reading them (Service Quotas GetServiceQuota, ELBv2 DescribeAccountLimits)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many AWS allows of something that a plan makes."""
+
+    code: str
+    """Service Quotas' code of one of Amazon VPC's, or what DescribeAccountLimits calls one of Elastic Load Balancing's."""
+    what: str
+    """What is counted, in the plural."""
+    usual: float = 0
+    """AWS's default. The account's own is read where there would be more."""
+    within: tuple[str, ...] = ()
+    """The fields by which one gets to the place that is counted, from resource to resource; without any it is the region."""
+    path: str = ""
+    """The property of each resource that is counted, instead of resources."""
+    count: Callable[[Any], int] = len
+
+
+async def read_quota(aws: Aws, service: str, code: str) -> float | None:
+    """The account's quota in this region; None where it can't be read."""
+    try:
+        if code.startswith("L-"):
+            answer = await aws.call("service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code)
+            return float(answer["Quota"]["Value"])
+        limits = await aws.pages("elbv2", "describe_account_limits", "Limits")
+    except AwsError:
+        return None
+    return next((float(item["Max"]) for item in limits if item.get("Name") == code and item.get("Max")), None)
+
+
+def over_quota(
+    desired: Desired,
+    what: str,
+    quota: float | None,
+    there: float,
+    more: float,
+    place: str = "this region",
+    path: str = "",
+) -> list[Finding]:
+    """Whether `more` of something fit in beside those that there are in a place, if there is one."""
+    if quota is None or there + more <= quota:
+        return []
+    held = f" in {place} and has {there:g}, so {more:g} more don't" if place else f", so {more:g} don't"
+    text = f"this account may have {quota:g} {what}{held} fit; delete some, or have the quota raised in Service Quotas"
+    return [Finding(desired, path, text)]

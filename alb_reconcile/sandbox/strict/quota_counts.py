@@ -1,0 +1,118 @@
+"""How many of something there would be with what a request makes, as AWS counts for its quotas."""
+
+from typing import Any
+
+from .ec2_groups import find, key_of, permissions, rules_of
+from .elb_targets import group_of, keys
+from .health import balancer_of, forwarded
+from .rule import Call
+
+_STANDARD = "acdhimrtz"
+_ENDED = ("shutting-down", "terminated", "stopping", "stopped")
+
+
+def vpcs(call: Call) -> int:
+    return len(call.world.ec2.vpcs) + 1
+
+
+def gateways(call: Call) -> int:
+    return len(call.world.ec2.internet_gateways) + 1
+
+
+def subnets(call: Call) -> int:
+    """Of a VPC."""
+    return len(call.world.subnets(call.given("VpcId"))) + 1
+
+
+def route_tables(call: Call) -> int:
+    """Of a VPC, with its main one."""
+    return len([1 for table in call.world.ec2.route_tables.values() if table.vpc_id == call.given("VpcId")]) + 1
+
+
+def routes(call: Call) -> int:
+    """Of a table, for IPv4; the local one isn't one that anybody makes."""
+    table = call.world.ec2.route_tables.get(call.given("RouteTableId"))
+    there = table.routes if table else ()
+    return len([1 for route in there if route.destination_cidr_block and not route.local]) + 1
+
+
+def groups(call: Call) -> int:
+    return len(call.world.groups()) + 1
+
+
+def group_rules(call: Call) -> int:
+    """Of a group and a direction: IPv4's or IPv6's, whichever are more; what names a group or a list counts for both."""
+    group = find(call)
+    held = [key_of(rule) for rule in rules_of(group, call.action)] if group else []
+    peers = [key[3] for key in {*held, *permissions(call)}]
+    return len(peers) - min(peers.count("cidr"), peers.count("cidr6"))
+
+
+def groups_given(call: Call) -> int:
+    """To an instance's network interface."""
+    return len(set(call.given("SecurityGroupIds") or call.given("Groups", [])))
+
+
+def standard_vcpus(call: Call, kind: str) -> int:
+    """Of an instance type, by its default; none outside of the standard families."""
+    found = call.world.ec2.describe_instance_types([kind])[0] if kind[0] in _STANDARD else None
+    return int(found["VCpuInfo"]["DefaultVCpus"]) if found else 0
+
+
+def running_vcpus(call: Call) -> int:
+    """Of the running On-Demand instances of the standard families."""
+    running = (str(item.instance_type) for item in call.world.instances() if item.state not in _ENDED)
+    return sum(standard_vcpus(call, kind) for kind in running)
+
+
+def balancers(call: Call) -> int:
+    return len(call.world.elb.load_balancers) + 1
+
+
+def listeners(call: Call) -> int:
+    """Of a load balancer."""
+    return len(_listeners(call)) + 1
+
+
+def rules(call: Call) -> int:
+    """Of a load balancer, without its listeners' default ones."""
+    held = [rule for listener in _listeners(call) for rule in listener.rules.values()]
+    return len([1 for rule in held if not rule.is_default]) + 1
+
+
+def target_groups(call: Call) -> int:
+    return len(call.world.elb.target_groups) + 1
+
+
+def target_groups_served(call: Call) -> int:
+    """By a load balancer's listeners and rules, each once."""
+    held = [rule for listener in _listeners(call) for rule in listener.rules.values()]
+    there = {arn for rule in held for arn in forwarded(rule.actions)}
+    return len(there.union(forwarded([*call.given("DefaultActions", []), *call.given("Actions", [])])))
+
+
+def targets_of_group(call: Call) -> int:
+    return len(_targets(call, group_of(call).arn))
+
+
+def targets_of_balancer(call: Call) -> int:
+    """Of all groups that it forwards to; one that nobody forwards to has none."""
+    arn = group_of(call).arn
+    balancer = balancer_of(call.world, arn)
+    served = [
+        other for other in call.world.elb.target_groups if balancer and balancer_of(call.world, other) is balancer
+    ]
+    return sum(len(_targets(call, other)) for other in served)
+
+
+def _targets(call: Call, arn: str) -> set[tuple[str, int]]:
+    there = {key for key, item in call.world.ledger.targets.get(arn, {}).items() if item.gone_at is None}
+    return there.union(keys(call, group_of(call))) if arn == group_of(call).arn else there
+
+
+def _listeners(call: Call) -> list[Any]:
+    """Those of the load balancer that a request makes a listener or a rule of, or changes one of."""
+    arn = call.given("LoadBalancerArn") or call.given("ListenerArn") or call.given("RuleArn", "")
+    mark = "/".join(arn.split("/")[1:4])
+    found = (item for key, item in call.world.elb.load_balancers.items() if key.endswith(f"/{mark}"))
+    return [listener for balancer in found for listener in balancer.listeners.values()]

@@ -1,0 +1,172 @@
+"""What the client does with its pace: who shares it, which refusals slow it down, and what is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.throttle import Throttle
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.text import camel
+from alb_reconcile.sandbox.strict import VirtualClock
+from alb_reconcile.sandbox.strict.throttling import Throttling
+from tests.aws.test_answers import answering
+from tests.aws.test_errors import BROKEN, LIMITED
+from tests.harness import REGION
+from tests.properties.faults import CODES, Beside, error_of, take
+from tests.virtual import run_virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Account:
+    """An AWS that answers everything with nothing, and throttles as it documents. `others` calls a second are somebody
+    else's."""
+
+    def __init__(self, others: float = 0.0) -> None:
+        self.clock = VirtualClock()
+        self.made: list[tuple[float, str]] = []
+        self.refused: list[tuple[float, str]] = []
+        self._began, self._buckets = self.clock.now(), Throttling()
+        self.other = Beside(self._buckets, others, self.clock.now) if others else None
+
+    def __call__(
+        self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
+    ) -> dict[str, Any]:
+        if self.other:
+            self.other.catch_up()
+        now = self.clock.now() - self._began
+        if not take(self._buckets, service, camel(operation), params, self.clock.now()):
+            self.refused.append((now, operation))
+            raise error_of(service, operation, CODES[service][1])
+        self.made.append((now, operation))
+        return {}
+
+    def empty(self, debt: float = 0.0) -> None:
+        """Let somebody else have taken all of ELBv2's tokens, and more."""
+        self._buckets._levels[DEFAULT_ACCOUNT_ID, REGION, "elbv2 account"] = -debt, self.clock.now()
+
+    def run(self, pace: float, *calls: tuple[str, str, int]) -> Aws:
+        """Make so many calls of each, all at once."""
+        made: list[Aws] = []
+
+        async def main() -> None:
+            aws = Aws(self, max_workers=0, throttle=Throttle(pace))
+            made.append(aws)
+            await asyncio.gather(
+                *(aws.call(service, name) for service, name, count in calls for _ in range(count)),
+            )
+
+        run_virtually(self.clock, main())
+        return made[0]
+
+    @property
+    def seconds(self) -> float:
+        return self.made[-1][0]
+
+
+# what `make bench` counts for `sync` over 50 stacks that nobody has touched
+FIFTY = [
+    ("elbv2", "describe_load_balancers", 3), ("elbv2", "describe_listeners", 50), ("elbv2", "describe_rules", 50),
+    ("elbv2", "describe_target_health", 50), ("elbv2", "describe_tags", 7), ("ec2", "describe_vpc_attribute", 50),
+    ("ec2", "describe_instances", 1), ("ec2", "describe_vpcs", 1), ("ec2", "describe_subnets", 1),
+    ("ec2", "describe_security_groups", 1), ("ec2", "describe_route_tables", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pace", "seconds"), [(1.0, (160 - 30) / 10), (0.5, (160 - 20) / 5)])
+def test_a_sync_of_fifty_stacks_takes_what_the_buckets_allow(pace: float, seconds: float) -> None:
+    """ELBv2's bucket of the account is the narrowest; a second's tokens of a whole one stay."""
+    account = Account()
+    account.run(pace, *FIFTY)
+    assert account.seconds == pytest.approx(seconds, abs=0.1)
+    assert not account.refused
+
+
+def test_another_tool_that_takes_half_is_made_room_for() -> None:
+    """All calls are made, in hardly more time than what the other leaves allows, and neither is refused often."""
+    account = Account(others=5)
+    aws = account.run(1.0, ("elbv2", "describe_rules", 600))
+    assert len(account.made) == 600
+    assert account.seconds < 1.35 * (600 - 40) / 5
+    assert 1 <= len(account.refused) < 30
+    assert account.other is not None
+    assert account.other.refused < 0.1 * account.other.asked
+    assert aws.throttled["describe_rules"].count == len(account.refused)
+
+
+def test_it_halves_and_climbs() -> None:
+    """Until the other has gone, and then up to all of it."""
+    account = Account(others=5)
+    account.run(1.0, ("elbv2", "describe_rules", 200))
+    first = account.refused[0][0]
+    after = [now for now, _ in account.made if first + 1 < now <= first + 11]
+    assert 35 <= len(after) <= 65, "half of ten a second, and what it climbs"
+
+    account = Account()
+    account.empty()
+    account.run(1.0, ("elbv2", "describe_rules", 1_500))
+    late = [now for now, _ in account.made if account.seconds - 20 < now]
+    assert len(late) == pytest.approx(200, abs=3)
+    assert account.refused
+
+
+def test_who_has_waited_long_for_its_turn_is_patient_with_aws_nonetheless() -> None:
+    """The five minutes for which a throttled call is repeated begin with its first refusal."""
+    account = Account()
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(320, account.empty, 20)
+        aws = Aws(account, max_workers=0, throttle=Throttle(0.1))
+        await asyncio.gather(*(aws.call("elbv2", "describe_rules") for _ in range(330)))
+
+    run_virtually(account.clock, main())
+    assert account.refused
+    assert len(account.made) == 330
+
+
+def test_a_region_has_one_pace_for_all_runs_over_it_and_each_run_its_own_refusals() -> None:
+    account = Account()
+
+    async def main() -> tuple[Aws, Aws]:
+        throttle = Throttle(0.5)
+        first, second = Aws(account, max_workers=0, throttle=throttle), Aws(account, max_workers=0, throttle=throttle)
+        await asyncio.gather(*(first.call("elbv2", "describe_rules") for _ in range(20)))
+        await asyncio.gather(*(second.fork().call("elbv2", "describe_rules") for _ in range(10)))
+        account.empty(20)
+        fork = second.fork()
+        await asyncio.gather(*(fork.call("elbv2", "describe_rules") for _ in range(10)))
+        return fork, second
+
+    fork, second = run_virtually(account.clock, main())
+    assert account.made[29][0] == pytest.approx(2)
+    assert list(fork.throttled) == ["describe_rules"]
+    assert not second.throttled
+
+
+@pytest.mark.parametrize(("body", "throttled"), [(LIMITED, 4), (BROKEN, 0)])
+def test_attempts_that_botocore_repeats_count_as_well(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, throttled: int
+) -> None:
+    """And slow the pace down while it still repeats them."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    throttle = Throttle()
+
+    async def main(aws: Aws) -> None:
+        with pytest.raises(AwsError):
+            await aws._once("ec2", "describe_vpcs", dict)
+
+    with answering(503, body) as (transport, asked):
+        aws = Aws(transport, max_workers=1, throttle=throttle)
+        asyncio.run(main(aws))
+        aws.close()
+    assert len(asked) == 4
+    assert sum(item.count for item in aws.throttled.values()) == throttled
+    places = throttle.reserve("ec2", "describe_vpcs", dict, time.monotonic())
+    assert places[0][0].share == pytest.approx(0.5 if throttled else 1.0, abs=0.1)

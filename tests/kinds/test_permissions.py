@@ -1,0 +1,215 @@
+"""What the credentials may not do with EC2 is found out before anything is changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from alb_reconcile.aws.dry_run import WITHOUT
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.sandbox.strict.world import World as Place
+from tests.harness import READS, REGION, Spec, demo
+from tests.kinds.hand import Faults, Hand, edited, prepare, rich
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DENIED = "UnauthorizedOperation: You are not authorized to perform this operation"
+
+
+class Asked:
+    """Which actions EC2 was asked about by dry runs, and what was done."""
+
+    def __init__(self, hand: Hand) -> None:
+        self.about: Counter[str] = Counter()
+        self.made: list[str] = []
+        self._real = hand.world._call
+        hand.world._call = self._call  # type: ignore[method-assign]
+
+    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        if "DryRun" in params:
+            self.about[operation] += 1
+        elif not operation.startswith(READS):
+            self.made.append(operation)
+        return self._real(service, operation, params)
+
+
+@pytest.fixture(autouse=True)
+def _prepared(hand: Hand) -> None:
+    prepare()
+
+
+def deny(*actions: str) -> None:
+    Place(DEFAULT_ACCOUNT_ID, REGION).ledger.denied = set(actions)
+
+
+def refusal(hand: Hand, spec: Spec, *, destroy: bool = False) -> str:
+    """What `apply` or `destroy` says, having changed nothing."""
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError) as caught:
+        hand.world.apply(spec, destroy=destroy)
+    assert hand.world.strict.inventory() == before
+    assert all(name.startswith(READS) for name, _ in hand.world.log)
+    return str(caught.value)
+
+
+def each_denied(hand: Hand, spec: Spec, *, destroy: bool = False) -> dict[str, str]:
+    """What is said if an action is denied, of each that EC2 is asked about; asked once, whatever the size of the stack."""
+    asked = Asked(hand)
+    deny("DeleteVpc" if destroy else "CreateTags")  # so that nothing is done yet
+    told: dict[str, str] = {}
+    refusal(hand, spec, destroy=destroy)
+    assert set(asked.about.values()) == {1}
+    names = boto3.client("ec2", region_name=REGION).meta.method_to_api_mapping
+    for operation in sorted(asked.about):
+        deny(names[operation])
+        told[names[operation]] = refusal(hand, spec, destroy=destroy)
+    deny()
+    return told
+
+
+def test_as_many_dry_runs_as_documented(hand: Hand) -> None:
+    """docs/performance.md says how many."""
+    asked = Asked(hand)
+    hand.make(demo())
+    assert asked.about == {"create_vpc": 1}, "all else belongs to it"
+    asked.about.clear()
+    hand.world.apply(demo(), destroy=True)
+    assert asked.about.total() == 8
+
+
+def test_what_may_not_be_created(hand: Hand) -> None:
+    deny("CreateVpc")
+    _, _, told = refusal(hand, demo()).partition(": ")
+    assert told.startswith(f"vpcs.main: these credentials may not create it: CreateVpc: {DENIED}")
+    assert told.endswith("; allow the IAM action ec2:CreateVpc to this identity")
+
+
+def test_a_launch_into_what_is_there(hand: Hand) -> None:
+    hand.make(demo())
+    deny("RunInstances")
+    text = refusal(hand, edited(demo(), "instances/web/count", 3))
+    assert f"instances.web: these credentials may not create it: RunInstances: {DENIED}" in text
+
+
+def changed() -> Spec:
+    """The rich demo, with something else in each kind of EC2's that can be changed in place."""
+    spec = rich()
+    spec["vpcs"]["main"]["tags"] = {"team": "web"}
+    spec["security_groups"]["load-balancer"]["ingress"] = [
+        {"protocol": "tcp", "port": 8080, "cidr_block": "10.0.0.0/8"}
+    ]
+    spec["security_groups"]["web"] |= {
+        "ingress": [{"protocol": "tcp", "port": 80, "security_group": "load-balancer", "description": "HTTP"}],
+        "egress": [{"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}],
+    }
+    routes = [{"destination_cidr_block": block, "internet_gateway": "main"} for block in ("0.0.0.0/1", "128.0.0.0/1")]
+    spec["route_tables"]["public"] |= {"routes": routes, "subnets": ["public-a"]}
+    spec["instances"]["web"] |= {
+        "type_change": "in-place",
+        "instance_type": "t3.small",
+        "security_groups": ["web", "load-balancer"],
+        "iam_instance_profile": "other",
+        "metadata_options": {**spec["instances"]["web"]["metadata_options"], "http_put_response_hop_limit": 3},
+        "rollout": {"max_unavailable": 1},
+    }
+    return spec
+
+
+def test_each_change_is_tried_once(hand: Hand) -> None:
+    hand.make(rich())
+    told = each_denied(hand, changed())
+    assert told.keys() == {
+        "AuthorizeSecurityGroupEgress", "AuthorizeSecurityGroupIngress", "CreateRoute", "CreateTags", "DeleteRoute",
+        "DisassociateRouteTable", "ModifyInstanceAttribute", "ModifyInstanceMetadataOptions", "RevokeSecurityGroupEgress",
+        "RevokeSecurityGroupIngress", "StartInstances", "StopInstances", "UpdateSecurityGroupRuleDescriptionsIngress",
+    }  # fmt: skip
+    for action, text in told.items():
+        assert f": these credentials may not update it: {action}: {DENIED}" in text
+        line, column = text.split(":")[1:3]
+        assert (line + column).isdecimal()
+        assert len(text.splitlines()) == 1
+    hand.make(changed())
+
+
+def test_each_deletion_is_tried_once(hand: Hand) -> None:
+    hand.make(demo())
+    told = each_denied(hand, demo(), destroy=True)
+    assert told.keys() == {
+        "DeleteInternetGateway", "DeleteRouteTable", "DeleteSecurityGroup", "DeleteSubnet", "DeleteVpc", "DetachInternetGateway",
+        "DisassociateRouteTable", "TerminateInstances",
+    }  # fmt: skip
+    for action, text in told.items():
+        assert f": these credentials may not delete it: {action}: {DENIED}" in text
+    assert told["DeleteVpc"].startswith("vpc.main: ")
+    assert not hand.world.apply(demo(), destroy=True).failures
+
+
+def test_all_are_told_at_once(hand: Hand) -> None:
+    hand.make(rich())
+    deny("StopInstances", "StartInstances", "DeleteRoute")
+    lines = refusal(hand, changed()).splitlines()
+    assert sorted(line.split(": ")[3] for line in lines) == ["DeleteRoute", "StartInstances", "StopInstances"]
+
+
+def test_lifting_a_protection_is_tried(hand: Hand) -> None:
+    hand.make(demo())
+    hand.ec2.modify_instance_attribute(InstanceId=hand["instance.web-1"], DisableApiTermination={"Value": True})
+    deny("ModifyInstanceAttribute")
+    with pytest.raises(RefusedError, match="may not delete it: ModifyInstanceAttribute: "):
+        hand.world.apply(demo(), destroy=True, allow={"lift-protection": 1})
+
+
+def test_a_dry_run_spends_no_client_token(hand: Hand) -> None:
+    hand.make(demo())
+    asked = Asked(hand)
+    hand.make(edited(demo(), "instances/web/count", 3))
+    assert asked.about["run_instances"] == asked.made.count("run_instances") == 1
+
+
+def test_a_dry_run_waits_for_nothing(hand: Hand) -> None:
+    """The launch itself waits two minutes for a profile that may be new."""
+    hand.make(demo())
+    spec = edited(demo(), "instances/web/count", 3)
+    spec["instances"]["web"] |= {"iam_instance_profile": "lost", "user_data": "#!/bin/sh\n"}
+    Faults(hand.world).refuse("get_instance_profile", "AccessDenied")
+    began = hand.world.clock.now()
+    assert any("Invalid IAM Instance Profile" in text for text in hand.world.apply(spec).failures)
+    assert hand.world.clock.now() - began < 200
+
+
+def test_a_throttled_dry_run_is_repeated(hand: Hand) -> None:
+    hand.make(demo())
+    deny("RunInstances")
+    real, refusals = hand.world._call, [AwsError("ec2", "run_instances", "RequestLimitExceeded", "later", "")]
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        if "DryRun" in params and refusals:
+            raise refusals.pop()
+        return real(service, operation, params)
+
+    hand.world._call = call  # type: ignore[method-assign]
+    assert "RunInstances" in refusal(hand, edited(demo(), "instances/web/count", 3))
+
+
+def test_who_only_looks_needs_no_permission_to_change(hand: Hand) -> None:
+    deny("CreateVpc")
+    assert hand.world.plan(demo()).steps
+
+
+def test_only_aws_itself_is_asked(hand: Hand) -> None:
+    asked = Asked(hand)
+    hand.world.endpoint = "http://127.0.0.1:5000"
+    hand.make(demo())
+    assert not asked.about
+
+
+def test_what_takes_no_dry_run_is_known() -> None:
+    ec2 = boto3.client("ec2", region_name=REGION)
+    for operation in WITHOUT:
+        shape = ec2.meta.service_model.operation_model(ec2.meta.method_to_api_mapping[operation]).input_shape
+        assert "DryRun" not in shape.members

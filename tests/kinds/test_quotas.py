@@ -1,0 +1,248 @@
+"""Quotas that a plan would exceed are told before anything is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.sandbox.strict import quotas as codes
+from alb_reconcile.sandbox.strict.world import World as Place
+from tests.harness import READS, REGION, Spec, demo
+from tests.kinds.hand import Faults, Hand, edited, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RAISE = "; delete some, or have the quota raised in Service Quotas"
+QUOTA_READS = {"get_service_quota", "describe_account_limits"}
+
+
+@pytest.fixture
+def quotas(hand: Hand) -> dict[str, float]:
+    """The account's, at AWS's defaults."""
+    prepare()
+    found = Place(DEFAULT_ACCOUNT_ID, REGION).ledger.quotas
+    found |= {
+        codes.VPCS: 50, codes.GATEWAYS: 5, codes.SUBNETS: 200, codes.ROUTE_TABLES: 200, codes.ROUTES: 500, codes.GROUPS: 2500,
+        codes.GROUP_RULES: 60, codes.GROUPS_AN_INTERFACE: 5, codes.LISTENERS: 50, codes.RULES: 100, codes.GROUPS_A_BALANCER: 100,
+    }  # fmt: skip
+    return found
+
+
+def refusal(hand: Hand, spec: Spec) -> list[str]:
+    """The lines with which `apply` refuses a spec, each without its place; nothing was changed."""
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError) as caught:
+        hand.world.apply(spec)
+    assert hand.world.strict.inventory() == before
+    assert all(name.startswith(READS) for name, _ in hand.world.log)
+    lines = [line.split(":", 3) for line in str(caught.value).splitlines()]
+    assert all((line + column).isdecimal() for _, line, column, _ in lines)
+    return [text.strip() for *_, text in lines]
+
+
+def full(what: str, quota: int, place: str, there: int, more: int) -> str:
+    """What is said of a place that has no room."""
+    return f"this account may have {quota} {what} in {place} and has {there}, so {more} more don't fit{RAISE}"
+
+
+def ranges(count: int) -> list[str]:
+    return [f"10.{number // 250}.{number % 250}.0/24" for number in range(count)]
+
+
+def many_rules(count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"protocol": "tcp", "port": 80, "cidr_block": block, **more} for block in ranges(count)]
+
+
+def many_groups(spec: Spec) -> Spec:
+    """Six groups, which the instances are given."""
+    names = [f"more-{number}" for number in range(6)]
+    spec["security_groups"] |= {name: {"description": name} for name in names}
+    spec["instances"]["web"]["security_groups"] = names
+    return spec
+
+
+def many_routes(count: int) -> list[dict[str, Any]]:
+    return [{"destination_cidr_block": block, "internet_gateway": "main"} for block in ranges(count)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("security_groups/web/ingress", many_rules(61), "security_groups.web.ingress: this account may have 60 inbound rules"),
+        ("security_groups/web/egress", many_rules(61), "security_groups.web.egress: this account may have 60 outbound rules"),
+        ("route_tables/public/routes", many_routes(501), "route_tables.public.routes: this account may have 500 routes"),
+    ],
+)  # fmt: skip
+def test_too_many_members(hand: Hand, quotas: dict[str, float], path: str, value: list[Any], told: str) -> None:
+    spec = edited(demo(), path, value)
+    (line,) = refusal(hand, spec)
+    assert line.startswith(told)
+    assert line.endswith(f", so {len(value)} don't fit{RAISE}")
+    hand.make(demo())
+    assert refusal(hand, spec) == [line]
+    hand.world.plan(edited(demo(), path, value[1:]))
+
+
+def test_rules_are_counted_as_aws_does(hand: Hand, quotas: dict[str, float]) -> None:
+    """IPv4's and IPv6's apart."""
+    six = [{"protocol": "tcp", "port": 80, "ipv6_cidr_block": f"2001:db8:{number}::/48"} for number in range(60)]
+    assert hand.world.plan(edited(demo(), "security_groups/web/ingress", [*many_rules(60), *six])).steps
+
+
+def test_too_many_groups_on_an_interface(hand: Hand, quotas: dict[str, float]) -> None:
+    told = f"this account may have 5 security groups on a network interface, so 6 don't fit{RAISE}"
+    assert refusal(hand, many_groups(demo())) == [f"instances.web.security_groups: {told}"]
+    spec = many_groups(demo())
+    spec["load_balancers"]["public"]["security_groups"] = spec["instances"]["web"].pop("security_groups")
+    assert refusal(hand, spec) == [f"load_balancers.public.security_groups: {told}"]
+    hand.make(demo())
+    assert refusal(hand, many_groups(demo())) == [f"instances.web.security_groups: {told}"]
+    quotas[codes.GROUPS_AN_INTERFACE] = 6
+    hand.make(many_groups(demo()))
+
+
+def test_too_many_in_the_region(hand: Hand, quotas: dict[str, float]) -> None:
+    for _ in range(5):
+        hand.ec2.create_internet_gateway()
+    assert refusal(hand, demo()) == [f"internet_gateways.main: {full('internet gateways', 5, 'this region', 5, 1)}"]
+    quotas[codes.GATEWAYS] = 6
+    hand.make(demo())
+
+
+def test_security_groups_of_the_region(hand: Hand, quotas: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = hand.world._call
+
+    def call(service: str, operation: str, params: Any) -> Any:
+        answer = real(service, operation, params)
+        if operation == "describe_security_groups" and not params:
+            answer["SecurityGroups"] = answer["SecurityGroups"][:1] * 2499
+        return answer
+
+    monkeypatch.setattr(hand.world, "_call", call)
+    told = full("security groups", 2500, "this region", 2499, 2)
+    assert refusal(hand, demo()) == [f"security_groups.load-balancer: {told}"]
+
+
+def in_the_vpc() -> Spec:
+    """The demo, with one more subnet and two more route tables."""
+    spec = demo()
+    spec["subnets"]["more"] = {"cidr_block": "10.0.3.0/24", "availability_zone": "us-east-1a"}
+    spec["route_tables"] |= {"one": {}, "two": {}}
+    return spec
+
+
+def test_too_many_in_a_vpc_whosever_they_are(hand: Hand, quotas: dict[str, float]) -> None:
+    hand.make(demo())
+    vpc = hand["vpc.main"]
+    for number in range(198):
+        hand.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{4 + number // 16}.{number % 16 * 16}/28")
+        hand.ec2.create_route_table(VpcId=vpc)
+    assert refusal(hand, in_the_vpc()) == [
+        f"subnets.more: {full('subnets', 200, 'vpc.main', 200, 1)}",
+        f"route_tables.one: {full('route tables', 200, 'vpc.main', 200, 2)}",
+    ]
+    quotas |= {codes.SUBNETS: 201, codes.ROUTE_TABLES: 202}
+    hand.make(in_the_vpc())
+
+
+def crowded(listeners: Iterable[int], rules: int) -> Spec:
+    """The demo with these ports and so many rules, half of them under another listener."""
+    spec = demo()
+    answer = {"fixed_response": {"status_code": 404}}
+    found: dict[str, Any] = {
+        f"port-{port}": {"protocol": "HTTP", "port": port, "default_action": answer, "rules": {}} for port in listeners
+    }
+    spec["load_balancers"]["public"]["listeners"] |= found
+    names = list(found)
+    for number in range(rules):
+        rule = {"priority": number + 1, "conditions": [{"path_pattern": f"/{number}"}], "action": answer}
+        found[names[number % 2]]["rules"][f"rule-{number}"] = rule
+    return spec
+
+
+def test_too_many_under_a_load_balancer(hand: Hand, quotas: dict[str, float]) -> None:
+    listeners, rules = "load_balancers.public.listeners", "load_balancers.public.listeners.port-1000.rules"
+    assert refusal(hand, crowded(range(1000, 1050), 101)) == [
+        f"{listeners}.http: {full('listeners', 50, 'load_balancer.public', 0, 51)}",
+        f"{rules}.rule-0: {full('rules', 100, 'load_balancer.public', 0, 101)}",
+    ]
+    hand.make(crowded((1000, 1001), 2))
+    listener = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+    made = hand.elb.create_listener(
+        LoadBalancerArn=hand["load_balancer.public"], Protocol="HTTP", Port=9000, DefaultActions=[listener]
+    )
+    for number in range(30):
+        conditions = [{"Field": "path-pattern", "Values": [f"/{number}"]}]
+        hand.elb.create_rule(
+            ListenerArn=made["Listeners"][0]["ListenerArn"],
+            Priority=number + 1,
+            Conditions=conditions,
+            Actions=[listener],
+        )
+    assert refusal(hand, crowded(range(1000, 1049), 71)) == [
+        f"{rules}.rule-2: {full('rules', 100, 'load_balancer.public', 32, 69)}",
+        f"{listeners}.port-1002: {full('listeners', 50, 'load_balancer.public', 4, 47)}",
+    ]
+    hand.make(crowded((1000, 1001), 70), allow={"delete": 31})  # exactly so many, until the others are gone
+
+
+def test_what_takes_anothers_place_isnt_counted_twice(hand: Hand, quotas: dict[str, float]) -> None:
+    hand.make(crowded((1000, 1001), 100))
+    renamed = crowded((1000, 1001), 99)
+    renamed["load_balancers"]["public"]["name"] = "another"
+    hand.make(renamed, allow={"replace-load-balancer": 1, "replace": 200, "delete": 200})
+
+
+def test_too_many_target_groups_behind_a_load_balancer(hand: Hand, quotas: dict[str, float]) -> None:
+    quotas[codes.RULES] = 200
+    spec = crowded((1000, 1001), 100)
+    found = spec["load_balancers"]["public"]["listeners"]
+    rules = [rule for name in ("port-1000", "port-1001") for rule in found[name]["rules"].values()]
+    for number, rule in enumerate(rules):
+        rule["action"] = {"forward": f"group-{number}"}
+        spec["target_groups"][f"group-{number}"] = {"protocol": "HTTP", "port": 80}
+    assert refusal(hand, spec) == [f"target_groups.web: {full('target groups', 100, 'load_balancer.public', 0, 101)}"]
+
+
+def test_too_many_targets(hand: Hand, quotas: dict[str, float]) -> None:
+    spec = edited(demo(), "instances/web/count", 501)
+    spec["instances"]["more"] = {**spec["instances"]["web"], "count": 500}
+    spec["target_groups"]["web"]["targets"] = ["web", "more"]
+    assert refusal(hand, spec) == [
+        f"target_groups.web: {full('targets', 1000, place, 0, 1001)}"
+        for place in ("target_group.web", "load_balancer.public")
+    ]
+
+
+def test_targets_that_take_anothers_place(hand: Hand, quotas: dict[str, float]) -> None:
+    hand.make(demo())
+    quotas |= {codes.TARGETS_A_GROUP: 3, codes.TARGETS_A_BALANCER: 3}
+    hand.make(edited(demo(), "instances/web/user_data", "#!/bin/sh\n"))
+
+
+def test_a_quota_that_nobody_comes_near_isnt_read(hand: Hand, quotas: dict[str, float]) -> None:
+    hand.make(demo())
+    more = edited(demo(), "subnets/more", {"cidr_block": "10.0.3.0/24", "availability_zone": "us-east-1a"})
+    more["load_balancers"]["public"]["listeners"]["more"] = {
+        "protocol": "HTTP", "port": 8080, "default_action": {"forward": "web"},
+    }  # fmt: skip
+    hand.world.plan(more)
+    assert not {name for name, _ in hand.world.log} & QUOTA_READS
+
+
+def test_where_nothing_is_made_nothing_more_is_read(hand: Hand, quotas: dict[str, float]) -> None:
+    hand.make(demo())
+    hand.world.plan(demo())
+    unchanged = [name for name, _ in hand.world.log]
+    hand.world.plan(edited(demo(), "target_groups/web/health_check/interval_seconds", 20))
+    assert [name for name, _ in hand.world.log] == unchanged
+
+
+def test_what_the_credentials_may_not_read_is_left_to_aws(hand: Hand, quotas: dict[str, float], faults: Faults) -> None:
+    quotas[codes.GROUPS_AN_INTERFACE] = 6
+    faults.refuse("get_service_quota", "AccessDeniedException", times=9)
+    hand.make(many_groups(demo()))

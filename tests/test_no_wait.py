@@ -1,0 +1,164 @@
+"""`apply --no-wait`, what `status` says meanwhile, and when `apply` tells that a stack answers: the commands, on a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from alb_reconcile.cli.main import main
+from tests.harness import Spec, demo, world
+from tests.kinds.hand import edited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.harness import World
+
+FILE = "spec.yaml"
+APPLY = ("apply", "--yes", FILE)
+CLOSING = "All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it."
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """An account that this process's commands use, without a thread that a virtual clock couldn't wait for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ALB_RECONCILE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+
+    async def to_thread(function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        return function(*args, **named)
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    with world() as found:
+
+        def with_aws(_options: object, _region: str, run: Callable[..., Any], *args: Any, **named: Any) -> Any:
+            return found._run(lambda aws: run(aws, *args, **named))
+
+        for command in ("reconcile", "status"):
+            monkeypatch.setattr(f"alb_reconcile.cli.commands.{command}.with_aws", with_aws)
+        yield found
+
+
+class Run:
+    """The command line in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *words: str, spec: Spec | None = None, code: int = 0) -> list[str]:
+        """The lines on standard output."""
+        if spec is not None:
+            with open(FILE, "w", encoding="utf-8") as file:  # noqa: PTH123 (the folder is the test's own)
+                yaml.safe_dump(spec, file, sort_keys=False)
+        assert main(words) == code
+        return self.capsys.readouterr().out.splitlines()
+
+    def record(self) -> dict[str, Any]:
+        """The newest run in the history."""
+        found: dict[str, Any] = json.loads("\n".join(self("history", "--format", "json", FILE)))["runs"][0]
+        return found
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(capsys)
+
+
+def make_one_ill(account: World) -> None:
+    """One of the two targets fails its checks from now on."""
+    elb = account.client("elbv2")
+    group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    first = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"][0]
+    account.strict.set_target_unhealthy(group, first["Target"]["Id"])
+
+
+NOT_READY = ["load_balancer.public is provisioning", "2 of 2 targets of target_group.web aren't healthy yet (initial)"]
+
+
+def test_it_ends_when_all_is_made_and_says_what_isnt_ready(account: World, run: Run) -> None:
+    began = account.clock.now()
+    told = run(*APPLY, "--no-wait", spec=demo())
+    assert account.clock.now() - began < 60, "a load balancer alone takes longer"
+    assert told[-5:-1] == ["Not ready yet:", *(f"  {line}" for line in NOT_READY), CLOSING]
+    assert told[-1].startswith("http://")
+    assert "Converged." not in told
+    record = run.record()
+    assert (record["result"], record["not_ready"], record["times"]) == ("corrected", NOT_READY, {})
+    assert [f"      not ready: {line}" for line in NOT_READY] == run("history", FILE)[-2:]
+    shown = run("status", FILE)
+    assert [line for line in shown if "ready" in line] == [f"Not ready: {line}" for line in NOT_READY]
+    assert json.loads("\n".join(run("status", "--format", "json", FILE)))["not_ready"] == NOT_READY
+
+
+def test_the_next_apply_waits_and_then_nothing_is_left(account: World, run: Run) -> None:
+    run(*APPLY, "--no-wait", spec=demo())
+    assert account.plan(demo()).is_empty
+    told = run(*APPLY)
+    assert "Converged." in told
+    assert any(line.startswith("Ready after ") for line in told)
+    record = run.record()
+    assert (record["result"], record["not_ready"]) == ("in_sync", [])
+    assert not [line for line in run("status", FILE) if "ready" in line.lower()]
+    assert json.loads("\n".join(run("status", "--format", "json", FILE)))["not_ready"] == []
+    told = run(*APPLY, "--no-wait")
+    assert "Converged." in told
+    assert CLOSING not in told
+
+
+def test_one_target_of_two(account: World, run: Run) -> None:
+    account.converge(demo())
+    make_one_ill(account)
+    account.clock.advance(60)
+    told = run(*APPLY, "--no-wait", spec=demo())
+    assert "  1 of 2 targets of target_group.web isn't healthy yet (unhealthy)" in told
+
+
+def test_a_roll_waits_for_health_all_the_same(account: World, run: Run) -> None:
+    account.converge(demo())
+    rolled = edited(demo(), "instances/web/user_data", "#!/bin/sh\n")
+    began = account.clock.now()
+    told = run(*APPLY, "--no-wait", "--allow", "replace=4", spec=rolled)
+    assert account.clock.now() - began > 60, "each new target stays healthy for 30 s before an old one leaves"
+    assert "Converged." in told
+    assert account.plan(rolled).is_empty
+
+
+def test_it_contradicts_verify(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*APPLY, "--no-wait", "--verify"]) == 64
+    assert "argument --verify: not allowed with argument --no-wait" in capsys.readouterr().err
+
+
+def test_when_it_answered_first_and_when_all_was_so(account: World, run: Run) -> None:
+    began = account.clock.now()
+    told = run(*APPLY, spec=demo())
+    times = run.record()["times"]
+    assert list(times) == ["ready", "converged"]
+    assert 60 <= times["ready"] <= times["converged"] <= account.clock.now() - began + 1
+    line = told[told.index("Converged.") + 1]
+    assert line.startswith("Ready after 1m")
+    assert ": first healthy target behind load_balancer.public; converged after 1m" in line
+
+
+def test_what_answered_before_isnt_told_to_be_ready_again(account: World, run: Run) -> None:
+    account.converge(demo())
+    told = run(*APPLY, spec=edited(demo(), "instances/web/user_data", "#!/bin/sh\n"))
+    assert list(run.record()["times"]) == ["converged"]
+    assert told[told.index("Converged.") + 1].startswith("Converged after ")
+    told = run(*APPLY)
+    assert told[told.index("Converged.") + 1].startswith("http://"), "nothing was to be done, nor waited for"
+
+
+def test_a_target_that_never_gets_healthy_leaves_the_other_ready(account: World, run: Run) -> None:
+    """What converged isn't told, since it didn't."""
+    spec = demo()
+    run(*APPLY, "--no-wait", spec=spec)
+    make_one_ill(account)
+    told = run(*APPLY, code=1)
+    assert list(run.record()["times"]) == ["ready"]
+    assert any(line.endswith(": first healthy target behind load_balancer.public.") for line in told)
