@@ -80,7 +80,7 @@ def room(spec: Spec) -> Spec:
 
 
 def test_a_subnet_with_room_for_fewer_gets_those(here: World) -> None:
-    result = here.apply(room(web(30)))
+    result = here.apply(room(web(30)), check=False)
     failed = [text for text in result.failures if "instance.web" in text and ": failed: " in text]
     assert failed
     assert all("InsufficientFreeAddressesInSubnet" in text for text in failed), failed
@@ -88,11 +88,11 @@ def test_a_subnet_with_room_for_fewer_gets_those(here: World) -> None:
     here.clock.advance(60)
     assert len(made) == 30 - len(failed)
     assert targets(here) == {"healthy": len(made)}
-    assert len(calls(here, "run_instances")) == 4
-    again = here.apply(room(web(30)))
+    assert len(calls(here, "run_instances")) == 6, "in each subnet all, as many as there is room for, the others"
+    again = here.apply(room(web(30)), check=False)
     assert again.failures
     assert members(here) == made
-    assert again.writes.get("run_instances", 0) == 2
+    assert again.writes.get("run_instances", 0) == 4
     here.converge(room(web(len(made) // 2)), allow={"delete": 30})
 
 
