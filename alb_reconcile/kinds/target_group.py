@@ -124,7 +124,7 @@ class TargetGroupKind(NamedKind[TargetGroup]):
         settings = [wanted.vpc, wanted.protocol, wanted.port, wanted.protocol_version]
         params = {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
         return await self.create_named(
-            run, desired, wanted.name or run.physical_name(desired, settings, 32), wanted.attributes, waits.VPC_UNKNOWN,
+            run, desired, wanted.name or run.physical_name(desired, settings, 32), wanted.attributes, waits.TARGETS_VPC_UNKNOWN,
             Protocol=wanted.protocol, Port=wanted.port, VpcId=wanted.vpc, TargetType="instance", **self._health_check(wanted), **params,
         )  # fmt: skip
 

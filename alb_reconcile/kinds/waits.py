@@ -24,6 +24,7 @@ def unknown(*codes: str) -> Codes:
 
 # -- created a moment ago
 VPC_UNKNOWN: Final = unknown("InvalidVpcID.NotFound")
+TARGETS_VPC_UNKNOWN: Final = unknown("ValidationError~VPC ID")
 SUBNET_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound")
 GATEWAY_UNKNOWN: Final = unknown("InvalidInternetGatewayID.NotFound", "InvalidVpcID.NotFound")
 ROUTES_UNKNOWN: Final = unknown(

@@ -48,9 +48,11 @@ def kill(here: World, last: str, *, after: int, spec: Spec, **options: Any) -> N
 
     def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
         nonlocal made
+        if made == after:
+            raise Killed
         answer = real(service, operation, params)
         made += operation == last
-        if operation == last and made == after:
+        if made == after:
             raise Killed
         return answer
 

@@ -210,6 +210,10 @@ def test_too_many_target_groups_behind_a_load_balancer(hand: Hand, quotas: dict[
 
 def test_too_many_targets(hand: Hand, quotas: dict[str, float]) -> None:
     spec = edited(demo(), "instances/web/count", 501)
+    spec["subnets"]["public-a"]["cidr_block"], spec["subnets"]["public-b"]["cidr_block"] = (
+        "10.0.16.0/20",
+        "10.0.32.0/20",
+    )
     spec["instances"]["more"] = {**spec["instances"]["web"], "count": 500}
     spec["target_groups"]["web"]["targets"] = ["web", "more"]
     assert refusal(hand, spec) == [

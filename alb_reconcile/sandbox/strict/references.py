@@ -41,6 +41,8 @@ def check(call: Call, lag: float) -> None:
         if call.now < created.get(value, -lag) + lag:
             if call.action == "RegisterTargets" and value.startswith("i-"):
                 refuse("InvalidTarget", f"The following targets are not valid: '{value}'")
+            if call.action == "CreateTargetGroup" and value.startswith("vpc-"):  # ansible/ansible#31919
+                refuse("ValidationError", f"The VPC ID '{value}' is not found")
             refuse(*not_found(value))
 
 
