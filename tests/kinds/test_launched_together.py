@@ -216,3 +216,12 @@ def test_a_roll_with_room_for_six_makes_few_calls(here: World) -> None:
         },
     }  # fmt: skip
     assert result.writes.get("create_tags", 0) <= 2
+
+
+@pytest.mark.parametrize("rollout", [{"max_surge": 4}, {"max_surge": 0, "max_unavailable": 4}], ids=["surge", "gaps"])
+def test_a_roll_launches_as_many_at_once_as_it_may(here: World, rollout: Spec) -> None:
+    here.converge(web(8, rollout=rollout))
+    result = here.converge(web(8, "two", rollout=rollout), allow={"replace": 9})
+    assert result.writes["run_instances"] == 4
+    assert result.writes["register_targets"] == 2
+    assert result.writes["terminate_instances"] == 2

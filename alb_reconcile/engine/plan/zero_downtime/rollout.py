@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Final
 
+from alb_reconcile.aws.client import batches
 from alb_reconcile.engine.plan.graph import MAKING, Graph
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
@@ -76,7 +77,8 @@ def _pace(graph: Graph) -> None:
 
 
 def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[str]) -> None:
-    """A member is made when the one `surge` places before it has gone.
+    """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
+    wherever the roll is interrupted.
 
     What an interrupted roll has left serves until the ill members are replaced, for which there is no surge then.
     Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
@@ -98,8 +100,9 @@ def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[st
     steps = [step for step in steps if step not in first]
     going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
     for place, later in enumerate(steps, start=len(leftovers)):
-        if place >= surge:
-            graph.after(later.key, going[place - surge])
+        wave = place // surge * surge
+        for gone in going[max(wave - surge, 0) : wave]:
+            graph.after(later.key, gone)
 
 
 def _group_of(graph: Graph, address: Address) -> str | None:
@@ -109,11 +112,12 @@ def _group_of(graph: Graph, address: Address) -> str | None:
 
 def _replace_in_gaps(graph: Graph, steps: list[Step], unavailable: int) -> None:
     """Without surge the old member goes first, as many at a time as may be missing."""
-    for step in steps:
-        gone = graph.removers.get(str(step.id))
-        if gone is not None:
-            graph.release(gone, step.key)
-            graph.after(step.key, gone)
+    for wave in batches(steps, unavailable):
+        leaving = {step.key: gone for step in wave if (gone := graph.removers.get(str(step.id))) is not None}
+        for key, own in leaving.items():
+            graph.release(own, key)
+            for gone in leaving.values():
+                graph.after(key, gone)
     _one_after_another(graph, steps, unavailable)
 
 
