@@ -230,8 +230,8 @@ def named_ids(value: object) -> Iterable[str]:
 
 
 def _choose_places(result: Decisions, unseen: Iterable[Unseen]) -> None:
-    """A new instance goes to the emptiest of its subnets, or to where a launch has made it that isn't shown yet; one that
-    is replaced stays where it was, if it may."""
+    """A new instance goes to the emptiest of its subnets, of several to the one that the spec names first, or to where a
+    launch has made it that isn't shown yet; one that is replaced stays where it was, if it may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
     instances = list(each_of(result.desired.values(), Instance))
     perhaps = {address: launch.place for launch in unseen for address in launch.members}
@@ -248,7 +248,9 @@ def _choose_places(result: Decisions, unseen: Iterable[Unseen]) -> None:
         count, there = groups[item.desired.lifecycle.group], now[item.desired.address]
         count.subtract(there)
         same = [subnet for subnet in state.subnets if subnet in there]
-        place = min(same or state.subnets, key=lambda subnet: count[str(subnet)])
+        order = [str(bind(subnet, result.ids)) for subnet in getattr(item.desired.state, "subnets", ())]
+        places = [subnet for name in order for subnet in same or state.subnets if str(subnet) == name]
+        place = min(places or state.subnets, key=lambda subnet: count[str(subnet)])
         count[str(place)] += 1
         item.state = replace(state, subnets=(place,))
         item.changes = tuple(
