@@ -42,7 +42,13 @@ class Launched:
 
 
 async def launch_once(
-    run: Run, members: Sequence[Member], subnet: str, params: Mapping[str, Any], launched: Launched
+    run: Run,
+    members: Sequence[Member],
+    subnet: str,
+    params: Mapping[str, Any],
+    launched: Launched,
+    *,
+    all_or_none: bool,
 ) -> Launched:
     """Launch who isn't yet, or find what an earlier run launched for the same generations of these addresses.
 
@@ -53,7 +59,7 @@ async def launch_once(
     that AWS refused, too: AWS remembers it for a day or more. Then the next one is taken, which holds for these parameters
     alone.
     """
-    attempt, all_or_none = 0, True
+    attempt = 0
     while left := [member for member in members if member[0].address not in launched.ids]:
         if attempt == _ATTEMPTS:
             what = "AWS answers each launch with an instance that was terminated or released; run again in an hour"

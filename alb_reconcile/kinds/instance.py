@@ -193,7 +193,7 @@ class InstanceKind(Ec2Kind[Instance]):
         async def launch() -> Launched:
             found = await find_missing(run, members, how.missing)
             params = await self._launch_parameters(run, wanted)
-            return await launch_once(run, members, str(wanted.subnets[0]), params, found)
+            return await launch_once(run, members, str(wanted.subnets[0]), params, found, all_or_none=not how.missing)
 
         launched: Launched = await asyncio.shield(run.once(f"launch {members[0][0].address}", launch))
         instance = launched.ids.get(desired.address)

@@ -48,9 +48,11 @@ def kill(here: World, last: str, *, after: int, spec: Spec, **options: Any) -> N
 
     def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
         nonlocal made
+        if made == after:
+            raise Killed
         answer = real(service, operation, params)
         made += operation == last
-        if operation == last and made == after:
+        if made == after:
             raise Killed
         return answer
 
@@ -121,16 +123,14 @@ def test_killed_after_the_second_launch_of_what_the_first_left_out(here: World) 
     quotas = place().ledger.quotas
     quotas[STANDARD_VCPUS] = 2 * 8
     Faults(here).refuse("get_service_quota", "AccessDeniedException", times=9)
-    real, made = here._call, 0
+    real = here._call
 
     def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
-        nonlocal made
-        if operation == "run_instances":
-            made += 1
-            if made == 3:
-                quotas.clear()
+        is_second = operation == "run_instances" and params["MaxCount"] == 4
+        if is_second:
+            quotas.clear()
         answer = real(service, operation, params)
-        if operation == "run_instances" and made == 3:
+        if is_second:
             raise Killed
         return answer
 

@@ -35,6 +35,13 @@ def rolled(**rollout: Any) -> Spec:
     return spec
 
 
+def many(**more: Any) -> Spec:
+    """The demo with six instances, three a subnet, which two calls launch."""
+    spec = scaled(6)
+    spec["instances"]["web"] |= {"rollout": {"max_surge": 3}, **more}
+    return spec
+
+
 def regrouped() -> Spec:
     """The demo on another port, which replaces its target group and the rule that lets requests in."""
     spec = demo()
@@ -139,7 +146,12 @@ WAYS = {
 }
 
 
-ALL = {**WAYS, "in place": Way(crowded, in_place, floor=2)}
+MANY = {
+    "create many": Way(None, many),
+    "roll many": Way(many, lambda: many(user_data="#!/bin/sh\nexec web-api --new\n"), floor=6),
+}
+"""What is made and replaced together."""
+ALL = {**WAYS, **MANY, "in place": Way(crowded, in_place, floor=2)}
 
 
 @cache

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.harness import Result, Spec
 
 SOAK = bool(os.environ.get("SOAK"))
-WAYS = ["create", "in place", "roll", "another group", "destroy"]
+WAYS = ["create", "in place", "roll", "roll many", "another group", "destroy"]
 
 
 def begun(world: WatchedWorld, way: Way) -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.harness import demo
-from tests.properties.scenarios import LAST_STATES, WAYS, census, drift, failures_of
+from tests.properties.scenarios import LAST_STATES, MANY, WAYS, census, drift, failures_of
 from tests.properties.watched import portrait, watched
 
 PARTS = 3
@@ -15,7 +15,7 @@ SOAK = bool(os.environ.get("SOAK"))
 
 
 @pytest.mark.parametrize("part", range(PARTS if SOAK else 1))
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", [*WAYS, *MANY])
 def test_a_killed_run_is_finished_by_the_next(name: str, part: int) -> None:
     """One more run leads where an uninterrupted one does, wherever the first was killed; destroy then leaves nothing.
 

@@ -307,6 +307,10 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         result[name] = _by_name(_without_unmanaged(wanted, value), names)
     wanted_tags = {*wish.tags, *extra_tags(wish.state), *OWNERSHIP} if found.state.service else set()
     result["tags"] = {key: found.tags.get(key) for key in sorted(wanted_tags)}
+    if tags.LAUNCH in found.tags and found.tags.get("Name") == wish.tags["Name"].rpartition("-")[0]:
+        result["tags"]["Name"] = wish.tags[
+            "Name"
+        ]  # they share their entry's; who launches with whom, a kill may change
     return result
 
 
