@@ -21,6 +21,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.transport import BotoTransport, Response
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import apply_stack, plan_stack
 from alb_reconcile.kinds.shared_reader import Shared
@@ -192,9 +193,9 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
-            planned = await plan_stack(
-                aws, target, Options(allow=allow or {}, check=check, dry_run=True, now=self.today)
-            )
+            planned = await plan_stack(aws, target, Options(allow=allow or {}, check=check, now=self.today))
+            if check:
+                await check_permissions(aws, planned.plan)
             result = Result(planned.plan, blockers=planned.blockers)
 
             def on_event(event: Event) -> None:

@@ -2,24 +2,23 @@
 protected from being deleted until the user lets that be lifted."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.apply import carry_out
-from alb_reconcile.engine.free_addresses import check_free_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
-from alb_reconcile.engine.quotas import check_quotas
+from alb_reconcile.engine.plan.preflight import check_free_addresses
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import HasPreconditions, Intent, Protected
-from alb_reconcile.kinds.context import Run
-from alb_reconcile.model.abilities import settle
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import ReconcileError, RefusedError
+from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected
+from alb_reconcile.kinds.quotas import Quota, over_quota, read_quota
+from alb_reconcile.model.abilities import action_of, settle
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import Lookups, Properties, bind, references
+from alb_reconcile.model.resource import Lookups, Properties, bind
 
 
 async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discovery) -> Discovery:
@@ -54,38 +53,6 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
         zones.intersection_update(discovery.zones)
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
     return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted(zones)))
-
-
-async def check_permissions(aws: Aws, plan: Plan) -> None:
-    """Refuse what these credentials may not do, as far as EC2 can be asked by dry runs: one for each action that the plan calls
-    on what exists. Raises RefusedError with everything found.
-
-    Only AWS itself is asked: others take no notice of `DryRun` in some calls, and would do it.
-    """
-    if aws.endpoint:
-        return
-    asked: set[str] = set()
-    run = Run(aws, plan.stack, ids=dict(plan.ids), applied=plan.applied)
-    steps = [step for step in plan.steps if _can_be_tried(step, plan.ids)]
-    found = await asyncio.gather(*(_try(step, aws.dry_run(asked), run) for step in steps))
-    if any(found):
-        raise RefusedError("\n".join(line for lines in found for line in lines))
-
-
-def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
-    """Whether EC2 carries it out, and all that it names exists."""
-    kind = load_kinds()[step.carried_by].properties
-    service = kind.service or load_kinds()[str(kind.parent)].properties.service
-    return service == "ec2" and (step.action == "delete" or not any(references(bind(step.state, ids))))
-
-
-async def _try(step: Step, aws: Aws, run: Run) -> list[str]:
-    """What of a step these credentials may not do, in words."""
-    with suppress(ReconcileError):  # what else is wrong can't be found out beforehand
-        await carry_out(replace(step, pause=(0, "")), replace(run, aws=aws), load_kinds()[step.carried_by])
-    place = step.desired.at() if step.desired else step.address
-    denied = aws.dry.denied if aws.dry else ()
-    return [f"{place}: these credentials may not {step.action} it: {error}" for error in denied]
 
 
 async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
@@ -138,3 +105,73 @@ def _lifting(step: Step) -> Step:
 async def _is_protected(aws: Aws, step: Step, kind: Protected) -> bool:
     found = step.observed
     return found is not None and not found.is_leaving and await kind.is_protected(aws, found)
+
+
+_REGION: Final = "this region"
+
+
+_Use = tuple[Intent, str, int, int]
+"""The first of those that would be in a place; the place; how many there are, and how many more there would be."""
+
+
+async def check_quotas(
+    aws: Aws, decisions: Decisions, discovery: Discovery, intents: Mapping[str, Sequence[Intent]]
+) -> list[Finding]:
+    """The quotas that would be exceeded. What can't be read isn't found."""
+    account = _Account(aws, decisions, discovery)
+    kinds = ((kind, intents[name]) for name, kind in load_kinds().items() if name in intents)
+    found = await asyncio.gather(*(account.check(kind, quota, items) for kind, items in kinds for quota in kind.quotas))
+    return [finding for part in found for finding in part]
+
+
+class _Account:
+    def __init__(self, aws: Aws, decisions: Decisions, discovery: Discovery) -> None:
+        self.aws, self.decisions, self.discovery = aws, decisions, discovery
+        self.states: dict[Ref, Properties] = {item.id: item.state for item in decisions.live}
+        self.states.update((address, item.state) for address, item in decisions.desired.items())
+        self.entrances: dict[Ref, Ref | None] = {}
+        for ref, state in self.states.items():
+            balancer = self.place(ref, ("load_balancer",)) or self.place(ref, ("listener", "load_balancer"))
+            self.entrances |= {part.target_group: balancer for part in action_of(state).forward}
+
+    def place(self, ref: Ref, within: Sequence[str]) -> Ref | None:
+        """Where a resource is, by the fields that lead there; a target group is where a load balancer forwards to it."""
+        found: Ref | None = ref if within else _REGION
+        for field in within:
+            found = getattr(self.states.get(found), field, None) or self.entrances.get(found) if found else None
+        return found
+
+    async def check(self, kind: AnyKind, quota: Quota, intents: Sequence[Intent]) -> list[Finding]:
+        is_read = not quota.usual and any(item.fields is None for item in intents)
+        limit = asyncio.ensure_future(read_quota(self.aws, "vpc", quota.code)) if is_read else None
+        if quota.path:
+            held = [item for item in intents if item.fields is None or quota.path in item.fields]
+            uses: list[_Use] = [(item, "", 0, quota.count(getattr(item.wanted, quota.path) or ())) for item in held]
+        else:
+            uses = await self._count(kind, quota, [item for item in intents if item.fields is None])
+        over = [use for use in uses if use[2] + use[3] > quota.usual]
+        own = await (limit or read_quota(self.aws, "vpc", quota.code)) if limit or over else None
+        return [
+            finding
+            for first, place, there, more in over
+            for finding in over_quota(first.desired, quota.what, own, there, more, place, quota.path)
+        ]
+
+    async def _count(self, kind: AnyKind, quota: Quota, made: Sequence[Intent]) -> list[_Use]:
+        """By place. Whoever takes another one's place in it isn't counted: they may go in turn."""
+        joining: dict[Ref, list[Intent]] = defaultdict(list)
+        for item in made:
+            found = self.decisions.desired[item.desired.address].found
+            place = self.place(item.desired.address, quota.within)
+            if place and (not quota.within or found is None or self.place(found.id, quota.within) != place):
+                joining[place].append(item)
+        known = [place for place in joining if isinstance(place, str)]
+        own = [item for item in self.decisions.live if item.address.kind == kind.name and not item.is_leaving]
+        there = Counter(self.place(item.id, quota.within) for item in own)
+        there[_REGION] += sum(name == kind.name for name, _ in self.discovery.taken)
+        if kind.listing and known:
+            where = {kind.listing.vpc_filter: known} if quota.within else None
+            rows = await self.aws.pages("ec2", kind.listing.operation, kind.listing.key, where=where)
+            there = Counter(row["VpcId"] if quota.within else _REGION for row in rows)
+        names = {item.id: str(item.address) for item in self.decisions.live}
+        return [(items[0], names.get(str(at), str(at)), there[at], len(items)) for at, items in joining.items()]

@@ -16,7 +16,7 @@ from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
-from alb_reconcile.engine.preconditions import check_permissions, check_preconditions, find_protected, lift_protection
+from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
 from alb_reconcile.kinds import is_in_order, load_kinds
 from alb_reconcile.kinds.base import Serves
 from alb_reconcile.kinds.context import Run
@@ -79,8 +79,6 @@ async def plan_stack(
         return planned
     protected = await find_protected(aws, plan.steps)
     plan = lift_protection(plan, protected, options.allow)
-    if options.dry_run:
-        await check_permissions(aws, plan)
     blockers = await find_blockers(aws, discovery) if target.destroy and not plan.is_empty else []
     return StackPlan(target, discovery, plan, protected, tuple(blockers))
 

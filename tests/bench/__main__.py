@@ -9,12 +9,12 @@ import sys
 import time
 from importlib.metadata import version
 
-from tests.bench import command_line, drift, fleet, growth, planner, runbook
+from tests.bench import command_line, drift, fleet, growth, hundred, planner, runbook
 from tests.bench.lab import lab
 from tests.bench.table import Table
 
 _RUNBOOK = ("create", "plan", "destroy")
-_SECTIONS = ("cli", *_RUNBOOK, "growth", "planner", "sync", "drift")
+_SECTIONS = ("cli", *_RUNBOOK, "growth", "hundred", "planner", "sync", "drift")
 
 
 def main() -> int:
@@ -34,12 +34,14 @@ def main() -> int:
         command_line.measure(table)
     if "planner" in wanted:
         planner.measure(table)
-    if set(wanted).intersection(("growth", "sync", *_RUNBOOK)):
+    if set(wanted).intersection(("growth", "hundred", "sync", *_RUNBOOK)):
         with lab() as account:
             if set(wanted).intersection(_RUNBOOK):
                 runbook.measure(account, table, wanted, verbose=args.verbose)
             if "growth" in wanted:
                 growth.measure(account, table)
+            if "hundred" in wanted:
+                hundred.measure(account, table)
             if "sync" in wanted:
                 fleet.measure(account, table)
     if "drift" in wanted:

@@ -68,6 +68,12 @@ def _measure_round(lab: Lab, table: Table, specs: str, weight: Path) -> None:
     spent = json.loads(weight.read_text(encoding="utf-8"))
     table.add(Row("processor time", spent["seconds"], "s"))
     table.add(Row("peak memory", spent["megabytes"], "MB", limit=MOST_MEMORY))
+    whole = lab.run(tool("sync", "--pace", "1.0", specs))
+    _expect(whole.output, STACKS)
+    floor = allowed(_by_bucket(whole.calls), 1)
+    table.add(
+        Row("wall time with --pace 1.0, beside AWS's full buckets", whole.wall, "s", floor, limit=1.3, by_ratio=True)
+    )
 
 
 def _fill_histories(state: Path) -> None:

@@ -1,13 +1,14 @@
 """The floor: the runbook's stack in bare boto3, as fast as its dependencies allow. `python -m tests.bench.floor VERB`.
 
 `create` makes it in six round trips, `find` looks by tag in two whether all of it is there, `delete` removes it with
-the fewest calls that AWS takes. No plan, no comparison, no retries, no progress: what any tool must at least do.
+the fewest calls that AWS takes, `roll` replaces its instances some at a time. No plan, no comparison, no retries, no
+progress: what any tool must at least do. All instances of the stack have one name, so that a subnet's take one call.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -31,7 +32,9 @@ def _specification(kind: str, name: str) -> list[dict[str, Any]]:
 class Floor:
     """One run."""
 
-    def __init__(self, *services: str) -> None:
+    def __init__(self, *services: str, each: int = 1) -> None:
+        self.each = each
+        """Instances in each of the two subnets."""
         session = boto3.Session(region_name=REGION)
         config = Config(max_pool_connections=16)
         clients = {name: session.client(name, config=config) for name in services}
@@ -93,9 +96,9 @@ class Floor:
             listener=(elb.create_listener, {
                 "LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": 80, "DefaultActions": forward, "Tags": _tags("http"),
             }),
-            **{subnet: (ec2.run_instances, _instance(image, key_name, group, subnet)) for subnet in subnets},
+            **{subnet: (ec2.run_instances, _instance(image, key_name, group, subnet, self.each)) for subnet in subnets},
         )  # fmt: skip
-        instances = [fourth[subnet]["Instances"][0]["InstanceId"] for subnet in subnets]
+        instances = [item["InstanceId"] for subnet in subnets for item in fourth[subnet]["Instances"]]
         filters = [{"Name": "instance-id", "Values": instances}]
         found = ec2.describe_instances(Filters=filters)
         assert {item["State"]["Name"] for item in _instances(found)} == {"running"}, "moto's run at once"
@@ -128,14 +131,15 @@ class Floor:
         table = first["tables"]["RouteTables"][0]
         group = first["groups"]["SecurityGroups"][0]
         live = [item for item in _instances(first["instances"]) if item["State"]["Name"] == "running"]
-        assert len(live) == len(first["subnets"]["Subnets"]) == 2
+        assert len(live) == 2 * self.each
+        assert len(first["subnets"]["Subnets"]) == 2
         assert all(item["MapPublicIpOnLaunch"] for item in first["subnets"]["Subnets"])
         assert {item["FromPort"] for item in group["IpPermissions"]} == {22, 80}
         assert sum("SubnetId" in item for item in table["Associations"]) == 2
         assert any(item.get("DestinationCidrBlock") == "0.0.0.0/0" for item in table["Routes"])
         assert second["names"]["EnableDnsHostnames"]["Value"]
         assert [item["Port"] for item in second["listeners"]["Listeners"]] == [80]
-        assert len(second["health"]["TargetHealthDescriptions"]) == 2
+        assert len(second["health"]["TargetHealthDescriptions"]) == 2 * self.each
         assert all(item["Tags"] for item in second["tags"]["TagDescriptions"])
         return {
             "vpc": vpc, "balancer": balancer, "targets": targets, "table": table["RouteTableId"], "group": group["GroupId"],
@@ -172,6 +176,35 @@ class Floor:
         )
         ec2.delete_vpc(VpcId=ids["vpc"])
 
+    def roll(self, key_name: str, surge: int) -> None:
+        """As many new ones as may be there beside the old, in one subnet; when they serve, as many old ones of it go."""
+        ec2: Any = self.ec2
+        elb: Any = self.elb
+        ids = self.find()
+        targets = ids["targets"]
+        for old in _by_subnet(ec2.describe_instances(InstanceIds=ids["instances"]), surge):
+            first = old[0]
+            made = ec2.run_instances(
+                **_instance(first["ImageId"], key_name, str(ids["group"]), first["SubnetId"], len(old))
+            )
+            new = [item["InstanceId"] for item in made["Instances"]]
+            found = ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": new}])
+            assert {item["State"]["Name"] for item in _instances(found)} == {"running"}, "moto's run at once"
+            elb.register_targets(TargetGroupArn=targets, Targets=[{"Id": instance, "Port": 80} for instance in new])
+            elb.describe_target_health(TargetGroupArn=targets)  # on AWS: until they are healthy
+            gone = [item["InstanceId"] for item in old]
+            elb.deregister_targets(TargetGroupArn=targets, Targets=[{"Id": instance, "Port": 80} for instance in gone])
+            elb.describe_target_health(TargetGroupArn=targets)  # on AWS: until they have drained
+            ec2.terminate_instances(InstanceIds=gone)
+
+
+def _by_subnet(answer: dict[str, Any], most: int) -> Iterator[list[dict[str, Any]]]:
+    """Instances, in parts of one subnet."""
+    rows = _instances(answer)
+    for subnet in sorted({item["SubnetId"] for item in rows}):
+        inside = [item for item in rows if item["SubnetId"] == subnet]
+        yield from (inside[start : start + most] for start in range(0, len(inside), most))
+
 
 def _subnet(vpc: str, number: int, zone: str) -> dict[str, Any]:
     return {
@@ -180,9 +213,9 @@ def _subnet(vpc: str, number: int, zone: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _instance(image: str, key_name: str, group: str, subnet: str) -> dict[str, Any]:
+def _instance(image: str, key_name: str, group: str, subnet: str, count: int) -> dict[str, Any]:
     return {
-        "ImageId": image, "InstanceType": "t2.micro", "MinCount": 1, "MaxCount": 1, "KeyName": key_name,
+        "ImageId": image, "InstanceType": "t2.micro", "MinCount": count, "MaxCount": count, "KeyName": key_name,
         "SecurityGroupIds": [group], "SubnetId": subnet, "TagSpecifications": _specification("instance", "alb-instance"),
     }  # fmt: skip
 
@@ -192,14 +225,16 @@ def _instances(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """`create KEY_NAME`, `find` or `delete`."""
-    verb = sys.argv[1]
+    """`create KEY_NAME`, `find`, `roll KEY_NAME SURGE` or `delete`; last, how many instances each subnet has."""
+    verb, each = sys.argv[1], int(sys.argv[-1])
     if verb == "create":
-        Floor("ec2", "elbv2", "ssm").create(sys.argv[2])
+        Floor("ec2", "elbv2", "ssm", each=each).create(sys.argv[2])
+    elif verb == "roll":
+        Floor("ec2", "elbv2", each=each).roll(sys.argv[2], int(sys.argv[3]))
     elif verb == "find":
-        Floor("ec2", "elbv2").find()
+        Floor("ec2", "elbv2", each=each).find()
     else:
-        Floor("ec2", "elbv2").delete()
+        Floor("ec2", "elbv2", each=each).delete()
 
 
 if __name__ == "__main__":

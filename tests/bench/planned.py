@@ -12,18 +12,21 @@ from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.route_table import Associations
+from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.kinds.target_group import ServedBy
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import Desired, Lookups, Observed, bind
+from alb_reconcile.model.steps import Launch
 from alb_reconcile.spec.stack import Stack, load_stack
 from tests.bench.memory import peak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from alb_reconcile.model.plan import Plan
     from alb_reconcile.model.resource import Properties
 
 REGION: Final = "us-west-2"
@@ -76,10 +79,20 @@ def _observed(stack: str, wish: Desired, state: Properties, ids: Mapping[Address
         state = replace(state, **_DRIFT.get(kind, {}))
         found = {**found, tags.SPEC: "0"}
     details: object = _DETAILS.get(kind)
+    if isinstance(state, Subnet):
+        details = Foreign(state.vpc, state.availability_zone, state.size)
     if kind == "load_balancer":
         details = Entrance("", ids[Address("vpc", "main")])
     status = {"instance": "running", "registration": "healthy", "load_balancer": "active"}.get(kind, "")
     return Observed(wish.address, ids[wish.address], state, found, stack, status, details=details)
+
+
+def launches(plan: Plan) -> set[object]:
+    """The calls that launch instances, each by the first that it launches."""
+    found = ((step.address, step.details) for step in plan.steps if step.address.kind == "instance")
+    return {
+        how.together[0][0].address if how.together else address for address, how in found if isinstance(how, Launch)
+    }
 
 
 def main() -> None:
@@ -99,6 +112,7 @@ def main() -> None:
                 "megabytes": peak(),
                 "resources": len(stack.desired),
                 "steps": len(plan.steps),
+                "launches": len(launches(plan)),
             }
         )
     )

@@ -22,13 +22,13 @@ _VARIABLES: Final = ("--set", f"EC2_SSH_KEY_NAME={KEY_NAME}")
 _APPLY: Final = tool("apply", "specs/runbook.yaml", "--yes", *_VARIABLES)
 _PLAN: Final = tool("plan", "specs/runbook.yaml", "--detailed-exitcode", *_VARIABLES)
 _DESTROY: Final = tool("destroy", "specs/runbook.yaml", "--yes", *_VARIABLES)
-_CREATE: Final = module("floor", "create", KEY_NAME)
-_FIND: Final = module("floor", "find")
-_DELETE: Final = module("floor", "delete")
+_CREATE: Final = module("floor", "create", KEY_NAME, "1")
+_FIND: Final = module("floor", "find", "1")
+_DELETE: Final = module("floor", "delete", "1")
 
 
 @dataclass
-class _Runs:
+class Runs:
     """The same work by the tool and by the floor."""
 
     tool: list[Ran] = field(default_factory=list)
@@ -53,14 +53,14 @@ def measure(lab: Lab, table: Table, wanted: Collection[str], *, verbose: bool) -
         _DELETE,
     ):  # moto makes its services when they are first asked
         lab.run(command)
-    create, plan, destroy = _Runs(), _Runs(), _Runs()
+    create, plan, destroy = Runs(), Runs(), Runs()
     for number in range(ROUNDS):
         lab.reset()
         create.pair(lab, _APPLY, _CREATE, tool_first=bool(number % 2))
         for turn in range(PAIRS if "plan" in wanted else 0):
             plan.pair(lab, _PLAN, _FIND, tool_first=bool(turn % 2))
         destroy.pair(lab, _DESTROY, _DELETE, tool_first=bool(number % 2))
-    deep = _Runs()
+    deep = Runs()
     with lab.delay(LONG_DELAY):
         lab.reset()
         deep.pair(lab, _APPLY, _CREATE, tool_first=True)
@@ -83,7 +83,7 @@ def _worst(runs: Iterable[Ran], count: Callable[[Ran], int]) -> int:
     return max(map(count, runs))
 
 
-def _report_create(table: Table, runs: _Runs, deep: _Runs) -> None:
+def _report_create(table: Table, runs: Runs, deep: Runs) -> None:
     table.head(f"create: apply specs/runbook.yaml in an empty account, {DELAY * 1000:.0f} ms a call")
     written = [_worst(side, lambda run: len(changes(run.calls))) for side in (runs.tool, runs.floor)]
     table.add(Row("mutating calls", written[0], floor=written[1], limit=23))
@@ -104,7 +104,7 @@ def _report_create(table: Table, runs: _Runs, deep: _Runs) -> None:
     table.note(f"tool {spread(walls[0])}; floor {spread(walls[1])}")
 
 
-def _report_plan(table: Table, runs: _Runs, deep: _Runs) -> None:
+def _report_plan(table: Table, runs: Runs, deep: Runs) -> None:
     table.head(f"plan: specs/runbook.yaml, nothing has changed, {DELAY * 1000:.0f} ms a call")
     looked = [_worst(side, lambda run: len(reads(run.calls))) for side in (runs.tool, runs.floor)]
     table.add(Row("reads", looked[0], floor=looked[1], limit=19))
@@ -124,7 +124,7 @@ def _report_plan(table: Table, runs: _Runs, deep: _Runs) -> None:
     table.note(f"tool {spread(walls[0])}; floor {spread(walls[1])}")
 
 
-def _report_destroy(table: Table, runs: _Runs, deep: _Runs) -> None:
+def _report_destroy(table: Table, runs: Runs, deep: Runs) -> None:
     table.head(f"destroy: specs/runbook.yaml, {DELAY * 1000:.0f} ms a call")
     written = [_worst(side, lambda run: len(changes(run.calls))) for side in (runs.tool, runs.floor)]
     table.add(Row("mutating calls", written[0], floor=written[1], limit=written[1] + 3))

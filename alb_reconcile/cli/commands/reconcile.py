@@ -26,6 +26,7 @@ from alb_reconcile.cli.session.specs import (
     refuse_lease,
 )
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import ANY_TIME, check_windows, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
@@ -239,7 +240,9 @@ async def _running(
     settings, sandbox = settings_of(options.record), options.connection.sandbox
 
     async def look() -> StackPlan:
-        return await plan_stack(aws, target, Options(allow=options.allow, dry_run=True))
+        found = await plan_stack(aws, target, Options(allow=options.allow))
+        await check_permissions(aws, found.plan)
+        return found
 
     async with (
         recorded(aws, target, command, settings, complain, sandbox=sandbox) as recorder,

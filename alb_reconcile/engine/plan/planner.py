@@ -38,8 +38,6 @@ class Options:
     destroy: bool = False
     check: bool = True
     """Whether damage is refused; a plan that is only looked at needs nobody's word."""
-    dry_run: bool = False
-    """Whether AWS is asked if these credentials may do it; who only looks often may not."""
     policy: Policy = field(default_factory=Policy)
     now: datetime | None = None
     """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""

@@ -1,0 +1,47 @@
+"""What these credentials may not do of a plan, asked about by EC2's dry runs before anything is changed."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.apply import carry_out
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import ReconcileError, RefusedError
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import bind, references
+
+
+async def check_permissions(aws: Aws, plan: Plan) -> None:
+    """Refuse what these credentials may not do, as far as EC2 can be asked by dry runs: one for each action that the plan calls
+    on what exists. Raises RefusedError with everything found.
+
+    Only AWS itself is asked: others take no notice of `DryRun` in some calls, and would do it.
+    """
+    if aws.endpoint:
+        return
+    asked: set[str] = set()
+    run = Run(aws, plan.stack, ids=dict(plan.ids), applied=plan.applied)
+    steps = [step for step in plan.steps if _can_be_tried(step, plan.ids)]
+    found = await asyncio.gather(*(_try(step, aws.dry_run(asked), run) for step in steps))
+    if any(found):
+        raise RefusedError("\n".join(line for lines in found for line in lines))
+
+
+def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
+    """Whether EC2 carries it out, and all that it names exists."""
+    kind = load_kinds()[step.carried_by].properties
+    service = kind.service or load_kinds()[str(kind.parent)].properties.service
+    return service == "ec2" and (step.action == "delete" or not any(references(bind(step.state, ids))))
+
+
+async def _try(step: Step, aws: Aws, run: Run) -> list[str]:
+    """What of a step these credentials may not do, in words."""
+    with suppress(ReconcileError):  # what else is wrong can't be found out beforehand
+        await carry_out(replace(step, pause=(0, "")), replace(run, aws=aws), load_kinds()[step.carried_by])
+    place = step.desired.at() if step.desired else step.address
+    denied = aws.dry.denied if aws.dry else ()
+    return [f"{place}: these credentials may not {step.action} it: {error}" for error in denied]
