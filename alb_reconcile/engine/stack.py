@@ -77,11 +77,11 @@ async def plan_stack(
         return replace(planned, protected=await find_protected(aws, choose(planned)))
     if not options.check:
         return planned
-    protected = await find_protected(aws, plan.steps)
+    looked = discovery if target.destroy and not plan.is_empty else Discovery("")
+    protected, blockers = await asyncio.gather(find_protected(aws, plan.steps), find_blockers(aws, looked))
     plan = lift_protection(plan, protected, options.allow)
     if options.dry_run:
         await check_permissions(aws, plan)
-    blockers = await find_blockers(aws, discovery) if target.destroy and not plan.is_empty else []
     return StackPlan(target, discovery, plan, protected, tuple(blockers))
 
 
