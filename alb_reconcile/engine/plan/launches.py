@@ -14,7 +14,7 @@ from alb_reconcile.model.steps import Launch
 from alb_reconcile.model.tags import launch_tags
 from alb_reconcile.model.text import digest
 
-_MOST: Final = 50
+LAUNCHED: Final = 50
 """Instances of one call, so that what AWS refuses or loses stays small."""
 _LONGEST: Final = 256
 """Characters of a tag's value (EC2)."""
@@ -69,7 +69,7 @@ def _parts(stack: str, steps: list[Step]) -> Iterator[list[Step]]:
     part: list[Step] = []
     for step in steps:
         entries = [item.desired for item in (*part, step) if item.desired]
-        if part and (len(part) == _MOST or max(map(len, launch_tags(entries, stack).values())) > _LONGEST):
+        if part and (len(part) == LAUNCHED or max(map(len, launch_tags(entries, stack).values())) > _LONGEST):
             yield part
             part = []
         part.append(step)

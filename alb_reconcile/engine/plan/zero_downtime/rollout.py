@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.engine.plan.graph import MAKING, Graph
+from alb_reconcile.engine.plan.launches import LAUNCHED
 from alb_reconcile.engine.plan.zero_downtime.capacity import guard_capacity, rollout_of
 from alb_reconcile.engine.plan.zero_downtime.costs import delay_of
 from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
@@ -76,7 +77,7 @@ def _pace(graph: Graph) -> None:
 
 
 def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[str]) -> None:
-    """A member is made when the one `surge` places before it has gone.
+    """Members are made in parts that one call launches; a part, when those `surge` places before it have gone.
 
     What an interrupted roll has left serves until the ill members are replaced, for which there is no surge then.
     Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
@@ -97,9 +98,11 @@ def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[st
         _one_after_another(graph, [first[-1], step], 1)
     steps = [step for step in steps if step not in first]
     going = [*(step.key for step in leftovers), *(graph.removers.get(str(step.id)) for step in steps)]
+    width = min(surge, LAUNCHED)
     for place, later in enumerate(steps, start=len(leftovers)):
-        if place >= surge:
-            graph.after(later.key, going[place - surge])
+        first_gone = place - place % width - surge
+        for gone in going[max(first_gone, 0) : max(first_gone + width, 0)]:
+            graph.after(later.key, gone)
 
 
 def _group_of(graph: Graph, address: Address) -> str | None:
