@@ -77,9 +77,10 @@ async def plan_stack(
         return replace(planned, protected=await find_protected(aws, choose(planned)))
     if not options.check:
         return planned
-    protected = await find_protected(aws, plan.steps)
+    nothing: list[str] = []
+    looks = find_blockers(aws, discovery) if target.destroy and plan.steps else asyncio.sleep(0, nothing)
+    protected, blockers = await asyncio.gather(find_protected(aws, plan.steps), looks)
     plan = lift_protection(plan, protected, options.allow)
-    blockers = await find_blockers(aws, discovery) if target.destroy and not plan.is_empty else []
     return StackPlan(target, discovery, plan, protected, tuple(blockers))
 
 

@@ -15,10 +15,11 @@ from alb_reconcile.model.files import open_file
 from alb_reconcile.model.host import iso
 
 _ENDING: Final = ".jsonl"
-_BLOCK: Final = 1024 * 1024
-_LONGEST: Final = 8 * _BLOCK
+_BLOCK: Final = 64 * 1024
+"""Bytes that are in memory at a time; of each stack whose run ends in the same moment."""
+_LONGEST: Final = 128 * _BLOCK
 """Bytes of one run: ten thousand steps have less."""
-_MOST: Final = 256 * _BLOCK
+_MOST: Final = 4096 * _BLOCK
 """Bytes of a history, from its end, that are read: more than 2,000 runs of a large stack have."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -359,6 +360,21 @@ def test_no_room_to_drop_old_runs(tmp_path: Path) -> None:
     assert "can't be written: no space left on device" in told.stdout
     assert len(runs(tmp_path)) == 31
     assert {item.name for item in file.parent.iterdir()} <= {file.name, file.name + ".lock"}
+
+
+def test_a_full_history_takes_little_memory(tmp_path: Path) -> None:
+    """`sync` writes those of many stacks at the same time."""
+    write(tmp_path, ["a"])
+    file = history_file(tmp_path, made())
+    file.write_bytes(file.read_bytes() * 8_000)
+    assert file.stat().st_size > 3_000_000
+    tracemalloc.start()
+    try:
+        write(tmp_path, ["b"], Retention(runs=8_000))
+        assert len(read_history(tmp_path, "shop", limit=20).runs) == 20
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("place", ["folder", "file", "history"])

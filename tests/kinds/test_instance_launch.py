@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,8 @@ from tests.harness import by_hand, demo
 from tests.kinds.hand import calls, edited, prepare, rich
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.kinds.hand import Faults, Hand
 
 
@@ -123,3 +125,29 @@ def test_an_instance_without_its_metadata_service_is_told_nothing_else_about_it(
     hand.make(edited(hand.spec, "instances/web/metadata_options/http_endpoint", "enabled"))
     (params, _) = calls(hand.world, "modify_instance_metadata_options")
     assert {**params, "InstanceId": ""} == {"InstanceId": "", "HttpEndpoint": "enabled", "HttpTokens": "required"}
+
+
+def test_a_roll_launches_together_what_it_may_have_too_many(hand: Hand) -> None:
+    """And makes all other calls together, too: each subnet's, or the group's, for each `max_surge` of them."""
+    spec = edited(edited(demo(), "instances/web/count", 8), "instances/web/rollout", {"max_surge": 4})
+    hand.make(spec)
+    seen: list[int] = []
+    ask = hand.world._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "terminate_instances" and "DryRun" not in params:
+            seen.append(running(hand))
+        return ask(service, operation, params)
+
+    hand.world._call = call  # type: ignore[method-assign]  # to look in between
+    result = hand.make(edited(spec, "instances/web/instance_type", "t3.small"), allow={"replace": 8})
+    assert result.writes == {
+        "run_instances": 4, "register_targets": 2, "deregister_targets": 2, "terminate_instances": 2,
+    }  # fmt: skip
+    assert seen == [12, 12]
+
+
+def running(hand: Hand) -> int:
+    """How many instances run."""
+    found = hand.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
+    return sum(len(item["Instances"]) for item in found["Reservations"])

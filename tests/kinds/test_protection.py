@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.preconditions import find_protected
 from alb_reconcile.engine.stack import plan_stack
@@ -15,6 +17,8 @@ from tests.harness import REGION, Spec, demo, load
 from tests.kinds.hand import Hand, calls, edited, order
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from alb_reconcile.aws.client import Aws
     from tests.kinds.hand import Faults
 
@@ -186,3 +190,22 @@ def test_what_is_unlocked_and_not_deleted_is_told(hand: Hand, faults: Faults, op
     (line,) = hand.world.apply(wish, allow={"lift-protection": 1, "delete-load-balancer": 1}).failures
     assert "UnauthorizedOperation" in line
     assert "protection is off now: run again, or switch it back on by hand" in line
+
+
+def test_a_destroy_looks_for_protection_while_it_looks_for_what_is_in_the_way(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither needs the other, and a hundred instances are asked about one by one."""
+    hand.make(demo())
+    both = asyncio.Barrier(2)
+
+    def meet(real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def look(*args: Any) -> Any:
+            await both.wait()
+            return await real(*args)
+
+        return look
+
+    monkeypatch.setattr("alb_reconcile.engine.stack.find_protected", meet(find_protected))
+    monkeypatch.setattr("alb_reconcile.engine.stack.find_blockers", meet(find_blockers))
+    hand.world.destroy(demo())
