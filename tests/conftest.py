@@ -46,6 +46,11 @@ def only_fresh() -> Iterator[None]:
         yield
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests under load wait most of their time: begun first, they don't stand alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "load")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout's root, which holds specs/ and schemas/."""
