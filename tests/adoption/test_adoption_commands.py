@@ -71,7 +71,7 @@ def test_a_named_group_with_another_description_is_told_before(
     spec = runbook()
     spec["security_groups"]["main"]["description"] = "web"
     (tmp_path / "runbook.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
-    why = 'security_group.main: description is "security group for efs" and should be "web", which AWS can\'t change; '
+    why = 'security_group.main: description is "security group for efs" and should be "web", which can\'t be changed in place; '
     code, out, _ = _run(capsys, "adopt", "runbook.yaml")
     assert (code, f"Warning: after that, apply would be refused: {why}" in out) == (4, True)
     assert _run(capsys, "adopt", "runbook.yaml", "--yes")[0] == 0

@@ -86,7 +86,7 @@ def test_a_group_with_a_kept_name_that_is_in_use_cant_be_replaced(hand: Hand) ->
     with pytest.raises(RefusedError) as refused:
         hand.world.plan(other)
     assert str(refused.value) == (
-        'security_group.web: description is "HTTP from the load balancer" and should be "other", which AWS can\'t change; another one '
+        'security_group.web: description is "HTTP from the load balancer" and should be "other", which can\'t be changed in place; another one '
         'can\'t be named "kept" as long as this one is in use: keep what it has, or change name, too'
     )
     hand.make(edited(other, "security_groups/web/name", "new"))

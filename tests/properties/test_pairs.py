@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 SHARDS = 10
-EXAMPLES = (2000 if os.environ.get("SOAK") else 40) // SHARDS
+EXAMPLES = (3000 if os.environ.get("SOAK") else 40) // SHARDS
 ALLOW = {"delete": 999, "replace": 999, "replace-load-balancer": 9, "delete-load-balancer": 9}
 IN_TWO_STEPS = (
     "exists twice", "belongs to", "AWS takes five", "serves one load balancer", "in two steps", "in two applies",

@@ -181,7 +181,7 @@ def _refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
                 for change in item.changes
                 if change.path in item.forces
             )
-            why = f"{differs}, which AWS can't change" if differs else item.reason
+            why = f"{differs}, which can't be changed in place" if differs else item.reason
             problems.append(
                 f"{item.desired.address}: {why}; another one can't be named "
                 f"{_json(name)} as long as this one is in use: keep what it has, or change name, too"
