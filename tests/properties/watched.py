@@ -307,10 +307,10 @@ def _likeness(found: Observed | None, wish: Any, names: Mapping[str, str]) -> An
         result[name] = _by_name(_without_unmanaged(wanted, value), names)
     wanted_tags = {*wish.tags, *extra_tags(wish.state), *OWNERSHIP} if found.state.service else set()
     result["tags"] = {key: found.tags.get(key) for key in sorted(wanted_tags)}
-    if tags.LAUNCH in found.tags and found.tags.get("Name") == wish.tags["Name"].rpartition("-")[0]:
-        result["tags"]["Name"] = wish.tags[
-            "Name"
-        ]  # they share their entry's; who launches with whom, a kill may change
+    # who launches with whom, and so shares the entry's Name, a kill may change; adoption keeps it
+    may_share = tags.LAUNCH in found.tags or found.tags.get(tags.NAME) == tags.KEPT
+    if may_share and found.tags.get("Name") == wish.tags["Name"].rpartition("-")[0]:
+        result["tags"]["Name"] = wish.tags["Name"]
     return result
 
 
