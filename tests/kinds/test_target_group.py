@@ -175,6 +175,15 @@ def test_a_group_with_a_kept_name_that_serves_cant_be_replaced(hand: Hand) -> No
     hand.make(edited(other, "target_groups/web/name", "new"))
 
 
+def test_a_kept_name_keeps_a_check_that_somebody_changed_from_being_put_back(hand: Hand) -> None:
+    """The present targets may fail the spec's, and another group can't stand beside this one."""
+    spec = edited(demo(), "target_groups/web/name", "web")
+    hand.make(spec)
+    hand.elb.modify_target_group(TargetGroupArn=hand[WEB], HealthCheckPath="/other")
+    with pytest.raises(RefusedError, match=r'health_check.path is "/other".*keep what it has, or change name, too'):
+        hand.world.plan(spec)
+
+
 def test_a_group_that_nothing_uses_and_has_a_kept_name_goes_before_its_replacement_comes(hand: Hand) -> None:
     spec = demo()
     spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 80, "name": "kept"}

@@ -165,6 +165,8 @@ def health_checks(scene: Scene) -> Iterator[Deed]:
         wanted: Any = wish and wish.state
         declared = (wanted and wanted.health_check) or {}
         for name, change in _CHECKS.items():
+            if wanted and wanted.name and name in ("protocol", "port", "path", "matcher"):
+                continue  # refused, as tests/kinds/test_target_group.py has it
             if name in declared or name == "unhealthy_threshold_count":
                 yield Deed(
                     f"{item.address} health check {name}",

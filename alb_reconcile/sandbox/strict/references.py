@@ -15,6 +15,13 @@ NOT_FOUND = {
     "vol-": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
     "eni-": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
 }
+ELB_REFERENCES = {
+    "vpc-": ("ValidationError", "The VPC ID '{}' is not found"),  # ansible/ansible#31919
+    "subnet-": ("SubnetNotFound", "The subnet ID '{}' is not found"),
+    "sg-": ("InvalidSecurityGroup", "The security group ID '{}' is not valid"),
+}
+"""What ELBv2 says of EC2's resources (its API Reference: errors of CreateTargetGroup, CreateLoadBalancer, SetSubnets, SetSecurityGroups)."""
+ELB_ACTIONS = ("CreateTargetGroup", "CreateLoadBalancer", "SetSubnets", "SetSecurityGroups")
 ELB_NOT_FOUND = {
     ":loadbalancer/": ("LoadBalancerNotFound", "Load balancer '{}' not found"),
     ":targetgroup/": ("TargetGroupNotFound", "Target groups '{}' not found"),
@@ -41,8 +48,9 @@ def check(call: Call, lag: float) -> None:
         if call.now < created.get(value, -lag) + lag:
             if call.action == "RegisterTargets" and value.startswith("i-"):
                 refuse("InvalidTarget", f"The following targets are not valid: '{value}'")
-            if call.action == "CreateTargetGroup" and value.startswith("vpc-"):  # ansible/ansible#31919
-                refuse("ValidationError", f"The VPC ID '{value}' is not found")
+            for mark, (code, message) in ELB_REFERENCES.items() if call.action in ELB_ACTIONS else ():
+                if value.startswith(mark):
+                    refuse(code, message.format(value))
             refuse(*not_found(value))
 
 
