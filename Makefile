@@ -18,7 +18,7 @@ demo: $(READY)
 	@$(BIN)/python -m tests.demo
 
 test: $(READY)
-	$(BIN)/pytest --numprocesses=4 --dist=worksteal
+	$(BIN)/pytest --numprocesses=3 --dist=worksteal
 
 # what .pre-commit-config.yaml runs as well
 check: $(READY)

@@ -19,7 +19,7 @@ SOAK = bool(os.environ.get("SOAK"))
 def test_a_killed_run_is_finished_by_the_next(name: str, part: int) -> None:
     """One more run leads where an uninterrupted one does, wherever the first was killed; destroy then leaves nothing.
 
-    A third of the moments, at length each; test_lag.py tries all of them with reads that lag.
+    A third of the moments, at length each; test_lag.py tries others with reads that lag.
     """
     tried, resumed, wrong = failures_of(name, PARTS, part)
     assert not wrong, "\n\n".join(wrong)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     pass
 
 LAGS = (0, 7, 30, 60)
-PARTS = 3
+PARTS = 6
+TRIED = {7: 1, 30: 2, 60: 5}
+"""Which part of the moments the suite tries with which lag; test_interrupted.py tries the parts 0 and 3 without one."""
 SOAK = bool(os.environ.get("SOAK"))
 LATER = 120
 """Seconds after which nobody's reads are behind any more."""
@@ -72,17 +74,18 @@ def test_drift_is_repaired_in_one_apply_however_far_reads_lag(lag: int) -> None:
         for lag in LAGS[1:]
         for part in range(PARTS)
         if SOAK
-        or (lag == LAGS[1 + part] and (name != "create many" or lag == 30))  # the demo's creation, but for the launches
+        or (part == TRIED[lag] and (name != "create many" or lag == 30))  # the demo's creation, but for the launches
     ],
 )
 def test_a_kill_and_lag_need_three_more_runs_at_most(name: str, lag: int, part: int) -> None:
     """Whatever the next runs can't see yet: in the end there are no duplicates, no orphans, and there was no dip.
 
-    Every moment of the way is tried with one of the lags, and at length with each.
+    Half of the moments of the way are tried with one of the lags, and at length each with each.
     """
     tried, resumed, wrong = failures_of(name, PARTS, part, lag=lag, tries=3)
     assert not wrong, "\n\n".join(wrong)
-    assert resumed >= 0.5 * tried > 0, "the kills left something to do"
+    assert tried
+    assert resumed >= 0.5 * tried or tried < 3, "the kills left something to do"
 
 
 @settings(max_examples=100 if SOAK else 4, database=None, deadline=None, print_blob=True, derandomize=not SOAK)
