@@ -42,7 +42,7 @@ class Backoff:
 async def repeat_until(
     aws: Aws, read: Callable[[], Awaitable[_T]], is_reached: Callable[[_T], bool], timeout: float
 ) -> _T:
-    """The first thing read that is as wanted; after `timeout` seconds the last one.
+    """The first thing read that is as wanted; after `timeout` seconds the last one. A dry run looks once.
 
     Raises what `read` raises, of what may pass by itself after `timeout` seconds only.
     """
@@ -54,7 +54,7 @@ async def repeat_until(
             if not error.is_passing or aws.now() - started > timeout:
                 raise
         else:
-            if is_reached(found) or aws.now() - started > timeout:
+            if is_reached(found) or aws.dry or aws.now() - started > timeout:
                 return found
         await backoff.wait()
 

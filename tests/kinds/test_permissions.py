@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ import boto3
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.dry_run import WITHOUT
+from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import READS, REGION, Spec, demo
@@ -213,3 +216,19 @@ def test_what_takes_no_dry_run_is_known() -> None:
     for operation in WITHOUT:
         shape = ec2.meta.service_model.operation_model(ec2.meta.method_to_api_mapping[operation]).input_shape
         assert "DryRun" not in shape.members
+
+
+def test_a_dry_run_looks_once_for_what_an_earlier_launch_has_made() -> None:
+    looks: list[int] = []
+
+    async def read() -> int:
+        looks.append(1)
+        return 0
+
+    async def main() -> int:
+        aws = Aws(lambda *_, **__: {}, max_workers=0).dry_run(set())
+        async with asyncio.timeout(0.5):  # without it two minutes
+            return await repeat_until(aws, read, bool, 120)
+
+    assert asyncio.run(main()) == 0
+    assert looks == [1]
