@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -12,7 +13,7 @@ from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import InterruptedRun, ReconcileError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import bind
@@ -45,6 +46,14 @@ class Outcome:
 OnEvent = Callable[[Event], None]
 
 
+class _SkippedError(ReconcileError):
+    """A step can't be ended, since another one wasn't done."""
+
+    def __init__(self, cause: Step) -> None:
+        super().__init__(str(cause.address))
+        self.cause = cause
+
+
 async def apply_plan(plan: Plan, run: Run, on_event: OnEvent) -> tuple[Outcome, ...]:
     """Carry out a plan. Never raises for a step's failure: each outcome says how it ended."""
     return await _Application(plan, run, on_event).carry_out()
@@ -60,6 +69,8 @@ class _Application:
         self.outcomes: dict[str, Outcome] = {}
         self.running: dict[asyncio.Task[str], tuple[Step, float]] = {}
         self.announced: set[str] = set()
+        self.there: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """Set, by step key, when what a step makes is there, or the step has ended otherwise."""
         self.news = asyncio.Event()
         """Set where a step has just announced what it has made, for those that only have to name it."""
         run.ids.update(plan.ids)
@@ -75,7 +86,7 @@ class _Application:
         return tuple(self.outcomes[key] for key in self.steps)
 
     async def _run_all(self) -> None:
-        sorter = TopologicalSorter({key: step.needs for key, step in self.steps.items()})
+        sorter = TopologicalSorter({key: {*step.needs}.difference(step.meanwhile) for key, step in self.steps.items()})
         sorter.prepare()
         for step in self.steps.values():
             kind: object = self.kinds[step.carried_by]
@@ -98,7 +109,7 @@ class _Application:
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
-        ended = (self.outcomes[key] for key in step.needs if key not in self.announced)
+        ended = (self.outcomes[key] for key in step.needs if key in self.outcomes and key not in self.announced)
         causes = [outcome for outcome in ended if outcome.how != "done"]
         if causes:
             cause = causes[0].cause or causes[0].step
@@ -110,16 +121,33 @@ class _Application:
         started = self.run.aws.now()
         self.on_event(Event("started", step))
         own = replace(
-            self.run, say=lambda text: self._say(step, started, text), announce=lambda made: self._announce(step, made)
+            self.run,
+            say=lambda text: self._say(step, started, text),
+            announce=lambda made, *, usable: self._announce(step, made, usable=usable),
+            made=lambda ref: self._made(step, ref),
         )
         task = asyncio.ensure_future(carry_out(step, own, self.kinds[step.carried_by]))
         self.running[task] = (step, started)
         return True
 
-    def _announce(self, step: Step, made: str) -> None:
+    def _announce(self, step: Step, made: str, *, usable: bool) -> None:
         self.run.ids[step.address] = made
-        self.announced.add(step.key)
-        self.news.set()
+        self.there[step.key].set()
+        if usable:
+            self.announced.add(step.key)
+            self.news.set()
+
+    async def _made(self, step: Step, ref: Ref) -> str:
+        """What `Run.made` gives. Raises _SkippedError where it is never made."""
+        if isinstance(ref, str):
+            return ref
+        for maker in step.meanwhile:
+            if self.steps[maker].address == ref:
+                await self.there[maker].wait()
+                if ref not in self.run.ids:
+                    outcome = self.outcomes[maker]
+                    raise _SkippedError(outcome.cause or outcome.step)
+        return self.run.ids[ref]
 
     def _say(self, step: Step, started: float, text: str) -> None:
         self.on_event(Event("waiting", step, self.run.aws.now() - started, text))
@@ -129,6 +157,8 @@ class _Application:
         elapsed = self.run.aws.now() - started
         try:
             self._end(Outcome(step, "done"), elapsed, task.result())
+        except _SkippedError as error:
+            self._end(Outcome(step, "skipped", cause=error.cause), elapsed, str(error))
         except InterruptedRun as error:
             self._end(Outcome(step, "interrupted"), elapsed, str(error))
         except ReconcileError as error:
@@ -140,6 +170,7 @@ class _Application:
 
     def _end(self, outcome: Outcome, elapsed: float, text: str) -> None:
         self.outcomes[outcome.step.key] = outcome
+        self.there[outcome.step.key].set()
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
 
 
@@ -175,6 +206,8 @@ async def carry_out(step: Step, run: Run, kind: AnyKind) -> str:
     if step.desired is None or step.state is None:
         raise AssertionError(f"{step.key} says nothing of what is wanted")
     wanted = bind(step.state, run.ids)
+    if step.meanwhile:  # what is made in this run stays an address, which the driver asks for when it needs it
+        wanted = replace(wanted, **{name: getattr(step.state, name) for name in wanted.needed_late})
     if step.action == "update" and step.observed is not None:
         fields = {change.path for change in step.changes}
         tops = {path.partition(".")[0] for path in fields}

@@ -12,11 +12,11 @@ from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
-from alb_reconcile.kinds.subnet import Subnet, place_of
+from alb_reconcile.kinds.subnet import place_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery, Foreign
-from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.text import camel
 
@@ -44,10 +44,9 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
     elsewhere = asyncio.ensure_future(_read_foreign(reader))
     own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in load_kinds().items()}
     identity = asyncio.ensure_future(read_account(reader.aws, account_ids))
-    # what these depend on is read early; they don't wait for the rest
+    # what they depend on is read early; they don't wait for the rest
     images = asyncio.ensure_future(_images(reader.aws, reader.desired.values(), own["instance"]))
-    zones = asyncio.ensure_future(_zones(reader.aws, reader.desired, own["subnet"]))
-    tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, zones, *own.values()]
+    tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, *own.values()]
     try:
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
@@ -63,8 +62,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         resources,
         images.result(),
         taken,
-        zones.result(),
-        elsewhere.result(),
+        foreign=elsewhere.result(),
         warnings=tuple(reader.warnings),
     )
 
@@ -158,15 +156,3 @@ async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
                 f"the SSM parameters {', '.join(answer['InvalidParameters'])} don't exist in this region; correct image_id"
             )
     return found
-
-
-async def _zones(aws: Aws, desired: Mapping[Address, Desired], subnets: Awaitable[list[Observed]]) -> tuple[str, ...]:
-    """The region's zones where a subnet is going to be made, for the plan to check against."""
-    there = {(item.address, state.availability_zone) for item, state in each_of(await subnets, Subnet)}
-    wanted = {(item.address, state.availability_zone) for item, state in each_of(desired.values(), Subnet)}
-    if wanted <= there:
-        return ()
-    with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
-        found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
-        return tuple(sorted(zone["ZoneName"] for zone in found if zone.get("State", "available") == "available"))
-    return ()

@@ -12,7 +12,7 @@ from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
-from alb_reconcile.model.resource import bind, references
+from alb_reconcile.model.resource import bind, field_names, references
 
 
 async def check_permissions(aws: Aws, plan: Plan) -> None:
@@ -35,7 +35,11 @@ def _can_be_tried(step: Step, ids: Mapping[Address, str]) -> bool:
     """Whether EC2 carries it out, and all that it names exists."""
     kind = load_kinds()[step.carried_by].properties
     service = kind.service or load_kinds()[str(kind.parent)].properties.service
-    return service == "ec2" and (step.action == "delete" or not any(references(bind(step.state, ids))))
+    if service != "ec2" or step.action == "delete":
+        return service == "ec2"
+    late = kind.needed_late if step.action != "update" else ()
+    named = (getattr(step.state, name) for name in field_names(kind) if name not in late)
+    return not any(address for value in named for address in references(bind(value, ids)))
 
 
 async def _try(step: Step, aws: Aws, run: Run) -> list[str]:

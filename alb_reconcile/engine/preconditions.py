@@ -16,7 +16,7 @@ from alb_reconcile.kinds.quotas import Quota, over_quota, read_quota
 from alb_reconcile.model.abilities import action_of, settle
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.discovery import Discovery, Finding
-from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Lookups, Properties, bind
 
@@ -32,14 +32,26 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     for address, item in decisions.desired.items():
         if item.found is None or item.changes:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
+    zones = asyncio.ensure_future(_read_zones(aws, decisions))
     checks = [
-        kind.check_preconditions(aws, intents[name], desired)
+        kind.check_preconditions(aws, intents[name], desired, zones)
         for name, kind in load_kinds().items()
         if name in intents and isinstance(kind, HasPreconditions)
     ]
     found = await asyncio.gather(check_quotas(aws, decisions, discovery, intents), *checks)
-    findings = (item for part in found for item in part)
-    return replace(discovery, findings=(*findings, *check_free_addresses(decisions, discovery)))
+    findings = (*(item for part in found for item in part), *check_free_addresses(decisions, discovery))
+    return replace(discovery, findings=findings, zones=await zones)
+
+
+async def _read_zones(aws: Aws, decisions: Decisions) -> tuple[str, ...]:
+    """The region's zones (DescribeAvailabilityZones), if a subnet is to be made."""
+    subnets = (item for item in decisions.desired.values() if item.desired.address.kind == "subnet")
+    if not any(item.found is None or item.forces for item in subnets):
+        return ()
+    with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
+        found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
+        return tuple(sorted(zone["ZoneName"] for zone in found if zone.get("State", "available") == "available"))
+    return ()
 
 
 def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: Lookups) -> Intent:
@@ -49,8 +61,6 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
         wanted = settle(bind(item.desired.creation, decisions.ids), None, facts)
     subnets = getattr(item.state, "subnets", None) or ()
     zones = {zone for subnet in subnets if (zone := location_of(subnet, decisions, discovery).zone)}
-    if discovery.zones:  # one that doesn't exist is told elsewhere
-        zones.intersection_update(discovery.zones)
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
     return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted(zones)))
 

@@ -32,16 +32,8 @@ _SUPPORTED: Final = {
 class NamedKind(Kind[P]):
     """Load balancers and target groups, which AWS tells apart by name, and which have attributes beside their settings."""
 
-    async def create_named(
-        self,
-        run: Run,
-        desired: Desired,
-        name: str,
-        attributes: Mapping[str, str] | None,
-        retry: waits.Codes,
-        **params: Any,
-    ) -> str:
-        """Create one, and set its attributes. Returns its ARN.
+    async def create_named(self, run: Run, desired: Desired, name: str, retry: waits.Codes, **params: Any) -> str:
+        """Create one, without its attributes. Returns its ARN.
 
         AWS answers such a create with the existing resource where name and settings are the same, and refuses it where
         they differ: so its tags say whether it is ours. Raises RefusedError if it is somebody else's.
@@ -59,7 +51,6 @@ class NamedKind(Kind[P]):
             raise RefusedError(
                 f'{desired.address}: {self.noun} named "{name}" exists outside this stack; choose another name'
             )
-        await self.write_attributes(run, arn, attributes)
         return arn
 
     async def read_attributes(self, aws: Aws, arn: str) -> dict[str, str] | None:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.base import Intent, Zones
 from alb_reconcile.kinds.quotas import over_quota, read_quota
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
@@ -17,7 +17,7 @@ Rows = dict[str, Any]
 """By what they were asked for; those that don't exist are missing."""
 
 
-async def check_launches(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
+async def check_launches(aws: Aws, intents: Sequence[Intent], zones: Zones) -> list[Finding]:
     """What EC2 would refuse of instances that are to be launched, or to get another type or profile."""
     made = [item for item in intents if item.fields is None]
     typed = [item for item in intents if item.fields is None or "instance_type" in item.fields]
@@ -30,8 +30,9 @@ async def check_launches(aws: Aws, intents: Sequence[Intent]) -> list[Finding]:
         _profiles(aws, _named(profiled, "iam_instance_profile")),
         _over_vcpus(aws, made),
     )  # fmt: skip
+    known = await zones
     found = [finding for item in made for finding in _of_image(item, images, types)]
-    found += [finding for item in typed for finding in _of_type(item, types, offers)]
+    found += [finding for item in typed for finding in _of_type(item, types, offers, known)]
     found += crowd
     found += _missing(made, "key_name", keys, "there is no key pair {} in this region; import it, or correct key_name")
     return found + _missing(
@@ -168,14 +169,15 @@ def _of_image(item: Intent, images: Rows | None, types: Rows | None) -> Iterable
         yield Finding(item.desired, "root_volume.volume_size", text)
 
 
-def _of_type(item: Intent, types: Rows | None, offers: Rows | None) -> Iterable[Finding]:
+def _of_type(item: Intent, types: Rows | None, offers: Rows | None, known: Collection[str]) -> Iterable[Finding]:
     kind = item.wanted.instance_type
     if types is not None and kind not in types:
         yield Finding(
             item.desired, "instance_type", f"there is no instance type {kind} in this region; correct instance_type"
         )
     elif offers and kind in offers:
-        without = [zone for zone in item.zones if zone not in offers[kind]]
+        # one that doesn't exist is told elsewhere
+        without = [zone for zone in item.zones if zone not in offers[kind] and (not known or zone in known)]
         if without:
             text = f"{kind} isn't offered in {', '.join(without)}, only in {', '.join(sorted(offers[kind]))}; choose another type, or other subnets"
             yield Finding(item.desired, "instance_type", text)

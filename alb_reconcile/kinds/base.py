@@ -1,7 +1,7 @@
 """What drives a kind of resource: its verbs towards AWS, and how AWS names and lists it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
@@ -182,14 +182,20 @@ class Intent:
     """The zones of the subnets that it may be in, as far as they are known."""
 
 
+Zones = Awaitable[Collection[str]]
+
+
 @runtime_checkable
 class HasPreconditions(Protocol):
     """A kind of which AWS can be asked beforehand whether it would take what is to be made or changed."""
 
     async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired]
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """What stands against it. Reads only; what these credentials can't read isn't found."""
+        """What stands against it. Reads only; what these credentials can't read isn't found.
+
+        The region's zones are read meanwhile: there are none where no subnet is made, or they can't be read.
+        """
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from alb_reconcile.aws.batching import MOST_TAGGED, Batch
 from alb_reconcile.aws.client import Aws
@@ -13,13 +13,33 @@ from alb_reconcile.aws.polling import Watch, repeat_until
 from alb_reconcile.aws.transport import Response
 from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import AwsError, ReconcileError, ignoring
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.steps import Details
 from alb_reconcile.model.text import digest
 
 _D = TypeVar("_D")
+
+
+async def all_of(*parts: Awaitable[object]) -> None:
+    """Do all at the same time, and then raise the first error: what one of them waits for may never come."""
+    for result in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _already_made(ref: Ref) -> str:
+    if isinstance(ref, Address):
+        raise ReconcileError(f"{ref} doesn't exist yet")
+    return ref
+
+
+class Announce(Protocol):
+    """Says that what a step makes is there, before the step has ended."""
+
+    def __call__(self, made: str, /, *, usable: bool) -> None:
+        """Those that need it late go on (`Properties.needed_late`); where it is `usable`, all who need it begin."""
 
 
 @dataclass
@@ -35,8 +55,10 @@ class Run:
     """What the tag of that name is to say."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
-    announce: Callable[[str], None] = lambda _: None
-    """Tells those that only have to name what the step at hand makes that it is there; what the step still does holds nobody up."""
+    announce: Announce = lambda _, *, usable: None
+    """Tells the others, by its id, that what the step at hand makes is there."""
+    made: Callable[[Ref], Awaitable[str]] = _already_made
+    """The id behind a reference, also of what another step makes meanwhile: waits until it is made. Raises ReconcileError."""
     watches: dict[str, Watch] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     reads: dict[str, asyncio.Future[Any]] = field(default_factory=dict)

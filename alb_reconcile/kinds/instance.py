@@ -11,7 +11,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._instances import Launched, find_missing, launch_once, launched_in, token_stem, wait_for_state
 from alb_reconcile.kinds._launchable import check_launches, root_disk
-from alb_reconcile.kinds.base import Around, Entry, Intent, Listing
+from alb_reconcile.kinds.base import Around, Entry, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -172,9 +172,9 @@ class InstanceKind(Ec2Kind[Instance]):
         return self.observe(reader, item, state, status, str(item.get("LaunchTime", "")), launch)
 
     async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired]
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        return await check_launches(aws, intents)
+        return await check_launches(aws, intents, zones)
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until it runs, is stopped and runs again, or is terminated."""

@@ -25,6 +25,7 @@ class InternetGateway(Properties):
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})
+    needed_late = frozenset({"vpc"})
 
     vpc: Ref | None
 
@@ -67,25 +68,26 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
 
     async def create(self, run: Run, wanted: InternetGateway, desired: Desired) -> str:
         gateway = await self.create_once(run, desired)
-        await self._attach(run, wanted, gateway)
+        if wanted.vpc:
+            await self._attach(run, await run.made(wanted.vpc), gateway)
         return gateway
 
     async def update(self, run: Run, wanted: InternetGateway, observed: Observed, fields: frozenset[str]) -> None:
         if "vpc" in fields:
-            await self._attach(run, wanted, observed.id)
+            await self._attach(run, str(wanted.vpc), observed.id)
 
-    async def _attach(self, run: Run, wanted: InternetGateway, gateway: str) -> None:
+    async def _attach(self, run: Run, vpc: str, gateway: str) -> None:
         call = partial(run.aws.call, "ec2", retry=waits.GATEWAY_UNKNOWN)
         try:
-            await call("attach_internet_gateway", InternetGatewayId=gateway, VpcId=wanted.vpc)
+            await call("attach_internet_gateway", InternetGatewayId=gateway, VpcId=vpc)
         except AwsError as error:
             if error.code not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
                 raise
             answer = await call("describe_internet_gateways", InternetGatewayIds=[gateway])
             attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
-            if wanted.vpc not in attached:
+            if vpc not in attached:
                 raise RefusedError(
-                    f"{wanted.vpc} has an internet gateway outside this stack; name it by its id, or detach it ({error.code})"
+                    f"{vpc} has an internet gateway outside this stack; name it by its id, or detach it ({error.code})"
                 ) from None
 
     async def delete(self, run: Run, observed: Observed) -> None:

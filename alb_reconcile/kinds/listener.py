@@ -10,7 +10,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._certificates import check_certificate
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, Intent, Kind
+from alb_reconcile.kinds.base import Around, Entry, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -73,7 +73,7 @@ class ListenerKind(Kind[Listener]):
         return defaults
 
     async def check_preconditions(
-        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired]
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
         asked = [item for item in intents if item.wanted.certificate_arn and _gets_certificate(item)]
         found = await asyncio.gather(*(check_certificate(aws, item, _host_names(item, desired)) for item in asked))

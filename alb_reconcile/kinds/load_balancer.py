@@ -104,10 +104,13 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
         name = wanted.name or run.physical_name(desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], 32)
         params = {} if wanted.security_groups is None else {"SecurityGroups": list(wanted.security_groups)}
-        return await self.create_named(
-            run, desired, name, wanted.attributes, waits.BALANCER_UNKNOWN,
+        balancer = await self.create_named(
+            run, desired, name, waits.BALANCER_UNKNOWN,
             Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
         )  # fmt: skip
+        run.announce(balancer, usable=True)
+        await self.write_attributes(run, balancer, wanted.attributes)
+        return balancer
 
     async def update(self, run: Run, wanted: LoadBalancer, observed: Observed, fields: frozenset[str]) -> None:
         change = partial(run.aws.call, "elbv2", retry=waits.BALANCER_UNKNOWN, LoadBalancerArn=observed.id)

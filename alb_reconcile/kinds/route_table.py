@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple, Self
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, Listing
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.abilities import keep_others
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import HandOver
@@ -44,6 +44,7 @@ class RouteTable(Properties):
     is_for_others = True
     carries_applied = True
     replaced_on = frozenset({"vpc"})
+    needed_late = frozenset({"routes", "subnets"})
 
     vpc: Ref
     routes: tuple[Route, ...] | None = None
@@ -110,9 +111,14 @@ class RouteTableKind(Ec2Kind[RouteTable]):
 
     async def create(self, run: Run, wanted: RouteTable, desired: Desired) -> str:
         table = await self.call_create(run, desired, waits.ROUTES_UNKNOWN, VpcId=wanted.vpc)
-        # a subnet that is in use must not meet a table without its routes
-        await asyncio.gather(*(_create_route(run, table, route) for route in wanted.routes or ()))
-        await asyncio.gather(*(_associate(run, table, str(subnet)) for subnet in wanted.subnets or ()))
+        subnets = wanted.subnets or ()
+        new = [subnet for subnet in subnets if isinstance(subnet, Address)]
+        # a subnet that is in use must not meet a table without its routes; one that is made meanwhile isn't yet
+        await all_of(
+            *(_create_route(run, table, route) for route in wanted.routes or ()),
+            *(_associate(run, table, subnet) for subnet in new),
+        )
+        await all_of(*(_associate(run, table, subnet) for subnet in subnets if subnet not in new))
         return table
 
     async def update(self, run: Run, wanted: RouteTable, observed: Observed, fields: frozenset[str]) -> None:
@@ -127,22 +133,20 @@ class RouteTableKind(Ec2Kind[RouteTable]):
                 elif have[destination] != route:
                     calls.append(_set_route(run, "replace_route", table, route))
             calls += [_delete_route(run, table, destination) for destination in have.keys() - want.keys()]
-        await asyncio.gather(*calls)
+        await all_of(*calls)
         if "subnets" in fields:
             own, wished = set(before.subnets or ()), set(wanted.subnets or ())
-            calls = [_associate(run, table, str(subnet)) for subnet in wished - own]
+            calls = [_associate(run, table, subnet) for subnet in wished - own]
             # a subnet that another table of ours takes is moved by that one, so that it never falls onto the main table
             leaving = (own - wished).difference(run.detail(HandOver).moving)
             associations = observed.detail(Associations).by_subnet
             calls += [_disassociate(run, associations[str(subnet)]) for subnet in leaving]
-            await asyncio.gather(*calls)
+            await all_of(*calls)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         moving = run.detail(HandOver).moving
         associations = observed.detail(Associations).by_subnet
-        await asyncio.gather(
-            *(_disassociate(run, item) for subnet, item in associations.items() if subnet not in moving)
-        )
+        await all_of(*(_disassociate(run, item) for subnet, item in associations.items() if subnet not in moving))
         await super().delete(run, observed)
 
 
@@ -155,7 +159,7 @@ async def _create_route(run: Run, table: str, route: Route) -> None:
 
 async def _set_route(run: Run, operation: str, table: str, route: Route) -> None:
     call = partial(run.aws.call, "ec2", retry=waits.ROUTES_UNKNOWN, RouteTableId=table)
-    await call(operation, DestinationCidrBlock=route.destination_cidr_block, GatewayId=route.target)
+    await call(operation, DestinationCidrBlock=route.destination_cidr_block, GatewayId=await run.made(route.target))
 
 
 async def _delete_route(run: Run, table: str, destination: str) -> None:
@@ -165,7 +169,8 @@ async def _delete_route(run: Run, table: str, destination: str) -> None:
     await run.gone("ec2", "delete_route", missing=("InvalidRoute.NotFound",), **params)
 
 
-async def _associate(run: Run, table: str, subnet: str) -> None:
+async def _associate(run: Run, table: str, ref: Ref) -> None:
+    subnet = await run.made(ref)
     association = run.detail(HandOver).associations.get(subnet)
     if association and await run.gone(
         "ec2", "replace_route_table_association", retry=waits.ROUTES_UNKNOWN, missing=_UNASSOCIATED,

@@ -89,6 +89,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             if error.code != "InvalidSubnet.Conflict":
                 raise
             subnet = await self._find(run, wanted, desired, error)
+        run.announce(subnet, usable=False)  # an instance would be launched without a public address
         if wanted.map_public_ip_on_launch is not None:
             await self._map_public_ip(run, wanted, subnet)
         return subnet

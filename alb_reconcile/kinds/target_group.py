@@ -123,10 +123,13 @@ class TargetGroupKind(NamedKind[TargetGroup]):
     async def create(self, run: Run, wanted: TargetGroup, desired: Desired) -> str:
         settings = [wanted.vpc, wanted.protocol, wanted.port, wanted.protocol_version]
         params = {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
-        return await self.create_named(
-            run, desired, wanted.name or run.physical_name(desired, settings, 32), wanted.attributes, waits.TARGETS_VPC_UNKNOWN,
+        name = wanted.name or run.physical_name(desired, settings, 32)
+        group = await self.create_named(
+            run, desired, name, waits.TARGETS_VPC_UNKNOWN,
             Protocol=wanted.protocol, Port=wanted.port, VpcId=wanted.vpc, TargetType="instance", **self._health_check(wanted), **params,
         )  # fmt: skip
+        await self.write_attributes(run, group, wanted.attributes)
+        return group
 
     def _health_check(self, wanted: TargetGroup) -> dict[str, Any]:
         given = dict(wanted.health_check or {})

@@ -73,7 +73,7 @@ class VpcKind(Ec2Kind[Vpc]):
 
     async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
         vpc = await self.create_once(run, desired, CidrBlock=wanted.cidr_block)
-        run.announce(vpc)
+        run.announce(vpc, usable=True)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
 

@@ -35,6 +35,8 @@ class Step:
     needs: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     """Those of `needs` that it could do without, if it had to: better after them, but not because of them."""
+    meanwhile: tuple[str, ...] = ()
+    """Those of `needs` that may be carried out at the same time: it waits itself for what they make."""
     part_of: str | None = None
     waits: tuple[str, ...] = ()
     """What the step waits for, in words."""

@@ -31,6 +31,8 @@ class Properties:
     """The fields that AWS can't change in place."""
     defaulted: ClassVar[frozenset[str]] = frozenset()
     """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
+    needed_late: ClassVar[frozenset[str]] = frozenset()
+    """The fields that a create needs after its first call only: what they name may be made meanwhile (`Run.made`)."""
     follows: ClassVar[tuple[str, ...]] = ()
     """Kinds that are brought in order before one of this kind is created, and deleted after it."""
     parent: ClassVar[str | None] = None

@@ -79,7 +79,7 @@ def test_as_many_dry_runs_as_documented(hand: Hand) -> None:
     """docs/performance.md says how many."""
     asked = Asked(hand)
     hand.make(demo())
-    assert asked.about == {"create_vpc": 1}, "all else belongs to it"
+    assert asked.about == {"create_vpc": 1, "create_internet_gateway": 1}, "all else belongs to them"
     asked.about.clear()
     hand.world.apply(demo(), destroy=True)
     assert asked.about.total() == 8

@@ -10,9 +10,10 @@ from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.route_table import Associations, RouteTable
 from alb_reconcile.model.abilities import conflicts, slots
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Step, plain
-from alb_reconcile.model.resource import Observed, bind, each_of, references
+from alb_reconcile.model.resource import Observed, bind, each_of, field_names, references
 from alb_reconcile.model.steps import HandOver
 
 
@@ -201,7 +202,21 @@ def steps_of(graph: Graph, keys: list[str]) -> tuple[Step, ...]:
 
 def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
     order = tuple(earlier for earlier in needs if graph.edges[key][earlier].is_mere_order)
-    return replace(graph.steps[key], needs=tuple(needs), order=order)
+    late = _needed_late(graph, graph.steps[key])
+    meanwhile = tuple(earlier for earlier in needs if earlier in late)
+    return replace(graph.steps[key], needs=tuple(needs), order=order, meanwhile=meanwhile)
+
+
+def _needed_late(graph: Graph, step: Step) -> set[str]:
+    """The steps that make what a create needs after its first call only."""
+    if step.desired is None or step.action == "update":
+        return set()
+    state = step.desired.state
+    named: dict[bool, set[Address]] = {True: set(), False: set()}
+    for name in field_names(type(state)):
+        named[name in state.needed_late].update(references(getattr(state, name)))
+    makers = {graph.makers[address] for address in named[True] - named[False] if address in graph.makers}
+    return {key for key in makers if graph.steps[key].action != "update"}
 
 
 def _stable_order(graph: dict[str, set[str]]) -> Iterator[str]:
