@@ -193,7 +193,8 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
-            planned = await plan_stack(aws, target, Options(allow=allow or {}, check=check, now=self.today))
+            options = Options(allow=allow or {}, check=check, eager=not destroy, now=self.today)
+            planned = await plan_stack(aws, target, options)
             if check:
                 await check_permissions(aws, planned.plan)
             result = Result(planned.plan, blockers=planned.blockers)

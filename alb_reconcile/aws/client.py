@@ -265,6 +265,13 @@ class Aws:
             root._identity.add_done_callback(lambda done: done.cancelled() or done.exception())
         return str((await asyncio.shield(root._identity))["Account"])
 
+    def learn_account(self, arn: str) -> None:
+        """Take the account's number from the ARN of a resource that only its own account is shown."""
+        root = self._root
+        if root._identity is None:
+            root._identity = asyncio.get_running_loop().create_future()
+            root._identity.set_result({"Account": arn.split(":")[4]})
+
     @property
     def known_account(self) -> str:
         """The account's number, if AWS has told it; else empty."""

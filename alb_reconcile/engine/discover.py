@@ -29,23 +29,26 @@ async def discover(
     account_ids: Collection[str] = (),
     everything: bool = False,
     shared: Shared | None = None,
+    eager: bool = False,
 ) -> Discovery:
     """Read the stack. `everything` looks at all target groups of the account, as destroy must. `shared` has what is read
-    for several stacks.
+    for several stacks. `eager` reads at once what a creation needs, and what no other answer may turn out to say.
 
     Raises RefusedError in an account other than `account_ids`, if there are any.
     """
     reader = Reader(aws, stack, desired, everything=everything, shared=shared)
-    return await discover_by(reader, account_ids)
+    return await discover_by(reader, account_ids, eager=eager)
 
 
-async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Discovery:
+async def discover_by(reader: Reader, account_ids: Collection[str] = (), *, eager: bool = False) -> Discovery:
     """`discover`, through a reader of its own, whose reads end with it where one fails."""
     elsewhere = asyncio.ensure_future(_read_foreign(reader))
     own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in load_kinds().items()}
-    identity = asyncio.ensure_future(read_account(reader.aws, account_ids))
-    # what they depend on is read early; they don't wait for the rest
-    images = asyncio.ensure_future(_images(reader.aws, reader.desired.values(), own["instance"]))
+    # where they depend on another answer they don't wait for the rest
+    account = read_account(reader.aws, account_ids) if eager else _account(reader, account_ids)
+    identity = asyncio.ensure_future(account)
+    instances = None if eager else own["instance"]
+    images = asyncio.ensure_future(_images(reader.aws, reader.desired.values(), instances))
     tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, *own.values()]
     try:
         await asyncio.gather(*tasks)
@@ -76,6 +79,14 @@ async def _taken(reader: Reader) -> dict[tuple[str, str], str]:
         for item in items
         if not reader.ours(item["Tags"])
     }
+
+
+async def _account(reader: Reader, allowed: Collection[str]) -> str:
+    """`read_account`, without a call where the account has a load balancer or a target group: their ARNs say it."""
+    arns = await asyncio.gather(reader.load_balancer_arns(), reader.target_group_arns())
+    for arn in [arn for part in arns for arn in part][:1]:
+        reader.aws.learn_account(arn)
+    return await read_account(reader.aws, allowed)
 
 
 async def read_account(aws: Aws, allowed: Collection[str]) -> str:
@@ -110,9 +121,10 @@ async def _read_foreign(reader: Reader) -> dict[str, Foreign]:
     return found
 
 
-async def _images(aws: Aws, desired: Iterable[Desired], instances: Awaitable[list[Observed]]) -> dict[str, str]:
-    """Resolve the image references of what may be made anew."""
-    settled = {item.address: item.tags.get(tags.IMAGE) for item in await instances if not item.is_gone}
+async def _images(aws: Aws, desired: Iterable[Desired], instances: Awaitable[list[Observed]] | None) -> dict[str, str]:
+    """Resolve the image references of what may be made anew, beside these instances."""
+    found = await instances if instances else ()
+    settled = {item.address: item.tags.get(tags.IMAGE) for item in found if not item.is_gone}
     wanted = {
         state.image_id
         for item, state in each_of(desired, Instance)

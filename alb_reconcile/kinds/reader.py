@@ -112,6 +112,14 @@ class Reader:
     async def _all_target_groups(self) -> list[dict[str, Any]]:
         return await self._all("describe_target_groups", "TargetGroups")
 
+    async def load_balancer_arns(self) -> list[str]:
+        """Of all that the account has, whosever they are."""
+        return [item["LoadBalancerArn"] for item in await self._all_load_balancers()]
+
+    async def target_group_arns(self) -> list[str]:
+        """The same of target groups."""
+        return [item["TargetGroupArn"] for item in await self._all_target_groups()]
+
     async def _all(self, operation: str, key: str) -> list[dict[str, Any]]:
         """What the whole account has, whosever it is."""
         if self.shared is not None:

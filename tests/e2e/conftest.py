@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.sandbox.client import read_state
 from tests.e2e.proxy import in_front_of
-from tests.e2e.tool import Account, Tool
-from tests.processes import GUARD
+from tests.e2e.tool import Account, Tool, empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +28,7 @@ def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
 def sandbox(running_sandbox: Tool, tmp_path: Path) -> Tool:
     """A tool with a folder of its own and the worker's sandbox, which is empty."""
     state = running_sandbox.environment["ALB_RECONCILE_SANDBOX_DIR"]
-    running = read_state(Path(state) / "sandbox.json")  # `sandbox reset`, without a process of its own
-    assert running is not None
-    assert running.ask(empty=True, timeout=GUARD) == "ours"
+    empty(Path(state))
     return Tool(tmp_path, "--sandbox", ALB_RECONCILE_SANDBOX_DIR=state)
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from alb_reconcile.sandbox.client import read_state
+from tests.forked import run_forked
 from tests.processes import GUARD, default_signals
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ SPECS = Path(__file__).parent.parent.parent / "specs"
 REGION = "us-east-1"
 DEMO = "demo.yaml"
 Ended = subprocess.CompletedProcess[str]
+
+
+def empty(state: Path) -> None:
+    """What `sandbox reset` does, without a process of its own."""
+    running = read_state(state / "sandbox.json")
+    assert running is not None
+    assert running.ask(empty=True, timeout=GUARD) == "ours"
 
 
 class Tool:
@@ -51,15 +60,11 @@ class Tool:
 
     def run(self, *arguments: str, expect: int = 0, **environment: str) -> Ended:
         """Run a command to its end, without a terminal."""
-        ended = subprocess.run(
-            self.arguments(*arguments),
-            cwd=self.folder,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
+        ended = run_forked(
+            self.arguments(*arguments)[1:],
+            folder=self.folder,
+            environment=self.environment | environment,
             timeout=GUARD,
-            check=False,
         )
         assert ended.returncode == expect, f"{ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.tool import empty
 from tests.golden.scene import Scene
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def scene(request: pytest.FixtureRequest, running: Path, tmp_path: Path) -> Scene:
     """A scene in the sandbox, which is empty."""
-    _sandbox(running, "reset")
+    empty(running)
     return Scene(name_of(request), tmp_path, running)
 
 

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.e2e.tool import Account
+from tests.forked import run_forked
 from tests.golden.normal import numbered, ordered, ordered_log, steady_calls, steady_json
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,15 +102,8 @@ class Scene:
 
     def run(self, *arguments: str, **environment: str) -> Ended:
         """Run a command to its end, without a terminal, and keep what it says."""
-        ended = subprocess.run(
-            self.arguments(*arguments),
-            cwd=self.folder,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=100,
-            check=False,
+        ended = run_forked(
+            self._told(arguments), folder=self.folder, environment=self.environment | environment, timeout=GUARD
         )
         self.keep(arguments, ended, environment)
         return ended

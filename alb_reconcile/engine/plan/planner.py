@@ -38,6 +38,8 @@ class Options:
     destroy: bool = False
     check: bool = True
     """Whether damage is refused; a plan that is only looked at needs nobody's word."""
+    eager: bool = False
+    """Whether it is going to be carried out: what a creation needs is read at once then, needed or not."""
     policy: Policy = field(default_factory=Policy)
     now: datetime | None = None
     """The (aware) time of the plan, at which the policy's windows must be open; None for the time at which it is made."""

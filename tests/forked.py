@@ -1,0 +1,54 @@
+"""The command line in processes that are forked from one that has read Python's modules and AWS's models already.
+
+Most of what a short command takes is that start, and the tests begin very many of them. What begins with the start itself
+(signals, terminals, what is imported when) is tested with processes that begin as a user's do.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.preloaded"])
+
+
+def run_forked(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run `alb-reconcile` with these arguments to its end, without a terminal. Raises TimeoutExpired."""
+    with TemporaryDirectory() as place:
+        files = [Path(place, name) for name in ("stdout", "stderr")]
+        process = _CONTEXT.Process(target=_run, args=(tuple(arguments), str(folder), dict(environment), files))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(list(arguments), timeout)
+        said = [file.read_text(encoding="utf-8") if file.exists() else "" for file in files]
+        return subprocess.CompletedProcess(list(arguments), process.exitcode or 0, *said)
+
+
+def _run(arguments: Sequence[str], folder: str, environment: Mapping[str, str], files: Sequence[Path]) -> None:
+    """In the new process, with what Python's UTF-8 mode makes of its output."""
+    from alb_reconcile.cli.main import run
+
+    for number, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), number)
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep) if "PYTHONPATH" in environment else ()
+    sys.argv = ["alb-reconcile", *arguments]
+    run()

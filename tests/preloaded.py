@@ -1,0 +1,19 @@
+"""What a process that runs the command line reads before it does anything (`tests.forked`)."""
+
+import gc
+import importlib
+import pkgutil
+
+import boto3
+
+import alb_reconcile
+import tests.conftest  # noqa: F401  # AWS's models are read once
+
+for module in pkgutil.walk_packages(alb_reconcile.__path__, "alb_reconcile."):
+    if ".sandbox." not in module.name and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+session = boto3.Session("testing", "testing", region_name="us-east-1")
+for service in ("ec2", "elbv2", "sts", "ssm"):
+    session.client(service)
+gc.collect()
+gc.freeze()
