@@ -86,16 +86,16 @@ def _worst(runs: Iterable[Ran], count: Callable[[Ran], int]) -> int:
 def _report_create(table: Table, runs: Runs, deep: Runs) -> None:
     table.head(f"create: apply specs/runbook.yaml in an empty account, {DELAY * 1000:.0f} ms a call")
     written = [_worst(side, lambda run: len(changes(run.calls))) for side in (runs.tool, runs.floor)]
-    table.add(Row("mutating calls", written[0], floor=written[1], limit=23))
+    table.add(Row("mutating calls", written[0], floor=written[1], limit=written[1] + 1))
     walls = [[run.wall_of_changes for run in side] for side in (runs.tool, runs.floor)]
     table.add(
         Row(
             "wall time, process start to last mutating call", statistics.median(walls[0]), "s",
-            statistics.median(walls[1]), limit=2.0, by_ratio=True,
+            statistics.median(walls[1]), limit=1.5, by_ratio=True,
         )
     )  # fmt: skip
     depths = [len(chain(side[0].until_changes)) for side in (deep.tool, deep.floor)]
-    table.add(Row("depth in round trips, to the last mutating call", depths[0], floor=depths[1]))
+    table.add(Row("depth in round trips, to the last mutating call", depths[0], floor=depths[1], limit=8))
     looked = [_worst(side, lambda run: len(reads(run.until_changes))) for side in (runs.tool, runs.floor)]
     table.add(Row("reads, to the last mutating call", looked[0], floor=looked[1]))
     rest = statistics.median(run.ended - max(call.ended for call in changes(run.calls)) for run in runs.tool)
@@ -107,13 +107,13 @@ def _report_create(table: Table, runs: Runs, deep: Runs) -> None:
 def _report_plan(table: Table, runs: Runs, deep: Runs) -> None:
     table.head(f"plan: specs/runbook.yaml, nothing has changed, {DELAY * 1000:.0f} ms a call")
     looked = [_worst(side, lambda run: len(reads(run.calls))) for side in (runs.tool, runs.floor)]
-    table.add(Row("reads", looked[0], floor=looked[1], limit=19))
+    table.add(Row("reads", looked[0], floor=looked[1], limit=14))
     table.add(Row("mutating calls", _worst(runs.tool, lambda run: len(changes(run.calls))), limit=0))
     depths = [len(chain(side[1].calls)) for side in (deep.tool, deep.floor)]
-    table.add(Row("depth in round trips", depths[0], floor=depths[1], limit=4))
+    table.add(Row("depth in round trips", depths[0], floor=depths[1], limit=3))
     walls = [[run.wall for run in side] for side in (runs.tool, runs.floor)]
     table.add(
-        Row("wall time, process start to end", statistics.median(walls[0]), "s", statistics.median(walls[1]), limit=1.5, by_ratio=True)
+        Row("wall time, process start to end", statistics.median(walls[0]), "s", statistics.median(walls[1]), limit=1.3, by_ratio=True)
     )  # fmt: skip
     for what, cut in (
         ("  of it before the first call", lambda run: min(call.started for call in run.calls) - run.started),
