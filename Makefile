@@ -26,6 +26,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/iam_table.py
 	$(BIN)/python scripts/house.py --check
 
 # the numbers that the architecture is held to, with the places that were counted

@@ -38,6 +38,16 @@ def run_forked(
         return subprocess.CompletedProcess(list(arguments), process.exitcode or 0, *said)
 
 
+def run_started(
+    program: str, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """The same with another program, which is begun as a user begins it."""
+    return subprocess.run(
+        [program, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+        encoding="utf-8", timeout=timeout, check=False,
+    )  # fmt: skip
+
+
 def _run(arguments: Sequence[str], folder: str, environment: Mapping[str, str], files: Sequence[Path]) -> None:
     """In the new process, with what Python's UTF-8 mode makes of its output."""
     from alb_reconcile.cli.main import run

@@ -61,7 +61,7 @@ async def _find(
         state.image_id for _, state in each_of(target.desired.values(), Instance) if state.image_id.startswith(RESOLVE)
     }
     images, vpcs = await asyncio.gather(resolve_images(reader.aws, sorted(references)), survey_vpcs(reader))
-    scene = Scene(target.desired, images=images)
+    scene = Scene(target.desired, target.stack, images=images)
     matcher = Matcher(target.stack, scene, given)
     there = held(reader, vpcs)
     scene.ids.update({address: item.id for address, item in there.items()})

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Final
 
 from alb_reconcile.kinds import in_spec_order
@@ -13,7 +13,8 @@ from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.resource import Desired, Observed, bind
+from alb_reconcile.model.resource import Desired, Observed, bind, each_of
+from alb_reconcile.model.tags import shared_name
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Scene:
     """What is known while resources are matched, one kind after the other."""
 
     desired: Mapping[Address, Desired]
+    stack: str
     ids: dict[Address, str] = field(default_factory=dict)
     """Of what is the stack's already, and of what was matched so far."""
     images: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +59,12 @@ class Scene:
     """Of listeners and rules, by ARN."""
     ports: Mapping[str, Collection[int]] = field(default_factory=dict)
     """Of each load balancer's listeners, by its ARN."""
+
+    @cached_property
+    def shared_names(self) -> dict[str, str | None]:
+        """Instance entries by the Name of those that were launched together."""
+        instances = each_of(self.desired.values(), Instance)
+        return {shared_name(item, self.stack): item.lifecycle.group for item, _ in instances}
 
     def place_of(self, desired: Desired) -> str | None:
         """The id of the VPC, or of the parent, that the resource must be in; None while that isn't known.
@@ -201,6 +209,11 @@ def _instance(desired: Desired, item: Candidate, scene: Scene) -> Evidence | Non
     name = _name(desired, item)
     if name:
         return Evidence(0 if alike and image else 1, name, named=True)
+    shared = scene.shared_names.get(item.found.tags.get("Name", ""))
+    if shared == desired.lifecycle.group and shared:  # any of those that were launched together
+        return Evidence(2 if alike and image else 3, f"its Name tag {item.found.tags['Name']}", named=True)
+    if shared:
+        return None
     groups = [
         scene.ids.get(Address("target_group", other.address.name.partition("/")[0]))
         for other in scene.desired.values()

@@ -7,6 +7,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._ec2 import describe_interface, read_interfaces
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.text import camel
 
 
 async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
@@ -98,6 +99,14 @@ _SORTS: Final = (
         for side in ("requester-vpc-info", "accepter-vpc-info")
     ),
 )
+IAM_ACTIONS: Final = tuple(
+    sorted({
+        "ec2:DescribeNetworkInterfaces",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        *(f"ec2:{camel(sort.operation)}" for sort in _SORTS),
+    })
+)  # fmt: skip
+"""What `find_blockers` calls."""
 
 
 async def _inhabitants(aws: Aws, own: set[str], vpcs: list[str]) -> list[str]:

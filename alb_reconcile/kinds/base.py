@@ -36,6 +36,19 @@ class Listing:
     needs_foreign: bool = False
 
 
+@dataclass(frozen=True)
+class IamActions:
+    """The IAM actions that a kind calls (Service Authorization Reference), by what it does."""
+
+    read: tuple[str, ...]
+    """To find what there is, for every command that looks at AWS."""
+    look: tuple[str, ...] = ()
+    """To find out beforehand what AWS would refuse; without them AWS says it half-way."""
+    create: tuple[str, ...] = ()
+    update: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+
+
 Entry = dict[str, Any]
 """One entry of a spec: checked, as plain data."""
 
@@ -82,6 +95,7 @@ class Kind(ABC, Generic[P]):
     ready: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of one that is in order."""
 
+    iam_actions: ClassVar[IamActions]
     quotas: ClassVar[tuple[Quota, ...]] = ()
     """How many AWS allows, as far as a plan can exceed it."""
 

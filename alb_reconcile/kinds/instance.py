@@ -11,7 +11,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._instances import Launched, find_missing, launch_once, launched_in, token_stem, wait_for_state
 from alb_reconcile.kinds._launchable import check_launches, root_disk
-from alb_reconcile.kinds.base import Around, Entry, Intent, Listing, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -126,6 +126,30 @@ class InstanceKind(Ec2Kind[Instance]):
     protection = "termination protection"
     ready = frozenset({"running"})
     quotas = (Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),)
+    iam_actions = IamActions(
+        read=("ec2:DescribeInstances", "ec2:DescribeVolumes", "ssm:GetParameters"),
+        look=(
+            "ec2:DescribeImages",
+            "ec2:DescribeInstanceTypes",
+            "ec2:DescribeInstanceTypeOfferings",
+            "ec2:DescribeKeyPairs",
+            "iam:GetInstanceProfile",
+            "servicequotas:GetServiceQuota",
+        ),
+        create=("ec2:RunInstances", "ec2:CreateTags", "ec2:DescribeImages", "ec2:StopInstances", "iam:PassRole"),
+        update=(
+            "ec2:ModifyInstanceAttribute",
+            "ec2:ModifyInstanceMetadataOptions",
+            "ec2:DescribeIamInstanceProfileAssociations",
+            "ec2:AssociateIamInstanceProfile",
+            "ec2:ReplaceIamInstanceProfileAssociation",
+            "iam:PassRole",
+            "ec2:StartInstances",
+            "ec2:StopInstances",
+            "ec2:CreateTags",
+        ),
+        delete=("ec2:TerminateInstances", "ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"),
+    )
 
     def group_of(self, name: str) -> str:
         return name.rpartition("-")[0]

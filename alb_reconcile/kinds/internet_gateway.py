@@ -7,7 +7,7 @@ from typing import Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Listing
+from alb_reconcile.kinds.base import IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -57,6 +57,13 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
     in_use = waits.GATEWAY_IN_USE
     ready = frozenset({"attached"})
     quotas = (Quota("L-A4707A72", "internet gateways", 5),)
+    iam_actions = IamActions(
+        read=("ec2:DescribeInternetGateways",),
+        look=("servicequotas:GetServiceQuota",),
+        create=("ec2:CreateInternetGateway", "ec2:CreateTags", "ec2:AttachInternetGateway"),
+        update=("ec2:AttachInternetGateway", "ec2:CreateTags"),
+        delete=("ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"),
+    )
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

@@ -10,7 +10,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._certificates import check_certificate
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, Intent, Kind, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -63,6 +63,13 @@ class ListenerKind(Kind[Listener]):
     arn_type = "listener/app"
     missing = ("ListenerNotFound",)
     quotas = (Quota("listeners-per-application-load-balancer", "listeners", 50, ("load_balancer",)),)
+    iam_actions = IamActions(
+        read=("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags"),
+        look=("acm:DescribeCertificate", "elasticloadbalancing:DescribeAccountLimits"),
+        create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags"),
+        update=("elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags"),
+        delete=("elasticloadbalancing:DeleteListener",),
+    )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
         return Listener(**{**fields, "default_action": read_action(entry["default_action"])})

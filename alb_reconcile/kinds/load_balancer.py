@@ -13,6 +13,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
+from alb_reconcile.kinds.base import IamActions
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -73,6 +74,31 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
     )
     protection = "deletion protection"
     ready = frozenset({"active"})
+    iam_actions = IamActions(
+        read=(
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeTags",
+        ),
+        look=("elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota"),
+        create=(
+            "elasticloadbalancing:CreateLoadBalancer",
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "iam:CreateServiceLinkedRole",
+        ),
+        update=(
+            "elasticloadbalancing:SetSubnets",
+            "elasticloadbalancing:SetSecurityGroups",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "elasticloadbalancing:AddTags",
+        ),
+        delete=(
+            "elasticloadbalancing:DeleteLoadBalancer",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "ec2:DescribeNetworkInterfaces",
+        ),
+    )
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]

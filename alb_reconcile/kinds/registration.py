@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._health import keep_capacity, target_key, wait_until_drained, wait_until_healthy
-from alb_reconcile.kinds.base import Kind
+from alb_reconcile.kinds.base import IamActions, Kind
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -47,6 +47,12 @@ class RegistrationKind(Kind[Registration]):
     quotas = (
         Quota("targets-per-target-group", "targets", 1000, ("target_group",)),
         Quota("targets-per-application-load-balancer", "targets", 1000, ("target_group", "load_balancer")),
+    )
+    iam_actions = IamActions(
+        read=("elasticloadbalancing:DescribeTargetHealth",),
+        look=("elasticloadbalancing:DescribeAccountLimits",),
+        create=("elasticloadbalancing:RegisterTargets",),
+        delete=("elasticloadbalancing:DeregisterTargets",),
     )
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:

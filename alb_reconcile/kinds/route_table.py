@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, Listing
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
@@ -72,6 +72,28 @@ class RouteTableKind(Ec2Kind[RouteTable]):
     quotas = (
         Quota("L-589F43AA", "route tables", 200, ("vpc",)),
         Quota("L-93826ACB", "routes in a route table", 500, path="routes"),
+    )
+    iam_actions = IamActions(
+        read=("ec2:DescribeRouteTables", "ec2:DescribeSubnets"),
+        look=("servicequotas:GetServiceQuota",),
+        create=(
+            "ec2:CreateRouteTable",
+            "ec2:CreateTags",
+            "ec2:CreateRoute",
+            "ec2:ReplaceRoute",
+            "ec2:AssociateRouteTable",
+            "ec2:ReplaceRouteTableAssociation",
+        ),
+        update=(
+            "ec2:CreateRoute",
+            "ec2:ReplaceRoute",
+            "ec2:DeleteRoute",
+            "ec2:AssociateRouteTable",
+            "ec2:ReplaceRouteTableAssociation",
+            "ec2:DisassociateRouteTable",
+            "ec2:CreateTags",
+        ),
+        delete=("ec2:DisassociateRouteTable", "ec2:DeleteRouteTable"),
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> RouteTable:

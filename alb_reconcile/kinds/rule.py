@@ -8,7 +8,7 @@ from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, in_words, is_ours, read_action
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, Kind
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Kind
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -62,6 +62,17 @@ class RuleKind(Kind[Rule]):
     missing = ("RuleNotFound",)
     quotas = (Quota("rules-per-application-load-balancer", "rules", 100, ("listener", "load_balancer")),)
     ordered_by = "priority"
+    iam_actions = IamActions(
+        read=("elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags"),
+        look=("elasticloadbalancing:DescribeAccountLimits",),
+        create=("elasticloadbalancing:CreateRule", "elasticloadbalancing:AddTags"),
+        update=(
+            "elasticloadbalancing:ModifyRule",
+            "elasticloadbalancing:SetRulePriorities",
+            "elasticloadbalancing:AddTags",
+        ),
+        delete=("elasticloadbalancing:DeleteRule",),
+    )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
         conditions = sorted((field, _values(values)) for item in entry["conditions"] for field, values in item.items())

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, Listing
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -48,6 +48,13 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
     in_use = waits.GROUP_IN_USE
     holds_interfaces = True
     quotas = (Quota("L-E79EC296", "security groups", 2500),)
+    iam_actions = IamActions(
+        read=("ec2:DescribeSecurityGroups",),
+        look=("servicequotas:GetServiceQuota",),
+        create=("ec2:CreateSecurityGroup", "ec2:CreateTags"),
+        update=("ec2:CreateTags",),
+        delete=("ec2:DeleteSecurityGroup", "ec2:DescribeNetworkInterfaces"),
+    )
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         if "ingress" in entry or "egress" in entry:

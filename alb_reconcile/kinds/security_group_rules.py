@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Entry, Kind
+from alb_reconcile.kinds.base import Entry, IamActions, Kind
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
@@ -91,6 +91,29 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
     quotas = (
         Quota("L-0EA8095F", "inbound rules in a security group", 60, path="ingress", count=_most),
         Quota("L-0EA8095F", "outbound rules in a security group", 60, path="egress", count=_most),
+    )
+    iam_actions = IamActions(
+        read=("ec2:DescribeSecurityGroups",),
+        look=("servicequotas:GetServiceQuota",),
+        create=(
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:AuthorizeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:RevokeSecurityGroupEgress",
+            "ec2:DescribeSecurityGroupRules",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+        ),
+        update=(
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:AuthorizeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:RevokeSecurityGroupEgress",
+            "ec2:DescribeSecurityGroupRules",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+        ),
+        delete=("ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules"),
     )
 
     async def discover(self, reader: Reader) -> list[Observed]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, Listing
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -60,6 +60,13 @@ class SubnetKind(Ec2Kind[Subnet]):
     holds_interfaces = True
     ready = frozenset({"available"})
     quotas = (Quota("L-407747CB", "subnets", 200, ("vpc",)),)
+    iam_actions = IamActions(
+        read=("ec2:DescribeSubnets",),
+        look=("ec2:DescribeAvailabilityZones", "servicequotas:GetServiceQuota"),
+        create=("ec2:CreateSubnet", "ec2:CreateTags", "ec2:ModifySubnetAttribute"),
+        update=("ec2:ModifySubnetAttribute", "ec2:CreateTags"),
+        delete=("ec2:DeleteSubnet", "ec2:DescribeNetworkInterfaces"),
+    )
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "a default subnet" if row.get("DefaultForAz") else ""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import NamedKind
-from alb_reconcile.kinds.base import Around, Entry
+from alb_reconcile.kinds.base import Around, Entry, IamActions
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.quotas import Quota
@@ -78,6 +78,25 @@ class TargetGroupKind(NamedKind[TargetGroup]):
         Quota("target-groups-per-application-load-balancer", "target groups", 100, ("load_balancer",)),
     )
     in_use = waits.TARGET_GROUP_IN_USE
+    iam_actions = IamActions(
+        read=(
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetGroupAttributes",
+            "elasticloadbalancing:DescribeTags",
+        ),
+        look=("elasticloadbalancing:DescribeAccountLimits",),
+        create=(
+            "elasticloadbalancing:CreateTargetGroup",
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:ModifyTargetGroupAttributes",
+        ),
+        update=(
+            "elasticloadbalancing:ModifyTargetGroup",
+            "elasticloadbalancing:ModifyTargetGroupAttributes",
+            "elasticloadbalancing:AddTags",
+        ),
+        delete=("elasticloadbalancing:DeleteTargetGroup",),
+    )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:
         if "health_check" in fields:

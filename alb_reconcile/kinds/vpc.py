@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind
-from alb_reconcile.kinds.base import Listing
+from alb_reconcile.kinds.base import IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -56,6 +56,13 @@ class VpcKind(Ec2Kind[Vpc]):
     in_use = waits.VPC_IN_USE
     ready = frozenset({"available"})
     quotas = (Quota("L-F678F1CE", "VPCs"),)
+    iam_actions = IamActions(
+        read=("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"),
+        look=("servicequotas:GetServiceQuota",),
+        create=("ec2:CreateVpc", "ec2:CreateTags", "ec2:ModifyVpcAttribute"),
+        update=("ec2:ModifyVpcAttribute", "ec2:CreateTags"),
+        delete=("ec2:DeleteVpc",),
+    )
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "the account's default VPC" if row.get("IsDefault") else ""

@@ -99,10 +99,15 @@ def launch_tags(desired: Sequence[Desired], stack: str) -> dict[str, str]:
     """The tags with which the members of an instance entry are launched in one call. They share the entry's Name."""
     first, group = desired[0], desired[0].lifecycle.group
     shared = {key: value for key, value in tags_of(first, stack).items() if key != ADDRESS}
-    if first.tags.get("Name") == f"{stack}-{first.address.name}":
-        shared["Name"] = f"{stack}-{group}"
+    shared["Name"] = shared_name(first, stack)
     numbers = " ".join(item.address.name.removeprefix(f"{group}-") for item in desired)
     return {**shared, LAUNCH: f"{Address(first.address.kind, str(group))} {numbers}"}
+
+
+def shared_name(desired: Desired, stack: str) -> str:
+    """The Name of an instance that was launched with others of its entry: the entry's, unless the spec gives one."""
+    own = desired.tags["Name"]
+    return f"{stack}-{desired.lifecycle.group}" if own == f"{stack}-{desired.address.name}" else own
 
 
 def launched_for(tag: str) -> list[Address]:

@@ -87,3 +87,16 @@ def test_all_are_released_and_adopted_again() -> None:
         world.converge(spec, allow={"replace": 9})
         assert not set(names(world).values()) & set(before.values())
         world.destroy(spec)
+
+
+def test_two_groups_of_equal_instances_that_were_let_go_are_told_apart_by_the_name_that_each_shares() -> None:
+    with keeper() as (world, keep):
+        spec = web(6)
+        spec["instances"]["api"] = {**copy.deepcopy(spec["instances"]["web"]), "count": 4}
+        world.converge(spec)
+        before = names(world)
+        assert keep.release(spec).whole
+        keep.adopt(spec)
+        group = {own: address.rpartition("-")[0] for address, own in before.items()}
+        assert {own: address.rpartition("-")[0] for address, own in names(world).items()} == group
+        assert world.plan(spec).is_empty

@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from alb_reconcile.sandbox.client import read_state
-from tests.forked import run_forked
+from tests.forked import run_forked, run_started
 from tests.processes import GUARD, default_signals
 
 if TYPE_CHECKING:
@@ -60,12 +60,9 @@ class Tool:
 
     def run(self, *arguments: str, expect: int = 0, **environment: str) -> Ended:
         """Run a command to its end, without a terminal."""
-        ended = run_forked(
-            self.arguments(*arguments)[1:],
-            folder=self.folder,
-            environment=self.environment | environment,
-            timeout=GUARD,
-        )
+        program, *rest = self.arguments(*arguments)
+        run = run_forked if program == COMMAND else partial(run_started, program)
+        ended = run(rest, folder=self.folder, environment=self.environment | environment, timeout=GUARD)
         assert ended.returncode == expect, f"{ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr
         return ended

@@ -1,0 +1,51 @@
+"""The table of IAM actions in README.md, from what each kind states; `--write` brings README up to date."""
+
+import sys
+from pathlib import Path
+
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import AnyKind
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- iam: written by scripts/iam_table.py -->", "<!-- iam: end -->"
+HEAD = """\
+| Kind | Read | Looked at beforehand | Created | Changed | Deleted |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def table() -> str:
+    """One row a kind."""
+    return HEAD + "".join(map(_row, load_kinds().values()))
+
+
+def _row(kind: AnyKind) -> str:
+    found = kind.iam_actions
+    cells = (found.read, found.look, found.create, found.update, found.delete)
+    return f"| `{kind.name}` | {' | '.join(map(_cell, cells))} |\n"
+
+
+def _cell(actions: tuple[str, ...]) -> str:
+    """Actions by service: `ec2:` CreateVpc, CreateTags."""
+    services: dict[str, list[str]] = {}
+    for action in actions:
+        service, _, name = action.partition(":")
+        services.setdefault(service, []).append(name)
+    return "; ".join(f"`{service}:` {', '.join(names)}" for service, names in services.items())
+
+
+def with_table(text: str) -> str:
+    """README with the table as it should be."""
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{table()}\n{END}{rest.partition(END)[2]}"
+
+
+if __name__ == "__main__":
+    written = README.read_text(encoding="utf-8")
+    wanted = with_table(written)
+    if "--write" in sys.argv:
+        README.write_text(wanted, encoding="utf-8")
+    elif written != wanted:
+        sys.exit(
+            "README.md: the table of IAM actions isn't up to date; run .venv/bin/python scripts/iam_table.py --write"
+        )
