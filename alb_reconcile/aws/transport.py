@@ -1,4 +1,7 @@
-"""Calls through boto3: the only module that knows it."""
+"""Calls through boto3's clients: the only module that knows them.
+
+They are made by botocore, as boto3 makes them; importing boto3 itself reads what it has for uploads to S3, a sixth of a plan's start.
+"""
 
 import os
 import threading
@@ -49,19 +52,17 @@ class BotoTransport:
 
         Raises UnreachableError where there are no usable settings.
         """
-        import boto3
         from botocore.exceptions import BotoCoreError
         from botocore.session import Session
 
         try:
-            if self._sandbox:
-                self._session = _sandbox_session(self.region)
-                return
-            own = Session(profile=self._profile)
-            self._session = boto3.Session(region_name=self.region, botocore_session=own)
+            self._session = _sandbox_session() if self._sandbox else Session(profile=self._profile)
+            self._session.set_config_variable("region", self.region)
+            self._session.get_scoped_config()  # tells of an unknown profile
         except (BotoCoreError, ValueError) as error:
             raise unusable(error) from None
-        self._attempts = _attempts_of(own)
+        if not self._sandbox:
+            self._attempts = _attempts_of(self._session)
 
     def _make_client(self, service: str, *, once: bool) -> Any:
         from botocore.config import Config
@@ -78,7 +79,7 @@ class BotoTransport:
             s3={"addressing_style": "path" if self.endpoint else "auto"},
             **(direct if self._sandbox else {}),
         )
-        client = self._session.client(service, config=config, endpoint_url=self._endpoint_url)
+        client = self._session.create_client(service, config=config, endpoint_url=self._endpoint_url)
         if not is_address(
             url := client.meta.endpoint_url
         ):  # of the configuration; not all of that is botocore's to see
@@ -91,11 +92,11 @@ class BotoTransport:
     @staticmethod
     def default_region(profile: str | None) -> str | None:
         """The region of the environment or the shared config. Raises UnreachableError for an unknown profile."""
-        import boto3
         from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
 
         try:
-            region: str | None = boto3.Session(profile_name=profile).region_name
+            region: str | None = Session(profile=profile).get_config_variable("region")
         except BotoCoreError as error:
             raise unusable(error) from None
         return region
@@ -132,6 +133,8 @@ class BotoTransport:
 
     def _client(self, service: str, once: bool) -> Any:
         """The client for a service, made when it is first asked for; sessions aren't thread-safe, clients are."""
+        if found := self._clients.get((service, once)):  # not behind one that is being made
+            return found
         with self._lock:
             if (service, once) not in self._clients:
                 self._clients[service, once] = self._make_client(service, once=once)
@@ -155,9 +158,8 @@ def _attempts_of(session: Any) -> int | None:
     return attempts
 
 
-def _sandbox_session(region: str) -> Any:
+def _sandbox_session() -> Any:
     """A session that knows nothing of the user's profiles, files and credentials."""
-    import boto3
     from botocore.session import Session
 
     own = Session({
@@ -165,9 +167,5 @@ def _sandbox_session(region: str) -> Any:
         "config_file": (None, None, os.devnull, None),
         "credentials_file": (None, None, os.devnull, None),
     })  # fmt: skip
-    return boto3.Session(
-        aws_access_key_id="sandbox",
-        aws_secret_access_key="sandbox",  # noqa: S106  # the sandbox asks for some, and takes any
-        region_name=region,
-        botocore_session=own,
-    )
+    own.set_credentials("sandbox", "sandbox")  # it asks for some, and takes any
+    return own
