@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
-from alb_reconcile.aws.dry_run import READS, DryRun, Transport
+from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
 from alb_reconcile.aws.transport import Response
@@ -264,6 +264,11 @@ class Aws:
             # a run that another error has ended asks no more; asyncio would log that nobody saw this one
             root._identity.add_done_callback(lambda done: done.cancelled() or done.exception())
         return str((await asyncio.shield(root._identity))["Account"])
+
+    def expect(self, *needed: tuple[str, bool]) -> None:
+        """Say which services are going to be called, and whether `once`: what a first call needs is read meanwhile."""
+        if isinstance(self._transport, MakesEarly):
+            self._transport.make_early(*needed)
 
     def learn_account(self, arn: str) -> None:
         """Take the account's number from the ARN of a resource that only its own account is shown."""

@@ -1,7 +1,7 @@
 """EC2's dry runs: whether these credentials may call an action, without anything being changed."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from alb_reconcile.aws.transport import Response
 from alb_reconcile.model.errors import AwsError
@@ -19,6 +19,14 @@ class Transport(Protocol):
     def __call__(
         self, service: str, operation: str, params: Mapping[str, Any], /, *, once: bool = False
     ) -> Response: ...
+
+
+@runtime_checkable
+class MakesEarly(Protocol):
+    """A transport of which a first call to a service takes longer than another one."""
+
+    def make_early(self, *needed: tuple[str, bool]) -> None:
+        """Do beforehand what the first calls would, beside others; of those that are sent `once` as well."""
 
 
 class DryRun:

@@ -6,6 +6,7 @@ They are made by botocore, as boto3 makes them; importing boto3 itself reads wha
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from alb_reconcile.aws import timeouts
@@ -46,6 +47,7 @@ class BotoTransport:
         self._clients: dict[tuple[str, bool], Any] = {}
         self._session: Any = None
         self._lock = threading.Lock()
+        self._making: dict[tuple[str, bool], threading.Lock] = {}
 
     def prepare(self) -> None:
         """Find the settings.
@@ -131,14 +133,24 @@ class BotoTransport:
         self.answered = True
         return answer
 
+    def make_early(self, *needed: tuple[str, bool]) -> None:
+        """Make clients that are going to be needed (as `_client` takes them) while the first calls are under way."""
+
+        def make() -> None:
+            for service, once in needed:
+                with suppress(Exception):  # whoever needs it hears of it
+                    self._client(service, once)
+
+        threading.Thread(target=make, daemon=True).start()
+
     def _client(self, service: str, once: bool) -> Any:
         """The client for a service, made when it is first asked for; sessions aren't thread-safe, clients are."""
-        if found := self._clients.get((service, once)):  # not behind one that is being made
-            return found
-        with self._lock:
-            if (service, once) not in self._clients:
-                self._clients[service, once] = self._make_client(service, once=once)
-            return self._clients[service, once]
+        key = service, once
+        with self._making.setdefault(key, threading.Lock()):  # who waits for one doesn't wait for the others
+            if key not in self._clients:
+                with self._lock:
+                    self._clients[key] = self._make_client(service, once=once)
+            return self._clients[key]
 
 
 def _invalid(client: Any, service: str, operation: str, said: str) -> AwsError:

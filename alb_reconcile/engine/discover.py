@@ -36,6 +36,9 @@ async def discover(
 
     Raises RefusedError in an account other than `account_ids`, if there are any.
     """
+    if eager:
+        usual = ("ec2", "elbv2", "sts", "ssm", "service-quotas")
+        aws.expect(*((service, False) for service in usual), ("ec2", True))
     reader = Reader(aws, stack, desired, everything=everything, shared=shared)
     return await discover_by(reader, account_ids, eager=eager)
 

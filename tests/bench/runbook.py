@@ -34,10 +34,14 @@ class Runs:
     tool: list[Ran] = field(default_factory=list)
     floor: list[Ran] = field(default_factory=list)
 
-    def pair(self, lab: Lab, tool_command: list[str], floor_command: list[str], *, tool_first: bool) -> None:
-        """One run of each."""
+    def pair(
+        self, lab: Lab, tool_command: list[str], floor_command: list[str], *, tool_first: bool, empty: bool = False
+    ) -> None:
+        """One run of each; each in an account that is `empty`, where that is asked for."""
         jobs = [(self.tool, tool_command), (self.floor, floor_command)]
         for runs, command in jobs if tool_first else reversed(jobs):
+            if empty:
+                lab.reset()
             runs.append(lab.run(command))
 
 
@@ -55,8 +59,9 @@ def measure(lab: Lab, table: Table, wanted: Collection[str], *, verbose: bool) -
         lab.run(command)
     create, plan, destroy = Runs(), Runs(), Runs()
     for number in range(ROUNDS):
-        lab.reset()
-        create.pair(lab, _APPLY, _CREATE, tool_first=bool(number % 2))
+        first = bool(number % 2)
+        create.pair(lab, _APPLY, _CREATE, tool_first=first, empty=True)
+        lab.run(_APPLY if first else _CREATE)  # which the other one's reset has removed
         for turn in range(PAIRS if "plan" in wanted else 0):
             plan.pair(lab, _PLAN, _FIND, tool_first=bool(turn % 2))
         destroy.pair(lab, _DESTROY, _DELETE, tool_first=bool(number % 2))
