@@ -67,10 +67,12 @@ def _own(stack: str, discovery: Discovery) -> list[Observed]:
 
 
 def find_anchors(own: Iterable[Observed]) -> list[Observed]:
-    """Who carries the digest of the whole, so that it outlives each of them; of a stack without such, whoever there is."""
+    """Who carries the digest of the whole, so that it outlives each of them; where only one is of a kind for that, others too."""
     own = list(own)
     found = [item for item in own if item.state.carries_applied]
-    return found or [item for item in own if item.state.kind in ("instance", "load_balancer")]
+    if len(found) > 1:
+        return found
+    return [*found, *(item for item in own if item.state.kind in ("instance", "load_balancer"))]
 
 
 def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Future[None]]:

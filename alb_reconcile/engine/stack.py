@@ -63,12 +63,11 @@ async def plan_stack(
     `shared` has reads for several stacks. Whether AWS protects what goes is asked about the steps that `choose` gives;
     without it about all, if `options` check the plan. Raises RefusedError, PlanError, AwsError.
     """
-    options = options or Options()
     discovery = await discover(
         aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared,
-        eager=options.eager,
+        eager=options is not None and options.eager,
     )  # fmt: skip
-    options = replace(options, destroy=target.destroy, policy=target.policy)
+    options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     if options.check:
         decisions = decide(target.stack, target.desired, discovery, {})

@@ -40,6 +40,31 @@ class TestDrift:
         assert done(ending)["instance.web-1"] == "drift"
         assert hand.world.plan(spec).is_empty
 
+    def test_the_only_group_of_a_stack_in_somebody_elses_network_is_made_again(self, hand: Hand) -> None:
+        """It was the only one that EC2 tags in one call and that outlives instances; others must know what was applied, too."""
+        vpc = hand.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnet = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+        spec: Spec = {
+            "stack": "demo",
+            "region": "us-east-1",
+            "security_groups": {"web": {"vpc": vpc, "description": "web", "ingress": []}},
+            "instances": {
+                "web": {
+                    "image_id": LINUX_2, "instance_type": "t3.micro", "subnets": [subnet], "security_groups": ["web"],
+                },
+            },
+        }  # fmt: skip
+        hand.make(spec)
+        (others,) = hand.ec2.describe_security_groups(
+            Filters=[{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["default"]}]
+        )["SecurityGroups"]
+        hand.ec2.modify_instance_attribute(InstanceId=hand["instance.web-1"], Groups=[others["GroupId"]])
+        hand.ec2.delete_security_group(GroupId=hand["security_group.web"])
+        ending = hand.world.sync(spec)
+        assert set(done(ending).values()) == {"drift"}
+        assert {"security_group.web", "instance.web-1"} <= done(ending).keys()
+        assert hand.world.plan(spec).is_empty
+
     def test_changed_and_stray_rules_are_corrected(self, hand: Hand, spec: Spec) -> None:
         hand.ec2.authorize_security_group_ingress(
             GroupId=hand["security_group.web"],

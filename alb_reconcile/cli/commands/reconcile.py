@@ -240,7 +240,7 @@ async def _running(
     settings, sandbox = settings_of(options.record), options.connection.sandbox
 
     async def look() -> StackPlan:
-        found = await plan_stack(aws, target, Options(allow=options.allow, eager=not target.destroy))
+        found = await plan_stack(aws, target, Options(allow=options.allow, eager=True))
         await check_permissions(aws, found.plan)
         return found
 
