@@ -209,7 +209,7 @@ def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
 
 def _needed_late(graph: Graph, step: Step) -> set[str]:
     """The steps that make what a create needs after its first call only."""
-    if step.desired is None or step.action == "update":
+    if step.desired is None or step.action == "update" or not step.desired.state.needed_late:
         return set()
     state = step.desired.state
     named: dict[bool, set[Address]] = {True: set(), False: set()}

@@ -64,35 +64,33 @@ def _pace(graph: Graph) -> None:
     registrations = list(each_of(graph.decisions.live, Registration))
     serving = {str(state.target) for item, state in registrations if item.status == "healthy"}
     ill = {str(state.target) for item, state in registrations if item.status == "unhealthy"} - serving
-    for members in groups.values():
+    left: dict[str | None, list[Step]] = defaultdict(list)
+    for step in graph.of_kind("instance", "delete"):
+        if step.id in graph.decisions.to_delete:
+            left[_group_of(graph, step.address)].append(step)
+    for group, members in groups.items():
         steps = sorted(members, key=lambda step: step.id in serving)  # what doesn't serve is changed first
         rollout = rollout_of(graph, steps[0].address)
         replaced = [step for step in steps if step.action == "replace"]
         if rollout.max_surge > 0:
-            _replace_with_surge(graph, replaced, rollout.max_surge, ill)
+            _replace_with_surge(graph, replaced, rollout.max_surge, ill, left[group])
         else:
             _replace_in_gaps(graph, replaced, max(rollout.max_unavailable, 1))
         restarted = [step for step in steps if step.action == "update"]
         _one_after_another(graph, restarted, max(rollout.max_unavailable, 1))
 
 
-def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[str]) -> None:
+def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[str], leftovers: list[Step]) -> None:
     """Members are made `surge` at a time, when those before them have gone: so one call launches them, and the same one
     wherever the roll is interrupted.
 
-    What an interrupted roll has left serves until the ill members are replaced, for which there is no surge then.
+    The `leftovers` of an interrupted roll stand above the count already, and serve until the ill members are replaced, for
+    which there is no surge then.
     Where the target groups are replaced as well, the old members can't go before all traffic has moved: then all new
     capacity comes first.
     """
     if any(_group_is_replaced(graph, step) for step in steps):
         return
-    group = steps[0].desired.lifecycle.group if steps and steps[0].desired else None
-    # what an interrupted roll has left stands above the count already
-    leftovers = [
-        step
-        for step in graph.of_kind("instance", "delete")
-        if step.id in graph.decisions.to_delete and _group_of(graph, step.address) == group
-    ]
     first = [step for step in steps if leftovers and step.id in ill]
     _replace_in_gaps(graph, first, 1)
     for step in leftovers if first else ():
