@@ -1,6 +1,7 @@
 """What would stop a destroy half-way: looked for before the first delete, all of it at once."""
 
 import asyncio
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
@@ -60,10 +61,10 @@ async def _group_references(aws: Aws, own: set[str], vpcs: list[str], groups: li
     """Groups of others whose rules name ours. Asked by rule, which finds those in peered VPCs too."""
     if not groups:
         return []
-    found: dict[str, dict[str, Any]] = {}
-    for name in ("ip-permission.group-id", "egress.ip-permission.group-id"):
-        rows = await aws.pages("ec2", "describe_security_groups", "SecurityGroups", where={name: groups})
-        found |= {item["GroupId"]: item for item in rows}
+    names = ("ip-permission.group-id", "egress.ip-permission.group-id")
+    read = partial(aws.pages, "ec2", "describe_security_groups", "SecurityGroups")
+    parts = await asyncio.gather(*(read(where={name: groups}) for name in names))
+    found = {item["GroupId"]: item for part in parts for item in part}
     return [
         f"{', '.join(sorted(_names(item).intersection(groups)))}: in use by resources outside this stack, the rules of {group} ({item.get('GroupName')}); remove them first"
         for group, item in sorted(found.items())
