@@ -82,6 +82,22 @@ def test_who_waits_ends_with_a_run_that_is_interrupted(hand: Hand, monkeypatch: 
     assert len(own(hand, "internet_gateways")) == 1
 
 
+def test_an_old_load_balancer_stays_where_the_new_one_lacks_its_attributes(hand: Hand, faults: Faults) -> None:
+    """The new one's listener may be made at once, but nothing goes for the sake of what isn't as the spec wants it."""
+    hand.make(demo())
+    internal = edited(demo(), "load_balancers/public/scheme", "internal")
+    faults.refuse("modify_load_balancer_attributes", "AccessDenied")
+    result = hand.world.apply(internal, allow={"replace-load-balancer": 1})
+    told = {(item.step.action, str(item.step.address)): item.how for item in result.outcomes}
+    assert told["replace", "load_balancer.public"] == "failed"
+    assert told["replace", "listener.public/http"] == "done"
+    assert told["delete", "load_balancer.public"] == told["delete", "target_group.web"] == "skipped"
+    there = [item["LoadBalancerArn"] for item in hand.elb.describe_load_balancers()["LoadBalancers"]]
+    assert hand["load_balancer.public"] in there
+    hand.make(internal)
+    assert len(hand.elb.describe_load_balancers()["LoadBalancers"]) == 1
+
+
 def test_the_depth_of_a_create(monkeypatch: pytest.MonkeyPatch) -> None:
     """Round trips to the last change, as docs/performance.md says; one more at AWS itself, for the dry run."""
     made: list[Call] = []
