@@ -93,8 +93,12 @@ class _Application:
             if step.action in ("create", "replace") and isinstance(kind, Prepares):
                 kind.prepare(self.run, step.state)
         through: set[str] = set()
+        ready: list[str] = []
         while sorter.is_active() or self.running:
-            for key in sorter.get_ready():
+            ready += sorter.get_ready()
+            beginning = [key for key in ready if self._may_begin(self.steps[key])]
+            ready = [key for key in ready if key not in beginning]
+            for key in beginning:
                 if not self._start(self.steps[key]):
                     sorter.done(key)
             if self.running:
@@ -107,9 +111,14 @@ class _Application:
                 through |= new
                 sorter.done(*new)
 
+    def _may_begin(self, step: Step) -> bool:
+        """Whether what it needs has gone far enough: who takes something away waits for the end of what was announced."""
+        return not _takes_away(step) or all(key in self.outcomes for key in step.needs)
+
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
-        ended = (self.outcomes[key] for key in step.needs if key in self.outcomes and key not in self.announced)
+        enough = frozenset[str]() if _takes_away(step) else self.announced
+        ended = (self.outcomes[key] for key in step.needs if key in self.outcomes and key not in enough)
         causes = [outcome for outcome in ended if outcome.how != "done"]
         if causes:
             cause = causes[0].cause or causes[0].step
@@ -172,6 +181,10 @@ class _Application:
         self.outcomes[outcome.step.key] = outcome
         self.there[outcome.step.key].set()
         self.on_event(Event(outcome.how, outcome.step, elapsed, text))
+
+
+def _takes_away(step: Step) -> bool:
+    return step.action == "delete" or step.phase == "late"
 
 
 def _among(step: Step, made: Collection[Address]) -> Step:
