@@ -64,6 +64,15 @@ def test_a_table_keeps_what_it_has_where_its_gateway_never_comes(hand: Hand, fau
     assert [item["RouteTableId"] for item in own(hand, "route_tables")] == [table["RouteTableId"]]
 
 
+def test_an_error_of_its_own_is_told_also_where_something_never_comes(hand: Hand, faults: Faults) -> None:
+    faults.refuse("attach_internet_gateway", "InvalidInternetGatewayID.NotFound", times=1000)
+    faults.refuse("associate_route_table", "UnauthorizedOperation")
+    result = hand.world.apply(demo())
+    (table,) = [item for item in result.outcomes if str(item.step.address) == "route_table.public"]
+    assert table.how == "failed"
+    assert "UnauthorizedOperation" in str(table.error)
+
+
 def test_who_waits_ends_with_a_run_that_is_interrupted(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     once = Aws._once
 
