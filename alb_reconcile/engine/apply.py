@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import NeverMadeError, Run
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address, Ref
@@ -46,7 +46,7 @@ class Outcome:
 OnEvent = Callable[[Event], None]
 
 
-class _SkippedError(ReconcileError):
+class _SkippedError(NeverMadeError):
     """A step can't be ended, since another one wasn't done."""
 
     def __init__(self, cause: Step) -> None:

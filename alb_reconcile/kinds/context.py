@@ -22,16 +22,21 @@ from alb_reconcile.model.text import digest
 _D = TypeVar("_D")
 
 
+class NeverMadeError(ReconcileError):
+    """What was waited for isn't made."""
+
+
 async def all_of(*parts: Awaitable[object]) -> None:
-    """Do all at the same time, and then raise the first error: what one of them waits for may never come."""
-    for result in await asyncio.gather(*parts, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+    """Do all at the same time, and then raise the first error, of what never came only where nothing else went wrong."""
+    results = await asyncio.gather(*parts, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in sorted(errors, key=lambda error: isinstance(error, NeverMadeError)):
+        raise error
 
 
 async def _already_made(ref: Ref) -> str:
     if isinstance(ref, Address):
-        raise ReconcileError(f"{ref} doesn't exist yet")
+        raise NeverMadeError(f"{ref} doesn't exist yet")
     return ref
 
 
