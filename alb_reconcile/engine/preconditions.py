@@ -33,6 +33,8 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
         if item.found is None or item.changes:
             intents.setdefault(address.kind, []).append(_intent(item, decisions, discovery, facts))
     zones = asyncio.ensure_future(_read_zones(aws, decisions))
+    # where another look fails first nobody asks for them; asyncio would log that nobody saw this error
+    zones.add_done_callback(lambda done: done.cancelled() or done.exception())
     checks = [
         kind.check_preconditions(aws, intents[name], desired, zones)
         for name, kind in load_kinds().items()
