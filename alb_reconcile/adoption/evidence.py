@@ -143,7 +143,10 @@ def _vpc(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
 def _subnet(desired: Desired, item: Candidate, _: Scene) -> Evidence | None:
     wanted: Any = desired.state
     found: Any = item.found.state
-    same = (wanted.cidr_block, wanted.availability_zone) == (found.cidr_block, found.availability_zone)
+    same = wanted.cidr_block == found.cidr_block and (
+        wanted.availability_zone in (None, found.availability_zone)
+        and wanted.availability_zone_id in (None, found.availability_zone_id)
+    )
     return _both(_name(desired, item), f"its CIDR block {wanted.cidr_block} in that zone" if same else "")
 
 
@@ -293,6 +296,7 @@ _JUDGES: Final[Mapping[str, Callable[[Desired, Candidate, Scene], Evidence | Non
     "vpc": _vpc,
     "subnet": _subnet,
     "internet_gateway": _internet_gateway,
+    "egress_only_internet_gateway": _internet_gateway,
     "route_table": _route_table,
     "security_group": _security_group,
     "load_balancer": _load_balancer,

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._ec2 import describe_interface, read_interfaces
+from alb_reconcile.kinds._ec2 import describe_interface, is_of, read_interfaces
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.text import camel
@@ -39,9 +39,7 @@ async def _interfaces(
     for item in seen.values():
         description = str(item.get("Description", ""))
         # interfaces of load balancers that are gone already, ours or not, go by themselves
-        ours = (item.get("Attachment") or {}).get("InstanceId") in own or (
-            description.startswith("ELB app/") and description.split("/")[1] in names
-        )
+        ours = is_of(item, own) or (description.startswith("ELB app/") and description.split("/")[1] in names)
         leaving = description.startswith("ELB app/") and not await _load_balancer_exists(aws, description)
         if not ours and not leaving:
             problems.append(

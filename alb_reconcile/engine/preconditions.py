@@ -52,7 +52,8 @@ async def _read_zones(aws: Aws, decisions: Decisions) -> tuple[str, ...]:
         return ()
     with ignoring("UnauthorizedOperation"):  # AWS itself refuses a wrong zone later
         found = await aws.pages("ec2", "describe_availability_zones", "AvailabilityZones")
-        return tuple(sorted(zone["ZoneName"] for zone in found if zone.get("State", "available") == "available"))
+        open_ones = [zone for zone in found if zone.get("State", "available") == "available"]
+        return tuple(sorted(zone[key] for zone in open_ones for key in ("ZoneName", "ZoneId") if zone.get(key)))
     return ()
 
 

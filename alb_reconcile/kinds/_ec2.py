@@ -1,7 +1,8 @@
 """What kinds that EC2 lists and tags have in common: its Describe, Create and Delete actions, and network interfaces in the way."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
@@ -9,7 +10,7 @@ from alb_reconcile.kinds.base import Kind, Listing, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.text import camel
 
@@ -24,9 +25,21 @@ class Ec2Kind(Kind[P]):
     holds_interfaces: ClassVar[bool] = False
     """Whether it can't be deleted while network interfaces are in it: others' are named then, and not waited for."""
 
+    is_rare: ClassVar[bool] = False
+    """Whether most stacks have none of it, so that it is read only where there may be one (`Reader.may_have`)."""
+
     async def own_rows(self, reader: Reader) -> list[Row]:
         """What carries the stack's tag."""
-        return await reader.tagged(self.listing.operation, self.listing.key)
+        if not self.is_rare:
+            return await reader.tagged(self.listing.operation, self.listing.key)
+        if not await reader.may_have(self.name):
+            return []
+        is_declared = any(address.kind == self.name for address in reader.desired)
+        # who has none, and had none, needn't be allowed to look
+        with ignoring(*(() if is_declared else ("UnauthorizedOperation",))):
+            rows = await reader.tagged(self.listing.operation, self.listing.key)
+            return [row for row in rows if reader.ours(tags.from_list(row.get("Tags")))]
+        return []
 
     def observe(
         self, reader: Reader, row: Row, state: P, status: str = "", created: str = "", details: object = None
@@ -53,6 +66,18 @@ class Ec2Kind(Kind[P]):
         tagging = run.tag_specification(desired)
         answer = await run.create_once("ec2", f"create_{self.name}", find, TagSpecifications=tagging, **params)
         return answer if isinstance(answer, str) else self._id_in(answer)
+
+    async def create_by_token(self, run: Run, desired: Desired, retry: waits.Codes, **params: Any) -> str:
+        """The same where a create takes a token that botocore doesn't add: a lost call is repeated with the same one."""
+        token = uuid4().hex
+        for attempt in range(3):
+            try:
+                return await self.call_create(run, desired, retry, ClientToken=token, **params)
+            except AwsError as error:
+                if not error.ambiguous or attempt == 2:
+                    raise
+                await run.aws.sleep(1)
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _id_in(self, answer: Mapping[str, Any]) -> str:
         return str(answer.get(camel(self.name), answer)[self.id_key])
@@ -85,6 +110,12 @@ def is_load_balancers(interface: Mapping[str, Any]) -> bool:
     return str(interface.get("Description", "")).startswith("ELB app/")
 
 
+def is_of(interface: Mapping[str, Any], ids: Collection[str]) -> bool:
+    """Whether an interface is that of an instance, or of what else AWS names in its description: an endpoint, say."""
+    instance = (interface.get("Attachment") or {}).get("InstanceId")
+    return instance in ids or any(word in ids for word in str(interface.get("Description", "")).split())
+
+
 def describe_interface(interface: Mapping[str, Any]) -> str:
     """An interface as a user can find it again."""
     holder = (
@@ -99,7 +130,7 @@ def describe_interface(interface: Mapping[str, Any]) -> str:
 async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
     """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
     found = await read_interfaces(run.aws, name, value)
-    others = [item for item in found if (item.get("Attachment") or {}).get("InstanceId") not in run.own]
+    others = [item for item in found if not is_of(item, run.own)]
     if foreign := [item for item in others if not is_load_balancers(item)]:
         raise RefusedError(
             f"{value} is in use by resources outside this stack: {', '.join(map(describe_interface, foreign))}; remove them first"

@@ -46,7 +46,7 @@ class Instance(Properties):
     leaving = frozenset({"shutting-down"})
     gone = frozenset({"terminated"})
     replaced_on = frozenset({"image_id", "instance_type", "subnets", "key_name", "root_volume", "user_data"})
-    follows = ("internet_gateway", "route_table", "security_group_rules")  # user data runs once
+    follows = ("internet_gateway", "route_table", "security_group_rules", "vpc_endpoint")  # user data runs once
 
     image_id: str
     instance_type: str

@@ -1,4 +1,4 @@
-"""Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, DeleteLoadBalancer)."""
+"""Application Load Balancers (ELBv2 CreateLoadBalancer, SetSubnets, SetSecurityGroups, SetIpAddressType, DeleteLoadBalancer)."""
 
 import asyncio
 from collections import Counter
@@ -51,6 +51,7 @@ class LoadBalancer(Properties):
 
     subnets: tuple[Ref, ...]
     scheme: str | None = None
+    ip_address_type: str | None = None
     security_groups: tuple[Ref, ...] | None = None
     attributes: Mapping[str, str] | None = None
     name: str | None = None
@@ -90,6 +91,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
         update=(
             "elasticloadbalancing:SetSubnets",
             "elasticloadbalancing:SetSecurityGroups",
+            "elasticloadbalancing:SetIpAddressType",
             "elasticloadbalancing:ModifyLoadBalancerAttributes",
             "elasticloadbalancing:AddTags",
         ),
@@ -114,6 +116,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
         state = LoadBalancer(
             subnets=tuple(sorted(zone["SubnetId"] for zone in item["AvailabilityZones"])),
             scheme=item["Scheme"],
+            ip_address_type=item.get("IpAddressType"),
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
             attributes=attributes,
             name=item["LoadBalancerName"],
@@ -129,7 +132,11 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
 
     async def create(self, run: Run, wanted: LoadBalancer, desired: Desired) -> str:
         name = wanted.name or run.physical_name(desired, [bind(run.detail(Place).vpc, run.ids), wanted.scheme], 32)
-        params = {} if wanted.security_groups is None else {"SecurityGroups": list(wanted.security_groups)}
+        params: dict[str, Any] = {}
+        if wanted.security_groups is not None:
+            params["SecurityGroups"] = list(wanted.security_groups)
+        if wanted.ip_address_type is not None:
+            params["IpAddressType"] = wanted.ip_address_type
         balancer = await self.create_named(
             run, desired, name, waits.BALANCER_UNKNOWN,
             Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
@@ -146,6 +153,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer]):
         if "security_groups" in fields:
             calls.append(change("set_security_groups", SecurityGroups=list(wanted.security_groups or ())))
         await asyncio.gather(*calls)
+        if "ip_address_type" in fields:  # of subnets that it may have moved to
+            await change("set_ip_address_type", IpAddressType=wanted.ip_address_type)
         await self.write_attributes(run, observed.id, wanted.attributes, fields)
 
     async def delete(self, run: Run, observed: Observed) -> None:

@@ -34,6 +34,15 @@ ROUTES_UNKNOWN: Final = unknown(
     "InvalidGatewayID.NotFound",
     "InvalidVpcID.NotFound",
 )
+ENDPOINT_UNKNOWN: Final[Codes] = {
+    **unknown(
+        "InvalidVpcID.NotFound", "InvalidVpcId.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound",
+        "InvalidRouteTableID.NotFound", "InvalidRouteTableId.NotFound", "InvalidGroup.NotFound",
+        "InvalidSecurityGroupID.NotFound", "InvalidVpcEndpointId.NotFound",
+    ),
+    "InvalidParameter~enableDnsSupport": 60.0,  # the VPC's attributes are being set
+    "InvalidParameter~must have a Gateway endpoint": 300.0,  # which is being made
+}  # fmt: skip
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
 TARGET_UNKNOWN: Final[Codes] = {
@@ -67,10 +76,15 @@ ROUTES_IN_USE: Final[Codes] = {"DependencyViolation": 300.0}
 SUBNET_IN_USE: Final[Codes] = {"DependencyViolation": 1200.0}
 GATEWAY_IN_USE: Final[Codes] = {"DependencyViolation": 1200.0}
 """Until no interface with a public address is left, which load balancers release late."""
+RANGE_IN_USE: Final[Codes] = {"InvalidCidrBlock.InUse": 1200.0}
+"""A range of a VPC, until no subnet is in it."""
 GROUP_IN_USE: Final[Codes] = {"DependencyViolation": 900.0, "InvalidGroup.InUse": 900.0}
 TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 
 # -- states, in seconds
+ENDPOINT_AVAILABLE: Final = 600.0
+ENDPOINT_GONE: Final = 900.0
+RANGE_ASSOCIATED: Final = 600.0
 INSTANCE_STATE: Final = 600.0
 METAL_STATE: Final = 2700.0
 """Bare metal takes many times as long to start and to stop."""

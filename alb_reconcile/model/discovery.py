@@ -9,11 +9,13 @@ from alb_reconcile.model.resource import Desired, Observed
 
 @dataclass(frozen=True)
 class Foreign:
-    """Where a resource is: its VPC, and of a subnet its availability zone and how many addresses are free."""
+    """Where a resource is: its VPC, and of a subnet its availability zone, how many IPv4 addresses are free, and whether it has
+    an IPv6 range."""
 
     vpc: Ref | None = None
     zone: str | None = None
     free: int | None = None
+    has_ipv6: bool | None = None
 
 
 @dataclass(frozen=True)

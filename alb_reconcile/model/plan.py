@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 from alb_reconcile.model.address import Address, UserData
+from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import Details, SetPriorities
 from alb_reconcile.model.tags import applied_tag
@@ -156,8 +157,8 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A property as JSON has it; references by address, user data by its digest."""
-    if isinstance(value, Address | UserData):
+    """A property as JSON has it; references by address, user data by its digest, a policy as its text."""
+    if isinstance(value, Address | UserData | PolicyDocument):
         return str(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}

@@ -165,6 +165,12 @@ class Outline:
         """The addresses of a VPC or subnet in the document, if they are valid."""
         return network(self.entries(section).get(name, {}).get("cidr_block"))
 
+    def ranges_of(self, vpc: str) -> list[ipaddress.IPv4Network]:
+        """The IPv4 ranges of a VPC in the document, as far as they are valid; none where it may have others."""
+        entry = self.entries("vpcs").get(vpc, {})
+        found = [network(text) for text in (entry.get("cidr_block"), *(entry.get("secondary_cidr_blocks") or ()))]
+        return [item for item in found if item]
+
 
 @cache
 def network(text: object) -> ipaddress.IPv4Network | None:

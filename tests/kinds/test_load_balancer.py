@@ -20,14 +20,16 @@ EXAMPLE = Example(
     spec={
         "stack": "demo",
         "region": "us-east-1",
-        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}},
         "subnets": {
-            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name} for number, name in enumerate("abc")
+            name: {"cidr_block": f"10.0.{number}.0/24", "availability_zone": name, "ipv6_cidr_block": number}
+            for number, name in enumerate("abc")
         },
         "security_groups": {"front": {}, "other": {}},
         "load_balancers": {
             "public": {
                 "scheme": "internal",
+                "ip_address_type": "ipv4",
                 "subnets": ["a", "b"],
                 "security_groups": ["front"],
                 "attributes": {
@@ -40,6 +42,7 @@ EXAMPLE = Example(
     },
     address=PUBLIC,
     changes={
+        "ip_address_type": "dualstack",
         "subnets": ["b", "c"],
         "security_groups": ["other"],
         "attributes.routing.http.drop_invalid_header_fields.enabled": False,

@@ -24,7 +24,37 @@ ALONE: Spec = {
     "subnets": {"public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "map_public_ip_on_launch": True}},
 }
 # its VPC can't be deleted behind the tool's back while the subnet is in it: AWS refuses
-EXAMPLE = Example(spec=ALONE, address=A, changes={"map_public_ip_on_launch": False})
+EXAMPLE = Example(
+    spec={
+        **ALONE,
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}},
+        "subnets": {
+            "public-a": {
+                "cidr_block": "10.0.1.0/24",
+                "availability_zone": "a",
+                "ipv6_cidr_block": 1,
+                "assign_ipv6_address_on_creation": True,
+                "map_public_ip_on_launch": True,
+                "enable_dns64": False,
+                "private_dns_name_options_on_launch": {
+                    "hostname_type": "ip-name",
+                    "enable_resource_name_dns_a_record": False,
+                    "enable_resource_name_dns_aaaa_record": False,
+                },
+            }
+        },
+    },
+    address=A,
+    changes={
+        "ipv6_cidr_block": 2,
+        "assign_ipv6_address_on_creation": False,
+        "map_public_ip_on_launch": False,
+        "enable_dns64": True,
+        "private_dns_name_options_on_launch.hostname_type": "resource-name",
+        "private_dns_name_options_on_launch.enable_resource_name_dns_a_record": True,
+        "private_dns_name_options_on_launch.enable_resource_name_dns_aaaa_record": True,
+    },
+)
 
 
 def test_what_the_spec_leaves_out_is_left_alone(hand: Hand) -> None:

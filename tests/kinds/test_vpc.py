@@ -19,13 +19,41 @@ if TYPE_CHECKING:
 MAIN = "vpc.main"
 ALONE: Spec = {"stack": "demo", "region": "us-east-1", "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}
 EXAMPLE = Example(
-    spec=edited(
-        ALONE,
-        "vpcs/main",
-        {"cidr_block": "10.0.0.0/16", "enable_dns_support": True, "enable_dns_hostnames": True},
-    ),
+    spec={
+        **ALONE,
+        "vpcs": {
+            "main": {
+                "cidr_block": "10.0.0.0/16",
+                "secondary_cidr_blocks": ["10.4.0.0/16"],
+                "amazon_provided_ipv6_cidr_block": False,
+                "enable_dns_support": True,
+                "enable_dns_hostnames": True,
+                "enable_network_address_usage_metrics": True,
+            },
+            "amazon": {
+                "cidr_block": "10.1.0.0/16",
+                "amazon_provided_ipv6_cidr_block": True,
+                "ipv6_cidr_block_network_border_group": "us-east-1",
+            },
+            "own": {
+                "cidr_block": "10.2.0.0/16",
+                "ipv6_pool": "ipv6pool-ec2-0123456789abcdef0",
+                "ipv6_cidr_block": "2001:db8:1000::/56",
+            },
+        },
+    },
     address=MAIN,
-    changes={"enable_dns_support": False, "enable_dns_hostnames": False},
+    changes={
+        "secondary_cidr_blocks": ["10.4.0.0/16", "100.64.0.0/16"],
+        "amazon_provided_ipv6_cidr_block": True,
+        "enable_dns_support": False,
+        "enable_dns_hostnames": False,
+        "enable_network_address_usage_metrics": False,
+    },
+    others={
+        "vpc.amazon": {"ipv6_cidr_block_network_border_group": "us-east-1-wl1-bos-wlz-1"},
+        "vpc.own": {"ipv6_pool": "ipv6pool-ec2-0fedcba9876543210", "ipv6_cidr_block": "2001:db8:2000::/56"},
+    },
 )
 
 

@@ -13,7 +13,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import each_of
+from alb_reconcile.model.resource import bind, each_of
 
 
 def check_facts(decisions: Decisions, discovery: Discovery) -> None:
@@ -97,14 +97,20 @@ def _protocol_versions(decisions: Decisions) -> list[str]:
 def _zones(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     if not discovery.zones:
         return []
-    zones = ", ".join(discovery.zones)
-    return [
-        Finding(
-            item.desired, "availability_zone", f"there is no zone {state.availability_zone} here; choose one of {zones}"
-        )
-        for item, state in each_of(decisions.desired.values(), Subnet)
-        if state.availability_zone not in discovery.zones
-    ]
+    findings = []
+    for item, state in each_of(decisions.desired.values(), Subnet):
+        path = "availability_zone" if state.availability_zone else "availability_zone_id"
+        zone = getattr(state, path)
+        if zone and zone not in discovery.zones:
+            alike = [name for name in discovery.zones if _is_zone_id(name) == (path == "availability_zone_id")]
+            text = f"there is no zone {zone} here; choose one of {', '.join(alike)}"
+            findings.append(Finding(item.desired, path, text))
+    return findings
+
+
+def _is_zone_id(name: str) -> bool:
+    """use1-az1 is one, us-east-1a a name."""
+    return "-az" in name
 
 
 def _names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
@@ -131,7 +137,20 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         if len(set(zones)) < len(zones):
             text = f"two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
             findings.append(Finding(item, "subnets", text))
+        without = [str(subnet) for subnet in state.subnets if _lacks_ipv6(subnet, decisions, discovery)]
+        if (state.ip_address_type or "ipv4") != "ipv4" and without:
+            text = f"{state.ip_address_type} needs an IPv6 range in each of its subnets, and {', '.join(without)} has none; give it an ipv6_cidr_block"
+            findings.append(Finding(item, "ip_address_type", text))
     return findings
+
+
+def _lacks_ipv6(subnet: Ref, decisions: Decisions, discovery: Discovery) -> bool:
+    """Whether a subnet is known to have no IPv6 range, and gets none."""
+    entry = decisions.desired.get(subnet) if isinstance(subnet, Address) else None
+    if entry is not None and getattr(entry.desired.state, "ipv6_cidr_block", None) is not None:
+        return False
+    known = bind(subnet, decisions.ids)
+    return location_of(known, decisions, discovery).has_ipv6 is False
 
 
 def _unreached(decisions: Decisions, discovery: Discovery) -> list[Finding]:
@@ -220,9 +239,9 @@ def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
         if not item.state.addresses:
             continue
         address, lifecycle = item.desired.address, item.desired.lifecycle
-        before = getattr(item.found.state, "subnets", ()) if item.found else ()
+        before = (getattr(item.found.state, "subnets", ()) or ()) if item.found else ()
         name = f"{address.kind}.{lifecycle.group or address.name}"
-        for subnet in getattr(item.state, "subnets", ()):
+        for subnet in getattr(item.state, "subnets", ()) or ():
             if subnet in before:
                 is_paced = lifecycle.group and address not in moving
                 beside[name, subnet] += bool(item.forces)

@@ -34,6 +34,9 @@ class Timing:
     terminated_visible: float = 3600.0
     provisioning: float = 60.0
     interfaces_linger: float = 60.0
+    associating: float = 5.0  # of a range with a VPC
+    endpoint_pending: float = 60.0  # of a VPC endpoint with network interfaces
+    endpoint_deleting: float = 120.0
     initial: float | None = None  # one interval of the health check
     recovering: float | None = None  # healthy threshold × interval
     failing: float | None = None  # unhealthy threshold × interval

@@ -8,10 +8,14 @@ from moto.ec2.models import security_groups
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.route_tables import Route
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.models.subnets import Subnet
+from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.elbv2.models import FakeLoadBalancer
 
+from .ec2_endpoints import endpoint_filter
 from .ec2_groups import key_of
+from .ec2_ranges import shown_ranges
 from .matching import matches
 
 COMMON_ERRORS = [*errors.COMMON_ERROR_CODES, "Throttling", "UnsupportedCertificate"]
@@ -75,6 +79,8 @@ def patches() -> list[tuple[Any, str, Any]]:
         (utils, "tag_filter_matches", tag_matches),
         (security_groups, "tag_filter_matches", tag_matches),
         (utils, "filter_dict_attribute_mapping", INSTANCE_FILTERS),
+        (VPCEndPoint, "get_filter_value", endpoint_filter),
+        (Subnet, "ipv6_cidr_block_association_set", property(shown_ranges)),
         (FakeLoadBalancer, "activate", activate),
         (errors, "COMMON_ERROR_CODES", COMMON_ERRORS),  # of those that no service's model has
     ]

@@ -1,8 +1,12 @@
 """Rules of internet gateways."""
 
+from collections.abc import Callable
 from typing import Any
 
-from .rule import Call, before, refuse
+from .matching import matches
+from .references import not_found
+from .rule import Call, after, around, before, refuse
+from .tokens import made_once
 from .world import World
 
 
@@ -30,3 +34,33 @@ def gateway_under_public_addresses_stays(call: Call) -> None:
 
 def mapped_addresses(world: World, vpc_id: str) -> list[Any]:
     return [eni for eni in world.interfaces(vpc_id=vpc_id) if eni.public_ip]
+
+
+@around("CreateEgressOnlyInternetGateway")
+def egress_only_gateway_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
+    """CreateEgressOnlyInternetGateway takes a token (moto ignores it); Amazon VPC quotas: 'You can attach only one egress-only
+    internet gateway to a VPC at a time'."""
+    vpc_id, gateways = call.given("VpcId"), call.world.ec2.egress_only_internet_gateways
+    if vpc_id not in call.world.ec2.vpcs:
+        refuse(*not_found(vpc_id))
+
+    def make() -> Any:
+        if any(gateway.vpc_id == vpc_id for gateway in gateways.values()):
+            refuse("InvalidParameterValue", f"Network {vpc_id} already has an egress-only internet gateway attached")
+        return proceed()
+
+    return made_once(call, "EgressOnlyInternetGateway", gateways, make)
+
+
+@after("DescribeEgressOnlyInternetGateways")
+def egress_only_gateways_are_filtered(call: Call, result: Any) -> Any:
+    """DescribeEgressOnlyInternetGateways: the filters by tag, of which there are no others (moto ignores them)."""
+    found = result["EgressOnlyInternetGateways"]
+    for item in call.given("Filters", []):
+        name, wanted = item["Name"], item.get("Values", [])
+        tags = {gateway.id: call.world.ec2.tags.get(gateway.id, {}) for gateway in found}
+        if name == "tag-key":
+            found = [gateway for gateway in found if matches(list(tags[gateway.id]), wanted)]
+        else:
+            found = [gateway for gateway in found if matches(tags[gateway.id].get(name.removeprefix("tag:")), wanted)]
+    return {"EgressOnlyInternetGateways": found}

@@ -1,7 +1,5 @@
 """Rules of RunInstances: tokens, profiles, disks, groups and what an instance shows afterwards."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +8,7 @@ from .ec2_instances import refuse_mixed_options
 from .quotas import most_by_quota
 from .references import not_found
 from .rule import Call, after, around, before, refuse
+from .tokens import fingerprint, made_once, refuse_mismatch
 from .world import Timeline
 
 ROOT_TYPE = "gp3"
@@ -88,30 +87,7 @@ def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
 @around("CreateRouteTable")
 def token_makes_one_route_table(call: Call, proceed: Callable[[], Any]) -> Any:
     """CreateRouteTable takes a token, too (moto ignores it)."""
-    token = call.given("ClientToken")
-    if token is None:
-        return proceed()
-    key, digest = (token, "CreateRouteTable"), fingerprint(call.params)
-    known_digest, table_id = call.world.ledger.tokens.get(key, (digest, ""))
-    if digest != known_digest:
-        refuse_mismatch()
-    if table_id in call.world.ec2.route_tables:
-        return {"RouteTable": call.world.ec2.route_tables[table_id]}
-    result = proceed()
-    call.world.ledger.tokens[key] = (digest, result["RouteTable"].id)
-    return result
-
-
-def refuse_mismatch() -> None:
-    refuse(
-        "IdempotentParameterMismatch",
-        "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
-    )
-
-
-def fingerprint(params: Any) -> str:
-    plain = {key: value for key, value in params.items() if key not in ("ClientToken", "DryRun")}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+    return made_once(call, "RouteTable", call.world.ec2.route_tables, proceed)
 
 
 def _launch(call: Call, proceed: Callable[[], Any]) -> Any:

@@ -14,6 +14,7 @@ DELETED = {
     "DeleteRouteTable": "RouteTableId",
     "DeleteSecurityGroup": "GroupId",
     "DeleteInternetGateway": "InternetGatewayId",
+    "DeleteEgressOnlyInternetGateway": "EgressOnlyInternetGatewayId",
     "DeleteVolume": "VolumeId",
     "DeleteNetworkInterface": "NetworkInterfaceId",
 }
@@ -23,6 +24,8 @@ CREATES = {
     "CreateRouteTable": "route-table",
     "CreateSecurityGroup": "security-group",
     "CreateInternetGateway": "internet-gateway",
+    "CreateEgressOnlyInternetGateway": "egress-only-internet-gateway",
+    "CreateVpcEndpoint": "vpc-endpoint",
 }
 
 METADATA_KEY = re.compile(r"(?!(\.|\.\.|_index)$)[0-9A-Za-z_+=,.@:-]{1,255}")
@@ -33,7 +36,10 @@ def tagged_resources_exist(call: Call) -> None:
     """CreateTags: Invalid…ID.NotFound, for instances and all else (moto tags missing instances)."""
     known = call.world.ids()
     for resource in call.given("Resources", []):
-        if resource.split("-")[0] in ("i", "vpc", "subnet", "rtb", "sg", "igw") and resource not in known:
+        if (
+            resource.split("-")[0] in ("i", "vpc", "subnet", "rtb", "sg", "igw", "eigw", "vpce")
+            and resource not in known
+        ):
             refuse(*not_found(resource))
 
 

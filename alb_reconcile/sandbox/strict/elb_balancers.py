@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.elbv2.models import AvailabilityZone
 
+from .ec2_ranges import is_there
 from .elb_attributes import balancer_defaults
 from .interfaces import dress_interfaces, place_interfaces, release_interfaces
 from .references import not_found
@@ -124,10 +125,37 @@ def balancer_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
             return {"LoadBalancers": [other]}
     needs_gateway(call, scheme, vpc_id)
     needs_room(subnets)
+    check_addresses(call.given("IpAddressType", "ipv4"), scheme, subnets)
     call.params["Scheme"], call.params["SecurityGroups"] = scheme, groups
+    addresses = call.params.pop("IpAddressType", "ipv4")  # of which moto knows two
     result = proceed()
+    result["LoadBalancers"][0].ip_address_type = addresses
     begin(call, result["LoadBalancers"][0])
     return result
+
+
+def check_addresses(wanted: str, scheme: str, subnets: Iterable[Any]) -> None:
+    """CreateLoadBalancer, SetIpAddressType, 'Update the IP address types for your Application Load Balancer': with dualstack
+    'the subnets must have associated IPv6 CIDR blocks'; without public IPv4 it has to be internet-facing."""
+    if wanted not in ("ipv4", "dualstack", "dualstack-without-public-ipv4"):
+        refuse("ValidationError", f"'{wanted}' is not a valid IP address type")
+    if wanted == "dualstack-without-public-ipv4" and scheme != "internet-facing":
+        refuse("InvalidConfigurationRequest", "Internal load balancers have no public IPv4 addresses to go without")
+    for subnet in subnets:
+        has_ipv6 = any(is_there(item) for item in subnet.ipv6_cidr_block_associations.values())
+        if wanted != "ipv4" and not has_ipv6:
+            refuse(
+                "InvalidSubnet", f"You must specify subnets with an associated IPv6 CIDR block ({subnet.id} has none)"
+            )
+
+
+@around("SetIpAddressType")
+def addresses_need_ranges(call: Call, _: Callable[[], Any]) -> Any:
+    """SetIpAddressType: as at the load balancer's creation (moto looks at no subnet, and knows two types)."""
+    found = balancer(call)
+    check_addresses(call.given("IpAddressType"), found.scheme, found.subnets)
+    found.ip_address_type = call.given("IpAddressType")
+    return {"IpAddressType": found.ip_address_type}
 
 
 def settings_of(balancer: Any) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 from moto.ec2.utils import random_public_ip
 
 from .rule import Call
+from .world import World
 
 
 def place_interfaces(call: Call, balancer: Any) -> None:
@@ -46,3 +47,11 @@ def release_interfaces(call: Call, arn: str) -> None:
 
 def let_go(call: Call, interface_id: str) -> None:
     call.world.ledger.schedule(call.now + call.timing.interfaces_linger, "release", interface_id)
+
+
+def remove_interface(world: World, interface_id: str) -> None:
+    eni = world.ec2.enis.pop(interface_id, None)
+    if eni:
+        for address in eni.private_ip_addresses:
+            eni.subnet.del_subnet_ip(address["PrivateIpAddress"])
+        world.ec2.tags.pop(interface_id, None)

@@ -18,13 +18,15 @@ EC2_LISTS = {
     "DescribeSubnets": ("Subnets", "SubnetId"),
     "DescribeRouteTables": ("RouteTables", "RouteTableId"),
     "DescribeInternetGateways": ("InternetGateways", "InternetGatewayId"),
+    "DescribeEgressOnlyInternetGateways": ("EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId"),
+    "DescribeVpcEndpoints": ("VpcEndpoints", "VpcEndpointId"),
     "DescribeSecurityGroups": ("SecurityGroups", "GroupId"),
     "DescribeNetworkInterfaces": ("NetworkInterfaces", "NetworkInterfaceId"),
     "DescribeVolumes": ("Volumes", "VolumeId"),
     "DescribeAddresses": ("Addresses", "AllocationId"),
     "DescribeIamInstanceProfileAssociations": ("IamInstanceProfileAssociations", "AssociationId"),
 }
-VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames")
+VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames", "enableNetworkAddressUsageMetrics")
 INSTANCE_ATTRIBUTES = ("disableApiTermination", "disableApiStop", "instanceInitiatedShutdownBehavior", "userData")
 
 

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .clock import Timing
+from .ec2_endpoints import end_endpoint
+from .ec2_ranges import happen_to_range
 from .health import Health
+from .interfaces import remove_interface
 from .world import World
 
 STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -34,6 +37,9 @@ def show_states(world: World, now: float) -> None:
             state = ledger.instances[instance.id].state(now)
             if instance._state.name != state:
                 instance._state = InstanceState(state, STATE_CODES[state])
+    for endpoint_id, timeline in ledger.endpoints.items():
+        if endpoint_id in world.ec2.vpc_end_points:
+            world.ec2.vpc_end_points[endpoint_id].state = timeline.state(now)
     for arn, balancer in world.elb.load_balancers.items():
         balancer.state = ledger.balancers[arn].state(now) if arn in ledger.balancers else "active"
 
@@ -49,20 +55,16 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         world.ec2.tags.pop(subject, None)
     elif kind == "vanish":
         forget_instance(world, subject)
+    elif kind == "range":
+        happen_to_range(world, subject)
+    elif kind == "endpoint":
+        end_endpoint(world, subject)
     elif kind == "drained":
         group, instance_id, port = subject.split(" ")
         targets = world.ledger.targets.get(group, {})
         target = targets.get((instance_id, int(port)))
         if target and target.gone_at == when:
             del targets[(instance_id, int(port))]
-
-
-def remove_interface(world: World, interface_id: str) -> None:
-    eni = world.ec2.enis.pop(interface_id, None)
-    if eni:
-        for address in eni.private_ip_addresses:
-            eni.subnet.del_subnet_ip(address["PrivateIpAddress"])
-        world.ec2.tags.pop(interface_id, None)
 
 
 class NoInterfaces(dict[int, Any]):

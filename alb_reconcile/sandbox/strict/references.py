@@ -10,6 +10,8 @@ NOT_FOUND = {
     "subnet-": ("InvalidSubnetID.NotFound", "The subnet ID '{}' does not exist"),
     "rtb-": ("InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist"),
     "igw-": ("InvalidInternetGatewayID.NotFound", "The internetGateway ID '{}' does not exist"),
+    "eigw-": ("InvalidGatewayID.NotFound", "The eigw ID '{}' does not exist"),
+    "vpce-": ("InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{}' does not exist"),
     "sg-": ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
     "i-": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
     "vol-": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),

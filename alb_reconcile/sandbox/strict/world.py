@@ -55,6 +55,7 @@ class Ledger:
 
     instances: dict[str, Timeline] = field(default_factory=dict)
     balancers: dict[str, Timeline] = field(default_factory=dict)
+    endpoints: dict[str, Timeline] = field(default_factory=dict)
     balancer_interfaces: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → subnet → interface
     targets: dict[str, dict[tuple[str, int], Registration]] = field(default_factory=dict)
     unhealthy: dict[tuple[str, str], str] = field(default_factory=dict)  # (group, instance) → reason
@@ -146,6 +147,7 @@ class World:
         """The physical ids of everything a user can refer to."""
         ec2, elb = self.ec2, self.elb
         named = [*ec2.vpcs, *ec2.route_tables, *ec2.internet_gateways, *ec2.enis, *ec2.volumes]
+        named += [*ec2.vpc_end_points, *ec2.egress_only_internet_gateways]
         listed = [*self.subnets(), *self.groups(), *self.instances()]
         arns = [*elb.load_balancers, *elb.target_groups]
         elbs = [*self.listeners(), *self.rules()]

@@ -16,7 +16,8 @@ def check(outline: Outline) -> None:
     """Report networks that AWS would refuse or that can't work."""
     _check_ranges(outline)
     _check_subnets(outline)
-    _check_gateways(outline)
+    for section in ("internet_gateways", "egress_only_internet_gateways"):
+        _check_gateways(outline, section)
     _check_route_tables(outline)
     _check_security_groups(outline)
 
@@ -57,10 +58,11 @@ def _check_subnets(outline: Outline) -> None:
             )
         if block is None or vpc is None:
             continue
-        around = outline.network_of("vpcs", vpc)
-        if around and not block.subnet_of(around):
+        around = outline.ranges_of(vpc)
+        if around and not any(block.subnet_of(item) for item in around):
+            ranges = ", ".join(map(str, around))
             outline.error(
-                ("subnets", name, "cidr_block"), f"{block} is outside vpc.{vpc} ({around}); choose a range inside it"
+                ("subnets", name, "cidr_block"), f"{block} is outside vpc.{vpc} ({ranges}); choose a range inside it"
             )
         by_vpc[vpc].append((block, name))
     for blocks in by_vpc.values():
@@ -75,14 +77,14 @@ def _check_subnets(outline: Outline) -> None:
                 last, last_name = block, name
 
 
-def _check_gateways(outline: Outline) -> None:
+def _check_gateways(outline: Outline, section: str) -> None:
     seen: dict[str, str] = {}
-    for name in outline.entries("internet_gateways"):
-        vpc = outline.vpc_of("internet_gateways", name)
+    for name in outline.entries(section):
+        vpc = outline.vpc_of(section, name)
         if vpc and (first := seen.setdefault(vpc, name)) != name:
             outline.error(
-                ("internet_gateways", name),
-                f"the VPC {vpc} already has internet_gateway.{first}, and AWS allows one; remove one",
+                (section, name),
+                f"the VPC {vpc} already has {section.removesuffix('s')}.{first}, and AWS allows one; remove one",
                 at_key=True,
             )
 

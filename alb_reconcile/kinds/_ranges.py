@@ -1,0 +1,140 @@
+"""The address ranges of VPCs and subnets beside their first (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+
+AMAZON: Final = "Amazon"
+"""The pool of the IPv6 ranges that Amazon provides."""
+_LEAVING: Final = ("disassociating", "disassociated", "failing", "failed")
+_SORTS: Final = (("CidrBlockAssociationSet", "CidrBlock"), ("Ipv6CidrBlockAssociationSet", "Ipv6CidrBlock"))
+Association = Mapping[str, Any]
+
+
+def associations(row: Mapping[str, Any]) -> Iterator[tuple[str, Association]]:
+    """The ranges of a VPC or a subnet that there are or that come, each with its association."""
+    for name, key in _SORTS:
+        for item in row.get(name) or ():
+            if (item.get(f"{key}State") or {}).get("State", "associated") not in _LEAVING:
+                yield str(item.get(key, "")), item
+
+
+def ipv6_of(row: Mapping[str, Any]) -> tuple[str, Association] | None:
+    """The first IPv6 range of a VPC or a subnet."""
+    return next((found for found in associations(row) if ":" in found[0] or "Ipv6Pool" in found[1]), None)
+
+
+def index_of(ipv6_range: str) -> int:
+    """Which of its VPC's 256 ranges a subnet has, where Amazon has provided the VPC's."""
+    return (int(ipaddress.IPv6Network(ipv6_range).network_address) >> 64) & 0xFF
+
+
+def range_at(ipv6_range: str, index: int) -> str:
+    """The range of that number in a VPC's, /64 as every subnet's: what Terraform calls cidrsubnet(range, 8, index)."""
+    network = ipaddress.IPv6Network(ipv6_range)
+    first = int(network.network_address) + (index << 64)
+    return f"{ipaddress.IPv6Address(first)}/64"
+
+
+async def describe(run: Run, operation: str, key: str, id_key: str, physical_id: str) -> dict[str, Any]:
+    """A VPC or a subnet as AWS shows it now; empty while it doesn't."""
+    with ignoring("InvalidVpcID.NotFound", "InvalidSubnetID.NotFound"):
+        params: dict[str, Any] = {f"{id_key}s": [physical_id]}
+        rows = await run.aws.pages("ec2", operation, key, **params)
+        return dict(rows[0]) if rows else {}
+    return {}
+
+
+async def wait_until_associated(run: Run, kind: str, physical_id: str, ranges: Iterable[str], *, ipv6: bool) -> None:
+    """Until a VPC or a subnet has those ranges, and one of IPv6 whichever it is: nothing can be made in them before."""
+    wanted = set(ranges)
+    operation, key, id_key = _HOW[kind]
+
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        return {item: await describe(run, operation, key, id_key, item) for item in ids}
+
+    def check(row: Any) -> str:
+        for name, part in _SORTS:
+            for item in (row or {}).get(name) or ():
+                state = item.get(f"{part}State") or {}
+                if state.get("State") in ("failing", "failed") and (item.get(part) in wanted or ipv6):
+                    raise WaitError(
+                        f"AWS couldn't associate {item.get(part)}: {state.get('StatusMessage', 'no reason given')}"
+                    )
+        there = {name for name, item in associations(row or {}) if _is_associated(item)}
+        missing = sorted(wanted - there)
+        if ipv6 and not any(":" in name for name in there):
+            missing.append("an IPv6 range")
+        return f"{', '.join(missing)} to be associated" if missing else ""
+
+    await run.watch(f"ranges of {kind}s", fetch).until(physical_id, check, waits.RANGE_ASSOCIATED, run.say)
+
+
+def _is_associated(item: Association) -> bool:
+    return all((item.get(f"{key}State") or {}).get("State") not in ("associating", *_LEAVING) for _, key in _SORTS)
+
+
+async def wait_until_gone(run: Run, kind: str, physical_id: str, association: str) -> None:
+    """Until a range isn't associated any more, so that another one can be."""
+    operation, key, id_key = _HOW[kind]
+
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        return {item: await describe(run, operation, key, id_key, item) for item in ids}
+
+    def check(row: Any) -> str:
+        for name, part in _SORTS:
+            for item in (row or {}).get(name) or ():
+                state = (item.get(f"{part}State") or {}).get("State", "")
+                if item["AssociationId"] == association and state != "disassociated":
+                    return f"{item.get(part)} to be disassociated"
+        return ""
+
+    await run.watch(f"ranges of {kind}s", fetch).until(physical_id, check, waits.RANGE_ASSOCIATED, run.say)
+
+
+_HOW: Final = {
+    "vpc": ("describe_vpcs", "Vpcs", "VpcId"),
+    "subnet": ("describe_subnets", "Subnets", "SubnetId"),
+}
+
+
+async def leave_range(run: Run, vpc: str, found: Association, cidr: str) -> None:
+    """Disassociate a range of a VPC, as soon as the stack's own subnets have left it. Raises RefusedError for others' in it."""
+    try:
+        await _disassociate(run, found)
+    except AwsError as error:
+        if error.code not in waits.RANGE_IN_USE:
+            raise
+        await _refuse_foreign_subnets(run, vpc, cidr)
+        run.say(f"no subnet to be left in {cidr}")
+        await _disassociate(run, found, waits.RANGE_IN_USE)
+    await wait_until_gone(run, "vpc", vpc, str(found["AssociationId"]))
+
+
+async def _disassociate(run: Run, found: Association, retry: waits.Codes | None = None) -> None:
+    await run.gone(
+        "ec2", "disassociate_vpc_cidr_block", retry=retry, missing=_NO_ASSOCIATION, AssociationId=found["AssociationId"]
+    )
+
+
+_NO_ASSOCIATION: Final = ("InvalidVpcCidrBlockAssociationID.NotFound",)
+
+
+async def _refuse_foreign_subnets(run: Run, vpc: str, cidr: str) -> None:
+    rows = await run.aws.pages("ec2", "describe_subnets", "Subnets", where={"vpc-id": vpc})
+    around = ipaddress.ip_network(cidr)
+    foreign = []
+    for row in rows:
+        names = [name for name in (row.get("CidrBlock"), *(name for name, _ in associations(row))) if name]
+        inside = any(
+            (net := ipaddress.ip_network(name)).version == around.version and net.overlaps(around) for name in names
+        )
+        if inside and row["SubnetId"] not in run.own:
+            foreign.append(str(row["SubnetId"]))
+    if foreign:
+        raise RefusedError(f"{cidr} has subnets outside this stack: {', '.join(sorted(foreign))}; delete them first")

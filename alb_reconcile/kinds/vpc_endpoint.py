@@ -1,0 +1,248 @@
+"""VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
+
+import re
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.policy_document import PolicyDocument
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.text import camel
+
+GATEWAY, INTERFACE = "Gateway", "Interface"
+_FULL_NAME: Final = re.compile(r"(com|cn\.com|aws)\.")
+_LISTS: Final = {"route_tables": "RouteTableIds", "subnets": "SubnetIds", "security_groups": "SecurityGroupIds"}
+_DNS_OPTIONS: Final = ("dns_record_ip_type", "private_dns_only_for_inbound_resolver_endpoint")
+_TAKEN: Final = ("RouteAlreadyExists", "InvalidParameter~conflicting DNS domain")
+"""What AWS says where another endpoint has the service's route, or its private DNS name, already."""
+_OVER: Final = ("failed", "rejected", "expired")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VpcEndpoint(Properties):
+    """A private way from a VPC to a service."""
+
+    kind = "vpc_endpoint"
+    service = "ec2"
+    carries_applied = True
+    addresses = 1
+    replaced_on = frozenset({"vpc", "service_name", "vpc_endpoint_type"})
+    leaving = frozenset({"deleting"})
+    gone = frozenset({"deleted"})
+
+    vpc: Ref
+    service_name: str
+    vpc_endpoint_type: str | None = None
+    route_tables: tuple[Ref, ...] | None = None
+    subnets: tuple[Ref, ...] | None = None
+    security_groups: tuple[Ref, ...] | None = None
+    private_dns_enabled: bool | None = None
+    ip_address_type: str | None = None
+    dns_options: Mapping[str, Any] | None = None
+    policy_document: PolicyDocument | None = None
+
+    def slots(self) -> Iterable[Hashable]:
+        if self.private_dns_enabled:
+            yield "private DNS", str(self.vpc), self.service_name
+        for table in self.route_tables or ():
+            yield "endpoint's route", str(table), self.service_name
+
+    def remark(self, found: Observed) -> str:
+        """What nobody but a user, or the service's owner, can mend."""
+        if found.status == "pendingacceptance":
+            return f"waits for the owner of {self.service_name} to accept it"
+        if found.status in _OVER:
+            why = f" ({found.reason})" if found.reason else ""
+            return f"is {found.status}{why}; delete {found.id} by hand, and apply again"
+        return ""
+
+
+class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
+    """Drives VPC endpoints."""
+
+    properties = VpcEndpoint
+    noun = "a VPC endpoint"
+    position = 58
+    section = "vpc_endpoints"
+    id_prefix = "vpce-"
+    listing = Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-endpoint-id")
+    is_rare = True
+    missing = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound")
+    ready = frozenset({"available"})
+    iam_actions = IamActions(
+        read=("ec2:DescribeVpcEndpoints",),
+        create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone"),
+        update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags"),
+        delete=("ec2:DeleteVpcEndpoints",),
+    )
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> VpcEndpoint:
+        own: dict[str, Any] = {
+            "service_name": full_name(fields["service_name"], around.region),
+            "vpc_endpoint_type": type_of(entry),
+        }
+        if "policy_document" in entry:
+            own["policy_document"] = PolicyDocument.of(entry["policy_document"])
+        return VpcEndpoint(**{**fields, **own})
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """A gateway endpoint is there at once; the others' network interfaces come and go in minutes."""
+        return {"update": (0, 60), "delete": (5, 300)}.get(action, (2, 180))
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        return [self._observe(reader, row) for row in await self.own_rows(reader)]
+
+    def _observe(self, reader: Reader, row: Row) -> Observed:
+        options = row.get("DnsOptions") or {}
+        state = VpcEndpoint(
+            vpc=row["VpcId"],
+            service_name=row.get("ServiceName", ""),
+            vpc_endpoint_type=row.get("VpcEndpointType") or GATEWAY,
+            route_tables=tuple(sorted(row.get("RouteTableIds") or ())),
+            subnets=tuple(sorted(row.get("SubnetIds") or ())),
+            security_groups=tuple(sorted(group["GroupId"] for group in row.get("Groups") or ())),
+            private_dns_enabled=row.get("PrivateDnsEnabled"),
+            ip_address_type=row.get("IpAddressType"),
+            dns_options={name: options[camel(name)] for name in _DNS_OPTIONS if camel(name) in options},
+            policy_document=PolicyDocument.of(row["PolicyDocument"]) if row.get("PolicyDocument") else None,
+        )
+        return replace(self.observe(reader, row, state, _state(row)), reason=_reason(row))
+
+    async def create(self, run: Run, wanted: VpcEndpoint, desired: Desired) -> str:
+        params: dict[str, Any] = {key: list(given) for name, key in _LISTS.items() if (given := getattr(wanted, name))}
+        params |= _settings(wanted, _SETTINGS)
+        try:
+            endpoint = await self.create_by_token(
+                run, desired, waits.ENDPOINT_UNKNOWN,
+                VpcId=wanted.vpc, ServiceName=wanted.service_name, VpcEndpointType=wanted.vpc_endpoint_type, **params,
+            )  # fmt: skip
+        except AwsError as error:
+            if not any(error.matches(code) for code in _TAKEN):
+                raise
+            endpoint = await self._find(run, wanted, desired, error)
+        await self._wait(run, endpoint, wanted)
+        return endpoint
+
+    async def _find(self, run: Run, wanted: VpcEndpoint, desired: Desired, error: AwsError) -> str:
+        """Whose endpoint is in the way: our own, whose reply got lost, or a stranger's."""
+        for row in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
+            if row.get("ServiceName") == wanted.service_name and _state(row) != "deleting":
+                return str(row["VpcEndpointId"])
+        raise RefusedError(
+            f"{desired.address}: {wanted.vpc} has an endpoint for {wanted.service_name} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
+        ) from None
+
+    async def update(self, run: Run, wanted: VpcEndpoint, observed: Observed, fields: frozenset[str]) -> None:
+        before = self.of(observed)
+        params: dict[str, Any] = _settings(wanted, fields.intersection(_SETTINGS))
+        for name, key in _LISTS.items():
+            if name in fields:
+                have, want = set(getattr(before, name) or ()), set(getattr(wanted, name) or ())
+                params |= {f"Add{key}": sorted(want - have)} if want - have else {}
+                params |= {f"Remove{key}": sorted(have - want)} if have - want else {}
+        if not params:
+            return
+        modify = partial(
+            run.aws.call, "ec2", "modify_vpc_endpoint", retry=waits.ENDPOINT_UNKNOWN, VpcEndpointId=observed.id
+        )
+        try:
+            await modify(**params)
+        except AwsError as error:
+            if error.code != "DuplicateSubnetsInSameZone" or "RemoveSubnetIds" not in params:
+                raise
+            # one subnet a zone: the old one has to leave before the new one comes
+            await modify(RemoveSubnetIds=params.pop("RemoveSubnetIds"))
+            await self._wait(run, observed.id, wanted)
+            await modify(**params)
+        await self._wait(run, observed.id, wanted)
+
+    async def delete(self, run: Run, observed: Observed) -> None:
+        if not observed.is_leaving:
+            await self.call_delete(run, observed.id, {})
+        await _watch(run, observed.id, _is_there, waits.ENDPOINT_GONE)
+
+    async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
+        """DeleteVpcEndpoints answers with success, and says in the answer what it refuses."""
+        with ignoring(*self.missing):
+            answer = await run.aws.call("ec2", "delete_vpc_endpoints", retry=retry, VpcEndpointIds=[physical_id])
+            for item in answer.get("Unsuccessful") or ():
+                error, request = item["Error"], answer.get("ResponseMetadata", {}).get("RequestId", "")
+                raise AwsError("ec2", "delete_vpc_endpoints", error["Code"], error.get("Message", ""), request)
+
+    async def _wait(self, run: Run, endpoint: str, wanted: VpcEndpoint) -> None:
+        """Until it is there; a gateway endpoint is from the beginning."""
+        if wanted.vpc_endpoint_type != GATEWAY:
+            await _watch(run, endpoint, _is_pending, waits.ENDPOINT_AVAILABLE)
+
+
+def full_name(name: str, region: str | None) -> str:
+    """A service's whole name; that of one of AWS's own is short for its name in the region."""
+    return f"com.amazonaws.{region}.{name}" if region and not _FULL_NAME.match(name) else name
+
+
+def type_of(entry: Entry) -> str:
+    """AWS's default is a gateway endpoint, which is in no subnet."""
+    return str(entry.get("vpc_endpoint_type") or (INTERFACE if "subnets" in entry else GATEWAY))
+
+
+_SETTINGS: Final = frozenset({"private_dns_enabled", "ip_address_type", "dns_options", "policy_document"})
+
+
+def _settings(wanted: VpcEndpoint, names: Collection[str]) -> dict[str, Any]:
+    """Those properties as AWS takes them, as far as they are wanted."""
+    given = {name: value for name in sorted(names) if (value := getattr(wanted, name)) is not None}
+    if "policy_document" in given:
+        given["policy_document"] = given["policy_document"].text
+    if "dns_options" in given:
+        given["dns_options"] = {camel(name): value for name, value in given["dns_options"].items()}
+    return {camel(name): value for name, value in given.items()}
+
+
+def _state(row: Row) -> str:
+    """AWS's word, which its API Reference begins with a capital letter and its answers don't."""
+    return str(row.get("State", "")).lower()
+
+
+def _reason(row: Row) -> str:
+    return str(row.get("FailureReason") or (row.get("LastError") or {}).get("Message") or "")
+
+
+def _is_pending(row: Any) -> str:
+    state = _state(row) if row else "unknown"
+    if state in _OVER:
+        raise WaitError(f"the endpoint is {state}: {_reason(row) or 'no reason given'}")
+    # whether its owner accepts it may take days
+    return (
+        "" if state in ("available", "pendingacceptance", "partial") else f"the endpoint to be available (now {state})"
+    )
+
+
+def _is_there(row: Any) -> str:
+    state = _state(row) if row else "deleted"
+    return "" if state == "deleted" else f"the endpoint's network interfaces to be deleted (now {state})"
+
+
+async def _watch(run: Run, endpoint: str, check: Any, timeout: float) -> None:
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        return {row["VpcEndpointId"]: row for part in [await _read(run, sorted(ids))] for row in part}
+
+    await run.watch("VPC endpoints", fetch).until(endpoint, check, timeout, run.say)
+
+
+async def _read(run: Run, ids: list[str]) -> list[Row]:
+    """A call fails whole where one of them isn't shown, or is gone."""
+    with ignoring(*KIND.missing):
+        return await run.aws.pages("ec2", "describe_vpc_endpoints", "VpcEndpoints", VpcEndpointIds=ids)
+    return [row for item in ids for row in await _read(run, [item])] if len(ids) > 1 else []
+
+
+KIND: Final = VpcEndpointKind()

@@ -1,0 +1,316 @@
+"""Rules of VPC endpoints, and their network interfaces."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES, COVERED_ENDPOINT_SERVICES, VPCEndPoint
+from moto.ec2.utils import random_vpc_ep_id
+
+from .interfaces import remove_interface
+from .references import not_found
+from .rule import Call, after, around, before, refuse
+from .tokens import made_once
+from .world import Timeline, World
+
+WITH_ROUTES = ("s3", "dynamodb")
+"""AWS PrivateLink Guide, 'Gateway endpoints': the services that have them."""
+KNOWN = {*AWS_ENDPOINT_SERVICES, *COVERED_ENDPOINT_SERVICES}
+GATEWAY = "Gateway"
+
+
+def endpoint(call: Call, physical_id: str | None = None) -> Any:
+    """The endpoint that a request names."""
+    wanted = physical_id or call.given("VpcEndpointId")
+    found = call.world.ec2.vpc_end_points.get(wanted)
+    if found is None:
+        refuse(*not_found(str(wanted)))
+    return found
+
+
+def short_name(call: Call, service: str) -> str:
+    """AWS's own services are those of the region; InvalidServiceName for any other (CreateVpcEndpoint; moto takes all)."""
+    prefix = f"com.amazonaws.{call.world.region}."
+    name = service.removeprefix(prefix)
+    own = [f"com.amazonaws.vpce.{call.world.region}.{item}" for item in call.world.ec2.configurations]
+    if service not in own and (name == service or name not in KNOWN):
+        refuse("InvalidServiceName", f"The Vpc Endpoint Service '{service}' does not exist")
+    return name
+
+
+@around("CreateVpcEndpoint")
+def endpoint_is_made_once(call: Call, _: Callable[[], Any]) -> Any:
+    """CreateVpcEndpoint: ClientToken (moto keeps it and takes no notice). A gateway endpoint is `available` at once, any other
+    `pending` until its network interfaces are there."""
+    return made_once(call, "VpcEndpoint", call.world.ec2.vpc_end_points, lambda: {"VpcEndpoint": make(call)})
+
+
+def make(call: Call) -> Any:
+    world, vpc_id = call.world, call.given("VpcId")
+    if vpc_id not in world.ec2.vpcs:
+        refuse(*not_found(vpc_id))
+    sort, service = call.given("VpcEndpointType", GATEWAY), call.given("ServiceName", "")
+    name = short_name(call, service)
+    options = call.given("DnsOptions", {})
+    made: Any = VPCEndPoint(  # type: ignore[abstract]  # moto's own
+        world.ec2, random_vpc_ep_id(), vpc_id, service, sort, call.given("PolicyDocument"), [], [],
+        security_group_ids=[], private_dns_enabled=False,
+    )  # fmt: skip
+    made.ip_address_type = call.given("IpAddressType", "ipv4")
+    made.dns_options = {"DnsRecordIpType": made.ip_address_type, **options}
+    made.creation_timestamp = call.moment
+    if sort == GATEWAY:
+        made_of_routes(call, made, name)
+    else:
+        made_of_interfaces(call, made)
+    world.ec2.vpc_end_points[made.id] = made
+    made.add_tags({tag["Key"]: tag["Value"] for part in call.given("TagSpecifications", []) for tag in part["Tags"]})
+    add_routes(world, made, call.given("RouteTableIds", []))
+    add_interfaces(world, made, call.given("SubnetIds", []))
+    timeline = Timeline()
+    timeline.add(call.now, "available" if sort == GATEWAY else "pending")
+    if sort != GATEWAY:
+        timeline.then(call.now + call.timing.endpoint_pending, "available")
+        world.ledger.schedule(call.now + call.timing.endpoint_pending, "state", made.id)
+    world.ledger.endpoints[made.id] = timeline
+    made.state = timeline.state(call.now)
+    return made
+
+
+def made_of_routes(call: Call, made: Any, name: str) -> None:
+    """AWS PrivateLink Guide, 'Gateway endpoints': S3 and DynamoDB have them; they have no subnets, groups or private DNS."""
+    if name not in WITH_ROUTES:
+        refuse("InvalidParameter", f"The Vpc Endpoint Service '{made.service_name}' is not available as type Gateway")
+    if call.given("SubnetIds") or call.given("SecurityGroupIds"):
+        refuse("InvalidParameter", "SubnetIds and SecurityGroupIds cannot be specified for Gateway type VPC endpoints")
+    if call.given("PrivateDnsEnabled"):
+        refuse("InvalidParameter", "Private DNS can't be enabled for Gateway type VPC endpoints")
+    check_tables(call, made, call.given("RouteTableIds", []))
+
+
+def made_of_interfaces(call: Call, made: Any) -> None:
+    """AWS PrivateLink Guide, 'Create an interface endpoint': one subnet a zone; the VPC's default group where none is given."""
+    if call.given("RouteTableIds"):
+        refuse("InvalidParameter", f"RouteTableIds cannot be specified for {made.vpc_endpoint_type} type VPC endpoints")
+    check_subnets(call, made, call.given("SubnetIds", []), [])
+    if made.vpc_endpoint_type == "Interface":
+        default = call.world.ec2.get_default_security_group(made.vpc_id).id
+        made.security_group_ids = list(call.given("SecurityGroupIds") or [default])
+        check_groups(call, made, made.security_group_ids)
+    elif call.given("SecurityGroupIds") or call.given("PrivateDnsEnabled"):
+        refuse("InvalidParameter", f"{made.vpc_endpoint_type} endpoints have neither security groups nor private DNS")
+    if call.given("PrivateDnsEnabled"):
+        enable_private_dns(call, made)
+
+
+def check_tables(call: Call, made: Any, tables: Iterable[str]) -> None:
+    """ModifyVpcEndpoint, CreateVpcEndpoint: RouteAlreadyExists where the table leads to the service already (AWS PrivateLink
+    Guide, 'Gateway endpoints': 'You can have multiple gateway endpoints …, but only one route to each service in a table')."""
+    for table_id in tables:
+        table = call.world.ec2.route_tables.get(table_id)
+        if table is None:
+            refuse("InvalidRouteTableId.NotFound", f"The routeTable ID '{table_id}' does not exist")
+        if table.vpc_id != made.vpc_id:
+            refuse("InvalidParameter", f"Route table {table_id} and VPC {made.vpc_id} belong to different networks")
+        for other in call.world.ec2.vpc_end_points.values():
+            same = other is not made and other.service_name == made.service_name
+            if same and table_id in other.route_table_ids and other.state not in ("deleting", "deleted"):
+                list_id = prefix_list(call.world, made)
+                refuse(
+                    "RouteAlreadyExists",
+                    f"route table {table_id} already has a route with destination-prefix-list-id {list_id}",
+                )
+
+
+def check_subnets(call: Call, made: Any, added: list[str], present: list[str]) -> None:
+    """DuplicateSubnetsInSameZone, also for a subnet that leaves in the same request (openshift/hypershift removes first)."""
+    zones = {subnet.availability_zone for subnet in call.world.subnets(made.vpc_id) if subnet.id in present}
+    for subnet_id in added:
+        subnet = call.world.subnet(subnet_id)
+        if subnet is None:
+            refuse("InvalidSubnetId.NotFound", f"The subnet ID '{subnet_id}' does not exist")
+        if subnet.vpc_id != made.vpc_id:
+            refuse("InvalidParameter", f"Subnet {subnet_id} and VPC {made.vpc_id} belong to different networks")
+        if subnet.availability_zone in zones:
+            refuse(
+                "DuplicateSubnetsInSameZone",
+                f"Found another VPC endpoint subnet in the availability zone of {subnet_id}. VPC endpoint subnets "
+                "should be in different availability zones supported by the VPC endpoint service.",
+            )
+        zones.add(subnet.availability_zone)
+
+
+def check_groups(call: Call, made: Any, groups: Iterable[str]) -> None:
+    known = {group.id: group for group in call.world.groups()}
+    for group_id in groups:
+        if group_id not in known:
+            refuse(*not_found(group_id))
+        if known[group_id].vpc_id != made.vpc_id:
+            refuse("InvalidParameter", f"Security group {group_id} and VPC {made.vpc_id} belong to different networks")
+
+
+def enable_private_dns(call: Call, made: Any) -> None:
+    """CreateVpcEndpoint PrivateDnsEnabled: 'you must set the following VPC attributes to true: enableDnsHostnames and
+    enableDnsSupport'; one endpoint of a VPC has a service's DNS name (terraform-provider-aws, issue 17535); for S3 'the VPC must
+    have a Gateway endpoint for the service' (issue 32407), unless DnsOptions say that it needs none."""
+    vpc = call.world.ec2.vpcs[made.vpc_id]
+    if not (vpc.enable_dns_support and vpc.enable_dns_hostnames):
+        refuse(
+            "InvalidParameter",
+            "Enabling private DNS requires both enableDnsSupport and enableDnsHostnames VPC attributes set to true for "
+            f"{made.vpc_id}",
+        )
+    others = [
+        other
+        for other in call.world.ec2.vpc_end_points.values()
+        if other is not made and (other.vpc_id, other.service_name) == (made.vpc_id, made.service_name)
+        if other.state not in ("deleting", "deleted")
+    ]
+    if any(other.private_dns_enabled for other in others):
+        domain = ".".join(reversed(made.service_name.split(".")[2:])) + ".amazonaws.com"
+        refuse(
+            "InvalidParameter",
+            f"private-dns-enabled cannot be set because there is already a conflicting DNS domain for {domain} in the VPC "
+            f"{made.vpc_id}",
+        )
+    only_inbound = made.dns_options.get("PrivateDnsOnlyForInboundResolverEndpoint", True)
+    if made.service_name.endswith(".s3") and only_inbound and not any(o.vpc_endpoint_type == GATEWAY for o in others):
+        refuse(
+            "InvalidParameter",
+            f"To set PrivateDnsOnlyForInboundResolverEndpoint to true, the VPC {made.vpc_id} must have a Gateway endpoint "
+            "for the service.",
+        )
+    made.private_dns_enabled = True
+
+
+def prefix_list(world: World, made: Any) -> str:
+    """AWS's own list of a service's addresses."""
+    lists = world.ec2.managed_prefix_lists.values()
+    return next((str(item.id) for item in lists if item.prefix_list_name == made.service_name), "")
+
+
+def add_routes(world: World, made: Any, tables: Iterable[str]) -> None:
+    for table_id in tables:
+        made.route_table_ids.append(table_id)
+        world.ec2.create_route(
+            table_id, None, gateway_id=made.id, destination_prefix_list_id=prefix_list(world, made) or None
+        )
+
+
+def remove_routes(world: World, made: Any, tables: Iterable[str]) -> None:
+    for table_id in tables:
+        made.route_table_ids = [item for item in made.route_table_ids if item != table_id]
+        table = world.ec2.route_tables.get(table_id)
+        for key, route in list(table._routes.items()) if table else ():
+            if route.gateway is made or route.gateway_id == made.id:
+                del table._routes[key]
+
+
+def add_interfaces(world: World, made: Any, subnets: Iterable[str]) -> None:
+    """An interface in each subnet, which AWS manages (AWS PrivateLink Guide, 'Create an interface endpoint')."""
+    for subnet_id in subnets:
+        subnet: Any = world.subnet(subnet_id)
+        made.subnet_ids.append(subnet_id)
+        eni = world.ec2.create_network_interface(
+            subnet, subnet.get_available_subnet_ip(made), group_ids=list(made.security_group_ids)
+        )
+        eni.description = f"VPC Endpoint Interface {made.id}"
+        eni.requester_managed, eni.status, eni.interface_type = True, "in-use", "vpc_endpoint"
+        made.network_interface_ids.append(eni.id)
+
+
+def remove_interfaces(world: World, made: Any, subnets: Iterable[str]) -> None:
+    gone = set(subnets)
+    made.subnet_ids = [item for item in made.subnet_ids if item not in gone]
+    for interface_id in list(made.network_interface_ids):
+        eni = world.ec2.enis.get(interface_id)
+        if eni is None or eni.subnet.id in gone:
+            made.network_interface_ids.remove(interface_id)
+            remove_interface(world, interface_id)
+
+
+@around("ModifyVpcEndpoint")
+def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
+    """ModifyVpcEndpoint: what it adds is checked as at its creation (moto checks nothing, and knows neither private DNS nor
+    addresses nor DNS options there)."""
+    made, world = endpoint(call), call.world
+    if made.state not in ("available", "pending"):
+        refuse("IncorrectState", f"The endpoint {made.id} is {made.state}")
+    tables, subnets, groups = (
+        call.given(f"Add{key}", []) for key in ("RouteTableIds", "SubnetIds", "SecurityGroupIds")
+    )
+    less = {key: call.given(f"Remove{key}", []) for key in ("RouteTableIds", "SubnetIds", "SecurityGroupIds")}
+    check_tables(call, made, tables)
+    check_subnets(call, made, subnets, made.subnet_ids)
+    check_groups(call, made, groups)
+    made.dns_options = {**made.dns_options, **call.given("DnsOptions", {})}
+    if call.given("PrivateDnsEnabled") is not None:
+        made.private_dns_enabled = False
+        if call.given("PrivateDnsEnabled"):
+            enable_private_dns(call, made)
+    made.ip_address_type = call.given("IpAddressType", made.ip_address_type)
+    made.policy_document = call.given("PolicyDocument", made.policy_document)
+    add_routes(world, made, tables)
+    remove_routes(world, made, less["RouteTableIds"])
+    made.security_group_ids = [
+        item for item in [*made.security_group_ids, *groups] if item not in less["SecurityGroupIds"]
+    ]
+    remove_interfaces(world, made, less["SubnetIds"])
+    add_interfaces(world, made, subnets)
+    worn = [group for group in world.groups() if group.id in made.security_group_ids]
+    for interface_id in made.network_interface_ids:
+        world.ec2.enis[interface_id]._group_set = worn
+    return {"Return": True}
+
+
+@around("DeleteVpcEndpoints")
+def endpoint_leaves_slowly(call: Call, _: Callable[[], Any]) -> Any:
+    """DeleteVpcEndpoints answers with success and lists what it couldn't delete; an endpoint with network interfaces is
+    `deleting` until they are gone. moto deletes at once, and shows it for ever."""
+    failed = []
+    for physical_id in call.given("VpcEndpointIds", []):
+        made = call.world.ec2.vpc_end_points.get(physical_id)
+        if made is None:
+            message = f"The Vpc Endpoint Id '{physical_id}' does not exist"
+            failed.append(
+                {"ResourceId": physical_id, "Error": {"Code": "InvalidVpcEndpoint.NotFound", "Message": message}}
+            )
+            continue
+        remove_routes(call.world, made, list(made.route_table_ids))
+        lasts = call.timing.endpoint_deleting if made.network_interface_ids else 0.0
+        call.world.ledger.endpoints.setdefault(physical_id, Timeline()).add(call.now, "deleting")
+        call.world.ledger.schedule(call.now + lasts, "endpoint", physical_id)
+    return {"Unsuccessful": failed}
+
+
+@before("DescribeVpcEndpoints")
+def endpoints_named_exist(call: Call) -> None:
+    """DescribeVpcEndpoints: InvalidVpcEndpointId.NotFound for any that isn't there."""
+    for physical_id in call.given("VpcEndpointIds", []):
+        endpoint(call, physical_id)
+
+
+@after("DescribeVpcEndpoints")
+def endpoints_have_no_empty_options(call: Call, result: Any) -> Any:
+    """A gateway endpoint has no DNS entries; what somebody has made in moto alone has addresses of IPv4."""
+    for made in result["VpcEndpoints"]:
+        made.__dict__.setdefault("ip_address_type", "ipv4")
+        made.__dict__.setdefault("dns_options", {"DnsRecordIpType": "ipv4"})
+    return result
+
+
+def endpoint_filter(self: Any, filter_name: str, method_name: str | None = None) -> Any:
+    """DescribeVpcEndpoints: the filters by id, VPC and service (moto knows neither)."""
+    own = {"vpc-endpoint-id": self.id, "vpc-id": self.vpc_id, "service-name": self.service_name}
+    return own[filter_name] if filter_name in own else _filter_value(self, filter_name, method_name)
+
+
+_filter_value = VPCEndPoint.get_filter_value
+
+
+def end_endpoint(world: World, physical_id: str) -> None:
+    """It is gone, with its network interfaces and its tags."""
+    made = world.ec2.vpc_end_points.pop(physical_id, None)
+    if made is not None:
+        remove_interfaces(world, made, list(made.subnet_ids))
+    world.ec2.tags.pop(physical_id, None)
+    world.ledger.endpoints.pop(physical_id, None)

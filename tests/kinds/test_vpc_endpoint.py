@@ -1,0 +1,267 @@
+"""VPC endpoints: routes and interfaces, policies by their meaning, what is slow, what is in the way."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.policy_document import PolicyDocument
+from tests.harness import demo
+from tests.kinds.example import Example
+from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Faults, Hand
+
+S3, SSM, TABLE = "vpc_endpoint.s3", "vpc_endpoint.ssm", "route_table.private"
+GET = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+READ = {"Version": "2012-10-17", "Statement": [GET]}
+WRITE = {**READ, "Statement": [{**GET, "Action": ["s3:GetObject", "s3:PutObject"]}]}
+SPEC: Spec = {
+    "stack": "demo",
+    "region": "us-east-1",
+    "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "enable_dns_hostnames": True}},
+    "subnets": {
+        "private-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"},
+        "private-b": {"cidr_block": "10.0.2.0/24", "availability_zone": "b"},
+    },
+    "route_tables": {"private": {"subnets": ["private-a", "private-b"]}, "other": {}},
+    "security_groups": {"endpoints": {"description": "HTTPS to endpoints"}, "more": {"description": "More"}},
+    "vpc_endpoints": {"s3": {"service_name": "s3", "route_tables": ["private"], "policy_document": READ}},
+}
+INTERFACES: Spec = edited(
+    edited(SPEC, "vpc_endpoints/s3/policy_document", None),
+    "vpc_endpoints/inbound",
+    {
+        "service_name": "s3",
+        "subnets": ["private-a"],
+        "security_groups": ["endpoints"],
+        "private_dns_enabled": True,
+        "ip_address_type": "ipv4",
+        "dns_options": {"dns_record_ip_type": "ipv4", "private_dns_only_for_inbound_resolver_endpoint": True},
+        "policy_document": READ,
+    },
+)
+INBOUND = "vpc_endpoint.inbound"
+EXAMPLE = Example(
+    spec=INTERFACES,
+    address=INBOUND,
+    changes={
+        "subnets": ["private-a", "private-b"],
+        "security_groups": ["endpoints", "more"],
+        "private_dns_enabled": False,
+        "ip_address_type": "dualstack",
+        "dns_options.dns_record_ip_type": "service-defined",
+        "dns_options.private_dns_only_for_inbound_resolver_endpoint": False,
+        "policy_document": WRITE,
+    },
+    others={S3: {"route_tables": ["private", "other"]}},
+)
+
+
+def shown(hand: Hand, address: str) -> dict[str, Any]:
+    (found,) = hand.ec2.describe_vpc_endpoints(VpcEndpointIds=[hand[address]])["VpcEndpoints"]
+    return dict(found)
+
+
+def ssm(**more: Any) -> Spec:
+    entry = {"service_name": "ssm", "subnets": ["private-a", "private-b"], "security_groups": ["endpoints"], **more}
+    return edited(edited(SPEC, "vpc_endpoints/s3", None), "vpc_endpoints/ssm", entry)
+
+
+def test_a_short_name_and_the_type_that_fits_it(hand: Hand) -> None:
+    hand.make(edited(SPEC, "vpc_endpoints/ssm", ssm()["vpc_endpoints"]["ssm"]))
+    assert (shown(hand, S3)["ServiceName"], shown(hand, S3)["VpcEndpointType"]) == (
+        "com.amazonaws.us-east-1.s3",
+        "Gateway",
+    )
+    assert (shown(hand, SSM)["ServiceName"], shown(hand, SSM)["VpcEndpointType"]) == (
+        "com.amazonaws.us-east-1.ssm",
+        "Interface",
+    )
+    assert shown(hand, SSM)["State"] == "available"
+    assert len(shown(hand, SSM)["NetworkInterfaceIds"]) == 2
+
+
+def test_the_route_of_a_gateway_endpoint_is_no_drift_of_its_table(hand: Hand) -> None:
+    spec = edited(SPEC, "route_tables/private/routes", [])
+    hand.make(spec)
+    (table,) = hand.ec2.describe_route_tables(RouteTableIds=[hand[TABLE]])["RouteTables"]
+    assert [route["GatewayId"] for route in table["Routes"]] == ["local", hand[S3]]
+    assert hand.world.plan(spec).is_empty
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        json.dumps(READ, indent=4),
+        {"Statement": {**GET, "Action": ["s3:GetObject"], "Principal": {"AWS": "*"}}, "Version": "2012-10-17"},
+        {"Version": "2012-10-17", "Statement": [{**GET, "Resource": ["*"], "Sid": ""}]},
+    ],
+)
+def test_a_policy_is_what_it_says_not_how_it_is_written(hand: Hand, same: Any) -> None:
+    hand.make(SPEC)
+    spec = edited(SPEC, "vpc_endpoints/s3/policy_document", same)
+    assert hand.world.plan(spec).is_empty
+    text = same if isinstance(same, str) else json.dumps(same)
+    hand.ec2.modify_vpc_endpoint(VpcEndpointId=hand[S3], PolicyDocument=text)
+    assert hand.world.plan(SPEC).is_empty
+
+
+def test_another_policy_is_drift(hand: Hand) -> None:
+    hand.make(SPEC)
+    hand.ec2.modify_vpc_endpoint(VpcEndpointId=hand[S3], PolicyDocument=json.dumps(WRITE))
+    hand.repairs(update(S3, "policy_document"), by="modify_vpc_endpoint")
+
+
+def test_an_accounts_number_and_its_root_are_the_same_principal() -> None:
+    def policy(principal: str) -> PolicyDocument:
+        return PolicyDocument.of({"Statement": {"Effect": "Allow", "Action": "*", "Principal": {"AWS": principal}}})
+
+    assert policy("123456789012") == policy("arn:aws:iam::123456789012:root") != policy("210987654321")
+
+
+def test_what_the_spec_leaves_out_is_left_alone(hand: Hand) -> None:
+    spec = edited(SPEC, "vpc_endpoints/s3/policy_document", None)
+    hand.make(spec)
+    hand.ec2.modify_vpc_endpoint(
+        VpcEndpointId=hand[S3], PolicyDocument=json.dumps(WRITE), AddRouteTableIds=[hand["route_table.other"]]
+    )
+    assert short(hand.world.plan(edited(spec, "vpc_endpoints/s3/route_tables", None))) == []
+
+
+def test_a_table_comes_and_another_leaves_in_one_call(hand: Hand) -> None:
+    hand.make(SPEC)
+    hand.repairs(
+        update(S3, "route_tables"),
+        spec=edited(SPEC, "vpc_endpoints/s3/route_tables", ["other"]),
+        calls={"modify_vpc_endpoint": 1, "create_tags": 1},
+    )
+
+
+def test_a_subnet_in_the_same_zone_takes_the_others_place(hand: Hand) -> None:
+    spec = ssm()
+    hand.make(spec)
+    moved = edited(spec, "subnets/private-b/cidr_block", "10.0.9.0/24")
+    old = hand["subnet.private-b"]
+    hand.make(moved)
+    assert sorted(shown(hand, SSM)["SubnetIds"]) == sorted([hand["subnet.private-a"], hand["subnet.private-b"]])
+    assert hand["subnet.private-b"] != old
+    tried = [params.keys() - {"VpcEndpointId"} for params in calls(hand.world, "modify_vpc_endpoint")]
+    assert tried == [{"AddSubnetIds", "RemoveSubnetIds"}, {"RemoveSubnetIds"}, {"AddSubnetIds"}]
+
+
+def test_another_service_makes_another_endpoint(hand: Hand) -> None:
+    hand.make(SPEC)
+    hand.repairs(
+        *replaced(S3, "service_name"),
+        spec=edited(SPEC, "vpc_endpoints/s3/service_name", "dynamodb"),
+        by=("create_vpc_endpoint", "delete_vpc_endpoints"),
+    )
+
+
+def test_a_renamed_endpoint_gives_way_first(hand: Hand) -> None:
+    """AWS allows one route to a service in a table."""
+    hand.make(SPEC)
+    renamed = edited(edited(SPEC, "vpc_endpoints/s3", None), "vpc_endpoints/storage", SPEC["vpc_endpoints"]["s3"])
+    hand.make(renamed)
+    assert order(hand.world, "create_vpc_endpoint", "delete_vpc_endpoints") == [
+        "delete_vpc_endpoints",
+        "create_vpc_endpoint",
+    ]
+
+
+def test_a_strangers_endpoint_in_the_way_is_named(hand: Hand) -> None:
+    hand.make(edited(SPEC, "vpc_endpoints", None))
+    hand.ec2.create_vpc_endpoint(
+        VpcId=hand["vpc.main"], ServiceName="com.amazonaws.us-east-1.s3", RouteTableIds=[hand[TABLE]]
+    )
+    result = hand.world.apply(SPEC)
+    (failure,) = [item for item in result.outcomes if item.how == "failed"]
+    assert isinstance(failure.error, RefusedError)
+    assert "has an endpoint for com.amazonaws.us-east-1.s3 outside this stack" in str(failure.error)
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+def test_a_lost_reply_makes_no_second_endpoint(hand: Hand, faults: Faults, lag: float) -> None:
+    hand.world.strict.lag = lag
+    faults.lose_reply("create_vpc_endpoint")
+    hand.make(ssm(private_dns_enabled=True))
+    assert len(hand.ec2.describe_vpc_endpoints()["VpcEndpoints"]) == 1
+
+
+def test_its_interfaces_hold_subnets_and_groups_until_they_are_gone(hand: Hand) -> None:
+    hand.make(ssm())
+    began = hand.world.clock.now()
+    hand.world.destroy(ssm())
+    assert hand.world.clock.now() - began >= 120
+    assert hand.ec2.describe_network_interfaces()["NetworkInterfaces"] == []
+
+
+def test_a_destroy_goes_on_while_an_endpoint_is_leaving(hand: Hand) -> None:
+    hand.make(ssm())
+    hand.ec2.delete_vpc_endpoints(VpcEndpointIds=[hand[SSM]])
+    result = hand.world.destroy(ssm())
+    assert "delete_vpc_endpoints" not in result.writes
+
+
+def test_one_that_is_leaving_is_made_anew(hand: Hand) -> None:
+    hand.make(ssm(private_dns_enabled=True))
+    hand.ec2.delete_vpc_endpoints(VpcEndpointIds=[hand[SSM]])
+    hand.repairs(create(SSM), by="create_vpc_endpoint")
+
+
+def test_what_aws_refuses_to_delete_in_its_answer_is_told(hand: Hand, faults: Faults) -> None:
+    hand.make(SPEC)
+    real = faults._real
+
+    def refuse(service: str, operation: str, params: Any) -> Any:
+        if operation != "delete_vpc_endpoints":
+            return real(service, operation, params)
+        error = {"Code": "OperationNotPermitted", "Message": "not now"}
+        return {"Unsuccessful": [{"ResourceId": params["VpcEndpointIds"][0], "Error": error}]}
+
+    faults._real = refuse
+    result = hand.world.apply(edited(SPEC, "vpc_endpoints", None))
+    assert ["OperationNotPermitted: not now" in text for text in result.failures] == [True]
+
+
+def test_one_that_the_spec_no_longer_declares_is_found_and_deleted(hand: Hand) -> None:
+    spec = demo()
+    spec["vpc_endpoints"] = {"s3": {"service_name": "s3", "route_tables": ["public"]}}
+    hand.make(spec)
+    assert short(hand.world.plan(demo())) == [delete(S3)]
+
+
+def test_the_unlucky_owner_of_none_needs_no_right_to_look(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    faults.refuse("describe_vpc_endpoints", "UnauthorizedOperation", times=9)
+    spec = edited(demo(), "tags/service", "other")
+    hand.make(spec)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_instances_start_when_their_endpoints_are_there(hand: Hand) -> None:
+    spec = demo()
+    spec["vpc_endpoints"] = {"ssm": {"service_name": "ssm", "subnets": ["public-a"]}}
+    hand.make(spec)
+    assert order(hand.world, "create_vpc_endpoint", "run_instances")[0] == "create_vpc_endpoint"
+
+
+def test_an_endpoint_that_failed_is_told(hand: Hand) -> None:
+    from alb_reconcile.sandbox.strict.world import World as Place
+
+    hand.make(ssm())
+    Place("123456789012", "us-east-1").ledger.endpoints[hand[SSM]].add(hand.world.clock.now(), "failed")
+    plan = hand.world.plan(ssm())
+    assert plan.is_empty
+    assert any(f"is failed; delete {hand[SSM]} by hand" in text for text in plan.warnings)
+
+
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(ssm(private_dns_enabled=True))
