@@ -60,6 +60,10 @@ class Around(Protocol):
     def folder(self) -> Path:
         """The folder of the spec's file."""
 
+    @property
+    def region(self) -> str | None:
+        """The stack's region, if it is known."""
+
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""
 

@@ -32,8 +32,10 @@ ROUTES_UNKNOWN: Final = unknown(
     "InvalidSubnetID.NotFound",
     "InvalidInternetGatewayID.NotFound",
     "InvalidGatewayID.NotFound",
+    "InvalidNatGatewayID.NotFound",  # a NAT gateway that isn't available yet, too (kOps, pull request 944)
     "InvalidVpcID.NotFound",
 )
+NAT_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound", "InvalidAllocationID.NotFound", "InvalidVpcID.NotFound")
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
 TARGET_UNKNOWN: Final[Codes] = {
@@ -67,6 +69,11 @@ ROUTES_IN_USE: Final[Codes] = {"DependencyViolation": 300.0}
 SUBNET_IN_USE: Final[Codes] = {"DependencyViolation": 1200.0}
 GATEWAY_IN_USE: Final[Codes] = {"DependencyViolation": 1200.0}
 """Until no interface with a public address is left, which load balancers release late."""
+ADDRESS_IN_USE: Final[Codes] = {
+    "InvalidIPAddress.InUse": 300.0,
+    "AuthFailure~permission to access": 300.0,  # what AWS says while its NAT gateway is being deleted
+    "InvalidNetworkInterfaceID.NotFound": 300.0,  # and right after (terraform-provider-aws, issue 49299)
+}
 GROUP_IN_USE: Final[Codes] = {"DependencyViolation": 900.0, "InvalidGroup.InUse": 900.0}
 TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 
@@ -74,6 +81,10 @@ TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 INSTANCE_STATE: Final = 600.0
 METAL_STATE: Final = 2700.0
 """Bare metal takes many times as long to start and to stop."""
+NAT_AVAILABLE: Final = 900.0
+NAT_DELETED: Final = 1800.0
+NAT_ADDRESSES: Final = 900.0
+"""AWS lets the connections of an address that is taken away drain for 350 s."""
 BALANCER_ACTIVE: Final = 900.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0

@@ -34,6 +34,11 @@ class Timing:
     terminated_visible: float = 3600.0
     provisioning: float = 60.0
     interfaces_linger: float = 60.0
+    nat_pending: float = 120.0  # until a NAT gateway is available; kOps: "up to 5 min"
+    nat_failing: float = 30.0
+    nat_joining: float = 20.0  # until a further address of one is in use
+    nat_deleting: float = 60.0
+    nat_visible: float = 3600.0
     initial: float | None = None  # one interval of the health check
     recovering: float | None = None  # healthy threshold × interval
     failing: float | None = None  # unhealthy threshold × interval

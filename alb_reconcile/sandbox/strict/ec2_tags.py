@@ -16,6 +16,7 @@ DELETED = {
     "DeleteInternetGateway": "InternetGatewayId",
     "DeleteVolume": "VolumeId",
     "DeleteNetworkInterface": "NetworkInterfaceId",
+    "ReleaseAddress": "AllocationId",
 }
 CREATES = {
     "CreateVpc": "vpc",
@@ -23,7 +24,11 @@ CREATES = {
     "CreateRouteTable": "route-table",
     "CreateSecurityGroup": "security-group",
     "CreateInternetGateway": "internet-gateway",
+    "AllocateAddress": "elastic-ip",
+    "CreateNatGateway": "natgateway",
 }
+TYPES = {"vpc-elastic-ip": "elastic-ip", "nat-gateway": "natgateway"}
+"""AWS's words for moto's."""
 
 METADATA_KEY = re.compile(r"(?!(\.|\.\.|_index)$)[0-9A-Za-z_+=,.@:-]{1,255}")
 
@@ -33,7 +38,10 @@ def tagged_resources_exist(call: Call) -> None:
     """CreateTags: Invalid…ID.NotFound, for instances and all else (moto tags missing instances)."""
     known = call.world.ids()
     for resource in call.given("Resources", []):
-        if resource.split("-")[0] in ("i", "vpc", "subnet", "rtb", "sg", "igw") and resource not in known:
+        if (
+            resource.split("-")[0] in ("i", "vpc", "subnet", "rtb", "sg", "igw", "nat", "eipalloc")
+            and resource not in known
+        ):
             refuse(*not_found(resource))
 
 
@@ -98,4 +106,4 @@ def tags_are_filtered_by_key_and_value(call: Call, proceed: Callable[[], Any]) -
     tags = proceed()["Tags"]
     for key, values in wanted.items():
         tags = [tag for tag in tags if tag["key"] == key and matches(tag["value"], values)]
-    return {"Tags": tags}
+    return {"Tags": [{**tag, "resource_type": TYPES.get(tag["resource_type"], tag["resource_type"])} for tag in tags]}

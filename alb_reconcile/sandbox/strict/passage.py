@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from . import nat
 from .clock import Timing
 from .health import Health
 from .world import World
@@ -34,13 +35,14 @@ def show_states(world: World, now: float) -> None:
             state = ledger.instances[instance.id].state(now)
             if instance._state.name != state:
                 instance._state = InstanceState(state, STATE_CODES[state])
+    nat.show(world, now)
     for arn, balancer in world.elb.load_balancers.items():
         balancer.state = ledger.balancers[arn].state(now) if arn in ledger.balancers else "active"
 
 
 def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -> None:
     if kind == "release":
-        remove_interface(world, subject)
+        world.remove_interface(subject)
     elif kind == "terminated":
         end_instance(world, subject)
         world.ledger.schedule(when + timing.tags_linger, "untag", subject)
@@ -49,20 +51,14 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         world.ec2.tags.pop(subject, None)
     elif kind == "vanish":
         forget_instance(world, subject)
+    elif kind.startswith("nat "):
+        nat.happen(world, when, kind, subject, timing)
     elif kind == "drained":
         group, instance_id, port = subject.split(" ")
         targets = world.ledger.targets.get(group, {})
         target = targets.get((instance_id, int(port)))
         if target and target.gone_at == when:
             del targets[(instance_id, int(port))]
-
-
-def remove_interface(world: World, interface_id: str) -> None:
-    eni = world.ec2.enis.pop(interface_id, None)
-    if eni:
-        for address in eni.private_ip_addresses:
-            eni.subnet.del_subnet_ip(address["PrivateIpAddress"])
-        world.ec2.tags.pop(interface_id, None)
 
 
 class NoInterfaces(dict[int, Any]):
@@ -90,7 +86,7 @@ def end_instance(world: World, instance_id: str) -> None:
     instance._state, instance._reason = state, reason or instance._reason
     for nic in nics:
         if nic.delete_on_termination:
-            remove_interface(world, nic.id)
+            world.remove_interface(nic.id)
         else:
             nic.instance = nic.attachment_id = nic.attach_time = nic.device_index = None
             nic.status = "available"

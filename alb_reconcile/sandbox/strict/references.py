@@ -11,6 +11,8 @@ NOT_FOUND = {
     "rtb-": ("InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist"),
     "igw-": ("InvalidInternetGatewayID.NotFound", "The internetGateway ID '{}' does not exist"),
     "sg-": ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
+    "nat-": ("InvalidNatGatewayID.NotFound", "The natGateway ID '{}' does not exist"),
+    "eipalloc-": ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
     "i-": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
     "vol-": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
     "eni-": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),

@@ -3,12 +3,15 @@
 from collections import defaultdict
 
 from . import (
+    ec2_addresses,
     ec2_gateways,
     ec2_groups,
     ec2_instances,
     ec2_launch,
+    ec2_nat,
     ec2_network,
     ec2_profiles,
+    ec2_routes,
     ec2_tags,
     elb_attributes,
     elb_balancers,
@@ -21,7 +24,19 @@ from . import (
 )
 from .rule import Rule, rules_in
 
-EC2 = (ec2_network, ec2_gateways, ec2_groups, ec2_launch, ec2_instances, ec2_profiles, ec2_tags, quotas)
+EC2 = (
+    ec2_network,
+    ec2_routes,
+    ec2_gateways,
+    ec2_addresses,
+    ec2_nat,
+    ec2_groups,
+    ec2_launch,
+    ec2_instances,
+    ec2_profiles,
+    ec2_tags,
+    quotas,
+)
 ELB = (elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, quotas)
 
 
