@@ -78,8 +78,7 @@ def route_says_all_of_itself(call: Call, proceed: Callable[[], Any]) -> Any:
     """DescribeRouteTables: each target, and the destination beside an interface (moto leaves some out)."""
     result = proceed()
     table = call.world.ec2.route_tables[call.given("RouteTableId")]
-    if route := _find(table, _destination(call)):
-        _complete(call, route)
+    _complete(call, table, next(reversed(table._routes.values())))
     return result
 
 
@@ -96,19 +95,24 @@ def route_is_replaced_in_place(call: Call, _: Callable[[], Any]) -> Any:
     params = {name: call.given(key) for key, name in TARGETS.items()}
     del table._routes[route.id]  # moto refuses another one beside it
     try:
-        _complete(call, call.world.ec2.create_route(table.id, *(call.given(key) for key in DESTINATIONS), **params))
+        _complete(
+            call, table, call.world.ec2.create_route(table.id, *(call.given(key) for key in DESTINATIONS), **params)
+        )
     except Exception:
         table._routes[route.id] = route
         raise
     return None
 
 
-def _complete(call: Call, route: Any) -> None:
+def _complete(call: Call, table: Any, route: Any) -> None:
     for key, name in OTHERS.items():
         if call.given(key):
             setattr(route, name, call.given(key))
-    if wanted := call.given("DestinationPrefixListId"):
+    if wanted := call.given("DestinationPrefixListId"):  # moto forgets it beside an interface
         route.destination_prefix_list = call.world.ec2.managed_prefix_lists[wanted]
+        del table._routes[route.id]
+        route.id = f"{table.id}~{wanted}"
+        table._routes[route.id] = route
 
 
 def _destination(call: Call) -> str:
