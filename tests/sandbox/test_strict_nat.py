@@ -167,9 +167,7 @@ def test_a_regional_one_has_a_route_table_of_its_own_and_zones(network: Network,
     assert (row["AutoProvisionZones"], row["State"]) == ("disabled", "available")
     (table,) = network.ec2.describe_route_tables(RouteTableIds=[row["RouteTableId"]])["RouteTables"]
     assert {item.get("GatewayId") for item in table["Routes"]} == {"local", network.gateway}
-    network.ec2.associate_nat_gateway_address(
-        NatGatewayId=gateway, AllocationIds=[two], AvailabilityZone="us-east-1b"
-    )
+    network.ec2.associate_nat_gateway_address(NatGatewayId=gateway, AllocationIds=[two], AvailabilityZone="us-east-1b")
     with refused("Resource.AlreadyAssociated"):
         network.ec2.associate_nat_gateway_address(
             NatGatewayId=gateway, AllocationIds=[two], AvailabilityZone="us-east-1c"
