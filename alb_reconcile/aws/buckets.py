@@ -31,7 +31,7 @@ def buckets_of(service: str, action: str, params: Callable[[], Mapping[str, Any]
         yield *_TABLE["elbv2"]["all"], 1
     elif service == "ec2":
         category, bucket = _TABLE["ec2"].get(action, _TABLE["ec2"][usual])
-        if not any(params().get(name) for name in ("Filters", "MaxResults", "NextToken")):
+        if not any(params().get(name) for name in ("Filters", "Filter", "MaxResults", "NextToken")):
             category, bucket = _TABLE["unfiltered"].get(action, (category, bucket))
         yield f"{action} {category}", bucket, 1
         if action in _TABLE["instances"]:

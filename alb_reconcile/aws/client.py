@@ -301,6 +301,8 @@ class Aws:
         """
         found: list[Any] = []
         for filters in _filters(where or {}):
+            if operation == "describe_nat_gateways" and filters:  # the one action whose parameter is in the singular
+                filters = {"Filter": filters["Filters"]}
             found += await self._pages(service, operation, key, {**params, **filters})
         return found
 

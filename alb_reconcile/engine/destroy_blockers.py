@@ -1,13 +1,16 @@
 """What would stop a destroy half-way: looked for before the first delete, all of it at once."""
 
 import asyncio
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._ec2 import describe_interface, is_of, read_interfaces
+from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.resource import Observed
 from alb_reconcile.model.text import camel
 
 
@@ -15,6 +18,7 @@ async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
     """Everything that isn't the stack's and holds something of it, in words."""
     live = [item for item in discovery.resources if not item.is_gone]
     own = {item.id for item in discovery.resources}  # of instances that have ended, too: interfaces may outlive them
+    own |= {made for item in live for made in getattr(item.details, "made_along", ())}
     vpcs, groups, subnets = (
         sorted(item.id for item in live if item.address.kind == kind) for kind in ("vpc", "security_group", "subnet")
     )
@@ -23,13 +27,21 @@ async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
         _group_references(aws, own, vpcs, groups),
         _inhabitants(aws, own, vpcs),
     )
-    return [text for part in found for text in part]
+    return [*(text for part in found for text in part), *_held_addresses(own, live)]
+
+
+def _held_addresses(own: set[str], live: list[Observed]) -> Iterator[str]:
+    """Addresses of ours at something that isn't."""
+    for item in live:
+        if isinstance(item.details, Holder) and item.details.interface and not item.details.is_one_of(own):
+            holder = item.details.instance or item.details.interface
+            yield f"{item.address} ({item.id}) is in use by a resource outside this stack: {holder}; disassociate it first"
 
 
 async def _interfaces(
-    aws: Aws, own: set[str], live: list[Any], vpcs: list[str], groups: list[str], subnets: list[str]
+    aws: Aws, own: set[str], live: list[Observed], vpcs: list[str], groups: list[str], subnets: list[str]
 ) -> list[str]:
-    names = {item.state.name for item in live if item.address.kind == "load_balancer"}
+    names = {getattr(item.state, "name", "") for item in live if item.address.kind == "load_balancer"}
     seen: dict[str, dict[str, Any]] = {}
     named = (("vpc-id", vpcs), ("group-id", groups), ("subnet-id", [] if vpcs else subnets))
     reads = (read_interfaces(aws, name, values) for name, values in named if values)
@@ -39,7 +51,8 @@ async def _interfaces(
     for item in seen.values():
         description = str(item.get("Description", ""))
         # interfaces of load balancers that are gone already, ours or not, go by themselves
-        ours = is_of(item, own) or (description.startswith("ELB app/") and description.split("/")[1] in names)
+        is_part = item["NetworkInterfaceId"] in own or is_of(item, own)
+        ours = is_part or (description.startswith("ELB app/") and description.split("/")[1] in names)
         leaving = description.startswith("ELB app/") and not await _load_balancer_exists(aws, description)
         if not ours and not leaving:
             problems.append(
@@ -89,6 +102,7 @@ _SORTS: Final = (
     _Sort("describe_security_groups", "SecurityGroups", "GroupId"),
     _Sort("describe_route_tables", "RouteTables", "RouteTableId"),
     _Sort("describe_network_acls", "NetworkAcls", "NetworkAclId"),
+    _Sort("describe_nat_gateways", "NatGateways", "NatGatewayId"),  # of regional ones no interface tells
     _Sort("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
     _Sort("describe_internet_gateways", "InternetGateways", "InternetGatewayId", "attachment.vpc-id"),
     _Sort("describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", ""),

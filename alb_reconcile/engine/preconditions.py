@@ -156,14 +156,14 @@ class _Account:
 
     async def check(self, kind: AnyKind, quota: Quota, intents: Sequence[Intent]) -> list[Finding]:
         is_read = not quota.usual and any(item.fields is None for item in intents)
-        limit = asyncio.ensure_future(read_quota(self.aws, "vpc", quota.code)) if is_read else None
+        limit = asyncio.ensure_future(read_quota(self.aws, quota.service, quota.code)) if is_read else None
         if quota.path:
             held = [item for item in intents if item.fields is None or quota.path in item.fields]
             uses: list[_Use] = [(item, "", 0, quota.count(getattr(item.wanted, quota.path) or ())) for item in held]
         else:
             uses = await self._count(kind, quota, [item for item in intents if item.fields is None])
         over = [use for use in uses if use[2] + use[3] > quota.usual]
-        own = await (limit or read_quota(self.aws, "vpc", quota.code)) if limit or over else None
+        own = await (limit or read_quota(self.aws, quota.service, quota.code)) if limit or over else None
         return [
             finding
             for first, place, there, more in over

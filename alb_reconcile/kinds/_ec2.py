@@ -56,15 +56,19 @@ class Ec2Kind(Kind[P]):
             await run.aws.call("ec2", f"create_{self.name}", retry=retry, TagSpecifications=tagging, **params)
         )
 
-    async def create_once(self, run: Run, desired: Desired, **params: Any) -> str:
-        """The same where a create has neither a token nor a unique name: of what was made, now or by a lost call."""
+    async def create_once(self, run: Run, desired: Desired, operation: str = "", **params: Any) -> str:
+        """The same where a create has neither a token nor a unique name: of what was made, now or by a lost call.
+
+        `operation` is boto3's name of the call where it isn't create_KIND.
+        """
 
         async def find() -> str | None:
             found = await self.find_own(run, desired)
             return str(found[0][self.id_key]) if found else None
 
         tagging = run.tag_specification(desired)
-        answer = await run.create_once("ec2", f"create_{self.name}", find, TagSpecifications=tagging, **params)
+        operation = operation or f"create_{self.name}"
+        answer = await run.create_once("ec2", operation, find, TagSpecifications=tagging, **params)
         return answer if isinstance(answer, str) else self._id_in(answer)
 
     async def create_by_token(self, run: Run, desired: Desired, retry: waits.Codes, **params: Any) -> str:
@@ -127,11 +131,14 @@ def describe_interface(interface: Mapping[str, Any]) -> str:
     return f"{interface['NetworkInterfaceId']} ({holder})"
 
 
-async def refuse_foreign_interfaces(run: Run, name: str, value: str) -> None:
-    """Raise RefusedError if something other than a leaving load balancer or instance of ours stands in the way."""
+async def refuse_foreign_interfaces(run: Run, name: str, value: str, of: str = "") -> None:
+    """Raise RefusedError if something other than a leaving load balancer, instance or NAT gateway of ours stands in the way.
+
+    `of` is what they stand in the way of, where that isn't the filter's value.
+    """
     found = await read_interfaces(run.aws, name, value)
     others = [item for item in found if not is_of(item, run.own)]
     if foreign := [item for item in others if not is_load_balancers(item)]:
         raise RefusedError(
-            f"{value} is in use by resources outside this stack: {', '.join(map(describe_interface, foreign))}; remove them first"
+            f"{of or value} is in use by resources outside this stack: {', '.join(map(describe_interface, foreign))}; remove them first"
         )

@@ -62,7 +62,7 @@ class Around(Protocol):
 
     @property
     def region(self) -> str | None:
-        """The stack's region, if anybody has said it."""
+        """The stack's region, if it is known."""
 
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""

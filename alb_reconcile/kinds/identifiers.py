@@ -9,7 +9,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.model.address import Address, Ref
 
-_OTHERS: Final = ("ami-", "eni-", "pl-", "vol-", "nat-")
+_OTHERS: Final = ("ami-", "eni-", "pl-", "vol-")
 """Prefixes of ids that a spec may hold, or could hold by mistake, and that no kind of ours has."""
 
 

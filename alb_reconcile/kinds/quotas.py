@@ -15,7 +15,7 @@ class Quota:
     """How many AWS allows of something that a plan makes."""
 
     code: str
-    """Service Quotas' code of one of Amazon VPC's, or what DescribeAccountLimits calls one of Elastic Load Balancing's."""
+    """Service Quotas' code of one of Amazon VPC's or EC2's, or what DescribeAccountLimits calls one of Elastic Load Balancing's."""
     what: str
     """What is counted, in the plural."""
     usual: float = 0
@@ -25,6 +25,8 @@ class Quota:
     path: str = ""
     """The property of each resource that is counted, instead of resources."""
     count: Callable[[Any], int] = len
+    service: str = "vpc"
+    """Service Quotas' code of the service."""
 
 
 async def read_quota(aws: Aws, service: str, code: str) -> float | None:

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from ipaddress import ip_network
 from typing import Any, Final, NamedTuple, Self
 
-from alb_reconcile.kinds import waits
+from alb_reconcile.kinds import load_kinds, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keep_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import ignoring
@@ -21,17 +22,19 @@ from alb_reconcile.model.steps import HandOver
 
 
 class Route(NamedTuple):
-    """Where the traffic to a range of addresses goes; of somebody else's, to a list of them (pl-…)."""
+    """Where the traffic to a range of addresses goes, of IPv4 or IPv6, or to a prefix list's (pl-…)."""
 
-    destination_cidr_block: str
+    destination: str
     target: Ref
 
 
 @dataclass(frozen=True)
 class Associations:
-    """The associations of a route table, by subnet; those of others' subnets too."""
+    """The associations of a route table, by subnet; those of others' subnets too. And its routes that lead nowhere, as AWS
+    says (blackhole)."""
 
     by_subnet: Mapping[str, str]
+    blackholes: frozenset[Route] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +56,16 @@ class RouteTable(Properties):
     def with_others(self, observed: Self) -> Self:
         return replace(
             self,
-            routes=keep_others(self.routes, observed.routes, lambda route: route.destination_cidr_block),
+            routes=keep_others(self.routes, observed.routes, lambda route: route.destination),
             subnets=keep_others(self.subnets, observed.subnets, lambda subnet: subnet),
         )
+
+    def remark(self, found: Observed) -> str:
+        dead = [route for route in self.routes or () if route in found.detail(Associations).blackholes]
+        if not dead:
+            return ""
+        told = ", ".join(f"{route.destination} to {route.target}" for route in dead)
+        return f"AWS says that its route for {told} leads nowhere (blackhole): what it names is gone, or isn't attached"
 
 
 class RouteTableKind(Ec2Kind[RouteTable]):
@@ -98,8 +108,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> RouteTable:
         if (routes := entry.get("routes")) is not None:
-            given = [(item["destination_cidr_block"], item["internet_gateway"]) for item in routes]
-            fields["routes"] = tuple(sorted(Route(block, refer("internet_gateway", target)) for block, target in given))
+            fields["routes"] = tuple(sorted(map(_read_route, routes), key=str))
         return RouteTable(**fields)
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
@@ -112,12 +121,16 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         return [self._observe(reader, table, known) for table in tables]
 
     def _observe(self, reader: Reader, table: Row, known: set[str]) -> Observed:
-        # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
-        routes = [
-            Route(next((str(route[key]) for key in _DESTINATIONS if route.get(key)), ""), _target(route))
-            for route in table["Routes"]
-            if route.get("Origin") == "CreateRoute" and not str(route.get("GatewayId", "")).startswith("vpce-")
-        ]
+        wanted = reader.desired.get(tags.own_address(tags.from_list(table.get("Tags")), self.name, ""))
+        declared = getattr(wanted.state, "routes", None) or () if wanted else ()
+        routes, dead = [], []
+        for item in table["Routes"]:
+            route = Route(next((str(item[key]) for key in _DESTINATIONS if item.get(key)), ""), _target(item))
+            # local, propagated and gateway endpoints' routes are not for CreateRoute and DeleteRoute
+            is_endpoints = route.destination.startswith("pl-") and str(route.target).startswith("vpce-")
+            if item.get("Origin") == "CreateRoute" and (not is_endpoints or route in declared):
+                routes.append(route)
+                dead += [route] if item.get("State") == "blackhole" else []
         associations = {
             item["SubnetId"]: item["RouteTableAssociationId"]
             for item in table.get("Associations", ())
@@ -129,7 +142,7 @@ class RouteTableKind(Ec2Kind[RouteTable]):
             # the association of a subnet that isn't ours stays
             subnets=tuple(sorted(known.intersection(associations))),
         )
-        return self.observe(reader, table, state, details=Associations(associations))
+        return self.observe(reader, table, state, details=Associations(associations, frozenset(dead)))
 
     async def create(self, run: Run, wanted: RouteTable, desired: Desired) -> str:
         table = await self.call_create(run, desired, waits.ROUTES_UNKNOWN, VpcId=wanted.vpc)
@@ -147,8 +160,8 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         before, table = self.of(observed), observed.id
         calls = []
         if "routes" in fields:
-            have = {route.destination_cidr_block: route for route in before.routes or ()}
-            want = {route.destination_cidr_block: route for route in wanted.routes or ()}
+            have = {route.destination: route for route in before.routes or ()}
+            want = {route.destination: route for route in wanted.routes or ()}
             for destination, route in want.items():
                 if destination not in have:
                     calls.append(_create_route(run, table, route))
@@ -180,14 +193,13 @@ async def _create_route(run: Run, table: str, route: Route) -> None:
 
 
 async def _set_route(run: Run, operation: str, table: str, route: Route) -> None:
-    call = partial(run.aws.call, "ec2", retry=waits.ROUTES_UNKNOWN, RouteTableId=table)
-    await call(operation, DestinationCidrBlock=route.destination_cidr_block, GatewayId=await run.made(route.target))
+    target = await run.made(route.target)
+    params: dict[str, Any] = {_destination_key(route.destination): route.destination, _target_key(target): target}
+    await run.aws.call("ec2", operation, retry=waits.ROUTES_UNKNOWN, RouteTableId=table, **params)
 
 
 async def _delete_route(run: Run, table: str, destination: str) -> None:
-    cidr, ipv6, prefix_list = _DESTINATIONS
-    key = ipv6 if ":" in destination else prefix_list if destination.startswith("pl-") else cidr
-    params: dict[str, Any] = {"RouteTableId": table, key: destination}
+    params: dict[str, Any] = {"RouteTableId": table, _destination_key(destination): destination}
     await run.gone("ec2", "delete_route", missing=("InvalidRoute.NotFound",), **params)
 
 
@@ -216,16 +228,49 @@ async def _disassociate(run: Run, association: str) -> None:
     await run.gone("ec2", "disassociate_route_table", missing=_UNASSOCIATED, AssociationId=association)
 
 
+def _read_route(item: Mapping[str, str]) -> Route:
+    """A route as an entry says it: one destination, and one target."""
+    (key, target), *_ = ((key, value) for key, value in item.items() if not key.startswith("destination_"))
+    block = item.get("destination_ipv6_cidr_block")
+    destination = str(ip_network(block)) if block else item.get("destination_cidr_block")  # as AWS writes it
+    return Route(
+        destination or item["destination_prefix_list_id"], refer(key, target) if key in load_kinds() else target
+    )
+
+
+def _destination_key(destination: str) -> str:
+    """What CreateRoute calls a destination."""
+    cidr, ipv6, prefix_list = _DESTINATIONS
+    return ipv6 if ":" in destination else prefix_list if destination.startswith("pl-") else cidr
+
+
+def _target_key(target: str) -> str:
+    """What CreateRoute calls a target."""
+    return next(key for mark, key in _TARGETS.items() if mark in target)
+
+
+def _target(route: Mapping[str, Any]) -> Ref:
+    """The target of a route as AWS describes it, which is under another key than in CreateRoute for some."""
+    return next((str(route[key]) for key in dict.fromkeys(_TARGETS.values()) if route.get(key)), "")
+
+
 _UNASSOCIATED: Final = ("InvalidAssociationID.NotFound",)
 _DESTINATIONS: Final = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
-_TARGETS: Final = (
-    "GatewayId", "NatGatewayId", "TransitGatewayId", "VpcPeeringConnectionId", "NetworkInterfaceId", "InstanceId",
-    "EgressOnlyInternetGatewayId", "LocalGatewayId", "CarrierGatewayId",
-)  # fmt: skip
-
-
-def _target(route: dict[str, Any]) -> Ref:
-    return next((str(route[key]) for key in _TARGETS if route.get(key)), "")
+_TARGETS: Final = {
+    "eigw-": "EgressOnlyInternetGatewayId",
+    "lgw-": "LocalGatewayId",
+    "cagw-": "CarrierGatewayId",
+    "tgw-": "TransitGatewayId",
+    "nat-": "NatGatewayId",
+    "pcx-": "VpcPeeringConnectionId",
+    "eni-": "NetworkInterfaceId",
+    "vpce-": "VpcEndpointId",
+    ":networkmanager:": "CoreNetworkArn",
+    ":odb:": "OdbNetworkArn",
+    "gw-": "GatewayId",  # an internet gateway's, or a virtual private one's
+    "i-": "InstanceId",  # which others may have given; AWS shows its interface beside it
+}
+"""What CreateRoute calls a target, by what its id or ARN has in it. The first that fits."""
 
 
 KIND: Final = RouteTableKind()

@@ -32,6 +32,7 @@ ROUTES_UNKNOWN: Final = unknown(
     "InvalidSubnetID.NotFound",
     "InvalidInternetGatewayID.NotFound",
     "InvalidGatewayID.NotFound",
+    "InvalidNatGatewayID.NotFound",  # a NAT gateway that isn't available yet, too (kOps, pull request 944)
     "InvalidVpcID.NotFound",
 )
 ENDPOINT_UNKNOWN: Final[Codes] = {
@@ -43,6 +44,7 @@ ENDPOINT_UNKNOWN: Final[Codes] = {
     "InvalidParameter~enableDnsSupport": 60.0,  # the VPC's attributes are being set
     "InvalidParameter~must have a Gateway endpoint": 300.0,  # which is being made
 }  # fmt: skip
+NAT_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound", "InvalidAllocationID.NotFound", "InvalidVpcID.NotFound")
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
 TARGET_UNKNOWN: Final[Codes] = {
@@ -78,6 +80,11 @@ GATEWAY_IN_USE: Final[Codes] = {"DependencyViolation": 1200.0}
 """Until no interface with a public address is left, which load balancers release late."""
 RANGE_IN_USE: Final[Codes] = {"InvalidCidrBlock.InUse": 1200.0}
 """A range of a VPC, until no subnet is in it."""
+ADDRESS_IN_USE: Final[Codes] = {
+    "InvalidIPAddress.InUse": 300.0,
+    "AuthFailure~permission to access": 300.0,  # what AWS says while its NAT gateway is being deleted
+    "InvalidNetworkInterfaceID.NotFound": 300.0,  # and right after (terraform-provider-aws, issue 49299)
+}
 GROUP_IN_USE: Final[Codes] = {"DependencyViolation": 900.0, "InvalidGroup.InUse": 900.0}
 TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 
@@ -88,6 +95,10 @@ RANGE_ASSOCIATED: Final = 600.0
 INSTANCE_STATE: Final = 600.0
 METAL_STATE: Final = 2700.0
 """Bare metal takes many times as long to start and to stop."""
+NAT_AVAILABLE: Final = 900.0
+NAT_DELETED: Final = 1800.0
+NAT_ADDRESSES: Final = 900.0
+"""AWS lets the connections of an address that is taken away drain for 350 s."""
 BALANCER_ACTIVE: Final = 900.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0

@@ -63,9 +63,9 @@ class _Builder:
         for field in field_names(kind.properties):
             if field == "vpc":
                 vpc = self.outline.vpc_of(kind.section, name)
-                if vpc is None:
+                if vpc is None and "subnet" not in entry:  # somebody else's subnet is in a VPC that only AWS knows
                     raise AssertionError(f"{kind.section}.{name}: the checks let an entry without a VPC through")
-                found[field] = refer("vpc", vpc)
+                found[field] = None if vpc is None else refer("vpc", vpc)
             elif field in entry:
                 found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
         return found

@@ -140,6 +140,8 @@ class Outline:
         if "vpc" not in fields and "subnets" in fields:
             vpcs = self.subnet_vpcs(section, name)
             return vpcs.pop() if len(vpcs) == 1 else None
+        if isinstance(subnet := entry.get("subnet"), str) and "subnet" in fields:
+            return self.vpc_of("subnets", subnet)
         vpc = entry.get("vpc")
         if isinstance(vpc, str):
             return vpc if is_aws_id(vpc) or vpc in self.entries("vpcs") else None

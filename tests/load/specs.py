@@ -7,6 +7,7 @@ from typing import Any
 
 from alb_reconcile.model.address import UserData
 from tests.harness import Spec, demo
+from tests.kinds.test_nat_gateway import private_stack
 
 
 def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **rollout: Any) -> Spec:
@@ -23,6 +24,17 @@ def web(*, count: int = 2, version: str, stack: str = "load", port: int = 80, **
     instances |= {"count": count, "user_data": user_data(version)}
     instances["rollout"] = {"max_surge": 1, "health_timeout": "30m"} | rollout
     spec["target_groups"]["web"]["port"] = port
+    spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
+    return spec
+
+
+def private(*, version: str, zones: str = "ab", addresses: str = "nat") -> Spec:
+    """specs/private.yaml with a version, zones in which there is a NAT gateway, and other names of their addresses."""
+    spec = private_stack()
+    spec["elastic_ips"] = {f"{addresses}-{zone}": {} for zone in zones}
+    spec["nat_gateways"] = {zone: {"subnet": f"public-{zone}", "elastic_ip": f"{addresses}-{zone}"} for zone in zones}
+    spec["instances"]["web"] |= {"user_data": user_data(version)}
+    spec["instances"]["web"]["rollout"] = {"max_surge": 2, "health_timeout": "30m"}
     spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
     return spec
 

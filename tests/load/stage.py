@@ -98,27 +98,27 @@ class Stage:
         return {item["instance_id"]: item for item in told_of}
 
     @contextmanager
-    def under_load(self, spec: Spec, *, paths: Sequence[str] = ("/",)) -> Iterator[Proof]:
+    def under_load(self, spec: Spec, *, paths: Sequence[str] = ("/",), requests: int = REQUESTS) -> Iterator[Proof]:
         """Requests and looks for the length of the block, and at its end until there were enough requests."""
         url = self.begin(spec)
         with Watch(self.account, spec["stack"]) as watch, Load(url, rate=RATE, paths=paths) as load:
             load.until(200)
             watch.next()
             delay = spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"]
-            proof = Proof(load, watch, delay / self._speed)
+            proof = Proof(load, watch, delay / self._speed, requests)
             yield proof
             self.wait_for_nodes()
             proof.changed = time.monotonic()
-            load.until(max(REQUESTS, load.sent + 200))
+            load.until(max(requests, load.sent + 200))
             watch.next()
         proof.tell(spec["stack"])
 
 
 class Proof:
-    """What is seen while a stack changes. `drain`: how long targets drain, in seconds here."""
+    """What is seen while a stack changes. `drain`: how long targets drain, in seconds here; `requests`: how many are enough."""
 
-    def __init__(self, load: Load, watch: Watch, drain: float) -> None:
-        self.load, self.watch, self.drain = load, watch, drain
+    def __init__(self, load: Load, watch: Watch, drain: float, requests: int = REQUESTS) -> None:
+        self.load, self.watch, self.drain, self.requests = load, watch, drain, requests
         self.began = self.changed = time.monotonic()
         """When the change began and ended."""
 
@@ -133,7 +133,7 @@ class Proof:
     def holds(self, least: int) -> None:
         """Not one request failed, there were enough, never fewer healthy targets than that, and none left undrained."""
         assert self.load.failures[:5] == [], self.load.failures[:5]
-        assert len(self.load.answers) == self.load.sent >= REQUESTS
+        assert len(self.load.answers) == self.load.sent >= self.requests
         assert self.watch.low() >= least
         assert self.watch.hurried(self.drain) == {}
         self.are_known()

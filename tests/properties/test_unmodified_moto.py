@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.harness import FAKE_ENVIRONMENT, READS, World, demo
+from tests.kinds.test_nat_gateway import private_stack
 from tests.properties.faults import error_of, spoilt
 from tests.properties.others import make_others, seen
 from tests.properties.scenarios import crowded, in_place, rolled
@@ -65,6 +66,19 @@ def test_two_stacks_live_beside_others(world: World, others: Any) -> None:
     assert world.plan(named("two", rolled())).is_empty
     world.destroy(named("two", rolled()))
     assert seen(world.client) == others
+
+
+def test_private_instances_live_beside_others(world: World, others: Any) -> None:
+    """moto finds NAT gateways of all stacks, whatever tag is asked for, and keeps the interfaces of those that are deleted."""
+    theirs = world.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+    stranger = world.client("ec2").create_nat_gateway(SubnetId=theirs[0]["SubnetId"], ConnectivityType="private")
+    world.converge(private_stack())
+    assert world.plan(private_stack()).is_empty
+    world.destroy(private_stack())
+    left = world.client("ec2").describe_nat_gateways(Filters=[{"Name": "state", "Values": ["available"]}])
+    assert [item["NatGatewayId"] for item in left["NatGateways"]] == [stranger["NatGateway"]["NatGatewayId"]]
+    assert world.client("ec2").describe_addresses()["Addresses"] == []
+    assert others.keys() <= seen(world.client).keys()
 
 
 class CutShort:

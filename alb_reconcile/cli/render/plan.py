@@ -152,7 +152,7 @@ def show(value: Any, plan: Plan) -> str:
         new = isinstance(value.target_group, Address) and value.target_group in plan.names.values()
         return f"{'the new ' if new else ''}{show(value.target_group, plan)} at {value.weight}"
     if isinstance(value, Route):
-        return f"{value.destination_cidr_block} → {show(value.target, plan)}"
+        return f"{value.destination} → {show(value.target, plan)}"
     if isinstance(value, tuple):
         return ", ".join(show(item, plan) for item in value) or "(none)"
     if hasattr(value, "forward"):

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Final
 
@@ -62,6 +63,11 @@ class Decisions:
     seen_ids: dict[Address, list[str]] = field(default_factory=dict)
     """All physical ids that were ever seen at an address, dead ones too."""
     kept: list[str] = field(default_factory=list)
+
+    @cached_property
+    def live_ids(self) -> frozenset[str]:
+        """The ids of all that there is."""
+        return frozenset(item.id for item in self.live)
 
     @property
     def kinds(self) -> set[type[Properties]]:

@@ -37,6 +37,11 @@ class Timing:
     associating: float = 5.0  # of a range with a VPC
     endpoint_pending: float = 60.0  # of a VPC endpoint with network interfaces
     endpoint_deleting: float = 120.0
+    nat_pending: float = 120.0  # until a NAT gateway is available; kOps: "up to 5 min"
+    nat_failing: float = 30.0
+    nat_joining: float = 20.0  # until a further address of one is in use
+    nat_deleting: float = 60.0
+    nat_visible: float = 3600.0
     initial: float | None = None  # one interval of the health check
     recovering: float | None = None  # healthy threshold × interval
     failing: float | None = None  # unhealthy threshold × interval

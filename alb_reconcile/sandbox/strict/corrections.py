@@ -35,6 +35,11 @@ def rule_description(self: Any) -> str | None:
 
 def route_state(self: Any) -> str:
     """DescribeRouteTables: a route is a `blackhole` when its target is gone or detached."""
+    if self.nat_gateway is not None:
+        found = self.route_table.ec2_backend.nat_gateways.get(self.nat_gateway.id)
+        return "active" if found and found.state in ("pending", "available") else "blackhole"
+    if self.interface is not None:
+        return "active" if self.interface.id in self.route_table.ec2_backend.enis else "blackhole"
     gateway = self.gateway
     if gateway is None:
         return "active"

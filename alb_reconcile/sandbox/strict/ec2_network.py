@@ -93,7 +93,7 @@ def vpc_in_use_stays(call: Call) -> None:
         return
     groups = [g for g in world.groups() if g.vpc_id == vpc_id and not g.is_default]
     tables = [t for t in world.ec2.route_tables.values() if t.vpc_id == vpc_id and not t.main_association_id]
-    nats = [n for n in world.ec2.nat_gateways.values() if n.vpc_id == vpc_id and n.state != "deleted"]
+    nats = [n for n in world.ec2.nat_gateways.values() if n.vpc_id == vpc_id and n.state not in ("deleted", "failed")]
     blockers = [world.gateway_of(vpc_id), *groups, *tables, *nats, *world.interfaces(vpc_id=vpc_id)]
     blockers += further_inhabitants(world.ec2, vpc_id)
     if any(blockers) or world.subnets(vpc_id):

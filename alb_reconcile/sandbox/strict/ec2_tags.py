@@ -17,6 +17,7 @@ DELETED = {
     "DeleteEgressOnlyInternetGateway": "EgressOnlyInternetGatewayId",
     "DeleteVolume": "VolumeId",
     "DeleteNetworkInterface": "NetworkInterfaceId",
+    "ReleaseAddress": "AllocationId",
 }
 CREATES = {
     "CreateVpc": "vpc",
@@ -26,7 +27,11 @@ CREATES = {
     "CreateInternetGateway": "internet-gateway",
     "CreateEgressOnlyInternetGateway": "egress-only-internet-gateway",
     "CreateVpcEndpoint": "vpc-endpoint",
+    "AllocateAddress": "elastic-ip",
+    "CreateNatGateway": "natgateway",
 }
+TYPES = {"vpc-elastic-ip": "elastic-ip", "nat-gateway": "natgateway"}
+"""AWS's words for moto's."""
 
 METADATA_KEY = re.compile(r"(?!(\.|\.\.|_index)$)[0-9A-Za-z_+=,.@:-]{1,255}")
 
@@ -37,7 +42,7 @@ def tagged_resources_exist(call: Call) -> None:
     known = call.world.ids()
     for resource in call.given("Resources", []):
         if (
-            resource.split("-")[0] in ("i", "vpc", "subnet", "rtb", "sg", "igw", "eigw", "vpce")
+            resource.split("-")[0] in ("i", "vpc", "subnet", "rtb", "sg", "igw", "eigw", "vpce", "nat", "eipalloc")
             and resource not in known
         ):
             refuse(*not_found(resource))
@@ -104,4 +109,4 @@ def tags_are_filtered_by_key_and_value(call: Call, proceed: Callable[[], Any]) -
     tags = proceed()["Tags"]
     for key, values in wanted.items():
         tags = [tag for tag in tags if tag["key"] == key and matches(tag["value"], values)]
-    return {"Tags": tags}
+    return {"Tags": [{**tag, "resource_type": TYPES.get(tag["resource_type"], tag["resource_type"])} for tag in tags]}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .rule import Call, refuse
 
@@ -22,12 +22,17 @@ def documented(service: str, action: str) -> frozenset[str]:
     return frozenset(re.findall(r"<code>([^<]+)</code>", member.documentation)) if member else frozenset()
 
 
+def _given(call: Call) -> list[Any]:
+    """The filters of a request; DescribeNatGateways calls them `Filter`."""
+    return [*call.given("Filters", []), *call.given("Filter", [])]
+
+
 def check_names(service: str, call: Call) -> None:
     """EC2 InvalidParameterValue: The filter 'x' is invalid. FilterLimitExceeded: 'too many filters or too many filter
     values'; Amazon EC2 User Guide, 'List and filter using the CLI and API': 200 values in a request."""
-    if sum(len(item.get("Values") or ()) for item in call.given("Filters", [])) > MOST_VALUES:
+    if sum(len(item.get("Values") or ()) for item in _given(call)) > MOST_VALUES:
         refuse("FilterLimitExceeded", f"The maximum number of filter values on a single call is {MOST_VALUES}")
-    for item in call.given("Filters", []):
+    for item in _given(call):
         name = str(item.get("Name"))
         known = documented(service, call.action)
         if not (name in known or name.startswith("tag:") or name == "tag-key"):
@@ -40,11 +45,11 @@ def clear_refusal(call: Call) -> Iterator[None]:
     try:
         yield
     except (NotImplementedError, KeyError) as error:
-        if not call.given("Filters"):
+        if not _given(call):
             raise
         _refuse_unsupported(call, error)
 
 
 def _refuse_unsupported(call: Call, error: Exception) -> NoReturn:
-    names = ", ".join(sorted(str(item.get("Name")) for item in call.given("Filters")))
+    names = ", ".join(sorted(str(item.get("Name")) for item in _given(call)))
     refuse("InvalidParameterValue", f"The sandbox doesn't support a filter of {call.action} among: {names} ({error})")

@@ -24,6 +24,7 @@ EC2_LISTS = {
     "DescribeNetworkInterfaces": ("NetworkInterfaces", "NetworkInterfaceId"),
     "DescribeVolumes": ("Volumes", "VolumeId"),
     "DescribeAddresses": ("Addresses", "AllocationId"),
+    "DescribeNatGateways": ("NatGateways", "NatGatewayId"),
     "DescribeIamInstanceProfileAssociations": ("IamInstanceProfileAssociations", "AssociationId"),
 }
 VPC_ATTRIBUTES = ("enableDnsSupport", "enableDnsHostnames", "enableNetworkAddressUsageMetrics")
@@ -50,7 +51,8 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for action, (name, key) in EC2_LISTS.items():
         for entry in ask("ec2", action).get(name, []):
-            found[entry[key]] = entry
+            if entry.get("State") not in ("deleted", "failed"):  # which AWS only remembers
+                found[entry[key]] = entry
     for vpc_id in world.ec2.vpcs:
         for attribute in VPC_ATTRIBUTES:
             answer = ask("ec2", "DescribeVpcAttribute", VpcId=vpc_id, Attribute=attribute)

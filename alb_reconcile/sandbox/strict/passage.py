@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from . import nat
 from .clock import Timing
 from .ec2_endpoints import end_endpoint
 from .ec2_ranges import happen_to_range
 from .health import Health
-from .interfaces import remove_interface
 from .world import World
 
 STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -40,13 +40,14 @@ def show_states(world: World, now: float) -> None:
     for endpoint_id, timeline in ledger.endpoints.items():
         if endpoint_id in world.ec2.vpc_end_points:
             world.ec2.vpc_end_points[endpoint_id].state = timeline.state(now)
+    nat.show(world, now)
     for arn, balancer in world.elb.load_balancers.items():
         balancer.state = ledger.balancers[arn].state(now) if arn in ledger.balancers else "active"
 
 
 def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -> None:
     if kind == "release":
-        remove_interface(world, subject)
+        world.remove_interface(subject)
     elif kind == "terminated":
         end_instance(world, subject)
         world.ledger.schedule(when + timing.tags_linger, "untag", subject)
@@ -59,6 +60,8 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         happen_to_range(world, subject)
     elif kind == "endpoint":
         end_endpoint(world, subject)
+    elif kind.startswith("nat "):
+        nat.happen(world, when, kind, subject, timing)
     elif kind == "drained":
         group, instance_id, port = subject.split(" ")
         targets = world.ledger.targets.get(group, {})
@@ -92,7 +95,7 @@ def end_instance(world: World, instance_id: str) -> None:
     instance._state, instance._reason = state, reason or instance._reason
     for nic in nics:
         if nic.delete_on_termination:
-            remove_interface(world, nic.id)
+            world.remove_interface(nic.id)
         else:
             nic.instance = nic.attachment_id = nic.attach_time = nic.device_index = None
             nic.status = "available"

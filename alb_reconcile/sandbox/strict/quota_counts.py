@@ -19,6 +19,10 @@ def gateways(call: Call) -> int:
     return len(call.world.ec2.internet_gateways) + 1
 
 
+def addresses(call: Call) -> int:
+    return len(call.world.ec2.addresses) + 1
+
+
 def subnets(call: Call) -> int:
     """Of a VPC."""
     return len(call.world.subnets(call.given("VpcId"))) + 1

@@ -15,6 +15,7 @@ from .rule import Call, after, before, refuse
 from .world import World
 
 VPCS, GATEWAYS, SUBNETS, ROUTE_TABLES, ROUTES = "L-F678F1CE", "L-A4707A72", "L-407747CB", "L-589F43AA", "L-93826ACB"
+ADDRESSES = "L-0263D0A3"
 GROUPS, GROUP_RULES, GROUPS_AN_INTERFACE, STANDARD_VCPUS = "L-E79EC296", "L-0EA8095F", "L-2AFB9258", "L-1216C47A"
 BALANCERS, LISTENERS, RULES = "L-53DA6B97", "L-B6DF7632", "L-7EED9B64"
 TARGET_GROUPS, TARGETS_A_GROUP, TARGETS_A_BALANCER = "L-B22855CB", "L-A0D0B863", "L-7E6692B2"
@@ -33,6 +34,7 @@ _EDITS = ("CreateListener", "ModifyListener", "CreateRule", "ModifyRule")
 _AUTHORIZE = ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 QUOTAS: list[tuple[str, Callable[[Call], int], str, tuple[str, ...]]] = [
     (VPCS, counts.vpcs, "VpcLimitExceeded", ("CreateVpc",)),
+    (ADDRESSES, counts.addresses, "AddressLimitExceeded", ("AllocateAddress",)),
     (GATEWAYS, counts.gateways, "InternetGatewayLimitExceeded", ("CreateInternetGateway",)),
     (SUBNETS, counts.subnets, "SubnetLimitExceeded", ("CreateSubnet",)),
     (ROUTE_TABLES, counts.route_tables, "RouteTableLimitExceeded", ("CreateRouteTable",)),

@@ -13,6 +13,8 @@ NOT_FOUND = {
     "eigw-": ("InvalidGatewayID.NotFound", "The eigw ID '{}' does not exist"),
     "vpce-": ("InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{}' does not exist"),
     "sg-": ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
+    "nat-": ("InvalidNatGatewayID.NotFound", "The natGateway ID '{}' does not exist"),
+    "eipalloc-": ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
     "i-": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
     "vol-": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
     "eni-": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),

@@ -3,14 +3,17 @@
 from collections import defaultdict
 
 from . import (
+    ec2_addresses,
     ec2_endpoints,
     ec2_gateways,
     ec2_groups,
     ec2_instances,
     ec2_launch,
+    ec2_nat,
     ec2_network,
     ec2_profiles,
     ec2_ranges,
+    ec2_routes,
     ec2_tags,
     elb_attributes,
     elb_balancers,
@@ -25,9 +28,12 @@ from .rule import Rule, rules_in
 
 EC2 = (
     ec2_network,
+    ec2_routes,
     ec2_gateways,
     ec2_ranges,
     ec2_endpoints,
+    ec2_addresses,
+    ec2_nat,
     ec2_groups,
     ec2_launch,
     ec2_instances,

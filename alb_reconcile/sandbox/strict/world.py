@@ -57,6 +57,7 @@ class Ledger:
     balancers: dict[str, Timeline] = field(default_factory=dict)
     endpoints: dict[str, Timeline] = field(default_factory=dict)
     balancer_interfaces: dict[str, dict[str, str]] = field(default_factory=dict)  # ARN → subnet → interface
+    nats: dict[str, Timeline] = field(default_factory=dict)
     targets: dict[str, dict[tuple[str, int], Registration]] = field(default_factory=dict)
     unhealthy: dict[tuple[str, str], str] = field(default_factory=dict)  # (group, instance) → reason
     tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
@@ -137,6 +138,13 @@ class World:
             if (subnet_id is None or eni.subnet.id == subnet_id) and (vpc_id is None or eni.subnet.vpc_id == vpc_id)
         ]
 
+    def remove_interface(self, interface_id: str) -> None:
+        eni = self.ec2.enis.pop(interface_id, None)
+        if eni:
+            for address in eni.private_ip_addresses:
+                eni.subnet.del_subnet_ip(address["PrivateIpAddress"])
+            self.ec2.tags.pop(interface_id, None)
+
     def listeners(self) -> list[Any]:
         return [li for lb in self.elb.load_balancers.values() for li in lb.listeners.values()]
 
@@ -146,8 +154,9 @@ class World:
     def ids(self) -> set[str]:
         """The physical ids of everything a user can refer to."""
         ec2, elb = self.ec2, self.elb
-        named = [*ec2.vpcs, *ec2.route_tables, *ec2.internet_gateways, *ec2.enis, *ec2.volumes]
+        named = [*ec2.vpcs, *ec2.route_tables, *ec2.internet_gateways, *ec2.enis, *ec2.volumes, *ec2.nat_gateways]
         named += [*ec2.vpc_end_points, *ec2.egress_only_internet_gateways]
+        named += [address.allocation_id for address in ec2.addresses]
         listed = [*self.subnets(), *self.groups(), *self.instances()]
         arns = [*elb.load_balancers, *elb.target_groups]
         elbs = [*self.listeners(), *self.rules()]

@@ -7,9 +7,11 @@ from typing import Final
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline, network
+from alb_reconcile.spec.schema import resolved
 
 _PORTS: Final = ("port", "from_port", "to_port")
 _SOURCES: Final = ("cidr_block", "ipv6_cidr_block", "security_group", "prefix_list_id")
+_DESTINATIONS: Final = ("destination_cidr_block", "destination_ipv6_cidr_block", "destination_prefix_list_id")
 
 
 def check(outline: Outline) -> None:
@@ -28,20 +30,21 @@ def _check_ranges(outline: Outline) -> None:
             block = _range(outline, path, text)
             if block and not 16 <= block.prefixlen <= 28:
                 outline.error(path, f"/{block.prefixlen} is a size that AWS refuses; give it /16 to /28")
-    for path, text in outline.texts("route_tables", ..., "routes", ..., "destination_cidr_block"):
-        _range(outline, path, text)
+    for key in ("destination_cidr_block", "destination_ipv6_cidr_block"):
+        for path, text in outline.texts("route_tables", ..., "routes", ..., key):
+            _range(outline, path, text)
 
 
 def _range(outline: Outline, path: Path, text: str) -> ipaddress.IPv4Network | None:
     """The range, or None with its mistake reported."""
-    ipv6 = path[-1] == "ipv6_cidr_block"
+    ipv6 = str(path[-1]).endswith("ipv6_cidr_block")
     try:
         loose = (ipaddress.IPv6Network if ipv6 else ipaddress.IPv4Network)(text, strict=False)
     except ValueError:
         example = "2001:db8::/32" if ipv6 else "10.0.0.0/16"
         outline.error(path, f'"{text}" is not an address range; write one such as {example}')
         return None
-    if str(loose.network_address) != str(ipaddress.ip_interface(text).ip):
+    if loose.network_address != ipaddress.ip_interface(text).ip:
         outline.error(path, f'"{text}" has host bits set; write {loose}')
     return network(text)
 
@@ -97,11 +100,25 @@ def _check_route_tables(outline: Outline) -> None:
                 path,
                 f"subnet {subnet} is also in route_table.{first}, and a subnet has only one route table; remove it from one",
             )
+    described = resolved("route_table")["properties"]["routes"]["items"]["properties"]
+    targets = [key for key in described if key not in _DESTINATIONS]
     seen: set[tuple[str | int, str]] = set()
-    for path, destination in outline.texts("route_tables", ..., "routes", ..., "destination_cidr_block"):
-        if (path[1], destination) in seen:
-            outline.error(path, f"{destination} has a route in this table already; keep one")
-        seen.add((path[1], destination))
+    for path, route in outline.mappings("route_tables", ..., "routes", ...):
+        written = outline.given(path).keys()
+        ends = [key for key in written if key in _DESTINATIONS], [key for key in written if key in targets]
+        for given, what, known in zip(ends, ("destination", "target"), (_DESTINATIONS, targets), strict=True):
+            if len(given) > 1:
+                outline.error(
+                    (*path, given[1]), f"{given[1]} is given together with {given[0]}; write a route for each"
+                )
+            elif not given:
+                outline.error(path, f"the {what} is missing; give one of {', '.join(known)}")
+        for key in ends[0]:
+            if (destination := route.get(key)) is None:
+                continue  # what is wrong with it has been said
+            if (path[1], destination) in seen:
+                outline.error((*path, key), f"{destination} has a route in this table already; keep one")
+            seen.add((path[1], destination))
 
 
 def _check_security_groups(outline: Outline) -> None:

@@ -32,13 +32,21 @@ def check(outline: Outline) -> None:
 
 def _check_default_routes(outline: Outline) -> None:
     routed: set[str] = set()
+    private: set[str] = set()
     for name, entry in outline.entries("route_tables").items():
-        routes = outline.texts("route_tables", name, "routes", ..., "destination_cidr_block")
-        if "routes" not in entry or any(destination == "0.0.0.0/0" for _, destination in routes):
-            routed.update(subnet for _, subnet in outline.texts("route_tables", name, "subnets", ...))
+        routes = (route for _, route in outline.mappings("route_tables", name, "routes", ...))
+        defaults = [route for route in routes if route.get("destination_cidr_block") == "0.0.0.0/0"]
+        if "routes" not in entry or defaults:
+            subnets = {subnet for _, subnet in outline.texts("route_tables", name, "subnets", ...)}
+            (private if any("nat_gateway" in route for route in defaults) else routed).update(subnets)
     for path, subnet in outline.texts("load_balancers", ..., "subnets", ...):
         scheme = outline.entries("load_balancers")[str(path[1])].get("scheme")
-        if scheme != "internal" and subnet in outline.entries("subnets") and subnet not in routed:
+        if scheme != "internal" and subnet in private:
+            outline.warn(
+                path,
+                f"subnet.{subnet} is private (its default route leads to a NAT gateway), so clients get no answer from it; choose a public subnet of that zone",
+            )
+        elif scheme != "internal" and subnet in outline.entries("subnets") and subnet not in routed:
             outline.warn(
                 path,
                 f"subnet.{subnet} has no default route in this file, so clients get no answer from it; put it into a route table with a route for 0.0.0.0/0",

@@ -23,7 +23,8 @@ def _check_implied(outline: Outline) -> None:
     within = [kind.section for kind in load_kinds().values() if kind.section and "vpc" in field_names(kind.properties)]
     for section in within:
         for name in outline.entries(section):
-            if "vpc" in outline.given((section, name)) or len(vpcs) == 1 or outline.vpc_of(section, name):
+            given = outline.given((section, name))
+            if not given.keys().isdisjoint(("vpc", "subnet")) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
             choice = f"say which: {', '.join(vpcs[:8])}" if vpcs else "give a VPC's id, or declare one under vpcs"
             outline.error(

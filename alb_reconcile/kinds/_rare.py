@@ -1,0 +1,44 @@
+"""Kinds of which most stacks have none: nobody reads them for a stack that has none."""
+
+import asyncio
+from typing import Final
+
+from alb_reconcile.kinds.base import AnyKind
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import ignoring
+
+_READ_ANYWAY: Final = (
+    ("describe_vpcs", "Vpcs"),
+    ("describe_subnets", "Subnets"),
+    ("describe_internet_gateways", "InternetGateways"),
+    ("describe_route_tables", "RouteTables"),
+    ("describe_security_groups", "SecurityGroups"),
+)
+
+
+async def may_have(reader: Reader, kind: AnyKind) -> bool:
+    """Whether a stack may have a resource of a kind: its spec declares one, it is being destroyed, or one carries its tag.
+
+    The tags are read (EC2 DescribeTags, once for all such kinds) only where what is read anyway doesn't say that the spec at
+    hand was applied last: a run that was to delete the resource may have been cut short. So this misses what somebody
+    tagged by hand later.
+    """
+    if reader.everything or any(address.kind == kind.name for address in reader.desired):
+        return True
+    found = await reader.once(_left_over, reader)
+    return found is None or any(item.startswith(kind.id_prefix) for item in found)
+
+
+async def _left_over(reader: Reader) -> frozenset[str] | None:
+    """The ids of all that carries the stack's tag, where that is worth a look; None if these credentials may not look."""
+    parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
+    rows = [row for part in parts for row in part] or await reader.instances()
+    if {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}:
+        return frozenset()
+    with ignoring("UnauthorizedOperation"):
+        found = await reader.aws.pages("ec2", "describe_tags", "Tags", where={f"tag:{tags.STACK}": reader.stack})
+        return frozenset(
+            str(item["ResourceId"]) for item in found if (item["Key"], item["Value"]) == (tags.STACK, reader.stack)
+        )
+    return None

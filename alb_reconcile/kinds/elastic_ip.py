@@ -1,0 +1,110 @@
+"""Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
+from alb_reconcile.kinds._rare import may_have
+from alb_reconcile.kinds.base import IamActions, Listing
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired, Observed, Properties
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What an address is associated with: a network interface, and the instance that has it; empty if with nothing."""
+
+    interface: str = ""
+    instance: str = ""
+
+    def is_one_of(self, own: Container[str]) -> bool:
+        """Whether it is one of those interfaces or instances."""
+        return self.interface in own or self.instance in own
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElasticIp(Properties):
+    """A public IPv4 address that stays the same."""
+
+    kind = "elastic_ip"
+    service = "ec2"
+    is_for_others = True
+    carries_applied = True
+    replaced_on = frozenset({"address", "public_ipv4_pool", "network_border_group"})
+
+    address: str | None = None
+    public_ipv4_pool: str | None = None
+    network_border_group: str | None = None
+
+
+class ElasticIpKind(Ec2Kind[ElasticIp]):
+    """Drives Elastic IP addresses."""
+
+    properties = ElasticIp
+    noun = "an Elastic IP address"
+    position = 32
+    section = "elastic_ips"
+    id_prefix = "eipalloc-"
+    listing = Listing(
+        "describe_addresses", "Addresses", "AllocationId", "allocation-id", vpc_filter="", needs_foreign=True
+    )
+    missing = ("InvalidAllocationID.NotFound",)
+    in_use = waits.ADDRESS_IN_USE
+    quotas = (Quota("L-0263D0A3", "Elastic IP addresses", 5, service="ec2"),)
+    iam_actions = IamActions(
+        read=("ec2:DescribeAddresses", "ec2:DescribeTags"),
+        look=("servicequotas:GetServiceQuota",),
+        create=("ec2:AllocateAddress", "ec2:CreateTags"),
+        update=("ec2:CreateTags",),
+        delete=("ec2:ReleaseAddress", "ec2:DescribeNetworkInterfaces"),
+    )
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        rows = await self.own_rows(reader) if await may_have(reader, self) else []
+        return [self._observe(reader, row) for row in rows]
+
+    def _observe(self, reader: Reader, row: Row) -> Observed:
+        state = ElasticIp(
+            address=row["PublicIp"],
+            public_ipv4_pool=row.get("PublicIpv4Pool"),
+            network_border_group=row.get("NetworkBorderGroup"),
+        )
+        holder = Holder(row.get("NetworkInterfaceId") or "", row.get("InstanceId") or "")
+        return self.observe(reader, row, state, details=holder)
+
+    async def create(self, run: Run, wanted: ElasticIp, desired: Desired) -> str:
+        params = {
+            "Address": wanted.address,
+            "PublicIpv4Pool": wanted.public_ipv4_pool,
+            "NetworkBorderGroup": wanted.network_border_group,
+        }
+        given = {key: value for key, value in params.items() if value is not None}
+        return await self.create_once(run, desired, "allocate_address", Domain="vpc", **given)
+
+    async def update(self, run: Run, wanted: ElasticIp, observed: Observed, fields: frozenset[str]) -> None:
+        """Nothing of an address can be changed but its tags."""
+
+    async def delete(self, run: Run, observed: Observed) -> None:
+        try:
+            await self.call_delete(run, observed.id, {})
+        except AwsError as error:
+            if not any(error.matches(code) for code in self.in_use):
+                raise
+        else:
+            return
+        for row in await run.aws.pages("ec2", "describe_addresses", "Addresses", where={"allocation-id": observed.id}):
+            if interface := row.get("NetworkInterfaceId"):
+                await refuse_foreign_interfaces(run, "network-interface-id", interface, of=observed.id)
+        await self.call_delete(run, observed.id, self.in_use)
+
+    async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
+        params: dict[str, Any] = {self.id_key: physical_id}
+        await run.gone("ec2", "release_address", retry=retry, missing=self.missing, **params)
+
+
+KIND: Final = ElasticIpKind()

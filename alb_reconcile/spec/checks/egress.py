@@ -1,0 +1,178 @@
+"""NAT gateways and the ways out that lead over them: what AWS refuses, what wouldn't work, and what one zone's failure would cut off."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+from typing import Final
+
+from alb_reconcile.kinds.base import Entry
+from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.outline import Outline
+
+_DEFAULT: Final = "0.0.0.0/0"
+_OF_A_ZONE: Final = ("subnet", "elastic_ip", "private_ip_address")
+
+
+def check(outline: Outline) -> None:
+    """Report NAT gateways that AWS would refuse or that lead nowhere, and private subnets without the way out that is meant."""
+    tables = {subnet: str(path[1]) for path, subnet in outline.texts("route_tables", ..., "subnets", ...)}
+    for name, entry in outline.entries("nat_gateways").items():
+        if entry.get("availability_mode") == "regional":
+            _check_regional(outline, name, entry)
+        else:
+            _check_zonal(outline, name, entry)
+            _check_way_out(outline, name, entry, tables)
+    _check_addresses(outline)
+    _check_zones(outline)
+    _check_instances(outline, tables)
+
+
+def _check_regional(outline: Outline, name: str, entry: Entry) -> None:
+    path = ("nat_gateways", name)
+    for key in _OF_A_ZONE:
+        if key in outline.given(path):
+            instead = (
+                "; write availability_zone_addresses, or let AWS choose" if key == "elastic_ip" else "; leave it out"
+            )
+            outline.error((*path, key), f"is for a NAT gateway of one zone, and this one is regional{instead}")
+    if entry.get("connectivity_type") == "private":
+        outline.error(
+            (*path, "connectivity_type"), "a regional NAT gateway is public; use zonal ones for private traffic"
+        )
+    zones: dict[str, int] = {}
+    for index, (place, zone) in enumerate(
+        outline.texts(*path, "availability_zone_addresses", ..., "availability_zone")
+    ):
+        whole = f"{outline.region}{zone}" if len(zone) == 1 and outline.region else zone
+        if zones.setdefault(whole, index) != index:
+            outline.error(place, f"{zone} is given twice; write all of its addresses into one entry")
+
+
+def _check_zonal(outline: Outline, name: str, entry: Entry) -> None:
+    path = ("nat_gateways", name)
+    given, is_private = outline.given(path), entry.get("connectivity_type") == "private"
+    if "subnet" not in given:
+        text = "is missing; it is the subnet that the NAT gateway is in (availability_mode: regional needs none)"
+        outline.error((*path, "subnet"), text, at_key=True)
+    if "availability_zone_addresses" in given:
+        text = "is for availability_mode: regional; give this NAT gateway its address as elastic_ip"
+        outline.error((*path, "availability_zone_addresses"), text)
+    if "vpc" in given:
+        outline.error(
+            (*path, "vpc"),
+            "is for availability_mode: regional; this NAT gateway is in its subnet's VPC, so leave it out",
+        )
+    if is_private and "elastic_ip" in given:
+        outline.error(
+            (*path, "elastic_ip"), "a private NAT gateway has no public address; leave it out, or make it public"
+        )
+    if not is_private and "elastic_ip" not in given:
+        text = "is missing; it is the address by which others see the NAT gateway: a name under elastic_ips, or an id (eipalloc-…)"
+        outline.error((*path, "elastic_ip"), text, at_key=True)
+    subnet = entry.get("subnet")
+    if not isinstance(subnet, str):
+        return
+    block, address = outline.network_of("subnets", subnet), _address(entry.get("private_ip_address"))
+    if block and address and address not in block:
+        outline.error(
+            (*path, "private_ip_address"), f"{address} isn't in subnet.{subnet} ({block}); choose one that is"
+        )
+
+
+def _check_way_out(outline: Outline, name: str, entry: Entry, tables: Mapping[str, str]) -> None:
+    """A public NAT gateway sends its traffic on by its subnet's own default route."""
+    path, subnet = ("nat_gateways", name, "subnet"), entry.get("subnet")
+    if subnet not in outline.entries("subnets") or entry.get("connectivity_type") == "private":
+        return
+    table = tables.get(subnet)
+    if table is None:
+        outline.warn(
+            path,
+            f"subnet.{subnet} is in no route table of this file, so the NAT gateway may lead nowhere; put it into one with a route for {_DEFAULT} to an internet gateway",
+        )
+    elif _is_known(outline, table) and "internet_gateway" not in _default_route(outline, table):
+        outline.error(
+            path,
+            f"subnet.{subnet} has no default route to an internet gateway (route_table.{table}), so the NAT gateway would lead nowhere; choose a public subnet, or add the route",
+        )
+
+
+def _check_addresses(outline: Outline) -> None:
+    """An address serves one NAT gateway."""
+    seen: dict[str, Path] = {}
+    below = (("elastic_ip",), ("availability_zone_addresses", ..., "elastic_ips", ...))
+    for part in below:
+        for path, address in outline.texts("nat_gateways", ..., *part):
+            if (first := seen.setdefault(address, path)) != path:
+                outline.error(
+                    path,
+                    f"{address} is used by nat_gateway.{first[1]} already, and an address serves one; declare another",
+                )
+
+
+def _check_zones(outline: Outline) -> None:
+    """A zonal NAT gateway that other zones depend on."""
+    served: dict[str, dict[str, str]] = defaultdict(dict)
+    first: dict[str, Path] = {}
+    for path, gateway in outline.texts("route_tables", ..., "routes", ..., "nat_gateway"):
+        first.setdefault(gateway, path)
+        for _, subnet in outline.texts("route_tables", path[1], "subnets", ...):
+            if zone := outline.zone_of(subnet):
+                served[gateway].setdefault(zone, subnet)
+    for gateway, zones in served.items():
+        home = outline.zone_of(str(outline.entries("nat_gateways").get(gateway, {}).get("subnet")))
+        others = sorted(zone for zone in zones if zone != home)
+        if home and others:
+            outline.warn(
+                first[gateway],
+                f"nat_gateway.{gateway} is in {home} and serves {', '.join(others)} too, which lose their way out if that zone fails; declare one a zone, or one with availability_mode: regional",
+            )
+
+
+def _check_instances(outline: Outline, tables: Mapping[str, str]) -> None:
+    """Where the members of one group would have a way out, and others none; and public addresses that lead nowhere."""
+    defaults = {
+        table: _default_route(outline, table) for table in outline.entries("route_tables") if _is_known(outline, table)
+    }
+    for name in outline.entries("instances"):
+        ways = {
+            (path, subnet): defaults[tables[subnet]]
+            for path, subnet in outline.texts("instances", name, "subnets", ...)
+            if tables.get(subnet) in defaults and subnet in outline.entries("subnets")
+        }
+        for (path, subnet), route in ways.items():
+            entry = outline.entries("subnets")[subnet]
+            if not route and any(ways.values()):
+                outline.warn(
+                    path,
+                    f"subnet.{subnet} has no default route, and other subnets of {name} have one: what runs there can't reach the internet; add a route for {_DEFAULT}, such as to a NAT gateway",
+                )
+            if "internet_gateway" in route and entry.get("map_public_ip_on_launch") is False:
+                outline.warn(
+                    path,
+                    f"subnet.{subnet} gives {name} no public address, without which its internet gateway lets nothing out; set map_public_ip_on_launch, or route {_DEFAULT} to a NAT gateway",
+                )
+            if "nat_gateway" in route and entry.get("map_public_ip_on_launch") is True:
+                outline.warn(
+                    path,
+                    f"subnet.{subnet} gives {name} public addresses, at which nobody reaches it: its default route leads to a NAT gateway; set map_public_ip_on_launch: false",
+                )
+
+
+def _is_known(outline: Outline, table: str) -> bool:
+    """Whether the file says all routes of a table."""
+    entry = outline.entries("route_tables")[table]
+    return "routes" in entry and entry.get("others") != "keep"
+
+
+def _default_route(outline: Outline, table: str) -> Entry:
+    """A table's default route for IPv4; empty if it has none."""
+    routes = (route for _, route in outline.mappings("route_tables", table, "routes", ...))
+    return next((route for route in routes if route.get("destination_cidr_block") == _DEFAULT), {})
+
+
+def _address(text: object) -> IPv4Address | None:
+    try:
+        return IPv4Address(text) if isinstance(text, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,106 @@
+"""Elastic IP addresses: lost replies, who holds them, what is left of a run that was cut short."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.sandbox.strict import quotas as codes
+from alb_reconcile.sandbox.strict.world import World as Place
+from tests.harness import demo
+from tests.kinds.example import Example
+from tests.kinds.hand import calls, delete, edited
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Faults, Hand
+
+ADDRESS = "elastic_ip.main"
+ALONE: Spec = {"stack": "demo", "region": "us-east-1", "elastic_ips": {"main": {}}}
+EXAMPLE = Example(
+    spec=edited(ALONE, "elastic_ips/main", {"public_ipv4_pool": "amazon", "network_border_group": "us-east-1"}),
+    address=ADDRESS,
+)
+
+
+def ours(hand: Hand) -> list[str]:
+    filters = [{"Name": "tag:alb-reconcile:stack", "Values": ["demo"]}]
+    return [item["AllocationId"] for item in hand.ec2.describe_addresses(Filters=filters)["Addresses"]]
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+def test_a_lost_reply_makes_no_second_address(hand: Hand, faults: Faults, lag: float) -> None:
+    hand.world.strict.lag = lag
+    faults.lose_reply("allocate_address")
+    hand.make(ALONE)
+    assert ours(hand) == [hand[ADDRESS]]
+    assert faults.made["allocate_address"] == 1
+
+
+def test_a_certain_address_is_asked_for(hand: Hand) -> None:
+    hand.make(edited(ALONE, "elastic_ips/main/address", "203.0.113.7"))
+    (asked,) = calls(hand.world, "allocate_address")
+    assert (asked["Address"], asked["Domain"]) == ("203.0.113.7", "vpc")
+
+
+def test_one_that_is_still_in_use_is_released_when_aws_lets_it_go(hand: Hand, faults: Faults) -> None:
+    hand.make(ALONE)
+    refused = "You do not have permission to access the specified resource."
+    faults.refuse("release_address", "AuthFailure", refused, times=2)
+    faults.refuse("release_address", "InvalidNetworkInterfaceID.NotFound", times=1)
+    hand.repairs(delete(ADDRESS), spec=edited(ALONE, "elastic_ips", {}), calls={"release_address": 4})
+
+
+def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand) -> None:
+    spec = {**demo(), "elastic_ips": {"main": {}}}
+    hand.make(spec)
+    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    instance = hand.stranger_in(subnet)
+    hand.ec2.associate_address(InstanceId=instance, AllocationId=hand[ADDRESS])
+    result = hand.world.apply(demo())
+    (failure,) = [item.error for item in result.outcomes if item.how == "failed"]
+    assert isinstance(failure, RefusedError)
+    assert str(failure).startswith(f"{hand[ADDRESS]} is in use by resources outside this stack: eni-")
+    (blocker,) = hand.world.apply(spec, destroy=True, check=True).blockers
+    assert (
+        blocker
+        == f"{ADDRESS} ({hand[ADDRESS]}) is in use by a resource outside this stack: {instance}; disassociate it first"
+    )
+
+
+def test_an_address_that_a_run_left_behind_is_found_without_being_declared(hand: Hand, faults: Faults) -> None:
+    """Its entry has gone from the spec, and the run that was to release it was cut short."""
+    hand.make({**demo(), "elastic_ips": {"main": {}}})
+    faults.refuse("release_address", "InternalFailure", times=9)
+    assert hand.world.apply(demo()).failures
+    faults.refusals.clear()
+    hand.repairs(delete(ADDRESS), spec=demo(), by="release_address")
+    assert ours(hand) == []
+
+
+def test_a_stack_without_any_is_not_asked_for_one(hand: Hand) -> None:
+    hand.make(demo())
+    assert hand.world.plan(demo()).is_empty
+    read = [name for name, _ in hand.world.log]
+    assert len(read) == 16
+    assert {"describe_addresses", "describe_nat_gateways"}.isdisjoint(read)
+
+
+def test_the_quota_of_five_is_told_beforehand(hand: Hand) -> None:
+    Place("123456789012", "us-east-1").ledger.quotas[codes.ADDRESSES] = 5
+    for _ in range(4):
+        hand.ec2.allocate_address(Domain="vpc")
+    spec = edited(ALONE, "elastic_ips/more", {})
+    with pytest.raises(
+        RefusedError, match=r"may have 5 Elastic IP addresses in this region and has 4, so 2 more don't fit"
+    ):
+        hand.world.apply(spec)
+    hand.make(ALONE)
+
+
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(ALONE)

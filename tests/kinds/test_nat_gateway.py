@@ -1,0 +1,284 @@
+"""NAT gateways: minutes, failures, replacements without a gap, and what is left in the end."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from alb_reconcile.model.errors import PlanError
+from alb_reconcile.sandbox.strict.world import World as Place
+from tests.harness import REGION, SPECS
+from tests.kinds.example import Example
+from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.harness import Spec, World
+    from tests.kinds.hand import Faults, Hand
+
+NAT = "nat_gateway.main"
+REGIONAL: Spec = {
+    "stack": "demo",
+    "region": "us-east-1",
+    "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+    "internet_gateways": {"main": {}},
+    "elastic_ips": {"a": {}, "b": {}},
+    "nat_gateways": {
+        "main": {
+            "availability_mode": "regional",
+            "availability_zone_addresses": [{"availability_zone": "a", "elastic_ips": ["a"]}],
+        }
+    },
+}
+EXAMPLE = Example(
+    spec=REGIONAL,
+    address=NAT,
+    changes={"availability_zone_addresses": [{"availability_zone": "b", "elastic_ips": ["b"]}]},
+)
+DEFAULT = {"destination_cidr_block": "0.0.0.0/0"}
+ZONAL: Spec = {
+    "stack": "demo",
+    "region": "us-east-1",
+    "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+    "subnets": {
+        "public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"},
+        "public-b": {"cidr_block": "10.0.2.0/24", "availability_zone": "b"},
+        "private": {"cidr_block": "10.0.3.0/24", "availability_zone": "a"},
+    },
+    "internet_gateways": {"main": {}},
+    "elastic_ips": {"one": {}, "two": {}},
+    "nat_gateways": {"main": {"subnet": "public-a", "elastic_ip": "one"}},
+    "route_tables": {
+        "public": {"subnets": ["public-a", "public-b"], "routes": [{**DEFAULT, "internet_gateway": "main"}]},
+        "private": {"subnets": ["private"], "routes": [{**DEFAULT, "nat_gateway": "main"}]},
+    },
+}
+PRIVATE = "route_table.private"
+
+
+@cache
+def _private_stack() -> Spec:
+    text = (SPECS / "private.yaml").read_text()
+    for variable, value in (("${REGION:-us-east-1}", REGION), ("${ZONE_1:-a}", "a"), ("${ZONE_2:-b}", "b")):
+        text = text.replace(variable, value)
+    spec: Spec = yaml.safe_load(text)
+    del spec["instances"]["web"]["user_data_file"]
+    spec["instances"]["web"]["user_data"] = "#!/bin/sh\nexec web-api\n"
+    return spec
+
+
+def private_stack() -> Spec:
+    """specs/private.yaml as plain data."""
+    return copy.deepcopy(_private_stack())
+
+
+def gateways(hand: Hand) -> dict[str, str]:
+    """The states of all NAT gateways, by id."""
+    return {item["NatGatewayId"]: item["State"] for item in hand.ec2.describe_nat_gateways()["NatGateways"]}
+
+
+class Ways:
+    """Looks, before each call that changes something, whether a private table's default route leads to a NAT gateway that is
+    available."""
+
+    def __init__(self, world: World, table: str) -> None:
+        self.world, self.table = world, table
+        self.dead: list[str] = []
+        self.looks = 0
+        self._real = world._call
+        world._call = self._call  # type: ignore[method-assign]
+
+    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        answer = self._real(service, operation, params)
+        place = Place(DEFAULT_ACCOUNT_ID, REGION)
+        routes = place.ec2.route_tables[self.table]._routes.values()
+        (route,) = [item for item in routes if item.destination_cidr_block == "0.0.0.0/0"]
+        self.looks += 1
+        if route.nat_gateway is None or route.nat_gateway.state != "available":
+            self.dead.append(operation)
+        return answer
+
+
+def test_routes_wait_until_it_is_available_and_instances_for_their_routes(hand: Hand) -> None:
+    hand.make(private_stack())
+    assert set(gateways(hand).values()) == {"available"}
+    made = order(hand.world, "create_route_table", "create_nat_gateway", "create_route", "run_instances")
+    # the tables themselves are made while AWS makes the gateways; user data runs once, when there is a way out
+    assert sorted(made[:-4]) == ["create_nat_gateway"] * 2 + ["create_route"] + ["create_route_table"] * 3
+    assert made[-4:] == ["create_route", "create_route", "run_instances", "run_instances"]
+
+
+def test_the_private_stack_leaves_nothing(hand: Hand) -> None:
+    before = hand.world.strict.inventory()
+    hand.make(private_stack())
+    assert hand.world.plan(private_stack()).is_empty
+    hand.world.destroy(private_stack())
+    assert hand.world.strict.inventory() == before
+    went = order(hand.world, "delete_route_table", "delete_nat_gateway", "release_address", "detach_internet_gateway")
+    assert went.index("delete_nat_gateway") > went.index("delete_route_table")
+    assert went.index("release_address") > went.index("delete_nat_gateway")
+    assert went[-1] == "detach_internet_gateway", "addresses are mapped there until then"
+    assert went.count("release_address") == 2, "it isn't tried before the NAT gateway is gone"
+
+
+def test_it_is_replaced_without_a_gap(hand: Hand) -> None:
+    """In another subnet, and so with another address: the route moves before the old one goes."""
+    hand.make(ZONAL)
+    ways = Ways(hand.world, hand[PRIVATE])
+    spec = edited(ZONAL, "nat_gateways/main", {"subnet": "public-b", "elastic_ip": "two"})
+    assert short(hand.world.plan(spec)) == sorted([*replaced(NAT, "elastic_ip", "subnet"), update(PRIVATE, "routes")])
+    hand.make(spec)
+    assert ways.dead == []
+    assert ways.looks > 20
+    moved = order(hand.world, "create_nat_gateway", "replace_route", "delete_nat_gateway")
+    assert moved == ["create_nat_gateway", "replace_route", "delete_nat_gateway"]
+
+
+def test_a_change_that_needs_the_same_address_is_refused(hand: Hand) -> None:
+    """The new one can't have it before the old one has gone, and that would be a gap."""
+    hand.make(ZONAL)
+    with pytest.raises(PlanError, match=r"nat_gateway\.main.*where a name, address or range moves.*a different value"):
+        hand.world.plan(edited(ZONAL, "nat_gateways/main/subnet", "public-b"))
+
+
+def test_one_that_somebody_deleted_is_made_again_and_routed_to(hand: Hand) -> None:
+    hand.make(ZONAL)
+    hand.ec2.delete_nat_gateway(NatGatewayId=hand[NAT])
+    hand.wait(90)
+    gone = hand[NAT]
+    assert gateways(hand) == {gone: "deleted"}, "AWS shows it for an hour"
+    hand.repairs(create(NAT), update(PRIVATE, "routes"), by=("create_nat_gateway", "replace_route"))
+    assert gateways(hand) == {gone: "deleted", hand[NAT]: "available"}
+    hand.wait(3600)
+    assert hand.world.plan(ZONAL).is_empty
+
+
+def test_one_that_is_being_deleted_is_waited_for_by_a_destroy(hand: Hand) -> None:
+    before = hand.world.strict.inventory()
+    hand.make(ZONAL)
+    hand.ec2.delete_nat_gateway(NatGatewayId=hand[NAT])
+    hand.world.destroy(ZONAL)
+    assert hand.world.strict.inventory() == before
+    assert calls(hand.world, "delete_nat_gateway") == []
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+def test_a_lost_reply_makes_no_second_one(hand: Hand, faults: Faults, lag: float) -> None:
+    hand.world.strict.lag = lag
+    faults.lose_reply("create_nat_gateway")
+    hand.world.apply(ZONAL)
+    hand.wait(lag)
+    hand.make(ZONAL)
+    assert list(gateways(hand)) == [hand[NAT]]
+
+
+def test_why_aws_could_not_make_it_is_told_and_the_next_run_makes_another(hand: Hand) -> None:
+    """Somebody detaches the internet gateway meanwhile."""
+    spec = edited(ZONAL, "nat_gateways", {})
+    spec["route_tables"]["private"]["routes"] = []
+    hand.make(spec)
+    world, vpc, gateway = hand.world, hand["vpc.main"], hand["internet_gateway.main"]
+    real = world._call
+
+    def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "create_nat_gateway" and "DryRun" not in params:
+            hand.ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+        return real(service, operation, params)
+
+    world._call = call  # type: ignore[method-assign]
+    result = world.apply(ZONAL)
+    world._call = real  # type: ignore[method-assign]
+    text = f"Network {vpc} has no Internet gateway attached (Gateway.NotAttached)"
+    assert any("AWS couldn't make the NAT gateway nat-" in line and text in line for line in result.failures)
+    assert any(line.startswith("update:route_table.private") and "skipped" in line for line in result.failures)
+    hand.make(ZONAL)
+    assert sorted(gateways(hand).values()) == ["available", "failed"]
+
+
+def test_an_address_at_an_instance_is_told_beforehand(hand: Hand) -> None:
+    spec = edited(ZONAL, "nat_gateways", {})
+    spec["route_tables"]["private"]["routes"] = []
+    hand.make(spec)
+    instance = hand.stranger_in(hand["subnet.public-a"])
+    hand.ec2.associate_address(InstanceId=instance, AllocationId=hand["elastic_ip.one"])
+    with pytest.raises(
+        Exception, match=rf"elastic_ip: eipalloc-\w+ is associated with {instance}; choose another address"
+    ):
+        hand.world.apply(ZONAL)
+
+
+def test_one_that_a_run_left_behind_is_deleted(hand: Hand, faults: Faults) -> None:
+    """Its entry has gone from the spec, and the run that was to delete it was cut short."""
+    hand.make(ZONAL)
+    less = edited(ZONAL, "nat_gateways", {})
+    less["route_tables"]["private"]["routes"] = []
+    faults.refuse("delete_nat_gateway", "InternalFailure", times=9)
+    assert hand.world.apply(less).failures
+    faults.refusals.clear()
+    hand.repairs(delete(NAT), spec=less, by="delete_nat_gateway")
+    assert list(gateways(hand).values()) == ["deleted"]
+
+
+def test_a_private_one_needs_no_address(hand: Hand) -> None:
+    settings = {"subnet": "private", "connectivity_type": "private", "private_ip_address": "10.0.3.77"}
+    spec = edited(ZONAL, "nat_gateways/inner", settings)
+    hand.make(spec)
+    (row,) = hand.ec2.describe_nat_gateways(NatGatewayIds=[hand["nat_gateway.inner"]])["NatGateways"]
+    assert row["NatGatewayAddresses"][0]["PrivateIp"] == "10.0.3.77"
+    assert "AllocationId" not in row["NatGatewayAddresses"][0]
+
+
+def test_in_somebody_elses_subnet(hand: Hand) -> None:
+    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    hand.ec2.attach_internet_gateway(VpcId=vpc, InternetGatewayId=gateway)
+    subnet = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    address = hand.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    spec = {"stack": "demo", "region": REGION, "nat_gateways": {"main": {"subnet": subnet, "elastic_ip": address}}}
+    hand.make(spec)
+    hand.world.destroy(spec)
+    assert [item["AllocationId"] for item in hand.ec2.describe_addresses()["Addresses"]] == [address]
+
+
+def test_a_regional_one_whose_zones_aws_chooses(hand: Hand) -> None:
+    spec = edited(REGIONAL, "nat_gateways/main", {"availability_mode": "regional"})
+    spec["subnets"] = {"private": {"cidr_block": "10.0.3.0/24", "availability_zone": "a"}}
+    spec["route_tables"] = {"private": {"subnets": ["private"], "routes": [{**DEFAULT, "nat_gateway": "main"}]}}
+    before = hand.world.strict.inventory()
+    hand.make(spec)
+    fixed = REGIONAL["nat_gateways"]["main"]["availability_zone_addresses"]
+    chosen = edited(spec, "nat_gateways/main/availability_zone_addresses", fixed)
+    assert set(replaced(NAT, "availability_zone_addresses")) <= set(short(hand.world.plan(chosen)))
+    hand.world.destroy(spec)
+    assert hand.world.strict.inventory() == before
+
+
+def test_addresses_of_a_regional_one_come_before_others_go(hand: Hand) -> None:
+    hand.make(REGIONAL)
+    zones = [{"availability_zone": zone, "elastic_ips": [name]} for zone, name in (("us-east-1a", "b"), ("c", "a"))]
+    hand.make(edited(REGIONAL, "nat_gateways/main/availability_zone_addresses", zones))
+    joining, leaving = "associate_nat_gateway_address", "disassociate_nat_gateway_address"
+    # the one that changes its zone has to leave first
+    assert order(hand.world, joining, leaving) == [joining, leaving, joining]
+    (row,) = hand.ec2.describe_nat_gateways()["NatGateways"]
+    found = {(item["AvailabilityZone"], item["AllocationId"]) for item in row["NatGatewayAddresses"]}
+    assert found == {("us-east-1a", hand["elastic_ip.b"]), ("us-east-1c", hand["elastic_ip.a"])}
+
+
+def test_a_subnet_waits_for_its_nat_gateway_to_go(hand: Hand) -> None:
+    hand.make(edited(ZONAL, "nat_gateways/spare", {"subnet": "public-b", "elastic_ip": "two"}))
+    less = edited(ZONAL, "subnets/public-b", None)
+    less["route_tables"]["public"]["subnets"] = ["public-a"]
+    hand.make(less)
+    assert order(hand.world, "delete_nat_gateway", "delete_subnet") == ["delete_nat_gateway", "delete_subnet"]
+
+
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(ZONAL)
