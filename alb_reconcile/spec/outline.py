@@ -1,6 +1,7 @@
 """What of a document fits the schema, with its places: what checks look at even while errors remain elsewhere."""
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
@@ -136,7 +137,10 @@ class Outline:
         entry = self.entries(section).get(name)
         if entry is None:
             return None
-        fields = field_names(load_kinds()[SECTIONS[section]].properties)
+        kind = load_kinds()[SECTIONS[section]]
+        fields = field_names(kind.properties)
+        if not kind.is_in_vpc(entry):
+            return None
         if "vpc" not in fields and "subnets" in fields:
             vpcs = self.subnet_vpcs(section, name)
             return vpcs.pop() if len(vpcs) == 1 else None
@@ -200,7 +204,7 @@ def _prune(data: Any, path: Path) -> None:
 
 def _references(schema: dict[str, Any], value: Any, path: Path) -> Iterator[Reference]:
     if isinstance(value, str):
-        if "x-refers" in schema:
+        if "x-refers" in schema and not re.fullmatch(schema.get("x-literals", "(?!)"), value):
             yield Reference(path, schema["x-refers"], value)
     elif isinstance(value, dict):
         properties, others = schema.get("properties", {}), schema.get("additionalProperties")

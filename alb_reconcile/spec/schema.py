@@ -175,7 +175,13 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         hint = _did_you_mean(value, schema.get("enum", ())) or f"; use {describe_type(schema)}"
         message = f"{shorten(value)} can't be a key here{hint}"
     elif value is None and keyword in ("type", "enum"):
-        empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
+        empty = (
+            "{}"
+            if "object" in _types(schema) and "string" not in _types(schema)
+            else "[]"
+            if "array" in _types(schema)
+            else None
+        )
         todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
         if not _is_required(path):
             todo += ", or leave the key out" if isinstance(path[-1], str) else ", or remove it"

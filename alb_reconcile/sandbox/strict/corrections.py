@@ -14,7 +14,7 @@ from moto.elbv2.models import FakeLoadBalancer
 from .ec2_groups import key_of
 from .matching import matches
 
-COMMON_ERRORS = [*errors.COMMON_ERROR_CODES, "Throttling", "UnsupportedCertificate"]
+COMMON_ERRORS = [*errors.COMMON_ERROR_CODES, "AccessDenied", "Throttling", "UnsupportedCertificate"]
 INSTANCE_FILTERS = {**utils.filter_dict_attribute_mapping, "client-token": "client_token"}
 
 

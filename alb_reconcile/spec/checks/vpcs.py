@@ -20,9 +20,12 @@ def check(outline: Outline) -> None:
 
 def _check_implied(outline: Outline) -> None:
     vpcs = list(outline.entries("vpcs"))
-    within = [kind.section for kind in load_kinds().values() if kind.section and "vpc" in field_names(kind.properties)]
-    for section in within:
-        for name in outline.entries(section):
+    within = [kind for kind in load_kinds().values() if kind.section and "vpc" in field_names(kind.properties)]
+    for kind in within:
+        section = kind.section
+        for name, entry in outline.entries(section).items():
+            if not kind.is_in_vpc(entry):
+                continue
             if "vpc" in outline.given((section, name)) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
             choice = f"say which: {', '.join(vpcs[:8])}" if vpcs else "give a VPC's id, or declare one under vpcs"
