@@ -64,8 +64,9 @@ class Registration(Properties):
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         """AWS says of itself which zone an address inside of the VPC is in, and may say nothing of one outside."""
-        told = observed.detail(Registered).availability_zone if observed else None
-        return self if told or not observed else replace(self, availability_zone=None)
+        if self.availability_zone is None or not observed or observed.detail(Registered).availability_zone:
+            return self
+        return replace(self, availability_zone=None)
 
     def slots(self) -> Iterable[Hashable]:
         """A target group has one function at most."""

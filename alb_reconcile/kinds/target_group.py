@@ -70,7 +70,8 @@ class TargetGroup(Properties):
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         """A group whose type the spec doesn't say is one of instances, also where there is one of another type."""
-        return self if self.target_type or not observed else replace(self, target_type=INSTANCE)
+        there = getattr(observed.state, "target_type", None) if observed else None
+        return self if self.target_type or there in (None, INSTANCE) else replace(self, target_type=INSTANCE)
 
     def slots(self) -> Iterable[Hashable]:
         return (("target group name", self.name),) if self.name else ()

@@ -13,6 +13,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
@@ -153,7 +154,8 @@ class Outline:
     def subnet_vpcs(self, section: str, name: str) -> set[str | None]:
         """The VPCs of the subnets that an entry names; None among them stands for those that can't be known here."""
         subnets = {subnet for _, subnet in self.texts(section, name, "subnets", ...)}
-        return {self.vpc_of("subnets", subnet) for subnet in subnets}
+        vpcs = {self.vpc_of("subnets", subnet) for subnet in subnets}
+        return {None if isinstance(vpc, Lookup) else vpc for vpc in vpcs}
 
     def given(self, path: Path) -> dict[str, Node]:
         """The keys of a mapping as it is written, those that the schema refused included."""

@@ -205,7 +205,10 @@ _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "maxLength": lambda value, schema: f"is {len(value)} characters long; give it at most {schema['maxLength']}",
     "minItems": lambda value, schema: f"has {len(value)} of at least {schema['minItems']}; add what is missing",
     "maxItems": lambda value, schema: f"has {len(value)} entries; give it at most {schema['maxItems']}",
-    "minProperties": lambda value, schema: f"says nothing; give one of {', '.join(schema['properties'])}",
+    "minProperties": lambda value, schema: (
+        "says nothing; give "
+        + (f"one of {', '.join(schema['properties'])}" if "properties" in schema else describe_type(schema))
+    ),
     "maxProperties": lambda value, schema: (
         f"has {len(value)} keys ({', '.join(printable(key[:60]) for key in list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
     ),
