@@ -14,6 +14,7 @@ from alb_reconcile.adoption.survey import add_findings, held, survey_rest, surve
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
+from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds.instance import RESOLVE, Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, UserData
@@ -46,6 +47,7 @@ async def find_adoption(
     With `keep_images` an instance counts as launched by its image reference, whatever that leads to now. Raises
     RefusedError with everything that is ambiguous, somebody else's or not there.
     """
+    target = await resolve_lookups(aws, target)
     reader = HypotheticalReader(aws, target.stack, target.desired, [item for item in given.values() if item != NEW])
     try:
         return await _find(reader, target, given, keep_images=keep_images)

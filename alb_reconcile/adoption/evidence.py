@@ -75,7 +75,7 @@ class Scene:
         if state.parent:
             place = getattr(state, state.parent)
         elif hasattr(state, "vpc"):
-            place = state.vpc
+            place = "" if state.vpc is None else state.vpc
         elif hasattr(state, "subnets"):
             vpcs = {self.subnet_vpcs.get(item) for item in state.subnets if isinstance(item, str)} - {None}
             place = vpcs.pop() if len(vpcs) == 1 else None
@@ -251,10 +251,11 @@ def _load_balancer(desired: Desired, item: Candidate, scene: Scene) -> Evidence 
 def _target_group(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     wanted: Any = desired.state
     found: Any = item.found.state
-    fits = (wanted.protocol, wanted.port) == (found.protocol, found.port) and wanted.protocol_version in (
-        None,
-        found.protocol_version,
-    )
+    fits = (wanted.target_type or "instance", wanted.protocol, wanted.port) == (
+        found.target_type,
+        found.protocol,
+        found.port,
+    ) and wanted.protocol_version in (None, found.protocol_version)
     doors = [door for door in _doors(desired.address, scene) if _leads_to(door, desired.address, item.found.id, scene)]
     name = _name(desired, item)
     shape = f"{doors[0]}, which forwards to it" if doors and fits and wanted.name in (None, found.name) else ""

@@ -107,10 +107,9 @@ class HypotheticalReader(Reader):
 
     def _see_balancing(self, item: dict[str, Any], identifier: str) -> dict[str, Any]:
         arn = item[identifier]
-        # what isn't made of instances has no protocol or port to read
-        within = item.get("TargetType", "instance") == "instance" and (
-            item.get("VpcId") in (self.vpcs or ()) or arn in self.named
-        )
+        # no spec can say that a load balancer is the target; functions are in no VPC
+        is_near = item.get("VpcId") in (self.vpcs or ()) or item.get("TargetType") == "lambda"
+        within = item.get("TargetType") != "alb" and (is_near or arn in self.named)
         return {**item, "Tags": self._look_at(arn, item, item["Tags"], within=within)}
 
     async def listeners(self, load_balancer: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.release import ancestors, find_own, hurdles, is_below, is_meant, volumes_of
 from alb_reconcile.adoption.tagging import Tagging
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model import tags
@@ -40,6 +41,7 @@ async def find_move(aws: Aws, target: DesiredStack, old: str, new: str) -> Move:
     address, or something at a new address already.
     """
     _check(old, new)
+    target = await resolve_lookups(aws, target)
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         own = await find_own(reader)

@@ -11,6 +11,7 @@ from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, waves
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import read_account
+from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
@@ -56,6 +57,7 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
     `instances.NAME` names all members of a group. An entry of the spec that the stack doesn't have may have been released
     before, as by a run that was killed. Raises RefusedError for any other address that the stack doesn't have.
     """
+    target = await resolve_lookups(aws, target)
     reader = HypotheticalReader(aws, target.stack, target.desired)
     try:
         account = await read_account(reader.aws, target.account_ids)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError, Watch
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._targets import target_name
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import bind
@@ -17,16 +18,25 @@ _ZONE: Final = "Availability Zone"
 """In AWS's description of a target that isn't in use for the zone that it is in, which the load balancer doesn't have."""
 
 
-def target_key(group: str, target: str, port: int) -> str:
+def target_key(group: str, target: str, port: int | None) -> str:
     """The id of a registration, which AWS gives none."""
-    return f"{group}|{target}:{port}"
+    return f"{group}|{target_name(target, port)}"
+
+
+def as_checked(health: dict[str, Any]) -> dict[str, Any]:
+    """A target's health. One that nobody checks (a function, by default) gets requests like one that is healthy."""
+    unchecked = health["State"] == "unavailable" and health.get("Reason") == "Target.HealthCheckDisabled"
+    return {**health, "State": "healthy"} if unchecked else health
 
 
 async def read_health(run: Run, group: str) -> dict[str, dict[str, Any]]:
-    """The health of a group's targets by `target:port`."""
+    """The health of a group's targets by `target:port`; of a function, by its ARN."""
     with ignoring("TargetGroupNotFound"):
         found = await run.aws.pages("elbv2", "describe_target_health", "TargetHealthDescriptions", TargetGroupArn=group)
-        return {f"{item['Target']['Id']}:{item['Target'].get('Port')}": item["TargetHealth"] for item in found}
+        return {
+            target_name(item["Target"]["Id"], item["Target"].get("Port")): as_checked(item["TargetHealth"])
+            for item in found
+        }
     return {}
 
 
@@ -51,13 +61,14 @@ async def _wait_for_group(
 
 
 async def wait_until_healthy(
-    run: Run, group: str, target: str, port: int, timeout: float, min_ready: float = 0
+    run: Run, group: str, target: str, port: int | None, timeout: float, min_ready: float = 0
 ) -> None:
     """Wait for the group's own health check to pass, and to have passed for `min_ready` seconds.
 
     Raises WaitError with what the target says, where it was healthy before as soon as two looks say so.
     """
     began, ready, relapsed = run.aws.now(), 0.0, 0
+    name = target_name(target, port)
 
     def check(health: Any) -> str:
         nonlocal ready, relapsed
@@ -65,7 +76,7 @@ async def wait_until_healthy(
             if relapsed or not ready:
                 ready, relapsed = run.aws.now(), 0
             is_ready = run.aws.now() - ready >= min_ready
-            return "" if is_ready else f"target {target}:{port} to stay healthy for {min_ready:.0f} s"
+            return "" if is_ready else f"target {name} to stay healthy for {min_ready:.0f} s"
         # nothing forwards to the group any more, so nobody will ever check it; a read that lags may say so, too
         unused = health and health.get("Reason") == "Target.NotInUse" and _ZONE not in health.get("Description", "")
         if unused and run.aws.now() - began > waits.LAG:
@@ -74,32 +85,33 @@ async def wait_until_healthy(
         now = " ".join(filter(None, words))
         relapsed += bool(ready and health and health["State"] == "unhealthy")
         if relapsed > 1:  # one look may show what was before it got healthy
-            raise WaitError(f"target {target}:{port} was healthy and isn't any more (now {now})")
-        return f"target {target}:{port} to be healthy (now {now})"
+            raise WaitError(f"target {name} was healthy and isn't any more (now {now})")
+        return f"target {name} to be healthy (now {now})"
 
-    await _watch(run, group).until(f"{target}:{port}", check, timeout + min_ready, run.say)
+    await _watch(run, group).until(name, check, timeout + min_ready, run.say)
 
 
-async def wait_until_drained(run: Run, group: str, target: str, port: int) -> None:
+async def wait_until_drained(run: Run, group: str, target: str, port: int | None) -> None:
     """Wait until a deregistered target has left. Raises WaitError if somebody registers it again."""
-    seen = run.aws.now()
+    seen, name = run.aws.now(), target_name(target, port)
 
     def check(health: Any) -> str:
         if health is None or health["State"] == "unused":
             return ""
         if health["State"] != "draining" and run.aws.now() - seen > waits.LAG:
-            raise WaitError(f"target {target}:{port} was registered again by someone else; run again")
-        return f"target {target}:{port} to drain"
+            raise WaitError(f"target {name} was registered again by someone else; run again")
+        return f"target {name} to drain"
 
-    await _watch(run, group).until(f"{target}:{port}", check, waits.TARGET_DRAINED, run.say)
+    await _watch(run, group).until(name, check, waits.TARGET_DRAINED, run.say)
 
 
-async def keep_capacity(run: Run, group: str, own: str, least: int, timeout: float) -> None:
+async def keep_capacity(run: Run, group: str, target: str, port: int | None, least: int, timeout: float) -> None:
     """Let a healthy target leave only while `least` others are healthy. Raises WaitError if they never are.
 
     What the plan saw is past: an earlier run may have been killed, a target may have become unhealthy. Those who wait at the
     same time are judged by one read, one after another; who may leave counts as departed for the next one.
     """
+    own = target_name(target, port)
 
     async def fetch(waiting: set[str]) -> Mapping[str, Any]:
         return dict.fromkeys(waiting, await read_health(run, group))

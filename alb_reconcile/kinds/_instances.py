@@ -167,7 +167,7 @@ def _is_let_go(run: Run, desired: Desired, instance: Mapping[str, Any]) -> bool:
     return bool(found) and not tags.identity(desired, run.stack).items() <= found.items()
 
 
-async def _fetch(run: Run, ids: set[str]) -> Mapping[str, Any]:
+async def fetch_instances(run: Run, ids: set[str]) -> Mapping[str, Any]:
     """Instances by id. By filter, since one unknown id among explicit ones fails the whole call."""
     found = await run.aws.pages("ec2", "describe_instances", "Reservations", where={"instance-id": ids})
     return {item["InstanceId"]: item for reservation in found for item in reservation["Instances"]}
@@ -193,4 +193,4 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
             raise WaitError(f"waited {waits.INSTANCE_STATE:.0f} s for: {text}")
         return text
 
-    await run.watch("instances", lambda ids: _fetch(run, ids)).until(instance, check, waits.METAL_STATE, run.say)
+    await run.watch("instances", partial(fetch_instances, run)).until(instance, check, waits.METAL_STATE, run.say)

@@ -141,6 +141,10 @@ class Kind(ABC, Generic[P]):
         """
         return self.properties(**fields)  # type: ignore[return-value]  # P is bound to that class
 
+    def is_in_vpc(self, entry: Entry) -> bool:
+        """Whether an entry of a kind that has a `vpc` is in one."""
+        return True
+
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         """What an entry describes beside itself: resources without tags, which others can have put there too."""
         return ()

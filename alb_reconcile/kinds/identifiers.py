@@ -8,6 +8,7 @@ from typing import Final
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.lookup import Lookup
 
 _OTHERS: Final = ("ami-", "eni-", "pl-", "vol-")
 """Prefixes of ids that a spec may hold, or could hold by mistake, and that no kind of ours has."""
@@ -20,12 +21,14 @@ def _ids() -> re.Pattern[str]:
 
 
 def is_aws_id(text: str) -> bool:
-    """Whether a reference is literal, so that it names something outside of the spec."""
-    return text.startswith("arn:") or _ids().fullmatch(text) is not None
+    """Whether a reference is literal, or looked up, so that it names something outside of the spec."""
+    return isinstance(text, Lookup) or text.startswith("arn:") or _ids().fullmatch(text) is not None
 
 
 def is_id_of(kind: str, text: str) -> bool:
     """Whether a literal id or ARN can name a resource of that kind."""
+    if isinstance(text, Lookup):
+        return text.kind == kind
     found = load_kinds()[kind]
     if found.id_prefix:
         return text.startswith(found.id_prefix)

@@ -156,7 +156,7 @@ class Reader:
                 or self._may_be_ours(item["TargetGroupName"])
                 or ours.intersection(item.get("LoadBalancerArns", ()))
             )
-            if self.everything or near:
+            if self.everything or near or "VpcId" not in item:  # functions are in none
                 arns.append(arn)
                 if near:
                     self._begin(self._health, arn)

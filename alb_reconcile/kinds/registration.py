@@ -1,12 +1,20 @@
-"""Registrations of instances in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
+"""Registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._health import keep_capacity, target_key, wait_until_drained, wait_until_healthy
+from alb_reconcile.kinds._functions import forbid, is_permitted, permit
+from alb_reconcile.kinds._health import (
+    as_checked,
+    keep_capacity,
+    target_key,
+    wait_until_drained,
+    wait_until_healthy,
+)
+from alb_reconcile.kinds._targets import IP, LAMBDA, Place, address_of, as_address, by_address, label
 from alb_reconcile.kinds.base import IamActions, Kind
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
@@ -14,7 +22,7 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
 from alb_reconcile.model.steps import Deregister, Register
 
 _MOST: Final = 200
@@ -22,19 +30,52 @@ _MOST: Final = 200
 _GONE: Final = "TargetGroupNotFound"
 
 
+@dataclass(frozen=True)
+class Registered:
+    """How AWS knows a target: an instance's id, an address or a function's ARN; and the zone that it counts to."""
+
+    id: str
+    availability_zone: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Registration(Properties):
-    """One target in one group on one port."""
+    """One target in one group on one port.
+
+    An instance is its target by id also where the group knows it by its address: so it is told from its successor, which
+    may get the same address, and everything that holds for its instance holds for it.
+    """
 
     kind = "registration"
     service = ""
     leaving = frozenset({"draining"})
-    replaced_on = frozenset({"target_group", "target", "port"})
+    replaced_on = frozenset({"target_group", "target", "port", "target_type", "ip_address_type", "availability_zone"})
     parent = "target_group"
 
     target_group: Ref
     target: Ref
-    port: int
+    port: int | None
+    """None for a function."""
+    target_type: str | None = None
+    """None for an instance that is known by its id."""
+    ip_address_type: str | None = None
+    availability_zone: str | None = None
+    """`all` for an address outside of the VPC."""
+
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
+        """AWS says of itself which zone an address inside of the VPC is in, and may say nothing of one outside."""
+        if self.availability_zone is None or not observed or observed.detail(Registered).availability_zone:
+            return self
+        return replace(self, availability_zone=None)
+
+    def slots(self) -> Iterable[Hashable]:
+        """A target group has one function at most."""
+        return (("function of", self.target_group),) if self.target_type == LAMBDA else ()
+
+    @property
+    def outlives_parent(self) -> bool:
+        """The function's permission stays when AWS deletes the group."""
+        return self.target_type == LAMBDA
 
 
 class RegistrationKind(Kind[Registration]):
@@ -49,10 +90,10 @@ class RegistrationKind(Kind[Registration]):
         Quota("targets-per-application-load-balancer", "targets", 1000, ("target_group", "load_balancer")),
     )
     iam_actions = IamActions(
-        read=("elasticloadbalancing:DescribeTargetHealth",),
+        read=("elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeInstances", "lambda:GetPolicy"),
         look=("elasticloadbalancing:DescribeAccountLimits",),
-        create=("elasticloadbalancing:RegisterTargets",),
-        delete=("elasticloadbalancing:DeregisterTargets",),
+        create=("elasticloadbalancing:RegisterTargets", "lambda:AddPermission"),
+        delete=("elasticloadbalancing:DeregisterTargets", "lambda:RemovePermission"),
     )
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
@@ -61,36 +102,69 @@ class RegistrationKind(Kind[Registration]):
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
+        instances, *found = await asyncio.gather(
+            reader.instances(), *(reader.health(item["TargetGroupArn"]) for item in ours)
+        )
         names: dict[str, str] = {}
-        for instance in await reader.instances():
+        for instance in instances:
             if address := tags.address_of(tags.from_list(instance.get("Tags")), "instance"):
                 names[instance["InstanceId"]] = address.name
-        found = await asyncio.gather(*(reader.health(item["TargetGroupArn"]) for item in ours))
+        literal = {state.target for _, state in each_of(reader.desired.values(), Registration)}
+        places = {place: known for place, known in by_address(instances).items() if place[1] not in literal}
         return [
-            self._observe(reader, group, names, item) for group, part in zip(ours, found, strict=True) for item in part
+            seen
+            for group, part in zip(ours, found, strict=True)
+            for item in part
+            if (seen := await self._observe(reader, group, names, places, item))
         ]
 
-    def _observe(self, reader: Reader, group: dict[str, Any], names: dict[str, str], item: dict[str, Any]) -> Observed:
-        parent = tags.own_address(group["Tags"], "target_group", group["TargetGroupArn"])
-        target, port = item["Target"]["Id"], int(item["Target"].get("Port") or group["Port"])
-        address = Address("registration", f"{parent.name}/{names.get(target, target)}:{port}")
-        state = Registration(target_group=group["TargetGroupArn"], target=target, port=port)
-        health = item["TargetHealth"]
+    async def _observe(
+        self,
+        reader: Reader,
+        group: dict[str, Any],
+        names: dict[str, str],
+        places: dict[Place, str],
+        item: dict[str, Any],
+    ) -> Observed | None:
+        """None where a function that the spec wants isn't permitted: to register it is to permit it."""
+        arn, kind, known = group["TargetGroupArn"], group.get("TargetType", "instance"), str(item["Target"]["Id"])
+        parent = tags.own_address(group["Tags"], "target_group", arn)
+        port = None if kind == LAMBDA else int(item["Target"].get("Port") or group["Port"])
+        target = places.get((group.get("VpcId", ""), as_address(known)), as_address(known)) if kind == IP else known
+        address = Address("registration", f"{parent.name}/{label(names.get(target, target), port)}")
+        if kind == LAMBDA and address in reader.desired and not await is_permitted(reader.aws, known, arn):
+            return None
+        zone = item["Target"].get("AvailabilityZone")
+        state = Registration(
+            target_group=arn,
+            target=target,
+            port=port,
+            target_type=None if kind == "instance" else kind,
+            ip_address_type="ipv6" if kind == IP and ":" in known else None,
+            availability_zone="all" if zone == "all" else None,
+        )
+        health = as_checked(item["TargetHealth"])
         return Observed(
             address,
-            target_key(group["TargetGroupArn"], target, port),
+            target_key(arn, known, port),
             state,
             {},
             reader.stack,
             health["State"],
+            details=Registered(known, zone),
             reason=health.get("Reason", ""),
             description=health.get("Description", ""),
         )
 
     async def create(self, run: Run, wanted: Registration, desired: Desired) -> str:
-        group, target, port = _place(wanted)
-        await _together(run, "register_targets", group, f"{target} {port}", waits.TARGET_UNKNOWN)
+        group, target, port = str(wanted.target_group), str(wanted.target), wanted.port
+        if wanted.target_type == IP and not as_address(target):
+            target = await address_of(run, target, ipv6=wanted.ip_address_type == "ipv6")
+        if wanted.target_type == LAMBDA and not await is_permitted(run.aws, target, group):
+            await permit(run, target, group)
         key = target_key(group, target, port)
+        run.arrived.add(key)
+        await _together(run, "register_targets", group, _member(wanted, target), waits.TARGET_UNKNOWN)
         run.departed.discard(key)
         how = run.detail(Register)
         if how.is_checked:
@@ -98,41 +172,52 @@ class RegistrationKind(Kind[Registration]):
         return key
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
-        await wait_until_healthy(run, *_place(self.of(observed)), timeout)
+        await wait_until_healthy(run, *self._place(observed), timeout)
+
+    def _place(self, observed: Observed) -> tuple[str, str, int | None]:
+        """The group, the target as AWS knows it, and the port."""
+        state = self.of(observed)
+        return str(state.target_group), observed.detail(Registered).id, state.port
 
     async def update(self, run: Run, wanted: Registration, observed: Observed, fields: frozenset[str]) -> None:
         """A registration has nothing that could be changed."""
 
     async def delete(self, run: Run, observed: Observed) -> None:
-        group, target, port = _place(self.of(observed))
-        how = run.detail(Deregister)
+        if observed.id in run.arrived:
+            return  # it is a successor's now, which has got the same address
+        group, target, port = self._place(observed)
+        how, there = run.detail(Deregister), True
         if not observed.is_leaving:
             if how.least:
-                await keep_capacity(run, group, f"{target}:{port}", how.least, how.health_timeout)
+                await keep_capacity(run, group, target, port, how.least, how.health_timeout)
             run.departed.add(observed.id)
             there = False
             with ignoring(_GONE, "InvalidTarget"):
-                await _together(run, "deregister_targets", group, f"{target} {port}")
+                await _together(run, "deregister_targets", group, _member(self.of(observed), target))
                 there = True
-            if not there:
-                return
-        await wait_until_drained(run, group, target, port)
+        if there:
+            await wait_until_drained(run, group, target, port)
+        if self.of(observed).target_type == LAMBDA:
+            await forbid(run, target, group)
+
+
+def _member(state: Registration, target: str) -> str:
+    """A target of a call: how AWS knows it, its port (0 for none), and its zone if it has to be said."""
+    return " ".join(filter(None, (target, str(state.port or 0), state.availability_zone)))
 
 
 async def _together(run: Run, operation: str, group: str, member: str, retry: waits.Codes | None = None) -> None:
     """One call for all of a group's targets that the same happens to at the same time."""
 
     async def send(members: Sequence[str]) -> None:
-        places = (member.split() for member in members)
-        targets = [{"Id": target, "Port": int(port)} for target, port in places]
+        targets: list[dict[str, Any]] = []
+        for item in members:
+            target, port, *zone = item.split()
+            more = {"AvailabilityZone": zone[0]} if zone else {}
+            targets.append({"Id": target, **({"Port": int(port)} if port != "0" else {}), **more})
         await run.aws.call("elbv2", operation, TargetGroupArn=group, Targets=targets)
 
     await run.together(f"{operation} {group}", member, send, most=_MOST, retry=retry, of_all=[_GONE])
-
-
-def _place(state: Registration) -> tuple[str, str, int]:
-    """The group, the target and the port."""
-    return str(state.target_group), str(state.target), state.port
 
 
 KIND: Final = RegistrationKind()

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import NamedKind
+from alb_reconcile.kinds._targets import IP, LAMBDA, as_address, is_function, label
 from alb_reconcile.kinds.base import Around, Entry, IamActions
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import is_aws_id
@@ -15,9 +16,11 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 
+INSTANCE: Final = "instance"
 _HEALTH_CHECK: Final = {
+    "enabled": "HealthCheckEnabled",
     "protocol": "HealthCheckProtocol",
     "port": "HealthCheckPort",
     "path": "HealthCheckPath",
@@ -39,18 +42,24 @@ class ServedBy:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetGroup(Properties):
-    """A target group of type `instance`."""
+    """A target group. One of functions has neither VPC nor protocol nor port."""
 
     kind = "target_group"
     service = "elbv2"
     is_for_others = True
     missed = 4
-    replaced_on = frozenset({"vpc", "protocol", "port", "protocol_version", "name"})
+    replaced_on = frozenset(
+        {"target_type", "vpc", "protocol", "port", "protocol_version", "ip_address_type", "target_control_port", "name"}
+    )
 
-    vpc: Ref
-    protocol: str
-    port: int
+    target_type: str | None = None
+    """None for AWS's default, `instance`."""
+    vpc: Ref | None = None
+    protocol: str | None = None
+    port: int | None = None
     protocol_version: str | None = None
+    ip_address_type: str | None = None
+    target_control_port: int | None = None
     health_check: Mapping[str, Any] | None = None
     attributes: Mapping[str, str] | None = None
     name: str | None = None
@@ -58,6 +67,11 @@ class TargetGroup(Properties):
     def fixed(self, observed: Observed) -> frozenset[str]:
         """A check that its present targets may fail isn't changed under them: a new group takes over when it is healthy."""
         return self.replaced_on | _CHECKED if observed.detail(ServedBy).load_balancers else self.replaced_on
+
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
+        """A group whose type the spec doesn't say is one of instances, also where there is one of another type."""
+        there = getattr(observed.state, "target_type", None) if observed else None
+        return self if self.target_type or there in (None, INSTANCE) else replace(self, target_type=INSTANCE)
 
     def slots(self) -> Iterable[Hashable]:
         return (("target group name", self.name),) if self.name else ()
@@ -104,13 +118,25 @@ class TargetGroupKind(NamedKind[TargetGroup]):
             fields["health_check"] = {key: str(item) if key == "port" else item for key, item in given.items()}
         return TargetGroup(**fields)
 
+    def is_in_vpc(self, entry: Entry) -> bool:
+        return entry.get("target_type") != LAMBDA
+
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
-        group = Address("target_group", name)
-        for target in entry.get("targets", ()):
-            for member in _targets(target, around):
-                label = member if isinstance(member, str) else member.name
-                state = Registration(target_group=group, target=member, port=entry["port"])
-                yield Address("registration", f"{name}/{label}:{entry['port']}"), state
+        group, kind = Address("target_group", name), entry.get("target_type", INSTANCE)
+        for item in entry.get("targets", ()):
+            given = item if isinstance(item, dict) else {"instances": item}
+            port = None if kind == LAMBDA else given.get("port", entry["port"])
+            for target in _targets(given.get("address") or given["instances"], around):
+                state = Registration(
+                    target_group=group,
+                    target=target,
+                    port=port,
+                    target_type=None if kind == INSTANCE else kind,
+                    ip_address_type="ipv6" if kind == IP and entry.get("ip_address_type") == "ipv6" else None,
+                    availability_zone=given.get("availability_zone"),
+                )
+                name_of_it = target if isinstance(target, str) else target.name
+                yield Address("registration", f"{name}/{label(name_of_it, port)}"), state
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]
@@ -126,11 +152,15 @@ class TargetGroupKind(NamedKind[TargetGroup]):
         health_check = {name: item[key] for name, key in _HEALTH_CHECK.items() if key in item}
         matcher = item.get("Matcher") or {}
         health_check["matcher"] = matcher.get("HttpCode") or matcher.get("GrpcCode")
+        kind = item.get("TargetType", INSTANCE)
         state = TargetGroup(
-            vpc=item.get("VpcId", ""),
-            protocol=item["Protocol"],
-            port=item["Port"],
-            protocol_version=item.get("ProtocolVersion", "HTTP1"),
+            target_type=kind,
+            vpc=item.get("VpcId"),
+            protocol=item.get("Protocol"),
+            port=item.get("Port"),
+            protocol_version=None if kind == LAMBDA else item.get("ProtocolVersion", "HTTP1"),
+            ip_address_type=item.get("IpAddressType"),
+            target_control_port=item.get("TargetControlPort"),
             health_check=health_check,
             attributes=attributes,
             name=item["TargetGroupName"],
@@ -141,12 +171,22 @@ class TargetGroupKind(NamedKind[TargetGroup]):
 
     async def create(self, run: Run, wanted: TargetGroup, desired: Desired) -> str:
         settings = [wanted.vpc, wanted.protocol, wanted.port, wanted.protocol_version]
-        params = {"ProtocolVersion": wanted.protocol_version} if wanted.protocol_version else {}
-        name = wanted.name or run.physical_name(desired, settings, 32)
+        given = {
+            "TargetType": wanted.target_type,
+            "ProtocolVersion": wanted.protocol_version,
+            "IpAddressType": wanted.ip_address_type,
+            "TargetControlPort": wanted.target_control_port,
+            "Protocol": wanted.protocol,
+            "Port": wanted.port,
+            "VpcId": wanted.vpc,
+        }
+        # what later versions added is left out of a name that it doesn't concern, so that an earlier one's is found again
+        more = [(key, given[key]) for key in ("TargetType", "IpAddressType", "TargetControlPort") if given[key]]
+        name = wanted.name or run.physical_name(desired, [*settings, *more], 32)
+        params = {"TargetType": INSTANCE} | {key: value for key, value in given.items() if value is not None}
         group = await self.create_named(
-            run, desired, name, waits.TARGETS_VPC_UNKNOWN,
-            Protocol=wanted.protocol, Port=wanted.port, VpcId=wanted.vpc, TargetType="instance", **self._health_check(wanted), **params,
-        )  # fmt: skip
+            run, desired, name, waits.TARGETS_VPC_UNKNOWN, **params, **self._health_check(wanted)
+        )
         await self.write_attributes(run, group, wanted.attributes)
         return group
 
@@ -165,8 +205,8 @@ class TargetGroupKind(NamedKind[TargetGroup]):
 
 def _targets(target: str, around: Around) -> list[Ref]:
     """Each instance of a group; one that the spec stops can't be registered."""
-    if is_aws_id(target):
-        return [target]
+    if is_aws_id(target) or is_function(target) or as_address(target):
+        return [as_address(target) or target]
     instances = around.entries("instances")[target]
     count = 0 if instances.get("state") == "stopped" else instances.get("count", 1)
     return [Address("instance", f"{target}-{number}") for number in range(1, count + 1)]

@@ -48,9 +48,12 @@ NAT_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound", "InvalidAllocationID.No
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
 TARGET_UNKNOWN: Final[Codes] = {
+    "AccessDenied~permission to invoke": 120.0,  # a permission that was given a moment ago may not have reached the load balancers yet
     **unknown("TargetGroupNotFound", "InvalidTarget~running state", "InvalidTarget~not valid", "InvalidTarget~exist"),
     "InvalidTarget": 20.0,  # of another VPC or type, which is the user's mistake; or in words that aren't known
 }
+FUNCTION_BUSY: Final[Codes] = {"ResourceConflictException~in progress": 120.0, "PreconditionFailedException": 30.0}
+"""A function that is being updated, and a policy that somebody else changes at the same time."""
 PROFILE_UNKNOWN: Final[Codes] = {"InvalidParameterValue~Invalid IAM Instance Profile": 120.0}
 """IAM is slow to tell EC2 of a new profile."""
 LAUNCH_UNKNOWN: Final[Codes] = {**unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"), **PROFILE_UNKNOWN}

@@ -54,6 +54,11 @@ class Properties:
     missed: ClassVar[int] = 9
     """How soon a service misses one that somebody deletes; the lowest number first."""
 
+    @property
+    def outlives_parent(self) -> bool:
+        """Whether something of it stays where AWS deletes it with its parent, so that it has to be deleted itself."""
+        return False
+
 
 @dataclass(frozen=True)
 class Rollout:

@@ -2,35 +2,36 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any, Final
 
 import trustme
 from moto.acm.models import CertBundle, acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.ec2.models import security_groups, subnets, vpcs
 from moto.iam.models import iam_backends
 
+from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
 from alb_reconcile.sandbox.strict import StrictAws
-from alb_reconcile.sandbox.strict.aws import replace
 from alb_reconcile.sandbox.strict.world import World
 
 _ID: Final = re.compile(r"(vpc|subnet|sg)-[0-9a-f]{8,17}")
 _ACM: Final = re.compile(r"arn:aws:acm:([a-z0-9-]+):[0-9]{12}:certificate/.+")
 _IAM: Final = re.compile(r"arn:aws:iam::[0-9]{12}:server-certificate(/.*?)([^/]+)")
-_ANYWHERE: Final = "0.0.0.0/0"
 Named = list[tuple[str, str]]
 """Texts, each with the key that it stands under."""
 
 
-def make_others(strict: StrictAws, region: str, states: list[Any]) -> list[str]:
-    """Returns what has been made, a line each; what is there already stays as it is."""
+def make_others(strict: StrictAws, region: str, states: list[Any], lookups: list[dict[str, Any]]) -> list[str]:
+    """Returns what has been made, a line each; what is there already stays as it is.
+
+    `lookups` are what the states look up: kind, tags or parameter, and whether many may match.
+    """
     named = list(dict.fromkeys(_texts("", states)))
     world = World(DEFAULT_ACCOUNT_ID, region)
     with strict._lock:  # between two requests
         strict._settle(world, strict.clock())
         strict.changes += 1
-        return [*_networks(world, named), *_certificates(world, named), *_keys_and_profiles(world, named)]
+        made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
+        return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -61,34 +62,25 @@ def _networks(world: World, named: Named) -> Iterator[str]:
     home = next(iter(ids["vpc"]), "")
     for vpc_id in dict.fromkeys(ids["vpc"] or ([""] if missing_subnets or missing_groups else [])):
         if vpc_id not in world.ec2.vpcs:
-            made = _make_vpc(world, vpc_id)
+            made = make_vpc(world, vpc_id)
             home = home or made
             yield f"VPC {made} (10.0.0.0/16, with an internet gateway)"
-    zones = [zone.name for zone in world.ec2.describe_availability_zones()]
     for name in missing_subnets:
-        number = len(world.subnets(home))
-        with ExitStack() as stack:
-            replace(stack, subnets, "random_subnet_id", lambda name=name: name)
-            world.ec2.create_subnet(home, f"10.0.{number}.0/24", availability_zone=zones[number % len(zones)])
-        yield f"subnet {name} (10.0.{number}.0/24 in {zones[number % len(zones)]})"
+        yield _say_subnet(world, make_subnet(world, home, name))
     for name in missing_groups:
-        with ExitStack() as stack:
-            replace(stack, security_groups, "random_security_group_id", lambda name=name: name)
-            world.ec2.create_security_group(f"prepared-{name}", "made by sandbox prepare", home)
-        world.ec2.authorize_security_group_ingress(name, "-1", None, None, [{"CidrIp": _ANYWHERE}])
+        make_group(world, home, name)
         yield f"security group {name} (lets everything in)"
 
 
-def _make_vpc(world: World, name: str) -> str:
-    with ExitStack() as stack:
-        if name:
-            replace(stack, vpcs, "random_vpc_id", lambda: name)
-        vpc = world.ec2.create_vpc("10.0.0.0/16")
-    gateway = world.ec2.create_internet_gateway()
-    world.ec2.attach_internet_gateway(gateway.id, vpc.id)
-    (main,) = (table for table in world.ec2.route_tables.values() if table.vpc_id == vpc.id)
-    world.ec2.create_route(main.id, _ANYWHERE, gateway_id=gateway.id)
-    return str(vpc.id)
+def _home(world: World, named: Named) -> str:
+    """The VPC that is named by its id, if one is."""
+    ids = (text for _, text in named if text.startswith("vpc-"))
+    return next((text for text in ids if text in world.ec2.vpcs), "")
+
+
+def _say_subnet(world: World, name: str) -> str:
+    made = world.subnet(name)
+    return f"subnet {name} ({made.cidr_block} in {made.availability_zone})" if made else name
 
 
 def _certificates(world: World, named: Named) -> Iterator[str]:

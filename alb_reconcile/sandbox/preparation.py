@@ -6,6 +6,7 @@ from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
+from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.client import HOST, PREPARATION, Sandbox, SandboxError
 
 _TIMEOUT: Final = 60.0
@@ -13,7 +14,23 @@ _TIMEOUT: Final = 60.0
 
 def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
     """Returns what has been made, a line each, for desired states (dataclasses). Raises SandboxError."""
-    wanted = {"region": region, "states": [asdict(state) for state in states]}
+    states = list(states)
+    lookups = dict.fromkeys(item for state in states for item in lookups_in(state))
+    wanted = {
+        "region": region,
+        "states": [asdict(state) for state in states],
+        "lookups": [
+            {
+                "kind": item.kind,
+                "tags": dict(item.tags),
+                "parameter": item.parameter,
+                "many": item.many,
+                "words": item.words,
+            }
+            for item in lookups
+            if item.by != "default"  # of which there is one from the beginning
+        ],
+    }
     connection = HTTPConnection(HOST, sandbox.port, timeout=_TIMEOUT)
     try:
         body = json.dumps(wanted, default=str)

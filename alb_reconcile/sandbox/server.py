@@ -191,10 +191,10 @@ def _empty(strict: StrictAws) -> None:
         moto_api_backend.reset()
 
 
-def _prepare(strict: StrictAws, region: str, states: list[Any]) -> list[str]:
+def _prepare(strict: StrictAws, region: str, states: list[Any], lookups: list[Any]) -> list[str]:
     from alb_reconcile.sandbox.others import make_others
 
-    return make_others(strict, region, states)
+    return make_others(strict, region, states, lookups)
 
 
 def _end(driver: Driver | None) -> None:

@@ -61,7 +61,7 @@ class _Builder:
         """The keys of an entry that are fields, with references instead of names, and its VPC, given or implied."""
         found: dict[str, Any] = {}
         for field in field_names(kind.properties):
-            if field == "vpc":
+            if field == "vpc" and kind.is_in_vpc(entry):
                 vpc = self.outline.vpc_of(kind.section, name)
                 if vpc is None and "subnet" not in entry:  # somebody else's subnet is in a VPC that only AWS knows
                     raise AssertionError(f"{kind.section}.{name}: the checks let an entry without a VPC through")

@@ -1,6 +1,7 @@
 """What of a document fits the schema, with its places: what checks look at even while errors remain elsewhere."""
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
@@ -12,6 +13,7 @@ from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.model.errors import Problem
+from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, to_plain
 from alb_reconcile.spec.schema import SECTIONS, resolved
@@ -136,7 +138,10 @@ class Outline:
         entry = self.entries(section).get(name)
         if entry is None:
             return None
-        fields = field_names(load_kinds()[SECTIONS[section]].properties)
+        kind = load_kinds()[SECTIONS[section]]
+        fields = field_names(kind.properties)
+        if not kind.is_in_vpc(entry):
+            return None
         if "vpc" not in fields and "subnets" in fields:
             vpcs = self.subnet_vpcs(section, name)
             return vpcs.pop() if len(vpcs) == 1 else None
@@ -151,7 +156,8 @@ class Outline:
     def subnet_vpcs(self, section: str, name: str) -> set[str | None]:
         """The VPCs of the subnets that an entry names; None among them stands for those that can't be known here."""
         subnets = {subnet for _, subnet in self.texts(section, name, "subnets", ...)}
-        return {self.vpc_of("subnets", subnet) for subnet in subnets}
+        vpcs = {self.vpc_of("subnets", subnet) for subnet in subnets}
+        return {None if isinstance(vpc, Lookup) else vpc for vpc in vpcs}
 
     def given(self, path: Path) -> dict[str, Node]:
         """The keys of a mapping as it is written, those that the schema refused included."""
@@ -208,7 +214,7 @@ def _prune(data: Any, path: Path) -> None:
 
 def _references(schema: dict[str, Any], value: Any, path: Path) -> Iterator[Reference]:
     if isinstance(value, str):
-        if "x-refers" in schema:
+        if "x-refers" in schema and not re.fullmatch(schema.get("x-literals", "(?!)"), value):
             yield Reference(path, schema["x-refers"], value)
     elif isinstance(value, dict):
         properties, others = schema.get("properties", {}), schema.get("additionalProperties")

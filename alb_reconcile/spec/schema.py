@@ -175,7 +175,13 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
         hint = _did_you_mean(value, schema.get("enum", ())) or f"; use {describe_type(schema)}"
         message = f"{shorten(value)} can't be a key here{hint}"
     elif value is None and keyword in ("type", "enum"):
-        empty = "{}" if "object" in _types(schema) else "[]" if "array" in _types(schema) else None
+        empty = (
+            "{}"
+            if "object" in _types(schema) and "string" not in _types(schema)
+            else "[]"
+            if "array" in _types(schema)
+            else None
+        )
         todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
         if not _is_required(path):
             todo += ", or leave the key out" if isinstance(path[-1], str) else ", or remove it"
@@ -199,7 +205,10 @@ _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "maxLength": lambda value, schema: f"is {len(value)} characters long; give it at most {schema['maxLength']}",
     "minItems": lambda value, schema: f"has {len(value)} of at least {schema['minItems']}; add what is missing",
     "maxItems": lambda value, schema: f"has {len(value)} entries; give it at most {schema['maxItems']}",
-    "minProperties": lambda value, schema: f"says nothing; give one of {', '.join(schema['properties'])}",
+    "minProperties": lambda value, schema: (
+        "says nothing; give "
+        + (f"one of {', '.join(schema['properties'])}" if "properties" in schema else describe_type(schema))
+    ),
     "maxProperties": lambda value, schema: (
         f"has {len(value)} keys ({', '.join(printable(key[:60]) for key in list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
     ),

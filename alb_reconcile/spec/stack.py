@@ -17,6 +17,7 @@ from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
 from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, parse, shorten
+from alb_reconcile.spec.lookups import read_lookups
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import check_policy, drift_policy_of, policy_of
 from alb_reconcile.spec.variables import substitute
@@ -133,6 +134,7 @@ def _outline(
     problems += refused
     if not isinstance(root.value, dict) or len(refused) >= MAX_PROBLEMS:  # beyond them nothing was looked at
         raise SpecError(file, _one_a_place(problems))
+    read_lookups(root)
     return Outline(root, invalid, problems, folder, region)
 
 

@@ -1,10 +1,12 @@
 """The line from checks to a report: find the way, send, tally, judge."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import InterruptedRun
+from alb_reconcile.model.resource import each_of
 from alb_reconcile.verify.checks import Check, notes_on_groups, plan_checks
 from alb_reconcile.verify.judge import Finding, Tally, judge
 from alb_reconcile.verify.schedule import send_all
@@ -84,10 +86,17 @@ async def _groups(checks: tuple[Check, ...], site: Site) -> dict[str, Group]:
         {str(item.target_group) for check in checks if check.state == "send" for item in check.action.forward}
     )
     names = {item.id: item.address.name for item in site.discovery.resources if item.address.kind == "instance"}
+    registrations = each_of(site.discovery.resources, Registration)
+    ids = {item.id: str(state.target) for item, state in registrations}
     notes = notes_on_groups(site.discovery, site.desired)
     healths = await asyncio.gather(*(site.health(arn) for arn in arns))
     groups = {}
     for arn, health in zip(arns, healths, strict=True):
         name, uneven = notes.get(arn, (arn.rpartition(":")[2], ""))
-        groups[arn] = Group(arn, name, read_targets(health, names), uneven)
+        groups[arn] = Group(arn, name, read_targets(health, names, _of_group(arn, ids)), uneven)
     return groups
+
+
+def _of_group(arn: str, ids: Mapping[str, str]) -> dict[str, str]:
+    """The ids of a group's targets, by what its registrations are called in it."""
+    return {key.removeprefix(f"{arn}|"): target for key, target in ids.items() if key.startswith(f"{arn}|")}

@@ -112,11 +112,17 @@ def binomial_tail(count: int, requests: int, share: float) -> float:
     return min(total, 1.0)
 
 
-def read_targets(health: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> tuple[Target, ...]:
-    """From DescribeTargetHealth, by `target:port`, with the stack's names by target id."""
+def read_targets(
+    health: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], ids: Mapping[str, str]
+) -> tuple[Target, ...]:
+    """From DescribeTargetHealth, by `target:port`, with the stack's names by target id.
+
+    `ids` are those of instances that are known by their addresses, by `target:port` as well.
+    """
     targets = []
     for key, item in health.items():
-        target, _, port = key.rpartition(":")
+        target, _, port = (key, "", "") if key.startswith("arn:") else key.rpartition(":")
+        target = ids.get(key, target)
         reason = " ".join(filter(None, (item.get("Reason"), item.get("Description"))))
         number = int(port) if port.isdigit() else 0
         targets.append(Target(target, number, str(item["State"]), reason, names.get(target, "")))

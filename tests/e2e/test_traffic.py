@@ -400,3 +400,15 @@ load_balancers:
     assert "key pair ops" in told
     fresh.tool.run("apply", "--yes", "odd.yaml")
     assert fresh.tool.plan("odd.yaml")["steps"] == []
+
+
+def test_instances_answer_where_they_are_known_by_their_addresses(fresh: Place) -> None:
+    text = (
+        (fresh.tool.folder / "demo.yaml").read_text().replace("targets: [web]", "target_type: ip\n    targets: [web]")
+    )
+    (fresh.tool.folder / "addresses.yaml").write_text(text)
+    fresh.tool.run("sandbox", "start", "--speed", "100")
+    told = fresh.tool.run("apply", "--yes", "--verify", "addresses.yaml").stdout
+    assert "Verified: 1 of 1" in told
+    assert re.search(r"web-1  i-\w+ +healthy", told)
+    assert fresh.tool.plan("addresses.yaml")["steps"] == []

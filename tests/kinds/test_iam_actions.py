@@ -36,7 +36,7 @@ def actions_of(service: str) -> dict[str, str]:
     return {xform_name(name): f"{prefix}:{name}" for name in model.operation_names}
 
 
-SERVICES = {name: actions_of(name) for name in ("ec2", "elbv2", "sts", "ssm", "iam", "acm", "service-quotas")}
+SERVICES = {name: actions_of(name) for name in ("ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas")}
 
 
 class Watching:

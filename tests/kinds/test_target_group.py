@@ -43,7 +43,12 @@ EXAMPLE = Example(
                     "stickiness.enabled": False,
                     "load_balancing.algorithm.type": "round_robin",
                 },
-            }
+            },
+            "function": {
+                "target_type": "lambda",
+                "health_check": {"enabled": False},
+                "attributes": {"lambda.multi_value_headers.enabled": False},
+            },
         },
     },
     address=WEB,
@@ -59,6 +64,12 @@ EXAMPLE = Example(
         "attributes.deregistration_delay.timeout_seconds": 77,
         "attributes.stickiness.enabled": True,
         "attributes.load_balancing.algorithm.type": "least_outstanding_requests",
+    },
+    others={
+        "target_group.function": {
+            "health_check.enabled": True,
+            "attributes.lambda.multi_value_headers.enabled": True,
+        }
     },
 )
 

@@ -158,13 +158,12 @@ def secure() -> Spec:
 def foreign() -> Spec:
     """specs/existing-vpc.yaml: a service in somebody else's network."""
     text = (SPECS / "existing-vpc.yaml").read_text().replace("${REGION:-us-east-1}", REGION)
-    for name, value in (
-        ("VPC_ID", FOREIGN["vpc"]), ("SUBNET_ID_1", STRANGERS[-2]), ("SUBNET_ID_2", STRANGERS[-1]),
-        ("SECURITY_GROUP_ID", FOREIGN["security_group"]), ("INSTANCE_PROFILE", "web"),
-    ):  # fmt: skip
-        while (start := text.find(f"${{{name}:-")) >= 0:
-            text = text[:start] + value + text[text.index("}", start) + 1 :]
-    spec: Spec = yaml.safe_load(text)
+    text = text.replace("${INSTANCE_PROFILE:-orders-api}", "web")
+    spec: Spec = yaml.safe_load(text)  # with ids instead of its look-ups, which tests/kinds/test_lookups.py tries
+    subnets, groups = list(STRANGERS[-2:]), [FOREIGN["security_group"]]
+    spec["security_groups"]["load-balancer"]["vpc"] = spec["target_groups"]["api"]["vpc"] = FOREIGN["vpc"]
+    spec["instances"]["api"] |= {"subnets": subnets, "security_groups": groups}
+    spec["load_balancers"]["internal"]["subnets"] = list(subnets)
     return spec
 
 

@@ -221,12 +221,14 @@ class WatchedWorld(World):
 
     def _healthy(self, arn: str, now: float) -> int:
         """How many targets are healthy and reached by the load balancer."""
-        balancer = balancer_of(self.account, arn)
+        balancer, group = balancer_of(self.account, arn), self.account.elb.target_groups[arn]
         targets = self.account.ledger.targets.get(arn, {}).values()
+        if group.target_type == "lambda":
+            return sum(item.timeline.state(now) in ("healthy", "unavailable") for item in targets)
         return sum(
             item.gone_at is None
             and item.timeline.state(now) == "healthy"
-            and reaches(self.account, balancer, self.account.instance(item.id), item.port)
+            and reaches(self.account, balancer, self.account.target_instance(group, item.id), item.port)
             for item in targets
         )
 

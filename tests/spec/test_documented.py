@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from alb_reconcile.sandbox.strict.elb_attributes import (
     BALANCER_VALUES,
+    FUNCTION_DEFAULTS,
     GROUP_VALUES,
     Values,
     balancer_defaults,
@@ -23,13 +24,13 @@ from alb_reconcile.sandbox.strict.elb_attributes import (
 from alb_reconcile.spec.schema import resolved
 
 DATA = Path(botocore.__file__).parent / "data"
-OF_OTHERS = re.compile(r"(by only|only by|only if) .*(Network Load Balancers|Gateway Load Balancers|Lambda function)")
+OF_OTHERS = re.compile(r"(by only|only by|only if) .*(Network Load Balancers|Gateway Load Balancers)")
 SHAPES = {"load_balancer": "LoadBalancerAttribute", "target_group": "TargetGroupAttribute"}
 
 
 @cache
 def documented(kind: str) -> dict[str, str]:
-    """The attributes of an Application Load Balancer, or of its groups of instances, and what is said of each."""
+    """The attributes of an Application Load Balancer, or of its groups, and what is said of each."""
     file = max((DATA / "elbv2").glob("*/service-2.json.gz"))
     shape = json.loads(gzip.decompress(file.read_bytes()))["shapes"][SHAPES[kind]]
     found: dict[str, str] = {}
@@ -51,7 +52,7 @@ def schema_of(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", SHAPES)
 def test_the_attributes_are_those_that_aws_documents(kind: str) -> None:
     """In the schema and in the emulator: neither more nor fewer."""
-    emulated = balancer_defaults() if kind == "load_balancer" else group_defaults("HTTP2")
+    emulated = balancer_defaults() if kind == "load_balancer" else group_defaults("HTTP2") | FUNCTION_DEFAULTS
     assert len(documented(kind)) > 15
     assert schema_of(kind).keys() == documented(kind).keys()
     assert emulated.keys() == documented(kind).keys()

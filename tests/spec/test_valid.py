@@ -244,9 +244,9 @@ class TestHttps:
         assert dataclasses.replace(canary, user_data=stable.user_data) == stable
 
 
-def test_existing_vpc_refers_by_id(repository: Path) -> None:
+def test_existing_vpc_looks_up_what_it_does_not_own(repository: Path) -> None:
     """Nothing of the network is ours."""
-    stack = load_stack(str(repository / "specs/existing-vpc.yaml"), {"VPC_ID": "vpc-0123456789abcdef0"})
+    stack = load_stack(str(repository / "specs/existing-vpc.yaml"), {"NETWORK": "other"})
     assert {address.kind for address in stack.desired} == {
         "security_group",
         "security_group_rules",
@@ -257,8 +257,8 @@ def test_existing_vpc_refers_by_id(repository: Path) -> None:
         "listener",
     }
     balancer: Any = get(stack, "load_balancer.internal").state
-    assert balancer.subnets == ("subnet-0a1b2c3d4e5f60718", "subnet-0b1c2d3e4f5a60718")
-    assert declared(get(stack, "target_group.api").state)["vpc"] == "vpc-0123456789abcdef0"
+    assert balancer.subnets == ("subnets (tag Network=other, Tier=private)",)
+    assert declared(get(stack, "target_group.api").state)["vpc"] == "vpc (tag Name=other)"
     instance: Any = get(stack, "instance.api-1")
     assert instance.creation.root_volume == {"encrypted": True, "volume_size": 20, "volume_type": "gp3"}
     assert instance.state.root_volume == {"volume_size": 20, "volume_type": "gp3"}

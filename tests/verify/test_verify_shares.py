@@ -92,7 +92,7 @@ class TestExpectation:
             "i-2:80": {"State": "healthy"},
             "i-1:80": {"State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"},
         }
-        assert read_targets(health, {"i-2": "web-1"}) == (
+        assert read_targets(health, {"i-2": "web-1"}, {}) == (
             Target("i-1", 80, "unhealthy", "Target.Timeout Request timed out"),
             Target("i-2", 80, "healthy", "", "web-1"),
         )
@@ -162,3 +162,11 @@ class TestMixing:
             assert [key for key in keys if key[0] == name] == [f"{name}{i}" for i in range(500)]
             turns = Counter(place % 2 for place, key in enumerate(keys) if key[0] == name)
             assert is_within(turns[0], 500, 0.5, 3), "a load balancer by turns shares what each rule sends"
+
+
+def test_targets_by_address_are_the_instances_that_have_it() -> None:
+    function = "arn:aws:lambda:us-east-1:123456789012:function:orders:5"
+    health = {"10.0.1.5:80": {"State": "healthy"}, function: {"State": "healthy"}}
+    first, second = read_targets(health, {"i-1": "web-1"}, {"10.0.1.5:80": "i-1"})
+    assert (first.id, first.port, first.name) == (function, 0, "")
+    assert (second.id, second.port, second.name) == ("i-1", 80, "web-1")

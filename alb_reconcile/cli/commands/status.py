@@ -11,6 +11,7 @@ from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws
 from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
 from alb_reconcile.engine.discover import discover
+from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds.instance import is_copy, warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -38,6 +39,7 @@ def status(options: StatusOptions) -> ExitCode:
 
 
 async def _look(aws: Aws, target: DesiredStack) -> Discovery:
+    target = await resolve_lookups(aws, target)
     return await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
 
 

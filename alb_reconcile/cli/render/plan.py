@@ -9,6 +9,7 @@ from alb_reconcile.kinds.route_table import Route
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Forward
 from alb_reconcile.model.address import Address
+from alb_reconcile.model.lookup import FoundId
 from alb_reconcile.model.plan import Plan, Step, plain
 from alb_reconcile.model.resource import Change, field_names
 from alb_reconcile.model.text import printable
@@ -141,6 +142,8 @@ def show(value: Any, plan: Plan) -> str:
     """A property as a user reads it: ids of the stack by their addresses."""
     if isinstance(value, Address):
         return str(value)
+    if isinstance(value, FoundId):
+        return printable(f"{short_id(value)} ({value.words})")
     if isinstance(value, str):
         return printable(str(plan.names.get(value) or short_id(value))) if value else '""'
     if isinstance(value, bool):

@@ -163,6 +163,7 @@ class Graph:
                 or parent is None
                 or parent not in going
                 or parent in tangled
+                or found.state.outlives_parent
                 or (isinstance(found.state, Registration) and not self._is_cut_off(parent))
             ):
                 continue

@@ -18,6 +18,7 @@ from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.target_group import ServedBy, TargetGroup
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, remark, settle
@@ -114,14 +115,34 @@ def _cascades(decisions: Decisions) -> dict[str, str]:
             if entrance and isinstance(part.target_group, Address):
                 wanted[part.target_group].add(decisions.ids.get(entrance))
     forced = {}
+    replaced = _functions_replaced(decisions)
     for item, _ in each_of(decisions.desired.values(), TargetGroup):
         address = item.desired.address
+        if item.found and not item.forces and item.found.id in replaced:
+            forced[item.found.id] = "its function is replaced, and a group has one only"
         if item.found and not item.forces and wanted[address]:
             serves = ours.intersection(item.found.detail(ServedBy).load_balancers)
             if not serves <= wanted[address]:
                 new = None in wanted[address]
                 forced[item.found.id] = "its load balancer is replaced" if new else "it moves to another load balancer"
     return forced
+
+
+def _functions_replaced(decisions: Decisions) -> set[str]:
+    """The target groups that get requests and are to have another function: registered in place of the old one it would
+    leave a gap between them, so another group takes over (ELB User Guide, "Deregister the Lambda function")."""
+    made = {
+        str(state.target_group)
+        for item, state in each_of(decisions.desired.values(), Registration)
+        if state.outlives_parent and item.found is None
+    }
+    there = {
+        str(state.target_group)
+        for item, state in each_of(decisions.live, Registration)
+        if state.outlives_parent and item.id in decisions.to_delete
+    }
+    served = {str(part.target_group) for item in decisions.live for part in action_of(item.state).receiving}
+    return made & there & served
 
 
 def _add_steps(graph: Graph, facts: Lookups) -> None:

@@ -134,6 +134,9 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         if len(vpcs) > 1:
             text = f"its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
             findings.append(Finding(item, "subnets", text))
+        if len(places) < 2:
+            text = f"only one subnet is found ({state.subnets[0]}), and AWS requires two in different zones"
+            findings.append(Finding(item, "subnets", text))
         if len(set(zones)) < len(zones):
             text = f"two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
             findings.append(Finding(item, "subnets", text))

@@ -18,7 +18,7 @@ from .ec2_groups import key_of
 from .ec2_ranges import shown_ranges
 from .matching import matches
 
-COMMON_ERRORS = [*errors.COMMON_ERROR_CODES, "Throttling", "UnsupportedCertificate"]
+COMMON_ERRORS = [*errors.COMMON_ERROR_CODES, "AccessDenied", "Throttling", "UnsupportedCertificate"]
 INSTANCE_FILTERS = {**utils.filter_dict_attribute_mapping, "client-token": "client_token"}
 
 

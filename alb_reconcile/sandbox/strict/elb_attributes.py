@@ -62,6 +62,10 @@ def group_defaults(version: str | None = "HTTP1") -> dict[str, str]:
     }
 
 
+FUNCTION_DEFAULTS = {"lambda.multi_value_headers.enabled": "false"}
+"""AWS ELB, 'TargetGroupAttribute': for a group of functions."""
+
+
 class Values(NamedTuple):
     """What an attribute may be: one of some words, or a whole number in a range."""
 
@@ -139,6 +143,10 @@ def group_attributes_are_known(call: Call, proceed: Callable[[], Any]) -> Any:
     group = call.world.elb.target_groups.get(call.given("TargetGroupArn"))
     if group is None:
         refuse("TargetGroupNotFound", f"Target groups '{call.given('TargetGroupArn')}' not found")
+    if group.target_type == "lambda":
+        given = check_attributes(call, "Target group", FUNCTION_DEFAULTS, {})
+        group.attributes = {**FUNCTION_DEFAULTS, **group.attributes, **given}
+        return {"Attributes": group.attributes}
     given = check_attributes(call, "Target group", group_defaults(group.protocol_version), GROUP_VALUES)
     check_together({**group_defaults(), **group.attributes, **given})
     asked = call.params["Attributes"]

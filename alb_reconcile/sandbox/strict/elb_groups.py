@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .elb_attributes import group_defaults
+from .elb_attributes import FUNCTION_DEFAULTS, group_defaults
 from .elb_balancers import MOST_DESCRIBED
 from .health import balancer_of
 from .rule import Call, around, before, refuse
@@ -28,6 +28,15 @@ IDENTITY = {
     "TargetType": ("target_type", "instance"),
     "ProtocolVersion": ("protocol_version", "HTTP1"),
     "IpAddressType": ("ip_address_type", "ipv4"),
+    "TargetControlPort": ("target_control_port", None),
+}
+FOR_FUNCTIONS = {
+    "ProtocolVersion": ("protocol_version", None),
+    "HealthCheckPort": ("health_check_port", None),
+    "HealthCheckEnabled": ("health_check_enabled", False),
+    "HealthCheckIntervalSeconds": ("health_check_interval_seconds", 35),
+    "HealthCheckTimeoutSeconds": ("health_check_timeout_seconds", 30),
+    "UnhealthyThresholdCount": ("unhealthy_threshold_count", 2),
 }
 
 CODES = {"HttpCode": range(200, 500), "GrpcCode": range(100)}
@@ -49,6 +58,21 @@ def matcher_fits_the_protocol_version(call: Call) -> None:
             refuse("ValidationError", f"Health check matcher '{text}' must be within '{least}-{most}' inclusive")
 
 
+@before("CreateTargetGroup", "ModifyTargetGroup")
+def only_functions_go_unchecked(call: Call) -> None:
+    """CreateTargetGroup, HealthCheckEnabled: for instances and addresses 'health checks are always enabled and can't be
+    disabled'. A function has neither protocol nor port, nor do its checks."""
+    group = call.world.elb.target_groups.get(call.given("TargetGroupArn"))
+    kind = group.target_type if group else call.given("TargetType", "instance")
+    if kind != "lambda" and str(call.given("HealthCheckEnabled", True)).lower() == "false":
+        refuse(
+            "ValidationError", "Health check enabled must be true for target groups with target type 'instance' or 'ip'"
+        )
+    for name in ("HealthCheckProtocol", "HealthCheckPort", "ProtocolVersion", "IpAddressType", "TargetControlPort"):
+        if kind == "lambda" and call.given(name) is not None:
+            refuse("ValidationError", f"{name} cannot be specified for target groups with target type 'lambda'")
+
+
 @around("CreateTargetGroup")
 def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     """CreateTargetGroup: 'If you attempt to create multiple target groups with the same settings, each call
@@ -65,17 +89,21 @@ def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
     for group in result["TargetGroups"]:
         if group.protocol in ("HTTP", "HTTPS"):
             group.attributes = group_defaults(group.protocol_version)
+            group.target_control_port = call.given("TargetControlPort")
+        if group.target_type == "lambda":
+            group.attributes = dict(FUNCTION_DEFAULTS)
         if group.protocol_version == "GRPC" and "Matcher" not in call.params:
             group.matcher = {"GrpcCode": "12"}
     return result
 
 
 def same_settings(call: Call, group: Any) -> bool:
-    for name, (attribute, default) in (IDENTITY | CHECKS).items():
+    known = IDENTITY | CHECKS | (FOR_FUNCTIONS if call.given("TargetType") == "lambda" else {})
+    for name, (attribute, default) in known.items():
         if name == "Matcher" and call.given("ProtocolVersion") == "GRPC":
             default = {"GrpcCode": "12"}
         wanted = call.given(name, group.protocol if name == "HealthCheckProtocol" else default)
-        if str(wanted) != str(getattr(group, attribute)):
+        if str(wanted) != str(getattr(group, attribute, None)):
             return False
     return True
 

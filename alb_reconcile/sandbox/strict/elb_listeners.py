@@ -82,7 +82,7 @@ def check_forwards(call: Call, actions: list[Any], balancer: Any, protocol: str)
             group = call.world.elb.target_groups.get(arn)
             if group is None:
                 refuse("TargetGroupNotFound", f"Target groups '{arn}' not found")
-            if group.vpc_id != balancer.vpc_id:
+            if group.target_type != "lambda" and group.vpc_id != balancer.vpc_id:  # functions are in none
                 refuse(
                     "InvalidConfigurationRequest", f"The target group '{arn}' is not in the VPC of the load balancer"
                 )

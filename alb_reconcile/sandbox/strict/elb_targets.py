@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from . import elb_functions
+from .elb_addresses import check_address, zone_of
 from .health import DESCRIPTIONS, as_health, why_unused
 from .health import balancer_of as balancer_for
 from .rule import Call, around, refuse
@@ -18,8 +20,8 @@ def group_of(call: Call) -> Any:
 
 
 def keys(call: Call, group: Any) -> list[tuple[str, int]]:
-    """The (id, port) pairs of a request; the group's port where none is given."""
-    return [(item["Id"], int(item.get("Port") or group.port)) for item in call.given("Targets", [])]
+    """The (id, port) pairs of a request; the group's port where none is given, 0 for a function, which has none."""
+    return [(item["Id"], int(item.get("Port") or group.port or 0)) for item in call.given("Targets", [])]
 
 
 @around("RegisterTargets")
@@ -31,12 +33,19 @@ def targets_run(call: Call, _: Callable[[], Any]) -> Any:
     if group.target_type == "instance":
         for instance_id, _port in wanted:
             check_instance(call, group, instance_id)
+    if group.target_type == "ip":
+        for item in call.given("Targets", []):
+            check_address(call, group, item)
+    if group.target_type == "lambda":
+        elb_functions.check_function(call, group)
     targets = call.world.ledger.targets.setdefault(group.arn, {})
     for key in wanted:
         if key not in targets or targets[key].gone_at is not None:
             target = targets[key] = Registration(*key, since=call.now, verdict_since=call.now)
             target.timeline = Timeline()
             target.timeline.add(call.now, "unused", "Target.NotInUse|")
+            if group.target_type == "ip":
+                target.zone = zone_of(call.world, group, key[0]) or "all"
     return None
 
 
@@ -64,12 +73,12 @@ def targets_drain(call: Call, _: Callable[[], Any]) -> Any:
     balancer = balancer_for(call.world, group.arn)
     delay = call.timing.draining
     if delay is None:
-        delay = float(group.attributes["deregistration_delay.timeout_seconds"])
+        delay = float(group.attributes.get("deregistration_delay.timeout_seconds", 0))  # a function has none
     for key in keys(call, group):
         target = targets.get(key)
         if target is None or target.gone_at is not None:
             continue
-        if delay <= 0 or why_unused(call.world, balancer, target):
+        if delay <= 0 or why_unused(call.world, group, balancer, target):
             del targets[key]
             continue
         target.gone_at = call.now + delay

@@ -15,6 +15,7 @@ DESCRIPTIONS = {
     "Elb.RegistrationInProgress": "Target registration is in progress",
     "Target.DeregistrationInProgress": "Target deregistration is in progress",
     "Target.FailedHealthChecks": "Health checks failed",
+    "Target.HealthCheckDisabled": "Health checks are not enabled for this target",
     "Target.IpUnusable": "Target IP is unusable",
     "Target.NotRegistered": "Target is not registered to the target group",
     "Target.ResponseCodeMismatch": "Health checks failed with these codes: [502]",
@@ -54,12 +55,16 @@ class Health:
                     self._step(world, group, balancer, target, now, timing)
 
     def _step(self, world: World, group: Any, balancer: Any, target: Registration, now: float, timing: Timing) -> None:
-        unused = why_unused(world, balancer, target)
+        unused = why_unused(world, group, balancer, target)
+        if not unused and group.target_type == "lambda" and str(group.health_check_enabled).lower() == "false":
+            if target.phase != "unavailable":
+                target.timeline.add(now, "unavailable", "Target.HealthCheckDisabled")
+            return
         if unused:
             if target.timeline.at(now) != ("unused", unused):
                 target.timeline.add(now, "unused", unused)
             return
-        if target.phase == "unused":
+        if target.phase in ("unused", "unavailable"):
             active = world.ledger.balancers.get(balancer.arn)
             target.since = max(now, active.entries[-1][0] if active else now)
             target.verdict_since = target.since
@@ -73,7 +78,7 @@ class Health:
             target.timeline.add(target.since, "initial", "Elb.InitialHealthChecking")
         if self.is_real:
             return
-        verdict, reason = self._verdict(world, group.arn, target)
+        verdict, reason = self._verdict(world, group, target)
         if verdict != target.verdict:
             target.verdict, target.verdict_since = verdict, max(now, target.since)
         self._turn(group, target, now, timing, reason)
@@ -118,13 +123,18 @@ class Health:
         if fails and target.timeline.at(now) != told:
             target.timeline.add(now, *told)
 
-    def _verdict(self, world: World, arn: str, target: Registration) -> tuple[str, str]:
+    def _verdict(self, world: World, group: Any, target: Registration) -> tuple[str, str]:
+        arn = group.arn
         forced = world.ledger.unhealthy.get((arn, target.id))
         if forced:
             return "unhealthy", forced
         told = self.hook(arn, target.id, target.port) if self.hook else None
         if told == "unhealthy":
             return "unhealthy", "Target.FailedHealthChecks"
+        if told is None and group.target_type == "ip":
+            instance = world.target_instance(group, target.id)
+            if instance is None or instance.state != "running":
+                return "unhealthy", "Target.Timeout"
         return "healthy", ""
 
 
@@ -156,17 +166,18 @@ def balancer_of(world: World, group_arn: str) -> Any | None:
     return None
 
 
-def why_unused(world: World, balancer: Any | None, target: Registration) -> str:
+def why_unused(world: World, group: Any, balancer: Any | None, target: Registration) -> str:
     """The reason, with its description after a bar, or nothing."""
     if balancer is None:
         return f"Target.NotInUse|{NOT_CONFIGURED}"
-    if not target.id.startswith("i-"):
-        return ""
+    zones = {subnet.availability_zone for subnet in balancer.subnets}
+    if group.target_type != "instance":
+        return "" if target.zone in ("", "all", *zones) else f"Target.NotInUse|{ZONE_NOT_ENABLED}"
     instance = world.instance(target.id)
     state = instance.state if instance else "terminated"
     if instance is None or state != "running":
         return f"Target.InvalidState|Target is in the {state} state"
-    if instance.placement.zone not in {subnet.availability_zone for subnet in balancer.subnets}:
+    if instance.placement.zone not in zones:
         return f"Target.NotInUse|{ZONE_NOT_ENABLED}"
     return ""
 
@@ -179,8 +190,11 @@ def as_health(target: Registration, group: Any, now: float) -> dict[str, Any]:
     if reason:
         health |= {"Reason": reason, "Description": description or DESCRIPTIONS.get(reason, reason)}
     check_port = group.health_check_port
+    if group.target_type == "lambda":
+        return {"Target": {"Id": target.id, "AvailabilityZone": "all"}, "TargetHealth": health}
+    zone = {"AvailabilityZone": target.zone} if target.zone else {}
     return {
-        "Target": {"Id": target.id, "Port": target.port},
+        "Target": {"Id": target.id, "Port": target.port, **zone},
         "HealthCheckPort": str(target.port) if check_port in (None, "traffic-port") else str(check_port),
         "TargetHealth": health,
     }

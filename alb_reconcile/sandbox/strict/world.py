@@ -38,6 +38,7 @@ class Registration:
     id: str
     port: int
     since: float
+    zone: str = ""  # of a target by address
     verdict: str = "healthy"
     verdict_since: float = 0.0
     streak: int = 0  # real checks in a row: passed, or with a minus sign failed
@@ -116,6 +117,12 @@ class World:
     def instance(self, instance_id: str) -> Any | None:
         return next((i for i in self.instances() if i.id == instance_id), None)
 
+    def target_instance(self, group: Any, target: str) -> Any | None:
+        """The instance that a target of a group is, by its id or by its private address in the group's VPC."""
+        if group.target_type != "ip":
+            return self.instance(target)
+        return next((i for i in self.instances() if i.vpc_id == group.vpc_id and target in private_addresses(i)), None)
+
     def subnets(self, vpc_id: str | None = None) -> list[Any]:
         every = [s for zone in self.ec2.subnets.values() for s in zone.values()]
         return [s for s in every if vpc_id is None or s.vpc_id == vpc_id]
@@ -161,3 +168,10 @@ class World:
         arns = [*elb.load_balancers, *elb.target_groups]
         elbs = [*self.listeners(), *self.rules()]
         return {*named, *(o.id for o in listed), *arns, *(o.arn for o in elbs)}
+
+
+def private_addresses(instance: Any) -> list[str]:
+    """The private addresses of an instance's interfaces, IPv6 ones included."""
+    nics = instance.nics.values()
+    found = [address["PrivateIpAddress"] for nic in nics for address in nic.private_ip_addresses]
+    return [*found, *(address for nic in nics for address in nic.ipv6_addresses)]

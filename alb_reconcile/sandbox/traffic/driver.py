@@ -163,13 +163,14 @@ def _probes(snapshot: Snapshot, addresses: Addresses) -> Iterator[tuple[Key, Pro
     private = {instance.id: instance.private_ip for instance in snapshot.instances}
     for group in snapshot.target_groups.values():
         for target in group.targets:
-            if target.state not in _CHECKED or target.instance_id not in private:
+            host = target.address or private.get(target.instance_id)
+            if target.state not in _CHECKED or host is None:
                 continue
-            key = (group.arn, target.instance_id, target.port)
+            key = (group.arn, target.address or target.instance_id, target.port)
             port = target.port if group.health_check.port is None else group.health_check.port
             probe = Probe(
                 group.health_check,
-                f"{private[target.instance_id]}:{port}",
+                f"{host}:{port}",
                 addresses.get((target.instance_id, port)),
                 http2=group.protocol_version == "HTTP2",
                 is_shut_out=not target.is_open,

@@ -80,7 +80,7 @@ def _rule(found: Any, priority: int | None) -> Rule:
 def _groups(world: World, now: float) -> Iterator[TargetGroup]:
     shut = set(find_shut_out(world))
     for arn, found in world.elb.target_groups.items():
-        if found.protocol in ("HTTP", "HTTPS") and found.target_type == "instance":
+        if found.protocol in ("HTTP", "HTTPS") and found.target_type in ("instance", "ip"):
             registered = world.ledger.targets.get(arn, {}).values()
             yield TargetGroup(
                 arn,
@@ -88,11 +88,15 @@ def _groups(world: World, now: float) -> Iterator[TargetGroup]:
                 found.protocol_version or "HTTP1",
                 _health_check(found),
                 {key: str(value) for key, value in found.attributes.items()},
-                tuple(
-                    TargetState(item.id, item.port, item.timeline.state(now), (arn, item.id, item.port) not in shut)
-                    for item in registered
-                ),
+                tuple(_target(world, found, item, now, shut) for item in registered),
             )
+
+
+def _target(world: World, group: Any, item: Any, now: float, shut: set[tuple[str, str, int]]) -> TargetState:
+    instance = world.target_instance(group, item.id) if group.target_type == "ip" else None
+    address = item.id if group.target_type == "ip" else ""
+    is_open = (group.arn, item.id, item.port) not in shut
+    return TargetState(instance.id if instance else item.id, item.port, item.timeline.state(now), is_open, address)
 
 
 def _health_check(group: Any) -> HealthCheck:

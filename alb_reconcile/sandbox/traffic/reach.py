@@ -22,7 +22,7 @@ def find_shut_out(world: World) -> Iterator[tuple[str, str, int]]:
             continue
         checked = str(group.health_check_port)
         for target in targets.values():
-            instance = world.instance(target.id)
+            instance = world.target_instance(group, target.id)
             ports = {target.port, int(checked) if checked.isdigit() else target.port}
             if instance and not all(_passes(world, groups, balancer, instance, port) for port in ports):
                 yield arn, target.id, target.port

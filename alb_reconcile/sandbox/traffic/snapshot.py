@@ -12,13 +12,15 @@ Addresses = Mapping[tuple[str, int], int]
 class TargetState:
     """A registration, as DescribeTargetHealth tells it. `state`: initial, healthy, unhealthy, draining or unused.
 
-    `is_open`: whether security groups let the load balancer through to it.
+    `is_open`: whether security groups let the load balancer through to it. `address` is what a target by address is
+    registered as; where no instance has it, `instance_id` is the same, and nothing answers there.
     """
 
     instance_id: str
     port: int
     state: str
     is_open: bool = True
+    address: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ from alb_reconcile.spec.checks import (
     egress,
     endpoints,
     instances,
+    lookups,
     names,
     network,
     ranges,
     reachability,
+    targets,
     vpcs,
 )
 from alb_reconcile.spec.outline import Outline
@@ -17,5 +19,7 @@ from alb_reconcile.spec.outline import Outline
 
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
-    for module in (names, network, ranges, endpoints, instances, balancing, vpcs, reachability, egress, runs):
+    for module in (
+        names, lookups, network, ranges, endpoints, instances, balancing, targets, vpcs, reachability, egress, runs,
+    ):  # fmt: skip
         module.check(outline)

@@ -7,6 +7,7 @@ from typing import Final
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.model.address import MAX_USER_DATA
 from alb_reconcile.model.files import read_file
+from alb_reconcile.spec.checks.targets import targets_of
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.outline import Outline
 
@@ -24,8 +25,8 @@ def check(outline: Outline) -> None:
 
 def _check_size(outline: Outline) -> None:
     counts = {name: entry.get("count", 1) for name, entry in outline.entries("instances").items()}
-    targets = [entry.get("targets") or () for entry in outline.entries("target_groups").values()]
-    total = sum(counts.values()) + sum(counts.get(target, 1) for group in targets for target in group)
+    targets = [target.text for group in outline.entries("target_groups") for target in targets_of(outline, group)]
+    total = sum(counts.values()) + sum(counts.get(target, 1) for target in targets)
     if total > MAX_RESOURCES:
         outline.error(
             ("instances",),

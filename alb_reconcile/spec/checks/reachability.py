@@ -3,6 +3,7 @@
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.spec.checks.targets import targets_of
 from alb_reconcile.spec.outline import Outline, network
 
 _SIDE: Final = ("security_groups", "subnets")
@@ -95,7 +96,7 @@ def _check_zones(outline: Outline, group: str, load_balancer: str) -> None:
     served = {outline.zone_of(subnet) if isinstance(subnet, str) else None for subnet in subnets}
     if not served or None in served:
         return  # a foreign subnet's zone is known at plan time only
-    for path, target in outline.texts("target_groups", group, "targets", ...):
+    for path, target, *_ in targets_of(outline, group):
         for _, subnet in outline.texts("instances", target, "subnets", ...):
             zone = outline.zone_of(subnet)
             if zone and zone not in served:
@@ -108,12 +109,12 @@ def _check_zones(outline: Outline, group: str, load_balancer: str) -> None:
 
 def _check_security_groups(outline: Outline, group: str, load_balancer: str, known: dict[object, bool]) -> None:
     entry, balancer = outline.entries("target_groups")[group], outline.entries("load_balancers")[load_balancer]
-    health_check_port = (entry.get("health_check") or {}).get("port", "traffic-port")
-    ports = {int(health_check_port): "the health check's port"} if str(health_check_port).isdigit() else {}
-    if "port" in entry:
-        ports[entry["port"]] = "its traffic port"
-    for path, target in outline.texts("target_groups", group, "targets", ...):
+    health_check_port = str((entry.get("health_check") or {}).get("port", "traffic-port"))
+    checked = {int(health_check_port): "the health check's port"} if health_check_port.isdigit() else {}
+    for path, target, own_port, _ in targets_of(outline, group):
         instances = outline.entries("instances").get(target, {})
+        port_of_it = own_port or entry.get("port")
+        ports = checked | ({port_of_it: "its traffic port"} if port_of_it else {})
         for port, what in ports.items() if instances else ():
             # many instances in the same groups and subnets, and groups of many rules: answered once
             sides = [str(side.get(key)) for side in (instances, balancer) for key in _SIDE]

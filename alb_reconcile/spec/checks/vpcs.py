@@ -5,6 +5,7 @@ from typing import Final
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.identifiers import is_aws_id
+from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import field_names
 from alb_reconcile.spec.outline import Outline
 
@@ -20,9 +21,12 @@ def check(outline: Outline) -> None:
 
 def _check_implied(outline: Outline) -> None:
     vpcs = list(outline.entries("vpcs"))
-    within = [kind.section for kind in load_kinds().values() if kind.section and "vpc" in field_names(kind.properties)]
-    for section in within:
-        for name in outline.entries(section):
+    within = [kind for kind in load_kinds().values() if kind.section and "vpc" in field_names(kind.properties)]
+    for kind in within:
+        section = kind.section
+        for name, entry in outline.entries(section).items():
+            if not kind.is_in_vpc(entry):
+                continue
             given = outline.given((section, name))
             if not given.keys().isdisjoint(("vpc", "subnet")) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
@@ -37,6 +41,8 @@ def _check_references(outline: Outline) -> None:
         vpc = outline.vpc_of(str(section), str(name))
         for path, kind, target in references:
             other = outline.vpc_of(load_kinds()[kind].section, target) if kind != "vpc" else None
+            if isinstance(vpc, Lookup) or isinstance(other, Lookup):
+                continue  # two may lead to one
             if vpc and other and vpc != other and is_aws_id(vpc) == is_aws_id(other):
                 here = f"this is in {vpc}; choose one in the same VPC"
                 if kind in _WHOLE:

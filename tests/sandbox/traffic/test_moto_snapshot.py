@@ -93,6 +93,19 @@ def test_groups_have_their_settings_and_targets(aws: StrictAws, network: Network
     assert look(aws).target_groups[group].targets == (TargetState(one, 80, "healthy", False),)
 
 
+def test_targets_by_address_are_the_instances_that_have_it(aws: StrictAws, network: Network) -> None:
+    group = network.target_group(TargetType="ip")
+    instance = network.running()
+    row = network.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    address = row["PrivateIpAddress"]
+    outside = {"Id": "192.168.0.9", "Port": 80, "AvailabilityZone": "all"}
+    network.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": address, "Port": 80}, outside])
+    assert look(aws).target_groups[group].targets == (
+        TargetState(instance, 80, "unused", address=address),
+        TargetState("192.168.0.9", 80, "unused", address="192.168.0.9"),
+    )
+
+
 def test_instances_have_the_digest_of_their_tag(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
     content = b"#!/bin/sh\necho \xff\n"
     with_data, without = network.launch(UserData=content), network.launch()

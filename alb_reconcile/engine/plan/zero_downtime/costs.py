@@ -38,6 +38,8 @@ def add_costs(graph: Graph) -> None:
 
 
 def _registration(graph: Graph, step: Step) -> None:
+    if _is_function(step):
+        return  # it neither drains nor, by default, is checked
     if step.action in ("create", "replace"):
         if (joins := step.detail(Register)).is_checked:
             group = _group_of(step)
@@ -58,6 +60,11 @@ def _registration(graph: Graph, step: Step) -> None:
         group = _name(graph, _group_of(step))
         text = f"keeps {_targets(how.least)}" if how.least else "may be left without a healthy target"
         graph.say(step.key, effects=f"{group} {text}")
+
+
+def _is_function(step: Step) -> bool:
+    states = (step.desired.state if step.desired else None, step.observed.state if step.observed else None)
+    return any(isinstance(state, Registration) and state.outlives_parent for state in states)
 
 
 def _cost(graph: Graph, step: Step, seconds: int, waits: str) -> None:

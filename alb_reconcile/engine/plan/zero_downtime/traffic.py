@@ -1,7 +1,7 @@
 """Changes behind a load balancer: who may leave when, so that no request meets a gap."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -17,6 +17,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import (
     taken_up,
     wait_for_health,
 )
+from alb_reconcile.kinds._targets import as_address
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
@@ -154,6 +155,7 @@ def _wait_for_capacity(graph: Graph) -> None:
             for key in members.get(group, ()):
                 graph.after(step.key, key)
     _leave_before_draining(graph)
+    _arrive_before_addresses_leave(graph, members)
     _let_go_after_taking_up(graph)
 
 
@@ -187,6 +189,15 @@ def _leave_before_draining(graph: Graph) -> None:
             for key in leaving[str(state.target_group)]:
                 graph.after(gone.key, key)
                 graph.specify(gone.key, replace(gone.detail(Deregister), switched=True))
+
+
+def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]]) -> None:
+    """An address that no instance of ours has leaves a group after those that join it: one of them may have got it."""
+    for gone in graph.of_kind("registration", "delete"):
+        state = gone.observed.state if gone.observed else None
+        if isinstance(state, Registration) and as_address(str(state.target)):
+            for key in members.get(graph.addresses.get(str(state.target_group), state.target_group), ()):
+                graph.after(gone.key, key, Strength.SUGGESTED)
 
 
 def _keep_old_entrance(graph: Graph) -> None:

@@ -1,0 +1,143 @@
+"""Look-ups, made before a stack is read: from here on what a spec looks up is named by its id."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws, batches
+from alb_reconcile.engine.discover import read_account
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.identifiers import describe_id, is_id_of
+from alb_reconcile.model import tags
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.lookup import FoundId, Lookup, lookups_in, paths_of, resolve
+from alb_reconcile.model.resource import Desired
+
+_DEFAULTS: Final = {"vpc": "is-default", "subnet": "default-for-az"}
+"""The filters that show what is an account's by default."""
+_PARAMETERS: Final = 10
+"""Of one GetParameters call."""
+_ENDED: Final = ("deleted", "deleting", "terminated", "shutting-down", "failed")
+_MOST: Final = 8
+"""Ids that a message names."""
+Row = dict[str, Any]
+
+
+async def resolve_lookups(aws: Aws, target: DesiredStack) -> DesiredStack:
+    """The stack with ids in the place of its look-ups. Asks nothing where there are none.
+
+    Raises RefusedError, with each place, for what isn't there or isn't the only one; in a wrong account; AwsError.
+    """
+    users: dict[Lookup, list[tuple[Desired, str]]] = defaultdict(list)
+    for item in target.desired.values():
+        for wanted in set(lookups_in(item.state)):
+            users[wanted] += [(item, path) for path in paths_of(item.state, wanted)]
+    if not users:
+        return target
+    if target.account_ids:
+        await read_account(aws, target.account_ids)
+    by_rows = [item for item in users if item.by != "ssm"]
+    by_parameter = {item.parameter for item in users if item.by == "ssm"}
+    rows, parameters = await asyncio.gather(_read_rows(aws, by_rows), _read_parameters(aws, sorted(by_parameter)))
+    found: dict[Lookup, tuple[FoundId, ...]] = {}
+    problems: list[str] = []
+    for wanted, places in users.items():
+        if wanted.by == "ssm":
+            ids, problem = _of_parameter(wanted, parameters)
+        else:
+            ids, problem = _of_rows(wanted, rows[wanted], target.stack)
+        problems += [str(Finding(item, path, problem)) for item, path in places if problem]
+        found[wanted] = tuple(FoundId.of(text, wanted.words) for text in ids)
+    if problems:
+        raise RefusedError("\n".join(dict.fromkeys(problems)))
+    desired = {
+        address: replace(item, state=resolve(item.state, found), creation=resolve(item.creation, found))
+        for address, item in target.desired.items()
+    }
+    return replace(target, desired=desired)
+
+
+async def _read_rows(aws: Aws, wanted: Iterable[Lookup]) -> dict[Lookup, list[Row]]:
+    """What EC2 has of each; look-ups of one kind by the same keys share a call."""
+    alike: dict[tuple[object, ...], list[Lookup]] = defaultdict(list)
+    for item in wanted:
+        alike[item.kind, item.by, *(key for key, _ in item.tags)].append(item)
+    parts = await asyncio.gather(*(_read_alike(aws, items) for items in alike.values()))
+    return {item: rows for part in parts for item, rows in part.items()}
+
+
+async def _read_alike(aws: Aws, items: list[Lookup]) -> dict[Lookup, list[Row]]:
+    first = items[0]
+    listing = load_kinds()[first.kind].listing
+    if listing is None:
+        raise AssertionError(f"the checks let a look-up of {first.kind} through")
+    where: dict[str, Any] = {_DEFAULTS[first.kind]: "true"} if first.by == "default" else {}
+    for place, (key, _) in enumerate(first.tags):
+        where[f"tag:{key}"] = {item.tags[place][1] for item in items}
+    rows = [row for row in await aws.pages("ec2", listing.operation, listing.key, where=where) if _is_there(row)]
+    # a filter takes * and ? for wildcards, and several look-ups are in one call
+    return {item: [row for row in rows if _has_tags(row, item)] for item in items}
+
+
+def _is_there(row: Row) -> bool:
+    state = row.get("State")
+    return not isinstance(state, str) or state.lower() not in _ENDED
+
+
+def _has_tags(row: Row, item: Lookup) -> bool:
+    return set(item.tags) <= set(tags.from_list(row.get("Tags")).items())
+
+
+async def _read_parameters(aws: Aws, names: list[str]) -> dict[str, str]:
+    answers = await asyncio.gather(
+        *(aws.call("ssm", "get_parameters", Names=list(part)) for part in batches(names, _PARAMETERS))
+    )
+    return {item["Name"]: item["Value"] for answer in answers for item in answer["Parameters"]}
+
+
+def _of_rows(wanted: Lookup, rows: list[Row], stack: str) -> tuple[list[str], str]:
+    """The ids, and what is wrong with them."""
+    kind = load_kinds()[wanted.kind]
+    name = wanted.kind.replace("_", " ")
+    ids = sorted(row[kind.id_key] for row in rows)
+    shown = ", ".join(ids[:_MOST]) + (f" and {len(ids) - _MOST} more" if len(ids) > _MOST else "")
+    own = [row[kind.id_key] for row in rows if tags.from_list(row.get("Tags")).get(tags.STACK) == stack]
+    vpcs = sorted({str(row["VpcId"]) for row in rows if "VpcId" in row})
+    if not ids:
+        return (
+            ids,
+            f"no {name} is found by {wanted.words} in this account and region; correct it, or give {kind.noun}'s id",
+        )
+    if own:
+        return (
+            ids,
+            f"{own[0]} is found by {wanted.words}, and is this stack's own; name its entry, or look for other tags",
+        )
+    if not wanted.many and len(ids) > 1:
+        return (
+            ids,
+            f"{len(ids)} of them are found by {wanted.words} ({shown}); add a tag that only one has, or give its id",
+        )
+    if wanted.many and len(vpcs) > 1:
+        return (
+            ids,
+            f"those found by {wanted.words} are in different VPCs ({', '.join(vpcs)}); add a tag that only those of one have",
+        )
+    return ids, ""
+
+
+def _of_parameter(wanted: Lookup, parameters: Mapping[str, str]) -> tuple[list[str], str]:
+    """The same for an SSM parameter: an id, or a list of them where many are wanted."""
+    kind = load_kinds()[wanted.kind]
+    if wanted.parameter not in parameters:
+        return [], f"there is no {wanted.words} in this region; correct it, or give {kind.noun}'s id"
+    value = parameters[wanted.parameter].strip()
+    ids = [part.strip() for part in value.split(",")] if wanted.many else [value]
+    if wrong := [text for text in ids if not is_id_of(wanted.kind, text)]:
+        # what a parameter holds may be a secret that was named by mistake
+        return [], f"the {wanted.words} holds {len(wrong[0])} characters that aren't {describe_id(kind)}; correct it"
+    return ids, ""

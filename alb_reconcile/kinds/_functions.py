@@ -1,0 +1,78 @@
+"""What lets load balancers invoke a Lambda function (Lambda AddPermission, RemovePermission, GetPolicy)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model.errors import AwsError, ignoring
+from alb_reconcile.model.text import digest
+
+_PRINCIPAL: Final = "elasticloadbalancing.amazonaws.com"
+_INVOKE: Final = "lambda:InvokeFunction"
+_MISSING: Final = "ResourceNotFoundException"
+"""Lambda's code for a function, an alias or a policy that isn't there."""
+
+
+def statement_id(group: str) -> str:
+    """The id of the statement for a target group, which tells ours from others'."""
+    return f"alb-reconcile-{digest(group, 16)}"
+
+
+async def is_permitted(aws: Aws, function: str, group: str) -> bool:
+    """Whether the function's policy lets the target group invoke it, by whosever statement."""
+    with ignoring(_MISSING):
+        answer = await aws.call("lambda", "get_policy", FunctionName=function)
+        statements = json.loads(answer["Policy"]).get("Statement", ())
+        return any(_permits(item, group) for item in statements)
+    return False
+
+
+def _permits(statement: Mapping[str, Any], group: str) -> bool:
+    """Whether a statement is for load balancers, and for this group or for any."""
+    principal = statement.get("Principal")
+    service = principal.get("Service") if isinstance(principal, dict) else principal
+    actions = _each(statement.get("Action"))
+    if statement.get("Effect") != "Allow" or not {_PRINCIPAL, "*"}.intersection(_each(service)):
+        return False
+    if not any(fnmatchcase(_INVOKE, action) for action in actions):
+        return False
+    for operator, wanted in (statement.get("Condition") or {}).items():
+        for key, values in wanted.items():
+            is_arn = key.lower() == "aws:sourcearn"
+            if is_arn and not any(_matches(operator, value, group) for value in _each(values)):
+                return False
+            if key.lower() == "aws:sourceaccount" and group.split(":")[4] not in _each(values):
+                return False
+    return True
+
+
+def _matches(operator: str, pattern: str, text: str) -> bool:
+    return fnmatchcase(text, pattern) if "Like" in operator else pattern == text
+
+
+def _each(value: object) -> Iterable[str]:
+    return [value] if isinstance(value, str) else value if isinstance(value, list) else []
+
+
+async def permit(run: Run, function: str, group: str) -> None:
+    """Let the target group invoke the function. A statement of that id is ours already: AWS refuses a second one."""
+    try:
+        await run.aws.call(
+            "lambda", "add_permission", retry=waits.FUNCTION_BUSY, FunctionName=function,
+            StatementId=statement_id(group), Action=_INVOKE, Principal=_PRINCIPAL, SourceArn=group,
+        )  # fmt: skip
+    except AwsError as error:
+        if error.code != "ResourceConflictException" or not await is_permitted(run.aws, function, group):
+            raise
+
+
+async def forbid(run: Run, function: str, group: str) -> None:
+    """Take our statement away; other's stay."""
+    await run.gone(
+        "lambda", "remove_permission", retry=waits.FUNCTION_BUSY, missing=(_MISSING,), FunctionName=function,
+        StatementId=statement_id(group),
+    )  # fmt: skip

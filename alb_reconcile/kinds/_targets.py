@@ -1,0 +1,82 @@
+"""What targets are called: by AWS in calls and answers, and by us in addresses."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from ipaddress import IPv6Address, ip_address
+from typing import Any, Final
+
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._instances import fetch_instances
+from alb_reconcile.kinds.context import Run
+
+IP: Final = "ip"
+LAMBDA: Final = "lambda"
+Row = Mapping[str, Any]
+Place = tuple[str, str]
+"""A VPC and an address in it."""
+
+
+def is_function(text: str) -> bool:
+    """Whether a target is a Lambda function."""
+    return text.startswith("arn:") and text.split(":")[2:3] == ["lambda"]
+
+
+def as_address(text: str) -> str:
+    """An IP address in the one form that AWS has for it; empty for what is none."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
+
+
+def label(target: str, port: int | None) -> str:
+    """A target in an address: an instance's name, an IP address or a function's name, and the port."""
+    if port is None:
+        return target.partition(":function:")[2] or target
+    is_v6 = ":" in target and isinstance(ip_address(target), IPv6Address)
+    return f"[{target}]:{port}" if is_v6 else f"{target}:{port}"
+
+
+def target_name(target: str, port: int | None) -> str:
+    """A target as messages call it: with its port, if it has one."""
+    return target if port is None else f"{target}:{port}"
+
+
+def addresses_of(instance: Row, *, ipv6: bool) -> list[str]:
+    """The private addresses of an instance, the first one of its first interface first."""
+    interfaces = sorted(
+        instance.get("NetworkInterfaces", ()), key=lambda item: (item.get("Attachment") or {}).get("DeviceIndex", 0)
+    )
+    if ipv6:
+        return [as_address(item["Ipv6Address"]) for part in interfaces for item in part.get("Ipv6Addresses", ())]
+    first = [instance["PrivateIpAddress"]] if instance.get("PrivateIpAddress") else []
+    others = [item["PrivateIpAddress"] for part in interfaces for item in part.get("PrivateIpAddresses", ())]
+    return list(dict.fromkeys((*first, *others)))
+
+
+def by_address(instances: Iterable[Row]) -> dict[Place, str]:
+    """Instances by VPC and private address. One that is terminated has none."""
+    return {
+        (str(item.get("VpcId", "")), address): str(item["InstanceId"])
+        for item in instances
+        for ipv6 in (False, True)
+        for address in addresses_of(item, ipv6=ipv6)
+        if item["State"]["Name"] not in ("shutting-down", "terminated")
+    }
+
+
+async def address_of(run: Run, instance: str, *, ipv6: bool) -> str:
+    """The address at which an instance serves, as soon as EC2 shows it. Raises WaitError where it has none."""
+
+    def check(item: Any) -> str:
+        if item is None:
+            return f"{instance} to be visible"
+        if not addresses_of(item, ipv6=ipv6):
+            kind = "IPv6" if ipv6 else "private"
+            raise WaitError(f"{instance} has no {kind} address, so it can't be a target by address")
+        return ""
+
+    watch = run.watch("instances", partial(fetch_instances, run))
+    item = await watch.until(instance, check, waits.LAG, run.say)
+    return addresses_of(item, ipv6=ipv6)[0] if item else ""

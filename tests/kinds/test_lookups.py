@@ -1,0 +1,245 @@
+"""What a spec looks up instead of naming it by its id: by tags, by default, by an SSM parameter."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.errors import RefusedError, SpecError
+from tests.harness import by_hand, demo, load
+from tests.kinds.hand import LINUX_1
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+
+class Network:
+    """Somebody else's network, with tags."""
+
+    def __init__(self, hand: Hand, name: str = "shared", tier: str = "private") -> None:
+        self.hand = hand
+        self.vpc = str(hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
+        self.tag(self.vpc, Name=name)
+        self.subnets = [self.subnet(number, zone) for number, zone in enumerate("ab")]
+        for subnet in self.subnets:
+            self.tag(subnet, Tier=tier, Network=name)
+        made = hand.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
+        self.group = str(made["GroupId"])
+        self.tag(self.group, Name="inner")
+
+    def subnet(self, number: int, zone: str) -> str:
+        block, place = f"10.9.{number}.0/24", f"us-east-1{zone}"
+        made = self.hand.ec2.create_subnet(VpcId=self.vpc, CidrBlock=block, AvailabilityZone=place)
+        return str(made["Subnet"]["SubnetId"])
+
+    def tag(self, resource: str, **tags: str) -> None:
+        self.hand.changed_tags("ec2", resource, tags)
+
+
+VPC = {"tag": {"Name": "shared"}}
+SUBNETS = {"tag": {"Tier": "private"}}
+GROUPS = [{"tag": {"Name": "inner"}}]
+
+
+def service(vpc: Any = VPC, subnets: Any = SUBNETS, groups: Any = GROUPS) -> Spec:
+    """A service in somebody else's network."""
+    listeners = {"http": {"protocol": "HTTP", "port": 80, "default_action": {"forward": "web"}}}
+    return {
+        "stack": "demo",
+        "region": "us-east-1",
+        "security_groups": {"front": {"vpc": vpc}},
+        "instances": {
+            "app": {
+                "image_id": LINUX_1,
+                "instance_type": "t3.micro",
+                "count": 2,
+                "subnets": subnets,
+                "security_groups": groups,
+            }
+        },
+        "target_groups": {"web": {"vpc": vpc, "protocol": "HTTP", "port": 80, "targets": ["app"]}},
+        "load_balancers": {
+            "in": {"scheme": "internal", "subnets": subnets, "security_groups": ["front"], "listeners": listeners}
+        },
+    }
+
+
+def parameter(name: str, value: str, kind: str = "String") -> None:
+    by_hand("ssm").put_parameter(Name=name, Value=value, Type=kind)
+
+
+def test_a_network_is_found_by_its_tags_and_left_alone(hand: Hand) -> None:
+    network = Network(hand)
+    before = hand.world.strict.inventory()
+    hand.make(service())
+    found = hand.elb.describe_load_balancers()["LoadBalancers"][0]
+    assert (found["VpcId"], {item["SubnetId"] for item in found["AvailabilityZones"]}) == (
+        network.vpc,
+        set(network.subnets),
+    )
+    hand.world.destroy(service())
+    assert hand.world.strict.inventory() == before
+
+
+def test_the_plan_says_what_was_found_and_how(hand: Hand) -> None:
+    network = Network(hand)
+    text = render_plan(hand.world.plan(service()), Style(colored=False))
+    assert re.search(rf"vpc +{network.vpc} \(tag Name=shared\)", text)
+    assert f"{sorted(network.subnets)[0]} (tag Tier=private)" in text
+
+
+def test_it_is_the_same_spec_as_one_with_the_ids(hand: Hand) -> None:
+    network = Network(hand)
+    hand.make(service())
+    plan = hand.world.plan(service(network.vpc, network.subnets, [network.group]))
+    assert plan.is_empty
+
+
+def test_looking_up_takes_one_call_for_each_sort_and_none_without(hand: Hand) -> None:
+    network = Network(hand)
+    hand.make(service())
+    reads: dict[bool, int] = {}
+    for looks, spec in (
+        (False, service(network.vpc, network.subnets, [network.group])),
+        (True, service(groups=[{"tag": {"Name": "inner"}}])),
+    ):
+        hand.world.plan(spec)
+        reads[looks] = len(hand.world.log)
+    assert reads[True] - reads[False] == 3
+
+
+def test_look_ups_by_the_same_keys_share_a_call(hand: Hand) -> None:
+    network, other = Network(hand), Network(hand, "other", "public")
+    spec = service(groups=[network.group])
+    spec["security_groups"]["aside"] = {"vpc": {"tag": {"Name": "other"}}}
+    hand.make(spec)
+    found = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.aside"]])["SecurityGroups"][0]
+    assert found["VpcId"] == other.vpc
+    hand.world.plan(spec)
+    asked = [params for name, params in hand.world.log if name == "describe_vpcs"]
+    assert sum("tag:Name" in str(params) for params in asked) == 1
+
+
+def test_several_tags_must_all_match(hand: Hand) -> None:
+    Network(hand, "other")
+    network = Network(hand)
+    spec = service(subnets={"tag": {"Tier": "private", "Network": "shared"}}, groups=[network.group])
+    hand.make(spec)
+
+
+def test_an_ssm_parameter_may_hold_an_id_or_a_list_of_them(hand: Hand) -> None:
+    network = Network(hand)
+    parameter("/net/vpc", network.vpc)
+    parameter("/net/subnets", ",".join(network.subnets), "StringList")
+    parameter("/net/group", network.group)
+    spec = service({"ssm": "/net/vpc"}, {"ssm": "/net/subnets"}, [{"ssm": "/net/group"}])
+    hand.make(spec)
+    assert hand.world.plan(service(network.vpc, network.subnets, [network.group])).is_empty
+    assert sum(name == "get_parameters" for name, _ in hand.world.log) == 0
+    hand.world.plan(spec)
+    assert sum(name == "get_parameters" for name, _ in hand.world.log) == 1
+
+
+def test_the_default_vpc_and_its_subnets(hand: Hand) -> None:
+    spec = service({"default": True}, {"default": True}, [])
+    del spec["instances"]["app"]["security_groups"]
+    default = hand.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    hand.make(spec)
+    assert hand.elb.describe_load_balancers()["LoadBalancers"][0]["VpcId"] == default
+
+
+def test_what_is_not_there_is_told_with_every_place(hand: Hand) -> None:
+    Network(hand)
+    spec = service({"tag": {"Name": "shard"}})
+    with pytest.raises(RefusedError) as caught:
+        hand.world.plan(spec)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    text = "no vpc is found by tag Name=shard in this account and region; correct it, or give a VPC's id"
+    assert all(line.startswith("spec.yaml:") and line.endswith(text) for line in lines)
+    assert any("security_groups.front.vpc" in line for line in lines)
+
+
+def test_what_is_there_twice_is_refused_with_both_ids(hand: Hand) -> None:
+    one, two = Network(hand), Network(hand)
+    first, second = sorted([one.vpc, two.vpc])
+    with pytest.raises(
+        RefusedError, match=f"2 of them are found by tag Name=shared \\({first}, {second}\\); add a tag"
+    ):
+        hand.world.plan(service())
+
+
+def test_subnets_of_two_vpcs_are_refused(hand: Hand) -> None:
+    Network(hand)
+    Network(hand, "other")
+    with pytest.raises(RefusedError, match="those found by tag Tier=private are in different VPCs"):
+        hand.world.plan(service())
+
+
+def test_a_load_balancer_needs_two_of_what_is_found(hand: Hand) -> None:
+    network = Network(hand)
+    network.tag(network.subnets[1], Tier="public")
+    with pytest.raises(RefusedError, match=r"load_balancers\.in\.subnets: only one subnet is found \(subnet-\w+\)"):
+        hand.world.plan(service())
+
+
+def test_a_wildcard_in_a_tag_is_a_character(hand: Hand) -> None:
+    Network(hand)
+    with pytest.raises(RefusedError, match=r"no vpc is found by tag Name=shar\*"):
+        hand.world.plan(service({"tag": {"Name": "shar*"}}))
+
+
+def test_the_stack_s_own_is_not_looked_up(hand: Hand) -> None:
+    hand.make(demo())
+    spec = demo()
+    spec["security_groups"]["more"] = {"vpc": {"tag": {"Name": "demo-main"}}}
+    with pytest.raises(RefusedError, match="is this stack's own; name its entry"):
+        hand.world.plan(spec)
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (None, "there is no SSM parameter /net/vpc in this region"),
+        ("subnet-0a1b2c3d", "holds 15 characters that aren't a VPC's id"),
+    ],
+)
+def test_a_parameter_must_be_there_and_hold_an_id(hand: Hand, value: str | None, match: str) -> None:
+    Network(hand)
+    if value:
+        parameter("/net/vpc", value)
+    with pytest.raises(RefusedError, match=match):
+        hand.world.plan(service({"ssm": "/net/vpc"}))
+
+
+@pytest.mark.parametrize(
+    ("vpc", "match"),
+    [
+        ({"tags": {"Name": "a"}}, 'unknown key "tags"; did you mean tag'),
+        ({"tag": "web"}, "tag: is the text"),
+        ({"tag": {}}, "tag: says nothing"),
+        ({"tag": {"Name": "a"}, "default": True}, "has 2 keys"),
+        ({}, "says nothing; give one of tag, default, ssm"),
+        ({"default": False}, "default: is .*; choose true"),
+        ({"ssm": "a b"}, "give it the name of an SSM parameter"),
+    ],
+)
+def test_a_look_up_that_makes_no_sense_is_told_with_its_place(vpc: Any, match: str) -> None:
+    with pytest.raises(SpecError, match=match) as caught:
+        load(service(vpc))
+    assert "security_groups.front.vpc" in str(caught.value)
+
+
+def test_only_networks_have_defaults_and_only_ec2_is_asked_for_tags() -> None:
+    with pytest.raises(SpecError, match="there is no default security group to look up"):
+        load(service(groups=[{"default": True}]))
+    spec = service()
+    forward = {"target_groups": [{"target_group": {"tag": {"Name": "a"}}}]}
+    spec["load_balancers"]["in"]["listeners"]["http"]["default_action"] = {"forward": forward}
+    with pytest.raises(SpecError, match="can't be looked up by its tags here"):
+        load(spec)

@@ -1,0 +1,212 @@
+"""Target groups of type ip: instances by their private addresses, addresses of others, several ports."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.kinds._targets import label
+from alb_reconcile.model.errors import SpecError
+from tests.harness import demo, load
+from tests.kinds.hand import create, delete, edited, order, replaced, short
+from tests.properties.watched import watched
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+ONE, TWO = "registration.web/web-1:80", "registration.web/web-2:80"
+GROUP = "target_group.web"
+
+
+def by_ip(*targets: Any, **group: Any) -> Spec:
+    """The demo, with its instances known by their addresses."""
+    spec = demo()
+    spec["target_groups"]["web"] |= {"target_type": "ip", **group}
+    if targets:
+        spec["target_groups"]["web"]["targets"] = list(targets)
+    return spec
+
+
+def shown(hand: Hand) -> dict[str, tuple[str, str]]:
+    """What AWS says of the targets: state and reason by address and port."""
+    found = hand.elb.describe_target_health(TargetGroupArn=hand[GROUP])["TargetHealthDescriptions"]
+    return {
+        f"{item['Target']['Id']}:{item['Target']['Port']}": (
+            item["TargetHealth"]["State"],
+            item["TargetHealth"].get("Reason", ""),
+        )
+        for item in found
+    }
+
+
+def address(hand: Hand, instance: str) -> str:
+    found = hand.ec2.describe_instances(InstanceIds=[hand[instance]])
+    return str(found["Reservations"][0]["Instances"][0]["PrivateIpAddress"])
+
+
+def test_instances_are_registered_by_their_private_addresses(hand: Hand) -> None:
+    hand.make(by_ip())
+    wanted = {f"{address(hand, name)}:80": ("healthy", "") for name in ("instance.web-1", "instance.web-2")}
+    assert shown(hand) == wanted
+    hand.world.destroy(by_ip())
+
+
+def test_an_address_that_was_taken_out_is_registered_again(hand: Hand) -> None:
+    hand.make(by_ip())
+    hand.elb.deregister_targets(
+        TargetGroupArn=hand[GROUP], Targets=[{"Id": address(hand, "instance.web-1"), "Port": 80}]
+    )
+    hand.wait(60)
+    hand.repairs(create(ONE), by="register_targets")
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_the_address_of_a_terminated_instance_goes_or_is_its_successor_s(hand: Hand, is_taken: bool) -> None:
+    """Nothing tells AWS that the old address is out of use; EC2 may give it to the successor, or to anybody else."""
+    hand.make(by_ip())
+    old, subnet = address(hand, "instance.web-1"), hand["subnet.public-a"]
+    hand.ec2.terminate_instances(InstanceIds=[hand["instance.web-1"]])
+    hand.wait(120)
+    assert shown(hand)[f"{old}:80"] == ("unhealthy", "Target.Timeout")
+    if is_taken:
+        hand.stranger_in(subnet)
+    lines = [create("instance.web-1"), create(ONE), delete(f"registration.web/{old}:80")]
+    gone = ("deregister_targets",) if is_taken else ()
+    hand.repairs(*lines, by=("run_instances", "register_targets", *gone))
+    assert set(shown(hand)) == {f"{address(hand, name)}:80" for name in ("instance.web-1", "instance.web-2")}
+    assert (f"{old}:80" in shown(hand)) != is_taken
+
+
+def test_a_stranger_s_address_is_taken_out_or_kept(hand: Hand) -> None:
+    hand.make(by_ip())
+    hand.stranger_in(hand["subnet.public-a"])
+    hand.elb.register_targets(TargetGroupArn=hand[GROUP], Targets=[{"Id": "10.0.1.77", "Port": 80}])
+    hand.wait(60)
+    assert hand.world.plan(edited(by_ip(), "target_groups/web/others", "keep")).is_empty
+    hand.repairs(delete("registration.web/10.0.1.77:80"), by="deregister_targets")
+
+
+def test_an_address_outside_of_the_vpc_counts_to_all_zones(hand: Hand) -> None:
+    outside = {"address": "192.168.7.7", "port": 8080, "availability_zone": "all"}
+    hand.world.strict.health = lambda group, target, port: "healthy"
+    hand.make(by_ip("web", outside))
+    assert shown(hand)["192.168.7.7:8080"] == ("healthy", "")
+    spec = by_ip("web")
+    hand.repairs(delete("registration.web/192.168.7.7:8080"), spec=spec, by="deregister_targets")
+
+
+def test_a_target_that_is_an_address_may_be_one_of_the_stack_s_instances(hand: Hand) -> None:
+    hand.make(by_ip())
+    addresses = [address(hand, f"instance.web-{number}") for number in (1, 2)]
+    spec = by_ip(*addresses)
+    hand.make(spec)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_one_instance_serves_on_several_ports(hand: Hand) -> None:
+    spec = by_ip("web", {"instances": "web", "port": 8080})
+    spec["security_groups"]["web"]["ingress"].append(
+        {"protocol": "tcp", "port": 8080, "security_group": "load-balancer"}
+    )
+    hand.make(spec)
+    assert {key.rpartition(":")[2] for key in shown(hand)} == {"80", "8080"}
+    plain = edited(spec, "target_groups/web/target_type", "instance")
+    hand.make(plain)
+    assert len(shown(hand)) == 4
+
+
+def test_from_instances_to_addresses_the_group_is_replaced_without_a_gap(hand: Hand) -> None:
+    hand.make(demo())
+    assert replaced(GROUP, "target_type")[0] in short(hand.world.plan(by_ip()))
+    hand.make(by_ip())
+    assert replaced(GROUP, "target_type")[0] in short(hand.world.plan(demo()))
+
+
+@pytest.mark.parametrize("surge", [1, 2])
+def test_a_roll_keeps_every_target_healthy(surge: int) -> None:
+    with watched() as world:
+        spec = edited(by_ip(), "instances/web/rollout/max_surge", surge)
+        world.converge(spec)
+        world.watch()
+        world.converge(edited(spec, "instances/web/instance_type", "t3.small"))
+        assert {name: low.healthy for name, low in world.lows.items()} == {GROUP: 2}
+
+
+def test_a_roll_without_surge_loses_no_more_than_it_may() -> None:
+    with watched() as world:
+        spec = edited(by_ip(), "instances/web/rollout", {"max_surge": 0, "max_unavailable": 1})
+        world.converge(spec)
+        world.watch()
+        world.converge(edited(spec, "instances/web/instance_type", "t3.small"))
+        assert {name: low.healthy for name, low in world.lows.items()} == {GROUP: 1}
+
+
+def test_an_instance_that_is_restarted_leaves_by_its_address_and_returns(hand: Hand) -> None:
+    spec = by_ip()
+    spec["instances"]["web"] |= {"type_change": "in-place", "rollout": {"max_unavailable": 1}}
+    hand.make(spec)
+    hand.make(edited(spec, "instances/web/instance_type", "t3.small"))
+    calls = order(hand.world, "deregister_targets", "stop_instances", "register_targets")
+    assert calls == ["deregister_targets", "stop_instances", "register_targets"] * 2
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+def test_a_roll_that_is_killed_anywhere_is_finished_by_the_next_run(lag: float) -> None:
+    with watched() as world:
+        spec = by_ip()
+        world.converge(spec)
+        world.watch()
+        world.strict.lag = lag
+        new = edited(spec, "instances/web/instance_type", "t3.small")
+        with world.moments() as moments:
+            world.converge(new)
+        for moment in moments[::7]:
+            world.go_back(moment)
+            world.strict.lag = 0.0
+            world.clock.advance(60)
+            world.converge(new)
+            assert min((low.healthy for low in world.lows.values()), default=2) == 2, moment.words
+
+
+@pytest.mark.parametrize(
+    ("targets", "group", "match"),
+    [
+        (["10.0.1.9"], {"target_type": "instance"}, r"targets\[0\]: 10\.0\.1\.9 is an address; set target_type: ip"),
+        (["i-0a1b2c3d4e5f60718"], {}, "is an instance's id, and the targets are addresses"),
+        (["8.8.8.8"], {}, "8.8.8.8 is public, and AWS takes private addresses only"),
+        (["192.168.1.1"], {}, "outside the VPC; write {address: …, availability_zone: all}"),
+        ([{"address": "10.0.1.1", "availability_zone": "all"}], {}, "is inside the VPC, where AWS finds the zone"),
+        (["fd00::1"], {}, "is an ipv6 address; set ip_address_type: ipv6"),
+        (["999.1.1.1"], {}, '"999.1.1.1" is not an address'),
+        (["10.0.1.1", {"address": "10.0.1.1", "port": 80}], {}, "is given twice on one port; keep one"),
+        (["web", {"instances": "web", "port": 80}], {}, "web is given twice on one port; keep one"),
+        ([{"port": 80}], {}, "give one of instances and address"),
+        ([{"instances": "web", "address": "10.0.1.1"}], {}, "give one of instances and address"),
+        ([{"instances": "web", "availability_zone": "all"}], {}, "is for addresses only; leave it out"),
+        ([{"instances": "wep"}], {}, "did you mean web"),
+        (["arn:aws:lambda:us-east-1:123456789012:function:f"], {}, "a function needs a group with target_type: lambda"),
+        (["web"], {"health_check": {"enabled": False}}, "only functions can do without checks"),
+    ],
+)
+def test_what_aws_would_refuse_is_told_with_its_place(targets: list[Any], group: dict[str, Any], match: str) -> None:
+    with pytest.raises(SpecError, match=match) as caught:
+        load(by_ip(*targets, **group))
+    assert "spec.yaml:" in str(caught.value)
+
+
+def test_an_ipv6_address_is_in_brackets_in_our_words() -> None:
+    assert label("fd00::1", 80) == "[fd00::1]:80"
+    with pytest.raises(SpecError, match=r"for which load_balancer\.public has to be dualstack"):
+        load(by_ip("fd00::1", ip_address_type="ipv6"))
+
+
+def test_the_plan_names_the_instance_and_not_its_address(hand: Hand) -> None:
+    text = render_plan(hand.world.plan(by_ip()), Style(colored=False))
+    assert re.search(
+        r"registration\.web/web-1:80\n +target_group +target_group\.web\n +target +instance\.web-1\n", text
+    )

@@ -1,0 +1,210 @@
+"""Target groups of type lambda: the function's permission, its registration, another function in its place."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.kinds._functions import statement_id
+from alb_reconcile.model.errors import SpecError
+from tests.harness import by_hand, demo, load
+from tests.kinds.hand import create, delete, edited, short, update
+from tests.properties.watched import watched
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Faults, Hand
+
+GROUP = "target_group.orders"
+ORDERS = "registration.orders/orders"
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
+PRINCIPAL = "elasticloadbalancing.amazonaws.com"
+
+
+def make_function(name: str) -> str:
+    """A function, and an alias `live` of its first version. Returns its ARN."""
+    role = {"RoleName": "function", "AssumeRolePolicyDocument": "{}"}
+    iam, functions = by_hand("iam"), by_hand("lambda")
+    if not iam.list_roles()["Roles"]:
+        iam.create_role(**role)
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("handler.py", "")
+    arn = iam.get_role(RoleName="function")["Role"]["Arn"]
+    functions.create_function(
+        FunctionName=name, Runtime="python3.12", Role=arn, Handler="handler.handle", Code={"ZipFile": code.getvalue()}
+    )
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    return f"{ARN}{name}"
+
+
+def statements(name: str = "orders") -> list[str]:
+    """The ids of the statements of a function's policy."""
+    functions = by_hand("lambda")
+    try:
+        return [item["Sid"] for item in json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]]
+    except functions.exceptions.ResourceNotFoundException:
+        return []
+
+
+def permit(name: str, source: str, sid: str = "theirs") -> None:
+    by_hand("lambda").add_permission(
+        FunctionName=name, StatementId=sid, Action="lambda:InvokeFunction", Principal=PRINCIPAL, SourceArn=source
+    )
+
+
+def with_function(target: str = f"{ARN}orders", **group: Any) -> Spec:
+    """The demo, with a rule that forwards to a function."""
+    spec = demo()
+    spec["target_groups"]["orders"] = {"target_type": "lambda", "targets": [target], **group}
+    rule = {"priority": 10, "conditions": [{"path_pattern": "/orders"}], "action": {"forward": "orders"}}
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"orders": rule}
+    return spec
+
+
+def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Hand) -> None:
+    make_function("orders")
+    hand.make(with_function())
+    assert statements() == [statement_id(hand[GROUP])]
+    found = hand.elb.describe_target_health(TargetGroupArn=hand[GROUP])["TargetHealthDescriptions"]
+    assert [(item["Target"]["Id"], item["TargetHealth"]["State"]) for item in found] == [
+        (f"{ARN}orders", "unavailable")
+    ]
+    hand.world.destroy(with_function())
+    assert statements() == []
+
+
+def test_an_alias_is_registered_as_such(hand: Hand) -> None:
+    make_function("orders")
+    spec = with_function(f"{ARN}orders:live")
+    hand.make(spec)
+    assert "registration.orders/orders:live" in hand.ids
+    hand.world.destroy(spec)
+
+
+def test_a_permission_that_was_taken_away_is_given_again(hand: Hand) -> None:
+    make_function("orders")
+    hand.make(with_function())
+    by_hand("lambda").remove_permission(FunctionName="orders", StatementId=statement_id(hand[GROUP]))
+    hand.repairs(create(ORDERS), by=("add_permission", "register_targets"))
+    assert statements() == [statement_id(hand[GROUP])]
+
+
+def test_a_function_that_was_taken_out_is_registered_again(hand: Hand) -> None:
+    make_function("orders")
+    hand.make(with_function())
+    hand.elb.deregister_targets(TargetGroupArn=hand[GROUP], Targets=[{"Id": f"{ARN}orders"}])
+    hand.repairs(create(ORDERS), by="register_targets")
+
+
+def test_somebody_else_s_permission_is_enough_and_stays(hand: Hand) -> None:
+    make_function("orders")
+    hand.make(with_function())
+    permit("orders", hand[GROUP].rpartition("/")[0] + "/*")
+    by_hand("lambda").remove_permission(FunctionName="orders", StatementId=statement_id(hand[GROUP]))
+    assert hand.world.plan(with_function()).is_empty
+    hand.world.destroy(with_function())
+    assert statements() == ["theirs"]
+
+
+def test_permission_for_another_group_is_none_for_this_one(hand: Hand) -> None:
+    make_function("orders")
+    permit("orders", "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/other/0123456789abcdef")
+    hand.make(with_function())
+    assert set(statements()) == {"theirs", statement_id(hand[GROUP])}
+
+
+def test_a_permission_that_has_not_arrived_is_waited_for(hand: Hand, faults: Faults) -> None:
+    make_function("orders")
+    faults.refuse(
+        "register_targets", "AccessDenied", "elasticloadbalancing principal does not have permission to invoke", times=2
+    )
+    hand.make(with_function())
+
+
+def test_a_lost_reply_of_the_permission_is_no_second_one(hand: Hand, faults: Faults) -> None:
+    make_function("orders")
+    hand.make(demo())
+    faults.lose_reply("add_permission")
+    assert any("AddPermission" in text for text in hand.world.apply(with_function()).failures)
+    hand.make(with_function())
+    assert len(statements()) == 1
+
+
+def test_another_function_takes_over_in_a_group_of_its_own_without_a_gap() -> None:
+    with watched() as world:
+        make_function("orders")
+        make_function("better")
+        world.converge(with_function())
+        new = with_function(f"{ARN}better")
+        lines = short(world.plan(new))
+        assert ("replace", GROUP, ()) in lines
+        world.watch()
+        world.converge(new)
+        assert world.lows[GROUP].healthy == 1
+        assert statements("orders") == []
+        assert len(statements("better")) == 1
+
+
+def test_in_a_group_that_nobody_asks_a_function_just_follows_another(hand: Hand) -> None:
+    make_function("orders")
+    make_function("better")
+    spec = demo()
+    spec["target_groups"]["orders"] = {"target_type": "lambda", "targets": [f"{ARN}orders"]}
+    hand.make(spec)
+    spec = edited(spec, "target_groups/orders/targets", [f"{ARN}better"])
+    lines = [create("registration.orders/better"), delete(ORDERS)]
+    hand.repairs(
+        *lines,
+        spec=spec,
+        by=("deregister_targets", "remove_permission", "add_permission", "register_targets", "add_tags"),
+    )
+
+
+def test_health_checks_are_made_where_they_are_enabled(hand: Hand) -> None:
+    make_function("orders")
+    check = {"enabled": True, "path": "/health", "interval_seconds": 35, "timeout_seconds": 30}
+    hand.make(with_function(health_check=check))
+    found = hand.elb.describe_target_health(TargetGroupArn=hand[GROUP])["TargetHealthDescriptions"]
+    assert [item["TargetHealth"]["State"] for item in found] == ["healthy"]
+    spec = with_function(health_check={**check, "enabled": False})
+    hand.repairs(update(GROUP, "health_check.enabled"), spec=spec, by=("modify_target_group", "add_tags"))
+
+
+def test_stacks_without_functions_read_no_policy(hand: Hand) -> None:
+    hand.make(demo())
+    hand.world.plan(demo())
+    assert not [name for name, _ in hand.world.log if name == "get_policy"]
+
+
+@pytest.mark.parametrize(
+    ("group", "match"),
+    [
+        ({"port": 80}, "port: is the number 80; give it only with target_type: instance or ip"),
+        ({"vpc": "main"}, "vpc: is the text"),
+        ({"targets": ["web"]}, "can't be a target of type lambda; give it one function's ARN"),
+        ({"targets": [f"{ARN}a", f"{ARN}b"]}, "has 2 entries; give it at most 1"),
+        ({"targets": [f"{ARN}a:$LATEST"]}, "names \\$LATEST, for which Lambda takes no permission"),
+        (
+            {"targets": ["arn:aws:lambda:eu-west-1:123456789012:function:a"]},
+            "a function must be in the load balancer's",
+        ),
+        ({"health_check": {"port": 80}}, "health_check.port: is the number 80"),
+        ({"attributes": {"slow_start.duration_seconds": 30}}, "can't be a key here"),
+    ],
+)
+def test_what_aws_would_refuse_is_told_with_its_place(group: dict[str, Any], match: str) -> None:
+    with pytest.raises(SpecError, match=match):
+        load(with_function(**group))
+
+
+def test_checks_that_are_not_enabled_are_a_warning() -> None:
+    (warning,) = [
+        item for item in load(with_function(health_check={"path": "/x"})).warnings if "isn't made" in item.message
+    ]
+    assert warning.path == "target_groups.orders.health_check"
