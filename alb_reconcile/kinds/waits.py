@@ -74,6 +74,8 @@ TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 INSTANCE_STATE: Final = 600.0
 METAL_STATE: Final = 2700.0
 """Bare metal takes many times as long to start and to stop."""
+VOLUME_MODIFIED: Final = 900.0
+"""Until a modified volume is used as it is to be (EBS User Guide, "Monitor the progress of volume modifications")."""
 BALANCER_ACTIVE: Final = 900.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0

@@ -8,8 +8,10 @@ from . import (
     ec2_instances,
     ec2_launch,
     ec2_network,
+    ec2_options,
     ec2_profiles,
     ec2_tags,
+    ec2_volumes,
     elb_attributes,
     elb_balancers,
     elb_groups,
@@ -21,7 +23,9 @@ from . import (
 )
 from .rule import Rule, rules_in
 
-EC2 = (ec2_network, ec2_gateways, ec2_groups, ec2_launch, ec2_instances, ec2_profiles, ec2_tags, quotas)
+EC2 = (
+    ec2_network, ec2_gateways, ec2_groups, ec2_launch, ec2_options, ec2_volumes, ec2_instances, ec2_profiles, ec2_tags, quotas,
+)  # fmt: skip
 ELB = (elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, quotas)
 
 
