@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._instance_options import Row, by_aws
 from alb_reconcile.kinds.context import Run
@@ -155,9 +155,17 @@ async def _modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
     except AwsError as error:
         if error.code not in ("IncorrectModificationState", "VolumeModificationRateExceeded"):
             raise
-        last = (await _modifications(run, {volume})).get(volume, {})
-        if any(last.get(f"Target{name}") != value for name, value in changed.items()):
-            raise  # else it is what an earlier run, or a call whose reply was lost, has begun
+        # what an earlier run, or a call whose reply was lost, has begun may not show yet
+        patience = waits.LAG if error.code == "IncorrectModificationState" else 0
+
+        def is_it(last: Row) -> bool:
+            return all(last.get(f"Target{name}") == value for name, value in changed.items())
+
+        async def read() -> Row:
+            return (await _modifications(run, {volume})).get(volume, {})
+
+        if not is_it(await repeat_until(run.aws, read, is_it, patience)):
+            raise
 
     def check(item: Any) -> str:
         state = item["ModificationState"] if item else "not visible yet"

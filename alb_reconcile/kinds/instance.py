@@ -327,10 +327,9 @@ class InstanceKind(Ec2Kind[Instance]):
         if is_stopped := not fields.isdisjoint(wanted.stopped_on):
             await self._stop(run, instance)
             await change_stopped(run, wanted, instance, fields)
-        rests = wanted.state is None and observed.status in ("stopped", "stopping")
         if wanted.state == "stopped" and "state" in fields:
             await self._stop(run, instance)
-        elif wanted.state != "stopped" and not rests and ("state" in fields or is_stopped):
+        elif wanted.state != "stopped" and ("state" in fields or is_stopped):
             await wait_for_state(run, instance, "stopped", "running")  # one that is stopping can't be started
             await _together(run, "start_instances", instance, waits.INSTANCE_BUSY)
             await wait_for_state(run, instance, "running")
