@@ -13,15 +13,16 @@ from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.kinds.instance import RESOLVE, Instance
+from alb_reconcile.kinds._instance_options import UNSHOWN, attributes
+from alb_reconcile.kinds.images import RESOLVE, resolve_images
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, each_of
-from alb_reconcile.model.text import printable
+from alb_reconcile.model.text import camel, printable
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ async def _tag(
     volumes: tuple[str, ...] = ()
     if isinstance(desired.state, Instance) and isinstance(found.state, Instance):
         bookkeeping[tags.ADOPTED] = found.id
+        if tags.ATTRIBUTES in bookkeeping:
+            bookkeeping[tags.ATTRIBUTES] = attributes(await _with_attributes(reader, found.id, desired.state))
         reference = desired.state.image_id
         if images.get(reference, reference) != found.state.image_id and not (
             keep_images and reference.startswith(RESOLVE)
@@ -153,8 +156,20 @@ async def _tag(
             notes.append(
                 f"{match.address}: {found.id} was launched with different user data than the spec's; apply leaves it unchanged"
             )
-        volumes = _root_volumes(reader.rows[found.id])
+        volumes = _volumes(reader.rows[found.id], desired.state)
     return Tagging(match.address, found.id, bookkeeping, volumes=volumes)
+
+
+async def _with_attributes(reader: HypotheticalReader, instance: str, wanted: Instance) -> Instance:
+    """The declared attributes that DescribeInstances doesn't show, as they are."""
+    there: dict[str, Any] = {}
+    for name in UNSHOWN:
+        if getattr(wanted, name) is not None:
+            title, operation = camel(name), "describe_instance_attribute"
+            attribute = title[:1].lower() + title[1:]
+            answer = await reader.aws.call("ec2", operation, InstanceId=instance, Attribute=attribute)
+            there[name] = (answer.get(title) or {}).get("Value")
+    return replace(wanted, **there)
 
 
 async def _has_user_data(reader: HypotheticalReader, instance: str, wanted: UserData) -> bool:
@@ -163,11 +178,13 @@ async def _has_user_data(reader: HypotheticalReader, instance: str, wanted: User
     return UserData.of(base64.b64decode(encoded)) == wanted
 
 
-def _root_volumes(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _volumes(row: Mapping[str, Any], wanted: Instance) -> tuple[str, ...]:
+    """An instance's root disk, and the data volumes at the devices that its entry names."""
+    named = {value for path, value in (wanted.data_volumes or {}).items() if path.endswith(".device_name")}
     return tuple(
         str(device["Ebs"]["VolumeId"])
         for device in row.get("BlockDeviceMappings", ())
-        if device.get("DeviceName") == row.get("RootDeviceName") and device.get("Ebs")
+        if device.get("DeviceName") in {row.get("RootDeviceName"), *named} and device.get("Ebs")
     )
 
 

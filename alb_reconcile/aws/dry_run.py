@@ -10,6 +10,7 @@ READS: Final = ("describe_", "get_", "list_")
 WITHOUT: Final = (
     "modify_vpc_attribute", "modify_subnet_attribute", "associate_iam_instance_profile", "replace_iam_instance_profile_association",
     "associate_vpc_cidr_block", "disassociate_vpc_cidr_block", "associate_subnet_cidr_block", "disassociate_subnet_cidr_block",
+    "modify_instance_placement", "assign_ipv6_addresses", "unassign_ipv6_addresses",
 )  # fmt: skip
 """The actions that take no `DryRun` (Amazon EC2 API Reference)."""
 

@@ -28,6 +28,8 @@ _HINTS: Final = {
     "IdempotentParameterMismatch": "AWS still remembers an earlier run's request; run again in a few minutes",
     "InvalidKeyPair.NotFound": "create the key pair, or correct key_name",
     "CertificateNotFound": "check certificate_arn: its region and account must be the stack's",
+    "VolumeModificationRateExceeded": "AWS changes a volume again some hours after the last change, at the latest six; apply then",
+    "IncorrectModificationState": "AWS is still busy with the last change of the volume; apply when that is done",
     "InvalidAMIID.NotFound": "check image_id: AMIs differ by region",
     "InvalidTarget": "a target must run, in the VPC of the target group; correct targets",
     "TargetGroupAssociationLimit": "a target group serves one load balancer; it is in use by another",

@@ -9,7 +9,8 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Listing
-from alb_reconcile.kinds.instance import RESOLVE, Instance
+from alb_reconcile.kinds.images import RESOLVE, resolve_images
+from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.subnet import place_of
@@ -155,19 +156,3 @@ async def resolve_further_images(
     }
     images = await resolve_images(aws, sorted(needed))
     return replace(discovery, images={**discovery.images, **images}) if images else discovery
-
-
-async def resolve_images(aws: Aws, references: list[str]) -> dict[str, str]:
-    """The AMI ids behind `resolve:ssm:…` (SSM GetParameters, ten a call). Raises RefusedError for unknown ones."""
-    found: dict[str, str] = {}
-    for start in range(0, len(references), 10):
-        names = {reference.removeprefix(RESOLVE): reference for reference in references[start : start + 10]}
-        answer = await aws.call("ssm", "get_parameters", Names=list(names))
-        for item in answer["Parameters"]:
-            name = item["Name"] + (item.get("Selector") or "")
-            found[names.get(name, RESOLVE + name)] = item["Value"]
-        if answer.get("InvalidParameters"):
-            raise RefusedError(
-                f"the SSM parameters {', '.join(answer['InvalidParameters'])} don't exist in this region; correct image_id"
-            )
-    return found

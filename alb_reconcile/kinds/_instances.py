@@ -20,6 +20,8 @@ _NO_ROOM: Final = (
     "InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "InstanceLimitExceeded", "VcpuLimitExceeded",
 )  # fmt: skip
 """AWS's codes for more instances than there is capacity, or are addresses, or the quota allows (EC2 API, "Error codes")."""
+_MOST: Final = 10
+"""Copies that a warning names."""
 _ENDED: Final = ("shutting-down", "terminated")
 Row = Mapping[str, Any]
 Member = tuple[Desired, str]
@@ -194,3 +196,31 @@ async def wait_for_state(run: Run, instance: str, *states: str) -> None:
         return text
 
     await run.watch("instances", partial(fetch_instances, run)).until(instance, check, waits.METAL_STATE, run.say)
+
+
+def is_alive(row: Row) -> bool:
+    """Whether an instance hasn't ended."""
+    return row["State"]["Name"] not in _ENDED
+
+
+def is_copy(row: Row) -> bool:
+    """Whether it wasn't launched for its tags' stack. "Launch more like this" and backups copy tags, but not the token."""
+    found = tags.from_list(row.get("Tags"))
+    is_adopted = found.get(tags.ADOPTED) == row["InstanceId"]
+    return not is_adopted and not str(row.get("ClientToken", "")).startswith(token_stem(found))
+
+
+def warnings_of_copies(rows: Iterable[Row]) -> list[str]:
+    """A line for each stack of whose instances there are copies."""
+    copies: dict[str, list[str]] = {}
+    for row in rows:
+        if is_copy(row) and is_alive(row):
+            copies.setdefault(tags.from_list(row.get("Tags")).get(tags.STACK, ""), []).append(row["InstanceId"])
+    warnings = []
+    for stack, ids in sorted(copies.items()):
+        shown = ", ".join(sorted(ids)[:_MOST]) + (f" and {len(ids) - _MOST} more" if len(ids) > _MOST else "")
+        warnings.append(
+            f"instances with the tags of {stack} that weren't launched for it are left alone: {shown}; remove their alb-reconcile: tags, "
+            "or terminate them"
+        )
+    return warnings

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds._volumes import taken_devices
 from alb_reconcile.kinds.base import Intent, Zones
 from alb_reconcile.kinds.quotas import over_quota, read_quota
 from alb_reconcile.model.discovery import Finding
@@ -31,7 +32,7 @@ async def check_launches(aws: Aws, intents: Sequence[Intent], zones: Zones) -> l
         _over_vcpus(aws, made),
     )  # fmt: skip
     known = await zones
-    found = [finding for item in made for finding in _of_image(item, images, types)]
+    found = [finding for item in made for finding in (*_of_image(item, images, types), *_of_devices(item, images))]
     found += [finding for item in typed for finding in _of_type(item, types, offers, known)]
     found += crowd
     found += _missing(made, "key_name", keys, "there is no key pair {} in this region; import it, or correct key_name")
@@ -167,6 +168,13 @@ def _of_image(item: Intent, images: Rows | None, types: Rows | None) -> Iterable
     if image and 0 < size < (least := root_disk(image)[1].get("VolumeSize", 0)):
         text = f"{size} GiB is less than the snapshot of {name} has; set volume_size to {least} or more"
         yield Finding(item.desired, "root_volume.volume_size", text)
+
+
+def _of_devices(item: Intent, images: Rows | None) -> Iterable[Finding]:
+    """The data volumes at devices that the image uses."""
+    image = (images or {}).get(item.wanted.image_id, {})
+    for path, device, name in taken_devices(image, item.wanted.data_volumes) if image else ():
+        yield Finding(item.desired, path, f"image {name} uses {device} itself; choose another device, such as /dev/sdf")
 
 
 def _of_type(item: Intent, types: Rows | None, offers: Rows | None, known: Collection[str]) -> Iterable[Finding]:

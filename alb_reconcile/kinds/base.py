@@ -180,6 +180,9 @@ class Grouped(Protocol):
     def group_of(self, name: str) -> str:
         """The entry that a member with that name belongs to."""
 
+    def member_of(self, state: Any, number: int) -> Any:
+        """The properties of a member, of those that the entry describes."""
+
 
 @runtime_checkable
 class Prepares(Protocol):

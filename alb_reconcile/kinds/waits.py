@@ -102,6 +102,8 @@ NAT_AVAILABLE: Final = 900.0
 NAT_DELETED: Final = 1800.0
 NAT_ADDRESSES: Final = 900.0
 """AWS lets the connections of an address that is taken away drain for 350 s."""
+VOLUME_MODIFIED: Final = 900.0
+"""Until a modified volume is used as it is to be (EBS User Guide, "Monitor the progress of volume modifications")."""
 BALANCER_ACTIVE: Final = 900.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0

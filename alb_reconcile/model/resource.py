@@ -28,7 +28,9 @@ class Properties:
     service: ClassVar[Literal["ec2", "elbv2", ""]]
     """The AWS service whose API tags it; empty where it carries no tags."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
-    """The fields that AWS can't change in place."""
+    """The fields (or paths below them) that AWS can't change in place."""
+    stopped_on: ClassVar[frozenset[str]] = frozenset()
+    """Of these, the fields (or paths below them) that AWS can change in place while the resource is stopped (`type_change`)."""
     defaulted: ClassVar[frozenset[str]] = frozenset()
     """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
     needed_late: ClassVar[frozenset[str]] = frozenset()
@@ -196,6 +198,12 @@ def field_names(kind: type[Any]) -> tuple[str, ...]:
     if kind not in _NAMES:
         _NAMES[kind] = tuple(item.name for item in dataclasses.fields(kind))
     return _NAMES[kind]
+
+
+def stops(changes: Iterable[Change], kind: type[Properties]) -> bool:
+    """Whether changes in place are made while the resource is stopped."""
+    paths = {change.path for change in changes}
+    return not kind.stopped_on.isdisjoint(paths | {path.partition(".")[0] for path in paths})
 
 
 def references(value: object) -> Iterator[Address]:

@@ -70,13 +70,14 @@ class _Builder:
                 found[field] = _plain(resolved(kind.name)["properties"][field], entry[field])
         return found
 
-    def _add_group(self, kind: AnyKind, name: str, entry: Entry, state: Properties, places: Mapping[str, str]) -> None:
+    def _add_group(self, kind: Grouped, name: str, entry: Entry, state: Properties, places: Mapping[str, str]) -> None:
         """Members of a group are alike, and numbered."""
         spec_digest = digest([{**entry, "count": None}, str(getattr(state, "user_data", None))])
         for number in range(1, entry.get("count", 1) + 1):
             label = f"{entry['name']}-{number}" if "name" in entry and "count" in entry else entry.get("name")
-            member = Address(kind.name, f"{name}-{number}")
-            self._add(member, {**entry, "name": label}, state, spec_digest, places, group=name)
+            member = Address(state.kind, f"{name}-{number}")
+            own = kind.member_of(state, number)
+            self._add(member, {**entry, "name": label}, own, spec_digest, places, group=name)
 
     def _add(
         self,

@@ -16,6 +16,8 @@ from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printabl
 
 SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""
+_MOST_NAMES: Final = 20
+"""Keys that a message lists."""
 _Schema = dict[str, Any]
 
 
@@ -234,8 +236,14 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
             elif instead := schema.get("x-instead", {}).get(key):
                 hint = f"; {instead}"
             else:
-                hint = _did_you_mean(key, known) or f"; known here: {', '.join(known)}"
+                hint = _did_you_mean(key, known) or f"; known here: {_shortened(known)}"
             yield Problem(*node.keys[key], render_path((*path, key)), f"unknown key {shorten(key)}{hint}")
+
+
+def _shortened(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(names[:_MOST_NAMES])
+    return f"{shown} and {more} more, which `alb-reconcile explain` lists" if more > 0 else shown
 
 
 def _did_you_mean(value: object, choices: Iterable[object]) -> str:

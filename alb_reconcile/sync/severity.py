@@ -1,13 +1,10 @@
 """How grave a step is, which isn't always what its action says."""
 
 from collections.abc import Collection
-from typing import Final
 
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.plan import Step
-
-_STOPS: Final = frozenset({"instance_type", "state"})
-"""Properties of an instance that are changed by stopping or starting it."""
+from alb_reconcile.model.resource import stops
 
 
 def weigh(step: Step, dead: Collection[str] = ()) -> str:
@@ -23,7 +20,10 @@ def weigh(step: Step, dead: Collection[str] = ()) -> str:
     if step.part_of is not None:
         return "replace"
     if step.address.kind == "instance" and step.action == "update":
-        return "replace" if _STOPS.intersection(change.path for change in step.changes) else "update"
+        is_switched = any(change.path == "state" for change in step.changes)
+        return (
+            "replace" if is_switched or (step.observed and stops(step.changes, type(step.observed.state))) else "update"
+        )
     return step.action
 
 

@@ -35,6 +35,12 @@ class Example:
     """By property: what else the entry must say for that value of it."""
     others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By address: the changes of further resources of the kind, for properties that one can't have together."""
+    one_way: frozenset[str] = frozenset()
+    """Properties that AWS changes in one direction only."""
+    rest: float = 0
+    """Seconds for which AWS takes no further change of one."""
+    allow: Mapping[str, int] = field(default_factory=dict)
+    """What changing it, and destroying it, needs to be allowed."""
     prepare: Callable[[], None] = lambda: None
     """Makes what the spec only names, such as a key pair."""
 
@@ -56,6 +62,9 @@ class Example:
         entry = entry_of(spec, address)
         name, _, key = path.partition(".")
         place, last = (entry[name], key) if key else (entry, name)
+        inner, _, below = last.partition(".")
+        if below and isinstance(place.get(inner), dict):  # an entry of a mapping of mappings
+            place, last = place[inner], below
         place[last] = value
         entry.update(self.beside.get(path, {}))
         return spec
@@ -117,7 +126,7 @@ def changeable(kind: AnyKind, example: Example) -> frozenset[str]:
             found |= {f"{name}.{key}" for key in schema["properties"]}
         else:
             found.add(f"{name}.*")
-    return frozenset(found)
+    return frozenset(found - example.one_way - kind.properties.replaced_on)
 
 
 def entry_of(spec: Spec, address: str) -> Spec:

@@ -56,7 +56,7 @@ class Bench:
 
     def make(self, spec: Spec | None = None) -> dict[str, str]:
         """Let the tool make the example, in one run after which nothing is left to do. Returns ids by address."""
-        result = self.world.converge(spec or self.example.spec)
+        result = self.world.converge(spec or self.example.spec, allow=self.example.allow)
         assert result.rest is not None
         return {str(address): physical_id for physical_id, address in result.rest.names.items()}
 
@@ -165,7 +165,7 @@ def test_it_is_created_at_once_shown_and_destroyed_without_a_rest(bench: Bench) 
     counts, warnings = bench.world._run(count_by_stack)
     assert not warnings
     assert counts == {"demo": sum(state.parent is None for state in own)}  # listeners and rules come with their parents
-    bench.world.destroy(example.spec)
+    bench.world.destroy(example.spec, allow=example.allow)
     assert bench.world.strict.inventory() == before
 
 
@@ -174,8 +174,11 @@ def test_every_property_that_somebody_changed_is_changed_back(bench: Bench) -> N
     ids = bench.make()
     before = bench.account(ids)
     for address, path, value in bench.example.every_change:
+        bench.world.clock.advance(bench.example.rest)
         bench.drift(address, path, value)
-        assert changes(bench.world.plan(bench.example.spec)) == {("update", address, path)}
+        plan = bench.world.plan(bench.example.spec, allow=bench.example.allow)
+        assert changes(plan) == {("update", address, path)}
+        bench.world.clock.advance(bench.example.rest)
         assert bench.make() == ids
         assert bench.account(ids) == before, path
 
@@ -291,4 +294,4 @@ def test_never_delete_spares_it(bench: Bench) -> None:
     count = sum(address.kind == bench.kind.name for address in load(spec).desired)
     with pytest.raises(RefusedError, match=f"never_delete names {bench.kind.name}; .*never-delete={count}"):
         bench.world.plan(spec, destroy=True)
-    bench.world.destroy(spec, allow={"never-delete": count})
+    bench.world.destroy(spec, allow={**bench.example.allow, "never-delete": count})

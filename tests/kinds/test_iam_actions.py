@@ -52,10 +52,10 @@ class Watching:
         self.called.add(SERVICES[service][operation])
         return self._real(service, operation, params)
 
-    def apply(self, spec: Spec, *, destroy: bool = False) -> None:
+    def apply(self, spec: Spec, *, destroy: bool = False, allow: Mapping[str, int]) -> None:
         """One run, which converges."""
         self.called.clear()
-        result = self.world.converge(spec, destroy=destroy)
+        result = self.world.converge(spec, destroy=destroy, allow=allow)
         assert sorted(self.called - COMMON - stated(result.plan)) == []
 
 
@@ -72,10 +72,12 @@ def test_no_other_action_is_called(name: str) -> None:
     with watched() as world:
         example.prepare()
         run = Watching(world)
-        run.apply(example.spec)
+        run.apply(example.spec, allow=example.allow)
         for address, path, value in example.every_change:
-            run.apply(example.with_change(address, path, value))
-        run.apply(example.spec, destroy=True)
+            world.clock.advance(example.rest)
+            run.apply(example.with_change(address, path, value), allow=example.allow)
+        world.clock.advance(example.rest)
+        run.apply(example.spec, destroy=True, allow=example.allow)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -81,11 +81,11 @@ def test_instances_that_are_replaced(hand: Hand) -> None:
     assert all(line.endswith("has termination protection; allow it once with --allow lift-protection=2") for line in lines)  # fmt: skip
     result = hand.make(other, allow={"lift-protection": 2})
     lifted = [params["InstanceId"] for params in calls(hand.world, "modify_instance_attribute")]
-    assert result.writes["modify_instance_attribute"] == 2
+    assert result.writes["modify_instance_attribute"] == 4  # from being stopped, and from being terminated
     assert set(lifted) == old
     # one after the other, as the roll goes, and each just before it is terminated
     assert order(hand.world, "modify_instance_attribute", "terminate_instances") == [
-        "modify_instance_attribute", "terminate_instances",
+        "modify_instance_attribute", "modify_instance_attribute", "terminate_instances",
     ] * 2  # fmt: skip
 
 
@@ -105,7 +105,8 @@ def test_what_is_not_protected_is_not_lifted_and_what_stays_is_not_asked_about(h
     assert "modify_instance_attribute" not in order(hand.world, "modify_instance_attribute")
     reads = "describe_instance_attribute", "describe_load_balancer_attributes"
     hand.world.plan(edited(demo(), "instances/web/count", 1))
-    assert [params["InstanceId"] for params in calls(hand.world, reads[0])] == [hand[WEB_2]]
+    asked = [(params["InstanceId"], params["Attribute"]) for params in calls(hand.world, reads[0])]
+    assert asked == [(hand[WEB_2], "disableApiTermination"), (hand[WEB_2], "disableApiStop")]
     for spec in (demo(), edited(demo(), "target_groups/web/health_check/path", "/other")):
         hand.world.plan(spec)
         assert not calls(hand.world, reads[0])

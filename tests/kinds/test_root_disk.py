@@ -34,6 +34,7 @@ def test_a_disk_has_the_speed_that_is_declared(hand: Hand) -> None:
     assert disks(hand) == {("io2", 500)}
     hand.make(with_disk(volume_type="io2", volume_size=20, iops=600))
     assert disks(hand) == {("io2", 600)}
+    hand.wait(6 * 3600)  # for so long AWS changes a volume once only
     hand.make(with_disk(volume_type="gp3", volume_size=20))  # and what isn't declared is left alone
     assert disks(hand) == {("gp3", 3000)}
 

@@ -12,7 +12,7 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, 
 from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.lookups import resolve_lookups
-from alb_reconcile.kinds.instance import is_copy, warnings_of_copies
+from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack

@@ -188,8 +188,9 @@ def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts
     if wanted.lifecycle.keep_others:
         state = with_others(state, found.state)
     changes = diff(state, found.state)
-    in_place = {"instance_type"} if wanted.lifecycle.type_change == "in-place" else set()
-    immutable = fixed(state, found) - in_place
+    immutable = fixed(state, found)
+    if wanted.lifecycle.type_change == "in-place":
+        immutable -= state.stopped_on
     forces = tuple(
         change.path for change in changes if immutable.intersection((change.path, change.path.partition(".")[0]))
     )

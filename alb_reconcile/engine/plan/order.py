@@ -13,7 +13,7 @@ from alb_reconcile.model.abilities import conflicts, slots
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Step, plain
-from alb_reconcile.model.resource import Observed, bind, each_of, field_names, references
+from alb_reconcile.model.resource import Observed, bind, each_of, field_names, references, stops
 from alb_reconcile.model.steps import HandOver
 
 
@@ -42,8 +42,8 @@ def _after_what_is_named(graph: Graph) -> None:
 
 def _stops(step: Step) -> bool:
     """Whether an update of an instance stops or starts it."""
-    paths = {change.path for change in step.changes}
-    return step.address.kind == "instance" and not paths.isdisjoint(("state", "instance_type"))
+    is_switched = any(change.path == "state" for change in step.changes)
+    return step.desired is not None and (is_switched or stops(step.changes, type(step.desired.state)))
 
 
 def _after_whoever_names_it(graph: Graph) -> None:

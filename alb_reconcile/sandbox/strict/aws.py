@@ -23,7 +23,17 @@ from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from . import corrections, ec2_nat, filters, function_policies, quotas, references, remembered, s3_conditions
+from . import (
+    corrections,
+    ec2_nat,
+    ec2_options,
+    filters,
+    function_policies,
+    quotas,
+    references,
+    remembered,
+    s3_conditions,
+)
 from .catalogue import shared_images
 from .clock import Timing
 from .health import Health, HealthHook
@@ -124,6 +134,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *corrections.patches(),
             *ec2_nat.patches(),
             *function_policies.patches(),
+            *ec2_options.patches(),
             *quotas.patches(),
             *remembered.patches(),
             *s3_conditions.patches(),

@@ -1,6 +1,6 @@
 """Rules of the disks that RunInstances asks for: which types there are, of which size and speed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .rule import refuse
@@ -31,6 +31,11 @@ def check_disk(disk: Mapping[str, Any]) -> None:
     if iops is not None and not IOPS[kind][0] <= int(iops) <= IOPS[kind][1]:
         least, most = IOPS[kind]
         refuse("InvalidParameterValue", f"Volume iops of {iops} is out of range; {kind} has {least} to {most}.")
+    throughput = disk.get("Throughput")
+    if throughput is not None and kind != "gp3":
+        refuse("InvalidParameterCombination", f"The parameter throughput is not supported for {kind} volumes.")
+    if throughput is not None and int(throughput) > int(iops or 3000) / 4:
+        refuse("InvalidParameterValue", "Throughput (MiBps) to iops ratio is too high; maximum is 0.25 MiBps per iops.")
     size = disk.get("VolumeSize")
     if size is not None and not SIZES[kind][0] <= int(size) <= SIZES[kind][1]:
         least, most = SIZES[kind]
@@ -50,3 +55,18 @@ def check_root_disk(disk: Mapping[str, Any], snapshot: Any) -> None:
             f"Volume of size {disk['VolumeSize']}GB is smaller than snapshot '{snapshot.id}', "
             f"expect size >= {snapshot.volume.size}GB",
         )
+
+
+def check_devices(mappings: Sequence[Mapping[str, Any]]) -> None:
+    """AWS EC2, 'BlockDeviceMapping': a device is mapped once (InvalidBlockDeviceMapping); 'EbsBlockDevice', VolumeSize: 'You must
+    specify either a snapshot ID or a volume size'; KmsKeyId is for encrypted volumes (InvalidParameterDependency)."""
+    names = [mapping.get("DeviceName") for mapping in mappings]
+    for name in names:
+        if names.count(name) > 1:
+            refuse("InvalidBlockDeviceMapping", f"the same device is used multiple times: {name}")
+    for mapping in mappings:
+        disk = mapping.get("Ebs", {})
+        if not disk.get("VolumeSize") and not disk.get("SnapshotId"):
+            refuse("MissingParameter", "The request must contain the parameter size or snapshotId")
+        if disk.get("KmsKeyId") and not disk.get("Encrypted"):
+            refuse("InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted to be set.")

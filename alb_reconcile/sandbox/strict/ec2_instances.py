@@ -108,11 +108,11 @@ def stopping_takes_time(call: Call, _: Callable[[], Any]) -> Any:
 def terminating_takes_time(call: Call, _: Callable[[], Any]) -> Any:
     """TerminateInstances: shutting-down → terminated, shown for an hour. With termination protection
     OperationNotPermitted, and 'the specified instances that are in different Availability Zones, where no other specified
-    instances are protected, are successfully terminated'."""
+    instances are protected, are successfully terminated'. Stop protection protects as well (cloud-custodian, issue 7597)."""
     instances, changes = named(call), []
     if not instances:
         refuse("InvalidParameterCombination", "No instances specified")
-    protected = [instance for instance in instances if instance.disable_api_termination is True]
+    protected = [item for item in instances if item.disable_api_termination is True or item.disable_api_stop is True]
     zones = {instance._placement.zone for instance in protected}
     for instance in instances:
         previous = instance.state
@@ -127,7 +127,8 @@ def terminating_takes_time(call: Call, _: Callable[[], Any]) -> Any:
         refuse(
             "OperationNotPermitted",
             f"The instance '{instance.id}' may not be terminated. "
-            "Modify its 'disableApiTermination' instance attribute and try again.",
+            f"Modify its '{'disableApiTermination' if instance.disable_api_termination else 'disableApiStop'}' instance attribute "
+            "and try again.",
         )
     return {"TerminatingInstances": changes}
 

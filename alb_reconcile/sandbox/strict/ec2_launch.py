@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from .ec2_disks import check_disk, check_root_disk
+from .ec2_disks import check_devices, check_disk, check_root_disk
 from .ec2_instances import refuse_mixed_options
+from .ec2_options import finish_options
 from .quotas import most_by_quota
 from .references import not_found
 from .rule import Call, after, around, before, refuse
@@ -66,7 +67,7 @@ def token_makes_one_launch(call: Call, proceed: Callable[[], Any]) -> Any:
     if token is None:
         return _launch(call, proceed)
     ledger = call.world.ledger
-    subnet = call.world.subnet(call.given("SubnetId", ""))
+    subnet = subnet_of(call)
     key = (token, subnet.availability_zone if subnet else "")
     digest = fingerprint(call.params)
     known_digest, reservation_id = ledger.tokens.setdefault(key, (digest, ""))
@@ -107,6 +108,7 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
         finish_disks(call, instance, mappings)
         finish_interfaces(call, instance)
         finish_profile(call, instance)
+        finish_options(call, instance)
         instance.disable_api_termination = bool(call.given("DisableApiTermination"))
         instance.launch_time = call.moment
         timeline = Timeline()
@@ -118,13 +120,19 @@ def _launch(call: Call, proceed: Callable[[], Any]) -> Any:
     return reservation
 
 
+def subnet_of(call: Call) -> Any | None:
+    """Where a launch goes, by the request or by its network interface."""
+    interface: Any = next(iter(call.given("NetworkInterfaces", [])), {})
+    return call.world.subnet(call.given("SubnetId") or interface.get("SubnetId", ""))
+
+
 def most_that_fit(call: Call) -> int:
     """RunInstances, MaxCount: 'If you specify a value that is more capacity than Amazon EC2 can launch in the target
     Availability Zone, Amazon EC2 launches the largest possible number of instances above the specified minimum count';
     MinCount: else it 'does not launch any instances' (InsufficientFreeAddressesInSubnet, VcpuLimitExceeded). Asked after
     the token: the repetition of a launch needs no room."""
     least, most = int(call.given("MinCount", 1)), int(call.given("MaxCount", 1))
-    subnet = call.world.subnet(call.given("SubnetId", ""))
+    subnet = subnet_of(call)
     free = subnet.available_ip_address_count if subnet else most
     if free < least:
         refuse(
@@ -148,6 +156,7 @@ def complete_mappings(call: Call) -> list[dict[str, Any]]:
     check_root_disk(root_disk, snapshot)
     for mapping in (*([{"Ebs": root_disk}] if root else ()), *others):
         check_disk(mapping.get("Ebs", {}))
+    check_devices(others)
     return [{"DeviceName": image.root_device_name, "Ebs": root_disk}, *others]
 
 

@@ -68,6 +68,7 @@ class Ledger:
     denied: set[str] = field(default_factory=set)  # actions of EC2 that nobody may call
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
+    modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
 

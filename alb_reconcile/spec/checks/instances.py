@@ -1,17 +1,19 @@
 """Instance groups: where they go, what they run."""
 
 from contextlib import suppress
-from pathlib import Path
+from ipaddress import IPv4Address
+from pathlib import Path as FilePath
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.model.address import MAX_USER_DATA
 from alb_reconcile.model.files import read_file
 from alb_reconcile.spec.checks.targets import targets_of
-from alb_reconcile.spec.document import shorten
+from alb_reconcile.spec.document import Path, shorten
 from alb_reconcile.spec.outline import Outline
 
 MAX_RESOURCES: Final = 10_000
+_BURSTING: Final = ("t2.", "t3.", "t3a.", "t4g.")
 _TOO_LARGE: Final = f"AWS takes at most {MAX_USER_DATA:,}: fetch the rest at boot"
 
 
@@ -20,6 +22,10 @@ def check(outline: Outline) -> None:
     for name, entry in outline.entries("instances").items():
         _check_placement(outline, name, entry)
         _check_user_data(outline, name, entry)
+        _check_addresses(outline, name, entry)
+        _check_volumes(outline, name, entry)
+        _check_options(outline, name, entry)
+    _check_clashes(outline)
     _check_size(outline)
 
 
@@ -45,6 +51,92 @@ def _check_placement(outline: Outline, name: str, entry: Entry) -> None:
         outline.error(("instances", name, "security_groups"), "AWS allows 16 at most for an interface; merge some")
 
 
+def _addresses(entry: Entry) -> list[tuple[Path, str]]:
+    """An entry's private addresses, each with its place in the list, if it is one."""
+    given = entry.get("private_ip_address")
+    if isinstance(given, str):
+        return [((), given)]
+    return [((index,), address) for index, address in enumerate(given or ()) if isinstance(address, str)]
+
+
+def _check_addresses(outline: Outline, name: str, entry: Entry) -> None:
+    path: Path = ("instances", name, "private_ip_address")
+    given = entry.get("private_ip_address")
+    if given is None:
+        return
+    count = entry.get("count", 1)
+    if isinstance(given, str) and count != 1:
+        outline.error(path, f"is one address for {count} instances; write a list of {count}")
+    elif isinstance(given, list) and len(given) != count:
+        outline.error(path, f"has {len(given)} addresses for {count} instances; give it {count}")
+    network = next(
+        (found for subnet in entry.get("subnets") or () if (found := outline.network_of("subnets", subnet))), None
+    )
+    for place, text in _addresses(entry):
+        try:
+            address = IPv4Address(text)
+        except ValueError:
+            outline.error((*path, *place), f"{shorten(text)} is no IPv4 address; give it one such as 10.0.1.10")
+            continue
+        if network and address not in network:
+            outline.error((*path, *place), f"{text} isn't in the subnet's range {network}; choose one in it")
+        elif network and address in (*(network[index] for index in range(4)), network[-1]):
+            outline.error(
+                (*path, *place), f"{text} is one of the five addresses of {network} that AWS keeps; choose another"
+            )
+    rollout = entry.get("rollout") or {}
+    if rollout.get("max_surge", 1) > 0:
+        text = "can't be had by an instance and its successor at once; set rollout.max_surge to 0 and max_unavailable to 1 or more"
+        outline.error(path, text, at_key=True)
+
+
+def _check_clashes(outline: Outline) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for name, entry in outline.entries("instances").items():
+        for place, address in _addresses(entry):
+            key = (str(entry.get("subnets")), address)
+            if key in seen:
+                path = ("instances", name, "private_ip_address", *place)
+                outline.error(path, f"{address} is given to instances.{seen[key]} too; keep it in one place")
+            seen.setdefault(key, name)
+
+
+def _check_volumes(outline: Outline, name: str, entry: Entry) -> None:
+    path: Path = ("instances", name, "data_volumes")
+    seen: dict[str | None, str] = {}
+    for key, disk in (entry.get("data_volumes") or {}).items():
+        device = disk.get("device_name") if isinstance(disk, dict) else None
+        if device in seen:
+            outline.error((*path, key, "device_name"), f"{device} is the device of {seen[device]} too; choose another")
+        seen.setdefault(device, key)
+    disks = {
+        "root_volume": entry.get("root_volume"),
+        **{f"data_volumes.{key}": disk for key, disk in (entry.get("data_volumes") or {}).items()},
+    }
+    for below, disk in disks.items():
+        throughput, iops = (disk or {}).get("throughput"), (disk or {}).get("iops", 3000)
+        if throughput and throughput * 4 > iops:
+            place = ("instances", name, *below.split("."), "throughput")
+            outline.error(
+                place,
+                f"{throughput} MiB/s are more than a quarter of {iops} iops; set iops to {throughput * 4} or more",
+            )
+
+
+def _check_options(outline: Outline, name: str, entry: Entry) -> None:
+    kind, path = str(entry.get("instance_type", "")), ("instances", name)
+    hibernates = (entry.get("hibernation_options") or {}).get("configured")
+    if "credit_specification" in entry and kind and not kind.startswith(_BURSTING):
+        text = f"{kind} has no CPU credits; take it out, or choose a type of t2, t3, t3a or t4g"
+        outline.error((*path, "credit_specification"), text, at_key=True)
+    if hibernates and (entry.get("enclave_options") or {}).get("enabled"):
+        outline.error(
+            (*path, "enclave_options"), "AWS allows no enclaves beside hibernation; keep one of them", at_key=True
+        )
+    if hibernates and (entry.get("root_volume") or {}).get("encrypted") is False:
+        outline.error((*path, "root_volume", "encrypted"), "hibernation needs an encrypted root disk; set it to true")
+
+
 def _check_user_data(outline: Outline, name: str, entry: Entry) -> None:
     file = ("instances", name, "user_data_file")
     if "user_data" in entry and "user_data_file" in entry:
@@ -56,7 +148,7 @@ def _check_user_data(outline: Outline, name: str, entry: Entry) -> None:
         outline.error(file, mistake)
 
 
-def _file_mistake(folder: Path, name: str) -> str | None:
+def _file_mistake(folder: FilePath, name: str) -> str | None:
     """Why a file of user data can't be used; None if it can."""
     shown = shorten(name)
     try:

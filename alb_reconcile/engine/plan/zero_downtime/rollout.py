@@ -12,7 +12,7 @@ from alb_reconcile.engine.plan.zero_downtime.forwards import serving_groups
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Rollout, each_of
+from alb_reconcile.model.resource import Rollout, each_of, stops
 from alb_reconcile.model.steps import Deregister, Register
 
 STOPS: Final = "stops the instance"
@@ -34,11 +34,12 @@ def _leave_for_restarts(graph: Graph) -> None:
     """An instance that is stopped for a change leaves its target groups before and returns after."""
     registered, serving = graph.registered, serving_groups(graph)
     for step in graph.of_kind("instance", "update"):
-        stops = any(
-            change.path == "instance_type" or (change.path == "state" and change.after == "stopped")
-            for change in step.changes
-        )
-        if not stops or step.id is None:
+        is_switched_off = any(change.path == "state" and change.after == "stopped" for change in step.changes)
+        if (
+            step.id is None
+            or step.desired is None
+            or not (is_switched_off or stops(step.changes, type(step.desired.state)))
+        ):
             continue
         graph.say(step.key, effects=STOPS)
         for item in registered[step.id]:

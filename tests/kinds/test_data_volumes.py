@@ -1,0 +1,134 @@
+"""Volumes: launched with their instance, changed in place where AWS can, and what AWS refuses of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError
+from tests.kinds.hand import LINUX_1, calls, edited, short, update
+from tests.kinds.test_instance_options import web
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Faults, Hand
+
+ONE, TWO = "instance.web-1", "instance.web-2"
+LOGS: dict[str, Any] = {"device_name": "/dev/sdf", "volume_size": 10, "volume_type": "gp3"}
+
+
+def with_logs(count: int = 1, **keys: Any) -> Spec:
+    return web(count=count, data_volumes={"logs": {**LOGS, **keys}})
+
+
+def volume(hand: Hand, device: str = "/dev/sdf") -> Any:
+    """The one at a device of the first instance."""
+    where = [
+        {"Name": "attachment.instance-id", "Values": [hand[ONE]]},
+        {"Name": "attachment.device", "Values": [device]},
+    ]
+    (found,) = hand.ec2.describe_volumes(Filters=where)["Volumes"]
+    return found
+
+
+def test_they_are_launched_tagged_and_encrypted_and_go_with_their_instance(hand: Hand) -> None:
+    hand.make(with_logs(count=2, iops=4000, throughput=500))
+    found = volume(hand)
+    shown = [found[key] for key in ("Size", "VolumeType", "Iops", "Throughput", "Encrypted")]
+    assert shown == [10, "gp3", 4000, 500, True]
+    assert {"Key": "alb-reconcile:stack", "Value": "demo"} in found["Tags"]
+    hand.world.destroy(with_logs(count=2))
+    assert not hand.ec2.describe_volumes()["Volumes"]
+
+
+def test_one_grows_and_changes_its_type_and_speed_in_one_call(hand: Hand) -> None:
+    hand.make(with_logs())
+    before = volume(hand)["VolumeId"]
+    spec = with_logs(volume_size=20, volume_type="io2", iops=500)
+    paths = [f"data_volumes.logs.{key}" for key in ("iops", "volume_size", "volume_type")]
+    assert short(hand.world.plan(spec)) == [update(ONE, *paths)]
+    result = hand.make(spec)
+    assert result.writes == {"modify_volume": 1, "create_tags": 1}
+    assert (volume(hand)["VolumeId"], volume(hand)["Size"], volume(hand)["Iops"]) == (before, 20, 500)
+
+
+def test_the_root_disk_grows_as_well(hand: Hand) -> None:
+    hand.make(web(root_volume={"volume_size": 20}))
+    assert hand.make(web(root_volume={"volume_size": 30})).writes == {"modify_volume": 2, "create_tags": 1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "path"),
+    [
+        ({"volume_size": 8}, "data_volumes.logs.volume_size"),
+        ({"device_name": "/dev/sdg"}, "data_volumes.logs.device_name"),
+        ({"kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"}, "data_volumes.logs.kms_key_id"),
+    ],
+)
+def test_what_aws_cannot_change_replaces_the_instance(hand: Hand, keys: dict[str, Any], path: str) -> None:
+    hand.make(with_logs())
+    (step,) = [
+        step
+        for step in hand.world.plan(with_logs(**keys)).steps
+        if step.action == "replace" and str(step.address) == ONE
+    ]
+    assert path in {change.path for change in step.changes}
+    hand.make(with_logs(**keys))
+
+
+def test_another_volume_replaces_the_instance(hand: Hand) -> None:
+    hand.make(with_logs())
+    spec = edited(with_logs(), "instances/web/data_volumes/more", {"device_name": "/dev/sdg", "volume_size": 5})
+    assert [step.action for step in hand.world.plan(spec).steps if str(step.address) == ONE] == ["replace", "delete"]
+    hand.make(spec)
+    assert volume(hand, "/dev/sdg")["Size"] == 5
+
+
+def test_one_that_stays_behind_is_left_alone(hand: Hand) -> None:
+    spec = with_logs(delete_on_termination=False)
+    hand.make(spec)
+    kept = volume(hand)["VolumeId"]
+    hand.make(edited(spec, "instances/web/image_id", LINUX_1))
+    assert volume(hand)["VolumeId"] != kept
+    hand.world.destroy(spec)
+    there = {item["VolumeId"]: item["State"] for item in hand.ec2.describe_volumes()["Volumes"]}
+    assert there[kept] == "available"
+
+
+def test_whether_it_goes_with_its_instance_changes_in_place(hand: Hand) -> None:
+    hand.make(with_logs())
+    result = hand.make(with_logs(delete_on_termination=False))
+    assert result.writes == {"modify_instance_attribute": 1, "create_tags": 1}
+
+
+def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: Hand) -> None:
+    hand.make(web(count=1))
+    device = hand.ec2.describe_images(ImageIds=[LINUX_1])["Images"][0]["RootDeviceName"]
+    spec = edited(with_logs(device_name=device), "instances/web/image_id", LINUX_1)
+    with pytest.raises(
+        RefusedError, match=rf"data_volumes\.logs: image .* uses {device} itself; choose another device"
+    ):
+        hand.world.plan(spec)
+
+
+def test_the_next_change_is_refused_for_six_hours_and_says_so(hand: Hand) -> None:
+    hand.make(with_logs())
+    hand.make(with_logs(volume_size=20))
+    hand.wait(3600)
+    (text,) = hand.world.apply(with_logs(volume_size=30)).failures
+    assert "VolumeModificationRateExceeded" in text
+    assert "at the latest six" in text
+    hand.wait(5 * 3600)
+    hand.make(with_logs(volume_size=30))
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+def test_a_change_whose_reply_was_lost_is_waited_for(hand: Hand, faults: Faults, lag: float) -> None:
+    hand.make(with_logs())
+    hand.world.strict.lag = lag
+    faults.lose_reply("modify_volume")
+    hand.world.apply(with_logs(volume_size=20))
+    hand.make(with_logs(volume_size=20))
+    assert volume(hand)["Size"] == 20
+    assert len(calls(hand.world, "modify_volume")) <= 1
