@@ -69,6 +69,7 @@ async def plan_stack(
         eager=options.eager,
     )  # fmt: skip
     options = replace(options, destroy=target.destroy, policy=target.policy)
+    discovery = replace(discovery, keeps_unsupported=not options.allow.get("remove-unsupported"))
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     if options.check:
         decisions = decide(target.stack, target.desired, discovery, {})

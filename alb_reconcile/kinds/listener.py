@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds import waits
+from alb_reconcile.kinds import _secrets, waits
+from alb_reconcile.kinds._actions import actions_from_aws, read_action
 from alb_reconcile.kinds._certificates import check_certificate
-from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
+from alb_reconcile.kinds._elb import is_ours
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import tell_unsupported
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, field_names
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Shift
 
 
@@ -48,9 +50,9 @@ class Listener(Properties):
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         if observed is None or not isinstance(observed.state, Listener):
             return self
-        return replace(
-            self, default_action=self.default_action.settle(observed.state.default_action, lookups.addresses)
-        )
+        found = observed.state.default_action
+        action = self.default_action.settle(found, lookups.addresses).with_secret(_secrets.version_in(observed))
+        return replace(self, default_action=action.keep_unsupported(found) if lookups.keeps_unsupported else action)
 
 
 class ListenerKind(Kind[Listener]):
@@ -64,15 +66,15 @@ class ListenerKind(Kind[Listener]):
     missing = ("ListenerNotFound",)
     quotas = (Quota("listeners-per-application-load-balancer", "listeners", 50, ("load_balancer",)),)
     iam_actions = IamActions(
-        read=("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags"),
+        read=("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags", *_secrets.READ),
         look=("acm:DescribeCertificate", "elasticloadbalancing:DescribeAccountLimits"),
-        create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags"),
-        update=("elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags"),
+        create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags", *_secrets.WRITE),
+        update=("elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags", *_secrets.WRITE),
         delete=("elasticloadbalancing:DeleteListener",),
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
-        return Listener(**{**fields, "default_action": read_action(entry["default_action"])})
+        return Listener(**{**fields, "default_action": read_action(entry["default_action"], around)})
 
     def defaults_for(self, wanted: Listener, defaults: dict[str, Any]) -> dict[str, Any]:
         if wanted.protocol == "HTTP":
@@ -83,7 +85,10 @@ class ListenerKind(Kind[Listener]):
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
         asked = [item for item in intents if item.wanted.certificate_arn and _gets_certificate(item)]
-        found = await asyncio.gather(*(check_certificate(aws, item, _host_names(item, desired)) for item in asked))
+        found = await asyncio.gather(
+            *(check_certificate(aws, item, _host_names(item, desired)) for item in asked),
+            *(_secrets.check_secret(aws, item, "default_action") for item in intents),
+        )
         return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -99,21 +104,33 @@ class ListenerKind(Kind[Listener]):
             own = tags.address_of(item["Tags"], "listener") if reader.ours(item["Tags"]) else None
             address = own or Address("listener", f"{parent.name}/:{item['Port']}")
             certificates = item.get("Certificates") or ()
+            action, version = await _secrets.observe_secret(
+                reader, reader.desired.get(address), actions_from_aws(item["DefaultActions"]), item["Tags"]
+            )
             state = Listener(
                 load_balancer=item["LoadBalancerArn"],
                 protocol=item["Protocol"],
                 port=item["Port"],
                 ssl_policy=item.get("SslPolicy") or None,
                 certificate_arn=certificates[0]["CertificateArn"] if certificates else None,
-                default_action=action_from_aws(item["DefaultActions"]),
+                default_action=action,
             )
-            result.append(Observed(address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK)))
+            result.append(
+                Observed(
+                    address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK), details=version,
+                    description=tell_unsupported(state),
+                )
+            )  # fmt: skip
         return result
 
     async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:
         await wait_for_shift(run, run.detail(Shift))
-        made = {"LoadBalancerArn": wanted.load_balancer, "Tags": run.tag_list(desired)}
-        answer = await self._call(run, "create_listener", wanted, made)
+        told, secret_tags = await _secrets.action_with_secret(run, wanted.default_action)
+        answer = await run.aws.call(
+            "elbv2", "create_listener", retry=waits.LISTENER_UNKNOWN,
+            LoadBalancerArn=wanted.load_balancer, Port=wanted.port, DefaultActions=told,
+            Tags=[*run.tag_list(desired), *tags.to_list(secret_tags)], **_tls_told(wanted),
+        )  # fmt: skip
         arn = str(answer["Listeners"][0]["ListenerArn"])
         if not await is_ours(run, desired, arn):
             raise RefusedError(
@@ -122,21 +139,32 @@ class ListenerKind(Kind[Listener]):
         return arn
 
     async def update(self, run: Run, wanted: Listener, observed: Observed, fields: frozenset[str]) -> None:
+        """What isn't changed isn't said, so that AWS keeps it as it is."""
         await wait_for_shift(run, run.detail(Shift))
-        if fields.intersection(field_names(Listener)):
-            await self._call(run, "modify_listener", wanted, {"ListenerArn": observed.id})
+        changed: dict[str, Any] = {"Port": wanted.port} if "port" in fields else {}
+        if fields & {"protocol", "ssl_policy", "certificate_arn"}:
+            changed |= _tls_told(wanted)
+        secret_tags: dict[str, str] = {}
+        if "default_action" in fields:
+            changed["DefaultActions"], secret_tags = await _secrets.action_with_secret(
+                run, wanted.default_action, observed
+            )
+        if changed:
+            await run.aws.call(
+                "elbv2", "modify_listener", retry=waits.LISTENER_UNKNOWN, ListenerArn=observed.id, **changed
+            )
+        if secret_tags:
+            await run.tag(observed.id, secret_tags)
 
-    async def _call(self, run: Run, operation: str, wanted: Listener, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """CreateListener or ModifyListener, with what both are told."""
-        told: dict[str, Any] = {"Protocol": wanted.protocol, "Port": wanted.port}
-        if wanted.protocol == "HTTPS":
-            if wanted.ssl_policy:
-                told["SslPolicy"] = wanted.ssl_policy
-            told["Certificates"] = [{"CertificateArn": wanted.certificate_arn}]
-        actions = action_to_aws(wanted.default_action)
-        return await run.aws.call(
-            "elbv2", operation, retry=waits.LISTENER_UNKNOWN, DefaultActions=actions, **told, **params
-        )
+
+def _tls_told(wanted: Listener) -> dict[str, Any]:
+    """What CreateListener and ModifyListener are told of the protocol, and what goes with it."""
+    told: dict[str, Any] = {"Protocol": wanted.protocol}
+    if wanted.protocol == "HTTPS":
+        if wanted.ssl_policy:
+            told["SslPolicy"] = wanted.ssl_policy
+        told["Certificates"] = [{"CertificateArn": wanted.certificate_arn}]
+    return told
 
 
 def _gets_certificate(item: Intent) -> bool:
@@ -151,7 +179,7 @@ def _host_names(item: Intent, desired: Mapping[Address, Desired]) -> set[str]:
         if getattr(rule.state, "listener", None) == item.desired.address
         for condition in getattr(rule.state, "conditions", ())
     )
-    return {value for field, values in conditions if field == "host_header" for value in values}
+    return {value for item in conditions if item.field == "host_header" for value in item.values}
 
 
 KIND: Final = ListenerKind()

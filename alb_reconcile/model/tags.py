@@ -19,6 +19,8 @@ ADDRESS: Final = "alb-reconcile:address"
 SPEC: Final = "alb-reconcile:spec"
 IMAGE: Final = "alb-reconcile:image"
 USER_DATA: Final = "alb-reconcile:user-data"
+CLIENT_SECRET: Final = "alb-reconcile:client-secret"  # noqa: S105 (the key of a tag)
+"""A digest of where the client secret of a listener or rule was read, and the version of it that was written last."""
 PREVENT_DESTROY: Final = "alb-reconcile:prevent-destroy"
 ADOPTED: Final = "alb-reconcile:adopted"
 NAME: Final = "alb-reconcile:name"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds._elb import action_from_aws
+from alb_reconcile.kinds._actions import actions_from_aws
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, by_hand, demo
 from tests.kinds.example import Example
@@ -78,55 +78,42 @@ def secure() -> Spec:
     return edited(demo(), "load_balancers/public/listeners", {"https": entry})
 
 
-@pytest.mark.parametrize(
-    "kind", ["authenticate-oidc", "authenticate-cognito", "jwt-validation", "something-that-aws-thinks-of-later"]
-)
-def test_an_action_that_no_spec_can_say_goes_by_a_persons_word_only(hand: Hand, kind: str) -> None:
-    """Without it whoever comes is let in."""
+def test_an_action_that_no_spec_can_say_is_shown_and_stays(hand: Hand) -> None:
     upload_certificates()
     hand.make(secure())
     real = hand.world._call
 
     def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         answer = real(service, operation, params)
-        if operation == "describe_listeners" and "modify_listener" not in order(hand.world, "modify_listener"):
+        if operation == "describe_listeners" and not calls(hand.world, "modify_listener"):
             for item in answer["Listeners"]:
-                item["DefaultActions"] = [{"Type": kind, "Order": 1}, {**item["DefaultActions"][0], "Order": 2}]
+                item["DefaultActions"] = [{"Type": "moon-check", "Order": 1}, {**item["DefaultActions"][0], "Order": 2}]
         return answer
 
     hand.world._call = call  # type: ignore[method-assign]
-    with pytest.raises(RefusedError, match=f"{HTTPS} would lose .*: {kind}; .* --allow remove-unsupported=1"):
-        hand.world.plan(hand.spec)
-    assert not hand.world.sync(hand.spec).outcomes
-    # nor with anything else that changes there
-    other = edited(hand.spec, "load_balancers/public/listeners/https/port", 8443)
-    assert not hand.world.sync(other, apply_changes=True).outcomes
+    found = hand.world.plan(hand.spec)
+    assert found.is_empty
+    assert any("it stays: moon-check" in note for note in found.kept)
+    # what isn't the action changes without it
+    other = edited(hand.spec, "load_balancers/public/listeners/https/ssl_policy", "ELBSecurityPolicy-2016-08")
+    assert short(hand.world.plan(other)) == [update(HTTPS, "ssl_policy")]
+    # the action doesn't: botocore shows nothing of its settings, so nobody could say them again
+    answering = edited(hand.spec, "load_balancers/public/listeners/https/default_action", answer(404))
+    with pytest.raises(RefusedError, match=f"{HTTPS} would lose .*: moon-check; .* --allow remove-unsupported=1"):
+        hand.world.plan(answering)
+    assert not hand.world.sync(answering, apply_changes=True).outcomes
     hand.make(hand.spec, allow={"remove-unsupported": 1})
-    assert order(hand.world, "modify_listener") == ["modify_listener"]
-
-
-def test_a_target_group_behind_such_an_action_isnt_replaced_unattended(hand: Hand) -> None:
-    upload_certificates()
-    hand.make(secure())
-    (shown,) = hand.elb.describe_listeners(LoadBalancerArn=hand["load_balancer.public"])["Listeners"]
-    oidc = dict.fromkeys(
-        ("Issuer", "AuthorizationEndpoint", "TokenEndpoint", "UserInfoEndpoint"), "https://id.example.com"
-    )
-    oidc |= {"ClientId": "web", "ClientSecret": "secret"}
-    asks = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": oidc}
-    hand.elb.modify_listener(
-        ListenerArn=shown["ListenerArn"], DefaultActions=[asks, {**shown["DefaultActions"][0], "Order": 2}]
-    )
-    spec = edited(hand.spec, "target_groups/web/port", 8080)
-    assert not hand.world.sync(spec, apply_changes=True).outcomes
-    hand.make(spec, allow={"remove-unsupported": 1, "replace": 9})
+    (params,) = calls(hand.world, "modify_listener")
+    assert [item["Type"] for item in params["DefaultActions"]] == ["forward"]
 
 
 def test_two_ways_to_ask_who_comes_are_told_apart() -> None:
     forward = {"Type": "forward", "TargetGroupArn": "arn", "Order": 2}
-    asked = [action_from_aws([{"Type": kind, "Order": 1}, forward]) for kind in ("authenticate-oidc", "jwt-validation")]
+    asked = [
+        actions_from_aws([{"Type": kind, "Order": 1}, forward]) for kind in ("authenticate-oidc", "jwt-validation")
+    ]
     assert asked[0] != asked[1]
-    assert asked[0].forward == asked[1].forward == action_from_aws([forward]).forward
+    assert asked[0].forward == asked[1].forward == actions_from_aws([forward]).forward
 
 
 def add(hand: Hand, port: int, **params: Any) -> str:

@@ -7,6 +7,7 @@ from moto.acm.models import acm_backends
 from moto.elbv2.models import FakeAction
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
+from .elb_authentication import AUTHENTICATING, check_order, complete_authentication
 from .health import balancer_of, forwarded
 from .rule import Call, around, before, refuse
 
@@ -23,11 +24,13 @@ def listener_of(call: Call) -> Any:
     return found
 
 
-def complete_action(action: dict[str, Any], order: int) -> dict[str, Any]:
-    """An action as DescribeListeners and DescribeRules show it, with AWS's defaults filled in."""
+def complete_action(action: dict[str, Any], order: int, held: list[Any]) -> dict[str, Any]:
+    """An action as DescribeListeners and DescribeRules show it, with AWS's defaults filled in. `held` are those before."""
     whole: dict[str, Any] = {**action, "Order": action.get("Order", order)}
     if action.get("Type") == "redirect":
         whole["RedirectConfig"] = REDIRECT | (action.get("RedirectConfig") or {})
+    if action.get("Type") in AUTHENTICATING:
+        return complete_authentication(whole, held)
     if action.get("Type") != "forward":
         return whole
     config = dict(action.get("ForwardConfig") or {})
@@ -42,12 +45,13 @@ def complete_action(action: dict[str, Any], order: int) -> dict[str, Any]:
     return whole
 
 
-def complete_actions(actions: list[Any]) -> list[dict[str, Any]]:
-    return [complete_action(dict(action), order) for order, action in enumerate(actions, 1)]
+def complete_actions(actions: list[Any], held: list[Any]) -> list[dict[str, Any]]:
+    return [complete_action(dict(action), order, held) for order, action in enumerate(actions, 1)]
 
 
 def check_actions(call: Call, actions: list[Any], balancer: Any, protocol: str, port: int) -> None:
     """CreateListener, CreateRule: what a listener's actions may do, by its protocol and port."""
+    check_order(actions, protocol)
     check_forwards(call, actions, balancer, protocol)
     for action in actions:
         if action.get("Type") == "redirect":
@@ -138,7 +142,7 @@ def listener_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
         refuse("LoadBalancerNotFound", f"Load balancer '{call.given('LoadBalancerArn')}' not found")
     protocol, certificates = call.given("Protocol", ""), call.given("Certificates", [])
     check_tls(call, protocol, certificates, call.given("SslPolicy"))
-    actions = complete_actions(call.given("DefaultActions", []))
+    actions = complete_actions(call.given("DefaultActions", []), [])
     check_actions(call, actions, balancer, protocol, int(call.given("Port", 0)))
     policy = call.given("SslPolicy", DEFAULT_POLICY) if protocol == "HTTPS" else None
     settings = (protocol, policy, [c["CertificateArn"] for c in certificates], actions)
@@ -174,8 +178,9 @@ def listener_keeps_what_is_not_given(call: Call, _: Callable[[], Any]) -> Any:
     held = [{"CertificateArn": listener.certificate}] if listener.certificate and protocol == "HTTPS" else []
     certificates = call.given("Certificates") or held
     check_tls(call, protocol, certificates, call.given("SslPolicy"))
-    actions = complete_actions(call.given("DefaultActions", []))
-    check_actions(call, actions or [action.data for action in listener.default_actions], balancer, protocol, port)
+    held_actions = [action.data for action in listener.default_actions]
+    actions = complete_actions(call.given("DefaultActions", []), held_actions)
+    check_actions(call, actions or held_actions, balancer, protocol, port)
     policy = call.given("SslPolicy") or listener.ssl_policy or DEFAULT_POLICY
     listener.port, listener.protocol = port, protocol
     listener.ssl_policy = policy if protocol == "HTTPS" else None
