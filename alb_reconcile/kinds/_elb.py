@@ -18,7 +18,7 @@ _ATTRIBUTES_A_CALL: Final = 20
 
 
 class NamedKind(Kind[P]):
-    """Load balancers and target groups, which AWS tells apart by name, and which have attributes beside their settings."""
+    """Load balancers, target groups and trust stores, which AWS tells apart by name."""
 
     async def create_named(self, run: Run, desired: Desired, name: str, retry: waits.Codes, **params: Any) -> str:
         """Create one, without its attributes. Returns its ARN.
@@ -40,6 +40,10 @@ class NamedKind(Kind[P]):
                 f'{desired.address}: {self.noun} named "{name}" exists outside this stack; choose another name'
             )
         return arn
+
+
+class HasAttributes(Kind[P]):
+    """Load balancers, target groups and listeners, which have attributes beside their settings."""
 
     async def read_attributes(self, aws: Aws, arn: str) -> dict[str, str] | None:
         """Its attributes; None if it is gone meanwhile."""

@@ -17,12 +17,23 @@ from . import (
     elb_priorities,
     elb_tags,
     elb_targets,
+    elb_trust_stores,
     quotas,
 )
 from .rule import Rule, rules_in
 
 EC2 = (ec2_network, ec2_gateways, ec2_groups, ec2_launch, ec2_instances, ec2_profiles, ec2_tags, quotas)
-ELB = (elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, quotas)
+ELB = (
+    elb_balancers,
+    elb_attributes,
+    elb_groups,
+    elb_targets,
+    elb_listeners,
+    elb_priorities,
+    elb_tags,
+    elb_trust_stores,
+    quotas,
+)
 
 
 def book_of_rules() -> dict[tuple[str, str], list[Rule]]:

@@ -50,6 +50,17 @@ class Registration:
 
 
 @dataclass
+class TrustStore:
+    """A trust store, which moto doesn't have. `revocations` are numbers of entries by id."""
+
+    arn: str
+    name: str
+    since: float
+    certificates: int
+    revocations: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
 class Ledger:
     """What the rules remember beside moto's own objects."""
 
@@ -64,6 +75,10 @@ class Ledger:
     quotas: dict[str, float] = field(default_factory=dict)  # by Service Quotas' codes; without one there is no limit
     denied: set[str] = field(default_factory=set)  # actions of EC2 that nobody may call
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
+    trust_stores: dict[str, TrustStore] = field(default_factory=dict)
+    mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
+    capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units
+    pools: dict[str, str] = field(default_factory=dict)  # load balancer → IPAM pool
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
@@ -147,6 +162,6 @@ class World:
         ec2, elb = self.ec2, self.elb
         named = [*ec2.vpcs, *ec2.route_tables, *ec2.internet_gateways, *ec2.enis, *ec2.volumes]
         listed = [*self.subnets(), *self.groups(), *self.instances()]
-        arns = [*elb.load_balancers, *elb.target_groups]
+        arns = [*elb.load_balancers, *elb.target_groups, *self.ledger.trust_stores]
         elbs = [*self.listeners(), *self.rules()]
         return {*named, *(o.id for o in listed), *arns, *(o.arn for o in elbs)}

@@ -12,6 +12,8 @@ def check(outline: Outline) -> None:
     _check_unique(outline, outline.listeners, "listener", "port", "port")
     _check_unique(outline, outline.rules, "rule", "priority", "number")
     listeners = dict(outline.listeners)
+    for path, listener in listeners.items():
+        _check_certificates(outline, path, listener)
     for path, action in outline.actions:
         _check_action(outline, path, action, listeners[path[:4]])
     for path, health_check in outline.mappings("target_groups", ..., "health_check"):
@@ -57,6 +59,15 @@ def _check_unique(outline: Outline, found: list[tuple[Path, Entry]], noun: str, 
         number = entry.get(key)
         if number is not None and (first := seen.setdefault((path[:-1], number), path[-1])) != path[-1]:
             outline.error((*path, key), f"the {noun} {first} already has {key} {number}; choose another {what}")
+
+
+def _check_certificates(outline: Outline, path: Path, listener: Entry) -> None:
+    for index, arn in enumerate(listener.get("certificates") or ()):
+        if arn is not None and arn == listener.get("certificate_arn"):
+            outline.error(
+                (*path, "certificates", index),
+                "is the listener's certificate_arn, so it is used anyway; remove it here",
+            )
 
 
 def _check_action(outline: Outline, path: Path, action: Entry, listener: Entry) -> None:
