@@ -105,6 +105,12 @@ class HypotheticalReader(Reader):
             found |= {arn: {**rows[arn], "Tags": own} for arn, own in tagged.items()}
         return [self._see_balancing(item, "TargetGroupArn") for item in found.values()]
 
+    async def trust_stores(self) -> list[dict[str, Any]]:
+        return [
+            {**item, "Tags": self._look_at(item["TrustStoreArn"], item, item["Tags"])}
+            for item in await super().trust_stores()
+        ]
+
     def _see_balancing(self, item: dict[str, Any], identifier: str) -> dict[str, Any]:
         arn = item[identifier]
         # no spec can say that a load balancer is the target; functions are in no VPC

@@ -70,6 +70,7 @@ async def plan_stack(
         eager=options is not None and options.eager,
     )  # fmt: skip
     options = replace(options or Options(), destroy=target.destroy, policy=target.policy)
+    discovery = replace(discovery, keeps_unsupported=not options.allow.get("remove-unsupported"))
     discovery = await resolve_further_images(aws, target.stack, target.desired, discovery)
     if options.check:
         decisions = decide(target.stack, target.desired, discovery, {})

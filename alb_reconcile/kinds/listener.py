@@ -3,24 +3,43 @@
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds import waits
+from alb_reconcile.kinds import _secrets, waits
+from alb_reconcile.kinds._actions import actions_from_aws, read_action
 from alb_reconcile.kinds._certificates import check_certificate
-from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, is_ours, read_action
+from alb_reconcile.kinds._elb import HasAttributes, is_ours
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
+from alb_reconcile.kinds.context import Run, all_of
+from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import keep_others, tell_unsupported
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, field_names
+from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import Shift
+
+
+class MutualAuthentication(NamedTuple):
+    """What clients' certificates have to do with being let in."""
+
+    mode: str
+    trust_store: Ref = ""
+    ignore_client_certificate_expiry: bool = False
+    advertise_trust_store_ca_names: str = "off"
+
+    def __str__(self) -> str:
+        if self.mode != "verify":
+            return self.mode
+        expired = ", expired certificates too" if self.ignore_client_certificate_expiry else ""
+        names = ", with the names of its CAs" if self.advertise_trust_store_ca_names == "on" else ""
+        return f"verify by {self.trust_store}{expired}{names}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +59,14 @@ class Listener(Properties):
     port: int
     ssl_policy: str | None = None
     certificate_arn: str | None = None
+    certificates: tuple[str, ...] | None = None
+    """Those that are chosen by the name that a client asks for (SNI), beside the default one."""
+    mutual_authentication: MutualAuthentication | None = None
+    attributes: Mapping[str, str] | None = None
     default_action: Action
+
+    def with_others(self, observed: Self) -> Self:
+        return replace(self, certificates=keep_others(self.certificates, observed.certificates, str))
 
     def slots(self) -> Iterable[Hashable]:
         return (("port", str(self.load_balancer), self.port),)
@@ -48,12 +74,19 @@ class Listener(Properties):
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         if observed is None or not isinstance(observed.state, Listener):
             return self
-        return replace(
-            self, default_action=self.default_action.settle(observed.state.default_action, lookups.addresses)
-        )
+        found = observed.state.default_action
+        action = self.default_action.settle(found, lookups.addresses).with_secret(_secrets.version_in(observed))
+        return replace(self, default_action=action.keep_unsupported(found) if lookups.keeps_unsupported else action)
 
 
-class ListenerKind(Kind[Listener]):
+_BESIDE: Final = (
+    "elasticloadbalancing:AddListenerCertificates",
+    "elasticloadbalancing:RemoveListenerCertificates",
+    "elasticloadbalancing:ModifyListenerAttributes",
+)
+
+
+class ListenerKind(HasAttributes[Listener]):
     """Drives listeners."""
 
     properties = Listener
@@ -64,15 +97,27 @@ class ListenerKind(Kind[Listener]):
     missing = ("ListenerNotFound",)
     quotas = (Quota("listeners-per-application-load-balancer", "listeners", 50, ("load_balancer",)),)
     iam_actions = IamActions(
-        read=("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags"),
+        read=(
+            "elasticloadbalancing:DescribeListeners",
+            "elasticloadbalancing:DescribeListenerAttributes",
+            "elasticloadbalancing:DescribeListenerCertificates",
+            "elasticloadbalancing:DescribeTags",
+            *_secrets.READ,
+        ),
         look=("acm:DescribeCertificate", "elasticloadbalancing:DescribeAccountLimits"),
-        create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags"),
-        update=("elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags"),
+        create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags", *_BESIDE, *_secrets.WRITE),
+        update=("elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags", *_BESIDE, *_secrets.WRITE),
         delete=("elasticloadbalancing:DeleteListener",),
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
-        return Listener(**{**fields, "default_action": read_action(entry["default_action"])})
+        read: dict[str, Any] = {"default_action": read_action(entry["default_action"], around)}
+        if "certificates" in entry:
+            read["certificates"] = tuple(sorted(entry["certificates"]))
+        if given := entry.get("mutual_authentication"):
+            store = {"trust_store": refer("trust_store", given["trust_store"])} if "trust_store" in given else {}
+            read["mutual_authentication"] = MutualAuthentication(**{**given, **store})
+        return Listener(**{**fields, **read})
 
     def defaults_for(self, wanted: Listener, defaults: dict[str, Any]) -> dict[str, Any]:
         if wanted.protocol == "HTTP":
@@ -83,7 +128,10 @@ class ListenerKind(Kind[Listener]):
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
         asked = [item for item in intents if item.wanted.certificate_arn and _gets_certificate(item)]
-        found = await asyncio.gather(*(check_certificate(aws, item, _host_names(item, desired)) for item in asked))
+        found = await asyncio.gather(
+            *(check_certificate(aws, item, _host_names(item, desired)) for item in asked),
+            *(_secrets.check_secret(aws, item, "default_action") for item in intents),
+        )
         return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -93,50 +141,143 @@ class ListenerKind(Kind[Listener]):
 
     async def _observe(self, reader: Reader, balancer: dict[str, Any]) -> list[Observed]:
         parent = tags.own_address(balancer["Tags"], "load_balancer", balancer["LoadBalancerArn"])
-        result = []
-        for item in await reader.listeners(balancer["LoadBalancerArn"]):
-            # a stranger gets an address that no spec can name
-            own = tags.address_of(item["Tags"], "listener") if reader.ours(item["Tags"]) else None
-            address = own or Address("listener", f"{parent.name}/:{item['Port']}")
-            certificates = item.get("Certificates") or ()
-            state = Listener(
-                load_balancer=item["LoadBalancerArn"],
-                protocol=item["Protocol"],
-                port=item["Port"],
-                ssl_policy=item.get("SslPolicy") or None,
-                certificate_arn=certificates[0]["CertificateArn"] if certificates else None,
-                default_action=action_from_aws(item["DefaultActions"]),
-            )
-            result.append(Observed(address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK)))
-        return result
+        items = await reader.listeners(balancer["LoadBalancerArn"])
+        return list(await asyncio.gather(*(self._observe_one(reader, parent, item) for item in items)))
+
+    async def _observe_one(self, reader: Reader, parent: Address, item: dict[str, Any]) -> Observed:
+        # a stranger gets an address that no spec can name
+        own = tags.address_of(item["Tags"], "listener") if reader.ours(item["Tags"]) else None
+        address = own or Address("listener", f"{parent.name}/:{item['Port']}")
+        wanted = reader.desired.get(address)
+        certificates = item.get("Certificates") or ()
+        action, version = await _secrets.observe_secret(
+            reader, wanted, actions_from_aws(item["DefaultActions"]), item["Tags"]
+        )
+        state = Listener(
+            load_balancer=item["LoadBalancerArn"],
+            protocol=item["Protocol"],
+            port=item["Port"],
+            ssl_policy=item.get("SslPolicy") or None,
+            certificate_arn=certificates[0]["CertificateArn"] if certificates else None,
+            mutual_authentication=_mutual_from_aws(item.get("MutualAuthentication") or {}),
+            default_action=action,
+            **await self._read_beside(reader, item["ListenerArn"], wanted.state if wanted else None),
+        )
+        return Observed(
+            address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK), details=version,
+            description=tell_unsupported(state),
+        )  # fmt: skip
+
+    async def _read_beside(self, reader: Reader, arn: str, wanted: Properties | None) -> dict[str, Any]:
+        """What DescribeListeners doesn't say, where the spec says it."""
+        found: dict[str, Any] = {}
+        if not isinstance(wanted, Listener):
+            return found
+        if wanted.certificates is not None:
+            with ignoring("ListenerNotFound"):
+                rows = await reader.aws.pages(
+                    "elbv2", "describe_listener_certificates", "Certificates", ListenerArn=arn
+                )
+                arns = (row["CertificateArn"] for row in rows if not row.get("IsDefault"))
+                found["certificates"] = tuple(sorted(set(arns)))
+        if wanted.attributes is not None:
+            have = await self.read_attributes(reader.aws, arn) or {}
+            # one that has no value may not be shown
+            found["attributes"] = {**dict.fromkeys(wanted.attributes, ""), **have}
+        return found
 
     async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:
         await wait_for_shift(run, run.detail(Shift))
-        made = {"LoadBalancerArn": wanted.load_balancer, "Tags": run.tag_list(desired)}
-        answer = await self._call(run, "create_listener", wanted, made)
+        told, secret_tags = await _secrets.action_with_secret(run, wanted.default_action)
+        answer = await run.aws.call(
+            "elbv2", "create_listener", retry=waits.LISTENER_UNKNOWN,
+            LoadBalancerArn=wanted.load_balancer, Port=wanted.port, DefaultActions=told,
+            Tags=[*run.tag_list(desired), *tags.to_list(secret_tags)], **_tls_told(wanted), **_mutual_told(wanted),
+        )  # fmt: skip
         arn = str(answer["Listeners"][0]["ListenerArn"])
         if not await is_ours(run, desired, arn):
             raise RefusedError(
                 f"{desired.address}: port {wanted.port} is in use by a listener outside this stack; choose another port, or delete that listener"
             )
+        run.announce(arn, usable=True)
+        await all_of(
+            self._add_certificates(run, arn, wanted.certificates or ()),
+            self.write_attributes(run, arn, wanted.attributes),
+        )
         return arn
 
     async def update(self, run: Run, wanted: Listener, observed: Observed, fields: frozenset[str]) -> None:
+        """What isn't changed isn't said, so that AWS keeps it as it is."""
         await wait_for_shift(run, run.detail(Shift))
-        if fields.intersection(field_names(Listener)):
-            await self._call(run, "modify_listener", wanted, {"ListenerArn": observed.id})
+        before = self.of(observed).certificates or ()
+        certificates = wanted.certificates or () if "certificates" in fields else before
+        changed: dict[str, Any] = {"Port": wanted.port} if "port" in fields else {}
+        if fields & {"protocol", "ssl_policy", "certificate_arn"}:
+            changed |= _tls_told(wanted)
+        if "mutual_authentication" in fields:
+            changed |= _mutual_told(wanted)
+        if "protocol" not in fields:
+            await self._add_certificates(run, observed.id, set(certificates).difference(before))
+        secret_tags: dict[str, str] = {}
+        if "default_action" in fields:
+            changed["DefaultActions"], secret_tags = await _secrets.action_with_secret(
+                run, wanted.default_action, observed
+            )
+        if changed:
+            await run.aws.call(
+                "elbv2", "modify_listener", retry=waits.LISTENER_UNKNOWN, ListenerArn=observed.id, **changed
+            )
+        if secret_tags:
+            await run.tag(observed.id, secret_tags)
+        if "protocol" in fields and wanted.protocol == "HTTPS":
+            await self._add_certificates(run, observed.id, set(certificates).difference(before))
+        for arn in sorted(set(before).difference(certificates)):
+            told: dict[str, Any] = {"ListenerArn": observed.id, "Certificates": [{"CertificateArn": arn}]}
+            await run.aws.call("elbv2", "remove_listener_certificates", retry=waits.LISTENER_UNKNOWN, **told)
+        await self.write_attributes(run, observed.id, wanted.attributes, fields)
 
-    async def _call(self, run: Run, operation: str, wanted: Listener, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """CreateListener or ModifyListener, with what both are told."""
-        told: dict[str, Any] = {"Protocol": wanted.protocol, "Port": wanted.port}
-        if wanted.protocol == "HTTPS":
-            if wanted.ssl_policy:
-                told["SslPolicy"] = wanted.ssl_policy
-            told["Certificates"] = [{"CertificateArn": wanted.certificate_arn}]
-        actions = action_to_aws(wanted.default_action)
-        return await run.aws.call(
-            "elbv2", operation, retry=waits.LISTENER_UNKNOWN, DefaultActions=actions, **told, **params
-        )
+    async def _add_certificates(self, run: Run, listener: str, arns: Iterable[str]) -> None:
+        """One a call, as AWS wants it."""
+        for arn in sorted(arns):
+            told: dict[str, Any] = {"ListenerArn": listener, "Certificates": [{"CertificateArn": arn}]}
+            await run.aws.call("elbv2", "add_listener_certificates", retry=waits.LISTENER_UNKNOWN, **told)
+
+
+def _mutual_told(wanted: Listener) -> dict[str, Any]:
+    """What CreateListener and ModifyListener are told of it."""
+    item = wanted.mutual_authentication
+    if item is None:
+        return {}
+    told: dict[str, Any] = {"Mode": item.mode}
+    if item.mode == "verify":
+        told |= {
+            "TrustStoreArn": item.trust_store,
+            "IgnoreClientCertificateExpiry": item.ignore_client_certificate_expiry,
+            "AdvertiseTrustStoreCaNames": item.advertise_trust_store_ca_names,
+        }
+    return {"MutualAuthentication": told}
+
+
+def _mutual_from_aws(item: Mapping[str, Any]) -> MutualAuthentication:
+    """A listener of HTTP has none, which is as if it were off."""
+    if item.get("Mode") != "verify":
+        return MutualAuthentication(item.get("Mode") or "off")
+    return MutualAuthentication(
+        "verify",
+        item.get("TrustStoreArn") or "",
+        bool(item.get("IgnoreClientCertificateExpiry")),
+        item.get("AdvertiseTrustStoreCaNames") or "off",
+    )
+
+
+def _tls_told(wanted: Listener) -> dict[str, Any]:
+    """What CreateListener and ModifyListener are told of the protocol, and what goes with it."""
+    told: dict[str, Any] = {"Protocol": wanted.protocol}
+    if wanted.protocol == "HTTPS":
+        if wanted.ssl_policy:
+            told["SslPolicy"] = wanted.ssl_policy
+        told["Certificates"] = [{"CertificateArn": wanted.certificate_arn}]
+    return told
 
 
 def _gets_certificate(item: Intent) -> bool:
@@ -151,7 +292,7 @@ def _host_names(item: Intent, desired: Mapping[Address, Desired]) -> set[str]:
         if getattr(rule.state, "listener", None) == item.desired.address
         for condition in getattr(rule.state, "conditions", ())
     )
-    return {value for field, values in conditions if field == "host_header" for value in values}
+    return {value for item in conditions if item.field == "host_header" for value in item.values}
 
 
 KIND: Final = ListenerKind()

@@ -11,7 +11,7 @@ from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
-from alb_reconcile.kinds._elb import NamedKind
+from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import IamActions
 from alb_reconcile.kinds.context import Run
@@ -60,7 +60,7 @@ class LoadBalancer(Properties):
         return (("load balancer name", self.name),) if self.name else ()
 
 
-class LoadBalancerKind(NamedKind[LoadBalancer]):
+class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     """Drives load balancers."""
 
     properties = LoadBalancer

@@ -8,7 +8,7 @@ from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, field_names
 
 _T = TypeVar("_T")
@@ -108,6 +108,29 @@ class Reader:
     async def target_groups(self) -> list[dict[str, Any]]:
         """The target groups that may be the stack's, with their tags under `Tags`."""
         return await self.once(self._target_groups)
+
+    async def trust_stores(self) -> list[dict[str, Any]]:
+        """All of the account's trust stores in the region, with their tags under `Tags`. Most stacks have none, and nothing is read
+        unless the spec declares one, a listener of the stack uses one, or everything is looked at."""
+        is_declared = any(address.kind == "trust_store" for address in self.desired)
+        if not (is_declared or self.everything or await self._verifies()):
+            return []
+        try:
+            found = await self._all("describe_trust_stores", "TrustStores")
+        except AwsError as error:
+            if is_declared:
+                raise
+            # most stacks have none, and are destroyed without that permission, too
+            self.warnings.append(f"trust stores can't be read, so that one of this stack would stay: {error}")
+            return []
+        tagged = await self.once(self.elb_tags, tuple(item["TrustStoreArn"] for item in found))
+        return [{**item, "Tags": tagged.get(item["TrustStoreArn"], {})} for item in found]
+
+    async def _verifies(self) -> bool:
+        """Whether a listener of the stack has a trust store."""
+        balancers = [item["LoadBalancerArn"] for item in await self.load_balancers() if self.ours(item["Tags"])]
+        found = await asyncio.gather(*(self.listeners(arn) for arn in balancers))
+        return any((item.get("MutualAuthentication") or {}).get("TrustStoreArn") for part in found for item in part)
 
     async def _load_balancers(self) -> list[dict[str, Any]]:
         found = await self._all_load_balancers()

@@ -1,34 +1,43 @@
 """Listener rules (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
-from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._elb import action_from_aws, action_to_aws, in_words, is_ours, read_action
+from alb_reconcile.kinds import _secrets, waits
+from alb_reconcile.kinds._actions import actions_from_aws, read_action
+from alb_reconcile.kinds._conditions import (
+    Condition,
+    Transform,
+    conditions_from_aws,
+    conditions_to_aws,
+    read_conditions,
+    read_transforms,
+    transforms_from_aws,
+    transforms_to_aws,
+)
+from alb_reconcile.kinds._elb import is_ours
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Kind
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.abilities import tell_unsupported
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities, Shift
 
-_FIELDS: Final = {
-    "host_header": ("host-header", "HostHeaderConfig"),
-    "path_pattern": ("path-pattern", "PathPatternConfig"),
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(Properties):
-    """A rule. Its priority is no slot: priorities are moved by one call of their own (`RuleKind.set_order`). `conditions` are (field, values) pairs, as in `("path_pattern", ("/v2/*",))`."""
+    """A rule. Its priority is no slot: priorities are moved by one call of their own (`RuleKind.set_order`)."""
 
     kind = "rule"
     service = "elbv2"
@@ -39,16 +48,35 @@ class Rule(Properties):
 
     listener: Ref
     priority: int
-    conditions: tuple[tuple[str, tuple[str, ...]], ...]
+    conditions: tuple[Condition, ...]
     action: Action
+    transforms: tuple[Transform, ...] | None = None
 
-    def unsupported(self) -> tuple[str, ...]:
-        return (*self.action.unsupported, *(field for field, _ in self.conditions if field not in _FIELDS))
+    def unsupported(self) -> dict[str, tuple[str, ...]]:
+        found = {
+            "conditions": tuple(item.unsupported for item in self.conditions if item.unsupported),
+            "action": self.action.unsupported,
+            "transforms": tuple(item.unsupported for item in self.transforms or () if item.unsupported),
+        }
+        return {name: words for name, words in found.items() if words}
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         if observed is None or not isinstance(observed.state, Rule):
             return self
-        return replace(self, action=self.action.settle(observed.state.action, lookups.addresses))
+        found = observed.state
+        action = self.action.settle(found.action, lookups.addresses).with_secret(_secrets.version_in(observed))
+        if not lookups.keeps_unsupported:
+            return replace(self, action=action)
+        further = [item for item in found.conditions if item.unsupported]
+        transforms = self.transforms
+        if transforms is not None:
+            transforms = tuple(sorted([*transforms, *(item for item in found.transforms or () if item.unsupported)]))
+        return replace(
+            self,
+            action=action.keep_unsupported(found.action),
+            conditions=tuple(sorted([*self.conditions, *further])),
+            transforms=transforms,
+        )
 
 
 class RuleKind(Kind[Rule]):
@@ -63,50 +91,66 @@ class RuleKind(Kind[Rule]):
     quotas = (Quota("rules-per-application-load-balancer", "rules", 100, ("listener", "load_balancer")),)
     ordered_by = "priority"
     iam_actions = IamActions(
-        read=("elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags"),
+        read=("elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags", *_secrets.READ),
         look=("elasticloadbalancing:DescribeAccountLimits",),
-        create=("elasticloadbalancing:CreateRule", "elasticloadbalancing:AddTags"),
+        create=("elasticloadbalancing:CreateRule", "elasticloadbalancing:AddTags", *_secrets.WRITE),
         update=(
             "elasticloadbalancing:ModifyRule",
             "elasticloadbalancing:SetRulePriorities",
             "elasticloadbalancing:AddTags",
+            *_secrets.WRITE,
         ),
         delete=("elasticloadbalancing:DeleteRule",),
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
-        conditions = sorted((field, _values(values)) for item in entry["conditions"] for field, values in item.items())
-        return Rule(**{**fields, "conditions": tuple(conditions), "action": read_action(entry["action"])})
+        read = {
+            "conditions": read_conditions(entry["conditions"]),
+            "action": read_action(entry["action"], around),
+            "transforms": read_transforms(entry.get("transforms")),
+        }
+        return Rule(**{**fields, **read})
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        found = await asyncio.gather(*(_secrets.check_secret(aws, item, "action") for item in intents))
+        return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
         balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
         found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
         listeners = [item for part in found for item in part]
         rules = await asyncio.gather(*(reader.rules(item["ListenerArn"]) for item in listeners))
-        return [
-            self._observe(reader, listener, item)
-            for listener, part in zip(listeners, rules, strict=True)
-            for item in part
-        ]
+        pairs = [(listener, item) for listener, part in zip(listeners, rules, strict=True) for item in part]
+        return list(await asyncio.gather(*(self._observe(reader, *pair) for pair in pairs)))
 
-    def _observe(self, reader: Reader, listener: dict[str, Any], item: dict[str, Any]) -> Observed:
+    async def _observe(self, reader: Reader, listener: dict[str, Any], item: dict[str, Any]) -> Observed:
         own = tags.address_of(item["Tags"], "rule") if reader.ours(item["Tags"]) else None
         parent = tags.address_of(listener["Tags"], "listener")
         address = own or Address("rule", f"{parent.name if parent else listener['Port']}/#{item['Priority']}")
+        action, version = await _secrets.observe_secret(
+            reader, reader.desired.get(address), actions_from_aws(item["Actions"]), item["Tags"]
+        )
         state = Rule(
             listener=listener["ListenerArn"],
             priority=int(item["Priority"]),
-            conditions=tuple(sorted(map(_condition, item["Conditions"]))),
-            action=action_from_aws(item["Actions"], item.get("Transforms") or ()),
+            conditions=conditions_from_aws(item["Conditions"]),
+            action=action,
+            transforms=transforms_from_aws(item.get("Transforms") or ()),
         )
-        return Observed(address, item["RuleArn"], state, item["Tags"], item["Tags"].get(tags.STACK))
+        return Observed(
+            address, item["RuleArn"], state, item["Tags"], item["Tags"].get(tags.STACK), details=version,
+            description=tell_unsupported(state),
+        )  # fmt: skip
 
     async def create(self, run: Run, wanted: Rule, desired: Desired) -> str:
         await wait_for_shift(run, run.detail(Shift))
+        told, secret_tags = await _secrets.action_with_secret(run, wanted.action)
+        made = {**_told(wanted), "Actions": told, "Tags": [*run.tag_list(desired), *tags.to_list(secret_tags)]}
         try:
             answer = await run.aws.call(
-                "elbv2", "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority,
-                Tags=run.tag_list(desired), **_to_aws(wanted),
+                "elbv2", "create_rule", retry=waits.RULE_UNKNOWN, ListenerArn=wanted.listener, Priority=wanted.priority, **made
             )  # fmt: skip
         except AwsError as error:
             if error.code != "PriorityInUse":
@@ -132,11 +176,17 @@ class RuleKind(Kind[Rule]):
 
     async def update(self, run: Run, wanted: Rule, observed: Observed, fields: frozenset[str]) -> None:
         await wait_for_shift(run, run.detail(Shift))
-        if fields & {"conditions", "action"}:
-            changed = _to_aws(wanted)
-            if action_of(observed.state).unsupported:  # transforms stay where nothing is said of them
-                changed["ResetTransforms"] = True
+        changed = {name: value for name, value in _told(wanted).items() if name.lower() in fields}
+        secret_tags: dict[str, str] = {}
+        if "action" in fields:
+            changed["Actions"], secret_tags = await _secrets.action_with_secret(run, wanted.action, observed)
+        if changed.get("Transforms") == []:
+            del changed["Transforms"]
+            changed["ResetTransforms"] = True
+        if changed:
             await run.aws.call("elbv2", "modify_rule", retry=waits.RULE_UNKNOWN, RuleArn=observed.id, **changed)
+        if secret_tags:
+            await run.tag(observed.id, secret_tags)
 
     async def set_order(self, run: Run, order: SetPriorities) -> None:
         """In one call, so that no request meets a gap or a half-made order."""
@@ -144,26 +194,12 @@ class RuleKind(Kind[Rule]):
         await run.aws.call("elbv2", "set_rule_priorities", retry=waits.RULE_UNKNOWN, RulePriorities=pairs)
 
 
-def _values(values: str | list[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(sorted(values))
-
-
-def _to_aws(wanted: Rule) -> dict[str, Any]:
-    """What CreateRule and ModifyRule are told."""
-    conditions = []
-    for name, values in wanted.conditions:
-        field, config = _FIELDS[name]
-        conditions.append({"Field": field, config: {"Values": list(values)}})
-    return {"Conditions": conditions, "Actions": action_to_aws(wanted.action)}
-
-
-def _condition(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    for name, (field, config) in _FIELDS.items():
-        values = item.get(config) or {}
-        if item["Field"] == field and not item.get("RegexValues") and not values.get("RegexValues"):
-            return name, tuple(sorted(values.get("Values") or item.get("Values") or ()))
-    name, _, words = in_words(item).partition(" ")
-    return name, (words,)  # no spec can say it
+def _told(wanted: Rule) -> dict[str, Any]:
+    """What CreateRule and ModifyRule are told beside the actions."""
+    told: dict[str, Any] = {"Conditions": conditions_to_aws(wanted.conditions)}
+    if wanted.transforms is not None:
+        told["Transforms"] = transforms_to_aws(wanted.transforms)
+    return told
 
 
 KIND: Final = RuleKind()

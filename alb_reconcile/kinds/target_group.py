@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._elb import NamedKind
+from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._targets import IP, LAMBDA, as_address, is_function, label
 from alb_reconcile.kinds.base import Around, Entry, IamActions
 from alb_reconcile.kinds.context import Run
@@ -77,7 +77,7 @@ class TargetGroup(Properties):
         return (("target group name", self.name),) if self.name else ()
 
 
-class TargetGroupKind(NamedKind[TargetGroup]):
+class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
     """Drives target groups."""
 
     properties = TargetGroup

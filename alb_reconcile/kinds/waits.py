@@ -62,13 +62,18 @@ BALANCER_UNKNOWN: Final[Codes] = {
     **unknown("SubnetNotFound", "InvalidSecurityGroup", "SecurityGroupNotFound", "LoadBalancerNotFound"),
 }
 LISTENER_UNKNOWN: Final[Codes] = {
-    **unknown("LoadBalancerNotFound", "TargetGroupNotFound"),
+    **unknown("LoadBalancerNotFound", "TargetGroupNotFound", "TrustStoreNotFound", "TrustStoreNotReady"),
     "CertificateNotFound": 60.0,
     "ListenerNotFound": 20.0,
 }
 RULE_UNKNOWN: Final[Codes] = {**unknown("TargetGroupNotFound"), "ListenerNotFound": 60.0, "RuleNotFound": 60.0}
-ATTRIBUTES_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": 60.0, "TargetGroupNotFound": 60.0}
-NAMED_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": LAG, "TargetGroupNotFound": LAG}
+ATTRIBUTES_UNKNOWN: Final[Codes] = {
+    "LoadBalancerNotFound": 60.0,
+    "TargetGroupNotFound": 60.0,
+    "ListenerNotFound": 60.0,
+}
+NAMED_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": LAG, "TargetGroupNotFound": LAG, "TrustStoreNotFound": LAG}
+TRUST_STORE_UNKNOWN: Final[Codes] = {"TrustStoreNotFound": 60.0}
 
 # -- busy with something else
 INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **INSTANCE_UNKNOWN}
@@ -90,6 +95,7 @@ ADDRESS_IN_USE: Final[Codes] = {
 }
 GROUP_IN_USE: Final[Codes] = {"DependencyViolation": 900.0, "InvalidGroup.InUse": 900.0}
 TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
+TRUST_STORE_IN_USE: Final[Codes] = {"TrustStoreInUse": 120.0}
 
 # -- states, in seconds
 ENDPOINT_AVAILABLE: Final = 600.0
@@ -105,6 +111,7 @@ NAT_ADDRESSES: Final = 900.0
 VOLUME_MODIFIED: Final = 900.0
 """Until a modified volume is used as it is to be (EBS User Guide, "Monitor the progress of volume modifications")."""
 BALANCER_ACTIVE: Final = 900.0
+TRUST_STORE_ACTIVE: Final = 300.0
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0
 """AWS's longest deregistration delay, and some."""

@@ -55,8 +55,8 @@ class Remarks(Protocol):
 class HoldsUnsupported(Protocol):
     """Observed properties that hold, beside an action's, what no spec can say."""
 
-    def unsupported(self) -> tuple[str, ...]:
-        """All of it, in AWS's words: first its type."""
+    def unsupported(self) -> dict[str, tuple[str, ...]]:
+        """All of it by field, in AWS's words: first its type."""
 
 
 class Annotates(Protocol):
@@ -115,11 +115,28 @@ def action_of(properties: Properties | None) -> Action:
     return getattr(properties, properties.action_field) if properties and properties.action_field else Action()
 
 
-def unsupported(found: Properties) -> tuple[str, ...]:
-    """What a listener or rule does that no spec can say, so that an update would remove it (`HoldsUnsupported`)."""
+def unsupported(found: Properties) -> dict[str, tuple[str, ...]]:
+    """What a listener or rule does that no spec can say, by field (`HoldsUnsupported`)."""
     if _has(type(found), "unsupported"):
         return cast("HoldsUnsupported", found).unsupported()
-    return action_of(found).unsupported
+    words = action_of(found).unsupported
+    return {found.action_field: words} if words else {}
+
+
+def tell_unsupported(found: Properties) -> str:
+    """What a listener or rule does that no spec can say, in a few words; empty if that is nothing."""
+    kinds = sorted({text.partition(" ")[0] for texts in unsupported(found).values() for text in texts})
+    return f"does what no spec can say: {', '.join(kinds)}" if kinds else ""
+
+
+def keeps_out(found: Properties | None) -> dict[str, str]:
+    """By what a listener or rule keeps those out who can't prove who they are: field by field, in words."""
+    authentication = action_of(found).authentication
+    mutual = getattr(found, "mutual_authentication", None)
+    return {
+        **({"action": authentication.type} if authentication and authentication.keeps_out else {}),
+        **({"mutual_authentication": "mutual authentication"} if mutual and mutual.mode == "verify" else {}),
+    }
 
 
 def remark(desired: Properties, found: Observed) -> str:

@@ -18,13 +18,48 @@ class Forward(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Secret:
+    """Where a secret is (`env`, `file`, `ssm` or `secretsmanager`, with the name in it), and its version. Never the secret itself."""
+
+    source: str
+    name: str
+    version: str = ""
+    folder: str = field(default="", compare=False, repr=False)
+    """The folder that a file's name is relative to."""
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.name}" + (f" version {self.version}" if self.version else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authentication:
+    """What a request has to prove before it is routed. `type` is AWS's: authenticate-oidc, authenticate-cognito or
+    jwt-validation; `settings` are (key, value) pairs by AWS's names in snake_case, lists and mappings as JSON."""
+
+    type: str
+    settings: tuple[tuple[str, str], ...]
+    client_secret: Secret | None = None
+
+    @property
+    def keeps_out(self) -> bool:
+        """Whether it lets nobody through who can't prove it."""
+        return dict(self.settings).get("on_unauthenticated_request") != "allow"
+
+    def __str__(self) -> str:
+        parts = [f"{key} {value}" for key, value in self.settings]
+        secret = [f"client_secret from {self.client_secret}"] if self.client_secret else []
+        return f"{self.type} {', '.join([*parts, *secret])}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Action:
-    """A forward, a redirect or a fixed response; exactly one of them.
+    """A forward, a redirect or a fixed response; exactly one of them. Before it, perhaps, an authentication.
 
     `redirect` and `fixed_response` hold (key, value) pairs by AWS's names in snake_case. `unsupported` has what AWS does
-    beside or instead, and no spec can say (an authentication, a transform), in AWS's words: first its type.
+    beside or instead, and no spec can say, in AWS's words: first its type.
     """
 
+    authentication: Authentication | None = None
     forward: tuple[Forward, ...] = ()
     stickiness_seconds: int | None = None
     redirect: tuple[tuple[str, str], ...] = ()
@@ -57,6 +92,24 @@ class Action:
             return self
         kept = (item._replace(weight=split[name]) for item, name in zip(self.forward, names, strict=True))
         return replace(self, forward=tuple(kept))
+
+    def keep_unsupported(self, found: Action) -> Action:
+        """The same action, with what AWS has beside it and no spec can say."""
+        return replace(self, unsupported=found.unsupported)
+
+    def with_secret(self, version: str) -> Action:
+        """The same action, with the version that its client secret has now, where it has one of AWS's."""
+        secret = self.authentication.client_secret if self.authentication else None
+        if self.authentication is None or secret is None or not version:
+            return self
+        return replace(
+            self, authentication=replace(self.authentication, client_secret=replace(secret, version=version))
+        )
+
+
+def is_opaque(words: str) -> bool:
+    """Whether of something unsupported no more is known than its type: AWS doesn't show it, so it can't be said again."""
+    return words.endswith(" {}")
 
 
 _LEFT_OUT: Final = {

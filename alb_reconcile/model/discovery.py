@@ -50,3 +50,5 @@ class Discovery:
     """What was found out about what is to be made or changed."""
     warnings: tuple[str, ...] = ()
     """What the user should know of."""
+    keeps_unsupported: bool = True
+    """Whether what no spec can say is to stay; the user may say otherwise."""

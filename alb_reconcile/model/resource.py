@@ -182,6 +182,8 @@ class Lookups:
     desired: Mapping[Address, Desired] = field(default_factory=dict)
     addresses: Mapping[str, Address] = field(default_factory=dict)
     """The addresses of the stack's resources by id."""
+    keeps_unsupported: bool = True
+    """Whether what no spec can say stays as it is, rather than that it is removed."""
 
 
 @dataclass(frozen=True)

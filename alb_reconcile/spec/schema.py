@@ -142,7 +142,9 @@ def _errors(root: Node, section: str) -> tuple[list[Any], bool]:
             errors.append(error)
         if len(errors) == MAX_PROBLEMS:
             break
-    return errors, coerced
+    unknown = [error.absolute_path for error in errors if error.validator == "additionalProperties"]
+    # a key with a slip of the pen is no key that is missing
+    return [item for item in errors if item.validator != "oneOf" or item.absolute_path not in unknown], coerced
 
 
 def _types(schema: _Schema) -> list[str]:
@@ -191,6 +193,8 @@ def _explain(error: Any, root: Node, path: Path) -> Iterable[Problem]:
     else:
         place = node.line, node.column
         message = _MESSAGES[keyword](value, schema) if keyword in _MESSAGES else str(error.message)
+        if isinstance(value, str) and path[-1:] == ("client_secret",):  # somebody wrote the secret itself
+            message = message.replace(shorten(value), "***")
     return [Problem(*place, render_path(path), message)]
 
 
@@ -208,13 +212,18 @@ _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
     "minItems": lambda value, schema: f"has {len(value)} of at least {schema['minItems']}; add what is missing",
     "maxItems": lambda value, schema: f"has {len(value)} entries; give it at most {schema['maxItems']}",
     "minProperties": lambda value, schema: (
-        "says nothing; give "
+        f"has {len(value)} of at least {schema['minProperties']} keys; give it {describe_type(schema)}"
+        if value
+        else "says nothing; give "
         + (f"one of {', '.join(schema['properties'])}" if "properties" in schema else describe_type(schema))
     ),
     "maxProperties": lambda value, schema: (
         f"has {len(value)} keys ({', '.join(printable(key[:60]) for key in list(value)[:4])}); give only {'one' if schema['maxProperties'] == 1 else schema['maxProperties']}"
     ),
     "uniqueItems": lambda value, schema: "is given twice; keep one",
+    "oneOf": lambda value, schema: (
+        f"has {', '.join(printable(str(key)[:60]) for key in list(value)[:4]) or 'nothing'}; give it {describe_type(schema)}"
+    ),
 }
 """What to say of a value and the schema that it doesn't fit, by the keyword that refuses it."""
 

@@ -99,6 +99,9 @@ def _listener(
         reason = blocked or _missing(row, there, action)
         if reason:
             yield replace(check, state="missing", reason=reason)
+        elif action.authentication:
+            asks = f"asks first who sends the request ({action.authentication.type}), which verify can't answer"
+            yield replace(check, state="skipped", reason=asks)
         else:
             earlier = _before(there[row].state, rivals)
             yield _with_request(check, conditions, earlier, preferences, choice.host)

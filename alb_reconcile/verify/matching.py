@@ -1,11 +1,12 @@
 """Which requests a rule takes, as the ALB documents it ("Condition types for listener rules")."""
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
+
+from alb_reconcile.kinds import _conditions as rules
 
 
 @dataclass(frozen=True)
@@ -32,34 +33,20 @@ class Condition:
     pairs: tuple[tuple[str | None, str], ...] = ()
 
 
-_KNOWN: Final = {"host_header": "host-header", "path_pattern": "path-pattern"}
-_CONFIGS: Final = {
-    "http-request-method": "HttpRequestMethodConfig",
-    "http-header": "HttpHeaderConfig",
-    "query-string": "QueryStringConfig",
-    "source-ip": "SourceIpConfig",
-}
 EXTRAS: Final = frozenset({"http-request-method", "http-header", "query-string"})
 """Conditions on something other than host and path that a request can be made for."""
 
 
-def read_conditions(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[Condition, ...]:
-    """The conditions of a `Rule`, with those that no spec can say and that only somebody else's rule has."""
-    return tuple(
-        Condition(_KNOWN[field], values) if field in _KNOWN else _foreign(field, values) for field, values in pairs
-    )
+def read_conditions(conditions: Iterable[rules.Condition]) -> tuple[Condition, ...]:
+    """The conditions of a `Rule`, also of somebody else's. Those on regular expressions nobody decides here."""
+    return tuple(map(_read, conditions))
 
 
-def _foreign(field: str, values: tuple[str, ...]) -> Condition:
-    """`Rule` keeps what it doesn't know as AWS's own entry, written as JSON."""
-    try:
-        entry: dict[str, Any] = json.loads(values[0])
-        config = entry[_CONFIGS[field]]
-        if field == "query-string":
-            return Condition(field, pairs=tuple((item.get("Key"), item["Value"]) for item in config["Values"]))
-        return Condition(field, tuple(config["Values"]), config.get("HttpHeaderName", ""))
-    except (ValueError, TypeError, KeyError, IndexError):
-        return Condition(f"unreadable {field}")
+def _read(item: rules.Condition) -> Condition:
+    field = item.field.replace("_", "-")
+    if item.unsupported or item.regex_values:
+        return Condition(f"unreadable {field}" if item.unsupported else f"{field} with regular expressions")
+    return Condition(field, item.values, item.name, tuple((key or None, value) for key, value in item.pairs))
 
 
 def takes(conditions: Sequence[Condition], request: Request) -> bool | None:

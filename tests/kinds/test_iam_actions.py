@@ -24,7 +24,9 @@ PREFIXES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Of IAM, where it isn't the service's own name."""
 COMMON = {"sts:GetCallerIdentity", "ec2:CreateTags", "elasticloadbalancing:AddTags", *BLOCKERS}
 """What the engine itself calls: the account, how far the spec is applied, what stands in the way."""
-WITHOUT_A_CALL = {"iam:PassRole", "iam:CreateServiceLinkedRole", "route53:AssociateVPCWithHostedZone"}
+WITHOUT_A_CALL = {
+    "iam:PassRole", "iam:CreateServiceLinkedRole", "route53:AssociateVPCWithHostedZone", "kms:Decrypt", "s3:GetObject",
+}  # fmt: skip
 """What AWS checks when another action is called."""
 VERBS = {"create": "create", "replace": "create", "update": "update", "delete": "delete"}
 
@@ -36,7 +38,12 @@ def actions_of(service: str) -> dict[str, str]:
     return {xform_name(name): f"{prefix}:{name}" for name in model.operation_names}
 
 
-SERVICES = {name: actions_of(name) for name in ("ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas")}
+SERVICES = {
+    name: actions_of(name)
+    for name in (
+        "ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas", "secretsmanager", "wafv2",
+    )
+}  # fmt: skip
 
 
 class Watching:

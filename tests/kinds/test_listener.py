@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds._elb import action_from_aws
+from alb_reconcile.kinds._actions import actions_from_aws
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.sandbox.strict.elb_attributes import listener_defaults
+from alb_reconcile.spec.schema import resolved
 from tests.harness import Spec, by_hand, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 HTTP, HTTPS = "listener.public/http", "listener.public/https"
 ANSWER = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
 POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
-CERTIFICATES = [f"arn:aws:iam::123456789012:server-certificate/{name}" for name in ("one", "two")]
+CERTIFICATES = [f"arn:aws:iam::123456789012:server-certificate/{name}" for name in ("one", "two", "three", "four")]
 
 
 def upload_certificates() -> None:
@@ -54,6 +56,12 @@ EXAMPLE = Example(
                         "port": 443,
                         "ssl_policy": POLICY,
                         "certificate_arn": CERTIFICATES[0],
+                        "certificates": [CERTIFICATES[2]],
+                        "mutual_authentication": {"mode": "passthrough"},
+                        "attributes": {
+                            "routing.http.response.server.enabled": False,
+                            "routing.http.request.x_amzn_tls_version.header_name": "X-Tls",
+                        },
                         "default_action": answer(404),
                     },
                 },
@@ -65,6 +73,10 @@ EXAMPLE = Example(
         "port": 8443,
         "ssl_policy": "ELBSecurityPolicy-2016-08",
         "certificate_arn": CERTIFICATES[1],
+        "certificates": [CERTIFICATES[3]],
+        "mutual_authentication": {"mode": "off"},
+        "attributes.routing.http.response.server.enabled": True,
+        "attributes.routing.http.request.x_amzn_tls_version.header_name": "",
         "default_action": answer(503),
     },
     others={HTTP: {"protocol": "HTTPS"}},
@@ -78,55 +90,42 @@ def secure() -> Spec:
     return edited(demo(), "load_balancers/public/listeners", {"https": entry})
 
 
-@pytest.mark.parametrize(
-    "kind", ["authenticate-oidc", "authenticate-cognito", "jwt-validation", "something-that-aws-thinks-of-later"]
-)
-def test_an_action_that_no_spec_can_say_goes_by_a_persons_word_only(hand: Hand, kind: str) -> None:
-    """Without it whoever comes is let in."""
+def test_an_action_that_no_spec_can_say_is_shown_and_stays(hand: Hand) -> None:
     upload_certificates()
     hand.make(secure())
     real = hand.world._call
 
     def call(service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         answer = real(service, operation, params)
-        if operation == "describe_listeners" and "modify_listener" not in order(hand.world, "modify_listener"):
+        if operation == "describe_listeners" and not calls(hand.world, "modify_listener"):
             for item in answer["Listeners"]:
-                item["DefaultActions"] = [{"Type": kind, "Order": 1}, {**item["DefaultActions"][0], "Order": 2}]
+                item["DefaultActions"] = [{"Type": "moon-check", "Order": 1}, {**item["DefaultActions"][0], "Order": 2}]
         return answer
 
     hand.world._call = call  # type: ignore[method-assign]
-    with pytest.raises(RefusedError, match=f"{HTTPS} would lose .*: {kind}; .* --allow remove-unsupported=1"):
-        hand.world.plan(hand.spec)
-    assert not hand.world.sync(hand.spec).outcomes
-    # nor with anything else that changes there
-    other = edited(hand.spec, "load_balancers/public/listeners/https/port", 8443)
-    assert not hand.world.sync(other, apply_changes=True).outcomes
+    found = hand.world.plan(hand.spec)
+    assert found.is_empty
+    assert any("it stays: moon-check" in note for note in found.kept)
+    # what isn't the action changes without it
+    other = edited(hand.spec, "load_balancers/public/listeners/https/ssl_policy", "ELBSecurityPolicy-2016-08")
+    assert short(hand.world.plan(other)) == [update(HTTPS, "ssl_policy")]
+    # the action doesn't: botocore shows nothing of its settings, so nobody could say them again
+    answering = edited(hand.spec, "load_balancers/public/listeners/https/default_action", answer(404))
+    with pytest.raises(RefusedError, match=f"{HTTPS} would lose .*: moon-check; .* --allow remove-unsupported=1"):
+        hand.world.plan(answering)
+    assert not hand.world.sync(answering, apply_changes=True).outcomes
     hand.make(hand.spec, allow={"remove-unsupported": 1})
-    assert order(hand.world, "modify_listener") == ["modify_listener"]
-
-
-def test_a_target_group_behind_such_an_action_isnt_replaced_unattended(hand: Hand) -> None:
-    upload_certificates()
-    hand.make(secure())
-    (shown,) = hand.elb.describe_listeners(LoadBalancerArn=hand["load_balancer.public"])["Listeners"]
-    oidc = dict.fromkeys(
-        ("Issuer", "AuthorizationEndpoint", "TokenEndpoint", "UserInfoEndpoint"), "https://id.example.com"
-    )
-    oidc |= {"ClientId": "web", "ClientSecret": "secret"}
-    asks = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": oidc}
-    hand.elb.modify_listener(
-        ListenerArn=shown["ListenerArn"], DefaultActions=[asks, {**shown["DefaultActions"][0], "Order": 2}]
-    )
-    spec = edited(hand.spec, "target_groups/web/port", 8080)
-    assert not hand.world.sync(spec, apply_changes=True).outcomes
-    hand.make(spec, allow={"remove-unsupported": 1, "replace": 9})
+    (params,) = calls(hand.world, "modify_listener")
+    assert [item["Type"] for item in params["DefaultActions"]] == ["forward"]
 
 
 def test_two_ways_to_ask_who_comes_are_told_apart() -> None:
     forward = {"Type": "forward", "TargetGroupArn": "arn", "Order": 2}
-    asked = [action_from_aws([{"Type": kind, "Order": 1}, forward]) for kind in ("authenticate-oidc", "jwt-validation")]
+    asked = [
+        actions_from_aws([{"Type": kind, "Order": 1}, forward]) for kind in ("authenticate-oidc", "jwt-validation")
+    ]
     assert asked[0] != asked[1]
-    assert asked[0].forward == asked[1].forward == action_from_aws([forward]).forward
+    assert asked[0].forward == asked[1].forward == actions_from_aws([forward]).forward
 
 
 def add(hand: Hand, port: int, **params: Any) -> str:
@@ -309,3 +308,64 @@ def test_a_stranger_with_the_same_settings_who_comes_meanwhile_is_never_adopted(
     faults._real = real
     assert delete("listener.public/:80") in short(hand.world.plan(demo()))
     hand.make(demo())
+
+
+# -- certificates by name (SNI)
+
+
+def sni(*names: str) -> Spec:
+    entry = secure()["load_balancers"]["public"]["listeners"]["https"]
+    arns = [f"arn:aws:iam::123456789012:server-certificate/{name}" for name in names]
+    return edited(demo(), "load_balancers/public/listeners", {"https": {**entry, "certificates": arns}})
+
+
+def test_certificates_are_added_before_others_are_removed(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(sni("two", "three"))
+    hand.repairs(
+        update(HTTPS, "certificates"), spec=sni("two", "four"),
+        calls={"add_listener_certificates": 1, "remove_listener_certificates": 1, "add_tags": 1},
+    )  # fmt: skip
+    assert order(hand.world, "add_listener_certificates", "remove_listener_certificates")[0].startswith("add")
+
+
+def test_certificates_of_others_are_removed_unless_they_are_kept(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(sni("two"))
+    hand.elb.add_listener_certificates(ListenerArn=hand[HTTPS], Certificates=[{"CertificateArn": CERTIFICATES[3]}])
+    hand.repairs(update(HTTPS, "certificates"), by="remove_listener_certificates")
+    hand.elb.add_listener_certificates(ListenerArn=hand[HTTPS], Certificates=[{"CertificateArn": CERTIFICATES[3]}])
+    assert hand.world.plan(edited(sni("two"), "load_balancers/public/listeners/https/others", "keep")).is_empty
+    assert hand.world.plan(secure()).is_empty
+
+
+def test_what_isnt_declared_isnt_read(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(secure())
+    hand.world.plan(secure())
+    names = {name for name, _ in hand.world.log}
+    assert not {name for name in names if "listener_" in name or "trust_store" in name or name == "get_parameter"}
+
+
+def test_a_run_that_ends_before_the_certificates_is_finished_by_the_next(hand: Hand, faults: Faults) -> None:
+    upload_certificates()
+    faults.refuse("add_listener_certificates", "AccessDenied")
+    assert hand.world.apply(sni("two")).failures
+    hand.make(sni("two"))
+
+
+def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(secure())
+    pair = {"Key": "routing.http.response.server.enabled", "Value": "false"}
+    hand.elb.modify_listener_attributes(ListenerArn=hand[HTTPS], Attributes=[pair])
+    assert hand.world.plan(secure()).is_empty
+
+
+def test_every_attribute_is_taken_and_read_back(hand: Hand) -> None:
+    upload_certificates()
+    attributes = {key: value or "x" for key, value in listener_defaults().items()}
+    assert attributes.keys() == set(resolved("listener")["properties"]["attributes"]["propertyNames"]["enum"])
+    hand.make(edited(secure(), "load_balancers/public/listeners/https/attributes", attributes))
+    found = hand.elb.describe_listener_attributes(ListenerArn=hand[HTTPS])["Attributes"]
+    assert {item["Key"]: item["Value"] for item in found} == attributes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,9 @@ EXAMPLE = Example(
                         "protocol": "HTTP",
                         "port": 80,
                         "default_action": rule(1, "no")["action"],
-                        "rules": {"a": rule(10, "/a/*")},
+                        "rules": {
+                            "a": rule(10, "/a/*", transforms=[{"url_rewrite": {"regex": "^/a", "replace": "/"}}])
+                        },
                     }
                 },
             }
@@ -60,6 +63,7 @@ EXAMPLE = Example(
         "priority": 20,
         "conditions": [{"path_pattern": ["/a/*", "/more"]}, {"host_header": "example.com"}],
         "action": rule(1, "other")["action"],
+        "transforms": [{"url_rewrite": {"regex": "^/b", "replace": "/c"}}],
     },
 )
 
@@ -76,36 +80,137 @@ def stray(hand: Hand, priority: int, **params: Any) -> str:
     return str(answer["Rules"][0]["RuleArn"])
 
 
+def rich_rule(**more: Any) -> Spec:
+    """A rule with each sort of condition, as far as AWS takes them together, and both transforms."""
+    return rule(10, "/a/*", **more) | {
+        "conditions": [
+            {"path_pattern": "/a/*"},
+            {"http_header": {"http_header_name": "X-Version", "values": ["2*"]}},
+            {"http_request_method": "GET"},
+            {"query_string": [{"key": "beta", "value": "on"}]},
+            {"source_ip": "10.0.0.0/8"},
+        ],
+        "transforms": [
+            {"url_rewrite": {"regex": "^/a/(.*)$", "replace": "/$1"}},
+            {"host_header_rewrite": {"regex": "^shop", "replace": "api"}},
+        ],
+    }
+
+
 @pytest.mark.parametrize(
-    ("lost", "narrowed"),
+    "condition",
     [
-        ("source-ip", {"Conditions": [PATH, {"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}]}),
-        ("path-pattern", {"Conditions": [{"Field": "path-pattern", "RegexValues": ["^/a/"]}]}),
-        (
-            "url-rewrite",
-            {
-                "Transforms": [
-                    {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^", "Replace": "/"}]}}
-                ]
-            },
-        ),
+        {"host_header": ["shop.example.com", "*.example.com"]},
+        {"host_header": {"values": ["shop.example.com"]}},
+        {"host_header": {"regex_values": ["^shop[0-9]+"]}},
+        {"path_pattern": {"regex_values": ["^/v[0-9]/", "^/w"]}},
+        {"http_header": {"http_header_name": "User-Agent", "values": ["*Chrome*", "*Safari*"]}},
+        {"http_header": {"http_header_name": "User-Agent", "regex_values": ["^curl"]}},
+        {"http_request_method": ["GET", "HEAD"]},
+        {"query_string": [{"key": "version", "value": "v1"}, {"value": "*x*"}]},
+        {"source_ip": ["203.0.113.0/24", "2001:DB8::/32"]},
     ],
+    ids=str,
 )
-def test_what_no_spec_can_say_goes_by_a_persons_word_only(hand: Hand, lost: str, narrowed: Spec) -> None:
+def test_every_sort_of_condition_is_made_stable_and_repaired(hand: Hand, condition: Spec) -> None:
+    spec = ruled(a=rule(10, "/a/*") | {"conditions": [condition]})
+    hand.make(spec)
+    hand.elb.modify_rule(RuleArn=hand[A], Conditions=[PATH])
+    hand.repairs(update(A, "conditions"), by="modify_rule")
+
+
+def test_all_of_them_together_with_transforms(hand: Hand) -> None:
+    hand.make(ruled(a=rich_rule()))
+    (found,) = hand.elb.describe_rules(RuleArns=[hand[A]])["Rules"]
+    assert {item["Type"]: next(iter(item.values())) for item in found["Transforms"]}.keys() == {
+        "url-rewrite",
+        "host-header-rewrite",
+    }
+    hand.elb.modify_rule(RuleArn=hand[A], ResetTransforms=True)
+    hand.repairs(update(A, "transforms"), by="modify_rule")
+    hand.make(ruled(a=rich_rule() | {"transforms": []}))
+    (found,) = hand.elb.describe_rules(RuleArns=[hand[A]])["Rules"]
+    assert not found["Transforms"]
+    (params,) = calls(hand.world, "modify_rule")
+    assert params.keys() == {"RuleArn", "ResetTransforms"}
+
+
+def test_transforms_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
     hand.make(ruled())
-    hand.elb.modify_rule(RuleArn=hand[A], **narrowed)
-    with pytest.raises(RefusedError, match=f"{A} would lose .*{lost}.* --allow remove-unsupported=1"):
-        hand.world.plan(hand.spec)
-    found = hand.world.plan(hand.spec, allow=WORD)
-    assert any(lost in warning for warning in found.warnings)
-    assert not hand.world.sync(hand.spec).outcomes
-    (reason,) = hand.world.sync(hand.spec).selection.withheld.values()
-    assert "requires manual action" in reason or "would lose what no spec can say" in reason
-    hand.make(hand.spec, allow=WORD)
+    rewrite = {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^", "Replace": "/"}]}}
+    hand.elb.modify_rule(RuleArn=hand[A], Transforms=[rewrite])
+    assert hand.world.plan(hand.spec).is_empty
+    hand.make(ruled(a=rule(10, "/other")))
+    (found,) = hand.elb.describe_rules(RuleArns=[hand[A]])["Rules"]
+    assert found["Transforms"] == [rewrite]
+
+
+NEWER: dict[str, Spec] = {
+    "conditions": {"Conditions": [PATH, {"Field": "moon-phase", "MoonConfig": {"Values": ["full"]}}]},
+    "transforms": {"Transforms": [{"Type": "moon-rewrite", "MoonConfig": {"Phase": "full"}}]},
+    "action": {"Actions": [{"Type": "moon-check", "Order": 1}, {**ANSWER, "Order": 2}]},
+}
+"""What some newer AWS may say of a rule, by the property that it is a part of."""
+
+
+def let_aws_say(hand: Hand, said: Spec) -> None:
+    """From now on AWS describes the rule so, until somebody says otherwise of it."""
+    real = hand.world._call
+
+    def call(service: str, operation: str, params: Any) -> Any:
+        answer = real(service, operation, params)
+        if operation == "describe_rules":
+            for item in answer["Rules"]:
+                if item["RuleArn"] == hand[A] and not calls(hand.world, "modify_rule"):
+                    item.update(said)
+        return answer
+
+    hand.world._call = call  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_what_no_spec_can_say_is_shown_and_stays(hand: Hand, name: str) -> None:
+    spec = ruled(a=rule(10, "/a/*", transforms=[]), b=rule(20, "/b/*"))
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"]["a"]["action"] = {
+        "fixed_response": {"status_code": 404}
+    }
+    hand.make(spec)
+    let_aws_say(hand, NEWER[name])
+    found = hand.world.plan(spec)
+    assert found.is_empty
+    (note,) = found.kept
+    assert re.fullmatch(
+        rf"{A} has what no spec can say, and it stays: moon-.*; --allow remove-unsupported=1 removes it", note
+    )
+    (shown,) = [item for item in found.live if str(item.address) == A]
+    assert "no spec can say: moon-" in shown.description
+    assert not hand.world.sync(spec).outcomes
+    # what else changes there changes without it
+    other = edited(spec, f"{RULES}/a/priority", 15)
+    assert [str(step.address) for step in hand.world.plan(other).steps] == [ORDER]
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_it_goes_by_a_persons_word_only(hand: Hand, name: str) -> None:
+    spec = ruled(a=rule(10, "/a/*", transforms=[]), b=rule(20, "/b/*"))
+    spec["load_balancers"]["public"]["listeners"]["http"]["rules"]["a"]["action"] = {
+        "fixed_response": {"status_code": 404}
+    }
+    hand.make(spec)
+    let_aws_say(hand, NEWER[name])
+    assert short(hand.world.plan(spec, allow=WORD)) == [update(A, name)]
+    hand.make(spec, allow=WORD)
     assert order(hand.world, *WRITES) == ["modify_rule"]
-    (shown,) = hand.elb.describe_rules(RuleArns=[hand[A]])["Rules"]
-    assert [item["Field"] for item in shown["Conditions"]] == ["path-pattern"]
-    assert not shown.get("Transforms")
+
+
+def test_of_what_aws_shows_no_more_than_the_type_nothing_beside_it_is_changed(hand: Hand) -> None:
+    """botocore doesn't know its settings, so they can't be said again."""
+    hand.make(ruled())
+    let_aws_say(hand, NEWER["action"])
+    spec = ruled(a=rule(10, "/a/*") | {"action": {"fixed_response": {"status_code": 500}}}, b=rule(20, "/b/*"))
+    with pytest.raises(RefusedError, match=f"{A} would lose what no spec can say: moon-check; .* remove-unsupported=1"):
+        hand.world.plan(spec)
+    assert not hand.world.sync(spec, apply_changes=True).outcomes
 
 
 def test_rules_come_back_with_a_listener_that_was_deleted_by_hand(hand: Hand) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.kinds._conditions import Condition
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Action, Forward
 from alb_reconcile.model.address import Address, UserData
@@ -217,8 +218,8 @@ class TestHttps:
         rule: Any = get(stack, "rule.public/https/api").state
         assert rule.listener == Address("listener", "public/https")
         assert rule.conditions == (
-            ("host_header", ("shop.example.com", "www.shop.example.com")),
-            ("path_pattern", ("/api/*",)),
+            Condition("host_header", ("shop.example.com", "www.shop.example.com")),
+            Condition("path_pattern", ("/api/*",)),
         )
         assert sorted(rule.action.forward, key=str) == sorted(
             [

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alb_reconcile.kinds._conditions import conditions_from_aws
 from alb_reconcile.verify.matching import Condition, Request, read_conditions, takes
 from alb_reconcile.verify.pattern_search import HOST, PATH, search
 from alb_reconcile.verify.request_search import Preferences, find_request
@@ -162,21 +163,23 @@ class TestOtherConditions:
         [
             (
                 {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-A", "Values": ["b"]}},
-                Condition("http-header", ("b",), "X-A"),
+                Condition("http-header", ("b",), "x-a"),
             ),
             (
                 {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "k", "Value": "v"}, {"Value": "w"}]}},
-                Condition("query-string", pairs=(("k", "v"), (None, "w"))),
+                Condition("query-string", pairs=((None, "w"), ("k", "v"))),
             ),
             ({"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}, Condition("source-ip", ("10.0.0.0/8",))),
             ({"Field": "moon-phase", "Values": ["full"]}, Condition("unreadable moon-phase")),
+            (
+                {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["^/a"]}},
+                Condition("path-pattern with regular expressions"),
+            ),
         ],
         ids=lambda item: item["Field"] if isinstance(item, dict) else "",
     )  # fmt: skip
     def test_they_are_read_from_a_rule_as_discovered(self, entry: dict[str, object], expected: Condition) -> None:
-        from alb_reconcile.kinds.rule import _condition
-
-        assert read_conditions([_condition(entry)]) == (expected,)
+        assert read_conditions(conditions_from_aws([entry])) == (expected,)
 
     def test_escaped_wildcards_of_queries(self) -> None:
         rule = (Condition("query-string", pairs=((None, r"a\*b"),)),)

@@ -72,16 +72,18 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
         {"Name": "tag-key", "Values": [tags.STACK]},
         {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
     ]
-    ec2, reservations, balancers, groups = await asyncio.gather(
+    ec2, reservations, balancers, groups, stores = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
         aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
         aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
         aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
+        Reader(aws, "", {}, everything=True).trust_stores(),
     )
     names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance")]
     instances = [item for reservation in reservations for item in reservation["Instances"]]
     names += [tags.from_list(item["Tags"])[tags.STACK] for item in instances if not is_copy(item)]
     arns = [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in groups]
+    arns += [item["TrustStoreArn"] for item in stores]
     tagged = await Reader(aws, "", {}).elb_tags(arns)
     names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
     return Counter(names), tuple(warnings_of_copies(instances))

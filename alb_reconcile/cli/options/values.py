@@ -29,6 +29,7 @@ COUNTED: Final = (
     "never-delete",
     "lift-protection",
     "remove-unsupported",
+    "remove-authentication",
 )
 """What `--allow` takes a number of; `any-time` stands alone."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.kinds._conditions import Condition, Transform
 from alb_reconcile.kinds.route_table import Route
 from alb_reconcile.kinds.security_group_rules import Permission
 from alb_reconcile.model.actions import Forward
@@ -156,6 +157,8 @@ def show(value: Any, plan: Plan) -> str:
         return f"{'the new ' if new else ''}{show(value.target_group, plan)} at {value.weight}"
     if isinstance(value, Route):
         return f"{value.destination} → {show(value.target, plan)}"
+    if isinstance(value, Condition | Transform):
+        return printable(str(value))
     if isinstance(value, tuple):
         return ", ".join(show(item, plan) for item in value) or "(none)"
     if hasattr(value, "forward"):
@@ -171,6 +174,8 @@ def _permission(item: Permission, way: str, plan: Plan) -> str:
 
 
 def _action(value: Any, plan: Plan) -> str:
+    if value.authentication:
+        return f"{printable(str(value.authentication))}, then {_action(replace(value, authentication=None), plan)}"
     if value.unsupported:
         others = printable(", ".join(value.unsupported))
         rest = replace(value, unsupported=())

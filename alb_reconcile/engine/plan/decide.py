@@ -15,7 +15,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, with_others
+from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, unsupported, with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import (
@@ -100,7 +100,9 @@ def decide(
         if not item.is_leaving:
             candidates[item.address].append(item)
     owned = {item.id: item.address for item in result.live if item.owner == stack}
-    facts = Lookups(images=discovery.images, desired=desired, addresses=owned)
+    facts = Lookups(
+        images=discovery.images, desired=desired, addresses=owned, keeps_unsupported=discovery.keeps_unsupported
+    )
     order = TopologicalSorter(
         {address: set(references(item.state)).intersection(desired) for address, item in desired.items()}
     )
@@ -125,9 +127,16 @@ def decide(
         result.desired[address] = best
         if not best.forces and best.found:
             result.ids[address] = best.found.id
+            if kept := unsupported(best.state):
+                result.kept.append(_tell_kept(address, kept))
     _choose_places(result, unseen)
     _collect_deletions(stack, desired, result)
     return result
+
+
+def _tell_kept(address: Address, kept: Mapping[str, tuple[str, ...]]) -> str:
+    words = ", ".join(text for texts in kept.values() for text in texts)
+    return f"{address} has what no spec can say, and it stays: {words}; --allow remove-unsupported=1 removes it"
 
 
 def _rests(wanted: Desired, result: Decisions) -> bool:

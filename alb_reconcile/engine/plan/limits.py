@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import unsupported
+from alb_reconcile.model.abilities import keeps_out, unsupported
+from alb_reconcile.model.actions import is_opaque
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.resource import Observed
+from alb_reconcile.model.resource import Observed, Properties
 from alb_reconcile.model.steps import TakeOver
 
 _SMALL_STACK: Final = 5
@@ -39,7 +40,7 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
     """By step key, why that step must not be done at all, for what it takes away or what AWS takes along with it.
 
     That is what has `prevent_destroy`, what belongs to another stack, and the kinds of `never_delete` (unless `allow`
-    has enough of `never-delete`); and what loses what no spec can say (`find_losses`).
+    has enough of `never-delete`); and what a listener or rule would lose (`find_losses`).
     """
     reasons: dict[str, str] = {}
     for victim, text in _forbidden(plan, policy, allow or {}):
@@ -49,12 +50,46 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
 
 
 def find_losses(steps: Iterable[Step]) -> dict[str, str]:
-    """By step key, what a listener or rule would lose that no spec can say: nobody has asked for that."""
+    """By step key, what a listener or rule would lose that nobody has asked for: what no spec can say, and what keeps
+    people out."""
+    steps = tuple(steps)
+    return _unsupported_lost(steps) | _authentication_lost(steps)
+
+
+def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
     return {
         step.key: f"{step.address} would lose what no spec can say: {', '.join(item.partition(' ')[0] for item in lost)}"
         for step in steps
-        if step.action in ("update", "replace") and step.observed and (lost := unsupported(step.observed.state))
+        if step.action in ("update", "replace") and step.observed and (lost := _lost_words(step, step.observed.state))
     }
+
+
+def _lost_words(step: Step, found: Properties) -> list[str]:
+    """What an update of that field doesn't say again, or can't, since AWS doesn't show it; of what is replaced, all."""
+    after = unsupported(step.state) if step.state and step.action == "update" else {}
+    touched = {change.path.partition(".")[0] for change in step.changes}
+    return [
+        text
+        for name, texts in unsupported(found).items()
+        if name in touched or step.action == "replace"
+        for text in texts
+        if text not in after.get(name, ()) or is_opaque(text)
+    ]
+
+
+def _authentication_lost(steps: Iterable[Step]) -> dict[str, str]:
+    return {
+        step.key: f"{step.address} would let in whoever {', '.join(lost)} keeps out now"
+        for step in steps
+        if step.action in ("update", "replace")
+        and step.observed
+        and (lost := _lets_in(step.observed.state, step.state))
+    }
+
+
+def _lets_in(found: Properties, wanted: Properties | None) -> list[str]:
+    after = keeps_out(wanted)
+    return [word for name, word in keeps_out(found).items() if name not in after]
 
 
 def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mapping[str, int], now: datetime) -> None:
@@ -96,9 +131,14 @@ def describe_closure(policy: Policy, now: datetime) -> str:
 
 
 def _lost(steps: Iterable[Step], allow: Mapping[str, int]) -> Iterator[str]:
-    texts = dict.fromkeys(find_losses(steps).values())
-    if len(texts) > allow.get("remove-unsupported", 0):
-        yield from (f"{text}; allow it once with --allow remove-unsupported={len(texts)}" for text in texts)
+    steps = tuple(steps)
+    for word, found in (
+        ("remove-unsupported", _unsupported_lost(steps)),
+        ("remove-authentication", _authentication_lost(steps)),
+    ):
+        texts = dict.fromkeys(found.values())
+        if len(texts) > allow.get(word, 0):
+            yield from (f"{text}; allow it once with --allow {word}={len(texts)}" for text in texts)
 
 
 def _closed(policy: Policy, allow: Mapping[str, int], now: datetime) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Timing:
     shutting_down: float = 15.0
     tags_linger: float = 60.0  # of an instance that is terminated
     terminated_visible: float = 3600.0
+    trust_store: float = 3.0  # until a new trust store is ACTIVE
     provisioning: float = 60.0
     interfaces_linger: float = 60.0
     associating: float = 5.0  # of a range with a VPC

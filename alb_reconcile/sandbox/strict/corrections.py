@@ -11,7 +11,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
-from moto.elbv2.models import FakeLoadBalancer
+from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer
 
 from .ec2_endpoints import endpoint_filter
 from .ec2_groups import key_of
@@ -53,6 +53,18 @@ def activate(self: Any) -> None:
     """A load balancer becomes active when its time has come, not when somebody looks."""
 
 
+def validate_actions(original: Any) -> Any:
+    """ActionTypeEnum has jwt-validation, too."""
+
+    def check(self: Any, actions: list[Any]) -> None:
+        original(self, [action for action in actions if action.type != "jwt-validation"])
+
+    return check
+
+
+_validate_actions = validate_actions(ELBv2Backend._validate_actions)
+
+
 def filter_matches(resource: Any, name: str, wanted: Any) -> bool:
     """Several values of a filter are alternatives, and brackets are no wildcards (moto: neither)."""
     given = [wanted] if isinstance(wanted, str) else wanted
@@ -87,5 +99,6 @@ def patches() -> list[tuple[Any, str, Any]]:
         (VPCEndPoint, "get_filter_value", endpoint_filter),
         (Subnet, "ipv6_cidr_block_association_set", property(shown_ranges)),
         (FakeLoadBalancer, "activate", activate),
+        (ELBv2Backend, "_validate_actions", _validate_actions),
         (errors, "COMMON_ERROR_CODES", COMMON_ERRORS),  # of those that no service's model has
     ]

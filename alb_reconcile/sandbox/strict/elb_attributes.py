@@ -38,6 +38,22 @@ def balancer_defaults() -> dict[str, str]:
     }
 
 
+def listener_defaults() -> dict[str, str]:
+    """AWS ELB, 'ListenerAttribute', for a listener of an Application Load Balancer. What has no value is empty; whether AWS shows
+    it so isn't documented."""
+    request = ("x_amzn_mtls_clientcert_serial_number", "x_amzn_mtls_clientcert_issuer", "x_amzn_mtls_clientcert_subject",
+               "x_amzn_mtls_clientcert_validity", "x_amzn_mtls_clientcert_leaf", "x_amzn_mtls_clientcert",
+               "x_amzn_tls_version", "x_amzn_tls_cipher_suite")  # fmt: skip
+    response = ("strict_transport_security", "access_control_allow_origin", "access_control_allow_methods",
+                "access_control_allow_headers", "access_control_allow_credentials", "access_control_expose_headers",
+                "access_control_max_age", "content_security_policy", "x_content_type_options", "x_frame_options")  # fmt: skip
+    return {
+        **{f"routing.http.request.{name}.header_name": "" for name in request},
+        "routing.http.response.server.enabled": "true",
+        **{f"routing.http.response.{name}.header_value": "" for name in response},
+    }
+
+
 def group_defaults(version: str | None = "HTTP1") -> dict[str, str]:
     """AWS ELB, 'TargetGroupAttribute', for a group of an Application Load Balancer; some go with a protocol version."""
     over_http2 = {"routing.http2.rst_stream_error_forwarding.enabled": "false"} if version in ("HTTP2", "GRPC") else {}
@@ -135,6 +151,17 @@ def balancer_attributes_are_known(call: Call, _: Callable[[], Any]) -> Any:
         refuse("InvalidConfigurationRequest", "Cross-zone load balancing is always on for Application Load Balancers")
     found.attrs = dict(sorted(wanted.items()))
     return {"Attributes": found.attrs}
+
+
+@around("ModifyListenerAttributes")
+def listener_attributes_are_known(call: Call, _: Callable[[], Any]) -> Any:
+    """ModifyListenerAttributes: ListenerNotFound; unknown keys are refused (moto takes any)."""
+    found = next((item for item in call.world.listeners() if item.arn == call.given("ListenerArn")), None)
+    if found is None:
+        refuse("ListenerNotFound", f"Listeners '{call.given('ListenerArn')}' not found")
+    given = check_attributes(call, "Listener", listener_defaults(), {})
+    found.attributes = found.attributes | given
+    return {"Attributes": found.attributes}
 
 
 @around("ModifyTargetGroupAttributes")

@@ -205,6 +205,7 @@ def balancer_takes_its_listeners_along(call: Call, proceed: Callable[[], Any]) -
         for rule in listener.rules.values():
             call.world.elb.tagging_service.delete_all_tags_for_resource(rule.arn)
         call.world.elb.tagging_service.delete_all_tags_for_resource(listener.arn)
+        call.world.ledger.mutual.pop(listener.arn, None)
     result = proceed()
     call.world.elb.tagging_service.delete_all_tags_for_resource(arn)
     call.world.ledger.balancers.pop(arn, None)

@@ -7,11 +7,14 @@ from moto.acm.models import acm_backends
 from moto.elbv2.models import FakeAction
 from moto.elbv2.ssl_policies import SSL_POLICIES
 
+from .elb_attributes import listener_defaults
+from .elb_authentication import AUTHENTICATING, check_order, complete_authentication
+from .elb_trust_stores import check_mutual, set_mutual
 from .health import balancer_of, forwarded
 from .rule import Call, around, before, refuse
 
 DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
-MOST_GROUPS = 5
+MOST_GROUPS, MOST_CERTIFICATES = 5, 25
 REDIRECT = {"Protocol": "#{protocol}", "Port": "#{port}", "Host": "#{host}", "Path": "/#{path}", "Query": "#{query}"}
 
 
@@ -23,11 +26,13 @@ def listener_of(call: Call) -> Any:
     return found
 
 
-def complete_action(action: dict[str, Any], order: int) -> dict[str, Any]:
-    """An action as DescribeListeners and DescribeRules show it, with AWS's defaults filled in."""
+def complete_action(action: dict[str, Any], order: int, held: list[Any]) -> dict[str, Any]:
+    """An action as DescribeListeners and DescribeRules show it, with AWS's defaults filled in. `held` are those before."""
     whole: dict[str, Any] = {**action, "Order": action.get("Order", order)}
     if action.get("Type") == "redirect":
         whole["RedirectConfig"] = REDIRECT | (action.get("RedirectConfig") or {})
+    if action.get("Type") in AUTHENTICATING:
+        return complete_authentication(whole, held)
     if action.get("Type") != "forward":
         return whole
     config = dict(action.get("ForwardConfig") or {})
@@ -42,12 +47,13 @@ def complete_action(action: dict[str, Any], order: int) -> dict[str, Any]:
     return whole
 
 
-def complete_actions(actions: list[Any]) -> list[dict[str, Any]]:
-    return [complete_action(dict(action), order) for order, action in enumerate(actions, 1)]
+def complete_actions(actions: list[Any], held: list[Any]) -> list[dict[str, Any]]:
+    return [complete_action(dict(action), order, held) for order, action in enumerate(actions, 1)]
 
 
 def check_actions(call: Call, actions: list[Any], balancer: Any, protocol: str, port: int) -> None:
     """CreateListener, CreateRule: what a listener's actions may do, by its protocol and port."""
+    check_order(actions, protocol)
     check_forwards(call, actions, balancer, protocol)
     for action in actions:
         if action.get("Type") == "redirect":
@@ -138,7 +144,7 @@ def listener_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
         refuse("LoadBalancerNotFound", f"Load balancer '{call.given('LoadBalancerArn')}' not found")
     protocol, certificates = call.given("Protocol", ""), call.given("Certificates", [])
     check_tls(call, protocol, certificates, call.given("SslPolicy"))
-    actions = complete_actions(call.given("DefaultActions", []))
+    actions = complete_actions(call.given("DefaultActions", []), [])
     check_actions(call, actions, balancer, protocol, int(call.given("Port", 0)))
     policy = call.given("SslPolicy", DEFAULT_POLICY) if protocol == "HTTPS" else None
     settings = (protocol, policy, [c["CertificateArn"] for c in certificates], actions)
@@ -146,11 +152,14 @@ def listener_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
         if int(other.port) == int(call.given("Port", 0)):
             if settings != settings_of(other):
                 refuse("DuplicateListener", "A listener already exists on this port for this load balancer")
-            return {"Listeners": [other]}
+            return {"Listeners": [show_listener(call, other)]}
     call.params["DefaultActions"] = actions
+    check_mutual(call, protocol)
     result = proceed()
-    result["Listeners"][0].ssl_policy = policy
-    return result
+    made = result["Listeners"][0]
+    made.ssl_policy, made.attributes = policy, listener_defaults()
+    set_mutual(call, made, protocol)
+    return {"Listeners": [show_listener(call, made)]}
 
 
 def settings_of(listener: Any) -> tuple[Any, ...]:
@@ -174,9 +183,11 @@ def listener_keeps_what_is_not_given(call: Call, _: Callable[[], Any]) -> Any:
     held = [{"CertificateArn": listener.certificate}] if listener.certificate and protocol == "HTTPS" else []
     certificates = call.given("Certificates") or held
     check_tls(call, protocol, certificates, call.given("SslPolicy"))
-    actions = complete_actions(call.given("DefaultActions", []))
-    check_actions(call, actions or [action.data for action in listener.default_actions], balancer, protocol, port)
+    held_actions = [action.data for action in listener.default_actions]
+    actions = complete_actions(call.given("DefaultActions", []), held_actions)
+    check_actions(call, actions or held_actions, balancer, protocol, port)
     policy = call.given("SslPolicy") or listener.ssl_policy or DEFAULT_POLICY
+    set_mutual(call, listener, protocol)
     listener.port, listener.protocol = port, protocol
     listener.ssl_policy = policy if protocol == "HTTPS" else None
     new = certificates[0]["CertificateArn"] if certificates else None
@@ -185,7 +196,7 @@ def listener_keeps_what_is_not_given(call: Call, _: Callable[[], Any]) -> Any:
     if actions:
         listener.default_actions = [FakeAction(action) for action in actions]
         listener._default_rule[0].actions = listener.default_actions
-    return {"Listeners": [listener]}
+    return {"Listeners": [show_listener(call, listener)]}
 
 
 @before("DescribeListeners")
@@ -201,10 +212,10 @@ def listeners_named_exist(call: Call) -> None:
 def listeners_show_their_default_certificate(call: Call, proceed: Callable[[], Any]) -> Any:
     """DescribeListeners: Certificates is the default certificate only, not those added for SNI."""
     result = proceed()
-    return {"Listeners": [show_listener(listener) for listener in result["Listeners"]]}
+    return {"Listeners": [show_listener(call, listener) for listener in result["Listeners"]]}
 
 
-def show_listener(listener: Any) -> dict[str, Any]:
+def show_listener(call: Call, listener: Any) -> dict[str, Any]:
     return {
         "ListenerArn": listener.arn,
         "LoadBalancerArn": listener.load_balancer_arn,
@@ -213,4 +224,41 @@ def show_listener(listener: Any) -> dict[str, Any]:
         "DefaultActions": [action.data for action in listener.default_actions],
         "SslPolicy": listener.ssl_policy,
         "Certificates": listener.certificates[:1],
+        "MutualAuthentication": call.world.ledger.mutual.get(listener.arn),
     }
+
+
+@around("AddListenerCertificates")
+def certificates_are_added_once(call: Call, _: Callable[[], Any]) -> Any:
+    """AddListenerCertificates: 'You can specify one certificate per call'; 'If the certificate in already in the certificate list,
+    the call is successful but the certificate is not added again'; TooManyCertificates beyond 25 a load balancer ('Quotas',
+    without default certificates); CertificateNotFound."""
+    listener, given = listener_of(call), call.given("Certificates", [])
+    if listener.protocol != "HTTPS":
+        refuse("ValidationError", "Certificates can only be added to HTTPS listeners")
+    if len(given) != 1 or given[0].get("IsDefault"):
+        refuse("ValidationError", "Exactly one certificate must be specified, without IsDefault")
+    arn = given[0]["CertificateArn"]
+    check_tls(call, "HTTPS", given, None)
+    others = call.world.elb.load_balancers[listener.load_balancer_arn].listeners.values()
+    if arn not in listener.certificates[1:]:
+        if sum(len(other.certificates[1:]) for other in others) >= MOST_CERTIFICATES:
+            refuse("TooManyCertificates", "The quota for certificates of the load balancer has been reached")
+        listener.certificates.append(arn)
+    return {"Certificates": [{"CertificateArn": item} for item in listener.certificates[1:]]}
+
+
+@around("RemoveListenerCertificates")
+def default_certificate_stays(call: Call, _: Callable[[], Any]) -> Any:
+    """RemoveListenerCertificates: OperationNotPermitted for the default certificate."""
+    listener = listener_of(call)
+    for item in call.given("Certificates", []):
+        if item["CertificateArn"] not in listener.certificates[1:]:
+            if item["CertificateArn"] in listener.certificates:
+                refuse("OperationNotPermitted", "The default certificate cannot be removed")
+            continue
+        listener.certificates = [
+            *listener.certificates[:1],
+            *(c for c in listener.certificates[1:] if c != item["CertificateArn"]),
+        ]
+    return None

@@ -1,15 +1,11 @@
-"""Rules of listener rules: priorities, conditions and their order."""
+"""Rules of listener rules: priorities, and their order."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
+from .elb_conditions import check_conditions, check_transforms, complete_condition, only_config
 from .elb_listeners import check_actions, complete_actions
 from .rule import Call, after, around, refuse
-
-CONFIGS = {"host-header": "HostHeaderConfig", "path-pattern": "PathPatternConfig"}
-MOST_VALUES, MOST_WILDCARDS = 5, 6
-HOST = re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z]+")
 
 
 def rule_of(call: Call, arn: str | None = None) -> Any:
@@ -29,43 +25,6 @@ def refuse_default(rule: Any) -> None:
         refuse("OperationNotPermitted", f"Default rule '{rule.arn}' cannot be modified or deleted")
 
 
-def complete_condition(condition: Any) -> dict[str, Any]:
-    """A condition as DescribeRules shows it: host and path patterns in both of their forms."""
-    whole = dict(condition)
-    config = CONFIGS.get(whole.get("Field", ""))
-    for key in ("Values", "RegexValues") if config else ():
-        if values := (whole.get(config) or {}).get(key) or whole.get(key):
-            whole |= {key: values, config: {**(whole.get(config) or {}), key: values}}
-    return whole
-
-
-def only_config(condition: Any) -> dict[str, Any]:
-    """The form that moto takes: it limits `Values` to one, refuses both forms together, and knows no `RegexValues`."""
-    whole = complete_condition(condition)
-    config = CONFIGS.get(whole.get("Field", ""))
-    return {"Field": whole["Field"], config: {"Values": whole.get("Values") or ["*"]}} if config else whole
-
-
-def check_conditions(conditions: list[Any]) -> None:
-    """CreateRule: ValidationError for more values or wildcards than AWS ELB's 'Quotas' allow in a rule, and for host
-    names that aren't as in 'HostHeaderConditionConfig': 'You must include at least one "." character. You can include
-    only alphabetical characters after the final "." character'."""
-    count, wildcards = 0, 0
-    for condition in conditions:
-        whole = complete_condition(condition)
-        lists = [item for value in whole.values() if isinstance(value, dict) for item in value.values()]
-        values = [value for part in lists if isinstance(part, list) for value in part] or whole.get("Values", [])
-        count += len(values)
-        wildcards += sum(value.count("*") + value.count("?") for value in values)
-        for value in values if whole.get("Field") == "host-header" else ():
-            if not HOST.fullmatch(value):
-                refuse("ValidationError", f"Condition value '{value}' is not a valid host name")
-    if count > MOST_VALUES:
-        refuse("ValidationError", "Rules can have a maximum of 5 condition values")
-    if wildcards > MOST_WILDCARDS:
-        refuse("ValidationError", f"Rules can have a maximum of {MOST_WILDCARDS} condition wildcards")
-
-
 @around("CreateRule")
 def priority_is_free(call: Call, proceed: Callable[[], Any]) -> Any:
     """CreateRule: PriorityInUse; ListenerNotFound; the answer shows conditions and actions completed."""
@@ -75,7 +34,7 @@ def priority_is_free(call: Call, proceed: Callable[[], Any]) -> Any:
     priority = int(call.given("Priority", 0))
     if any(rule.priority == priority for rule in listener.rules.values()):
         refuse("PriorityInUse", f"Priority '{priority}' is currently in use")
-    conditions = prepare(call, listener)
+    conditions = prepare(call, listener, [])
     return complete(call, proceed(), conditions)
 
 
@@ -90,15 +49,17 @@ def rule_keeps_what_is_not_given(call: Call, proceed: Callable[[], Any]) -> Any:
         refuse("ValidationError", "You cannot specify both transforms and reset transforms")
     if not call.given("Actions"):
         call.params["Conditions"] = call.given("Conditions") or rule.conditions  # moto wants one of the two
-    conditions = prepare(call, listener)
+    conditions = prepare(call, listener, [action.data for action in rule.actions])
     return complete(call, proceed(), conditions)
 
 
-def prepare(call: Call, listener: Any) -> list[Any]:
-    """Check what is asked for and put it as moto takes it. Returns the conditions as they were given."""
+def prepare(call: Call, listener: Any, held: list[Any]) -> list[Any]:
+    """Check what is asked for and put it as moto takes it. `held` are the rule's actions. Returns the conditions as they were
+    given."""
     balancer = call.world.elb.load_balancers[listener.load_balancer_arn]
-    conditions, actions = call.given("Conditions", []), complete_actions(call.given("Actions", []))
+    conditions, actions = call.given("Conditions", []), complete_actions(call.given("Actions", []), held)
     check_conditions(conditions)
+    check_transforms(call.given("Transforms", []))
     check_actions(call, actions, balancer, listener.protocol, int(listener.port))
     if actions:
         call.params["Actions"] = actions

@@ -13,7 +13,12 @@ MOST_ARNS, MOST_TAGS = 20, 50
 def taggable(call: Call) -> set[str]:
     world = call.world
     parts = [*world.listeners(), *world.rules()]
-    return {*world.elb.load_balancers, *world.elb.target_groups, *(part.arn for part in parts)}
+    return {
+        *world.elb.load_balancers,
+        *world.elb.target_groups,
+        *world.ledger.trust_stores,
+        *(part.arn for part in parts),
+    }
 
 
 @before("DescribeTags", "AddTags", "RemoveTags")
@@ -42,7 +47,15 @@ def fifty_tags_a_resource(call: Call, _: Callable[[], Any]) -> Any:
     return None
 
 
-@before("CreateLoadBalancer", "CreateTargetGroup", "CreateListener", "CreateRule", "AddTags")
+@around("RemoveTags")
+def tags_of_everything_are_removed(call: Call, _: Callable[[], Any]) -> Any:
+    """RemoveTags: of trust stores, too, which moto doesn't know."""
+    for arn in call.given("ResourceArns", []):
+        call.world.elb.tagging_service.untag_resource_using_names(arn, call.given("TagKeys", []))
+    return None
+
+
+@before("CreateLoadBalancer", "CreateTargetGroup", "CreateListener", "CreateRule", "CreateTrustStore", "AddTags")
 def tags_are_well_formed(call: Call) -> None:
     """CreateLoadBalancer, AddTags: DuplicateTagKeys; TooManyTags; keys may not begin with aws:, in whatever case; keys
     and values are of letters, spaces and digits of any language and _.:/=+-@ (botocore's TagKey and TagValue)."""

@@ -65,6 +65,7 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
                 found[instance["InstanceId"]] = instance | {"Attributes": instance_attributes(instance, ask)}
     add_balancers(ask, found)
     add_groups(world, ask, found)
+    add_trust_stores(ask, found)
     ordered = json.loads(json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str))
     return dict(ordered)
 
@@ -94,6 +95,13 @@ def add_balancers(ask: Ask, found: dict[str, dict[str, Any]]) -> None:
             }
             for rule in ask("elbv2", "DescribeRules", ListenerArn=listener_arn).get("Rules", []):
                 found[rule["RuleArn"]] = rule | {"Tags": tags(ask, rule["RuleArn"])}
+
+
+def add_trust_stores(ask: Ask, found: dict[str, dict[str, Any]]) -> None:
+    for store in ask("elbv2", "DescribeTrustStores").get("TrustStores", []):
+        arn = store["TrustStoreArn"]
+        revocations = ask("elbv2", "DescribeTrustStoreRevocations", TrustStoreArn=arn)["TrustStoreRevocations"]
+        found[arn] = store | {"Revocations": revocations, "Tags": tags(ask, arn)}
 
 
 def add_groups(world: World, ask: Ask, found: dict[str, dict[str, Any]]) -> None:

@@ -29,6 +29,7 @@ ELB_ACTIONS = ("CreateTargetGroup", "CreateLoadBalancer", "SetSubnets", "SetSecu
 ELB_NOT_FOUND = {
     ":loadbalancer/": ("LoadBalancerNotFound", "Load balancer '{}' not found"),
     ":targetgroup/": ("TargetGroupNotFound", "Target groups '{}' not found"),
+    ":truststore/": ("TrustStoreNotFound", "Trust store '{}' not found"),
     ":listener/": ("ListenerNotFound", "Listeners '{}' not found"),
     ":listener-rule/": ("RuleNotFound", "Rules '{}' not found"),
 }

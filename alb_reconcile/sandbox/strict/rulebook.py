@@ -24,6 +24,7 @@ from . import (
     elb_priorities,
     elb_tags,
     elb_targets,
+    elb_trust_stores,
     quotas,
 )
 from .rule import Rule, rules_in
@@ -45,7 +46,9 @@ EC2 = (
     ec2_tags,
     quotas,
 )
-ELB = (elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, quotas)
+ELB = (
+    elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores, quotas,
+)  # fmt: skip
 
 
 def book_of_rules() -> dict[tuple[str, str], list[Rule]]:

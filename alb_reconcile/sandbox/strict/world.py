@@ -51,6 +51,17 @@ class Registration:
 
 
 @dataclass
+class TrustStore:
+    """A trust store, which moto doesn't have. `revocations` are numbers of entries by id."""
+
+    arn: str
+    name: str
+    since: float
+    certificates: int
+    revocations: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
 class Ledger:
     """What the rules remember beside moto's own objects."""
 
@@ -67,6 +78,10 @@ class Ledger:
     quotas: dict[str, float] = field(default_factory=dict)  # by Service Quotas' codes; without one there is no limit
     denied: set[str] = field(default_factory=set)  # actions of EC2 that nobody may call
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
+    trust_stores: dict[str, TrustStore] = field(default_factory=dict)
+    mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
+    capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units
+    pools: dict[str, str] = field(default_factory=dict)  # load balancer → IPAM pool
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified
     created: dict[str, float] = field(default_factory=dict)
@@ -166,7 +181,7 @@ class World:
         named += [*ec2.vpc_end_points, *ec2.egress_only_internet_gateways]
         named += [address.allocation_id for address in ec2.addresses]
         listed = [*self.subnets(), *self.groups(), *self.instances()]
-        arns = [*elb.load_balancers, *elb.target_groups]
+        arns = [*elb.load_balancers, *elb.target_groups, *self.ledger.trust_stores]
         elbs = [*self.listeners(), *self.rules()]
         return {*named, *(o.id for o in listed), *arns, *(o.arn for o in elbs)}
 

@@ -11,9 +11,9 @@ def check(outline: Outline) -> None:
         _check_load_balancer(outline, name, entry)
     _check_unique(outline, outline.listeners, "listener", "port", "port")
     _check_unique(outline, outline.rules, "rule", "priority", "number")
-    for path, rule in outline.rules:
-        _check_conditions(outline, path, rule)
     listeners = dict(outline.listeners)
+    for path, listener in listeners.items():
+        _check_certificates(outline, path, listener)
     for path, action in outline.actions:
         _check_action(outline, path, action, listeners[path[:4]])
     for path, health_check in outline.mappings("target_groups", ..., "health_check"):
@@ -61,20 +61,12 @@ def _check_unique(outline: Outline, found: list[tuple[Path, Entry]], noun: str, 
             outline.error((*path, key), f"the {noun} {first} already has {key} {number}; choose another {what}")
 
 
-def _check_conditions(outline: Outline, path: Path, rule: Entry) -> None:
-    conditions = [item for item in rule.get("conditions") or () if isinstance(item, dict)]
-    values = [value for item in conditions for value in item.values()]
-    texts = [text for value in values for text in (value if isinstance(value, list) else [value]) if text]
-    wildcards = sum(text.count("*") + text.count("?") for text in texts)
-    for number, noun, most in ((len(texts), "values", 5), (wildcards, "wildcards", 6)):
-        if number > most:
-            problem = f"these are {number} {noun}, and AWS allows {most} in a rule; split the rule"
-            outline.error((*path, "conditions"), problem)
-    for key in ("host_header", "path_pattern"):
-        if sum(key in item for item in conditions) > 1:
+def _check_certificates(outline: Outline, path: Path, listener: Entry) -> None:
+    for index, arn in enumerate(listener.get("certificates") or ()):
+        if arn is not None and arn == listener.get("certificate_arn"):
             outline.error(
-                (*path, "conditions"),
-                f"{key} is given twice, and AWS allows one in a rule; put the values into one list",
+                (*path, "certificates", index),
+                "is the listener's certificate_arn, so it is used anyway; remove it here",
             )
 
 

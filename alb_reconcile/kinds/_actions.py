@@ -1,0 +1,219 @@
+"""Actions of listeners and rules: from a spec, to ELBv2, and back from what it describes."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from alb_reconcile.kinds.base import Around, Entry
+from alb_reconcile.kinds.identifiers import refer
+from alb_reconcile.model.actions import Action, Authentication, Forward, Secret, canonical
+from alb_reconcile.model.address import Ref
+from alb_reconcile.model.text import camel
+
+_ROUTING: Final = {
+    "forward": ("ForwardConfig", "TargetGroups", "TargetGroupStickinessConfig"),
+    "redirect": ("RedirectConfig", "Protocol", "Port", "Host", "Path", "Query", "StatusCode"),
+    "fixed-response": ("FixedResponseConfig", "StatusCode", "ContentType", "MessageBody"),
+}
+"""The types of action that end a rule: the key of their settings, and those settings that a spec can say."""
+_ASKED: Final = (
+    "SessionCookieName",
+    "Scope",
+    "SessionTimeout",
+    "AuthenticationRequestExtraParams",
+    "OnUnauthenticatedRequest",
+)
+_AUTHENTICATING: Final = {
+    "authenticate-oidc": (
+        "AuthenticateOidcConfig", "Issuer", "AuthorizationEndpoint", "TokenEndpoint", "UserInfoEndpoint", "ClientId", *_ASKED,
+    ),
+    "authenticate-cognito": (
+        "AuthenticateCognitoConfig", "UserPoolArn", "UserPoolClientId", "UserPoolDomain", *_ASKED,
+    ),
+    "jwt-validation": ("JwtValidationConfig", "JwksEndpoint", "Issuer", "AdditionalClaims"),
+}  # fmt: skip
+"""The same of those that come before it, of which a rule has one at most (ELBv2, Action)."""
+_UNSEEN: Final = ("ClientSecret", "UseExistingClientSecret")
+_LEFT_OUT: Final = {
+    "session_cookie_name": "AWSELBAuthSessionCookie",
+    "scope": "openid",
+    "session_timeout": "604800",
+    "on_unauthenticated_request": "authenticate",
+    "authentication_request_extra_params": "{}",
+    "additional_claims": "[]",
+}
+"""What AWS fills in for the settings of an authentication that were left out (ELBv2, AuthenticateOidcActionConfig)."""
+
+
+def snake(key: str) -> str:
+    """A name of AWS's as a spec has it."""
+    return re.sub("(?<!^)([A-Z])", r"_\1", key).lower()
+
+
+def in_words(item: Mapping[str, Any]) -> str:
+    """An action, condition or transform that no spec can say: its type, and all that AWS says of it."""
+    rest = {key: value for key, value in item.items() if key not in ("Type", "Field", "Order") and value is not None}
+    return f"{item.get('Type') or item.get('Field')} {json.dumps(rest, sort_keys=True)}"
+
+
+def from_words(words: str) -> tuple[str, dict[str, Any]]:
+    """The type, and all else, of what `in_words` says."""
+    kind, _, rest = words.partition(" ")
+    return kind, json.loads(rest)
+
+
+# -- to AWS
+
+
+def actions_to_aws(action: Action, secret: str | None = None, *, existing_secret: bool = False) -> list[dict[str, Any]]:
+    """What CreateListener, ModifyListener, CreateRule and ModifyRule are told. `secret` is the client secret of an
+    authenticate-oidc action; with `existing_secret` it stays the one that AWS has."""
+    found = [_routing_to_aws(action)]
+    if action.authentication:
+        found.insert(0, _authentication_to_aws(action.authentication, secret, existing=existing_secret))
+    for words in action.unsupported:
+        kind, rest = from_words(words)
+        known = next((item for item in found if item["Type"] == kind), None)
+        if known:
+            known[{**_ROUTING, **_AUTHENTICATING}[kind][0]] |= rest
+        else:
+            found.insert(-1, {"Type": kind, **rest})
+    if len(found) > 1:  # "This value is required for rules with multiple actions"
+        found = [{**item, "Order": order} for order, item in enumerate(found, 1)]
+    return found
+
+
+def _routing_to_aws(action: Action) -> dict[str, Any]:
+    if action.redirect:
+        return {"Type": "redirect", "RedirectConfig": {camel(key): value for key, value in action.redirect}}
+    if action.fixed_response:
+        response = {camel(key): value for key, value in action.fixed_response}
+        return {"Type": "fixed-response", "FixedResponseConfig": response}
+    config: dict[str, Any] = {
+        "TargetGroups": [{"TargetGroupArn": group, "Weight": weight} for group, weight in action.forward]
+    }
+    if action.stickiness_seconds is not None:
+        config["TargetGroupStickinessConfig"] = {"Enabled": True, "DurationSeconds": action.stickiness_seconds}
+    elif len(action.forward) > 1:
+        config["TargetGroupStickinessConfig"] = {"Enabled": False}
+    return {"Type": "forward", "ForwardConfig": config}
+
+
+def _authentication_to_aws(wanted: Authentication, secret: str | None, *, existing: bool) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for key, text in wanted.settings:
+        is_data = key in ("session_timeout", "authentication_request_extra_params", "additional_claims")
+        config[camel(key)] = json.loads(text) if is_data else text
+    if wanted.type == "authenticate-oidc":
+        config |= {"UseExistingClientSecret": True} if existing else {"ClientSecret": secret or ""}
+    return {"Type": wanted.type, _AUTHENTICATING[wanted.type][0]: config}
+
+
+# -- from AWS
+
+
+def actions_from_aws(actions: Sequence[Mapping[str, Any]]) -> Action:
+    """A listener's or rule's actions, with what no spec can say of them."""
+    *before, last = sorted(actions, key=lambda item: item.get("Order", 0)) or [{}]
+    further: list[Mapping[str, Any]] = []
+    authentication = None
+    for item in before:
+        if authentication is None and item["Type"] in _AUTHENTICATING:
+            authentication, rest = _authentication_from_aws(item)
+            further += [{**rest, "Type": item["Type"]}] if rest else ()
+        else:
+            further.append(item)
+    action, left = _routing_from_aws(last)
+    further += [{**left, "Type": last.get("Type", "forward")}] if left is not None else ()
+    return replace(action, authentication=authentication, unsupported=tuple(map(in_words, further)))
+
+
+def _authentication_from_aws(item: Mapping[str, Any]) -> tuple[Authentication, dict[str, Any]]:
+    key, *known = _AUTHENTICATING[item["Type"]]
+    config = item.get(key) or {}
+    settings = {snake(name): config[name] for name in known if config.get(name) is not None}
+    rest = {name: value for name, value in config.items() if name not in (*known, *_UNSEEN)}
+    return Authentication(type=item["Type"], settings=_settings(settings)), rest
+
+
+def _routing_from_aws(action: Mapping[str, Any]) -> tuple[Action, dict[str, Any] | None]:
+    """What ends the rule, and what no spec can say of it; None where that is nothing."""
+    kind = action.get("Type", "forward")
+    if kind not in _ROUTING:
+        return Action(), {name: value for name, value in action.items() if name not in ("Type", "Order")}
+    key, *known = _ROUTING[kind]
+    config = action.get(key) or {}
+    rest = {name: value for name, value in config.items() if name not in known} or None
+    if kind == "redirect":
+        return Action(redirect=canonical({snake(name): config.get(name) for name in known})), rest
+    if kind == "fixed-response":
+        return Action(fixed_response=canonical({snake(name): config.get(name) for name in known})), rest
+    groups = config.get("TargetGroups") or [{"TargetGroupArn": action.get("TargetGroupArn", "")}]
+    stickiness = config.get("TargetGroupStickinessConfig") or {}
+    found = Action(
+        forward=_forward((item["TargetGroupArn"], item.get("Weight", 1)) for item in groups),
+        stickiness_seconds=stickiness.get("DurationSeconds") if stickiness.get("Enabled") else None,
+    )
+    return found, rest
+
+
+def _settings(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The settings of an authentication in a canonical form, without what says no more than leaving it out."""
+    pairs = {key: _text(value) for key, value in given.items()}
+    return tuple(sorted((key, text) for key, text in pairs.items() if _LEFT_OUT.get(key) != text))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):  # additional claims: neither they nor their values have an order
+        value = sorted(({**item, "Values": sorted(item["Values"])} for item in value), key=lambda item: item["Name"])
+    return json.dumps(value, sort_keys=True)
+
+
+def _forward(parts: Iterable[tuple[Ref, int]]) -> tuple[Forward, ...]:
+    """The parts of a forward in a canonical order; a single group gets everything, whatever its weight is."""
+    groups = sorted((Forward(*part) for part in parts), key=str)
+    return tuple(groups) if len(groups) > 1 else tuple(group._replace(weight=1) for group in groups)
+
+
+# -- from a spec
+
+
+def read_action(entry: Entry, around: Around) -> Action:
+    """The action that an entry of a spec describes."""
+    found = _read_routing(entry)
+    for kind in _AUTHENTICATING:
+        if (given := entry.get(kind.replace("-", "_"))) is not None:
+            return replace(found, authentication=_read_authentication(kind, given, around))
+    return found
+
+
+def _read_authentication(kind: str, entry: Entry, around: Around) -> Authentication:
+    settings = {key: value for key, value in entry.items() if key != "client_secret"}
+    if claims := settings.get("additional_claims"):
+        settings["additional_claims"] = [{camel(key): value for key, value in item.items()} for item in claims]
+    secret = None
+    if given := entry.get("client_secret"):
+        ((source, name),) = ((key, value) for key, value in given.items() if key != "version")
+        secret = Secret(source=source, name=name, version=given.get("version", ""), folder=str(around.folder))
+    return Authentication(type=kind, settings=_settings(settings), client_secret=secret)
+
+
+def _read_routing(entry: Entry) -> Action:
+    if "redirect" in entry:
+        return Action(redirect=canonical(entry["redirect"]))
+    if "fixed_response" in entry:
+        return Action(fixed_response=canonical(entry["fixed_response"]))
+    forward = entry["forward"]
+    if isinstance(forward, str):
+        forward = {"target_groups": [{"target_group": forward}]}
+    groups = ((refer("target_group", item["target_group"]), item.get("weight", 1)) for item in forward["target_groups"])
+    stickiness = forward.get("stickiness", {})
+    return Action(
+        forward=_forward(groups),
+        stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else None,
+        keeps_split=True if "weights" in forward else None,
+    )

@@ -1,0 +1,152 @@
+"""Client secrets of authenticate-oidc actions: where they are read, and how a change of them is seen without keeping them.
+
+The resource carries a tag with a digest of where the secret is and the version that was written last. SSM and Secrets
+Manager say the version without saying the secret; of the environment and of files the spec says it (`version`).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds._actions import actions_to_aws
+from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.actions import Action, Secret
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.files import read_file
+from alb_reconcile.model.resource import Desired, Observed
+from alb_reconcile.model.text import digest
+
+READ: Final = ("ssm:GetParameter", "secretsmanager:DescribeSecret")
+"""The IAM actions that say a version."""
+WRITE: Final = ("ssm:GetParameter", "secretsmanager:GetSecretValue", "kms:Decrypt")
+"""Those that say the secret."""
+_MISSING: Final = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
+_MOST: Final = 4096
+"""Bytes of a file."""
+
+
+def secret_of(action: Action) -> Secret | None:
+    """Where the client secret of an action is."""
+    return action.authentication.client_secret if action.authentication else None
+
+
+async def current_version(aws: Aws, secret: Secret) -> str:
+    """The version that a secret has now (SSM GetParameter without decryption, Secrets Manager DescribeSecret); empty where it
+    can't be read."""
+    try:
+        if secret.source == "ssm":
+            answer = await aws.call("ssm", "get_parameter", Name=secret.name, WithDecryption=False)
+            return str(answer["Parameter"]["Version"])
+        if secret.source == "secretsmanager":
+            answer = await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
+            stages: Mapping[str, list[str]] = answer.get("VersionIdsToStages") or {}
+            return next((version for version, names in stages.items() if "AWSCURRENT" in names), "")
+    except AwsError as error:
+        if error.code not in _MISSING:
+            raise
+        return ""
+    return secret.version
+
+
+async def observe_secret(
+    reader: Reader, wanted: Desired | None, action: Action, found: Mapping[str, str]
+) -> tuple[Action, str]:
+    """An observed action with the client secret that its tag says was written, and the version that it would have now."""
+    secret = secret_of(action_of(wanted.state)) if wanted else None
+    if secret is None or action.authentication is None or action.authentication.type != "authenticate-oidc":
+        return action, ""
+    version = await reader.once(current_version, reader.aws, secret)
+    place, _, written = found.get(tags.CLIENT_SECRET, "").partition(" ")
+    if place != _place(secret):
+        return action, version
+    known = replace(action.authentication, client_secret=replace(secret, version=written))
+    return replace(action, authentication=known), version
+
+
+def _place(secret: Secret) -> str:
+    return digest([secret.source, secret.name], 8)
+
+
+def secret_tag(secret: Secret) -> dict[str, str]:
+    """The tag that says which secret was written."""
+    return {tags.CLIENT_SECRET: f"{_place(secret)} {secret.version}".strip()}
+
+
+async def read_secret(run: Run, secret: Secret) -> tuple[str, Secret]:
+    """The secret itself, for the call at hand, and which version it is. Raises RefusedError where it can't be read."""
+    if secret.source == "ssm":
+        answer = await run.aws.call("ssm", "get_parameter", Name=secret.name, WithDecryption=True)
+        return str(answer["Parameter"]["Value"]), replace(secret, version=str(answer["Parameter"]["Version"]))
+    if secret.source == "secretsmanager":
+        answer = await run.aws.call("secretsmanager", "get_secret_value", SecretId=secret.name)
+        return str(answer["SecretString"]), replace(secret, version=str(answer["VersionId"]))
+    text = _local(secret)
+    if problem := _problem(secret, text):
+        raise RefusedError(f"the client secret can't be used: {problem}")
+    return text or "", secret
+
+
+def _local(secret: Secret) -> str | None:
+    """What the environment or a file says, without the line break at its end; None where there is nothing."""
+    if secret.source == "env":
+        return os.environ.get(secret.name)
+    try:
+        return read_file(Path(secret.folder) / secret.name, _MOST).decode().rstrip("\r\n")
+    except (OSError, ValueError):
+        return None
+
+
+def _problem(secret: Secret, text: str | None) -> str:
+    if text:
+        return ""
+    if secret.source == "env":
+        return f"the environment variable {secret.name} is {'empty' if text == '' else 'not set'}; set it"
+    return f"the file {secret.name} is {'empty' if text == '' else 'not there, or can not be read as text'}; correct its name"
+
+
+async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
+    """What stands against the client secret of what is to be made or changed."""
+    secret = secret_of(getattr(item.wanted, field))
+    if secret is None or (item.fields is not None and field not in item.fields):
+        return []
+    if secret.source in ("env", "file"):
+        problem = _problem(secret, _local(secret))
+    else:
+        what = "SSM parameter" if secret.source == "ssm" else "secret in Secrets Manager"
+        known = await current_version(aws, secret)
+        problem = "" if known else f"there is no {what} {secret.name} in this region and account; correct its name"
+    return [Finding(item.desired, f"{field}.authenticate_oidc", problem)] if problem else []
+
+
+def version_in(observed: Observed) -> str:
+    """The version that the client secret of an observed listener or rule would have now."""
+    return observed.details if isinstance(observed.details, str) else ""
+
+
+async def action_with_secret(
+    run: Run, wanted: Action, observed: Observed | None = None
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What AWS is told of an action, with its client secret unless AWS has it, and the tags that say which one it is."""
+    secret = secret_of(wanted)
+    is_kept = observed is not None and keeps_secret(wanted, observed)
+    if secret is None or is_kept:
+        return actions_to_aws(wanted, existing_secret=is_kept), {}
+    text, written = await read_secret(run, secret)
+    return actions_to_aws(wanted, text), secret_tag(written)
+
+
+def keeps_secret(wanted: Action, observed: Observed) -> bool:
+    """Whether the client secret that AWS has stays."""
+    before = action_of(observed.state).authentication
+    if before is None or before.type != "authenticate-oidc":
+        return False
+    secret = secret_of(wanted)
+    return secret is None or secret == before.client_secret

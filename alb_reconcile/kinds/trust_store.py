@@ -1,0 +1,244 @@
+"""Trust stores: the certificates of the CAs whose clients a listener lets in (ELBv2 CreateTrustStore, ModifyTrustStore,
+AddTrustStoreRevocations, RemoveTrustStoreRevocations, DeleteTrustStore).
+
+AWS doesn't show from where in S3 it has read them, so tags say it.
+"""
+
+import asyncio
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from alb_reconcile.aws.polling import WaitError, repeat_until
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._elb import NamedKind
+from alb_reconcile.kinds.base import Around, Entry, IamActions
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.text import digest
+
+_ELSEWHERE: Final = "(somewhere else)"
+"""What stands for a place in S3 that isn't the one that the spec says."""
+
+
+class Revocation(NamedTuple):
+    """A revocation list in S3."""
+
+    s3_bucket: str
+    s3_key: str
+    s3_object_version: str = ""
+    revocation_type: str = "CRL"
+
+    def __str__(self) -> str:
+        version = f" version {self.s3_object_version}" if self.s3_object_version else ""
+        return f"s3://{self.s3_bucket}/{self.s3_key}{version}" if self.s3_bucket else self.s3_key
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The revocation lists that a trust store has, by id; those that the spec doesn't name stand for themselves."""
+
+    by_id: Mapping[int, Revocation]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustStore(Properties):
+    """A trust store."""
+
+    kind = "trust_store"
+    service = "elbv2"
+    replaced_on = frozenset({"name"})
+    is_for_others = True
+    missed = 2
+
+    ca_certificates_bundle_s3_bucket: str
+    ca_certificates_bundle_s3_key: str
+    ca_certificates_bundle_s3_object_version: str | None = None
+    revocations: tuple[Revocation, ...] | None = None
+    name: str | None = None
+
+    def slots(self) -> Iterable[Hashable]:
+        return (("trust store name", self.name),) if self.name else ()
+
+    def extra_tags(self) -> dict[str, str]:
+        return {tags.BUNDLE: " ".join(_digest(text) for text in self.bundle)}
+
+    @property
+    def bundle(self) -> tuple[str, str, str]:
+        """Where the certificates are: bucket, key and version."""
+        version = self.ca_certificates_bundle_s3_object_version or ""
+        return self.ca_certificates_bundle_s3_bucket, self.ca_certificates_bundle_s3_key, version
+
+
+class TrustStoreKind(NamedKind[TrustStore]):
+    """Drives trust stores."""
+
+    properties = TrustStore
+    noun = "a trust store"
+    position = 75
+    section = "trust_stores"
+    arn_type = "truststore"
+    missing = ("TrustStoreNotFound",)
+    in_use = waits.TRUST_STORE_IN_USE
+    ready = frozenset({"ACTIVE"})
+    iam_actions = IamActions(
+        read=(
+            "elasticloadbalancing:DescribeTrustStores",
+            "elasticloadbalancing:DescribeTrustStoreRevocations",
+            "elasticloadbalancing:DescribeTags",
+        ),
+        create=(
+            "elasticloadbalancing:CreateTrustStore",
+            "elasticloadbalancing:AddTrustStoreRevocations",
+            "elasticloadbalancing:AddTags",
+            "s3:GetObject",
+        ),
+        update=(
+            "elasticloadbalancing:ModifyTrustStore",
+            "elasticloadbalancing:AddTrustStoreRevocations",
+            "elasticloadbalancing:RemoveTrustStoreRevocations",
+            "elasticloadbalancing:AddTags",
+            "s3:GetObject",
+        ),
+        delete=("elasticloadbalancing:DeleteTrustStore",),
+    )
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TrustStore:
+        given = entry.get("revocations")
+        lists = None if given is None else tuple(sorted(Revocation(**item) for item in given))
+        return TrustStore(**{**fields, "revocations": lists})
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        ours = [item for item in await reader.trust_stores() if reader.ours(item["Tags"])]
+        return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
+
+    async def _observe(self, reader: Reader, item: dict[str, Any]) -> Observed:
+        arn, found = item["TrustStoreArn"], item["Tags"]
+        address = tags.own_address(found, self.name, arn)
+        entry = reader.desired.get(address)
+        wanted = entry.state if entry and isinstance(entry.state, TrustStore) else None
+        bucket, key, version = _bundle(wanted, found.get(tags.BUNDLE, ""))
+        lists = None
+        if wanted and wanted.revocations is not None:
+            lists = _lists(await self._read_lists(reader, arn), wanted.revocations, found)
+        state = TrustStore(
+            ca_certificates_bundle_s3_bucket=bucket,
+            ca_certificates_bundle_s3_key=key,
+            ca_certificates_bundle_s3_object_version=version,
+            revocations=None if lists is None else tuple(sorted(lists.values())),
+            name=item["Name"],
+        )
+        details = Lists(lists or {})
+        return Observed(address, arn, state, found, reader.stack, item.get("Status", ""), details=details)
+
+    async def _read_lists(self, reader: Reader, arn: str) -> list[int]:
+        with ignoring("TrustStoreNotFound"):
+            rows = await reader.aws.pages(
+                "elbv2", "describe_trust_store_revocations", "TrustStoreRevocations", TrustStoreArn=arn
+            )
+            return sorted(int(row["RevocationId"]) for row in rows)
+        return []
+
+    async def create(self, run: Run, wanted: TrustStore, desired: Desired) -> str:
+        name = wanted.name or run.physical_name(desired, [], 32).replace("--", "-")
+        arn = await self.create_named(run, desired, name, {}, **_bundle_told(wanted))
+        await _wait_until_active(run, arn)
+        await self._write_lists(run, arn, wanted.revocations or (), {})
+        return arn
+
+    async def update(self, run: Run, wanted: TrustStore, observed: Observed, fields: frozenset[str]) -> None:
+        if any(name.startswith("ca_certificates_bundle") for name in fields):
+            told = {"TrustStoreArn": observed.id, **_bundle_told(wanted)}
+            await run.aws.call("elbv2", "modify_trust_store", retry=waits.TRUST_STORE_UNKNOWN, **told)
+            await run.tag(observed.id, wanted.extra_tags())
+        if "revocations" in fields:
+            await self._write_lists(run, observed.id, wanted.revocations or (), observed.detail(Lists).by_id)
+
+    async def _write_lists(
+        self, run: Run, arn: str, wanted: Sequence[Revocation], before: Mapping[int, Revocation]
+    ) -> None:
+        """Nobody who is revoked in both is let in meanwhile: lists are added, one a call, before others are removed."""
+        have = {item: key for key, item in before.items() if item in wanted}
+        for item in wanted:
+            if item not in have:
+                told: dict[str, Any] = {"TrustStoreArn": arn, "RevocationContents": [_list_told(item)]}
+                answer = await run.aws.call(
+                    "elbv2", "add_trust_store_revocations", retry=waits.TRUST_STORE_UNKNOWN, **told
+                )
+                have[item] = int(answer["TrustStoreRevocations"][0]["RevocationId"])
+        if wanted or before:
+            await run.tag(arn, {tags.REVOCATIONS: _lists_tag(have)})
+        if more := [key for key in before if key not in have.values()]:
+            await run.gone(
+                "elbv2", "remove_trust_store_revocations", missing=("RevocationIdNotFound",), TrustStoreArn=arn,
+                RevocationIds=more,
+            )  # fmt: skip
+
+
+def _digest(text: str) -> str:
+    return digest([text], 8)
+
+
+def _bundle(wanted: TrustStore | None, tag: str) -> tuple[str, ...]:
+    """Where the certificates were read from, as far as the spec says the same. One that was adopted has no tag, and is taken to be
+    as the spec says."""
+    told = wanted.bundle if wanted else (_ELSEWHERE,) * 3
+    written = tag.split()
+    if not written:
+        return told
+    return tuple(text if _digest(text) == mark else _ELSEWHERE for text, mark in zip(told, written, strict=False))
+
+
+def _bundle_told(wanted: TrustStore) -> dict[str, Any]:
+    bucket, key, version = wanted.bundle
+    told = {"CaCertificatesBundleS3Bucket": bucket, "CaCertificatesBundleS3Key": key}
+    return told | ({"CaCertificatesBundleS3ObjectVersion": version} if version else {})
+
+
+def _list_told(item: Revocation) -> dict[str, str]:
+    told = {"S3Bucket": item.s3_bucket, "S3Key": item.s3_key, "RevocationType": item.revocation_type}
+    return told | ({"S3ObjectVersion": item.s3_object_version} if item.s3_object_version else {})
+
+
+def _mark(item: Revocation) -> str:
+    return digest(list(item), 5)
+
+
+def _lists_tag(have: Mapping[Revocation, int]) -> str:
+    """A tag's 256 characters hold AWS's 30 lists where ids are short; of the others the next run writes the lists anew."""
+    marks = [f"{key}:{_mark(item)}" for item, key in sorted(have.items(), key=lambda pair: pair[1])]
+    while len(" ".join(marks)) > 256:
+        marks.pop()
+    return " ".join(marks)
+
+
+def _lists(ids: Sequence[int], wanted: Sequence[Revocation], found: Mapping[str, str]) -> dict[int, Revocation]:
+    """What each list is. Of one that was adopted there is no tag: it is taken to be as the spec says, if it has as many."""
+    tag = found.get(tags.REVOCATIONS)
+    if tag is None and len(ids) == len(wanted):
+        return dict(zip(ids, wanted, strict=True))
+    marks = dict(part.split(":", 1) for part in (tag or "").split() if ":" in part)
+    known = {_mark(item): item for item in wanted}
+    return {key: known.get(marks.get(str(key), ""), Revocation("", f"(list {key})")) for key in ids}
+
+
+async def _wait_until_active(run: Run, arn: str) -> None:
+    """Listeners can't use it before. Raises WaitError if it takes too long."""
+
+    async def read() -> str:
+        with ignoring("TrustStoreNotFound"):  # not shown yet
+            rows = await run.aws.pages("elbv2", "describe_trust_stores", "TrustStores", TrustStoreArns=[arn])
+            return str(rows[0]["Status"]) if rows else ""
+        return ""
+
+    status = await repeat_until(run.aws, read, lambda found: found == "ACTIVE", waits.TRUST_STORE_ACTIVE)
+    if status != "ACTIVE":
+        raise WaitError(
+            f"the trust store isn't active after {waits.TRUST_STORE_ACTIVE:.0f} s (now {status or 'unknown'})"
+        )
+
+
+KIND: Final = TrustStoreKind()

@@ -1,0 +1,265 @@
+"""Actions that authenticate: made, shown, repaired, never lifted unattended; client secrets, which nobody ever sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import Spec, by_hand, demo, load
+from tests.kinds.hand import calls, edited, short, update
+from tests.kinds.test_listener import CERTIFICATES, answer, upload_certificates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.kinds.hand import Faults, Hand
+
+HTTPS, A = "listener.public/https", "rule.public/https/a"
+LISTENERS = "load_balancers/public/listeners"
+ACTION = f"{LISTENERS}/https/default_action"
+SECRET = "only the provider and the load balancer know this"
+OIDC = {
+    "issuer": "https://id.example.com",
+    "authorization_endpoint": "https://id.example.com/authorize",
+    "token_endpoint": "https://id.example.com/token",
+    "user_info_endpoint": "https://id.example.com/userinfo",
+    "client_id": "web",
+}
+COGNITO = {
+    "user_pool_arn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_abc",
+    "user_pool_client_id": "client",
+    "user_pool_domain": "shop",
+    "scope": "openid email",
+    "session_timeout": 3600,
+    "authentication_request_extra_params": {"display": "page", "prompt": "login"},
+    "on_unauthenticated_request": "deny",
+}
+JWT = {
+    "jwks_endpoint": "https://id.example.com/keys",
+    "issuer": "https://id.example.com",
+    "additional_claims": [
+        {"name": "scope", "format": "space-separated-values", "values": ["read", "write"]},
+        {"name": "aud", "format": "single-string", "values": ["shop"]},
+    ],
+}
+WORD = {"remove-authentication": 1}
+
+
+def behind(action: Spec, **routing: Any) -> Spec:
+    """The demo behind HTTPS, with an authentication before its listener's routing, and before that of a rule."""
+    entry = {
+        "protocol": "HTTPS", "port": 443, "certificate_arn": CERTIFICATES[0],
+        "default_action": {**action, **(routing or {"forward": "web"})},
+        "rules": {"a": {"priority": 1, "conditions": [{"path_pattern": "/a"}], "action": {**action, **answer(404)}}},
+    }  # fmt: skip
+    return edited(demo(), LISTENERS, {"https": entry})
+
+
+def oidc(**secret: str) -> Spec:
+    return {"authenticate_oidc": {**OIDC, "client_secret": secret}}
+
+
+def held(hand: Hand) -> list[str]:
+    """The client secrets that AWS has, which its API never shows: the listener's, and the rule's."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.elbv2.models import elbv2_backends
+
+    (balancer,) = elbv2_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].load_balancers.values()
+    (listener,) = balancer.listeners.values()
+    return [rule.actions[0].data["AuthenticateOidcConfig"]["HiddenSecret"] for rule in listener.rules.values()]
+
+
+def put(value: str = SECRET) -> None:
+    by_hand("ssm").put_parameter(Name="/web/oidc", Value=value, Type="SecureString", Overwrite=True)
+
+
+def ready(hand: Hand) -> None:
+    upload_certificates()
+    put()
+
+
+@pytest.mark.parametrize(
+    "action",
+    [{"authenticate_cognito": COGNITO}, {"jwt_validation": JWT}, oidc(ssm="/web/oidc")],
+    ids=lambda action: next(iter(action)),
+)
+def test_it_is_made_stable_and_repaired(hand: Hand, action: Spec) -> None:
+    ready(hand)
+    hand.make(behind(action))
+    (kind,) = action
+    (listener,) = hand.elb.describe_listeners(ListenerArns=[hand[HTTPS]])["Listeners"]
+    assert [(item["Type"], item["Order"]) for item in listener["DefaultActions"]] == [
+        (kind.replace("_", "-"), 1),
+        ("forward", 2),
+    ]
+    # somebody opens the door
+    hand.elb.modify_listener(ListenerArn=hand[HTTPS], DefaultActions=listener["DefaultActions"][1:])
+    hand.repairs(
+        update(HTTPS, "default_action"),
+        by="modify_listener" if kind != "authenticate_oidc" else ("modify_listener", "add_tags"),
+    )
+
+
+@pytest.mark.parametrize(
+    "action", [{"jwt_validation": JWT}, oidc(ssm="/web/oidc")], ids=lambda action: next(iter(action))
+)
+def test_it_is_removed_by_a_persons_word_only(hand: Hand, action: Spec) -> None:
+    ready(hand)
+    hand.make(behind(action))
+    without = behind({})
+    with pytest.raises(
+        RefusedError, match=rf"{HTTPS} would let in whoever [a-z-]+ keeps out now; .* remove-authentication=2"
+    ):
+        hand.world.plan(without)
+    assert not hand.world.sync(without, apply_changes=True).outcomes
+    hand.make(without, allow={"remove-authentication": 2})
+
+
+def test_one_that_was_put_there_by_hand_isnt_removed_unattended(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(behind({}))
+    (listener,) = hand.elb.describe_listeners(ListenerArns=[hand[HTTPS]])["Listeners"]
+    jwt = {
+        "Type": "jwt-validation",
+        "Order": 1,
+        "JwtValidationConfig": {"JwksEndpoint": "https://id/keys", "Issuer": "id"},
+    }
+    hand.elb.modify_listener(
+        ListenerArn=hand[HTTPS], DefaultActions=[jwt, {**listener["DefaultActions"][0], "Order": 2}]
+    )
+    assert not hand.world.sync(hand.spec).outcomes
+    with pytest.raises(RefusedError, match="--allow remove-authentication=1"):
+        hand.world.plan(hand.spec)
+    # nor with anything else that changes there
+    other = edited(hand.spec, f"{LISTENERS}/https/port", 8443)
+    assert not hand.world.sync(other, apply_changes=True).outcomes
+    hand.make(hand.spec, allow=WORD)
+
+
+def test_letting_everybody_through_is_the_same(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(behind({"authenticate_cognito": COGNITO}))
+    open_door = behind({"authenticate_cognito": {**COGNITO, "on_unauthenticated_request": "allow"}})
+    with pytest.raises(RefusedError, match="--allow remove-authentication=2"):
+        hand.world.plan(open_door)
+
+
+def test_another_way_to_ask_needs_no_word(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(behind({"authenticate_cognito": COGNITO}))
+    hand.make(behind({"jwt_validation": JWT}))
+
+
+def test_a_target_group_behind_it_is_replaced_with_it_in_place(hand: Hand) -> None:
+    ready(hand)
+    spec = behind(oidc(ssm="/web/oidc"))
+    hand.make(spec)
+    hand.make(edited(spec, "target_groups/web/port", 8080), allow={"replace": 9})
+    told = [item for params in calls(hand.world, "modify_listener") for item in params["DefaultActions"]]
+    assert {item["Type"] for item in told} == {"authenticate-oidc", "forward"}
+    assert all("ClientSecret" not in item.get("AuthenticateOidcConfig", {}) for item in told)
+    assert held(hand) == [SECRET, SECRET]
+
+
+# -- client secrets
+
+
+def test_a_rotation_is_seen_by_the_version_and_written_once(hand: Hand) -> None:
+    ready(hand)
+    spec = behind(oidc(ssm="/web/oidc"))
+    hand.make(spec)
+    assert held(hand) == [SECRET, SECRET]
+    put("the next one")
+    assert short(hand.world.plan(spec)) == sorted([update(HTTPS, "default_action"), update(A, "action")])
+    hand.make(spec)
+    assert held(hand) == ["the next one", "the next one"]
+    assert hand.world.plan(spec).is_empty
+
+
+def test_a_secret_of_secrets_manager(hand: Hand) -> None:
+    upload_certificates()
+    manager = by_hand("secretsmanager")
+    arn = manager.create_secret(Name="web/oidc", SecretString=SECRET)["ARN"]
+    spec = behind(oidc(secretsmanager=arn))
+    hand.make(spec)
+    manager.put_secret_value(SecretId=arn, SecretString="the next one")
+    hand.make(spec)
+    assert held(hand) == ["the next one", "the next one"]
+
+
+def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    upload_certificates()
+    monkeypatch.setenv("OIDC_SECRET", SECRET)
+    hand.make(behind(oidc(env="OIDC_SECRET", version="1")))
+    monkeypatch.setenv("OIDC_SECRET", "the next one")
+    assert hand.world.plan(hand.spec).is_empty
+    hand.make(behind(oidc(env="OIDC_SECRET", version="2")))
+    assert held(hand) == ["the next one", "the next one"]
+    file = tmp_path / "secret"
+    file.write_text("of a file\n")
+    hand.make(behind(oidc(file=str(file))))
+    assert held(hand) == ["of a file", "of a file"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        ({"env": "NOT_THERE"}, "the environment variable NOT_THERE is not set; set it"),
+        ({"file": "not-there"}, "the file not-there is not there"),
+        ({"ssm": "/not/there"}, "there is no SSM parameter /not/there in this region and account"),
+        ({"secretsmanager": "not-there"}, "there is no secret in Secrets Manager not-there in this region and account"),
+    ],
+    ids=lambda item: next(iter(item)) if isinstance(item, dict) else "",
+)
+def test_one_that_cant_be_read_is_told_before_anything_is_made(hand: Hand, secret: dict[str, str], words: str) -> None:
+    upload_certificates()
+    with pytest.raises(RefusedError, match=rf"spec.yaml:\d+:\d+: .*: {words}"):
+        hand.world.apply(behind(oidc(**secret)))
+    assert not hand.elb.describe_load_balancers()["LoadBalancers"]
+
+
+def test_only_one_call_says_the_secret(hand: Hand) -> None:
+    """It is in no plan, no tag and no other call; reading a plan doesn't decrypt it."""
+    ready(hand)
+    spec = behind(oidc(ssm="/web/oidc"))
+    before = hand.world.plan(spec)
+    assert not [params for params in calls(hand.world, "get_parameter") if params["WithDecryption"]]
+    hand.make(spec)
+    said = {name for name, params in hand.world.log if SECRET in str(params)}
+    assert said == {"create_listener", "create_rule"}
+    put("the next one")
+    after = hand.world.plan(spec)
+    texts = [text for plan in (before, after) for text in (plan.to_json(), render_plan(plan, Style(colored=False)))]
+    texts += [str(hand.world.strict.inventory()), str(load(spec).desired)]
+    assert not [text for text in texts if SECRET in text or "the next one" in text]
+    assert any("ssm /web/oidc version 1" in text and "ssm /web/oidc version 2" in text for text in texts)
+
+
+def test_a_run_that_ends_between_the_secret_and_its_tag_writes_it_again(hand: Hand, faults: Faults) -> None:
+    ready(hand)
+    spec = behind(oidc(ssm="/web/oidc"))
+    hand.make(spec)
+    put("the next one")
+    faults.refuse("add_tags", "AccessDenied")
+    assert hand.world.apply(spec).failures
+    hand.make(spec)
+    assert held(hand) == ["the next one", "the next one"]
+
+
+def test_an_unchanged_secret_isnt_said_again(hand: Hand) -> None:
+    ready(hand)
+    hand.make(behind(oidc(ssm="/web/oidc")))
+    changed = {"authenticate_oidc": {**OIDC, "client_secret": {"ssm": "/web/oidc"}, "scope": "openid email"}}
+    hand.make(behind(changed))
+    for name, key in (("modify_listener", "DefaultActions"), ("modify_rule", "Actions")):
+        (params,) = calls(hand.world, name)
+        config = params[key][0]["AuthenticateOidcConfig"]
+        assert config["UseExistingClientSecret"] is True
+        assert "ClientSecret" not in config
+    assert held(hand) == [SECRET, SECRET]

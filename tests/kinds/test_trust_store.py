@@ -1,0 +1,214 @@
+"""Trust stores, and listeners that verify clients by them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import Spec, by_hand, demo
+from tests.kinds.example import Example
+from tests.kinds.hand import calls, create, delete, edited, order, short, update
+from tests.kinds.test_listener import CERTIFICATES, upload_certificates
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+CLIENTS, HTTPS = "trust_store.clients", "listener.public/https"
+FILES = {"ca.pem": b"-----BEGIN CERTIFICATE-----", "other.pem": b"-----BEGIN CERTIFICATE-----" * 2, "broken.pem": b"x"}
+LISTS = {f"{name}.crl": b"-----BEGIN X509 CRL-----\n" for name in "abcd"}
+VERIFY = "load_balancers/public/listeners/https/mutual_authentication"
+
+
+def upload() -> None:
+    """Certificates and revocation lists, in versioned buckets: of each file there are the versions 1 and 2."""
+    s3 = by_hand("s3")
+    for bucket in ("our-ca", "our-ca-2"):
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        for key, body in {**FILES, **LISTS}.items():
+            for number in (1, 2):
+                s3.put_object(Bucket=bucket, Key=key, Body=body)
+                kept = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys.getlist(key)
+                kept[-1]._version_id = str(number)
+
+
+def revoked(*names: str) -> list[Spec]:
+    return [{"s3_bucket": "our-ca", "s3_key": f"{name}.crl"} for name in names]
+
+
+def store(**more: Any) -> Spec:
+    return {"ca_certificates_bundle_s3_bucket": "our-ca", "ca_certificates_bundle_s3_key": "ca.pem", **more}
+
+
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "trust_stores": {"clients": store(revocations=revoked("a", "b"), ca_certificates_bundle_s3_object_version="1")},
+    },
+    address=CLIENTS,
+    changes={
+        "ca_certificates_bundle_s3_bucket": "our-ca-2",
+        "ca_certificates_bundle_s3_key": "other.pem",
+        "ca_certificates_bundle_s3_object_version": "2",
+        "revocations": revoked("b", "c"),
+    },
+    prepare=upload,
+)
+
+
+def mutual(**more: Any) -> Spec:
+    """The demo behind HTTPS, whose listener lets in only those whose certificate is of our CA."""
+    entry = {
+        "protocol": "HTTPS", "port": 443, "certificate_arn": CERTIFICATES[0], "default_action": {"forward": "web"},
+        "mutual_authentication": {"mode": "verify", "trust_store": "clients", **more},
+    }  # fmt: skip
+    spec = edited(demo(), "load_balancers/public/listeners", {"https": entry})
+    return {**spec, "trust_stores": {"clients": store()}}
+
+
+def ready() -> None:
+    upload()
+    upload_certificates()
+
+
+def test_a_listener_verifies_by_it_and_outlives_it(hand: Hand) -> None:
+    ready()
+    hand.make(mutual())
+    assert order(hand.world, "create_trust_store", "create_listener") == ["create_trust_store", "create_listener"]
+    (found,) = hand.elb.describe_listeners(ListenerArns=[hand[HTTPS]])["Listeners"]
+    assert found["MutualAuthentication"] == {
+        "Mode": "verify",
+        "TrustStoreArn": hand[CLIENTS],
+        "IgnoreClientCertificateExpiry": False,
+        "AdvertiseTrustStoreCaNames": "off",
+    }
+    hand.make(mutual(ignore_client_certificate_expiry=True, advertise_trust_store_ca_names="on"))
+    open_to_all = edited(edited(mutual(), VERIFY, {"mode": "off"}), "trust_stores", None)
+    hand.make(open_to_all, allow={"remove-authentication": 1})
+    assert order(hand.world, "modify_listener", "delete_trust_store") == ["modify_listener", "delete_trust_store"]
+
+
+@pytest.mark.parametrize("mode", ["off", "passthrough"])
+def test_that_anybody_is_let_in_takes_a_persons_word(hand: Hand, mode: str) -> None:
+    ready()
+    hand.make(mutual())
+    spec = edited(mutual(), VERIFY, {"mode": mode})
+    with pytest.raises(
+        RefusedError, match=f"{HTTPS} would let in whoever mutual authentication .* remove-authentication=1"
+    ):
+        hand.world.plan(spec)
+    assert not hand.world.sync(spec, apply_changes=True).outcomes
+
+
+def test_somebody_who_let_everybody_in_is_corrected_unattended(hand: Hand) -> None:
+    ready()
+    hand.make(mutual())
+    hand.elb.modify_listener(ListenerArn=hand[HTTPS], MutualAuthentication={"Mode": "off"})
+    assert short(hand.world.plan(mutual())) == [update(HTTPS, "mutual_authentication")]
+    assert [item.how for item in hand.world.sync(mutual()).outcomes] == ["done"]
+    assert hand.world.plan(mutual()).is_empty
+
+
+def test_a_trust_store_of_somebody_else(hand: Hand) -> None:
+    ready()
+    arn = hand.elb.create_trust_store(
+        Name="theirs", CaCertificatesBundleS3Bucket="our-ca", CaCertificatesBundleS3Key="ca.pem"
+    )["TrustStores"][0]["TrustStoreArn"]
+    hand.wait(60)
+    hand.make(edited(edited(mutual(), f"{VERIFY}/trust_store", arn), "trust_stores", None))
+    hand.world.destroy(hand.spec)
+    assert hand.elb.describe_trust_stores()["TrustStores"]
+
+
+def test_a_stack_is_destroyed_with_it(hand: Hand) -> None:
+    ready()
+    before = hand.world.strict.inventory()
+    hand.make(mutual())
+    hand.world.destroy(mutual())
+    assert hand.world.strict.inventory() == before
+
+
+def test_lists_are_added_before_others_are_removed(hand: Hand) -> None:
+    upload()
+    hand.make(EXAMPLE.spec)
+    hand.make(EXAMPLE.with_change(CLIENTS, "revocations", revoked("b", "c", "d")))
+    names = order(hand.world, "add_trust_store_revocations", "add_tags", "remove_trust_store_revocations")
+    assert names[:2] == ["add_trust_store_revocations"] * 2
+    assert names.index("remove_trust_store_revocations") > 1
+    hand.make(EXAMPLE.with_change(CLIENTS, "revocations", []))
+    (found,) = hand.elb.describe_trust_stores()["TrustStores"]
+    assert found["TotalRevokedEntries"] == 0
+
+
+def test_a_list_that_somebody_added_is_removed(hand: Hand) -> None:
+    upload()
+    hand.make(EXAMPLE.spec)
+    content = {"S3Bucket": "our-ca", "S3Key": "d.crl"}
+    hand.elb.add_trust_store_revocations(TrustStoreArn=hand[CLIENTS], RevocationContents=[content])
+    hand.repairs(update(CLIENTS, "revocations"), by=("remove_trust_store_revocations", "add_tags"))
+
+
+@pytest.mark.parametrize("operation", ["add_trust_store_revocations", "add_tags", "remove_trust_store_revocations"])
+def test_a_run_that_ends_on_the_way_is_finished_by_the_next(hand: Hand, faults: Faults, operation: str) -> None:
+    upload()
+    hand.make(EXAMPLE.spec)
+    spec = EXAMPLE.with_change(CLIENTS, "revocations", revoked("c"))
+    faults.refuse(operation, "AccessDenied")
+    assert hand.world.apply(spec).failures
+    hand.make(spec)
+
+
+def test_another_version_of_the_bundle_is_told_with_its_place(hand: Hand) -> None:
+    upload()
+    hand.make(EXAMPLE.spec)
+    path = "ca_certificates_bundle_s3_object_version"
+    spec = EXAMPLE.with_change(CLIENTS, path, "2")
+    assert short(hand.world.plan(spec)) == [update(CLIENTS, path)]
+    hand.make(spec)
+    (params,) = calls(hand.world, "modify_trust_store")
+    assert params == {
+        "TrustStoreArn": hand[CLIENTS],
+        "CaCertificatesBundleS3Bucket": "our-ca",
+        "CaCertificatesBundleS3Key": "ca.pem",
+        "CaCertificatesBundleS3ObjectVersion": "2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [("none.pem", "CaCertificatesBundleNotFound"), ("broken.pem", "InvalidCaCertificatesBundle")]
+)
+def test_a_bundle_that_aws_doesnt_take_is_told(hand: Hand, key: str, code: str) -> None:
+    upload()
+    result = hand.world.apply({**EXAMPLE.spec, "trust_stores": {"clients": store(ca_certificates_bundle_s3_key=key)}})
+    (failure,) = result.failures
+    assert code in failure
+
+
+def test_a_lost_reply_makes_no_second_one(hand: Hand, faults: Faults) -> None:
+    upload()
+    faults.lose_reply("create_trust_store")
+    hand.world.apply(EXAMPLE.spec)
+    hand.make(EXAMPLE.spec)
+    assert len(hand.elb.describe_trust_stores()["TrustStores"]) == 1
+
+
+def test_its_own_name_makes_it_anew(hand: Hand) -> None:
+    upload()
+    hand.make(EXAMPLE.spec)
+    spec = {**EXAMPLE.spec, "trust_stores": {"clients": store(name="clients")}}
+    assert {line[0] for line in short(hand.world.plan(spec, allow={"replace": 9}))} == {"replace", "delete"}
+    hand.make(spec)
+
+
+def test_one_that_is_no_longer_declared_is_found_while_a_listener_uses_it(hand: Hand) -> None:
+    ready()
+    hand.make(mutual())
+    without = edited(edited(mutual(), VERIFY, None), "trust_stores", None)
+    # the listener keeps what isn't managed any more, and so uses it
+    assert delete(CLIENTS) in short(hand.world.plan(without))
+    assert create(CLIENTS) not in short(hand.world.plan(without))
