@@ -10,7 +10,7 @@ import pytest
 import yaml
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from alb_reconcile.model.errors import PlanError
+from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import REGION, SPECS
 from tests.kinds.example import Example
@@ -211,6 +211,15 @@ def test_an_address_at_an_instance_is_told_beforehand(hand: Hand) -> None:
         Exception, match=rf"elastic_ip: eipalloc-\w+ is associated with {instance}; choose another address"
     ):
         hand.world.apply(ZONAL)
+
+
+def test_a_full_subnet_is_told_beforehand(hand: Hand) -> None:
+    spec = edited(ZONAL, "subnets/public-a/cidr_block", "10.0.1.0/28")
+    spec["instances"] = {
+        "web": {"image_id": "ami-03cf127a", "instance_type": "t3.micro", "count": 11, "subnets": ["public-a"]}
+    }
+    with pytest.raises(RefusedError, match=r"subnet\.public-a has 11 free addresses, and this plan needs 12 there"):
+        hand.world.apply(spec)
 
 
 def test_one_that_a_run_left_behind_is_deleted(hand: Hand, faults: Faults) -> None:
