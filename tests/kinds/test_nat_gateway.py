@@ -12,7 +12,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.sandbox.strict.world import World as Place
-from tests.harness import REGION, SPECS
+from tests.adoption.adopting import by_address, keeper
+from tests.harness import REGION, SPECS, by_hand
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
 
@@ -291,3 +292,18 @@ def test_a_subnet_waits_for_its_nat_gateway_to_go(hand: Hand) -> None:
 def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(ZONAL)
+
+
+def test_adopt_knows_one_by_where_it_is_and_an_address_by_its_name_only() -> None:
+    with keeper() as (world, commands):
+        ec2 = by_hand("ec2")
+        world.converge(edited(edited(ZONAL, "nat_gateways", {}), "route_tables/private/routes", []))
+        subnet = world.discover(ZONAL)
+        place = next(item.id for item in subnet.resources if str(item.address) == "subnet.public-b")
+        address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+        made = ec2.create_nat_gateway(SubnetId=place, AllocationId=address)["NatGateway"]["NatGatewayId"]
+        world.clock.advance(120)
+        spec = edited(ZONAL, "nat_gateways/main", {"subnet": "public-b", "elastic_ip": address})
+        spec["elastic_ips"]["three"] = {}
+        assert by_address(commands.adopt(spec)) == {NAT: made}, "any address could be elastic_ip.three"
+        assert world.converge(spec).writes.keys() == {"allocate_address", "create_route", "create_tags"}

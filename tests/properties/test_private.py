@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.harness import demo
 from tests.kinds.hand import edited
 from tests.kinds.test_nat_gateway import PRIVATE, ZONAL
 from tests.properties.watched import WatchedWorld, watched
@@ -103,3 +104,28 @@ def test_reads_that_lag(world: WayOut) -> None:
     world.destroy(MOVED)
     world.clock.advance(60)
     assert world.strict.inventory() == before
+
+
+def test_instances_move_to_private_subnets_in_one_change(world: WayOut) -> None:
+    """As docs/private-instances.md says: each new one is launched when its way out works, and nobody misses a target."""
+    world.converge(demo())
+    spec = demo()
+    zones = {"a": "10.0.16.0/20", "b": "10.0.32.0/20"}
+    spec["subnets"] |= {
+        f"private-{zone}": {"cidr_block": block, "availability_zone": zone} for zone, block in zones.items()
+    }
+    spec["elastic_ips"] = {f"nat-{zone}": {} for zone in zones}
+    spec["nat_gateways"] = {zone: {"subnet": f"public-{zone}", "elastic_ip": f"nat-{zone}"} for zone in zones}
+    spec["route_tables"] |= {
+        f"private-{zone}": {
+            "subnets": [f"private-{zone}"],
+            "routes": [{"destination_cidr_block": "0.0.0.0/0", "nat_gateway": zone}],
+        }
+        for zone in zones
+    }
+    spec["instances"]["web"]["subnets"] = ["private-a", "private-b"]
+    world.watch()
+    world.converge(spec)
+    assert {name: low.healthy for name, low in world.lows.items()} == {"target_group.web": 2}
+    made = [name for name, _ in world.log if name in ("create_route", "run_instances")]
+    assert made == ["create_route", "create_route", "run_instances", "run_instances"]
