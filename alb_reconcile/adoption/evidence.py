@@ -74,6 +74,8 @@ class Scene:
         state: Any = bind(desired.state, self.ids)
         if state.parent:
             place = getattr(state, state.parent)
+        elif isinstance(subnet := getattr(state, "subnet", None), str) and subnet in self.subnet_vpcs:
+            place = self.subnet_vpcs[subnet]
         elif hasattr(state, "vpc"):
             place = "" if state.vpc is None else state.vpc
         elif hasattr(state, "subnets"):
@@ -108,8 +110,9 @@ def _plain(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     wanted: Any = bind(desired.state, scene.ids)
     immutable = sorted(desired.state.replaced_on - {"vpc", "name", desired.state.parent})
     pairs = [(getattr(wanted, field), getattr(item.found.state, field)) for field in immutable]
-    alike = bool(pairs) and all(want in (None, have) for want, have in pairs)
-    return _both(_name(desired, item), f"its {' and '.join(immutable)}" if alike else "")
+    said = [field for field, (want, _) in zip(immutable, pairs, strict=True) if want is not None]
+    alike = bool(said) and all(want in (None, have) for want, have in pairs)
+    return _both(_name(desired, item), f"its {' and '.join(said)}" if alike else "")
 
 
 def _name(desired: Desired, item: Candidate) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.kinds.shared_reader import read_ec2_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import ignoring
 
@@ -37,8 +38,8 @@ async def _left_over(reader: Reader) -> frozenset[str] | None:
     if {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}:
         return frozenset()
     with ignoring("UnauthorizedOperation"):
-        found = await reader.aws.pages("ec2", "describe_tags", "Tags", where={f"tag:{tags.STACK}": reader.stack})
-        return frozenset(
-            str(item["ResourceId"]) for item in found if (item["Key"], item["Value"]) == (tags.STACK, reader.stack)
-        )
+        if reader.shared is not None:
+            return frozenset(await reader.shared.ec2_ids(reader.stack))
+        found = await read_ec2_tags(reader.aws, [reader.stack])
+        return frozenset(str(row["ResourceId"]) for row in found)
     return None

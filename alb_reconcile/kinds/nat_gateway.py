@@ -51,6 +51,7 @@ class NatGateway(Properties):
     kind = "nat_gateway"
     service = "ec2"
     is_for_others = True
+    addresses = 1
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted", "failed"})
     replaced_on = frozenset(

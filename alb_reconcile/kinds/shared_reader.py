@@ -58,6 +58,11 @@ class Shared:
                 rows.setdefault(owner, []).append({"Instances": [item]} if "Instances" in row else item)
         return rows
 
+    async def ec2_ids(self, stack: str) -> set[str]:
+        """The ids of all that carries a stack's tag in EC2, of which every stack's are read together (DescribeTags)."""
+        rows = await self.once("describe_tags", lambda aws: read_ec2_tags(aws, self._stacks))
+        return {str(row["ResourceId"]) for row in rows if row["Value"] == stack}
+
     async def elb_tags(self, arns: Sequence[str]) -> dict[str, dict[str, str]]:
         """The tags of ELBv2 resources; those that several stacks ask for before it is their turn are read together."""
         if fresh := [arn for arn in dict.fromkeys(arns) if arn not in self._tags]:
@@ -100,6 +105,12 @@ class Shared:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def read_ec2_tags(aws: Aws, stacks: Collection[str]) -> list[dict[str, Any]]:
+    """Which EC2 resources carry those stacks' tags (DescribeTags); an emulator may tell other tags as well."""
+    found = await aws.pages("ec2", "describe_tags", "Tags", where={f"tag:{tags.STACK}": stacks})
+    return [row for row in found if row["Key"] == tags.STACK and row["Value"] in stacks]
 
 
 async def read_tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:

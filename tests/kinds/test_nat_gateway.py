@@ -10,9 +10,10 @@ import pytest
 import yaml
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from alb_reconcile.model.errors import PlanError
+from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.sandbox.strict.world import World as Place
-from tests.harness import REGION, SPECS
+from tests.adoption.adopting import by_address, keeper
+from tests.harness import REGION, SPECS, by_hand
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
 
@@ -213,6 +214,15 @@ def test_an_address_at_an_instance_is_told_beforehand(hand: Hand) -> None:
         hand.world.apply(ZONAL)
 
 
+def test_a_full_subnet_is_told_beforehand(hand: Hand) -> None:
+    spec = edited(ZONAL, "subnets/public-a/cidr_block", "10.0.1.0/28")
+    spec["instances"] = {
+        "web": {"image_id": "ami-03cf127a", "instance_type": "t3.micro", "count": 11, "subnets": ["public-a"]}
+    }
+    with pytest.raises(RefusedError, match=r"subnet\.public-a has 11 free addresses, and this plan needs 12 there"):
+        hand.world.apply(spec)
+
+
 def test_one_that_a_run_left_behind_is_deleted(hand: Hand, faults: Faults) -> None:
     """Its entry has gone from the spec, and the run that was to delete it was cut short."""
     hand.make(ZONAL)
@@ -282,3 +292,18 @@ def test_a_subnet_waits_for_its_nat_gateway_to_go(hand: Hand) -> None:
 def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(ZONAL)
+
+
+def test_adopt_knows_one_by_where_it_is_and_an_address_by_its_name_only() -> None:
+    with keeper() as (world, commands):
+        ec2 = by_hand("ec2")
+        world.converge(edited(edited(ZONAL, "nat_gateways", {}), "route_tables/private/routes", []))
+        subnet = world.discover(ZONAL)
+        place = next(item.id for item in subnet.resources if str(item.address) == "subnet.public-b")
+        address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+        made = ec2.create_nat_gateway(SubnetId=place, AllocationId=address)["NatGateway"]["NatGatewayId"]
+        world.clock.advance(120)
+        spec = edited(ZONAL, "nat_gateways/main", {"subnet": "public-b", "elastic_ip": address})
+        spec["elastic_ips"]["three"] = {}
+        assert by_address(commands.adopt(spec)) == {NAT: made}, "any address could be elastic_ip.three"
+        assert world.converge(spec).writes.keys() == {"allocate_address", "create_route", "create_tags"}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.kinds.hand import edited, update
 
@@ -153,5 +154,5 @@ def test_a_route_to_what_is_gone_is_told(hand: Hand) -> None:
 
 def test_a_nat_gateway_that_is_not_there_is_told_beforehand(hand: Hand) -> None:
     spec = with_routes({"destination_cidr_block": BLOCK, "nat_gateway": f"nat-{ID}"})
-    with pytest.raises(Exception, match=rf"the spec names nat-{ID}, which don't exist"):
+    with pytest.raises(RefusedError, match=rf"the spec names nat-{ID}, which don't exist"):
         hand.world.apply(spec)

@@ -95,6 +95,23 @@ def test_an_interface_that_its_service_hides_is_named_too() -> None:
         assert sum(made in text and subnet in text for text in failures) == 1
 
 
+@pytest.mark.parametrize("mode", ["zonal", "regional"])
+def test_somebody_elses_nat_gateway_is_named(mode: str) -> None:
+    with world() as here:
+        here.converge(demo())
+        ec2 = here.client("ec2")
+        subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [own_vpc(ec2)]}])["Subnets"]
+        settings = {
+            "zonal": {"SubnetId": subnets[0]["SubnetId"], "ConnectivityType": "private"},
+            "regional": {"AvailabilityMode": "regional", "VpcId": own_vpc(ec2)},
+        }
+        made = ec2.create_nat_gateway(**settings[mode])["NatGateway"]["NatGatewayId"]
+        assert f"this stack's VPC is in use by a resource outside this stack: {made}; remove it first" in blockers(here)
+        ec2.delete_nat_gateway(NatGatewayId=made)
+        here.clock.advance(90)
+        assert blockers(here) == (), "AWS goes on showing it"
+
+
 def test_somebody_elses_gateway_is_named() -> None:
     with world() as here:
         spec = demo()

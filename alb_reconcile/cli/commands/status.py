@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
@@ -64,6 +65,10 @@ def stacks(options: StacksOptions) -> ExitCode:
     return ExitCode.OK
 
 
+_REMEMBERED: Final = ("natgateway", "nat-gateway")
+"""What AWS shows, tags included, for about an hour after it is deleted; moto calls it by the other word."""
+
+
 async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
     """How many resources each stack has in the region, but for listeners and rules (EC2 DescribeTags, ELBv2 DescribeTags);
     and what the user should know of them."""
@@ -79,7 +84,12 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
         aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
         Reader(aws, "", {}, everything=True).trust_stores(),
     )
-    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance")]
+    names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance", *_REMEMBERED)]
+    if any(item.get("ResourceType") in _REMEMBERED for item in ec2):
+        there = {"tag-key": tags.STACK, "state": ("pending", "available", "deleting")}
+        gateways = await aws.pages("ec2", "describe_nat_gateways", "NatGateways", where=there)
+        held = (tags.from_list(item.get("Tags")) for item in gateways)
+        names += [found[tags.STACK] for found in held if tags.STACK in found]
     instances = [item for reservation in reservations for item in reservation["Instances"]]
     names += [tags.from_list(item["Tags"])[tags.STACK] for item in instances if not is_copy(item)]
     arns = [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in groups]

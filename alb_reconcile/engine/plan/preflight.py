@@ -13,7 +13,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.errors import RefusedError
-from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.resource import Properties, bind, each_of
 
 
 def check_facts(decisions: Decisions, discovery: Discovery) -> None:
@@ -223,7 +223,8 @@ def check_free_addresses(decisions: Decisions, discovery: Discovery) -> list[Fin
             most = entries[needed.most_common(1)[0][0]].desired
             parts = ", ".join(f"{number} for {name}" for name, number in needed.most_common())
             text = f"{names.get(str(subnet), subnet)} has {free} free addresses, and this plan needs {needed.total()} there ({parts}); make fewer at a time, or name more or larger subnets"
-            findings.append(Finding(most, "count" if "count" in most.declared else "subnets", text))
+            path = next((name for name in ("count", "subnets") if name in most.declared), "subnet")
+            findings.append(Finding(most, path, text))
     return findings
 
 
@@ -242,12 +243,18 @@ def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
         if not item.state.addresses:
             continue
         address, lifecycle = item.desired.address, item.desired.lifecycle
-        before = (getattr(item.found.state, "subnets", ()) or ()) if item.found else ()
+        before = _subnets_of(item.found.state) if item.found else ()
         name = f"{address.kind}.{lifecycle.group or address.name}"
-        for subnet in getattr(item.state, "subnets", ()) or ():
+        for subnet in _subnets_of(item.state):
             if subnet in before:
                 is_paced = lifecycle.group and address not in moving
                 beside[name, subnet] += bool(item.forces)
                 if not item.forces or (is_paced and beside[name, subnet] > lifecycle.rollout.max_surge):
                     continue
             yield subnet, name, item, item.state.addresses
+
+
+def _subnets_of(state: Properties) -> tuple[Ref, ...]:
+    """The subnets in which a resource has addresses."""
+    found: tuple[Ref, ...] = getattr(state, "subnets", ())
+    return found or tuple(filter(None, [getattr(state, "subnet", None)]))

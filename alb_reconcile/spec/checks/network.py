@@ -109,7 +109,8 @@ def _check_route_tables(outline: Outline) -> None:
         for given, what, known in zip(ends, ("destination", "target"), (_DESTINATIONS, targets), strict=True):
             if len(given) > 1:
                 outline.error(
-                    (*path, given[1]), f"{given[1]} is given together with {given[0]}; write a route for each"
+                    (*path, given[1]),
+                    f"{given[1]} is given together with {given[0]}; {'keep one' if what == 'target' else 'write a route for each'}",
                 )
             elif not given:
                 outline.error(path, f"the {what} is missing; give one of {', '.join(known)}")
