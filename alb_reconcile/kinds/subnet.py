@@ -50,7 +50,7 @@ class Subnet(Properties):
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         found = getattr(observed.state, "ipv6_cidr_block", None) if observed else None
-        if isinstance(self.ipv6_cidr_block, int) and found and index_of(found) == self.ipv6_cidr_block:
+        if isinstance(self.ipv6_cidr_block, int) and found and _is_number(found, self.ipv6_cidr_block):
             return replace(self, ipv6_cidr_block=found)
         return self
 
@@ -58,17 +58,23 @@ class Subnet(Properties):
         return (("cidr", str(self.vpc)),)
 
     def conflicts(self, other: Properties) -> bool:
-        return isinstance(other, Subnet) and (
-            _overlap(self.cidr_block, other.cidr_block) or _overlap(self.ipv6_cidr_block, other.ipv6_cidr_block)
-        )
+        if not isinstance(other, Subnet):
+            return False
+        mine, theirs = self.ipv6_cidr_block, other.ipv6_cidr_block
+        if isinstance(mine, int):
+            return _overlap(self.cidr_block, other.cidr_block) or (isinstance(theirs, str) and _is_number(theirs, mine))
+        return _overlap(self.cidr_block, other.cidr_block) or _overlap(mine, theirs)
 
 
-def _overlap(one: str | int | None, other: str | int | None) -> bool:
-    """Whether two ranges of one VPC have addresses in common; of one that isn't made yet the number is known."""
-    if not isinstance(one, str) or not isinstance(other, str):
-        numbers = [index_of(item) if isinstance(item, str) and item else item for item in (one, other)]
-        return isinstance(numbers[0], int) and numbers[0] == numbers[1]
-    return bool(one and other) and ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other))
+def _overlap(one: str | None, other: str | int | None) -> bool:
+    """Whether two ranges have addresses in common."""
+    if not one or not isinstance(other, str) or not other:
+        return False
+    return ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other))
+
+
+def _is_number(found: str, index: int) -> bool:
+    return bool(found) and index_of(found) == index
 
 
 class SubnetKind(Ec2Kind[Subnet]):
