@@ -50,7 +50,7 @@ def another_vpc(ec2: Any) -> str:
 
 
 MAKERS: dict[str, Callable[[Any, str], str]] = {
-    "endpoint": lambda ec2, vpc: ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=GUARD_DUTY)["VpcEndpoint"][
+    "endpoint": lambda ec2, vpc: ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=GUARD_DUTY, VpcEndpointType="Interface")["VpcEndpoint"][
         "VpcEndpointId"
     ],
     "list": lambda ec2, vpc: ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"],
