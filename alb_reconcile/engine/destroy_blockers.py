@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._ec2 import describe_interface, is_of, read_interfaces
+from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.text import camel
@@ -14,6 +14,7 @@ async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
     """Everything that isn't the stack's and holds something of it, in words."""
     live = [item for item in discovery.resources if not item.is_gone]
     own = {item.id for item in discovery.resources}  # of instances that have ended, too: interfaces may outlive them
+    own |= {known for item in live if isinstance(item.details, Interfaces) for known in item.details.ids}
     vpcs, groups, subnets = (
         sorted(item.id for item in live if item.address.kind == kind) for kind in ("vpc", "security_group", "subnet")
     )

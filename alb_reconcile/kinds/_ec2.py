@@ -1,6 +1,7 @@
 """What kinds that EC2 lists and tags have in common: its Describe, Create and Delete actions, and network interfaces in the way."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -110,10 +111,19 @@ def is_load_balancers(interface: Mapping[str, Any]) -> bool:
     return str(interface.get("Description", "")).startswith("ELB app/")
 
 
+@dataclass(frozen=True)
+class Interfaces:
+    """The network interfaces of what isn't an instance, by their ids."""
+
+    ids: tuple[str, ...]
+
+
 def is_of(interface: Mapping[str, Any], ids: Collection[str]) -> bool:
-    """Whether an interface is that of an instance, or of what else AWS names in its description: an endpoint, say."""
+    """Whether an interface is one of these, of an instance, or of what else AWS names in its description: an endpoint, say."""
     instance = (interface.get("Attachment") or {}).get("InstanceId")
-    return instance in ids or any(word in ids for word in str(interface.get("Description", "")).split())
+    return not {instance, interface["NetworkInterfaceId"]}.isdisjoint(ids) or any(
+        word in ids for word in str(interface.get("Description", "")).split()
+    )
 
 
 def describe_interface(interface: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
@@ -115,7 +115,8 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
             dns_options={name: options[camel(name)] for name in _DNS_OPTIONS if camel(name) in options},
             policy_document=PolicyDocument.of(row["PolicyDocument"]) if row.get("PolicyDocument") else None,
         )
-        return replace(self.observe(reader, row, state, _state(row)), reason=_reason(row))
+        held = Interfaces(tuple(row.get("NetworkInterfaceIds") or ()))
+        return replace(self.observe(reader, row, state, _state(row), details=held), reason=_reason(row))
 
     async def create(self, run: Run, wanted: VpcEndpoint, desired: Desired) -> str:
         params: dict[str, Any] = {key: list(given) for name, key in _LISTS.items() if (given := getattr(wanted, name))}
