@@ -9,7 +9,15 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._ranges import describe, index_of, ipv6_of, range_at, wait_until_associated, wait_until_gone
+from alb_reconcile.kinds._ranges import (
+    describe,
+    index_of,
+    ipv6_of,
+    range_at,
+    wait_until_associated,
+    wait_until_gone,
+    wait_while_associating,
+)
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
@@ -146,7 +154,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         }
         params: dict[str, Any] = {key: value for key, value in given.items() if value}
         try:
-            subnet = await self.call_create(run, desired, waits.VPC_UNKNOWN, VpcId=wanted.vpc, **params)
+            subnet = await self._call_create_in_range(run, wanted, desired, params)
         except AwsError as error:
             if error.code != "InvalidSubnet.Conflict":
                 raise
@@ -157,6 +165,15 @@ class SubnetKind(Ec2Kind[Subnet]):
         names = [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
         await self._modify(run, wanted, subnet, [*names, *_dns_paths(wanted)])
         return subnet
+
+    async def _call_create_in_range(self, run: Run, wanted: Subnet, desired: Desired, params: dict[str, Any]) -> str:
+        """The call, once more where its range has just been associated with the VPC, by a run that was killed."""
+        try:
+            return await self.call_create(run, desired, waits.VPC_UNKNOWN, VpcId=wanted.vpc, **params)
+        except AwsError as error:
+            if error.code != "InvalidSubnet.Range" or not await wait_while_associating(run, str(wanted.vpc)):
+                raise
+            return await self.call_create(run, desired, waits.VPC_UNKNOWN, VpcId=wanted.vpc, **params)
 
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""
