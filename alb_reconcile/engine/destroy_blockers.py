@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._ec2 import describe_interface, is_of, read_interfaces
+from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
 from alb_reconcile.kinds.elastic_ip import Holder
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ignoring
@@ -19,6 +19,7 @@ async def find_blockers(aws: Aws, discovery: Discovery) -> list[str]:
     live = [item for item in discovery.resources if not item.is_gone]
     own = {item.id for item in discovery.resources}  # of instances that have ended, too: interfaces may outlive them
     own |= {made for item in live for made in getattr(item.details, "made_along", ())}
+    own |= {known for item in live if isinstance(item.details, Interfaces) for known in item.details.ids}
     vpcs, groups, subnets = (
         sorted(item.id for item in live if item.address.kind == kind) for kind in ("vpc", "security_group", "subnet")
     )

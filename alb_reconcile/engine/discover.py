@@ -41,17 +41,18 @@ async def discover(
         usual = ("ec2", "elbv2", "sts", "ssm", "service-quotas")
         aws.expect(*((service, False) for service in usual), ("ec2", True))
     reader = Reader(aws, stack, desired, everything=everything, shared=shared)
-    return await discover_by(reader, account_ids, eager=eager)
+    reader.eager = eager
+    return await discover_by(reader, account_ids)
 
 
-async def discover_by(reader: Reader, account_ids: Collection[str] = (), *, eager: bool = False) -> Discovery:
+async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Discovery:
     """`discover`, through a reader of its own, whose reads end with it where one fails."""
     elsewhere = asyncio.ensure_future(_read_foreign(reader))
     own = {name: asyncio.ensure_future(kind.discover(reader)) for name, kind in load_kinds().items()}
     # where they depend on another answer they don't wait for the rest
-    account = read_account(reader.aws, account_ids) if eager else _account(reader, account_ids)
+    account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
-    instances = None if eager else own["instance"]
+    instances = None if reader.eager else own["instance"]
     images = asyncio.ensure_future(_images(reader.aws, reader.desired.values(), instances))
     tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, *own.values()]
     try:

@@ -1,11 +1,13 @@
 """What kinds that EC2 lists and tags have in common: its Describe, Create and Delete actions, and network interfaces in the way."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import uuid4
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._rare import may_have
 from alb_reconcile.kinds.base import Kind, Listing, P
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
@@ -26,13 +28,13 @@ class Ec2Kind(Kind[P]):
     """Whether it can't be deleted while network interfaces are in it: others' are named then, and not waited for."""
 
     is_rare: ClassVar[bool] = False
-    """Whether most stacks have none of it, so that it is read only where there may be one (`Reader.may_have`)."""
+    """Whether most stacks have none of it, so that it is read only where there may be one (`may_have`)."""
 
     async def own_rows(self, reader: Reader) -> list[Row]:
         """What carries the stack's tag."""
         if not self.is_rare:
             return await reader.tagged(self.listing.operation, self.listing.key)
-        if not await reader.may_have(self.name):
+        if not await may_have(reader, self):
             return []
         is_declared = any(address.kind == self.name for address in reader.desired)
         # who has none, and had none, needn't be allowed to look
@@ -114,10 +116,19 @@ def is_load_balancers(interface: Mapping[str, Any]) -> bool:
     return str(interface.get("Description", "")).startswith("ELB app/")
 
 
+@dataclass(frozen=True)
+class Interfaces:
+    """The network interfaces of what isn't an instance, by their ids."""
+
+    ids: tuple[str, ...]
+
+
 def is_of(interface: Mapping[str, Any], ids: Collection[str]) -> bool:
-    """Whether an interface is that of an instance, or of what else AWS names in its description: an endpoint, say."""
+    """Whether an interface is one of these, of an instance, or of what else AWS names in its description: an endpoint, say."""
     instance = (interface.get("Attachment") or {}).get("InstanceId")
-    return instance in ids or any(word in ids for word in str(interface.get("Description", "")).split())
+    return not {instance, interface["NetworkInterfaceId"]}.isdisjoint(ids) or any(
+        word in ids for word in str(interface.get("Description", "")).split()
+    )
 
 
 def describe_interface(interface: Mapping[str, Any]) -> str:

@@ -79,6 +79,23 @@ def _is_associated(item: Association) -> bool:
     return all((item.get(f"{key}State") or {}).get("State") not in ("associating", *_LEAVING) for _, key in _SORTS)
 
 
+async def wait_while_associating(run: Run, vpc: str) -> bool:
+    """Until no range of a VPC is still to come, as after a run that was killed meanwhile. Returns whether any was."""
+
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        return {item: await describe(run, *_HOW["vpc"], item) for item in ids}
+
+    def check(row: Any) -> str:
+        coming = sorted(name for name, item in associations(row or {}) if not _is_associated(item))
+        if coming:
+            seen.append(True)
+        return f"{', '.join(coming)} to be associated" if coming else ""
+
+    seen: list[bool] = []
+    await run.watch("ranges to come", fetch).until(vpc, check, waits.RANGE_ASSOCIATED, run.say)
+    return bool(seen)
+
+
 async def wait_until_gone(run: Run, kind: str, physical_id: str, association: str) -> None:
     """Until a range isn't associated any more, so that another one can be."""
     operation, key, id_key = _HOW[kind]

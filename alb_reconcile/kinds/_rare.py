@@ -21,9 +21,9 @@ _READ_ANYWAY: Final = (
 async def may_have(reader: Reader, kind: AnyKind) -> bool:
     """Whether a stack may have a resource of a kind: its spec declares one, it is being destroyed, or one carries its tag.
 
-    The tags are read (EC2 DescribeTags, once for all such kinds) only where what is read anyway doesn't say that the spec at
-    hand was applied last: a run that was to delete the resource may have been cut short. So this misses what somebody
-    tagged by hand later.
+    The tags are read (EC2 DescribeTags, once for all such kinds) by an eager reader, and where what is read anyway doesn't
+    say that the spec at hand was applied last: a run that was to delete the resource may have been cut short. So a look
+    misses what somebody tagged by hand later.
     """
     if reader.everything or any(address.kind == kind.name for address in reader.desired):
         return True
@@ -33,9 +33,7 @@ async def may_have(reader: Reader, kind: AnyKind) -> bool:
 
 async def _left_over(reader: Reader) -> frozenset[str] | None:
     """The ids of all that carries the stack's tag, where that is worth a look; None if these credentials may not look."""
-    parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
-    rows = [row for part in parts for row in part] or await reader.instances()
-    if {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}:
+    if not reader.eager and await _is_applied(reader):
         return frozenset()
     with ignoring("UnauthorizedOperation"):
         if reader.shared is not None:
@@ -43,3 +41,9 @@ async def _left_over(reader: Reader) -> frozenset[str] | None:
         found = await read_ec2_tags(reader.aws, [reader.stack])
         return frozenset(str(row["ResourceId"]) for row in found)
     return None
+
+
+async def _is_applied(reader: Reader) -> bool:
+    parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
+    rows = [row for part in parts for row in part] or await reader.instances()
+    return {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}

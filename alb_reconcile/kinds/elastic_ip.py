@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
-from alb_reconcile.kinds._rare import may_have
 from alb_reconcile.kinds.base import IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
@@ -50,6 +49,7 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     position = 32
     section = "elastic_ips"
     id_prefix = "eipalloc-"
+    is_rare = True
     listing = Listing(
         "describe_addresses", "Addresses", "AllocationId", "allocation-id", vpc_filter="", needs_foreign=True
     )
@@ -65,7 +65,7 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     )
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        rows = await self.own_rows(reader) if await may_have(reader, self) else []
+        rows = await self.own_rows(reader)
         return [self._observe(reader, row) for row in rows]
 
     def _observe(self, reader: Reader, row: Row) -> Observed:

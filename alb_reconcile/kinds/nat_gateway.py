@@ -9,7 +9,6 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._rare import may_have
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer_all
@@ -86,6 +85,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     position = 34
     section = "nat_gateways"
     id_prefix = "nat-"
+    is_rare = True
     listing = Listing("describe_nat_gateways", "NatGateways", "NatGatewayId", "nat-gateway-id", needs_foreign=True)
     missing = ("NatGatewayNotFound", "InvalidNatGatewayID.NotFound")
     ready = frozenset({"available"})
@@ -111,7 +111,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         return NatGateway(**fields)
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        rows = await self.own_rows(reader) if await may_have(reader, self) else []
+        rows = await self.own_rows(reader)
         # an emulator that knows no filter by tag shows those of others as well
         return [self._observe(reader, row) for row in rows if reader.ours(tags.from_list(row.get("Tags")))]
 

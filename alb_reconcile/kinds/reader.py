@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
@@ -13,11 +13,6 @@ from alb_reconcile.model.resource import Desired, field_names
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
-_CARRIERS: Final = (
-    ("describe_vpcs", "Vpcs"), ("describe_subnets", "Subnets"), ("describe_route_tables", "RouteTables"),
-    ("describe_security_groups", "SecurityGroups"), ("describe_internet_gateways", "InternetGateways"),
-)  # fmt: skip
-"""How those are listed that carry the digest of the whole spec, and that are read anyway."""
 
 
 class Reader:
@@ -41,6 +36,8 @@ class Reader:
         self.desired = desired
         self.everything = everything
         self.shared = shared
+        self.eager = False
+        """Whether it reads at once what no other answer may turn out to make needless."""
         self.warnings: list[str] = []
         """What was read besides that a user should know of."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
@@ -70,18 +67,6 @@ class Reader:
 
     async def _tagged(self, operation: str, key: str) -> list[dict[str, Any]]:
         return await self.aws.pages("ec2", operation, key, where={f"tag:{tags.STACK}": self.stack})
-
-    async def may_have(self, kind: str) -> bool:
-        """Whether the stack may have resources of a kind that most stacks have none of, so that they are worth a read.
-
-        It may if the spec declares one, or if this isn't the very spec that was applied last: the one before may have
-        declared one. The tags of what is read anyway say which it was.
-        """
-        if self.everything or any(address.kind == kind for address in self.desired):
-            return True
-        rows = await asyncio.gather(*(self.tagged(*listing) for listing in _CARRIERS))
-        said = {tags.from_list(row["Tags"]).get(tags.APPLIED, "").partition(" ")[0] for part in rows for row in part}
-        return bool(said - {tags.spec_digest_of(self.desired)})
 
     async def instances(self) -> list[dict[str, Any]]:
         """The instances that carry the stack's tag, each with tags of its own."""

@@ -9,7 +9,15 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds._ranges import describe, index_of, ipv6_of, range_at, wait_until_associated, wait_until_gone
+from alb_reconcile.kinds._ranges import (
+    describe,
+    index_of,
+    ipv6_of,
+    range_at,
+    wait_until_associated,
+    wait_until_gone,
+    wait_while_associating,
+)
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
@@ -50,7 +58,7 @@ class Subnet(Properties):
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
         found = getattr(observed.state, "ipv6_cidr_block", None) if observed else None
-        if isinstance(self.ipv6_cidr_block, int) and found and index_of(found) == self.ipv6_cidr_block:
+        if isinstance(self.ipv6_cidr_block, int) and found and _is_number(found, self.ipv6_cidr_block):
             return replace(self, ipv6_cidr_block=found)
         return self
 
@@ -58,17 +66,23 @@ class Subnet(Properties):
         return (("cidr", str(self.vpc)),)
 
     def conflicts(self, other: Properties) -> bool:
-        return isinstance(other, Subnet) and (
-            _overlap(self.cidr_block, other.cidr_block) or _overlap(self.ipv6_cidr_block, other.ipv6_cidr_block)
-        )
+        if not isinstance(other, Subnet):
+            return False
+        mine, theirs = self.ipv6_cidr_block, other.ipv6_cidr_block
+        if isinstance(mine, int):
+            return _overlap(self.cidr_block, other.cidr_block) or (isinstance(theirs, str) and _is_number(theirs, mine))
+        return _overlap(self.cidr_block, other.cidr_block) or _overlap(mine, theirs)
 
 
-def _overlap(one: str | int | None, other: str | int | None) -> bool:
-    """Whether two ranges of one VPC have addresses in common; of one that isn't made yet the number is known."""
-    if not isinstance(one, str) or not isinstance(other, str):
-        numbers = [index_of(item) if isinstance(item, str) and item else item for item in (one, other)]
-        return isinstance(numbers[0], int) and numbers[0] == numbers[1]
-    return bool(one and other) and ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other))
+def _overlap(one: str | None, other: str | int | None) -> bool:
+    """Whether two ranges have addresses in common."""
+    if not one or not isinstance(other, str) or not other:
+        return False
+    return ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other))
+
+
+def _is_number(found: str, index: int) -> bool:
+    return bool(found) and index_of(found) == index
 
 
 class SubnetKind(Ec2Kind[Subnet]):
@@ -140,7 +154,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         }
         params: dict[str, Any] = {key: value for key, value in given.items() if value}
         try:
-            subnet = await self.call_create(run, desired, waits.VPC_UNKNOWN, VpcId=wanted.vpc, **params)
+            subnet = await self._call_create_in_range(run, wanted, desired, params)
         except AwsError as error:
             if error.code != "InvalidSubnet.Conflict":
                 raise
@@ -151,6 +165,15 @@ class SubnetKind(Ec2Kind[Subnet]):
         names = [name for name in _ATTRIBUTES if getattr(wanted, name) is not None]
         await self._modify(run, wanted, subnet, [*names, *_dns_paths(wanted)])
         return subnet
+
+    async def _call_create_in_range(self, run: Run, wanted: Subnet, desired: Desired, params: dict[str, Any]) -> str:
+        """The call, once more where its range has just been associated with the VPC, by a run that was killed."""
+        try:
+            return await self.call_create(run, desired, waits.VPC_UNKNOWN, VpcId=wanted.vpc, **params)
+        except AwsError as error:
+            if error.code != "InvalidSubnet.Range" or not await wait_while_associating(run, str(wanted.vpc)):
+                raise
+            return await self.call_create(run, desired, waits.VPC_UNKNOWN, VpcId=wanted.vpc, **params)
 
     async def _find(self, run: Run, wanted: Subnet, desired: Desired, error: AwsError) -> str:
         """Who holds the range: we ourselves, whose reply got lost, or a stranger."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
@@ -35,12 +35,13 @@ class VpcEndpoint(Properties):
     service = "ec2"
     carries_applied = True
     addresses = 1
-    replaced_on = frozenset({"vpc", "service_name", "vpc_endpoint_type"})
+    replaced_on = frozenset({"vpc", "service_name", "service_region", "vpc_endpoint_type"})
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted"})
 
     vpc: Ref
     service_name: str
+    service_region: str | None = None
     vpc_endpoint_type: str | None = None
     route_tables: tuple[Ref, ...] | None = None
     subnets: tuple[Ref, ...] | None = None
@@ -87,7 +88,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> VpcEndpoint:
         own: dict[str, Any] = {
-            "service_name": full_name(fields["service_name"], around.region),
+            "service_name": full_name(fields["service_name"], entry.get("service_region") or around.region),
             "vpc_endpoint_type": type_of(entry),
         }
         if "policy_document" in entry:
@@ -106,6 +107,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         state = VpcEndpoint(
             vpc=row["VpcId"],
             service_name=row.get("ServiceName", ""),
+            service_region=row.get("ServiceRegion"),
             vpc_endpoint_type=row.get("VpcEndpointType") or GATEWAY,
             route_tables=tuple(sorted(row.get("RouteTableIds") or ())),
             subnets=tuple(sorted(row.get("SubnetIds") or ())),
@@ -115,11 +117,12 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
             dns_options={name: options[camel(name)] for name in _DNS_OPTIONS if camel(name) in options},
             policy_document=PolicyDocument.of(row["PolicyDocument"]) if row.get("PolicyDocument") else None,
         )
-        return replace(self.observe(reader, row, state, _state(row)), reason=_reason(row))
+        held = Interfaces(tuple(row.get("NetworkInterfaceIds") or ()))
+        return replace(self.observe(reader, row, state, _state(row), details=held), reason=_reason(row))
 
     async def create(self, run: Run, wanted: VpcEndpoint, desired: Desired) -> str:
         params: dict[str, Any] = {key: list(given) for name, key in _LISTS.items() if (given := getattr(wanted, name))}
-        params |= _settings(wanted, _SETTINGS)
+        params |= _settings(wanted, {*_SETTINGS, "service_region"})
         try:
             endpoint = await self.create_by_token(
                 run, desired, waits.ENDPOINT_UNKNOWN,

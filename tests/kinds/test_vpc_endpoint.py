@@ -265,3 +265,35 @@ def test_an_endpoint_that_failed_is_told(hand: Hand) -> None:
 def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(ssm(private_dns_enabled=True))
+
+
+def test_an_endpoint_needs_a_free_address_in_each_of_its_subnets(hand: Hand) -> None:
+    spec = edited(ssm(), "subnets/private-a/cidr_block", "10.0.1.0/28")
+    for number, service in enumerate(
+        ("sns", "sqs", "kms", "logs", "ec2", "ecs", "ecr.api", "ecr.dkr", "sts", "events", "states")
+    ):
+        spec["vpc_endpoints"][f"e{number}"] = {"service_name": service, "subnets": ["private-a"]}
+    with pytest.raises(RefusedError, match=r"subnet\.private-a has 11 free addresses, and this plan needs 12 there"):
+        hand.world.plan(spec)
+
+
+def test_a_service_of_another_region(hand: Hand) -> None:
+    spec = ssm(service_region="eu-west-1")
+    hand.make(spec)
+    assert shown(hand, SSM)["ServiceName"] == "com.amazonaws.eu-west-1.ssm"
+    assert short(hand.world.plan(ssm())) == sorted(replaced(SSM, "service_name"))
+
+
+def test_the_endpoint_of_a_gateway_load_balancer_is_in_one_subnet(hand: Hand) -> None:
+    bare = edited(edited(SPEC, "vpc_endpoints", None), "internet_gateways/main", {})  # which the emulator asks of any
+    hand.make(bare)
+    subnet = hand["subnet.private-a"]
+    elb = hand.ec2.create_vpc_endpoint_service_configuration
+    made = hand.world.client("elbv2")
+    (wall,) = made.create_load_balancer(Name="wall", Type="gateway", Subnets=[subnet, hand["subnet.private-b"]])[
+        "LoadBalancers"
+    ]
+    service = elb(GatewayLoadBalancerArns=[wall["LoadBalancerArn"]])["ServiceConfiguration"]["ServiceName"]
+    entry = {"service_name": service, "vpc_endpoint_type": "GatewayLoadBalancer", "subnets": ["private-a"]}
+    hand.make(edited(bare, "vpc_endpoints/wall", entry))
+    assert shown(hand, "vpc_endpoint.wall")["SubnetIds"] == [subnet]

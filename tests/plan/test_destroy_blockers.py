@@ -50,9 +50,9 @@ def another_vpc(ec2: Any) -> str:
 
 
 MAKERS: dict[str, Callable[[Any, str], str]] = {
-    "endpoint": lambda ec2, vpc: ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=GUARD_DUTY)["VpcEndpoint"][
-        "VpcEndpointId"
-    ],
+    "endpoint": lambda ec2, vpc: ec2.create_vpc_endpoint(
+        VpcId=vpc, ServiceName=GUARD_DUTY, VpcEndpointType="Interface"
+    )["VpcEndpoint"]["VpcEndpointId"],
     "list": lambda ec2, vpc: ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"],
     "group": lambda ec2, vpc: ec2.create_security_group(
         GroupName=f"GuardDutyManagedSecurityGroup-{vpc}", Description="-", VpcId=vpc

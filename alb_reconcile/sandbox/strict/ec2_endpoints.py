@@ -28,8 +28,8 @@ def endpoint(call: Call, physical_id: str | None = None) -> Any:
 
 
 def short_name(call: Call, service: str) -> str:
-    """AWS's own services are those of the region; InvalidServiceName for any other (CreateVpcEndpoint; moto takes all)."""
-    prefix = f"com.amazonaws.{call.world.region}."
+    """AWS's own services are those of the region, or of ServiceRegion; InvalidServiceName for any other (CreateVpcEndpoint; moto takes all)."""
+    prefix = f"com.amazonaws.{call.given('ServiceRegion', call.world.region)}."
     name = service.removeprefix(prefix)
     own = [f"com.amazonaws.vpce.{call.world.region}.{item}" for item in call.world.ec2.configurations]
     if service not in own and (name == service or name not in KNOWN):
@@ -55,6 +55,7 @@ def make(call: Call) -> Any:
         world.ec2, random_vpc_ep_id(), vpc_id, service, sort, call.given("PolicyDocument"), [], [],
         security_group_ids=[], private_dns_enabled=False,
     )  # fmt: skip
+    made.service_region = call.given("ServiceRegion", world.region)
     made.ip_address_type = call.given("IpAddressType", "ipv4")
     made.dns_options = {"DnsRecordIpType": made.ip_address_type, **options}
     made.creation_timestamp = call.moment

@@ -33,7 +33,7 @@ def _check_type(outline: Outline, name: str, entry: Entry) -> None:
     path, sort = ("vpc_endpoints", name), type_of(entry)
     if "vpc_endpoint_type" in outline.given(path) and "vpc_endpoint_type" not in entry:
         return  # what is wrong with it has been said
-    service = full_name(entry["service_name"], outline.region)
+    service = _service(outline, entry)
     if sort == GATEWAY and not service.endswith(_WITH_ROUTES):
         outline.error(
             (*path, "service_name"),
@@ -51,6 +51,10 @@ def _check_type(outline: Outline, name: str, entry: Entry) -> None:
         )
     if sort == "GatewayLoadBalancer" and len(entry.get("subnets") or ()) > 1:
         outline.error((*path, "subnets"), "AWS puts an endpoint of a Gateway Load Balancer into one subnet; name one")
+
+
+def _service(outline: Outline, entry: Entry) -> str:
+    return full_name(entry["service_name"], entry.get("service_region") or outline.region)
 
 
 def _check_zones(outline: Outline, name: str) -> None:
@@ -98,7 +102,7 @@ def _check_unique(outline: Outline) -> None:
     for name, entry in outline.entries("vpc_endpoints").items():
         if "service_name" not in entry:
             continue
-        service = full_name(entry["service_name"], outline.region)
+        service = _service(outline, entry)
         for path, table in outline.texts("vpc_endpoints", name, "route_tables", ...):
             if (first := seen.setdefault((service, table), name)) != name:
                 outline.error(

@@ -18,6 +18,14 @@ def check(outline: Outline) -> None:
     for name, entry in outline.entries("vpcs").items():
         _check_secondary(outline, name, entry)
         _check_ipv6_of_vpc(outline, name, entry)
+    for path, sort in outline.texts("load_balancers", ..., "ip_address_type"):
+        if (
+            sort == "dualstack-without-public-ipv4"
+            and outline.entries("load_balancers")[str(path[1])].get("scheme") == "internal"
+        ):
+            outline.error(
+                path, "an internal load balancer has no public addresses; write dualstack, or scheme: internet-facing"
+            )
     taken: dict[tuple[str | None, int], str] = {}
     for name, entry in outline.entries("subnets").items():
         _check_ipv6_of_subnet(outline, name, entry, taken)

@@ -1,0 +1,225 @@
+"""Further ranges of VPCs, IPv6, and what stands on them: made in one run, changed without a deadlock, refused in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.kinds._ranges import index_of, range_at
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import demo
+from tests.kinds.hand import calls, edited, replaced, short, update
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Faults, Hand
+
+MAIN, A, SIX = "vpc.main", "subnet.a", "subnet.six"
+SECONDARY: Spec = {
+    "stack": "demo",
+    "region": "us-east-1",
+    "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "secondary_cidr_blocks": ["10.4.0.0/16", "100.64.0.0/16"]}},
+    "subnets": {"a": {"cidr_block": "100.64.1.0/24", "availability_zone": "a"}},
+}
+DUAL: Spec = {
+    "stack": "demo",
+    "region": "us-east-1",
+    "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}},
+    "subnets": {
+        "a": {"cidr_block": "10.0.1.0/24", "availability_zone_id": "use1-az1", "ipv6_cidr_block": 1},
+        "six": {"ipv6_native": True, "ipv6_cidr_block": 255, "availability_zone": "b"},
+    },
+}
+
+
+def shown(hand: Hand, address: str) -> dict[str, Any]:
+    (found,) = hand.ec2.describe_subnets(SubnetIds=[hand[address]])["Subnets"]
+    return dict(found)
+
+
+def ipv6_of(hand: Hand, address: str) -> str:
+    return str(shown(hand, address)["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"])
+
+
+def dualstack(**more: Any) -> Spec:
+    spec = demo()
+    spec["vpcs"]["main"]["amazon_provided_ipv6_cidr_block"] = True
+    for number, subnet in enumerate(spec["subnets"].values()):
+        subnet["ipv6_cidr_block"] = number
+    spec["load_balancers"]["public"] |= {"ip_address_type": "dualstack", **more}
+    return spec
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+def test_a_subnet_in_a_further_range_is_made_in_one_run(hand: Hand, lag: float) -> None:
+    hand.world.strict.lag = lag
+    hand.make(SECONDARY)
+    assert shown(hand, A)["CidrBlock"] == "100.64.1.0/24"
+
+
+def test_the_order_of_further_ranges_is_none(hand: Hand) -> None:
+    hand.make(SECONDARY)
+    swapped = ["100.64.0.0/16", "10.4.0.0/16"]
+    assert short(hand.world.plan(edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", swapped))) == []
+
+
+def test_further_ranges_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
+    spec = edited(edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", None), "subnets/a/cidr_block", "10.0.1.0/24")
+    hand.make(spec)
+    hand.ec2.associate_vpc_cidr_block(VpcId=hand[MAIN], CidrBlock="10.4.0.0/16")
+    hand.wait(10)
+    assert hand.world.plan(spec).is_empty
+
+
+def test_a_range_goes_when_its_subnets_have_moved_to_the_new_one(hand: Hand) -> None:
+    """The old subnet leaves after the new one is there, and the old range after the old subnet: all in one run."""
+    hand.make(SECONDARY)
+    moved = edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", ["10.4.0.0/16", "100.65.0.0/16"])
+    hand.make(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24"))
+    assert hand.world.plan(edited(moved, "subnets/a/cidr_block", "100.65.1.0/24")).is_empty
+
+
+def test_a_strangers_subnet_in_a_range_that_goes_is_named_at_once(hand: Hand) -> None:
+    hand.make(SECONDARY)
+    theirs = hand.ec2.create_subnet(VpcId=hand[MAIN], CidrBlock="10.4.1.0/24")["Subnet"]["SubnetId"]
+    began = hand.world.clock.now()
+    result = hand.world.apply(edited(SECONDARY, "vpcs/main/secondary_cidr_blocks", ["100.64.0.0/16"]))
+    assert [f"10.4.0.0/16 has subnets outside this stack: {theirs}" in text for text in result.failures] == [True]
+    assert hand.world.clock.now() - began < 60
+
+
+def test_a_lost_reply_to_an_association_is_no_stranger(hand: Hand, faults: Faults) -> None:
+    faults.lose_reply("associate_vpc_cidr_block")
+    hand.make(SECONDARY)
+
+
+def test_a_range_that_aws_cant_associate_is_told(hand: Hand, faults: Faults) -> None:
+    faults.refuse("associate_vpc_cidr_block", "CidrLimitExceeded", "no more", times=2)
+    result = hand.world.apply(SECONDARY)
+    assert any("CidrLimitExceeded: no more" in text for text in result.failures)
+    hand.make(SECONDARY)
+
+
+@pytest.mark.parametrize("spec", [SECONDARY, DUAL], ids=["secondary", "dual"])
+def test_new_ids_may_be_unknown_for_a_while(hand: Hand, spec: Spec) -> None:
+    hand.world.strict.reference_lag = 20.0
+    hand.make(spec)
+
+
+def test_tenancy_can_be_given_up_in_place_only(hand: Hand) -> None:
+    spec = edited(SECONDARY, "vpcs/main/instance_tenancy", "dedicated")
+    hand.make(spec)
+    default = edited(SECONDARY, "vpcs/main/instance_tenancy", "default")
+    hand.repairs(update(MAIN, "instance_tenancy"), spec=default, by=("modify_vpc_tenancy", "create_tags"))
+    assert ("replace", MAIN, ("instance_tenancy",)) in short(hand.world.plan(spec))
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+def test_subnets_count_their_vpcs_ipv6_ranges(hand: Hand, lag: float) -> None:
+    hand.world.strict.lag = lag
+    hand.make(DUAL)
+    (vpc,) = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"]
+    around = vpc["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+    assert ipv6_of(hand, A) == range_at(around, 1)
+    assert index_of(ipv6_of(hand, SIX)) == 255
+    assert (shown(hand, SIX)["Ipv6Native"], shown(hand, SIX).get("CidrBlock")) == (True, None)
+    assert shown(hand, A)["AvailabilityZoneId"] == "use1-az1"
+
+
+def test_a_literal_range_is_the_same_as_its_number(hand: Hand) -> None:
+    hand.make(DUAL)
+    literal = ipv6_of(hand, A)
+    assert hand.world.plan(edited(DUAL, "subnets/a/ipv6_cidr_block", literal)).is_empty
+    long = literal.replace("::/64", ":0:0:0:0/64")
+    assert hand.world.plan(edited(DUAL, "subnets/a/ipv6_cidr_block", long)).is_empty
+
+
+def test_an_ipv6_range_comes_to_what_was_there_before(hand: Hand) -> None:
+    without = edited(edited(DUAL, "subnets/six", None), "vpcs/main/amazon_provided_ipv6_cidr_block", None)
+    hand.make(edited(without, "subnets/a/ipv6_cidr_block", None))
+    spec = edited(DUAL, "subnets/a/assign_ipv6_address_on_creation", True)
+    hand.make(spec)
+    assert index_of(ipv6_of(hand, A)) == 1
+    moved = edited(spec, "subnets/a/ipv6_cidr_block", 9)
+    hand.repairs(
+        update(A, "ipv6_cidr_block"),
+        spec=moved,
+        by=(
+            "disassociate_subnet_cidr_block",
+            "associate_subnet_cidr_block",
+            "modify_subnet_attribute",
+            "create_tags",
+        ),
+    )
+    assert shown(hand, A)["AssignIpv6AddressOnCreation"] is True
+
+
+def test_a_native_subnet_is_replaced_by_one_of_both_kinds(hand: Hand) -> None:
+    hand.make(DUAL)
+    both = {"cidr_block": "10.0.7.0/24", "ipv6_cidr_block": 7, "availability_zone": "b"}
+    hand.repairs(
+        *replaced(SIX, "cidr_block", "ipv6_cidr_block", "ipv6_native"),
+        spec=edited(DUAL, "subnets/six", {**both, "ipv6_native": False}),
+        by=("create_subnet", "delete_subnet"),
+    )
+
+
+def test_a_number_that_another_subnet_leaves_is_taken_afterwards(hand: Hand) -> None:
+    hand.make(DUAL)
+    spec = edited(edited(DUAL, "subnets/six", None), "subnets/new", DUAL["subnets"]["six"])
+    hand.make(spec)
+    assert [name for name, _ in hand.world.log if name in ("create_subnet", "delete_subnet")] == [
+        "delete_subnet",
+        "create_subnet",
+    ]
+
+
+def test_a_load_balancer_of_both_kinds_is_made_in_one_run(hand: Hand) -> None:
+    hand.make(dualstack())
+    (found,) = hand.elb.describe_load_balancers()["LoadBalancers"]
+    assert found["IpAddressType"] == "dualstack"
+    without = dualstack(ip_address_type="dualstack-without-public-ipv4")
+    hand.repairs(
+        update("load_balancer.public", "ip_address_type"), spec=without, by=("set_ip_address_type", "add_tags")
+    )
+
+
+def test_a_load_balancer_gets_ipv6_with_its_subnets(hand: Hand) -> None:
+    hand.make(demo())
+    hand.make(dualstack())
+    assert len(calls(hand.world, "set_ip_address_type")) == 1
+    assert len(calls(hand.world, "associate_subnet_cidr_block")) == 2
+
+
+def test_a_load_balancer_over_subnets_without_ipv6_is_refused_with_its_place(hand: Hand) -> None:
+    spec = dualstack()
+    for subnet in spec["subnets"].values():
+        del subnet["ipv6_cidr_block"]
+    with pytest.raises(
+        RefusedError,
+        match=r"^spec\.yaml:\d+:\d+: load_balancers\.public\.ip_address_type: dualstack needs an IPv6 range",
+    ):
+        hand.world.plan(spec)
+    hand.make(demo())
+    with pytest.raises(RefusedError, match=r"subnet\.public-a, subnet\.public-b has none"):
+        hand.world.plan(spec)
+
+
+def test_a_foreign_subnet_with_ipv6_is_known_by_what_aws_says(hand: Hand) -> None:
+    hand.make(dualstack())
+    theirs = [hand["subnet.public-a"], hand["subnet.public-b"]]
+    spec: Spec = {
+        "stack": "other",
+        "region": "us-east-1",
+        "load_balancers": {"inner": {"scheme": "internal", "ip_address_type": "dualstack", "subnets": theirs}},
+    }
+    assert [step.action for step in hand.world.plan(spec).steps] == ["create"]
+
+
+def test_a_foreign_vpc_without_ipv6_is_told(hand: Hand) -> None:
+    vpc = hand.ec2.create_vpc(CidrBlock="10.6.0.0/16")["Vpc"]["VpcId"]
+    entry = {"vpc": vpc, "cidr_block": "10.6.1.0/24", "ipv6_cidr_block": 1, "availability_zone": "a"}
+    result = hand.world.apply({"stack": "demo", "region": "us-east-1", "subnets": {"a": entry}})
+    assert any(f"{vpc} has no IPv6 range" in text for text in result.failures)
+    assert hand.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"] == []
