@@ -167,7 +167,8 @@ class _Application:
         try:
             self._end(Outcome(step, "done"), elapsed, task.result())
         except _SkippedError as error:
-            self._end(Outcome(step, "skipped", cause=error.cause), elapsed, str(error))
+            text = f"{error}; what it has made stays for the next run"
+            self._end(Outcome(step, "skipped", cause=error.cause), elapsed, text)
         except InterruptedRun as error:
             self._end(Outcome(step, "interrupted"), elapsed, str(error))
         except ReconcileError as error:

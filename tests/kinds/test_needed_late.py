@@ -46,6 +46,8 @@ def test_a_gateway_is_made_beside_its_vpc_and_attached_by_the_next_run(hand: Han
     (gateway,) = [item for item in result.outcomes if str(item.step.address) == "internet_gateway.main"]
     assert vpc.how == "failed"
     assert (gateway.how, gateway.cause) == ("skipped", vpc.step)
+    (said,) = [event.text for event in result.events if event.step == gateway.step and event.what == "skipped"]
+    assert said == "vpc.main; what it has made stays for the next run"
     assert [item["Attachments"] for item in own(hand, "internet_gateways")] == [[]]
     hand.make(demo())
     assert len(own(hand, "internet_gateways")) == 1
