@@ -403,7 +403,9 @@ load_balancers:
 
 
 def test_instances_answer_where_they_are_known_by_their_addresses(fresh: Place) -> None:
-    text = (fresh.tool.folder / "demo.yaml").read_text().replace("targets: [web]", "target_type: ip\n    targets: [web]")
+    text = (
+        (fresh.tool.folder / "demo.yaml").read_text().replace("targets: [web]", "target_type: ip\n    targets: [web]")
+    )
     (fresh.tool.folder / "addresses.yaml").write_text(text)
     fresh.tool.run("sandbox", "start", "--speed", "100")
     told = fresh.tool.run("apply", "--yes", "--verify", "addresses.yaml").stdout

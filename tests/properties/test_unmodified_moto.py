@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.harness import FAKE_ENVIRONMENT, READS, World, demo
+from tests.kinds.test_targets_by_function import make_function, with_function
 from tests.properties.faults import error_of, spoilt
 from tests.properties.others import make_others, seen
 from tests.properties.scenarios import crowded, in_place, rolled
@@ -91,3 +92,11 @@ def test_a_destroy_that_was_cut_short_goes_on(world: World, others: Any) -> None
         world.destroy(rolled())
         assert seen(world.client) == others, calls
         world.converge(rolled())
+
+
+def test_targets_by_address_and_functions_live_there_too(world: World) -> None:
+    make_function("orders")
+    spec = with_function()
+    spec["target_groups"]["web"]["target_type"] = "ip"
+    world.converge(spec)
+    world.destroy(spec)
