@@ -157,7 +157,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A property as JSON has it; references by address, user data by its digest."""
-    if isinstance(value, Address | UserData):
+    if isinstance(value, Address | UserData | str):
         return str(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}
