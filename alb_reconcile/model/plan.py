@@ -158,7 +158,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A property as JSON has it; references by address, user data by its digest, a policy as its text."""
-    if isinstance(value, Address | UserData | PolicyDocument):
+    if isinstance(value, Address | UserData | PolicyDocument | str):
         return str(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}

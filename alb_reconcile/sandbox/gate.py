@@ -16,6 +16,8 @@ SERVICES: Final = {
     "sts": "sts",
 }
 """moto's name of each service by the one that its requests are signed for."""
+_POLICIES: Final = re.compile(r"/2015-03-31/functions/[^/]+/policy(/[^/]+)?")
+"""All that is served of Lambda: moto would run functions in containers."""
 _SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/, ]+/[0-9]{8}/[^/, ]+/([a-z0-9-]+)/aws4_request,")
 
 
@@ -39,4 +41,6 @@ def service_of(environ: Mapping[str, Any]) -> str | None:
     A page can't sign: its browser would have to ask first whether it may send the header.
     """
     signed = _SIGNED.match(environ.get("HTTP_AUTHORIZATION", ""))
+    if signed and signed[1] == "lambda":
+        return "lambda" if _POLICIES.fullmatch(environ.get("PATH_INFO", "")) else None
     return SERVICES.get(signed[1]) if signed else None

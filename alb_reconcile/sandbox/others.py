@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import trustme
 from moto.acm.models import CertBundle, acm_backends
+from moto.awslambda.exceptions import ConflictException
+from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 
@@ -16,6 +19,7 @@ from alb_reconcile.sandbox.strict.world import World
 _ID: Final = re.compile(r"(vpc|subnet|sg)-[0-9a-f]{8,17}")
 _ACM: Final = re.compile(r"arn:aws:acm:([a-z0-9-]+):[0-9]{12}:certificate/.+")
 _IAM: Final = re.compile(r"arn:aws:iam::[0-9]{12}:server-certificate(/.*?)([^/]+)")
+_FUNCTION: Final = re.compile(r"arn:aws:lambda:([a-z0-9-]+):[0-9]{12}:function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_-]+))?")
 Named = list[tuple[str, str]]
 """Texts, each with the key that it stands under."""
 
@@ -31,6 +35,7 @@ def make_others(strict: StrictAws, region: str, states: list[Any], lookups: list
         strict._settle(world, strict.clock())
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
+        made += _functions(world, named)
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 
@@ -100,6 +105,22 @@ def _certificates(world: World, named: Named) -> Iterator[str]:
         else:
             continue
         yield f"certificate {text} (for {', '.join(names)})"
+
+
+def _functions(world: World, named: Named) -> Iterator[str]:
+    """Functions that have a policy, and nothing that could be run."""
+    backend = lambda_backends[world.account][world.region]
+    for _, text in named:
+        if (found := _FUNCTION.fullmatch(text)) and found[1] == world.region:
+            name, alias = found[2], found[3]
+            if all(item.function_name != name for item in backend.list_functions()):
+                role = iam_backends[world.account]["aws"].create_role(name, "{}", "/", "", "", [], "3600").arn
+                settings = {"Handler": "none", "Runtime": "python3.12", "Code": {"ZipFile": ""}, "Publish": True}
+                backend.create_function({"FunctionName": name, "Role": role, **settings})
+                yield f"function {name} (which nothing runs)"
+            if alias and not alias.isdecimal():
+                with suppress(ConflictException):  # it is there
+                    backend.create_alias(alias, name, "1", "", "")
 
 
 def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:

@@ -93,6 +93,19 @@ def test_the_plan_says_what_was_found_and_how(hand: Hand) -> None:
     assert f"{sorted(network.subnets)[0]} (tag Tier=private)" in text
 
 
+def test_plans_for_machines_hold_the_ids_alone(hand: Hand) -> None:
+    network = Network(hand)
+    hand.make(service())
+    other = Network(hand, "other", "public")
+    plan = hand.world.plan(
+        service(subnets={"tag": {"Tier": "public"}}, groups=[network.group]),
+        allow={"replace": 99, "replace-load-balancer": 9, "delete": 99},
+    )
+    found = plan.to_json()
+    assert other.subnets[0] in found
+    assert "tag Tier" not in found
+
+
 def test_it_is_the_same_spec_as_one_with_the_ids(hand: Hand) -> None:
     network = Network(hand)
     hand.make(service())

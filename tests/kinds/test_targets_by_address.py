@@ -11,6 +11,7 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.kinds._targets import label
 from alb_reconcile.model.errors import SpecError
+from tests.adoption.adopting import keeper
 from tests.harness import demo, load
 from tests.kinds.hand import create, delete, edited, order, replaced, short
 from tests.properties.watched import watched
@@ -210,3 +211,11 @@ def test_the_plan_names_the_instance_and_not_its_address(hand: Hand) -> None:
     assert re.search(
         r"registration\.web/web-1:80\n +target_group +target_group\.web\n +target +instance\.web-1\n", text
     )
+
+
+def test_instances_known_by_their_addresses_are_released_and_adopted_again() -> None:
+    with keeper() as (world, commands):
+        world.converge(by_ip())
+        commands.release(by_ip())
+        commands.adopt(by_ip())
+        assert world.plan(by_ip()).is_empty

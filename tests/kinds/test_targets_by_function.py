@@ -75,7 +75,8 @@ def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Ha
     assert [(item["Target"]["Id"], item["TargetHealth"]["State"]) for item in found] == [
         (f"{ARN}orders", "unavailable")
     ]
-    hand.world.destroy(with_function())
+    result = hand.world.destroy(with_function())
+    assert not [step.pause for step in result.plan.steps if step.pause[0]]
     assert statements() == []
 
 

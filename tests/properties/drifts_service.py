@@ -6,6 +6,7 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.kinds.registration import Registered
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from tests.harness import REGION
@@ -104,7 +105,7 @@ def targets(scene: Scene) -> Iterator[Deed]:
 
         def leave(item: Observed = item) -> object:
             state: Any = item.state
-            target = {"Id": state.target, "Port": state.port}
+            target = {"Id": item.detail(Registered).id, "Port": state.port}
             return scene.elb("deregister_targets", TargetGroupArn=state.target_group, Targets=[target])
 
         yield Deed(f"{item.address} deregistered", leave, (str(item.address),))
@@ -115,16 +116,25 @@ def targets(scene: Scene) -> Iterator[Deed]:
         name, above = group.address.name, (str(group.address),)
 
         def join(group: Observed = group, instance: str = "", port: int = 80) -> object:
-            target = {"Id": instance or _stranger(scene), "Port": port}
+            state: Any = group.state
+            known = instance or _stranger(scene)
+            target = {"Id": _address(scene, known) if state.target_type == "ip" else known, "Port": port}
             return scene.elb("register_targets", TargetGroupArn=group.id, Targets=[target])
 
-        yield Deed(f"{group.address} gets a stranger", join, (f"registration.{name}/i-", *above) if strangers else ())
+        unknown = "10." if getattr(group.state, "target_type", "") == "ip" else "i-"
+        shown = (f"registration.{name}/{unknown}", *above) if strangers else ()
+        yield Deed(f"{group.address} gets a stranger", join, shown)
         for item in instances:
             yield Deed(
                 f"{group.address} gets {item.address} on another port",
                 partial(join, instance=item.id, port=8099),
                 (f"registration.{name}/{item.address.name}:8099", str(item.address), *above) if managed else (),
             )
+
+
+def _address(scene: Scene, instance: str) -> str:
+    (found,) = scene.ec2("describe_instances", InstanceIds=[instance])["Reservations"]
+    return str(found["Instances"][0]["PrivateIpAddress"])
 
 
 def _stranger(scene: Scene) -> str:

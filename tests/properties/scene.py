@@ -185,7 +185,7 @@ def wide() -> Spec:
     }
     spec["instances"]["web"]["tags"] = {"role": "web"}
     group = spec["target_groups"]["web"]
-    spec["target_groups"]["api"] = {**group, "port": 8080, "name": "api"}
+    spec["target_groups"]["api"] = {**group, "port": 8080, "name": "api", "target_type": "ip"}
     spec["target_groups"]["spare"] = {"protocol": "HTTP", "port": 9000, "targets": ["web"]}
     spec["security_groups"]["web"]["ingress"].append(
         {"protocol": "tcp", "port": 8080, "security_group": "load-balancer"}

@@ -92,6 +92,7 @@ def _group_genes(name: str) -> dict[str, st.SearchStrategy[Any]]:
         "port": _one_of(80, 8080),
         "protocol": _seldom("HTTP", "HTTPS"),
         "protocol_version": _seldom(None, "HTTP1"),
+        "target_type": _seldom(None, "ip"),
         "interval": _one_of(10, 20, None),
         "threshold": _one_of(2, 3, None),
         "path": _one_of("/health", "/", None),
@@ -322,6 +323,7 @@ def _target_group(genes: Genes, name: str) -> dict[str, Any]:
     })  # fmt: skip
     return _kept(
         protocol=gene("protocol"), port=gene("port"), protocol_version=gene("protocol_version"), targets=targets,
+        target_type=gene("target_type"),
         min_healthy=0 if targets is None else gene("min_healthy"),
         health_check=health_check or None, attributes=attributes or None, name=gene("name"), tags=gene("tags"),
     )  # fmt: skip

@@ -156,7 +156,7 @@ def _settle(graph: Graph) -> None:
             graph.pause(step.key, settle, "the last requests have settled")
     instances = {item.id: item.address for item in graph.decisions.live if item.address.kind == "instance"}
     for step in graph.of_kind("registration", "delete"):
-        if step.detail(Deregister).switched and step.observed:
+        if step.detail(Deregister).switched and step.observed and not graph.destroy:
             target = instances.get(str(getattr(step.observed.state, "target", "")))
             settle = (rollout_of(graph, target) if target else Rollout()).settle
             graph.pause(step.key, settle, "the switch has reached every node of the load balancer")
