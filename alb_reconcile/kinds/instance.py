@@ -36,6 +36,7 @@ from alb_reconcile.kinds._launchable import check_launches
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.images import RESOLVE, search_for
+from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -73,7 +74,7 @@ class Instance(Properties):
             "cpu_options.amd_sev_snp", "root_volume.encrypted", "root_volume.kms_key_id",
         }
     )  # fmt: skip
-    follows = ("internet_gateway", "route_table", "security_group_rules")  # user data runs once
+    follows = ("key_pair", "internet_gateway", "route_table", "security_group_rules")  # user data runs once
 
     image_id: str
     instance_type: str
@@ -219,6 +220,8 @@ class InstanceKind(Ec2Kind[Instance]):
         return replace(state, private_ip_address=given[number - 1]) if isinstance(given, list) else state
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
+        if "key_name" in entry:
+            fields["key_name"] = key_name(entry["key_name"], around)
         if "image" in entry:
             fields["image_id"] = search_for(entry["image"])
         if "data_volumes" in entry:
@@ -275,7 +278,7 @@ class InstanceKind(Ec2Kind[Instance]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        return await check_launches(aws, intents, zones)
+        return await check_launches(aws, intents, desired, zones)
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until it runs, is stopped and runs again, or is terminated."""

@@ -21,6 +21,7 @@ EC2_LISTS = {
     "DescribeSecurityGroups": ("SecurityGroups", "GroupId"),
     "DescribeNetworkInterfaces": ("NetworkInterfaces", "NetworkInterfaceId"),
     "DescribeVolumes": ("Volumes", "VolumeId"),
+    "DescribeKeyPairs": ("KeyPairs", "KeyPairId"),
     "DescribeAddresses": ("Addresses", "AllocationId"),
     "DescribeIamInstanceProfileAssociations": ("IamInstanceProfileAssociations", "AssociationId"),
 }

@@ -1,11 +1,11 @@
 """Checks across entries: what a JSON schema can't say. Each takes the outline and reports to it."""
 
 from alb_reconcile.spec import runs
-from alb_reconcile.spec.checks import balancing, instances, names, network, reachability, vpcs
+from alb_reconcile.spec.checks import balancing, instances, keys, names, network, reachability, vpcs
 from alb_reconcile.spec.outline import Outline
 
 
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
-    for module in (names, network, instances, balancing, vpcs, reachability, runs):
+    for module in (names, network, keys, instances, balancing, vpcs, reachability, runs):
         module.check(outline)
