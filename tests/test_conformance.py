@@ -157,7 +157,7 @@ def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
         "kinds tell of it": set(kind.recognized_after) <= KINDS.keys(),
         "it has tags and a section, or none": bool(kind.section) == bool(state.service),
         "an id or an ARN names it": (bool(kind.id_prefix), bool(kind.arn_type))
-        == (state.service == "ec2", state.service == "elbv2"),
+        == (state.service == "ec2", state.service in ("elbv2", "iam")),
         "EC2 lists it": (kind.listing is not None) == (state.service == "ec2"),
         "what it refers to comes first": all(
             KINDS[part["x-refers"]].position <= kind.position
@@ -272,9 +272,9 @@ def is_ours(item: Property) -> bool:
 
 @cache
 def aws_words() -> frozenset[str]:
-    """Every operation, shape and member of EC2's and ELBv2's APIs."""
+    """Every operation, shape and member of EC2's, ELBv2's and IAM's APIs."""
     words: set[str] = set()
-    for service in ("ec2", "elbv2"):
+    for service in ("ec2", "elbv2", "iam"):
         folder = Path(botocore.__file__).parent / "data" / service
         file = max(folder.glob("*/service-2.json*"))
         data = file.read_bytes()

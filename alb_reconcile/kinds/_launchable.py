@@ -27,13 +27,14 @@ async def check_launches(
     made = [item for item in intents if item.fields is None]
     typed = [item for item in intents if item.fields is None or "instance_type" in item.fields]
     profiled = [item for item in intents if item.fields is None or "iam_instance_profile" in item.fields]
+    foreign = [item for item in profiled if not _is_own(item.wanted.iam_instance_profile)]
     own = {str(getattr(item.state, "name", "")) for address, item in desired.items() if address.kind == "key_pair"}
     images, types, offers, keys, profiles, crowd = await asyncio.gather(
         _read(aws, "image-id", {item.wanted.image_id for item in made}, "describe_images", "Images", "ImageId"),
         _read(aws, "instance-type", _named(typed, "instance_type"), "describe_instance_types", "InstanceTypes", "InstanceType"),
         _offers(aws, _named(typed, "instance_type")),
         _read(aws, "key-name", _named(made, "key_name") - own, "describe_key_pairs", "KeyPairs", "KeyName"),
-        _profiles(aws, _named(profiled, "iam_instance_profile")),
+        _profiles(aws, {item for item in _named(foreign, "iam_instance_profile") if isinstance(item, str)}),
         _over_vcpus(aws, made),
     )  # fmt: skip
     known = await zones
@@ -43,9 +44,14 @@ async def check_launches(
     keyed = [item for item in made if item.wanted.key_name not in own]
     found += _missing(keyed, "key_name", keys, "there is no key pair {} in this region; import it, or correct key_name")
     return found + _missing(
-        profiled, "iam_instance_profile", profiles,
+        foreign, "iam_instance_profile", profiles,
         "there is no instance profile {} in this account; create it, or correct iam_instance_profile",
     )  # fmt: skip
+
+
+def _is_own(profile: object) -> bool:
+    """Whether it is one of the spec, made or to be made, rather than a name."""
+    return isinstance(profile, Address) or str(profile).startswith("arn:")
 
 
 def _named(intents: Iterable[Intent], field: str) -> set[str]:
