@@ -150,14 +150,14 @@ def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
         "its name is the same": kind.name == name == state.kind,
         "both of its classes say what they are": bool(type(kind).__doc__ and state.__doc__),
         "it has an article": kind.noun.startswith(("a ", "an ")),
-        "what replaces it are properties": state.replaced_on <= fields,
+        "what replaces it are properties": {path.partition(".")[0] for path in state.replaced_on} <= fields,
         "its parent is one": state.parent is None or state.parent in fields,
         "what is removed late are properties": set(state.removed_late) <= fields,
         "it follows kinds": set(state.follows) <= KINDS.keys(),
         "kinds tell of it": set(kind.recognized_after) <= KINDS.keys(),
         "it has tags and a section, or none": bool(kind.section) == bool(state.service),
         "an id or an ARN names it": (bool(kind.id_prefix), bool(kind.arn_type))
-        == (state.service == "ec2", state.service == "elbv2"),
+        == (state.service == "ec2", state.service in ("elbv2", "iam")),
         "EC2 lists it": (kind.listing is not None) == (state.service == "ec2"),
         "what it refers to comes first": all(
             KINDS[part["x-refers"]].position <= kind.position
@@ -199,7 +199,7 @@ def test_what_the_schema_requires_the_dataclass_requires() -> None:
         f"{name}.{key}"
         for name in KINDS
         for key, field in fields_of(name).items()
-        if key not in {"vpc", *unsaid(name)}
+        if key not in {"vpc", "image_id", *unsaid(name)}  # which image says as well
         and (field.default is dataclasses.MISSING) != (key in schema.resolved(name).get("required", ()))
     ]
     assert wrong == []
@@ -272,9 +272,9 @@ def is_ours(item: Property) -> bool:
 
 @cache
 def aws_words() -> frozenset[str]:
-    """Every operation, shape and member of EC2's and ELBv2's APIs."""
+    """Every operation, shape and member of EC2's, ELBv2's and IAM's APIs."""
     words: set[str] = set()
-    for service in ("ec2", "elbv2"):
+    for service in ("ec2", "elbv2", "iam"):
         folder = Path(botocore.__file__).parent / "data" / service
         file = max(folder.glob("*/service-2.json*"))
         data = file.read_bytes()

@@ -91,6 +91,11 @@ class HypotheticalReader(Reader):
             return {**without_ours(real), tags.STACK: self.stack, tags.ADOPTED: physical_id}
         return real
 
+    async def instance_profiles(self, path: str) -> list[dict[str, Any]]:
+        rows = await super().instance_profiles(path)
+        seen = [self._look_at(row["Arn"], row, tags.from_list(row.get("Tags"))) for row in rows]
+        return [{**row, "Tags": tags.to_list(own)} for row, own in zip(rows, seen, strict=True)]
+
     async def load_balancers(self) -> list[dict[str, Any]]:
         found = await super().load_balancers()
         return [self._see_balancing(item, "LoadBalancerArn") for item in found]

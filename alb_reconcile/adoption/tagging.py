@@ -75,6 +75,11 @@ async def carry_out(aws: Aws, items: Sequence[Tagging], done: Callable[[Tagging]
 async def _write(aws: Aws, item: Tagging, done: Callable[[Tagging], None]) -> None:
     if not item.id.startswith("arn:"):
         await _write_ec2(aws, item)
+    elif item.remove and ":iam:" in item.id:
+        name, keys = item.id.rpartition("/")[2], sorted(item.remove)
+        with ignoring("NoSuchEntity"):
+            await aws.call("iam", "untag_instance_profile", InstanceProfileName=name, TagKeys=keys)
+            await aws.call("iam", "untag_role", RoleName=name, TagKeys=keys)
     elif item.remove:
         await _gone(aws, "elbv2", "remove_tags", ResourceArns=[item.id], TagKeys=sorted(item.remove))
     elif item.write:

@@ -61,12 +61,15 @@ class Aws:
         speed: float = 1.0,
         on_call: Callable[[str], None] | None = None,
         endpoint: str = "",
+        region: str = "",
         throttle: Throttle | None = None,
     ) -> None:
         self._transport = transport
         self.speed = speed
         self.endpoint = endpoint
         """Where it isn't AWS's own."""
+        self.region = region
+        """Its name, where that is known."""
         self._root = self
         self._identity: asyncio.Future[Response] | None = None
         self._on_call = on_call
@@ -321,7 +324,13 @@ class Aws:
                 return found
 
     async def tag(self, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-        """Write tags to resources of one service, by id (EC2 CreateTags) or by ARN (ELBv2 AddTags)."""
+        """Write tags to resources, by ids (EC2 CreateTags) or by ARNs (ELBv2 AddTags; IAM TagInstanceProfile and TagRole)."""
+        for name in (item.rpartition("/")[2] for item in resources if ":iam:" in item):
+            await self.call("iam", "tag_instance_profile", InstanceProfileName=name, Tags=tags.to_list(wanted))
+            await self.call("iam", "tag_role", RoleName=name, Tags=tags.to_list(wanted))
+        resources = [item for item in resources if ":iam:" not in item]
+        if not resources:
+            return
         if resources[0].startswith("arn:"):
             await self.call("elbv2", "add_tags", ResourceArns=list(resources), Tags=tags.to_list(wanted))
         else:

@@ -31,7 +31,7 @@ class Connection:
         """What asks AWS over it. To be closed."""
         return Aws(
             self.transport, max_workers=self.max_workers, speed=self.speed, on_call=self.on_call,
-            endpoint=self.transport.endpoint, throttle=self.throttle,
+            endpoint=self.transport.endpoint, region=self.transport.region, throttle=self.throttle,
         )  # fmt: skip
 
     async def until_answered(self, main: Awaitable[_T]) -> _T:

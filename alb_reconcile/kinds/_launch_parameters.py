@@ -1,9 +1,10 @@
 """The parameters of a launch, of which the image says some (DescribeImages)."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from alb_reconcile.kinds import _volumes
+from alb_reconcile.kinds import _volumes, waits
 from alb_reconcile.kinds._instance_options import by_aws, launch_options, with_public_address
 from alb_reconcile.kinds._launchable import root_disk
 from alb_reconcile.kinds.context import Run
@@ -19,7 +20,7 @@ async def launch_parameters(run: Run, wanted: Any) -> dict[str, Any]:
         "SubnetId": wanted.subnets[0],
         "SecurityGroupIds": None if groups is None else list(groups),
         "KeyName": wanted.key_name,
-        "IamInstanceProfile": None if profile is None else {"Name": profile},
+        "IamInstanceProfile": None if profile is None else profile_by(profile),
         "MetadataOptions": metadata(wanted) if wanted.metadata_options else None,
         "UserData": None if user_data is None else user_data.content,  # botocore encodes it
         **launch_options(wanted),
@@ -54,3 +55,24 @@ async def _root_disk(run: Run, image: str) -> tuple[str, dict[str, Any]]:
             "ec2", "describe_images", "InvalidAMIID.NotFound", message, "", hint="check image_id: AMIs differ by region"
         )
     return root_disk(images[0])
+
+
+def profile_by(profile: str) -> dict[str, str]:
+    """An instance profile by its name or ARN."""
+    return {"Arn" if profile.startswith("arn:") else "Name": profile}
+
+
+async def set_profile(run: Run, profile: Any, instance: str) -> None:
+    """Give an instance a profile, instead of the one that it has."""
+    found = await run.aws.pages(
+        "ec2",
+        "describe_iam_instance_profile_associations",
+        "IamInstanceProfileAssociations",
+        where={"instance-id": instance, "state": ("associating", "associated")},
+    )
+    retry = {**waits.INSTANCE_BUSY, **waits.LAUNCH_UNKNOWN}
+    call = partial(run.aws.call, "ec2", retry=retry, IamInstanceProfile=profile_by(profile))
+    if found:
+        await call("replace_iam_instance_profile_association", AssociationId=found[0]["AssociationId"])
+    else:
+        await call("associate_iam_instance_profile", InstanceId=instance)

@@ -9,8 +9,10 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._volumes import taken_devices
 from alb_reconcile.kinds.base import Intent, Zones
 from alb_reconcile.kinds.quotas import over_quota, read_quota
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired
 
 _STANDARD: Final = "acdhimrtz"
 """How the instance families begin that share one quota (Amazon EC2 User Guide, "On-Demand Instance quotas")."""
@@ -18,28 +20,38 @@ Rows = dict[str, Any]
 """By what they were asked for; those that don't exist are missing."""
 
 
-async def check_launches(aws: Aws, intents: Sequence[Intent], zones: Zones) -> list[Finding]:
+async def check_launches(
+    aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+) -> list[Finding]:
     """What EC2 would refuse of instances that are to be launched, or to get another type or profile."""
     made = [item for item in intents if item.fields is None]
     typed = [item for item in intents if item.fields is None or "instance_type" in item.fields]
     profiled = [item for item in intents if item.fields is None or "iam_instance_profile" in item.fields]
+    foreign = [item for item in profiled if not _is_own(item.wanted.iam_instance_profile)]
+    own = {str(getattr(item.state, "name", "")) for address, item in desired.items() if address.kind == "key_pair"}
     images, types, offers, keys, profiles, crowd = await asyncio.gather(
         _read(aws, "image-id", {item.wanted.image_id for item in made}, "describe_images", "Images", "ImageId"),
         _read(aws, "instance-type", _named(typed, "instance_type"), "describe_instance_types", "InstanceTypes", "InstanceType"),
         _offers(aws, _named(typed, "instance_type")),
-        _read(aws, "key-name", _named(made, "key_name"), "describe_key_pairs", "KeyPairs", "KeyName"),
-        _profiles(aws, _named(profiled, "iam_instance_profile")),
+        _read(aws, "key-name", _named(made, "key_name") - own, "describe_key_pairs", "KeyPairs", "KeyName"),
+        _profiles(aws, {item for item in _named(foreign, "iam_instance_profile") if isinstance(item, str)}),
         _over_vcpus(aws, made),
     )  # fmt: skip
     known = await zones
     found = [finding for item in made for finding in (*_of_image(item, images, types), *_of_devices(item, images))]
     found += [finding for item in typed for finding in _of_type(item, types, offers, known)]
     found += crowd
-    found += _missing(made, "key_name", keys, "there is no key pair {} in this region; import it, or correct key_name")
+    keyed = [item for item in made if item.wanted.key_name not in own]
+    found += _missing(keyed, "key_name", keys, "there is no key pair {} in this region; import it, or correct key_name")
     return found + _missing(
-        profiled, "iam_instance_profile", profiles,
+        foreign, "iam_instance_profile", profiles,
         "there is no instance profile {} in this account; create it, or correct iam_instance_profile",
     )  # fmt: skip
+
+
+def _is_own(profile: object) -> bool:
+    """Whether it is one of the spec, made or to be made, rather than a name."""
+    return isinstance(profile, Address) or str(profile).startswith("arn:")
 
 
 def _named(intents: Iterable[Intent], field: str) -> set[str]:

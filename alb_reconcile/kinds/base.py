@@ -57,6 +57,10 @@ class Around(Protocol):
     """What the spec around an entry says."""
 
     @property
+    def stack(self) -> str:
+        """The stack's name."""
+
+    @property
     def folder(self) -> Path:
         """The folder of the spec's file."""
 

@@ -31,11 +31,12 @@ from alb_reconcile.kinds._instances import (
     wait_for_state,
     warnings_of_copies,
 )
-from alb_reconcile.kinds._launch_parameters import launch_parameters, metadata, read_image
+from alb_reconcile.kinds._launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds._launchable import check_launches
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.images import RESOLVE, search_for
+from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -73,14 +74,21 @@ class Instance(Properties):
             "cpu_options.amd_sev_snp", "root_volume.encrypted", "root_volume.kms_key_id",
         }
     )  # fmt: skip
-    follows = ("internet_gateway", "route_table", "security_group_rules", "vpc_endpoint")  # user data runs once
+    follows = (
+        "key_pair",
+        "internet_gateway",
+        "route_table",
+        "security_group_rules",
+        "vpc_endpoint",
+    )  # user data runs once
 
     image_id: str
     instance_type: str
     subnets: tuple[Ref, ...]
     security_groups: tuple[Ref, ...] | None = None
     key_name: str | None = None
-    iam_instance_profile: str | None = None
+    iam_instance_profile: Ref | None = None
+    """A name, or the ARN of one of the spec; observed, the ARN."""
     associate_public_ip_address: bool | None = None
     private_ip_address: str | None = None
     ipv6_address_count: int | None = None
@@ -124,6 +132,8 @@ class Instance(Properties):
             if tags.ADOPTED in observed.tags and tags.USER_DATA not in observed.tags:
                 user_data = None  # only the digest of what we launched is known
             unknown = unshown(self, observed.state)
+            if str(observed.state.iam_instance_profile).endswith(f"/{self.iam_instance_profile}"):
+                unknown["iam_instance_profile"] = observed.state.iam_instance_profile
         if endpoint == "disabled":  # AWS takes nothing else then, and nothing else matters
             options = {key: value for key, value in options.items() if key == "http_endpoint"}
         settled = {"image_id": image, "subnets": subnets, "user_data": user_data, "metadata_options": options or None}
@@ -219,6 +229,10 @@ class InstanceKind(Ec2Kind[Instance]):
         return replace(state, private_ip_address=given[number - 1]) if isinstance(given, list) else state
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Instance:
+        if "key_name" in entry:
+            fields["key_name"] = key_name(entry["key_name"], around)
+        if (profile := entry.get("iam_instance_profile")) in around.entries("instance_profiles"):
+            fields["iam_instance_profile"] = Address("instance_profile", str(profile))
         if "image" in entry:
             fields["image_id"] = search_for(entry["image"])
         if "data_volumes" in entry:
@@ -262,7 +276,7 @@ class InstanceKind(Ec2Kind[Instance]):
             subnets=(item["SubnetId"],) if item.get("SubnetId") else (),
             security_groups=tuple(sorted(group["GroupId"] for group in item.get("SecurityGroups", ()))),
             key_name=item.get("KeyName") or None,
-            iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn", "").rpartition("/")[2] or None,
+            iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn") or None,
             root_volume=_volumes.observe_root(item, volumes),
             data_volumes=_volumes.observe_data(item, volumes, getattr(desired and desired.state, "data_volumes", None)),
             user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
@@ -275,7 +289,7 @@ class InstanceKind(Ec2Kind[Instance]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        return await check_launches(aws, intents, zones)
+        return await check_launches(aws, intents, desired, zones)
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until it runs, is stopped and runs again, or is terminated."""
@@ -318,7 +332,7 @@ class InstanceKind(Ec2Kind[Instance]):
         if any(name.startswith("metadata_options.") for name in fields):
             await modify("modify_instance_metadata_options", **metadata(wanted))
         if "iam_instance_profile" in fields:
-            await self._set_profile(run, wanted, instance)
+            await set_profile(run, wanted.iam_instance_profile, instance)
         has = observed.detail(LaunchedWith)
         await change_running(run, wanted, instance, has.interface, fields)
         if not fields.isdisjoint(UNSHOWN):
@@ -338,20 +352,6 @@ class InstanceKind(Ec2Kind[Instance]):
     async def _stop(run: Run, instance: str) -> None:
         await _together(run, "stop_instances", instance, waits.INSTANCE_BUSY)
         await wait_for_state(run, instance, "stopped")
-
-    async def _set_profile(self, run: Run, wanted: Instance, instance: str) -> None:
-        found = await run.aws.pages(
-            "ec2",
-            "describe_iam_instance_profile_associations",
-            "IamInstanceProfileAssociations",
-            where={"instance-id": instance, "state": ("associating", "associated")},
-        )
-        retry = {**waits.INSTANCE_BUSY, **waits.LAUNCH_UNKNOWN}
-        call = partial(run.aws.call, "ec2", retry=retry, IamInstanceProfile={"Name": wanted.iam_instance_profile})
-        if found:
-            await call("replace_iam_instance_profile_association", AssociationId=found[0]["AssociationId"])
-        else:
-            await call("associate_iam_instance_profile", InstanceId=instance)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if not observed.is_leaving:

@@ -86,6 +86,26 @@ class Reader:
         named = (getattr(item.state, "vpc", None) for item in self.desired.values())
         return own | {vpc for vpc in named if isinstance(vpc, str)}
 
+    async def instance_profiles(self, path: str) -> list[dict[str, Any]]:
+        """The instance profiles (IAM) below a path, with their tags under `Tags`."""
+        return await self.once(self._instance_profiles, path)
+
+    async def _instance_profiles(self, path: str) -> list[dict[str, Any]]:
+        names: list[str] = []
+        marker: dict[str, Any] = {}
+        while True:
+            answer = await self.aws.call("iam", "list_instance_profiles", PathPrefix=path, **marker)
+            names += [row["InstanceProfileName"] for row in answer["InstanceProfiles"] if row["Path"] == path]
+            if not answer.get("IsTruncated"):
+                break
+            marker = {"Marker": answer["Marker"]}
+        found = []
+        for name in names:  # the list has no tags
+            with ignoring("NoSuchEntity"):
+                answer = await self.aws.call("iam", "get_instance_profile", InstanceProfileName=name)
+                found.append(answer["InstanceProfile"])
+        return found
+
     async def load_balancers(self) -> list[dict[str, Any]]:
         """All of the account's application load balancers in the region, with their tags under `Tags`."""
         return await self.once(self._load_balancers)

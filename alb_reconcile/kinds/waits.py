@@ -56,6 +56,7 @@ FUNCTION_BUSY: Final[Codes] = {"ResourceConflictException~in progress": 120.0, "
 """A function that is being updated, and a policy that somebody else changes at the same time."""
 PROFILE_UNKNOWN: Final[Codes] = {"InvalidParameterValue~Invalid IAM Instance Profile": 120.0}
 """IAM is slow to tell EC2 of a new profile."""
+ROLE_UNKNOWN: Final[Codes] = {"NoSuchEntity~role": 60.0, "NoSuchEntity~Instance Profile": 60.0}
 LAUNCH_UNKNOWN: Final[Codes] = {**unknown("InvalidSubnetID.NotFound", "InvalidGroup.NotFound"), **PROFILE_UNKNOWN}
 BALANCER_UNKNOWN: Final[Codes] = {
     "InvalidSubnet": 60.0,  # right after the gateway's attachment; else it is the user's mistake, and told after a minute

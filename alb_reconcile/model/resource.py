@@ -25,7 +25,7 @@ class Properties:
 
     kind: ClassVar[str]
     """The kind's name; its module's, its schema's and its test's as well."""
-    service: ClassVar[Literal["ec2", "elbv2", ""]]
+    service: ClassVar[Literal["ec2", "elbv2", "iam", ""]]
     """The AWS service whose API tags it; empty where it carries no tags."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
     """The fields (or paths below them) that AWS can't change in place."""

@@ -125,8 +125,9 @@ def _functions(world: World, named: Named) -> Iterator[str]:
 
 def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:
     iam = iam_backends[world.account]["aws"]
+    own = {text for key, text in named if key == "name"}  # of the spec's key pairs, among others
     for key, text in named:
-        if key == "key_name" and text not in world.ec2.key_pairs:
+        if key == "key_name" and text not in {*world.ec2.key_pairs, *own}:
             world.ec2.create_key_pair(text, "rsa", {})
             yield f"key pair {text}"
         elif key == "iam_instance_profile" and text not in iam.instance_profiles:

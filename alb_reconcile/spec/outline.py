@@ -50,6 +50,11 @@ class Outline:
         }
         self._reported: Counter[bool] = Counter()
 
+    @property
+    def stack(self) -> str:
+        """The stack's name."""
+        return str(self.data["stack"])
+
     def places(self, path: Path, file: str) -> dict[str, str]:
         """Where an entry and its keys stand, down to the keys of its mappings, by their paths below the entry."""
         node, place = find(self.root, path)

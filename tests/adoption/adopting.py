@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PREFIX = "alb-reconcile:"
-TAGGING = {"create_tags", "delete_tags", "add_tags", "remove_tags"}
+TAGGING = {
+    "create_tags", "delete_tags", "add_tags", "remove_tags",
+    "tag_instance_profile", "untag_instance_profile", "tag_role", "untag_role",
+}  # fmt: skip
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 KINDS = load_kinds()
-TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}}
+TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}, "iam": {"tag_instance_profile", "tag_role"}}
 """The calls that write tags, by service."""
 PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason", "AssociationId"}
 PASSING |= {"Ipv6CidrBlock", "NetworkInterfaceIds"}
@@ -102,6 +102,8 @@ class Bench:
         pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
         if self.kind.properties.service == "ec2":
             by_hand("ec2").create_tags(Resources=[resource], Tags=pairs)
+        elif self.kind.properties.service == "iam":
+            by_hand("iam").tag_instance_profile(InstanceProfileName=resource.rpartition("/")[2], Tags=pairs)
         else:
             by_hand("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
 
@@ -109,6 +111,9 @@ class Bench:
         """Let somebody remove tags."""
         if self.kind.properties.service == "ec2":
             by_hand("ec2").delete_tags(Resources=[resource], Tags=[{"Key": key} for key in keys])
+        elif self.kind.properties.service == "iam":
+            name = resource.rpartition("/")[2]
+            by_hand("iam").untag_instance_profile(InstanceProfileName=name, TagKeys=list(keys))
         else:
             by_hand("elbv2").remove_tags(ResourceArns=[resource], TagKeys=list(keys))
 
@@ -237,7 +242,7 @@ def test_it_is_released_and_adopted_again(bench: Bench) -> None:
     found = by_address(bench.commands.adopt(example.spec))
     assert found.items() <= ids.items()
     assert found.keys() == {str(item.address) for item in load(example.spec).desired.values() if item.tags}
-    assert bench.world.converge(example.spec).writes.keys() <= {"create_tags", "add_tags"}
+    assert bench.world.converge(example.spec).writes.keys() <= set().union(*TAGGED.values())
     assert our_tags(bench.world).keys() == tagged.keys()
 
 

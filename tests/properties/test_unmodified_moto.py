@@ -109,3 +109,31 @@ def test_a_destroy_that_was_cut_short_goes_on(world: World, others: Any) -> None
 
 
 def networked(**changes: Any) -> Spec:
+    """The demo with endpoints, IPv6 and a further range, as far as moto knows them."""
+    spec = demo()
+    spec["vpcs"]["main"] |= {"amazon_provided_ipv6_cidr_block": True, "secondary_cidr_blocks": ["10.4.0.0/16"]}
+    for number, subnet in enumerate(spec["subnets"].values()):
+        subnet |= {"ipv6_cidr_block": number, "assign_ipv6_address_on_creation": True}
+    spec["egress_only_internet_gateways"] = {"main": {}}
+    spec["vpc_endpoints"] = {
+        "s3": {"service_name": "s3", "route_tables": ["public"]},
+        "ssm": {"service_name": "ssm", "subnets": ["public-a"], "security_groups": ["web"], **changes},
+    }
+    return spec
+
+
+def test_a_network_with_endpoints_and_ipv6_lives_beside_others(world: World, others: Any) -> None:
+    for stack in ("one", "two"):
+        world.converge(named(stack, networked()))
+    world.converge(named("one", networked(subnets=["public-a", "public-b"])))
+    for stack in ("one", "two"):
+        world.destroy(named(stack, networked()))
+    assert seen(world.client) == others
+
+
+def test_targets_by_address_and_functions_live_there_too(world: World) -> None:
+    make_function("orders")
+    spec = with_function()
+    spec["target_groups"]["web"]["target_type"] = "ip"
+    world.converge(spec)
+    world.destroy(spec)

@@ -18,7 +18,7 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import ExitCode, UsageError
+from alb_reconcile.model.errors import ExitCode, UsageError, ignoring
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,13 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
         {"Name": "tag-key", "Values": [tags.STACK]},
         {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
     ]
-    ec2, reservations, balancers, groups, stores = await asyncio.gather(
+    ec2, reservations, balancers, groups, stores, profiles = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
         aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
         aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
         aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
         Reader(aws, "", {}, everything=True).trust_stores(),
+        _profiles(aws),
     )
     names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance", *_REMEMBERED)]
     if any(item.get("ResourceType") in _REMEMBERED for item in ec2):
@@ -96,4 +97,14 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
     arns += [item["TrustStoreArn"] for item in stores]
     tagged = await Reader(aws, "", {}).elb_tags(arns)
     names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
+    names += profiles
     return Counter(names), tuple(warnings_of_copies(instances))
+
+
+async def _profiles(aws: Aws) -> list[str]:
+    """The stack of each instance profile, which its path says (IAM ListInstanceProfiles); none where that is denied."""
+    path = f"/alb-reconcile/{aws.region}/"
+    with ignoring("AccessDenied*"):
+        rows = await aws.pages("iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path, MaxItems=1000)
+        return [row["Path"].split("/")[3] for row in rows if row["Path"].startswith(path)]
+    return []

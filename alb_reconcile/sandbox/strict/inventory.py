@@ -23,6 +23,7 @@ EC2_LISTS = {
     "DescribeSecurityGroups": ("SecurityGroups", "GroupId"),
     "DescribeNetworkInterfaces": ("NetworkInterfaces", "NetworkInterfaceId"),
     "DescribeVolumes": ("Volumes", "VolumeId"),
+    "DescribeKeyPairs": ("KeyPairs", "KeyPairId"),
     "DescribeAddresses": ("Addresses", "AllocationId"),
     "DescribeNatGateways": ("NatGateways", "NatGatewayId"),
     "DescribeIamInstanceProfileAssociations": ("IamInstanceProfileAssociations", "AssociationId"),

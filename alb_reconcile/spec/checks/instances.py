@@ -1,13 +1,11 @@
 """Instance groups: where they go, what they run."""
 
-from contextlib import suppress
 from ipaddress import IPv4Address
-from pathlib import Path as FilePath
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.model.address import MAX_USER_DATA
-from alb_reconcile.model.files import read_file
+from alb_reconcile.spec.checks.files import file_mistake
 from alb_reconcile.spec.checks.targets import targets_of
 from alb_reconcile.spec.document import Path, shorten
 from alb_reconcile.spec.outline import Outline
@@ -144,25 +142,7 @@ def _check_user_data(outline: Outline, name: str, entry: Entry) -> None:
     size = len(entry.get("user_data", "").encode())
     if size > MAX_USER_DATA:
         outline.error(("instances", name, "user_data"), f"is {size:,} bytes; {_TOO_LARGE}")
-    if "user_data_file" in entry and (mistake := _file_mistake(outline.folder, entry["user_data_file"])):
+    if "user_data_file" in entry and (
+        mistake := file_mistake(outline.folder, entry["user_data_file"], MAX_USER_DATA, _TOO_LARGE)
+    ):
         outline.error(file, mistake)
-
-
-def _file_mistake(folder: FilePath, name: str) -> str | None:
-    """Why a file of user data can't be used; None if it can."""
-    shown = shorten(name)
-    try:
-        file = (folder / name).resolve()
-        if not file.is_relative_to(folder.resolve()):
-            return f"{shown} is outside the spec's folder; put the file next to the spec or below it"
-        if not file.is_file():
-            with suppress(FileNotFoundError, NotADirectoryError):
-                file.stat()  # a loop of symlinks, from 3.13 on
-            return f"there is no file {shown} in {folder}; correct the name (it is relative to the spec)"
-        if (size := file.stat().st_size) > MAX_USER_DATA:
-            return f"{shown} is {size:,} bytes; {_TOO_LARGE}"
-        read_file(file, MAX_USER_DATA)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of symlinks, before 3.13
-        reason = "its name has a NUL character" if isinstance(error, ValueError) else str(error)
-        return f"can't be read: {getattr(error, 'strerror', None) or reason}; give it a file that can"
-    return None

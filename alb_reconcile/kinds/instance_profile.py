@@ -1,0 +1,224 @@
+"""Instance profiles, each with a role of its own that EC2 assumes (IAM CreateInstanceProfile, CreateRole and the like)."""
+
+import json
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Kind
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.resource import Desired, Observed, Properties
+
+SESSION_MANAGER: Final = "AmazonSSMManagedInstanceCore"
+_MISSING: Final = ("NoSuchEntity",)
+_EXISTS: Final = "EntityAlreadyExists"
+_INLINE: Final = "inline"
+"""The name of the inline policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceProfile(Properties):
+    """An instance profile and its role, which have one name."""
+
+    kind = "instance_profile"
+    service = "iam"
+    replaced_on = frozenset({"name"})
+
+    name: str | None = None
+    managed_policies: tuple[str, ...] | None = None
+    """Of AWS's own the names, of others the ARNs."""
+    policy: str | None = None
+    """The inline policy as JSON with sorted keys."""
+
+    def slots(self) -> Iterable[Hashable]:
+        if self.name:
+            yield "instance profile", self.name
+
+
+def path_of(reader_or_run: Any) -> str:
+    """The path in IAM of a stack's profiles in a region: IAM's names are the account's, and its lists know no tags."""
+    return f"/alb-reconcile/{reader_or_run.aws.region}/{reader_or_run.stack}/"
+
+
+def _short(policy: str) -> str:
+    """AWS's own policies by their names, which are the same in each partition."""
+    head, _, name = policy.partition(":iam::aws:policy/")
+    return name if name and head.startswith("arn:") else policy
+
+
+def _text(document: object) -> str:
+    return json.dumps(document, sort_keys=True)
+
+
+class InstanceProfileKind(Kind[InstanceProfile]):
+    """Drives instance profiles."""
+
+    properties = InstanceProfile
+    noun = "an instance profile"
+    position = 56
+    section = "instance_profiles"
+    arn_type = "instance-profile"
+    missing = _MISSING
+    iam_actions = IamActions(
+        read=(
+            "iam:ListInstanceProfiles", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies", "iam:GetRolePolicy",
+        ),
+        create=(
+            "iam:CreateInstanceProfile", "iam:CreateRole", "iam:AddRoleToInstanceProfile", "iam:AttachRolePolicy",
+            "iam:PutRolePolicy", "iam:TagInstanceProfile", "iam:TagRole", "iam:GetInstanceProfile", "iam:PassRole",
+            "iam:ListRoleTags",
+        ),
+        update=(
+            "iam:CreateRole", "iam:AddRoleToInstanceProfile", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy",
+            "iam:TagInstanceProfile", "iam:TagRole",
+        ),
+        delete=(
+            "iam:ListAttachedRolePolicies", "iam:DetachRolePolicy", "iam:ListRolePolicies", "iam:DeleteRolePolicy",
+            "iam:RemoveRoleFromInstanceProfile", "iam:DeleteRole", "iam:DeleteInstanceProfile",
+        ),
+    )  # fmt: skip
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> InstanceProfile:
+        policies = entry.get("managed_policies")
+        if entry.get("session_manager"):
+            policies = [*(policies or ()), SESSION_MANAGER]
+        wanted = None if policies is None else tuple(sorted({_short(item) for item in policies}))
+        policy = _text(entry["policy"]) if "policy" in entry else None
+        return InstanceProfile(name=entry.get("name"), managed_policies=wanted, policy=policy)
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        if not await self._is_asked(reader):
+            return []
+        found = []
+        for row in await reader.instance_profiles(path_of(reader)):
+            there = tags.from_list(row.get("Tags"))
+            if reader.ours(there):
+                address = tags.own_address(there, self.name, row["Arn"])
+                found.append(Observed(address, row["Arn"], await self._read(reader, row), there, reader.stack))
+        return found
+
+    async def _is_asked(self, reader: Reader) -> bool:
+        """Whether there may be any: nothing is read where the spec declares none, and no instance has one of that path."""
+        if reader.everything or any(address.kind == self.name for address in reader.desired):
+            return True
+        mark = f":instance-profile{path_of(reader)}"
+        return any(mark in (row.get("IamInstanceProfile") or {}).get("Arn", "") for row in await reader.instances())
+
+    async def _read(self, reader: Reader, row: Mapping[str, Any]) -> InstanceProfile:
+        name = row["InstanceProfileName"]
+        if not row.get("Roles"):  # half made
+            return InstanceProfile(name=name)
+        policies: tuple[str, ...] = ()
+        policy = None
+        with ignoring(*_MISSING):
+            policies = tuple(sorted(_short(item) for item in await _attached(reader.aws.call, name)))
+            answer = await reader.aws.call("iam", "get_role_policy", RoleName=name, PolicyName=_INLINE)
+            policy = _text(answer["PolicyDocument"])
+        return InstanceProfile(name=name, managed_policies=policies, policy=policy)
+
+    async def create(self, run: Run, wanted: InstanceProfile, desired: Desired) -> str:
+        name = wanted.name or run.physical_name(desired, [run.aws.region], 64)
+        tagging, path = run.tag_list(desired), path_of(run)
+        try:
+            answer = await run.aws.call(
+                "iam", "create_instance_profile", InstanceProfileName=name, Path=path, Tags=tagging
+            )
+        except AwsError as error:
+            if error.code != _EXISTS:
+                raise
+            answer = await run.aws.call("iam", "get_instance_profile", InstanceProfileName=name)
+            _refuse_others(tagging, name, answer["InstanceProfile"].get("Tags"), error)
+        arn = str(answer["InstanceProfile"]["Arn"])
+        await self._give_role(run, name, arn, tagging)
+        await self._set(run, wanted, name, arn, frozenset({"managed_policies", "policy"}), ())
+        return arn
+
+    async def _give_role(self, run: Run, name: str, arn: str, tagging: list[dict[str, str]]) -> None:
+        suffix = ".cn" if arn.split(":")[1] == "aws-cn" else ""
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"Service": f"ec2.amazonaws.com{suffix}"},
+            "Action": "sts:AssumeRole",
+        }
+        trust = _text({"Version": "2012-10-17", "Statement": [allowed]})
+        try:
+            await run.aws.call(
+                "iam", "create_role", RoleName=name, AssumeRolePolicyDocument=trust, Path=path_of(run), Tags=tagging
+            )
+        except AwsError as error:
+            if error.code != _EXISTS:
+                raise
+            found = await run.aws.call("iam", "list_role_tags", RoleName=name)
+            _refuse_others(tagging, name, found["Tags"], error)
+        with ignoring("LimitExceeded"):  # it has a role, which can only be that one
+            retry, operation = waits.ROLE_UNKNOWN, "add_role_to_instance_profile"
+            await run.aws.call("iam", operation, retry=retry, InstanceProfileName=name, RoleName=name)
+
+    async def update(self, run: Run, wanted: InstanceProfile, observed: Observed, fields: frozenset[str]) -> None:
+        there = self.of(observed)
+        if there.managed_policies is None:  # somebody has taken its role
+            await self._give_role(run, str(there.name), observed.id, tags.to_list(observed.tags))
+            fields |= {"managed_policies", "policy"}
+        await self._set(run, wanted, str(there.name), observed.id, fields, there.managed_policies or ())
+
+    async def _set(
+        self, run: Run, wanted: InstanceProfile, name: str, arn: str, fields: frozenset[str], there: Iterable[str]
+    ) -> None:
+        if "managed_policies" in fields and wanted.managed_policies is not None:
+            for policy in sorted({*wanted.managed_policies}.difference(there)):
+                arn_of = _whole(policy, arn)
+                await run.aws.call(
+                    "iam", "attach_role_policy", retry=waits.ROLE_UNKNOWN, RoleName=name, PolicyArn=arn_of
+                )
+            for policy in sorted({*there}.difference(wanted.managed_policies)):
+                arn_of = _whole(policy, arn)
+                await run.gone("iam", "detach_role_policy", missing=_MISSING, RoleName=name, PolicyArn=arn_of)
+        if "policy" in fields and wanted.policy is not None:
+            operation, document = "put_role_policy", wanted.policy
+            retry = waits.ROLE_UNKNOWN
+            await run.aws.call(
+                "iam", operation, retry=retry, RoleName=name, PolicyName=_INLINE, PolicyDocument=document
+            )
+
+    async def delete(self, run: Run, observed: Observed) -> None:
+        """The profile last: it shows what of the rest is still there."""
+        name = str(self.of(observed).name)
+
+        async def gone(operation: str, **params: Any) -> None:
+            await run.gone("iam", operation, missing=_MISSING, **params)
+
+        with ignoring(*_MISSING):
+            for policy in await _attached(run.aws.call, name):
+                await gone("detach_role_policy", RoleName=name, PolicyArn=policy)
+            for policy in (await run.aws.call("iam", "list_role_policies", RoleName=name))["PolicyNames"]:
+                await gone("delete_role_policy", RoleName=name, PolicyName=policy)
+        await gone("remove_role_from_instance_profile", InstanceProfileName=name, RoleName=name)
+        await gone("delete_role", RoleName=name)
+        await gone("delete_instance_profile", InstanceProfileName=name)
+
+
+async def _attached(call: Callable[..., Awaitable[Any]], name: str) -> list[str]:
+    """The ARNs of a role's managed policies: AWS allows 20 at most, fewer than a page."""
+    answer = await call("iam", "list_attached_role_policies", RoleName=name)
+    return [item["PolicyArn"] for item in answer["AttachedPolicies"]]
+
+
+def _whole(policy: str, arn: str) -> str:
+    """The ARN of a policy, in the partition of another ARN."""
+    return policy if policy.startswith("arn:") else f"arn:{arn.split(':')[1]}:iam::aws:policy/{policy}"
+
+
+def _refuse_others(wanted: Iterable[Mapping[str, str]], name: str, found: Any, error: AwsError) -> None:
+    """What has that name must be what an earlier call has made, whose reply was lost."""
+    own, there = tags.from_list(wanted), tags.from_list(found)
+    if any(there.get(key) != own[key] for key in (tags.STACK, tags.ADDRESS)):
+        raise RefusedError(
+            f'this account has a role or instance profile named "{name}" outside this stack; choose another name ({error.code})'
+        ) from None
+
+
+KIND: Final = InstanceProfileKind()

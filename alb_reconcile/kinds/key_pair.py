@@ -1,0 +1,119 @@
+"""Key pairs for SSH, imported by their public keys (EC2 ImportKeyPair, DeleteKeyPair)."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.files import read_file
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.text import digest
+
+MAX_KEY: Final = 16_384
+"""Bytes of a file with a public key, far beyond the longest that AWS takes (16,384 bits)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyPair(Properties):
+    """A key pair. Its `name` follows from the key unless the spec gives one, so that another key has another name."""
+
+    kind = "key_pair"
+    service = "ec2"
+    carries_applied = True
+    replaced_on = frozenset({"name", "public_key"})
+
+    name: str | None = None
+    public_key: str | None = None
+    """What it is made from. AWS never changes it, so it isn't compared."""
+
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
+        return self if observed is None else replace(self, public_key=None)
+
+    def slots(self) -> Iterable[Hashable]:
+        yield "key pair", self.name
+
+
+def public_key_of(entry: Entry, around: Around) -> str:
+    """The public key of an entry, without its comment."""
+    text = entry.get("public_key")
+    if text is None:
+        text = read_file(around.folder / entry["public_key_file"], MAX_KEY).decode("utf-8", "replace")
+    return " ".join(text.split()[:2])
+
+
+def key_name(name: str, around: Around) -> str:
+    """What AWS calls a key that an instance names: of an entry its key pair's name, of anything else that itself."""
+    entry = around.entries("key_pairs").get(name)
+    if entry is None:
+        return name
+    return str(entry.get("name") or f"{around.stack}-{digest(public_key_of(entry, around), 8)}")
+
+
+class KeyPairKind(Ec2Kind[KeyPair]):
+    """Drives key pairs."""
+
+    properties = KeyPair
+    noun = "a key pair"
+    position = 55
+    section = "key_pairs"
+    id_prefix = "key-"
+    listing = Listing("describe_key_pairs", "KeyPairs", "KeyPairId", "key-pair-id", vpc_filter="")
+    missing = ("InvalidKeyPair.NotFound",)
+    iam_actions = IamActions(
+        read=("ec2:DescribeKeyPairs",),
+        create=("ec2:ImportKeyPair", "ec2:CreateTags"),
+        update=("ec2:CreateTags",),
+        delete=("ec2:DeleteKeyPair",),
+    )
+
+    def read_entry(self, name: str, entry: Entry, fields: Mapping[str, Any], around: Around) -> KeyPair:
+        return KeyPair(name=key_name(name, around), public_key=public_key_of(entry, around))
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        if not await self._is_asked(reader):
+            return []
+        return [self.observe(reader, row, KeyPair(name=row["KeyName"])) for row in await self.own_rows(reader)]
+
+    async def _is_asked(self, reader: Reader) -> bool:
+        """Whether there may be any: nothing is read where the spec declares none, and no instance has one of that name."""
+        if reader.everything or any(address.kind == self.name for address in reader.desired):
+            return True
+        return any(str(row.get("KeyName", "")).startswith(f"{reader.stack}-") for row in await reader.instances())
+
+    async def create(self, run: Run, wanted: KeyPair, desired: Desired) -> str:
+        material, tagging = str(wanted.public_key).encode(), run.tag_specification(desired)
+        try:
+            answer = await run.aws.call(
+                "ec2", "import_key_pair", KeyName=wanted.name, PublicKeyMaterial=material, TagSpecifications=tagging
+            )
+        except AwsError as error:
+            if error.code != "InvalidKeyPair.Duplicate":
+                raise
+            return await self._find(run, wanted, desired, error)
+        return str(answer["KeyPairId"])
+
+    async def _find(self, run: Run, wanted: KeyPair, desired: Desired, error: AwsError) -> str:
+        """What an earlier call has made, whose reply was lost."""
+        rows: list[Row] = await run.aws.pages(
+            "ec2", "describe_key_pairs", "KeyPairs", where={"key-name": str(wanted.name)}
+        )
+        for row in rows:
+            if tags.identity(desired, run.stack).items() <= tags.from_list(row.get("Tags")).items():
+                return str(row["KeyPairId"])
+        raise RefusedError(
+            f'{desired.address}: there is a key pair named "{wanted.name}" outside this stack; choose another name ({error.code})'
+        )
+
+    async def update(self, run: Run, wanted: KeyPair, observed: Observed, fields: frozenset[str]) -> None:
+        """Nothing of a key pair can be changed but its tags."""
+
+    async def delete(self, run: Run, observed: Observed) -> None:
+        await run.gone("ec2", "delete_key_pair", missing=self.missing, KeyName=self.of(observed).name)
+
+
+KIND: Final = KeyPairKind()

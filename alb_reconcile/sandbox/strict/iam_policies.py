@@ -1,0 +1,32 @@
+"""AWS's own managed policies, which moto has and leaves out unless it is told to load all 1,500 of them for each account."""
+
+import json
+from functools import cache
+from typing import Any
+
+from moto.iam.models import AWSManagedPolicy, IAMBackend
+
+
+@cache
+def known() -> dict[str, tuple[str, dict[str, Any]]]:
+    """By path and name, the name and what moto knows of it."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+    return {f"{data['Path']}{name}": (name, data) for name, data in json.loads(aws_managed_policies_data).items()}
+
+
+_attach = IAMBackend.attach_role_policy
+
+
+def attach_role_policy(self: Any, policy_arn: str, role_name: str) -> None:
+    """AttachRolePolicy: NoSuchEntity for a policy that AWS doesn't have."""
+    _, _, path = policy_arn.partition(":iam::aws:policy")
+    if path in known() and policy_arn not in self.managed_policies:
+        name, data = known()[path]
+        policy = AWSManagedPolicy.from_data(name, self.account_id, self.region_name, data)
+        self.managed_policies[policy.arn] = policy
+    _attach(self, policy_arn, role_name)
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    return [(IAMBackend, "attach_role_policy", attach_role_policy)]
