@@ -24,7 +24,13 @@ PREFIXES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Of IAM, where it isn't the service's own name."""
 COMMON = {"sts:GetCallerIdentity", "ec2:CreateTags", "elasticloadbalancing:AddTags", *BLOCKERS}
 """What the engine itself calls: the account, how far the spec is applied, what stands in the way."""
-WITHOUT_A_CALL = {"iam:PassRole", "iam:CreateServiceLinkedRole", "kms:Decrypt", "s3:GetObject"}
+WITHOUT_A_CALL = {
+    "iam:PassRole",
+    "iam:CreateServiceLinkedRole",
+    "kms:Decrypt",
+    "s3:GetObject",
+    "elasticloadbalancing:SetWebACL",
+}
 """What AWS checks when another action is called."""
 VERBS = {"create": "create", "replace": "create", "update": "update", "delete": "delete"}
 

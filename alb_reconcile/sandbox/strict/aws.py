@@ -23,7 +23,7 @@ from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from . import corrections, elb_trust_stores, filters, quotas, references, remembered, s3_conditions
+from . import corrections, elb_capacity, elb_trust_stores, filters, quotas, references, remembered, s3_conditions
 from .catalogue import shared_images
 from .clock import Timing
 from .health import Health, HealthHook
@@ -123,6 +123,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
             *corrections.patches(),
             *elb_trust_stores.patches(),
+            *elb_capacity.patches(),
             *quotas.patches(),
             *remembered.patches(),
             *s3_conditions.patches(),

@@ -12,6 +12,7 @@ from . import (
     ec2_tags,
     elb_attributes,
     elb_balancers,
+    elb_capacity,
     elb_groups,
     elb_listeners,
     elb_priorities,
@@ -32,6 +33,7 @@ ELB = (
     elb_priorities,
     elb_tags,
     elb_trust_stores,
+    elb_capacity,
     quotas,
 )
 
