@@ -274,7 +274,7 @@ def is_ours(item: Property) -> bool:
 def aws_words() -> frozenset[str]:
     """Every operation, shape and member of EC2's, ELBv2's and IAM's APIs."""
     words: set[str] = set()
-    for service in ("ec2", "elbv2", "iam"):
+    for service in ("ec2", "elbv2", "iam", "wafv2"):
         folder = Path(botocore.__file__).parent / "data" / service
         file = max(folder.glob("*/service-2.json*"))
         data = file.read_bytes()

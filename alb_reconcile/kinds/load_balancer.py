@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -13,8 +13,8 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import IamActions
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.base import Around, Entry, IamActions
+from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -54,6 +54,12 @@ class LoadBalancer(Properties):
     ip_address_type: str | None = None
     security_groups: tuple[Ref, ...] | None = None
     attributes: Mapping[str, str] | None = None
+    ipam_pools: str | None = None
+    """The pool of IPv4 addresses; empty for none."""
+    minimum_load_balancer_capacity: int | None = None
+    """In capacity units; 0 for none."""
+    web_acl: str | None = None
+    """Its ARN; empty for none."""
     name: str | None = None
 
     def slots(self) -> Iterable[Hashable]:
@@ -79,20 +85,31 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         read=(
             "elasticloadbalancing:DescribeLoadBalancers",
             "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeCapacityReservation",
             "elasticloadbalancing:DescribeTags",
+            "wafv2:GetWebACLForResource",
+            "wafv2:GetWebACL",
         ),
         look=("elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota"),
         create=(
             "elasticloadbalancing:CreateLoadBalancer",
             "elasticloadbalancing:AddTags",
             "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "elasticloadbalancing:ModifyCapacityReservation",
             "iam:CreateServiceLinkedRole",
+            "wafv2:AssociateWebACL",
+            "elasticloadbalancing:SetWebACL",
         ),
         update=(
             "elasticloadbalancing:SetSubnets",
             "elasticloadbalancing:SetSecurityGroups",
             "elasticloadbalancing:SetIpAddressType",
             "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "elasticloadbalancing:ModifyCapacityReservation",
+            "elasticloadbalancing:ModifyIpPools",
+            "wafv2:AssociateWebACL",
+            "wafv2:DisassociateWebACL",
+            "elasticloadbalancing:SetWebACL",
             "elasticloadbalancing:AddTags",
         ),
         delete=(
@@ -101,6 +118,16 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "ec2:DescribeNetworkInterfaces",
         ),
     )
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LoadBalancer:
+        read: dict[str, Any] = {}
+        if (pools := entry.get("ipam_pools")) is not None:
+            read["ipam_pools"] = pools.get("ipv4_ipam_pool_id", "")
+        if (capacity := entry.get("minimum_load_balancer_capacity")) is not None:
+            read["minimum_load_balancer_capacity"] = capacity.get("capacity_units", 0)
+        if "web_acl" in entry:
+            read["web_acl"] = "" if entry["web_acl"] == "none" else entry["web_acl"]
+        return LoadBalancer(**{**fields, **read})
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]
@@ -119,12 +146,30 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             ip_address_type=item.get("IpAddressType"),
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
             attributes=attributes,
+            ipam_pools=(item.get("IpamPools") or {}).get("Ipv4IpamPoolId", ""),
             name=item["LoadBalancerName"],
+            **await self._read_beside(reader.aws, arn, wanted.state if wanted else None),
         )
         details = Entrance(dns_name=item.get("DNSName", ""), vpc=item.get("VpcId", ""))
         return Observed(
             address, arn, state, found, reader.stack, item["State"]["Code"], str(item.get("CreatedTime", "")), details
         )
+
+    async def _read_beside(self, aws: Aws, arn: str, wanted: Properties | None) -> dict[str, Any]:
+        """What DescribeLoadBalancers doesn't say, where the spec says it."""
+        found: dict[str, Any] = {}
+        if not isinstance(wanted, LoadBalancer):
+            return found
+        if wanted.minimum_load_balancer_capacity is not None:
+            with ignoring("LoadBalancerNotFound"):
+                answer = await aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
+                units = (answer.get("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits")
+                found["minimum_load_balancer_capacity"] = int(units or 0)
+        if wanted.web_acl is not None:
+            with ignoring("WAFNonexistentItemException"):
+                answer = await aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
+                found["web_acl"] = (answer.get("WebACL") or {}).get("ARN", "")
+        return found
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until it is active; until its network interfaces are gone."""
@@ -137,22 +182,35 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             params["SecurityGroups"] = list(wanted.security_groups)
         if wanted.ip_address_type is not None:
             params["IpAddressType"] = wanted.ip_address_type
+        if wanted.ipam_pools:
+            params["IpamPools"] = {"Ipv4IpamPoolId": wanted.ipam_pools}
         balancer = await self.create_named(
             run, desired, name, waits.BALANCER_UNKNOWN,
             Subnets=list(wanted.subnets), Scheme=wanted.scheme, Type="application", **params,
         )  # fmt: skip
         run.announce(balancer, usable=True)
-        await self.write_attributes(run, balancer, wanted.attributes)
+        await all_of(
+            self.write_attributes(run, balancer, wanted.attributes),
+            _set_web_acl(run, balancer, wanted.web_acl) if wanted.web_acl else asyncio.sleep(0),
+            _reserve(run, balancer, units) if (units := wanted.minimum_load_balancer_capacity) else asyncio.sleep(0),
+        )
         return balancer
 
     async def update(self, run: Run, wanted: LoadBalancer, observed: Observed, fields: frozenset[str]) -> None:
         change = partial(run.aws.call, "elbv2", retry=waits.BALANCER_UNKNOWN, LoadBalancerArn=observed.id)
-        calls = []
+        calls: list[Awaitable[object]] = []
         if "subnets" in fields:
             calls.append(change("set_subnets", Subnets=list(wanted.subnets)))
         if "security_groups" in fields:
             calls.append(change("set_security_groups", SecurityGroups=list(wanted.security_groups or ())))
-        await asyncio.gather(*calls)
+        if "ipam_pools" in fields:
+            pools = {"IpamPools": {"Ipv4IpamPoolId": wanted.ipam_pools}}
+            calls.append(change("modify_ip_pools", **pools if wanted.ipam_pools else {"RemoveIpamPools": ["ipv4"]}))
+        if "minimum_load_balancer_capacity" in fields:
+            calls.append(_reserve(run, observed.id, wanted.minimum_load_balancer_capacity or 0))
+        if "web_acl" in fields:
+            calls.append(_set_web_acl(run, observed.id, wanted.web_acl))
+        await all_of(*calls)
         if "ip_address_type" in fields:  # of subnets that it may have moved to
             await change("set_ip_address_type", IpAddressType=wanted.ip_address_type)
         await self.write_attributes(run, observed.id, wanted.attributes, fields)
@@ -183,6 +241,21 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
 
     def unprotects(self, path: str, before: object) -> bool:
         return path == f"attributes.{_PROTECTION}" and before == "true"
+
+
+async def _reserve(run: Run, arn: str, units: int) -> None:
+    told: dict[str, Any] = {"MinimumLoadBalancerCapacity": {"CapacityUnits": units}}
+    if not units:
+        told = {"ResetCapacityReservation": True}
+    await run.aws.call("elbv2", "modify_capacity_reservation", retry=waits.CAPACITY_BUSY, LoadBalancerArn=arn, **told)
+
+
+async def _set_web_acl(run: Run, arn: str, acl: str | None) -> None:
+    """A load balancer has one at most: another takes its place, without a gap."""
+    if acl:
+        await run.aws.call("wafv2", "associate_web_acl", retry=waits.WEB_ACL_UNKNOWN, WebACLArn=acl, ResourceArn=arn)
+    else:
+        await run.aws.call("wafv2", "disassociate_web_acl", retry=waits.WEB_ACL_UNKNOWN, ResourceArn=arn)
 
 
 async def _wait_for_interfaces(run: Run, arn: str) -> None:

@@ -76,8 +76,18 @@ ATTRIBUTES_UNKNOWN: Final[Codes] = {
 NAMED_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": LAG, "TargetGroupNotFound": LAG, "TrustStoreNotFound": LAG}
 TRUST_STORE_UNKNOWN: Final[Codes] = {"TrustStoreNotFound": 60.0}
 
+WEB_ACL_UNKNOWN: Final[Codes] = {
+    "WAFUnavailableEntityException": 300.0,  # of a web ACL or a load balancer that was made a moment ago
+    "WAFNonexistentItemException": 60.0,
+}
+
 # -- busy with something else
 INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **INSTANCE_UNKNOWN}
+CAPACITY_BUSY: Final[Codes] = {
+    "PriorRequestNotComplete": 900.0,  # as while the load balancer is provisioned
+    "CapacityReservationPending": 900.0,
+    "LoadBalancerNotFound": 60.0,
+}
 PROTECTION_LIFTED: Final[Codes] = {"OperationNotPermitted": 60.0}
 """A protection that we have just lifted may still be in the way."""
 

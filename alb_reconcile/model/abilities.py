@@ -130,12 +130,13 @@ def tell_unsupported(found: Properties) -> str:
 
 
 def keeps_out(found: Properties | None) -> dict[str, str]:
-    """By what a listener or rule keeps those out who can't prove who they are: field by field, in words."""
+    """By what a load balancer, listener or rule keeps people out: field by field, in words."""
     authentication = action_of(found).authentication
     mutual = getattr(found, "mutual_authentication", None)
     return {
         **({"action": authentication.type} if authentication and authentication.keeps_out else {}),
         **({"mutual_authentication": "mutual authentication"} if mutual and mutual.mode == "verify" else {}),
+        **({"web_acl": "the web ACL"} if getattr(found, "web_acl", None) else {}),
     }
 
 

@@ -26,6 +26,7 @@ COMMON = {"sts:GetCallerIdentity", "ec2:CreateTags", "elasticloadbalancing:AddTa
 """What the engine itself calls: the account, how far the spec is applied, what stands in the way."""
 WITHOUT_A_CALL = {
     "iam:PassRole", "iam:CreateServiceLinkedRole", "route53:AssociateVPCWithHostedZone", "kms:Decrypt", "s3:GetObject",
+    "elasticloadbalancing:SetWebACL",
 }  # fmt: skip
 """What AWS checks when another action is called."""
 VERBS = {"create": "create", "replace": "create", "update": "update", "delete": "delete"}

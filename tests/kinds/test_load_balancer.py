@@ -5,17 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.wafv2.models import wafv2_backends
 
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.elb_attributes import balancer_defaults
-from tests.harness import demo
+from tests.harness import by_hand, demo
 from tests.kinds.example import Example
-from tests.kinds.hand import calls, create, edited, order, short
+from tests.kinds.hand import calls, create, edited, order, short, update
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 PUBLIC = "load_balancer.public"
+ACLS = [f"arn:aws:wafv2:us-east-1:123456789012:regional/webacl/{name}/0a1b" for name in ("one", "two")]
+
+
+def make_web_acls() -> None:
+    """With ids of our own."""
+    known = wafv2_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].wacls
+    for arn in ACLS:
+        made = by_hand("wafv2").create_web_acl(
+            Name=arn.split("/")[2], Scope="REGIONAL", DefaultAction={"Allow": {}},
+            VisibilityConfig={"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "x"},
+        )  # fmt: skip
+        known[arn] = known.pop(made["Summary"]["ARN"])
+        known[arn].arn = arn
+
+
 EXAMPLE = Example(
     spec={
         "stack": "demo",
@@ -37,8 +54,12 @@ EXAMPLE = Example(
                     "idle_timeout.timeout_seconds": 90,
                     "routing.http.desync_mitigation_mode": "strictest",
                 },
-            }
+                "minimum_load_balancer_capacity": {"capacity_units": 100},
+                "web_acl": ACLS[0],
+            },
+            "front": {"subnets": ["a", "b"], "ipam_pools": {"ipv4_ipam_pool_id": "ipam-pool-0a1b"}},
         },
+        "internet_gateways": {"main": {}},
     },
     address=PUBLIC,
     changes={
@@ -48,7 +69,11 @@ EXAMPLE = Example(
         "attributes.routing.http.drop_invalid_header_fields.enabled": False,
         "attributes.idle_timeout.timeout_seconds": 30,
         "attributes.routing.http.desync_mitigation_mode": "monitor",
+        "minimum_load_balancer_capacity": {},
+        "web_acl": ACLS[1],
     },
+    others={"load_balancer.front": {"ipam_pools": {}}},
+    prepare=make_web_acls,
 )
 
 
@@ -71,6 +96,7 @@ def test_attributes_that_the_spec_leaves_out_are_left_alone(hand: Hand) -> None:
 
 def test_more_of_them_than_one_call_shows(hand: Hand) -> None:
     spec = EXAMPLE.spec
+    make_web_acls()
     balancer = spec["load_balancers"]["public"]
     hand.make({**spec, "load_balancers": {f"lb-{number}": balancer for number in range(21)}})
 
@@ -212,3 +238,57 @@ def test_every_attribute_is_taken_and_read_back(hand: Hand) -> None:
     assert {item["Key"]: item["Value"] for item in answer} == {
         key: str(value).lower() for key, value in attributes.items()
     }
+
+
+# -- what stands beside its attributes
+
+
+def test_a_web_acl_is_replaced_in_one_call_and_goes_by_a_persons_word_only(hand: Hand) -> None:
+    make_web_acls()
+    protected = edited(demo(), "load_balancers/public/web_acl", ACLS[0])
+    hand.make(protected)
+    hand.repairs(
+        update(PUBLIC, "web_acl"), spec=edited(protected, "load_balancers/public/web_acl", ACLS[1]),
+        calls={"associate_web_acl": 1, "add_tags": 1},
+    )  # fmt: skip
+    without = edited(protected, "load_balancers/public/web_acl", "none")
+    with pytest.raises(
+        RefusedError, match=f"{PUBLIC} would let in whoever the web ACL keeps out .*remove-authentication=1"
+    ):
+        hand.world.plan(without)
+    assert not hand.world.sync(without, apply_changes=True).outcomes
+    hand.make(without, allow={"remove-authentication": 1})
+    assert order(hand.world, "disassociate_web_acl")
+
+
+def test_a_web_acl_that_somebody_took_away_is_associated_again(hand: Hand) -> None:
+    make_web_acls()
+    hand.make(edited(demo(), "load_balancers/public/web_acl", ACLS[0]))
+    by_hand("wafv2").disassociate_web_acl(ResourceArn=hand[PUBLIC])
+    assert [item.how for item in hand.world.sync(hand.spec).outcomes] == ["done"]
+    assert hand.world.plan(hand.spec).is_empty
+
+
+def test_a_new_web_acl_may_be_unavailable_for_a_while(hand: Hand, faults: Faults) -> None:
+    make_web_acls()
+    faults.refuse("associate_web_acl", "WAFUnavailableEntityException", times=3)
+    hand.make(edited(demo(), "load_balancers/public/web_acl", ACLS[0]))
+    assert faults.made["associate_web_acl"] == 4
+
+
+def test_capacity_waits_until_the_load_balancer_is_there(hand: Hand) -> None:
+    spec = edited(demo(), "load_balancers/public/minimum_load_balancer_capacity", {"capacity_units": 100})
+    hand.make(spec)
+    hand.elb.modify_capacity_reservation(LoadBalancerArn=hand[PUBLIC], ResetCapacityReservation=True)
+    hand.repairs(update(PUBLIC, "minimum_load_balancer_capacity"), by="modify_capacity_reservation")
+    hand.make(edited(spec, "load_balancers/public/minimum_load_balancer_capacity", {}))
+    (params,) = calls(hand.world, "modify_capacity_reservation")
+    assert params["ResetCapacityReservation"] is True
+
+
+def test_what_isnt_declared_isnt_read(hand: Hand) -> None:
+    hand.make(demo())
+    hand.world.plan(demo())
+    assert not {name for name, _ in hand.world.log}.intersection(
+        {"get_web_acl_for_resource", "describe_capacity_reservation"}
+    )

@@ -19,6 +19,7 @@ from . import (
     ec2_volumes,
     elb_attributes,
     elb_balancers,
+    elb_capacity,
     elb_groups,
     elb_listeners,
     elb_priorities,
@@ -47,7 +48,8 @@ EC2 = (
     quotas,
 )
 ELB = (
-    elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores, quotas,
+    elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores,
+    elb_capacity, quotas,
 )  # fmt: skip
 
 

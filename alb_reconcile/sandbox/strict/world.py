@@ -81,7 +81,6 @@ class Ledger:
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
     capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units
-    pools: dict[str, str] = field(default_factory=dict)  # load balancer → IPAM pool
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified
     created: dict[str, float] = field(default_factory=dict)

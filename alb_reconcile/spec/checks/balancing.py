@@ -30,6 +30,17 @@ def _check_load_balancer(outline: Outline, name: str, entry: Entry) -> None:
             path,
             f"these are in different VPCs ({', '.join(vpcs)}), and a load balancer is in one; choose subnets of one",
         )
+    region = str(entry.get("web_acl", "")).split(":")[3:4]
+    if region and outline.region and region != [outline.region]:
+        outline.error(
+            ("load_balancers", name, "web_acl"),
+            f"is a web ACL of {region[0]}, and the stack is in {outline.region}; name one of that region",
+        )
+    if entry.get("ipam_pools") and entry.get("scheme") == "internal":
+        outline.error(
+            ("load_balancers", name, "ipam_pools"),
+            "are for public addresses, which an internal load balancer has none of; remove them",
+        )
     in_zones = [outline.zone_of(subnet) for subnet in subnets]
     if len(subnets) > 1 and in_zones[0] and len(set(in_zones)) == 1:
         outline.error(path, "these are all in one zone, and AWS requires at least two; add a subnet in another zone")
