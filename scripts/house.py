@@ -273,9 +273,9 @@ NUMBERS: Final = (
         "outside of kinds/ and zero_downtime/: a kind is one room",
     ),
     Number(f"files over {LONGEST_FILE} lines", long_files, 0, "a file is read in one sitting"),
-    Number("lines of the core", lines_of_the_core, 10_200, "model, aws, kinds, spec, engine: read in a day", 13_400),
+    Number("lines of the core", lines_of_the_core, 10_200, "model, aws, kinds, spec, engine: read in a day", 13_500),
     Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 23_500
+        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 23_600
     ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
     Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),
