@@ -1,16 +1,21 @@
 """NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds._nat_addresses import (
+    Pair,
+    set_private_addresses,
+    set_public_addresses,
+    wait_for_gateway,
+)
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
-from alb_reconcile.kinds.context import Run, all_of
+from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer_all
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -21,7 +26,8 @@ from alb_reconcile.model.text import digest
 
 _REGIONAL: Final = "regional"
 _ZONES: Final = "availability_zone_addresses"
-_LEAVING: Final = ("disassociating", "failed")
+_PRIVATE: Final = "secondary_private_ip_addresses"
+_LEAVING: Final = ("disassociating", "unassigning", "failed")
 
 
 class ZoneAddresses(NamedTuple):
@@ -54,7 +60,15 @@ class NatGateway(Properties):
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted", "failed"})
     replaced_on = frozenset(
-        {"vpc", "subnet", "elastic_ip", "connectivity_type", "availability_mode", "private_ip_address"}
+        {
+            "vpc",
+            "subnet",
+            "elastic_ip",
+            "connectivity_type",
+            "availability_mode",
+            "private_ip_address",
+            "secondary_private_ip_address_count",
+        }
     )
     follows = ("internet_gateway",)
 
@@ -64,6 +78,9 @@ class NatGateway(Properties):
     connectivity_type: str | None = None
     availability_mode: str | None = None
     private_ip_address: str | None = None
+    secondary_elastic_ips: tuple[Ref, ...] | None = None
+    secondary_private_ip_addresses: tuple[str, ...] | None = None
+    secondary_private_ip_address_count: int | None = None
     availability_zone_addresses: tuple[ZoneAddresses, ...] | None = None
 
     def fixed(self, observed: Observed) -> frozenset[str]:
@@ -73,7 +90,11 @@ class NatGateway(Properties):
 
     def slots(self) -> Iterable[Hashable]:
         zones = self.availability_zone_addresses or ()
-        held = [self.elastic_ip, *(item for zone in zones for item in zone.elastic_ips)]
+        held = [
+            self.elastic_ip,
+            *(self.secondary_elastic_ips or ()),
+            *(item for zone in zones for item in zone.elastic_ips),
+        ]
         return tuple(("elastic ip", str(item)) for item in held if item)
 
 
@@ -96,6 +117,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         update=(
             "ec2:AssociateNatGatewayAddress",
             "ec2:DisassociateNatGatewayAddress",
+            "ec2:AssignPrivateNatGatewayAddress",
+            "ec2:UnassignPrivateNatGatewayAddress",
             "ec2:CreateTags",
         ),
         delete=("ec2:DeleteNatGateway",),
@@ -108,6 +131,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
                 ZoneAddresses(f"{around.region or ''}{zone}" if len(zone) == 1 else zone, addresses or ())
                 for zone, addresses in zones
             )
+        if (private := fields.get(_PRIVATE)) is not None:
+            fields[_PRIVATE] = tuple(sorted(private))
         return NatGateway(**fields)
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -119,6 +144,10 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         addresses = [item for item in row.get("NatGatewayAddresses", ()) if item.get("Status") not in _LEAVING]
         is_regional = row.get("AvailabilityMode") == _REGIONAL
         primary = next((item for item in addresses if item.get("IsPrimary")), addresses[0] if addresses else {})
+        others = [] if is_regional else [item for item in addresses if item is not primary]
+        is_private = row.get("ConnectivityType") == "private"
+        private = tuple(sorted(str(item.get("PrivateIp")) for item in others)) if is_private else None
+        public = None if is_private or is_regional else tuple(sorted(str(item.get("AllocationId")) for item in others))
         state = NatGateway(
             vpc=row["VpcId"],
             subnet=row.get("SubnetId") or None,
@@ -126,6 +155,9 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             connectivity_type=row.get("ConnectivityType") or "public",
             availability_mode=row.get("AvailabilityMode") or "zonal",
             private_ip_address=None if is_regional else primary.get("PrivateIp"),
+            secondary_elastic_ips=public,
+            secondary_private_ip_addresses=private,
+            secondary_private_ip_address_count=None if private is None else len(private),
             availability_zone_addresses=_zones_of(addresses) if row.get("AutoProvisionZones") == "disabled" else None,
         )
         interfaces = (item.get("NetworkInterfaceId") for item in row.get("NatGatewayAddresses", ()))
@@ -159,7 +191,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """AWS documents no time; minutes are usual."""
-        return (60, 300) if action in ("create", "replace", "delete") or _ZONES in fields else (0, 2)
+        slow = not {_ZONES, _PRIVATE, "secondary_elastic_ips"}.isdisjoint(fields)
+        return (60, 300) if action in ("create", "replace", "delete") or slow else (0, 2)
 
     async def create(self, run: Run, wanted: NatGateway, desired: Desired) -> str:
         is_regional = wanted.availability_mode == _REGIONAL
@@ -174,6 +207,9 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "ConnectivityType": wanted.connectivity_type,
             "AvailabilityMode": wanted.availability_mode,
             "PrivateIpAddress": wanted.private_ip_address,
+            "SecondaryAllocationIds": list(wanted.secondary_elastic_ips or ()) or None,
+            "SecondaryPrivateIpAddresses": list(wanted.secondary_private_ip_addresses or ()) or None,
+            "SecondaryPrivateIpAddressCount": wanted.secondary_private_ip_address_count,
             "AvailabilityZoneAddresses": zones or None,
             "TagSpecifications": [{"ResourceType": "natgateway", "Tags": run.tag_list(desired)}],
         }
@@ -182,29 +218,22 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         token = digest([run.stack, str(desired.address), run.beside, given], 32)
         answer = await run.aws.call("ec2", "create_nat_gateway", retry=waits.NAT_UNKNOWN, ClientToken=token, **given)
         gateway = str(answer["NatGateway"]["NatGatewayId"])
-        await _wait(run, gateway, _until_available, waits.NAT_AVAILABLE)
+        await wait_for_gateway(run, gateway, _until_available, waits.NAT_AVAILABLE)
         return gateway
 
     async def update(self, run: Run, wanted: NatGateway, observed: Observed, fields: frozenset[str]) -> None:
-        if _ZONES not in fields:
-            return
-        have, want = _pairs(self.of(observed)), _pairs(wanted)
-        moving = {address for _, address in have - want}
-        associate = partial(_associate, run, observed.id)
-        # what is new is there before anything goes, but for an address that changes its zone
-        await associate({pair for pair in want - have if pair[1] not in moving})
-        if have - want:
+        before, gateway = self.of(observed), observed.id
+        if fields & {_ZONES, "secondary_elastic_ips"}:
             associations = observed.detail(Parts).associations
-            ids = sorted(associations[address] for address in moving if address in associations)
-            await run.aws.call("ec2", "disassociate_nat_gateway_address", NatGatewayId=observed.id, AssociationIds=ids)
-            gone = partial(_without, have - want)
-            await _wait(run, observed.id, gone, waits.NAT_ADDRESSES)
-        await associate({pair for pair in want - have if pair[1] in moving})
+            await set_public_addresses(run, gateway, _pairs(before), _pairs(wanted), associations)
+        if _PRIVATE in fields:
+            have, want = before.secondary_private_ip_addresses, wanted.secondary_private_ip_addresses
+            await set_private_addresses(run, gateway, have or (), want or ())
 
     async def delete(self, run: Run, observed: Observed) -> None:
         if not observed.is_leaving:
             await self.call_delete(run, observed.id, self.in_use)
-        await _wait(run, observed.id, _until_deleted, waits.NAT_DELETED)
+        await wait_for_gateway(run, observed.id, _until_deleted, waits.NAT_DELETED)
 
 
 def _ordered(zones: Iterable[ZoneAddresses]) -> tuple[ZoneAddresses, ...]:
@@ -218,30 +247,11 @@ def _zones_of(addresses: Iterable[Mapping[str, Any]]) -> tuple[ZoneAddresses, ..
     return _ordered(ZoneAddresses(zone, tuple(sorted(found))) for zone, found in by_zone.items())
 
 
-def _pairs(state: NatGateway) -> set[tuple[str, str]]:
-    """Each zone with each of its addresses."""
+def _pairs(state: NatGateway) -> set[Pair]:
+    """Each zone of a regional one with each of its addresses; of a zonal one those beside its first one."""
     zones = state.availability_zone_addresses or ()
-    return {(zone.availability_zone, str(address)) for zone in zones for address in zone.elastic_ips}
-
-
-async def _associate(run: Run, gateway: str, pairs: Collection[tuple[str, str]]) -> None:
-    zones: dict[str, list[str]] = {}
-    for zone, address in sorted(pairs):
-        zones.setdefault(zone, []).append(address)
-    call = partial(run.aws.call, "ec2", "associate_nat_gateway_address", retry=waits.NAT_UNKNOWN, NatGatewayId=gateway)
-    await all_of(*(call(AvailabilityZone=zone, AllocationIds=found) for zone, found in zones.items()))
-    if pairs:
-        await _wait(run, gateway, partial(_with, pairs), waits.NAT_ADDRESSES)
-
-
-async def _wait(run: Run, gateway: str, check: Callable[[Any], str], timeout: float) -> None:
-    """Wait until `check` says nothing more of what DescribeNatGateways shows (None if nothing)."""
-
-    async def fetch(ids: set[str]) -> Mapping[str, Any]:
-        found = await run.aws.pages("ec2", "describe_nat_gateways", "NatGateways", where={"nat-gateway-id": ids})
-        return {item["NatGatewayId"]: item for item in found}
-
-    await run.watch("NAT gateways", fetch, slowest=15).until(gateway, check, timeout, run.say)
+    found = {(zone.availability_zone, str(address)) for zone in zones for address in zone.elastic_ips}
+    return found | {("", str(address)) for address in state.secondary_elastic_ips or ()}
 
 
 def _until_available(row: Any) -> str:
@@ -255,25 +265,6 @@ def _until_available(row: Any) -> str:
 def _until_deleted(row: Any) -> str:
     state = row["State"] if row else "deleted"
     return "" if state in NatGateway.gone else f"the NAT gateway to be deleted (now {state})"
-
-
-def _statuses(row: Any) -> dict[tuple[str, str], str]:
-    """The status of each zone's addresses."""
-    found = row.get("NatGatewayAddresses", ()) if row else ()
-    return {(item.get("AvailabilityZone"), item.get("AllocationId")): item.get("Status", "succeeded") for item in found}
-
-
-def _with(pairs: Collection[tuple[str, str]], row: Any) -> str:
-    statuses = _statuses(row)
-    if failed := sorted(address for zone, address in pairs if statuses.get((zone, address)) == "failed"):
-        raise WaitError(f"AWS couldn't associate {', '.join(failed)} with the NAT gateway")
-    missing = sum(statuses.get(pair) != "succeeded" for pair in pairs)
-    return f"{missing} addresses to be associated" if missing else ""
-
-
-def _without(pairs: Collection[tuple[str, str]], row: Any) -> str:
-    left = len(_statuses(row).keys() & set(pairs))
-    return f"{left} addresses to be disassociated" if left else ""
 
 
 KIND: Final = NatGatewayKind()

@@ -37,7 +37,7 @@ KINDS = load_kinds()
 TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}, "iam": {"tag_instance_profile", "tag_role"}}
 """The calls that write tags, by service."""
 PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason", "AssociationId"}
-PASSING |= {"Ipv6CidrBlock", "NetworkInterfaceIds"}
+PASSING |= {"Ipv6CidrBlock", "NetworkInterfaceIds", "PrivateIp"}
 """What AWS says of a resource and is another after something was changed and changed back."""
 
 PLAIN = Style(colored=False)

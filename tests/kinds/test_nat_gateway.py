@@ -37,12 +37,30 @@ REGIONAL: Spec = {
         }
     },
 }
+DEFAULT = {"destination_cidr_block": "0.0.0.0/0"}
 EXAMPLE = Example(
-    spec=REGIONAL,
+    spec={
+        **REGIONAL,
+        "subnets": {"public": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"}},
+        "route_tables": {"public": {"subnets": ["public"], "routes": [{**DEFAULT, "internet_gateway": "main"}]}},
+        "elastic_ips": {name: {} for name in ("a", "b", "c", "d", "e")},
+        "nat_gateways": {
+            **REGIONAL["nat_gateways"],
+            "zonal": {"subnet": "public", "elastic_ip": "c", "secondary_elastic_ips": ["d"]},
+            "inner": {
+                "subnet": "public",
+                "connectivity_type": "private",
+                "secondary_private_ip_addresses": ["10.0.1.70"],
+            },
+        },
+    },
     address=NAT,
     changes={"availability_zone_addresses": [{"availability_zone": "b", "elastic_ips": ["b"]}]},
+    others={
+        "nat_gateway.zonal": {"secondary_elastic_ips": ["e"]},
+        "nat_gateway.inner": {"secondary_private_ip_addresses": ["10.0.1.71", "10.0.1.70"]},
+    },
 )
-DEFAULT = {"destination_cidr_block": "0.0.0.0/0"}
 ZONAL: Spec = {
     "stack": "demo",
     "region": "us-east-1",
@@ -279,6 +297,16 @@ def test_addresses_of_a_regional_one_come_before_others_go(hand: Hand) -> None:
     (row,) = hand.ec2.describe_nat_gateways()["NatGateways"]
     found = {(item["AvailabilityZone"], item["AllocationId"]) for item in row["NatGatewayAddresses"]}
     assert found == {("us-east-1a", hand["elastic_ip.b"]), ("us-east-1c", hand["elastic_ip.a"])}
+
+
+def test_secondary_addresses_come_with_it(hand: Hand) -> None:
+    hand.make(EXAMPLE.spec)
+    assert sum(bool(item.get("AssociationId")) for item in hand.ec2.describe_addresses()["Addresses"]) == 3
+    settings = {"subnet": "public", "connectivity_type": "private", "secondary_private_ip_address_count": 2}
+    counted = edited(EXAMPLE.spec, "nat_gateways/inner", settings)
+    hand.make(counted)
+    (row,) = hand.ec2.describe_nat_gateways(NatGatewayIds=[hand["nat_gateway.inner"]])["NatGateways"]
+    assert [item["IsPrimary"] for item in row["NatGatewayAddresses"]] == [True, False, False]
 
 
 def test_a_subnet_waits_for_its_nat_gateway_to_go(hand: Hand) -> None:

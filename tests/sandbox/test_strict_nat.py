@@ -130,6 +130,16 @@ def test_a_token_makes_one(network: Network) -> None:
         ({"SubnetId": "subnet-0a1b2c3d4e5f60718"}, "InvalidSubnetID.NotFound"),
         ({"AllocationId": "eipalloc-0a1b2c3d4e5f60718"}, "InvalidAllocationID.NotFound"),
         ({"ConnectivityType": "private"}, "InvalidParameterCombination"),
+        ({"SecondaryPrivateIpAddressCount": 1}, "InvalidParameterCombination"),
+        (
+            {
+                "ConnectivityType": "private",
+                "AllocationId": None,
+                "SecondaryPrivateIpAddressCount": 1,
+                "SecondaryPrivateIpAddresses": ["10.0.0.70"],
+            },
+            "InvalidParameterCombination",
+        ),
         ({"AvailabilityMode": "regional"}, "InvalidParameterCombination"),
         ({"AvailabilityMode": "regional", "SubnetId": None, "AllocationId": None}, "MissingParameter"),
         ({"VpcId": "vpc-0a1b2c3d4e5f60718"}, "InvalidParameterCombination"),
@@ -197,6 +207,41 @@ def test_zones_that_aws_chooses_cannot_be_given_addresses(network: Network, cloc
     assert show(network, gateway)["AutoProvisionZones"] == "enabled"
     with refused("InvalidParameterCombination"):
         network.ec2.associate_nat_gateway_address(**joining)
+
+
+def test_a_private_one_takes_further_addresses(network: Network, clock: VirtualClock) -> None:
+    gateway = make(network, ConnectivityType="private", AllocationId=None)
+    public = make(network)
+    assign = network.ec2.assign_private_nat_gateway_address
+    with refused("IncorrectState"):
+        assign(NatGatewayId=gateway, PrivateIpAddresses=["10.0.0.70"])
+    clock.advance(120)
+    with refused("InvalidParameterValue", "not private"):
+        assign(NatGatewayId=public, PrivateIpAddresses=["10.0.0.70"])
+    assign(NatGatewayId=gateway, PrivateIpAddresses=["10.0.0.70"])
+    statuses = [item["Status"] for item in show(network, gateway)["NatGatewayAddresses"]]
+    assert statuses == ["succeeded", "assigning"]
+    clock.advance(20)
+    primary, other = (item["PrivateIp"] for item in show(network, gateway)["NatGatewayAddresses"])
+    assert other == "10.0.0.70"
+    unassign = network.ec2.unassign_private_nat_gateway_address
+    with refused("InvalidParameterValue"):
+        unassign(NatGatewayId=gateway, PrivateIpAddresses=[primary])
+    unassign(NatGatewayId=gateway, PrivateIpAddresses=[other])
+    assert show(network, gateway)["NatGatewayAddresses"][1]["Status"] == "unassigning"
+    clock.advance(350)
+    assert [item["PrivateIp"] for item in show(network, gateway)["NatGatewayAddresses"]] == [primary]
+
+
+def test_a_public_one_takes_a_second_address(network: Network, clock: VirtualClock) -> None:
+    gateway, second = make(network), allocate(network.ec2)
+    clock.advance(120)
+    network.ec2.associate_nat_gateway_address(NatGatewayId=gateway, AllocationIds=[second])
+    clock.advance(20)
+    held = show(network, gateway)["NatGatewayAddresses"]
+    assert [(item["IsPrimary"], item["Status"]) for item in held] == [(True, "succeeded"), (False, "succeeded")]
+    assert len({item["NetworkInterfaceId"] for item in held}) == 1
+    assert len({item["PrivateIp"] for item in held}) == 2
 
 
 def table_of(network: Network) -> str:

@@ -10,7 +10,8 @@ from .rule import Call, around, before, refuse
 from .tokens import fingerprint, refuse_mismatch
 from .world import Timeline
 
-_OF_A_ZONE = ("SubnetId", "AllocationId", "PrivateIpAddress")
+_OF_PRIVATE = ("SecondaryPrivateIpAddresses", "SecondaryPrivateIpAddressCount")
+_OF_A_ZONE = ("SubnetId", "AllocationId", "PrivateIpAddress", "SecondaryAllocationIds", *_OF_PRIVATE)
 
 
 def _gateway(call: Call) -> Nat:
@@ -31,7 +32,9 @@ def nat_gateway_is_zonal_or_regional(call: Call) -> None:
         missing = [] if call.given("VpcId") else ["VpcId"]
     else:
         wrong = [key for key in ("VpcId", "AvailabilityZoneAddresses") if call.given(key)]
-        wrong += ["AllocationId"] if is_private and call.given("AllocationId") else []
+        unfit = ("AllocationId", "SecondaryAllocationIds") if is_private else ("SecondaryPrivateIpAddressCount",)
+        wrong += [key for key in unfit if call.given(key)]
+        wrong += [_OF_PRIVATE[1]] if all(call.given(key) for key in _OF_PRIVATE) else []
         missing = [key for key in ("SubnetId", *([] if is_private else ["AllocationId"])) if not call.given(key)]
     if wrong:
         refuse("InvalidParameterCombination", f"The parameter {wrong[0]} isn't valid for this NAT gateway")
@@ -55,6 +58,7 @@ def what_a_nat_gateway_names_exists(call: Call) -> None:
 def _allocations(call: Call) -> Iterator[str]:
     if call.given("AllocationId"):
         yield call.given("AllocationId")
+    yield from call.given("SecondaryAllocationIds", [])
     for zone in (*call.given("AvailabilityZoneAddresses", []), {"AllocationIds": call.given("AllocationIds", [])}):
         yield from zone.get("AllocationIds", [])
 
@@ -121,9 +125,18 @@ def _place(call: Call, gateway: Nat, subnet: Any) -> None:
     address = address_of(call.world, call.given("AllocationId"))
     if address is None:
         gateway.nat_gateway_addresses.append(shown)
+        count = int(call.given("SecondaryPrivateIpAddressCount", 0))
+        more = call.given("SecondaryPrivateIpAddresses") or [
+            subnet.get_available_subnet_ip(gateway) for _ in range(count)
+        ]
+        for item in more:
+            gateway.nat_gateway_addresses.append({**shown, "PrivateIp": item, "IsPrimary": False})
         return
     address.eni, eni.public_ip = eni, address.public_ip
     gateway.hold(address, **shown)
+    for allocation in call.given("SecondaryAllocationIds", []):
+        private = subnet.get_available_subnet_ip(gateway)
+        gateway.hold(address_of(call.world, allocation), **{**shown, "PrivateIp": private, "IsPrimary": False})
 
 
 def _spread(call: Call, gateway: Nat) -> None:
@@ -191,9 +204,58 @@ def addresses_join_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
             refuse(*not_found(allocation))
         if address.association_id:
             refuse("Resource.AlreadyAssociated", f"Elastic IP address {allocation} is already associated")
-        gateway.hold(address, AvailabilityZone=call.given("AvailabilityZone"), Status="associating")
+        where = {"AvailabilityZone": call.given("AvailabilityZone")} if gateway.is_regional else _beside(call, gateway)
+        gateway.hold(address, **where, Status="associating")
         call.world.ledger.schedule(call.now + call.timing.nat_joining, "nat joined", f"{gateway.id} {allocation}")
     return {"NatGatewayId": gateway.id, "NatGatewayAddresses": gateway.nat_gateway_addresses}
+
+
+def _beside(call: Call, gateway: Nat) -> dict[str, Any]:
+    """Where a further address of a zonal one is."""
+    subnet = call.world.subnet(gateway.subnet_id or "")
+    private = subnet.get_available_subnet_ip(gateway) if subnet else ""
+    eni = gateway.nat_gateway_addresses[0]["NetworkInterfaceId"]
+    return {"NetworkInterfaceId": eni, "PrivateIp": private, "IsPrimary": False}
+
+
+@around("AssignPrivateNatGatewayAddress")
+def private_addresses_join_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
+    """AssignPrivateNatGatewayAddress: 'Assigns private IPv4 addresses to a private NAT gateway'; each is `assigning` at first."""
+    gateway = _private_gateway(call)
+    subnet = call.world.subnet(gateway.subnet_id or "")
+    given = call.given("PrivateIpAddresses") or [
+        subnet.get_available_subnet_ip(gateway) for _ in range(int(call.given("PrivateIpAddressCount", 1))) if subnet
+    ]
+    eni = gateway.nat_gateway_addresses[0]["NetworkInterfaceId"]
+    for address in given:
+        shown = {"NetworkInterfaceId": eni, "PrivateIp": address, "IsPrimary": False, "Status": "assigning"}
+        gateway.nat_gateway_addresses.append(shown)
+        call.world.ledger.schedule(call.now + call.timing.nat_joining, "nat joined", f"{gateway.id} {address}")
+    return {"NatGatewayId": gateway.id, "NatGatewayAddresses": gateway.nat_gateway_addresses}
+
+
+@around("UnassignPrivateNatGatewayAddress")
+def private_addresses_leave_a_nat_gateway(call: Call, _: Callable[[], Any]) -> Any:
+    """UnassignPrivateNatGatewayAddress: 'You cannot unassign your primary private IP'; MaxDrainDurationSeconds, 'Default value is 350
+    seconds'."""
+    gateway = _private_gateway(call)
+    drained = call.now + float(call.given("MaxDrainDurationSeconds", 350))
+    for held in gateway.nat_gateway_addresses:
+        if held["PrivateIp"] in call.given("PrivateIpAddresses", []):
+            if held["IsPrimary"]:
+                refuse("InvalidParameterValue", f"The primary address {held['PrivateIp']} can't be unassigned.")
+            held["Status"] = "unassigning"
+            call.world.ledger.schedule(drained, "nat left", f"{gateway.id} {held['PrivateIp']}")
+    return {"NatGatewayId": gateway.id, "NatGatewayAddresses": gateway.nat_gateway_addresses}
+
+
+def _private_gateway(call: Call) -> Nat:
+    gateway = _gateway(call)
+    if gateway.connectivity_type != "private":
+        refuse("InvalidParameterValue", f"The NAT gateway {gateway.id} is not private.")
+    if gateway.state != "available":
+        refuse("IncorrectState", f"The NAT gateway {gateway.id} is not available.")
+    return gateway
 
 
 @around("DisassociateNatGatewayAddress")
@@ -226,5 +288,7 @@ def _unanswered(_: Any) -> Any:
 def patches() -> list[tuple[Any, str, Any]]:
     from moto.ec2.responses import EC2Response
 
-    names = ("associate_nat_gateway_address", "disassociate_nat_gateway_address")
+    names = [
+        f"{verb}_nat_gateway_address" for verb in ("associate", "disassociate", "assign_private", "unassign_private")
+    ]
     return [(EC2Response, name, _unanswered) for name in names]

@@ -87,12 +87,15 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
     elif kind == "nat forgotten":
         del world.ec2.nat_gateways[gateway.id]
         world.ec2.tags.pop(gateway.id, None)
-    for held in [item for item in gateway.nat_gateway_addresses if item.get("AllocationId") == subject.split(" ")[-1]]:
-        if kind == "nat joined" and held["Status"] == "associating":
+    meant = subject.split(" ")[-1]
+    for held in [
+        item for item in gateway.nat_gateway_addresses if meant in (item.get("AllocationId"), item.get("PrivateIp"))
+    ]:
+        if kind == "nat joined" and held["Status"] in ("associating", "assigning"):
             held["Status"] = "succeeded"
         elif kind == "nat left":
             gateway.nat_gateway_addresses.remove(held)
-            let_go(world, held["AllocationId"])
+            let_go(world, held.get("AllocationId", ""))
 
 
 def take_apart(world: World, gateway: Nat) -> None:

@@ -10,7 +10,9 @@ from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline
 
 _DEFAULT: Final = "0.0.0.0/0"
-_OF_A_ZONE: Final = ("subnet", "elastic_ip", "private_ip_address")
+_OF_PUBLIC: Final = ("elastic_ip", "secondary_elastic_ips")
+_OF_PRIVATE: Final = ("secondary_private_ip_addresses", "secondary_private_ip_address_count")
+_OF_A_ZONE: Final = ("subnet", "private_ip_address", *_OF_PUBLIC, *_OF_PRIVATE)
 
 
 def check(outline: Outline) -> None:
@@ -32,7 +34,7 @@ def _check_regional(outline: Outline, name: str, entry: Entry) -> None:
     for key in _OF_A_ZONE:
         if key in outline.given(path):
             instead = (
-                "; write availability_zone_addresses, or let AWS choose" if key == "elastic_ip" else "; leave it out"
+                "; write availability_zone_addresses, or let AWS choose" if key in _OF_PUBLIC else "; leave it out"
             )
             outline.error((*path, key), f"is for a NAT gateway of one zone, and this one is regional{instead}")
     if entry.get("connectivity_type") == "private":
@@ -62,10 +64,12 @@ def _check_zonal(outline: Outline, name: str, entry: Entry) -> None:
             (*path, "vpc"),
             "is for availability_mode: regional; this NAT gateway is in its subnet's VPC, so leave it out",
         )
-    if is_private and "elastic_ip" in given:
-        outline.error(
-            (*path, "elastic_ip"), "a private NAT gateway has no public address; leave it out, or make it public"
-        )
+    for key in given.keys() & (_OF_PUBLIC if is_private else _OF_PRIVATE):
+        wrong = "a private NAT gateway has no public address" if is_private else "a public NAT gateway doesn't take it"
+        right = "make it public" if is_private else "set connectivity_type: private"
+        outline.error((*path, key), f"{wrong}; leave it out, or {right}")
+    if given.keys() >= set(_OF_PRIVATE):
+        outline.error((*path, _OF_PRIVATE[1]), f"{_OF_PRIVATE[0]} is given too; keep one of them")
     if not is_private and "elastic_ip" not in given:
         text = "is missing; it is the address by which others see the NAT gateway: a name under elastic_ips, or an id (eipalloc-…)"
         outline.error((*path, "elastic_ip"), text, at_key=True)
@@ -100,7 +104,7 @@ def _check_way_out(outline: Outline, name: str, entry: Entry, tables: Mapping[st
 def _check_addresses(outline: Outline) -> None:
     """An address serves one NAT gateway."""
     seen: dict[str, Path] = {}
-    below = (("elastic_ip",), ("availability_zone_addresses", ..., "elastic_ips", ...))
+    below = (("elastic_ip",), ("secondary_elastic_ips", ...), ("availability_zone_addresses", ..., "elastic_ips", ...))
     for part in below:
         for path, address in outline.texts("nat_gateways", ..., *part):
             if (first := seen.setdefault(address, path)) != path:
