@@ -214,7 +214,7 @@ def test_a_load_balancer_over_subnets_without_ipv6_is_refused_with_its_place(han
     ):
         hand.world.plan(spec)
     hand.make(demo())
-    with pytest.raises(RefusedError, match=r"subnet\.public-a, subnet\.public-b has none"):
+    with pytest.raises(RefusedError, match=r"give subnet\.public-a, subnet\.public-b an ipv6_cidr_block"):
         hand.world.plan(spec)
 
 
