@@ -1,10 +1,11 @@
 """The address ranges of VPCs and subnets beside their first (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
-from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
@@ -41,38 +42,59 @@ def range_at(ipv6_range: str, index: int) -> str:
     return f"{ipaddress.IPv6Address(first)}/64"
 
 
-async def describe(run: Run, operation: str, key: str, id_key: str, physical_id: str) -> dict[str, Any]:
+_HOW: Final = {
+    "vpc": ("describe_vpcs", "Vpcs", "VpcIds"),
+    "subnet": ("describe_subnets", "Subnets", "SubnetIds"),
+}
+
+
+async def describe(run: Run, kind: str, physical_id: str) -> dict[str, Any]:
     """A VPC or a subnet as AWS shows it now; empty while it doesn't."""
+    operation, key, ids = _HOW[kind]
     with ignoring("InvalidVpcID.NotFound", "InvalidSubnetID.NotFound"):
-        params: dict[str, Any] = {f"{id_key}s": [physical_id]}
+        params: dict[str, Any] = {ids: [physical_id]}
         rows = await run.aws.pages("ec2", operation, key, **params)
         return dict(rows[0]) if rows else {}
     return {}
 
 
+async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, Any]) -> None:
+    """Associate a range with a VPC or a subnet. Where a reply got lost, it is looked for: AWS would choose another one of IPv6."""
+    named = params.get("CidrBlock") or params.get("Ipv6CidrBlock")
+    retry = {"vpc": waits.VPC_UNKNOWN, "subnet": waits.SUBNET_UNKNOWN}[kind]
+    call = partial(run.aws.call, "ec2", f"associate_{kind}_cidr_block", retry=retry, once=not named)
+    key = {"vpc": "VpcId", "subnet": "SubnetId"}[kind]
+
+    async def is_there() -> bool:
+        row = await describe(run, kind, physical_id)
+        return named in dict(associations(row)) if named else ipv6_of(row) is not None
+
+    try:
+        await call(**{key: physical_id, **params})
+    except AwsError as error:
+        patience = waits.LOST_REPLY if error.ambiguous else 0
+        if not (named or error.ambiguous) or not await repeat_until(run.aws, is_there, bool, patience):
+            raise
+
+
 async def wait_until_associated(run: Run, kind: str, physical_id: str, ranges: Iterable[str], *, ipv6: bool) -> None:
     """Until a VPC or a subnet has those ranges, and one of IPv6 whichever it is: nothing can be made in them before."""
     wanted = set(ranges)
-    operation, key, id_key = _HOW[kind]
-
-    async def fetch(ids: set[str]) -> Mapping[str, Any]:
-        return {item: await describe(run, operation, key, id_key, item) for item in ids}
 
     def check(row: Any) -> str:
         for name, part in _SORTS:
             for item in (row or {}).get(name) or ():
                 state = item.get(f"{part}State") or {}
                 if state.get("State") in ("failing", "failed") and (item.get(part) in wanted or ipv6):
-                    raise WaitError(
-                        f"AWS couldn't associate {item.get(part)}: {state.get('StatusMessage', 'no reason given')}"
-                    )
+                    why = state.get("StatusMessage") or "no reason given"
+                    raise WaitError(f"AWS couldn't associate {item.get(part)}: {why}")
         there = {name for name, item in associations(row or {}) if _is_associated(item)}
         missing = sorted(wanted - there)
         if ipv6 and not any(":" in name for name in there):
             missing.append("an IPv6 range")
         return f"{', '.join(missing)} to be associated" if missing else ""
 
-    await run.watch(f"ranges of {kind}s", fetch).until(physical_id, check, waits.RANGE_ASSOCIATED, run.say)
+    await _until(run, kind, physical_id, check)
 
 
 def _is_associated(item: Association) -> bool:
@@ -81,27 +103,19 @@ def _is_associated(item: Association) -> bool:
 
 async def wait_while_associating(run: Run, vpc: str) -> bool:
     """Until no range of a VPC is still to come, as after a run that was killed meanwhile. Returns whether any was."""
-
-    async def fetch(ids: set[str]) -> Mapping[str, Any]:
-        return {item: await describe(run, *_HOW["vpc"], item) for item in ids}
+    seen: list[bool] = []
 
     def check(row: Any) -> str:
         coming = sorted(name for name, item in associations(row or {}) if not _is_associated(item))
-        if coming:
-            seen.append(True)
+        seen.append(bool(coming))
         return f"{', '.join(coming)} to be associated" if coming else ""
 
-    seen: list[bool] = []
-    await run.watch("ranges to come", fetch).until(vpc, check, waits.RANGE_ASSOCIATED, run.say)
-    return bool(seen)
+    await _until(run, "vpc", vpc, check)
+    return any(seen)
 
 
 async def wait_until_gone(run: Run, kind: str, physical_id: str, association: str) -> None:
     """Until a range isn't associated any more, so that another one can be."""
-    operation, key, id_key = _HOW[kind]
-
-    async def fetch(ids: set[str]) -> Mapping[str, Any]:
-        return {item: await describe(run, operation, key, id_key, item) for item in ids}
 
     def check(row: Any) -> str:
         for name, part in _SORTS:
@@ -111,13 +125,14 @@ async def wait_until_gone(run: Run, kind: str, physical_id: str, association: st
                     return f"{item.get(part)} to be disassociated"
         return ""
 
+    await _until(run, kind, physical_id, check)
+
+
+async def _until(run: Run, kind: str, physical_id: str, check: Callable[[Any], str]) -> None:
+    async def fetch(ids: set[str]) -> Mapping[str, Any]:
+        return {item: await describe(run, kind, item) for item in ids}
+
     await run.watch(f"ranges of {kind}s", fetch).until(physical_id, check, waits.RANGE_ASSOCIATED, run.say)
-
-
-_HOW: Final = {
-    "vpc": ("describe_vpcs", "Vpcs", "VpcId"),
-    "subnet": ("describe_subnets", "Subnets", "SubnetId"),
-}
 
 
 async def leave_range(run: Run, vpc: str, found: Association, cidr: str) -> None:

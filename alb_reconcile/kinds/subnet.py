@@ -10,6 +10,7 @@ from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._ranges import (
+    associate,
     describe,
     index_of,
     ipv6_of,
@@ -196,7 +197,7 @@ class SubnetKind(Ec2Kind[Subnet]):
 
     async def _change_range(self, run: Run, wanted: Subnet, subnet: str, *, is_assigned: bool) -> None:
         """A subnet has one IPv6 range; the old one goes first, which AWS refuses while it hands out its addresses."""
-        if found := ipv6_of(await describe(run, "describe_subnets", "Subnets", "SubnetId", subnet)):
+        if found := ipv6_of(await describe(run, "subnet", subnet)):
             if is_assigned:
                 await _change(run, subnet, AssignIpv6AddressOnCreation={"Value": False})
             association = str(found[1]["AssociationId"])
@@ -204,9 +205,7 @@ class SubnetKind(Ec2Kind[Subnet]):
             await run.gone("ec2", "disassociate_subnet_cidr_block", missing=missing, AssociationId=association)
             await wait_until_gone(run, "subnet", subnet, association)
         cidr = await _ipv6_range(run, wanted)
-        await run.aws.call(
-            "ec2", "associate_subnet_cidr_block", retry=waits.SUBNET_UNKNOWN, SubnetId=subnet, Ipv6CidrBlock=cidr
-        )
+        await associate(run, "subnet", subnet, {"Ipv6CidrBlock": cidr})
         await wait_until_associated(run, "subnet", subnet, [cidr], ipv6=False)
 
     async def _modify(self, run: Run, wanted: Subnet, subnet: str, names: Iterable[str]) -> None:
@@ -245,7 +244,7 @@ async def _ipv6_range(run: Run, wanted: Subnet) -> str:
     vpc = str(wanted.vpc)
 
     async def read() -> str:
-        found = ipv6_of(await describe(run, "describe_vpcs", "Vpcs", "VpcId", vpc))
+        found = ipv6_of(await describe(run, "vpc", vpc))
         return found[0] if found else ""
 
     async def find() -> str:

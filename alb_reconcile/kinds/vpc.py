@@ -11,8 +11,8 @@ from alb_reconcile.kinds._ec2 import Ec2Kind
 from alb_reconcile.kinds._ranges import (
     AMAZON,
     Association,
+    associate,
     associations,
-    describe,
     ipv6_of,
     leave_range,
     wait_until_associated,
@@ -22,7 +22,7 @@ from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import AwsError, ignoring
+from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import camel
 
@@ -152,7 +152,7 @@ class VpcKind(Ec2Kind[Vpc]):
         tenancy = {"InstanceTenancy": wanted.instance_tenancy} if wanted.instance_tenancy else {}
         vpc = await self.create_once(run, desired, CidrBlock=wanted.cidr_block, **tenancy, **_ipv6_params(wanted))
         more = wanted.secondary_cidr_blocks or ()
-        await all_of(*(_associate(run, vpc, {"CidrBlock": item}) for item in more))
+        await all_of(*(associate(run, "vpc", vpc, {"CidrBlock": item}) for item in more))
         if more or wanted.wants_ipv6:
             await wait_until_associated(run, "vpc", vpc, more, ipv6=wanted.wants_ipv6)
         run.announce(vpc, usable=True)  # with all ranges that subnets can be in
@@ -170,7 +170,7 @@ class VpcKind(Ec2Kind[Vpc]):
         if "instance_tenancy" in fields:
             await run.aws.call("ec2", "modify_vpc_tenancy", VpcId=vpc, InstanceTenancy=wanted.instance_tenancy)
         first = [*({"CidrBlock": item} for item in more), *(new if not old else ())]
-        await all_of(*(_associate(run, vpc, params) for params in first))
+        await all_of(*(associate(run, "vpc", vpc, params) for params in first))
         if first:
             await wait_until_associated(run, "vpc", vpc, more, ipv6=bool(new) and not old)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if name in fields])
@@ -178,23 +178,13 @@ class VpcKind(Ec2Kind[Vpc]):
             run.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
             await all_of(*(leave_range(run, vpc, own[item], item) for item in (*less, *old)))
         if old and new:
-            await _associate(run, vpc, new[0])
+            await associate(run, "vpc", vpc, new[0])
             await wait_until_associated(run, "vpc", vpc, (), ipv6=True)
 
     async def _modify(self, run: Run, wanted: Vpc, vpc: str, names: list[str]) -> None:
         for name in names:  # one attribute a call
             value: dict[str, Any] = {camel(name): {"Value": getattr(wanted, name)}}
             await run.aws.call("ec2", "modify_vpc_attribute", retry=waits.VPC_UNKNOWN, VpcId=vpc, **value)
-
-
-async def _associate(run: Run, vpc: str, params: Mapping[str, Any]) -> None:
-    """One range. What a call has associated whose reply was lost, is there."""
-    try:
-        await run.aws.call("ec2", "associate_vpc_cidr_block", retry=waits.VPC_UNKNOWN, VpcId=vpc, **params)
-    except AwsError:
-        there = dict(associations(await describe(run, "describe_vpcs", "Vpcs", "VpcId", vpc)))
-        if params.get("CidrBlock", params.get("Ipv6CidrBlock")) not in there:
-            raise
 
 
 def _ipv6(vpc: Mapping[str, Any]) -> dict[str, Any]:

@@ -154,6 +154,8 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
                 params |= {f"Remove{key}": sorted(have - want)} if have - want else {}
         if not params:
             return
+        if observed.status == "pending":  # since a run that was killed
+            await self._wait(run, observed.id, wanted)
         modify = partial(
             run.aws.call, "ec2", "modify_vpc_endpoint", retry=waits.ENDPOINT_UNKNOWN, VpcEndpointId=observed.id
         )

@@ -94,6 +94,18 @@ def test_a_lost_reply_to_an_association_is_no_stranger(hand: Hand, faults: Fault
     hand.make(SECONDARY)
 
 
+def test_a_lost_reply_makes_no_second_ipv6_range(hand: Hand, faults: Faults) -> None:
+    hand.make(edited({**DUAL, "subnets": {}}, "vpcs/main/amazon_provided_ipv6_cidr_block", None))
+    faults.lose_reply("associate_vpc_cidr_block")
+    hand.make({**DUAL, "subnets": {}})
+    assert faults.made["associate_vpc_cidr_block"] == 1
+    faults.lose_reply("associate_subnet_cidr_block")
+    without = edited(edited(DUAL, "subnets/six", None), "subnets/a/ipv6_cidr_block", None)
+    hand.make(without)
+    hand.make(edited(DUAL, "subnets/six", None))
+    assert faults.made["associate_subnet_cidr_block"] == 1
+
+
 def test_a_range_that_aws_cant_associate_is_told(hand: Hand, faults: Faults) -> None:
     faults.refuse("associate_vpc_cidr_block", "CidrLimitExceeded", "no more", times=2)
     result = hand.world.apply(SECONDARY)
@@ -202,7 +214,7 @@ def test_a_load_balancer_over_subnets_without_ipv6_is_refused_with_its_place(han
     ):
         hand.world.plan(spec)
     hand.make(demo())
-    with pytest.raises(RefusedError, match=r"subnet\.public-a, subnet\.public-b has none"):
+    with pytest.raises(RefusedError, match=r"give subnet\.public-a, subnet\.public-b an ipv6_cidr_block"):
         hand.world.plan(spec)
 
 

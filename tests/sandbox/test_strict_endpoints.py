@@ -104,6 +104,8 @@ def test_a_zone_has_one_subnet_even_when_the_other_leaves(network: Network, ec2:
     for key, value in reversed(swap.items()):
         ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, **{key: value})
     assert sorted(show(network, endpoint)["SubnetIds"]) == sorted([beside, network.subnets[1]])
+    assert {item["SubnetId"] for item in network.interfaces()} == {beside, *network.subnets}
+    clock.advance(60)
     assert {item["SubnetId"] for item in network.interfaces()} == {beside, network.subnets[1]}
 
 

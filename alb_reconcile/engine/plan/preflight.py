@@ -142,7 +142,7 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
             findings.append(Finding(item, "subnets", text))
         without = [str(subnet) for subnet in state.subnets if _lacks_ipv6(subnet, decisions, discovery)]
         if (state.ip_address_type or "ipv4") != "ipv4" and without:
-            text = f"{state.ip_address_type} needs an IPv6 range in each of its subnets, and {', '.join(without)} has none; give it an ipv6_cidr_block"
+            text = f"{state.ip_address_type} needs an IPv6 range in each of its subnets; give {', '.join(without)} an ipv6_cidr_block"
             findings.append(Finding(item, "ip_address_type", text))
     return findings
 

@@ -6,7 +6,7 @@ from typing import Any
 from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES, COVERED_ENDPOINT_SERVICES, VPCEndPoint
 from moto.ec2.utils import random_vpc_ep_id
 
-from .interfaces import remove_interface
+from .interfaces import let_go, remove_interface
 from .references import not_found
 from .rule import Call, after, around, before, refuse
 from .tokens import made_once
@@ -219,14 +219,14 @@ def add_interfaces(world: World, made: Any, subnets: Iterable[str]) -> None:
         made.network_interface_ids.append(eni.id)
 
 
-def remove_interfaces(world: World, made: Any, subnets: Iterable[str]) -> None:
+def leave_subnets(call: Call, made: Any, subnets: Iterable[str]) -> None:
+    """Its interfaces in those subnets are no longer its own, and go some time later, as a load balancer's do."""
     gone = set(subnets)
     made.subnet_ids = [item for item in made.subnet_ids if item not in gone]
     for interface_id in list(made.network_interface_ids):
-        eni = world.ec2.enis.get(interface_id)
-        if eni is None or eni.subnet.id in gone:
+        if call.world.ec2.enis[interface_id].subnet.id in gone:
             made.network_interface_ids.remove(interface_id)
-            remove_interface(world, interface_id)
+            let_go(call, interface_id)
 
 
 @around("ModifyVpcEndpoint")
@@ -255,7 +255,7 @@ def endpoint_is_changed(call: Call, _: Callable[[], Any]) -> Any:
     made.security_group_ids = [
         item for item in [*made.security_group_ids, *groups] if item not in less["SecurityGroupIds"]
     ]
-    remove_interfaces(world, made, less["SubnetIds"])
+    leave_subnets(call, made, less["SubnetIds"])
     add_interfaces(world, made, subnets)
     worn = [group for group in world.groups() if group.id in made.security_group_ids]
     for interface_id in made.network_interface_ids:
@@ -311,7 +311,7 @@ _filter_value = VPCEndPoint.get_filter_value
 def end_endpoint(world: World, physical_id: str) -> None:
     """It is gone, with its network interfaces and its tags."""
     made = world.ec2.vpc_end_points.pop(physical_id, None)
-    if made is not None:
-        remove_interfaces(world, made, list(made.subnet_ids))
+    for interface_id in made.network_interface_ids if made is not None else ():
+        remove_interface(world, interface_id)
     world.ec2.tags.pop(physical_id, None)
     world.ledger.endpoints.pop(physical_id, None)
