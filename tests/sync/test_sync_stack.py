@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.model import tags
 from tests.harness import Spec, demo
-from tests.kinds.hand import LINUX_2, Hand
+from tests.kinds.hand import LINUX_2, Hand, edited
 from tests.sync.words import done, left, with_image, writes
 
 if TYPE_CHECKING:
@@ -64,6 +64,25 @@ class TestDrift:
         assert set(done(ending).values()) == {"drift"}
         assert {"security_group.web", "instance.web-1"} <= done(ending).keys()
         assert hand.world.plan(spec).is_empty
+
+    def test_what_was_applied_long_ago_is_no_drift_once_a_group_is_missing(self, hand: Hand) -> None:
+        """Instances say what was applied while there is one group only; they mustn't go on saying it."""
+        vpc = hand.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnet = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+        group = {"vpc": vpc, "description": "web", "ingress": []}
+        instance = {"image_id": LINUX_2, "instance_type": "t3.micro", "subnets": [subnet], "security_groups": ["web"]}
+        first: Spec = {
+            "stack": "demo", "region": "us-east-1", "security_groups": {"web": group},
+            "instances": {"web": instance, "extra": instance},
+        }  # fmt: skip
+        hand.make(first)
+        both = edited(first, "security_groups/other", group)
+        hand.make(both)
+        hand.make(edited(both, "instances/extra", None), allow={"delete": 1})
+        hand.ec2.delete_security_group(GroupId=hand["security_group.other"])
+        ending = hand.world.sync(both)
+        assert done(ending) == {"security_group.other": "drift", "security_group_rules.other": "drift"}
+        assert left(ending) == {"instance.extra-1": "spec"}
 
     def test_changed_and_stray_rules_are_corrected(self, hand: Hand, spec: Spec) -> None:
         hand.ec2.authorize_security_group_ingress(
