@@ -51,7 +51,8 @@ def properties(found: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tu
     """Every property of a schema, at any depth, by its path."""
     for name, item in found.get("properties", {}).items():
         yield (*path, name), item
-        yield from properties(item, (*path, name))
+        if "x-lookup" not in item:  # what leads to a resource is no property of this one
+            yield from properties(item, (*path, name))
     for below in (found.get("items"), found.get("additionalProperties")):
         if isinstance(below, dict) and "title" not in below:  # a kind of its own is tested by itself
             yield from properties(below, path)

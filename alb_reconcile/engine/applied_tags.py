@@ -31,7 +31,8 @@ async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Des
     anchors = {item.id for item in find_anchors(own)}
     for item in own:
         said = item.tags.get(tags.APPLIED)
-        if said == tags.DESTROYING or (item.id in anchors and said != applied):
+        # who was asked once, when there were fewer, may be asked again
+        if said != applied and (said is not None or item.id in anchors):
             wanted.setdefault(item.id, {})[tags.APPLIED] = applied
     return await _write(aws, wanted, "sync can't tell drift from a changed spec")
 

@@ -16,7 +16,7 @@ from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printabl
 
 SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""
-_MOST_NAMES: Final = 20
+_MOST_NAMES: Final = 12
 """Keys that a message lists."""
 _Schema = dict[str, Any]
 

@@ -122,7 +122,9 @@ def test_looking_up_takes_one_call_for_each_sort_and_none_without(hand: Hand) ->
         (True, service(groups=[{"tag": {"Name": "inner"}}])),
     ):
         hand.world.plan(spec)
-        reads[looks] = len(hand.world.log)
+        reads[looks] = sum(
+            name != "describe_tags" for name, _ in hand.world.log
+        )  # another spec than the one that was applied
     assert reads[True] - reads[False] == 3
 
 
@@ -161,6 +163,7 @@ def test_an_ssm_parameter_may_hold_an_id_or_a_list_of_them(hand: Hand) -> None:
 def test_the_default_vpc_and_its_subnets(hand: Hand) -> None:
     spec = service({"default": True}, {"default": True}, [])
     del spec["instances"]["app"]["security_groups"]
+    spec["instances"]["app"]["instance_type"] = "t2.micro"  # which AWS has in all zones
     default = hand.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     hand.make(spec)
     assert hand.elb.describe_load_balancers()["LoadBalancers"][0]["VpcId"] == default

@@ -53,8 +53,11 @@ def carrier(hand: Hand) -> str:
 
 
 def firewall(hand: Hand) -> str:
+    subnets = [hand["subnet.public-a"], hand["subnet.public-b"]]
+    (wall,) = hand.elb.create_load_balancer(Name="wall", Type="gateway", Subnets=subnets)["LoadBalancers"]
+    service = hand.ec2.create_vpc_endpoint_service_configuration(GatewayLoadBalancerArns=[wall["LoadBalancerArn"]])
     answer = hand.ec2.create_vpc_endpoint(
-        VpcId=hand["vpc.main"], ServiceName=f"com.amazonaws.vpce.us-east-1.vpce-svc-{ID}",
+        VpcId=hand["vpc.main"], ServiceName=service["ServiceConfiguration"]["ServiceName"],
         VpcEndpointType="GatewayLoadBalancer", SubnetIds=[hand["subnet.public-a"]],
     )  # fmt: skip
     return str(answer["VpcEndpoint"]["VpcEndpointId"])
