@@ -54,7 +54,7 @@ def properties(found: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tu
         if "x-lookup" not in item:  # what leads to a resource is no property of this one
             yield from properties(item, (*path, name))
     for below in (found.get("items"), found.get("additionalProperties")):
-        if isinstance(below, dict) and "title" not in below:  # a kind of its own is tested by itself
+        if isinstance(below, dict) and {"title", "x-lookup"}.isdisjoint(below):  # a kind of its own is tested by itself
             yield from properties(below, path)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path as FilePath
 from typing import Any, Final
 from unicodedata import category
@@ -16,8 +16,8 @@ from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printabl
 
 SECTIONS: Final = {kind.section: kind.name for kind in in_spec_order() if kind.section}
 """The kinds that have entries of their own, by section; what nests in another entry has a section there."""
-_MOST_NAMES: Final = 12
-"""Keys that a message lists."""
+_LONGEST_LIST: Final = 150
+"""Characters of the keys that a message lists."""
 _Schema = dict[str, Any]
 
 
@@ -250,9 +250,10 @@ def _unknown_keys(node: Node, path: Path, schema: _Schema) -> Iterator[Problem]:
 
 
 def _shortened(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    shown = ", ".join(names[:_MOST_NAMES])
-    return f"{shown} and {more} more, which `alb-reconcile explain` lists" if more > 0 else shown
+    lengths = accumulate(len(name) + 2 for name in names)
+    shown = names[: sum(length <= _LONGEST_LIST for length in lengths)]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more, which `alb-reconcile explain` lists" if more else "")
 
 
 def _did_you_mean(value: object, choices: Iterable[object]) -> str:
