@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 KINDS = load_kinds()
 TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}}
 """The calls that write tags, by service."""
-PASSING = {"AvailableIpAddressCount", "PrivateIp", "RouteTableAssociationId", "AssociationId", "LaunchTime", "StateTransitionReason"}
+PASSING = {
+    "AvailableIpAddressCount",
+    "PrivateIp",
+    "RouteTableAssociationId",
+    "AssociationId",
+    "LaunchTime",
+    "StateTransitionReason",
+}
 """What AWS says of a resource and is another after something was changed and changed back."""
 
 PLAIN = Style(colored=False)

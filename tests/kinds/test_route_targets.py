@@ -53,9 +53,13 @@ def carrier(hand: Hand) -> str:
 
 
 def firewall(hand: Hand) -> str:
+    subnets = [hand["subnet.public-a"], hand["subnet.public-b"]]
+    balancer = hand.elb.create_load_balancer(Name="wall", Type="gateway", Subnets=subnets)
+    arns = [item["LoadBalancerArn"] for item in balancer["LoadBalancers"]]
+    offered = hand.ec2.create_vpc_endpoint_service_configuration(GatewayLoadBalancerArns=arns)["ServiceConfiguration"]
     answer = hand.ec2.create_vpc_endpoint(
-        VpcId=hand["vpc.main"], ServiceName=f"com.amazonaws.vpce.us-east-1.vpce-svc-{ID}",
-        VpcEndpointType="GatewayLoadBalancer", SubnetIds=[hand["subnet.public-a"]],
+        VpcId=hand["vpc.main"], ServiceName=offered["ServiceName"],
+        VpcEndpointType="GatewayLoadBalancer", SubnetIds=subnets[:1],
     )  # fmt: skip
     return str(answer["VpcEndpoint"]["VpcEndpointId"])
 
