@@ -54,11 +54,12 @@ def carrier(hand: Hand) -> str:
 
 def firewall(hand: Hand) -> str:
     subnets = [hand["subnet.public-a"], hand["subnet.public-b"]]
-    (wall,) = hand.elb.create_load_balancer(Name="wall", Type="gateway", Subnets=subnets)["LoadBalancers"]
-    service = hand.ec2.create_vpc_endpoint_service_configuration(GatewayLoadBalancerArns=[wall["LoadBalancerArn"]])
+    balancer = hand.elb.create_load_balancer(Name="wall", Type="gateway", Subnets=subnets)
+    arns = [item["LoadBalancerArn"] for item in balancer["LoadBalancers"]]
+    offered = hand.ec2.create_vpc_endpoint_service_configuration(GatewayLoadBalancerArns=arns)["ServiceConfiguration"]
     answer = hand.ec2.create_vpc_endpoint(
-        VpcId=hand["vpc.main"], ServiceName=service["ServiceConfiguration"]["ServiceName"],
-        VpcEndpointType="GatewayLoadBalancer", SubnetIds=[hand["subnet.public-a"]],
+        VpcId=hand["vpc.main"], ServiceName=offered["ServiceName"],
+        VpcEndpointType="GatewayLoadBalancer", SubnetIds=subnets[:1],
     )  # fmt: skip
     return str(answer["VpcEndpoint"]["VpcEndpointId"])
 
