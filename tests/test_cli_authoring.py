@@ -290,7 +290,7 @@ class TestExplain:
     @pytest.mark.parametrize(
         ("topic", "lines"),
         [
-            ("subnet.cidr_block", ["  required  yes", "  AWS       CreateSubnet CidrBlock"]),
+            ("vpc.cidr_block", ["  required  yes", "  AWS       CreateVpc CidrBlock"]),
             ("subnet.vpc", ["  refers to vpc"]),
             ("listener.ssl_policy", ["  default   ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"]),
             ("instance.root_volume.encrypted", ["  default   true", "  type      true or false"]),

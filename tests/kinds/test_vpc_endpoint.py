@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.cli.render.plan import show
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.policy_document import PolicyDocument
 from tests.harness import demo
@@ -297,3 +298,23 @@ def test_the_endpoint_of_a_gateway_load_balancer_is_in_one_subnet(hand: Hand) ->
     entry = {"service_name": service, "vpc_endpoint_type": "GatewayLoadBalancer", "subnets": ["private-a"]}
     hand.make(edited(bare, "vpc_endpoints/wall", entry))
     assert shown(hand, "vpc_endpoint.wall")["SubnetIds"] == [subnet]
+
+
+def test_sync_makes_again_what_somebody_deleted(hand: Hand) -> None:
+    hand.make(ssm())
+    hand.ec2.delete_vpc_endpoints(VpcEndpointIds=[hand[SSM]])
+    hand.wait(200)
+    assert not hand.world.sync(ssm()).is_failed
+    assert hand.world.plan(ssm()).is_empty
+
+
+def test_sync_of_who_has_none_reads_none(hand: Hand) -> None:
+    hand.make(demo())
+    assert hand.world.sync(demo()).notes == ()
+    assert calls(hand.world, "describe_vpc_endpoints") == []
+
+
+def test_a_policy_is_shown_as_it_is_written(hand: Hand) -> None:
+    hand.make(SPEC)
+    (step,) = hand.world.plan(edited(SPEC, "vpc_endpoints/s3/policy_document", WRITE)).steps
+    assert json.loads(show(step.changes[0].after, hand.world.plan(SPEC))) == WRITE

@@ -77,8 +77,9 @@ def explain(options: ExplainOptions) -> ExitCode:
     """Print what the schema says of a kind or of one of its properties."""
     if not options.topic:
         emit("alb-reconcile explain KIND[.KEY], where KIND is one of:\n")
+        width = max(map(len, _kinds())) + 2
         for kind in _kinds():
-            emit(f"  {kind:<18}{schema.resolved(kind)['description']}")
+            emit(f"  {kind:<{width}}{schema.resolved(kind)['description']}")
         return ExitCode.OK
     word, *keys = options.topic.split(".")
     name = schema.SECTIONS.get(word, word)
