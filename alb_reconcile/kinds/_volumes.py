@@ -35,6 +35,14 @@ class Attached:
 
     root: str = ""
     ids: Mapping[str, str] = field(default_factory=dict)
+    stays: frozenset[str] = frozenset()
+    """The ids of those that outlive the instance."""
+
+    def fates(self) -> list[str]:
+        """What becomes of the volumes with their instance, in words; that its root disk goes goes without saying."""
+        going = sorted(item for device, item in self.ids.items() if device != self.root and item not in self.stays)
+        said = [f"deletes its data ({', '.join(going)})"] if going else []
+        return said + ([f"leaves {', '.join(sorted(self.stays))} behind"] if self.stays else [])
 
 
 def flat(disks: Mapping[str, Disk]) -> dict[str, Any]:
@@ -63,7 +71,8 @@ def attached(row: Row) -> Attached:
     """What DescribeInstances says of volumes."""
     devices = row.get("BlockDeviceMappings", ())
     ids = {item["DeviceName"]: str((item.get("Ebs") or {}).get("VolumeId", "")) for item in devices}
-    return Attached(str(row.get("RootDeviceName", "")), ids)
+    stays = {ids[item["DeviceName"]] for item in devices if (item.get("Ebs") or {}).get("DeleteOnTermination") is False}
+    return Attached(str(row.get("RootDeviceName", "")), ids, frozenset(stays))
 
 
 def observe_root(row: Row, volumes: Mapping[str, Row]) -> dict[str, Any] | None:

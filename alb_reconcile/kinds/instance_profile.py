@@ -94,7 +94,8 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         if not await self._is_asked(reader):
             return []
         found = []
-        for row in await reader.instance_profiles(path_of(reader)):
+        rows = reader.instance_profiles(path_of(reader))
+        for row in await reader.looked_for(self.name, "instance profiles", rows):
             there = tags.from_list(row.get("Tags"))
             if reader.ours(there):
                 address = tags.own_address(there, self.name, row["Arn"])

@@ -77,7 +77,8 @@ class KeyPairKind(Ec2Kind[KeyPair]):
     async def discover(self, reader: Reader) -> list[Observed]:
         if not await self._is_asked(reader):
             return []
-        return [self.observe(reader, row, KeyPair(name=row["KeyName"])) for row in await self.own_rows(reader)]
+        rows = await reader.looked_for(self.name, "key pairs", self.own_rows(reader))
+        return [self.observe(reader, row, KeyPair(name=row["KeyName"])) for row in rows]
 
     async def _is_asked(self, reader: Reader) -> bool:
         """Whether there may be any: nothing is read where the spec declares none, and no instance has one of that name."""

@@ -86,6 +86,19 @@ class Reader:
         named = (getattr(item.state, "vpc", None) for item in self.desired.values())
         return own | {vpc for vpc in named if isinstance(vpc, str)}
 
+    async def looked_for(self, kind: str, what: str, read: Awaitable[list[_T]]) -> list[_T]:
+        """What was read of a kind that few stacks have. Where the spec declares none, credentials that may not read it do."""
+        try:
+            return await read
+        except AwsError as error:
+            is_declared = any(address.kind == kind for address in self.desired)
+            if is_declared or error.code not in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
+                raise
+            self.warnings.append(
+                f"these credentials may not look for {what} ({error.operation}); if the stack has any, they stay"
+            )
+            return []
+
     async def instance_profiles(self, path: str) -> list[dict[str, Any]]:
         """The instance profiles (IAM) below a path, with their tags under `Tags`."""
         return await self.once(self._instance_profiles, path)

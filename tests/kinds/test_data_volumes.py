@@ -96,6 +96,15 @@ def test_one_that_stays_behind_is_left_alone(hand: Hand) -> None:
     assert there[kept] == "available"
 
 
+def test_the_plan_says_what_becomes_of_them(hand: Hand) -> None:
+    spec = edited(with_logs(), "instances/web/data_volumes/kept", {**LOGS, "device_name": "/dev/sdg"})
+    spec["instances"]["web"]["data_volumes"]["kept"]["delete_on_termination"] = False
+    hand.make(spec)
+    gone, kept = volume(hand)["VolumeId"], volume(hand, "/dev/sdg")["VolumeId"]
+    (step,) = [step for step in hand.world.plan(spec, destroy=True).steps if str(step.address) == ONE]
+    assert step.effects == (f"deletes its data ({gone})", f"leaves {kept} behind")
+
+
 def test_whether_it_goes_with_its_instance_changes_in_place(hand: Hand) -> None:
     hand.make(with_logs())
     result = hand.make(with_logs(delete_on_termination=False))

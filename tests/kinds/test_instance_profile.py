@@ -140,3 +140,11 @@ def test_one_that_somebody_deleted_is_made_again(hand: Hand) -> None:
     iam.delete_instance_profile(InstanceProfileName=name)
     assert short(hand.world.plan(hand.spec)) == [create(WEB)]
     hand.make(hand.spec)
+
+
+def test_a_stack_without_them_is_destroyed_by_who_may_not_look_for_them(hand: Hand, faults: Faults) -> None:
+    hand.make(demo())
+    faults.refuse("list_instance_profiles", "AccessDenied", times=2)
+    plan = hand.world.plan(demo(), destroy=True)
+    assert any("these credentials may not look for instance profiles" in text for text in plan.warnings)
+    hand.world.destroy(demo())

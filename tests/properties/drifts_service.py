@@ -6,6 +6,7 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.kinds.instance import LaunchedWith
 from alb_reconcile.kinds.registration import Registered
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -40,6 +41,7 @@ _OPTIONS = {
     "http_tokens": ("HttpTokens", ("required", "optional")),
     "http_put_response_hop_limit": ("HttpPutResponseHopLimit", (5, 6)),
     "http_endpoint": ("HttpEndpoint", ("enabled", "disabled")),
+    "http_protocol_ipv6": ("HttpProtocolIpv6", ("enabled", "disabled")),
     "instance_metadata_tags": ("InstanceMetadataTags", ("enabled", "disabled")),
 }
 
@@ -76,6 +78,8 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
             return found
 
         yield Deed(f"{address} of another type", retype, (address,))
+
+        yield from _options(scene, item, state)
         if state.iam_instance_profile:
 
             def strip(item: Observed = item) -> object:
@@ -90,6 +94,28 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
 
             yield Deed(f"{address} without its profile", strip, (address,))
             yield Deed(f"{address} with another profile", give_another, (address,))
+
+
+def _options(scene: Scene, item: Observed, state: Any) -> Iterator[Deed]:
+    """What it forwards, how it is monitored, and its disk."""
+    address = str(item.address)
+
+    def forward() -> object:
+        return scene.ec2("modify_instance_attribute", InstanceId=item.id, SourceDestCheck={"Value": False})
+
+    yield Deed(f"{address} forwards", forward, () if state.source_dest_check is None else (address,))
+
+    def monitor() -> object:
+        return scene.ec2("monitor_instances", InstanceIds=[item.id])
+
+    yield Deed(f"{address} is monitored", monitor, () if state.monitoring is None else (address,))
+
+    def grow() -> object:
+        (volume,) = item.detail(LaunchedWith).volumes.ids.values()
+        return scene.ec2("modify_volume", VolumeId=volume, Size=50)
+
+    is_sized = "volume_size" in (state.root_volume or {})
+    yield Deed(f"{address} with a larger disk", grow, (address,) if is_sized else ())
 
 
 def _profile(scene: Scene, item: Observed) -> str:
