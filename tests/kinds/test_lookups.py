@@ -160,6 +160,7 @@ def test_an_ssm_parameter_may_hold_an_id_or_a_list_of_them(hand: Hand) -> None:
 
 def test_the_default_vpc_and_its_subnets(hand: Hand) -> None:
     spec = service({"default": True}, {"default": True}, [])
+    spec["instances"]["app"]["instance_type"] = "t2.micro"  # which all zones have
     del spec["instances"]["app"]["security_groups"]
     default = hand.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     hand.make(spec)
