@@ -10,12 +10,12 @@ import pytest
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import RefusedError, SpecError
+from tests.adoption.adopting import keeper
 from tests.harness import by_hand, demo, load
-from tests.kinds.hand import LINUX_1
+from tests.kinds.hand import LINUX_1, Hand
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Hand
 
 
 class Network:
@@ -280,3 +280,18 @@ def test_routes_and_rules_look_up_as_well(hand: Hand) -> None:
     assert group["IpPermissions"][0]["UserIdGroupPairs"][0]["GroupId"] == network.group
     plan = hand.world.plan({**spec, "security_groups": {"front": {"vpc": VPC, "ingress": []}}})
     assert "from" in render_plan(plan, Style(colored=False))
+
+
+def test_a_stack_in_a_network_that_is_looked_up_is_released_and_adopted_again() -> None:
+    with keeper() as (world, commands):
+        network = Network(Hand(world))
+        world.converge(service())
+        commands.release(service())
+        assert world.plan({"stack": "demo", "region": "us-east-1"}).is_empty
+        commands.adopt(service())
+        assert world.plan(service()).is_empty
+        assert not [
+            tag
+            for tag in network.hand.ec2.describe_tags()["Tags"]
+            if tag["ResourceId"] == network.vpc and ":" in tag["Key"]
+        ]
