@@ -80,6 +80,13 @@ def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Ha
     assert statements() == []
 
 
+def test_a_function_that_the_spec_no_longer_names_loses_its_permission(hand: Hand) -> None:
+    make_function("orders")
+    hand.make(with_function())
+    hand.make(demo())
+    assert statements() == []
+
+
 def test_an_alias_is_registered_as_such(hand: Hand) -> None:
     make_function("orders")
     spec = with_function(f"{ARN}orders:live")
