@@ -53,6 +53,8 @@ def explain_code(service: str, operation: str, code: str) -> str:
         return "AWS throttles this account's calls: see what else calls so often, and run again"
     if code.endswith("LimitExceeded") or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
+    if (operation, code) == ("register_targets", "AccessDenied"):
+        return f"{_HINTS[code].format(action='elasticloadbalancing:RegisterTargets')}, or a function's policy keeps load balancers out: see it"
     prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
     return _HINTS.get(code, "").format(action=f"{prefix}:{camel(operation)}")
 

@@ -13,6 +13,7 @@ from alb_reconcile.model.text import digest
 
 _PRINCIPAL: Final = "elasticloadbalancing.amazonaws.com"
 _INVOKE: Final = "lambda:InvokeFunction"
+_OPERATORS: Final = ("ArnLike", "ArnEquals", "StringLike", "StringEquals")
 _MISSING: Final = "ResourceNotFoundException"
 """Lambda's code for a function, an alias or a policy that isn't there."""
 
@@ -32,26 +33,28 @@ async def is_permitted(aws: Aws, function: str, group: str) -> bool:
 
 
 def _permits(statement: Mapping[str, Any], group: str) -> bool:
-    """Whether a statement is for load balancers, and for this group or for any."""
+    """Whether a statement is for load balancers, and for this group or for any. One whose conditions say something else may
+    not be."""
     principal = statement.get("Principal")
     service = principal.get("Service") if isinstance(principal, dict) else principal
     actions = _each(statement.get("Action"))
     if statement.get("Effect") != "Allow" or not {_PRINCIPAL, "*"}.intersection(_each(service)):
         return False
-    if not any(fnmatchcase(_INVOKE, action) for action in actions):
-        return False
-    for operator, wanted in (statement.get("Condition") or {}).items():
-        for key, values in wanted.items():
-            is_arn = key.lower() == "aws:sourcearn"
-            if is_arn and not any(_matches(operator, value, group) for value in _each(values)):
-                return False
-            if key.lower() == "aws:sourceaccount" and group.split(":")[4] not in _each(values):
-                return False
-    return True
+    return any(fnmatchcase(_INVOKE, action) for action in actions) and all(
+        _holds(operator, key.lower(), values, group)
+        for operator, wanted in (statement.get("Condition") or {}).items()
+        for key, values in wanted.items()
+    )
+
+
+def _holds(operator: str, key: str, values: object, group: str) -> bool:
+    if key == "aws:sourcearn" and operator in _OPERATORS:
+        return any(_matches(operator, value, group) for value in _each(values))
+    return (key, operator) == ("aws:sourceaccount", "StringEquals") and group.split(":")[4] in _each(values)
 
 
 def _matches(operator: str, pattern: str, text: str) -> bool:
-    return fnmatchcase(text, pattern) if "Like" in operator else pattern == text
+    return pattern == text if operator == "StringEquals" else fnmatchcase(text, pattern)  # ArnEquals is ArnLike
 
 
 def _each(value: object) -> Iterable[str]:

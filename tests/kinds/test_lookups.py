@@ -10,12 +10,12 @@ import pytest
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import RefusedError, SpecError
+from tests.adoption.adopting import keeper
 from tests.harness import by_hand, demo, load
-from tests.kinds.hand import LINUX_1
+from tests.kinds.hand import LINUX_1, Hand
 
 if TYPE_CHECKING:
     from tests.harness import Spec
-    from tests.kinds.hand import Hand
 
 
 class Network:
@@ -162,6 +162,7 @@ def test_an_ssm_parameter_may_hold_an_id_or_a_list_of_them(hand: Hand) -> None:
 
 def test_the_default_vpc_and_its_subnets(hand: Hand) -> None:
     spec = service({"default": True}, {"default": True}, [])
+    spec["instances"]["app"]["instance_type"] = "t2.micro"  # which all zones have
     del spec["instances"]["app"]["security_groups"]
     spec["instances"]["app"]["instance_type"] = "t2.micro"  # which AWS has in all zones
     default = hand.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
@@ -259,3 +260,41 @@ def test_only_networks_have_defaults_and_only_ec2_is_asked_for_tags() -> None:
     spec["load_balancers"]["in"]["listeners"]["http"]["default_action"] = {"forward": forward}
     with pytest.raises(SpecError, match="can't be looked up by its tags here"):
         load(spec)
+
+
+def test_routes_and_rules_look_up_as_well(hand: Hand) -> None:
+    network = Network(hand)
+    gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=network.vpc)
+    network.tag(gateway, Name="way-out")
+    route = {"destination_cidr_block": "0.0.0.0/0", "internet_gateway": {"tag": {"Name": "way-out"}}}
+    rule = {"protocol": "tcp", "port": 80, "security_group": {"tag": {"Name": "inner"}}}
+    spec = {
+        "stack": "demo",
+        "region": "us-east-1",
+        "route_tables": {"out": {"vpc": VPC, "subnets": SUBNETS, "routes": [route]}},
+        "security_groups": {"front": {"vpc": VPC, "ingress": [rule]}},
+    }
+    hand.make(spec)
+    table = hand.ec2.describe_route_tables(RouteTableIds=[hand["route_table.out"]])["RouteTables"][0]
+    assert {item.get("GatewayId") for item in table["Routes"]} == {"local", gateway}
+    assert {item.get("SubnetId") for item in table["Associations"]} == set(network.subnets)
+    group = hand.ec2.describe_security_groups(GroupIds=[hand["security_group.front"]])["SecurityGroups"][0]
+    assert group["IpPermissions"][0]["UserIdGroupPairs"][0]["GroupId"] == network.group
+    plan = hand.world.plan({**spec, "security_groups": {"front": {"vpc": VPC, "ingress": []}}})
+    assert "from" in render_plan(plan, Style(colored=False))
+
+
+def test_a_stack_in_a_network_that_is_looked_up_is_released_and_adopted_again() -> None:
+    with keeper() as (world, commands):
+        network = Network(Hand(world))
+        world.converge(service())
+        commands.release(service())
+        assert world.plan({"stack": "demo", "region": "us-east-1"}).is_empty
+        commands.adopt(service())
+        assert world.plan(service()).is_empty
+        assert not [
+            tag
+            for tag in network.hand.ec2.describe_tags()["Tags"]
+            if tag["ResourceId"] == network.vpc and ":" in tag["Key"]
+        ]

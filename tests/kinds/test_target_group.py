@@ -142,6 +142,8 @@ def test_http_2_comes_after_https(hand: Hand, version: str) -> None:
         ("target_groups/web/protocol", "HTTPS", "protocol"),
         ("target_groups/web/protocol_version", "HTTP2", "protocol_version"),
         ("target_groups/web/port", 8080, "port"),
+        ("target_groups/web/target_control_port", 3000, "target_control_port"),
+        ("target_groups/web/target_type", "ip", "target_type"),
         ("target_groups/web/name", "fresh", "name"),  # an own name is the Name tag, too
     ],
 )

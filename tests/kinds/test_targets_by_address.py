@@ -9,7 +9,7 @@ import pytest
 
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.kinds._targets import label
+from alb_reconcile.kinds._targets import addresses_of, by_address, label
 from alb_reconcile.model.errors import SpecError
 from tests.adoption.adopting import keeper
 from tests.harness import demo, load
@@ -198,6 +198,28 @@ def test_what_aws_would_refuse_is_told_with_its_place(targets: list[Any], group:
     with pytest.raises(SpecError, match=match) as caught:
         load(by_ip(*targets, **group))
     assert "spec.yaml:" in str(caught.value)
+
+
+def test_an_instance_s_first_address_is_that_of_its_first_interface() -> None:
+    """DescribeInstances has its interfaces in no order; as a dual-stack instance's row is documented."""
+    second = {
+        "Attachment": {"DeviceIndex": 1},
+        "PrivateIpAddresses": [{"PrivateIpAddress": "10.0.1.9"}],
+        "Ipv6Addresses": [{"Ipv6Address": "fd00::9"}],
+    }
+    first = {
+        "Attachment": {"DeviceIndex": 0},
+        "PrivateIpAddresses": [{"PrivateIpAddress": "10.0.1.5"}, {"PrivateIpAddress": "10.0.1.6"}],
+        "Ipv6Addresses": [{"Ipv6Address": "FD00:0::5"}],
+    }
+    row = {
+        "InstanceId": "i-1", "VpcId": "vpc-1", "State": {"Name": "running"},
+        "PrivateIpAddress": "10.0.1.5", "NetworkInterfaces": [second, first],
+    }  # fmt: skip
+    assert addresses_of(row, ipv6=False) == ["10.0.1.5", "10.0.1.6", "10.0.1.9"]
+    assert addresses_of(row, ipv6=True) == ["fd00::5", "fd00::9"]
+    assert by_address([row])["vpc-1", "fd00::5"] == "i-1"
+    assert by_address([{**row, "State": {"Name": "terminated"}}]) == {}
 
 
 def test_an_ipv6_address_is_in_brackets_in_our_words() -> None:

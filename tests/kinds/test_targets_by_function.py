@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.kinds._functions import statement_id
+from alb_reconcile.kinds._functions import _permits, statement_id
 from alb_reconcile.model.errors import SpecError
 from tests.harness import by_hand, demo, load
 from tests.kinds.hand import create, delete, edited, short, update
@@ -77,6 +77,13 @@ def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Ha
     ]
     result = hand.world.destroy(with_function())
     assert not [step.pause for step in result.plan.steps if step.pause[0]]
+    assert statements() == []
+
+
+def test_a_function_that_the_spec_no_longer_names_loses_its_permission(hand: Hand) -> None:
+    make_function("orders")
+    hand.make(with_function())
+    hand.make(demo())
     assert statements() == []
 
 
@@ -209,3 +216,39 @@ def test_checks_that_are_not_enabled_are_a_warning() -> None:
         item for item in load(with_function(health_check={"path": "/x"})).warnings if "isn't made" in item.message
     ]
     assert warning.path == "target_groups.orders.health_check"
+
+
+GROUP_ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/demo-orders/0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, True),
+        ({"Effect": "Deny"}, False),
+        ({"Principal": {"Service": ["s3.amazonaws.com", PRINCIPAL]}}, True),
+        ({"Principal": {"Service": "s3.amazonaws.com"}}, False),
+        ({"Principal": {"AWS": "arn:aws:iam::123456789012:root"}}, False),
+        ({"Principal": "*"}, True),
+        ({"Action": "lambda:*"}, True),
+        ({"Action": "lambda:GetFunction"}, False),
+        ({"Condition": {}}, True),
+        ({"Condition": {"ArnLike": {"AWS:SourceArn": f"{GROUP_ARN.rpartition('/')[0]}/*"}}}, True),
+        (
+            {"Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/a/b"}}},
+            False,
+        ),
+        ({"Condition": {"StringEquals": {"AWS:SourceAccount": "123456789012"}}}, True),
+        ({"Condition": {"StringEquals": {"AWS:SourceAccount": "210987654321"}}}, False),
+        ({"Condition": {"StringNotEquals": {"AWS:SourceAccount": "123456789012"}}}, False),
+        ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, False),
+    ],
+)
+def test_which_statements_permit_a_group(change: dict[str, Any], expected: bool) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": PRINCIPAL},
+        "Action": "lambda:InvokeFunction",
+        "Condition": {"ArnLike": {"AWS:SourceArn": GROUP_ARN}},
+    }
+    assert _permits({**statement, **change}, GROUP_ARN) is expected

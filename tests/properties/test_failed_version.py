@@ -88,8 +88,8 @@ def test_it_is_the_version_that_fails() -> None:
 
 
 def _verdict(world: WatchedWorld) -> Callable[[str, str, int], Any]:
-    def verdict(_: str, instance_id: str, __: int) -> str | None:
-        instance = world.account.instance(instance_id)
+    def verdict(group: str, target: str, _: int) -> str | None:
+        instance = world.account.target_instance(world.account.elb.target_groups[group], target)
         bad = instance is not None and base64.b64decode(str(instance.user_data or "")) == BAD.encode()
         return "unhealthy" if bad else None
 
