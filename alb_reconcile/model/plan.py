@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
+from alb_reconcile.model.actions import Secret
 from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import Details, SetPriorities
@@ -157,7 +158,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A property as JSON has it; references by address, user data by its digest."""
-    if isinstance(value, Address | UserData):
+    if isinstance(value, Address | UserData | Secret):
         return str(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}
