@@ -44,7 +44,7 @@ def actions_of(service: str) -> dict[str, str]:
 
 SERVICES = {
     name: actions_of(name)
-    for name in ("ec2", "elbv2", "sts", "ssm", "iam", "acm", "service-quotas", "secretsmanager", "wafv2")
+    for name in ("ec2", "elbv2", "sts", "ssm", "iam", "acm", "service-quotas", "secretsmanager", "wafv2", "s3")
 }
 
 
