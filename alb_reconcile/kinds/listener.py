@@ -165,7 +165,7 @@ class ListenerKind(HasAttributes[Listener]):
         )
         return Observed(
             address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK), details=version,
-            description=tell_unsupported(state),
+            reason=tell_unsupported(state),
         )  # fmt: skip
 
     async def _read_beside(self, reader: Reader, arn: str, wanted: Properties | None) -> dict[str, Any]:
