@@ -1,6 +1,7 @@
-"""Whether a certificate can serve a listener (ACM DescribeCertificate)."""
+"""Whether certificates can serve a listener (ACM DescribeCertificate)."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,28 +13,49 @@ from alb_reconcile.model.errors import AwsError
 _FIELD = "certificate_arn"
 
 
-async def check_certificate(aws: Aws, item: Intent, hosts: Iterable[str]) -> list[Finding]:
-    """What stands against an ACM certificate; as a warning, which of the `hosts` it doesn't cover. IAM's aren't looked at."""
-    arn = item.wanted.certificate_arn
-    if ":acm:" not in arn:
-        return []
-    try:
-        found: dict[str, Any] = (await aws.call("acm", "describe_certificate", CertificateArn=arn))["Certificate"]
-    except AwsError as error:
-        if error.code != "ResourceNotFoundException":
-            return []
-        text = f"there is no certificate {arn} in this region and account; correct certificate_arn"
-        return [Finding(item.desired, _FIELD, text)]
-    status = found.get("Status", "ISSUED")
-    if status != "ISSUED":
-        text = f"certificate {arn} is {status}, and a listener takes only one that is ISSUED; validate it, or choose another"
-        return [Finding(item.desired, _FIELD, text)]
-    names = {found.get("DomainName", ""), *found.get("SubjectAlternativeNames", ())}
-    bare = sorted(host for host in hosts if not any(_covers(name, host) for name in names))
+async def check_certificates(aws: Aws, item: Intent, hosts: Iterable[str]) -> list[Finding]:
+    """What stands against a listener's certificates; as a warning, which of the `hosts` none of them covers. Only ACM's are
+    looked at."""
+    arns: Sequence[str] = (item.wanted.certificate_arn, *(item.wanted.certificates or ()))
+    found = await asyncio.gather(*(_read(aws, arn) for arn in arns))
+    findings = [
+        Finding(item.desired, "certificates" if index else _FIELD, text)
+        for index, (arn, read) in enumerate(zip(arns, found, strict=True))
+        if (text := _objection(arn, read))
+    ]
+    if findings or any(read is None for read in found):  # what can't be read may cover them
+        return findings
+    names = {
+        name for read in found if read for name in (read.get("DomainName"), *read.get("SubjectAlternativeNames", ()))
+    }
+    bare = sorted(host for host in hosts if not any(_covers(name, host) for name in names if name))
     if not bare:
         return []
-    text = f"its certificate is for {', '.join(sorted(filter(None, names)))}, so clients of {', '.join(bare)} refuse it; add the names, or choose another certificate"
+    what = "its certificate is" if len(arns) == 1 else "its certificates are"
+    text = f"{what} for {', '.join(sorted(filter(None, names)))}, so clients of {', '.join(bare)} refuse it; add the names, or choose another certificate"
     return [Finding(item.desired, _FIELD, text, warning=True)]
+
+
+async def _read(aws: Aws, arn: str) -> dict[str, Any] | None:
+    """What ACM says of a certificate; nothing of one that isn't there, None where it can't be asked."""
+    if ":acm:" not in arn:
+        return None
+    try:
+        answer: dict[str, Any] = await aws.call("acm", "describe_certificate", CertificateArn=arn)
+    except AwsError as error:
+        return {} if error.code == "ResourceNotFoundException" else None
+    return {"Status": "ISSUED", **answer["Certificate"]}
+
+
+def _objection(arn: str, read: dict[str, Any] | None) -> str:
+    """Why a listener wouldn't take it; empty if it would."""
+    if read is None:
+        return ""
+    if not read:
+        return f"there is no certificate {arn} in this region and account; correct its ARN"
+    if read["Status"] == "ISSUED":
+        return ""
+    return f"certificate {arn} is {read['Status']}, and a listener takes only one that is ISSUED; validate it, or choose another"
 
 
 def _covers(name: str, host: str) -> bool:

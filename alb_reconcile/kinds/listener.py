@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _secrets, waits
 from alb_reconcile.kinds._actions import actions_from_aws, read_action
-from alb_reconcile.kinds._certificates import check_certificate
+from alb_reconcile.kinds._certificates import check_certificates
 from alb_reconcile.kinds._elb import HasAttributes, is_ours
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
@@ -129,7 +129,7 @@ class ListenerKind(HasAttributes[Listener]):
     ) -> list[Finding]:
         asked = [item for item in intents if item.wanted.certificate_arn and _gets_certificate(item)]
         found = await asyncio.gather(
-            *(check_certificate(aws, item, _host_names(item, desired)) for item in asked),
+            *(check_certificates(aws, item, _host_names(item, desired)) for item in asked),
             *(_secrets.check_secret(aws, item, "default_action") for item in intents),
         )
         return [finding for part in found for finding in part]
@@ -165,7 +165,7 @@ class ListenerKind(HasAttributes[Listener]):
         )
         return Observed(
             address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK), details=version,
-            description=tell_unsupported(state),
+            reason=tell_unsupported(state),
         )  # fmt: skip
 
     async def _read_beside(self, reader: Reader, arn: str, wanted: Properties | None) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def _tls_told(wanted: Listener) -> dict[str, Any]:
 
 
 def _gets_certificate(item: Intent) -> bool:
-    return item.fields is None or not item.fields.isdisjoint({"certificate_arn", "protocol"})
+    return item.fields is None or not item.fields.isdisjoint({"certificate_arn", "certificates", "protocol"})
 
 
 def _host_names(item: Intent, desired: Mapping[Address, Desired]) -> set[str]:

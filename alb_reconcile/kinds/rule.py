@@ -141,7 +141,7 @@ class RuleKind(Kind[Rule]):
         )
         return Observed(
             address, item["RuleArn"], state, item["Tags"], item["Tags"].get(tags.STACK), details=version,
-            description=tell_unsupported(state),
+            reason=tell_unsupported(state),
         )  # fmt: skip
 
     async def create(self, run: Run, wanted: Rule, desired: Desired) -> str:

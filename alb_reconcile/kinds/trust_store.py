@@ -9,14 +9,17 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import NamedKind
-from alb_reconcile.kinds.base import Around, Entry, IamActions
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import digest
 
@@ -90,6 +93,7 @@ class TrustStoreKind(NamedKind[TrustStore]):
             "elasticloadbalancing:DescribeTrustStoreRevocations",
             "elasticloadbalancing:DescribeTags",
         ),
+        look=("s3:GetObject",),
         create=(
             "elasticloadbalancing:CreateTrustStore",
             "elasticloadbalancing:AddTrustStoreRevocations",
@@ -110,6 +114,13 @@ class TrustStoreKind(NamedKind[TrustStore]):
         given = entry.get("revocations")
         lists = None if given is None else tuple(sorted(Revocation(**item) for item in given))
         return TrustStore(**{**fields, "revocations": lists})
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """S3 GetObject of the first byte, for each file that AWS is going to read."""
+        found = await asyncio.gather(*(_check_files(aws, item) for item in intents))
+        return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.trust_stores() if reader.ours(item["Tags"])]
@@ -176,6 +187,35 @@ class TrustStoreKind(NamedKind[TrustStore]):
                 "elbv2", "remove_trust_store_revocations", missing=("RevocationIdNotFound",), TrustStoreArn=arn,
                 RevocationIds=more,
             )  # fmt: skip
+
+
+async def _check_files(aws: Aws, item: Intent) -> list[Finding]:
+    wanted: TrustStore = item.wanted
+    files = {}
+    if item.fields is None or any(name.startswith("ca_certificates_bundle") for name in item.fields):
+        files["ca_certificates_bundle_s3_key"] = [wanted.bundle]
+    if item.fields is None or "revocations" in item.fields:
+        files["revocations"] = [
+            (part.s3_bucket, part.s3_key, part.s3_object_version) for part in wanted.revocations or ()
+        ]
+    findings = []
+    for path, places in files.items():
+        for bucket, key, version in places:
+            if await _is_missing(aws, bucket, key, version):
+                shown = f"s3://{bucket}/{key}" + (f" version {version}" if version else "")
+                text = f"there is no {shown}; upload it, or correct bucket, key and version"
+                findings.append(Finding(item.desired, path, text))
+    return findings
+
+
+async def _is_missing(aws: Aws, bucket: str, key: str, version: str) -> bool:
+    """Whether a file isn't there. Who may not look finds nothing."""
+    params: dict[str, Any] = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
+    try:
+        await aws.call("s3", "get_object", Range="bytes=0-0", **params)
+    except AwsError as error:
+        return error.code in ("NoSuchKey", "NoSuchBucket", "NoSuchVersion")
+    return False
 
 
 def _digest(text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
+from alb_reconcile.model.actions import Secret
 from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Change, Desired, Observed, Properties
@@ -158,7 +159,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A property as JSON has it; references by address, user data by its digest, a policy as its text."""
-    if isinstance(value, Address | UserData | PolicyDocument | str):
+    if isinstance(value, Address | UserData | PolicyDocument | Secret | str):
         return str(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}

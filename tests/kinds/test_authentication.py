@@ -9,7 +9,7 @@ import pytest
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import Spec, by_hand, demo, load
+from tests.harness import SPECS, Spec, by_hand, demo, load
 from tests.kinds.hand import calls, edited, short, update
 from tests.kinds.test_listener import CERTIFICATES, answer, upload_certificates
 
@@ -201,6 +201,7 @@ def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(
     assert hand.world.plan(hand.spec).is_empty
     hand.make(behind(oidc(env="OIDC_SECRET", version="2")))
     assert held(hand) == ["the next one", "the next one"]
+    assert str(SPECS) not in hand.world.plan(behind(oidc(env="OIDC_SECRET", version="3"))).to_json()
     file = tmp_path / "secret"
     file.write_text("of a file\n")
     hand.make(behind(oidc(file=str(file))))

@@ -154,6 +154,21 @@ def test_a_certificate_that_isnt_there(hand: Hand) -> None:
     assert f"{PLACE}there is no certificate {arn} in this region and account" in refusal(hand, secure(arn))
 
 
+def test_a_further_certificate_that_isnt_there(hand: Hand) -> None:
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/0f0e0d0c-0000-4000-8000-0b0a09080706"
+    spec = secure(issued("shop.example.com"), "shop.example.com")
+    spec["load_balancers"]["public"]["listeners"]["https"]["certificates"] = [arn]
+    place = PLACE.replace("certificate_arn", "certificates")
+    assert f"{place}there is no certificate {arn} in this region and account" in refusal(hand, spec)
+
+
+def test_a_host_that_a_further_certificate_covers(hand: Hand) -> None:
+    spec = secure(issued("shop.example.com"), "shop.example.com", "other.example.com")
+    assert any("clients of other.example.com refuse it" in text for text in hand.world.plan(spec).warnings)
+    spec["load_balancers"]["public"]["listeners"]["https"]["certificates"] = [issued("other.example.com")]
+    assert not any("refuse it" in text for text in hand.world.plan(spec).warnings)
+
+
 def test_a_certificate_that_isnt_issued(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moto.settings, "ACM_VALIDATION_WAIT", 600)
     arn = issued("api.example.com")

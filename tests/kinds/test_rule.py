@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.cli.render.status import StatusView, status_json, status_text
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
@@ -183,7 +187,9 @@ def test_what_no_spec_can_say_is_shown_and_stays(hand: Hand, name: str) -> None:
         rf"{A} has what no spec can say, and it stays: moon-.*; --allow remove-unsupported=1 removes it", note
     )
     (shown,) = [item for item in found.live if str(item.address) == A]
-    assert "no spec can say: moon-" in shown.description
+    view = StatusView("demo", "us-east-1", Discovery("1", (shown,)), {})
+    assert "  does what no spec can say: moon-" in status_text(view, Style(colored=False))
+    assert "no spec can say: moon-" in json.loads(status_json(view))["resources"][0]["reason"]
     assert not hand.world.sync(spec).outcomes
     # what else changes there changes without it
     other = edited(spec, f"{RULES}/a/priority", 15)

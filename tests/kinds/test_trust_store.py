@@ -9,7 +9,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import Spec, by_hand, demo
+from tests.harness import Spec, by_hand, demo, world
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
@@ -179,14 +179,46 @@ def test_another_version_of_the_bundle_is_told_with_its_place(hand: Hand) -> Non
     }
 
 
-@pytest.mark.parametrize(
-    ("key", "code"), [("none.pem", "CaCertificatesBundleNotFound"), ("broken.pem", "InvalidCaCertificatesBundle")]
-)
-def test_a_bundle_that_aws_doesnt_take_is_told(hand: Hand, key: str, code: str) -> None:
+def test_a_bundle_that_aws_doesnt_take_is_told(hand: Hand) -> None:
     upload()
-    result = hand.world.apply({**EXAMPLE.spec, "trust_stores": {"clients": store(ca_certificates_bundle_s3_key=key)}})
-    (failure,) = result.failures
-    assert code in failure
+    spec = {**EXAMPLE.spec, "trust_stores": {"clients": store(ca_certificates_bundle_s3_key="broken.pem")}}
+    (failure,) = hand.world.apply(spec).failures
+    assert "InvalidCaCertificatesBundle" in failure
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "file"),
+    [
+        (store(ca_certificates_bundle_s3_key="none.pem"), "ca_certificates_bundle_s3_key", "s3://our-ca/none.pem"),
+        (store(ca_certificates_bundle_s3_bucket="no-bucket"), "ca_certificates_bundle_s3_key", "s3://no-bucket/ca.pem"),
+        (store(revocations=revoked("a", "none")), "revocations", "s3://our-ca/none.crl"),
+    ],
+    ids=lambda item: item if isinstance(item, str) else "",
+)
+def test_a_file_that_isnt_there_is_told_before_anything_is_made(hand: Hand, entry: Spec, place: str, file: str) -> None:
+    upload()
+    spec = {**demo(), "trust_stores": {"clients": entry}}
+    with pytest.raises(RefusedError, match=rf"trust_stores\.clients\.{place}: there is no {file}; upload it"):
+        hand.world.apply(spec)
+    assert not hand.elb.describe_load_balancers()["LoadBalancers"]
+
+
+def test_who_may_not_look_at_a_file_goes_on(hand: Hand, faults: Faults) -> None:
+    upload()
+    faults.refuse("get_object", "AccessDenied", times=9)
+    hand.make(EXAMPLE.spec)
+
+
+def test_reads_that_lag_behind_make_nothing_twice() -> None:
+    with world(lag=20) as late:
+        ready()
+        spec = mutual()
+        spec["load_balancers"]["public"]["listeners"]["https"]["certificates"] = [CERTIFICATES[1]]
+        spec["load_balancers"]["public"]["minimum_load_balancer_capacity"] = {"capacity_units": 100}
+        late.converge(spec)
+        late.clock.advance(60)
+        assert len(by_hand("elbv2").describe_trust_stores()["TrustStores"]) == 1
+        assert late.plan(spec).is_empty
 
 
 def test_a_lost_reply_makes_no_second_one(hand: Hand, faults: Faults) -> None:
