@@ -15,15 +15,7 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.kinds.subnet import Subnet
 from alb_reconcile.model import tags
-from alb_reconcile.model.abilities import (
-    action_of,
-    conflicts,
-    extra_tags,
-    fixed,
-    settle,
-    slots,
-    with_others,
-)
+from alb_reconcile.model.abilities import action_of, extra_tags, fixed, settle, with_others
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Discovery, Foreign
 from alb_reconcile.model.resource import (
@@ -289,15 +281,8 @@ def _collect_deletions(stack: str, desired: Mapping[Address, Desired], result: D
         if isinstance(item.state, Registration) and wanted and wanted.state == item.state:
             continue  # it is registered again, which ends the draining
         gone = result.to_delete.keys() | {d.found.id for d in result.desired.values() if d.found and d.forces}
-        if gone.intersection(named_ids(item.state)) or _is_in_the_way(item, result):
+        if gone.intersection(named_ids(item.state)):
             result.to_delete[item.id] = (item, f"already {item.status}")
-
-
-def _is_in_the_way(leaving: Observed, result: Decisions) -> bool:
-    """Whether it still holds what something that is to be made needs."""
-    held = set(slots(leaving.state))
-    made = (item.state for item in result.desired.values() if item.found is None or item.forces) if held else ()
-    return any(not held.isdisjoint(slots(state)) and conflicts(state, leaving.state) for state in made)
 
 
 def _why_it_goes(

@@ -55,19 +55,11 @@ def _after_whoever_names_it(graph: Graph) -> None:
         fields = {change.path.partition(".")[0] for change in step.changes}
         parts = [state] if step.action == "delete" else [getattr(state, name, None) for name in fields]
         for text in (text for part in parts for text in named_ids(part)):
-            graph.after(_remover(graph, text), key)
+            graph.after(graph.removers.get(text), key)
     for found in graph.decisions.live:
         if found.id in graph.implied:
             for text in named_ids(found.state):
                 graph.after(graph.removers.get(text), graph.implied[found.id])
-
-
-def _remover(graph: Graph, physical_id: str) -> str | None:
-    """The step that deletes a resource. Nothing is to be done before it where AWS deletes the resource already, and it is only
-    waited for until it lets go of what it holds."""
-    key = graph.removers.get(physical_id)
-    found = graph.steps[key].observed if key else None
-    return None if found and found.id == physical_id and found.is_leaving and any(slots(found.state)) else key
 
 
 def _replacements_first(graph: Graph) -> None:
