@@ -15,7 +15,7 @@ from alb_reconcile.kinds._nat_addresses import (
     wait_for_gateway,
 )
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer_all
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -214,6 +214,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "TagSpecifications": [{"ResourceType": "natgateway", "Tags": run.tag_list(desired)}],
         }
         given = {key: value for key, value in params.items() if value is not None}
+        # one that somebody is deleting holds its address until then
+        await all_of(*(wait_for_gateway(run, known, _until_left, waits.NAT_DELETED) for known in run.beside.split()))
         # beside what was here before, which may have failed: its token would only show it again
         token = digest([run.stack, str(desired.address), run.beside, given], 32)
         answer = await run.aws.call("ec2", "create_nat_gateway", retry=waits.NAT_UNKNOWN, ClientToken=token, **given)
@@ -260,6 +262,11 @@ def _until_available(row: Any) -> str:
         code, message = row.get("FailureCode", state), row.get("FailureMessage", "no reason given")
         raise WaitError(f"AWS couldn't make the NAT gateway {row['NatGatewayId']}: {message} ({code})")
     return "" if state == "available" else f"the NAT gateway to be available (now {state})"
+
+
+def _until_left(row: Any) -> str:
+    is_leaving = row and row["State"] in NatGateway.leaving
+    return f"the NAT gateway {row['NatGatewayId']}, which somebody is deleting, to be gone" if is_leaving else ""
 
 
 def _until_deleted(row: Any) -> str:

@@ -178,6 +178,14 @@ def test_one_that_somebody_deleted_is_made_again_and_routed_to(hand: Hand) -> No
     assert hand.world.plan(ZONAL).is_empty
 
 
+def test_one_that_somebody_is_deleting_still_holds_its_address(hand: Hand) -> None:
+    """Another one would fail minutes later."""
+    hand.make(ZONAL)
+    hand.ec2.delete_nat_gateway(NatGatewayId=hand[NAT])
+    lines = (create(NAT), update(PRIVATE, "routes"))
+    hand.repairs(*lines, calls={"create_nat_gateway": 1, "replace_route": 1})
+
+
 def test_one_that_is_being_deleted_is_waited_for_by_a_destroy(hand: Hand) -> None:
     before = hand.world.strict.inventory()
     hand.make(ZONAL)

@@ -66,8 +66,8 @@ class Decisions:
 
     @cached_property
     def live_ids(self) -> frozenset[str]:
-        """The ids of all that there is."""
-        return frozenset(item.id for item in self.live)
+        """The ids of all that there is and that isn't on its way out."""
+        return frozenset(item.id for item in self.live if not item.is_leaving)
 
     @property
     def kinds(self) -> set[type[Properties]]:

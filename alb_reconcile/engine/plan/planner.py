@@ -177,7 +177,7 @@ def _creation(item: Decision, graph: Graph, facts: Lookups) -> Step:
     if isinstance(item.desired.state, LoadBalancer):
         vpcs = [location_of(subnet, graph.decisions, graph.discovery).vpc for subnet in item.desired.state.subnets]
         details = Place(next((vpc for vpc in vpcs if vpc), ""))
-    # beside what is replaced, which may have the same settings, it needs another name; and another token than one that failed
+    # beside what is replaced, which may have the same settings, it needs another name; and another token than one that failed or is going
     seen = graph.decisions.seen_ids.get(item.desired.address, ())
     dead = [known for known in seen if known not in graph.decisions.live_ids]
     beside = " ".join(filter(None, [item.found.id if item.found else "", *sorted(dead)]))
