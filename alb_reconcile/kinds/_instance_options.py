@@ -7,7 +7,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
-from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.text import camel
 
 Row = Mapping[str, Any]
@@ -206,8 +206,7 @@ async def change_running(run: Run, wanted: Any, instance: str, interface: Row, f
         operation = "monitor_instances" if wanted.monitoring["enabled"] else "unmonitor_instances"
         await modify(operation, InstanceIds=[instance])
     if "credit_specification" in fields:
-        specification = {"InstanceId": instance, **by_aws(wanted.credit_specification)}
-        await modify("modify_instance_credit_specification", InstanceCreditSpecifications=[specification])
+        await _change_credits(run, {"InstanceId": instance, **by_aws(wanted.credit_specification)})
     if "associate_public_ip_address" in fields:
         await modify(
             "modify_network_interface_attribute",
@@ -220,6 +219,17 @@ async def change_running(run: Run, wanted: Any, instance: str, interface: Row, f
         names = {key for key in item.keys if f"{item.field}.{key}" in fields and not _stops(wanted, item, key)}
         if item.change and names:
             await modify(item.change, InstanceId=instance, **_changes(wanted, item, names))
+
+
+async def _change_credits(run: Run, specification: dict[str, Any]) -> None:
+    """AWS answers with what it refused rather than with an error."""
+    operation = "modify_instance_credit_specification"
+    answer = await run.aws.call(
+        "ec2", operation, retry=waits.INSTANCE_BUSY, InstanceCreditSpecifications=[specification]
+    )
+    for item in answer.get("UnsuccessfulInstanceCreditSpecifications", ()):
+        error = item.get("Error") or {}
+        raise AwsError("ec2", operation, str(error.get("Code")), str(error.get("Message")), "")
 
 
 async def change_stopped(run: Run, wanted: Any, instance: str, fields: Collection[str]) -> None:

@@ -187,3 +187,19 @@ def test_what_is_settled_at_launch_replaces(hand: Hand, keys: dict[str, Any], pa
     hand.make(web(count=1))
     assert replaced(ONE, path)[0] in short(hand.world.plan(web(count=1, **keys)))
     hand.make(web(count=1, **keys))
+
+
+def test_credits_that_aws_refuses_in_its_answer_fail_the_step(hand: Hand) -> None:
+    hand.make(web(credit_specification={"cpu_credits": "standard"}))
+    ask = hand.world._call
+
+    def refusing(service: str, operation: str, params: Any) -> Any:
+        if operation != "modify_instance_credit_specification":
+            return ask(service, operation, params)
+        error = {"Code": "IncorrectInstanceCreditSpecificationState", "Message": "not now"}
+        return {"UnsuccessfulInstanceCreditSpecifications": [{"InstanceId": "", "Error": error}]}
+
+    hand.world._call = refusing  # type: ignore[method-assign]  # AWS, on another day
+    failures = hand.world.apply(web(credit_specification={"cpu_credits": "unlimited"})).failures
+    assert all("IncorrectInstanceCreditSpecificationState: not now" in text for text in failures)
+    assert failures
