@@ -34,6 +34,8 @@ HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others"}
 """Keys that say how a resource is handled, and nothing that AWS knows."""
 SHARED = "weights"
 """A key of ours in what listeners and rules share."""
+LOOKUPS = {"tag", "default", "ssm"}
+"""Keys of ours in whatever refers to something."""
 
 
 class Property(NamedTuple):
@@ -268,7 +270,7 @@ def is_ours(item: Property) -> bool:
     if item.kind == "stack":
         return item.path != ("tags",)
     own = own_keys(item.kind)
-    return item.path[0] in own or SHARED in item.path
+    return item.path[0] in own or SHARED in item.path or item.path[-1] in LOOKUPS
 
 
 @cache
