@@ -46,7 +46,7 @@ class LoadBalancer(Properties):
     is_for_others = True
     addresses = 8
     missed = 3
-    replaced_on = frozenset({"scheme", "name"})
+    replaced_on = frozenset({"scheme", "name", "customer_owned_ipv4_pool"})
     follows = ("internet_gateway",)
 
     subnets: tuple[Ref, ...]
@@ -56,6 +56,7 @@ class LoadBalancer(Properties):
     attributes: Mapping[str, str] | None = None
     ipam_pools: str | None = None
     """The pool of IPv4 addresses; empty for none."""
+    customer_owned_ipv4_pool: str | None = None
     minimum_load_balancer_capacity: int | None = None
     """In capacity units; 0 for none."""
     web_acl: str | None = None
@@ -146,6 +147,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             ip_address_type=item.get("IpAddressType"),
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
             attributes=attributes,
+            customer_owned_ipv4_pool=item.get("CustomerOwnedIpv4Pool"),
             ipam_pools=(item.get("IpamPools") or {}).get("Ipv4IpamPoolId", ""),
             name=item["LoadBalancerName"],
             **await self._read_beside(reader.aws, arn, wanted.state if wanted else None),
@@ -182,6 +184,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             params["SecurityGroups"] = list(wanted.security_groups)
         if wanted.ip_address_type is not None:
             params["IpAddressType"] = wanted.ip_address_type
+        if wanted.customer_owned_ipv4_pool:
+            params["CustomerOwnedIpv4Pool"] = wanted.customer_owned_ipv4_pool
         if wanted.ipam_pools:
             params["IpamPools"] = {"Ipv4IpamPoolId": wanted.ipam_pools}
         balancer = await self.create_named(

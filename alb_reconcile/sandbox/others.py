@@ -43,13 +43,14 @@ def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, dict):
-        if "field" in value:  # a condition
-            yield from _texts(value["field"], value["values"])
         for below, item in value.items():
             yield from _texts(below, item)
     elif isinstance(value, list):
-        for item in value:
-            yield from _texts(key, item)
+        if len(value) > 1 and isinstance(value[0], str) and isinstance(value[1], list):
+            yield from _texts(value[0], value[1])  # a condition: its field, its values, and what else it says
+        else:
+            for item in value:
+                yield from _texts(key, item)
 
 
 def _networks(world: World, named: Named) -> Iterator[str]:

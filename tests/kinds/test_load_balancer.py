@@ -292,3 +292,15 @@ def test_what_isnt_declared_isnt_read(hand: Hand) -> None:
     assert not {name for name, _ in hand.world.log}.intersection(
         {"get_web_acl_for_resource", "describe_capacity_reservation"}
     )
+
+
+def test_one_on_an_outpost_stands_in_one_subnet_and_keeps_its_pool(hand: Hand) -> None:
+    pools = [f"ipv4pool-coip-{number}" for number in (1, 2)]
+    balancer = {"scheme": "internal", "subnets": ["a"], "customer_owned_ipv4_pool": pools[0]}
+    hand.make({**EXAMPLE.spec, "load_balancers": {"public": balancer}})
+    other = {**EXAMPLE.spec, "load_balancers": {"public": {**balancer, "customer_owned_ipv4_pool": pools[1]}}}
+    with pytest.raises(RefusedError, match="--allow replace-load-balancer=1"):
+        hand.world.plan(other)
+    hand.make(other, allow={"replace-load-balancer": 1})
+    (found,) = hand.elb.describe_load_balancers()["LoadBalancers"]
+    assert found["CustomerOwnedIpv4Pool"] == pools[1]

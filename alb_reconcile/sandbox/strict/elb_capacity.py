@@ -69,6 +69,7 @@ def pools_are_kept(call: Call, result: Any) -> Any:
     """CreateLoadBalancer: IpamPools; User Guide, 'IP address pools': for internet-facing load balancers only."""
     made = result["LoadBalancers"][0]
     set_pools(made, call.given("IpamPools") or {})
+    made.customer_owned_ipv4_pool = call.given("CustomerOwnedIpv4Pool")
     return result
 
 
