@@ -294,7 +294,7 @@ class TestExplain:
             ("subnet.vpc", ["  refers to vpc"]),
             ("listener.ssl_policy", ["  default   ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"]),
             ("instance.root_volume.encrypted", ["  default   true", "  type      true or false"]),
-            ("route_table.routes.internet_gateway", ["  required  yes", "  refers to internet_gateway"]),
+            ("route_table.routes.internet_gateway", ["  refers to internet_gateway"]),
             ("listener.default_action.forward.target_groups.weight", ["  default   1"]),
             ("instance.count", ["  type      a whole number from 0 to 1000"]),
         ],

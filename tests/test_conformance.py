@@ -270,7 +270,7 @@ def is_ours(item: Property) -> bool:
     if item.kind == "stack":
         return item.path != ("tags",)
     own = own_keys(item.kind)
-    return item.path[0] in own or SHARED in item.path or item.path[-1] in LOOKUPS
+    return item.path[0] in own or SHARED in item.path or (item.path[-1] in LOOKUPS and "x-aws" not in item.schema)
 
 
 @cache

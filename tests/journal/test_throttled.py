@@ -34,6 +34,7 @@ class Busy:
     """An AWS that throttles the first call of each operation, and denies the next."""
 
     endpoint = ""
+    region = "us-east-1"
     answered = True
 
     def __init__(self) -> None:
