@@ -48,8 +48,10 @@ def only_fresh() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests under load wait most of their time: begun first, they don't stand alone at the end."""
-    items.sort(key=lambda item: item.path.parent.name != "load")
+    """What takes or waits longest begins first, so that it doesn't stand alone at the end."""
+    longest = ("load", "golden", "e2e", "properties")
+    places = {name: place for place, name in enumerate(longest)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(longest)))
 
 
 def pytest_collection_finish() -> None:

@@ -71,7 +71,10 @@ def call(service: str, operation: str, params: Mapping[str, Any], *, once: bool 
     response.partition = "aws"
     response.querystring, response.headers = {"Action": [model.name]}, {}
     response.data, response.uri_match, response.response_headers = {}, {}, {}
-    status, headers, body = response.call_action()
+    try:
+        status, headers, body = response.call_action()
+    except NotImplementedError as error:  # moto's server says so, too
+        raise AwsError(service, operation, "NotImplemented", str(error), "") from None
     if response.answer is not None:
         return response.answer
     raw = {"status_code": status, "headers": headers, "body": str(body).encode()}

@@ -75,3 +75,16 @@ def test_a_strangers_gateway_is_left_alone(hand: Hand) -> None:
     hand.make(ALONE)
     hand.world.destroy(ALONE)
     assert there(hand) == [theirs["EgressOnlyInternetGatewayId"]]
+
+
+def test_a_route_leads_to_it_by_its_name(hand: Hand) -> None:
+    spec = demo()
+    spec["vpcs"]["main"]["amazon_provided_ipv6_cidr_block"] = True
+    spec["egress_only_internet_gateways"] = {"main": {}}
+    route = {"destination_ipv6_cidr_block": "::/0", "egress_only_internet_gateway": "main"}
+    spec["route_tables"]["public"]["routes"].append(route)
+    hand.make(spec)
+    (table,) = hand.ec2.describe_route_tables(RouteTableIds=[hand["route_table.public"]])["RouteTables"]
+    (found,) = [item for item in table["Routes"] if item.get("DestinationIpv6CidrBlock") == "::/0"]
+    assert found["EgressOnlyInternetGatewayId"] == hand["egress_only_internet_gateway.main"]
+    hand.world.destroy(spec)

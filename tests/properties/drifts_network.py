@@ -134,7 +134,7 @@ def routes(scene: Scene) -> Iterator[Deed]:
             stray,
         )
         for route in declared or ():
-            to = route.destination_cidr_block
+            to = route.destination
 
             def delete(item: Observed = item, to: str = to) -> object:
                 return scene.ec2("delete_route", RouteTableId=item.id, DestinationCidrBlock=to)

@@ -134,7 +134,7 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
         if len(vpcs) > 1:
             text = f"its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
             findings.append(Finding(item, "subnets", text))
-        if len(places) < 2:
+        if len(places) < 2 and not state.customer_owned_ipv4_pool:  # on an Outpost it stands in one
             text = f"only one subnet is found ({state.subnets[0]}), and AWS requires two in different zones"
             findings.append(Finding(item, "subnets", text))
         if len(set(zones)) < len(zones):
