@@ -21,6 +21,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.transport import BotoTransport, Response
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import apply_stack, plan_stack
@@ -174,7 +175,9 @@ class World:
         target = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Plan:
-            return (await plan_stack(aws, target, Options(allow=allow or {}, now=self.today))).plan
+            return (
+                await plan_stack(aws, await resolve_lookups(aws, target), Options(allow=allow or {}, now=self.today))
+            ).plan
 
         plan: Plan = self._run(main)
         assert not [name for name, _ in self.log if not name.startswith(READS)], "plan must not change anything"
@@ -190,9 +193,10 @@ class World:
         timeout: float = 900,
     ) -> Result:
         """Plan, apply, verify and wait until everything serves."""
-        target = _target(spec, destroy=destroy)
+        declared = _target(spec, destroy=destroy)
 
         async def main(aws: Aws) -> Result:
+            target = await resolve_lookups(aws, declared)
             options = Options(allow=allow or {}, check=check, eager=not destroy, now=self.today)
             planned = await plan_stack(aws, target, options)
             if check:
@@ -233,9 +237,10 @@ class World:
         meanwhile: Callable[[Event], None] = lambda _: None,
     ) -> Ending:
         """One stack's part of a round of `sync`. `meanwhile` is told each event."""
-        target = _target(spec, destroy=False)
+        declared = _target(spec, destroy=False)
 
         async def main(aws: Aws) -> Ending:
+            target = await resolve_lookups(aws, declared)
             ways = Ways(apply_changes, now=lambda: now or datetime.now(UTC))
             found = await survey(aws, target, ways, Shared(aws, [target.stack]))
             if not found.selection.steps:

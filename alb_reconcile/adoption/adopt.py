@@ -13,9 +13,10 @@ from alb_reconcile.adoption.preview import Preview, preview_plan
 from alb_reconcile.adoption.survey import add_findings, held, survey_rest, survey_vpcs
 from alb_reconcile.adoption.tagging import Tagging, excess
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds._instance_options import UNSHOWN, attributes
-from alb_reconcile.kinds.images import RESOLVE, resolve_images
+from alb_reconcile.kinds.images import RESOLVE
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, UserData

@@ -1,15 +1,15 @@
 """Discovery: what of a stack exists, found by its tags, and what a plan needs to know beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import Listing
-from alb_reconcile.kinds.images import RESOLVE, resolve_images
+from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
@@ -157,3 +157,40 @@ async def resolve_further_images(
     }
     images = await resolve_images(aws, sorted(needed))
     return replace(discovery, images={**discovery.images, **images}) if images else discovery
+
+
+async def resolve_images(aws: Aws, references: Sequence[str]) -> dict[str, str]:
+    """The AMI ids behind references. Raises RefusedError for those that lead nowhere."""
+    parameters = [item for item in references if item.startswith(PARAMETER)]
+    searches = [item for item in references if item.startswith(SEARCH)]
+    newest = asyncio.gather(*(_newest(aws, item) for item in searches))
+    found, ids = await asyncio.gather(_from_parameters(aws, parameters), newest)
+    return found | dict(zip(searches, ids, strict=True))
+
+
+async def _from_parameters(aws: Aws, references: Sequence[str]) -> dict[str, str]:
+    """SSM GetParameters, ten a call."""
+    found: dict[str, str] = {}
+    for batch in batches(references, 10):
+        names = {reference.removeprefix(PARAMETER): reference for reference in batch}
+        answer = await aws.call("ssm", "get_parameters", Names=list(names))
+        for item in answer["Parameters"]:
+            name = item["Name"] + (item.get("Selector") or "")
+            found[names.get(name, PARAMETER + name)] = item["Value"]
+        if answer.get("InvalidParameters"):
+            raise RefusedError(
+                f"the SSM parameters {', '.join(answer['InvalidParameters'])} don't exist in this region; correct image_id"
+            )
+    return found
+
+
+async def _newest(aws: Aws, reference: str) -> str:
+    """EC2 DescribeImages: of those that are available, the one that was made last."""
+    owner, architecture, name = reference.removeprefix(SEARCH).split(":", 2)
+    where = {"name": name, "architecture": architecture, "state": "available"}
+    rows: list[dict[str, Any]] = await aws.pages("ec2", "describe_images", "Images", where=where, Owners=[owner])
+    if not rows:
+        raise RefusedError(
+            f'there is no available image of {owner} named "{name}" for {architecture} in this region; correct image'
+        )
+    return str(max(rows, key=lambda row: (str(row.get("CreationDate", "")), row["ImageId"]))["ImageId"])

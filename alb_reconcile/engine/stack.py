@@ -14,7 +14,6 @@ from alb_reconcile.engine.applied_tags import begin_destroying, write_applied_ta
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
-from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.preconditions import check_preconditions, find_protected, lift_protection
@@ -59,12 +58,11 @@ async def plan_stack(
     shared: Shared | None = None,
     choose: Choice | None = None,
 ) -> StackPlan:
-    """Read the stack and plan, under the stack's policy. Changes nothing.
+    """Read the stack and plan, under the stack's policy. Changes nothing. What it looks up has been found (`engine.lookups`).
 
     `shared` has reads for several stacks. Whether AWS protects what goes is asked about the steps that `choose` gives;
     without it about all, if `options` check the plan. Raises RefusedError, PlanError, AwsError.
     """
-    target = await resolve_lookups(aws, target)
     discovery = await discover(
         aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared,
         eager=options is not None and options.eager,

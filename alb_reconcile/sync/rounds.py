@@ -10,6 +10,7 @@ from typing import Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.connection import Connection
 from alb_reconcile.engine.apply import Event
+from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record
 from alb_reconcile.journal.recorder import Recorder, recorded
@@ -164,6 +165,7 @@ class Rounds:
             _tell_event(event)
 
         ways, timeout = self._ways, self._lock_timeout
+        target = await resolve_lookups(aws, target)
         async with held(aws, target, "sync", timeout, _warn) as was_used_since:
             # whoever has held the stack meanwhile has made the shared reads old
             found = await survey(aws, target, ways, None if was_used_since(shared.began) else shared)

@@ -15,7 +15,7 @@ from alb_reconcile.cli.render.progress import Progress, render_outcomes, render_
 from alb_reconcile.cli.render.status import unready, url_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.confirmation import confirm
-from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws
+from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_stack
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
@@ -59,7 +59,7 @@ def plan(options: PlanOptions) -> ExitCode:
     pending, refused = False, False
     for stack in load_stacks(options.specs, options.loading, options.policy):
         target = stack.target(destroy=options.destroy)
-        made, refusal = with_aws(options.connection, target.region, _plan, target, options)
+        made, refusal = with_stack(options.connection, target, _plan, options)
         pending = pending or not made.is_empty
         options.output.show(made, render_plan, Plan.to_json)
         if refusal is not None:
@@ -226,7 +226,7 @@ def _each(
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
     for target in targets:
-        code = with_aws(options.connection, target.region, run, target, options)
+        code = with_stack(options.connection, target, run, options)
         if code is not ExitCode.OK:
             return code
     return ExitCode.OK

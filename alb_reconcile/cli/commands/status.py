@@ -9,10 +9,9 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
-from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws
+from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
 from alb_reconcile.engine.discover import discover
-from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -33,14 +32,13 @@ def status(options: StatusOptions) -> ExitCode:
     """Show each resource, the health of the targets, and the URLs."""
     for stack in load_stacks(options.specs, options.loading):
         target = stack.target()
-        found = with_aws(options.connection, target.region, _look, target)
+        found = with_stack(options.connection, target, _look)
         view = StatusView(target.stack, target.region, found, local_urls(options.connection))
         options.output.show(view, status_text, status_json)
     return ExitCode.OK
 
 
 async def _look(aws: Aws, target: DesiredStack) -> Discovery:
-    target = await resolve_lookups(aws, target)
     return await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
 
 

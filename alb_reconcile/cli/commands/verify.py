@@ -12,10 +12,9 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.render.verify import verify_json, verify_text
-from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.engine.discover import discover
-from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds._health import read_health
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.listener import Listener
@@ -65,7 +64,7 @@ def verify(options: VerifyOptions) -> ExitCode:
     good = True
     for stack in load_stacks(options.specs, options.loading):
         target = stack.target()
-        report = with_aws(options.connection, target.region, check, target, way, settings)
+        report = with_stack(options.connection, target, check, way, settings)
         good = good and report.ok
         options.output.show(report, verify_text, verify_json)
     return ExitCode.OK if good else ExitCode.FAILED
@@ -81,7 +80,6 @@ async def check_applied(aws: Aws, target: DesiredStack, style: Style, *, sandbox
 
 async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) -> Report:
     """Read a stack, and verify it. Raises what `discover` and `verify_stack` raise, and SandboxError."""
-    target = await resolve_lookups(aws, target)
     found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
     endpoints, absent = _by_name(found, way), ""
     if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):

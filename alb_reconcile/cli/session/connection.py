@@ -18,6 +18,8 @@ from alb_reconcile.cli.options.values import decimal
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.progress import render_calls
 from alb_reconcile.cli.session.signals import stop_on_signals
+from alb_reconcile.engine.lookups import resolve_lookups
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.sandbox import client as sandbox_client
 
@@ -102,6 +104,21 @@ def with_aws(
                 complain(render_calls(aws.calls, aws.throttled))
 
     return asyncio.run(session())
+
+
+def with_stack(
+    options: ConnectionOptions,
+    target: DesiredStack,
+    main: Callable[Concatenate[Aws, DesiredStack, _P], Awaitable[_T]],
+    *args: _P.args,
+    **named: _P.kwargs,
+) -> _T:
+    """`with_aws` for a stack, with ids in the place of what it looks up. Raises what `resolve_lookups` raises, too."""
+
+    async def found(aws: Aws) -> _T:
+        return await main(aws, await resolve_lookups(aws, target), *args, **named)
+
+    return with_aws(options, target.region, found)
 
 
 def local_urls(options: ConnectionOptions) -> dict[str, str]:
