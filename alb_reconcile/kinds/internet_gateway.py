@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds.base import IamActions, Listing
@@ -90,9 +91,8 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
         except AwsError as error:
             if error.code not in ("Resource.AlreadyAssociated", "InvalidParameterValue"):
                 raise
-            answer = await call("describe_internet_gateways", InternetGatewayIds=[gateway])
-            attached = [item["VpcId"] for item in answer["InternetGateways"][0].get("Attachments", ())]
-            if vpc not in attached:
+            attached = await repeat_until(run.aws, partial(_attached_to, run, vpc), bool, waits.LAG)
+            if gateway not in attached:
                 raise RefusedError(
                     f"{vpc} has an internet gateway outside this stack; name it by its id, or detach it ({error.code})"
                 ) from None
@@ -103,6 +103,13 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
             detach = partial(run.gone, "ec2", "detach_internet_gateway", retry=self.in_use)
             await detach(missing=("Gateway.NotAttached", *self.missing), InternetGatewayId=observed.id, VpcId=vpc)
         await super().delete(run, observed)
+
+
+async def _attached_to(run: Run, vpc: str) -> list[str]:
+    """The gateways that AWS shows at a VPC: none for a while after one was attached."""
+    where = {"attachment.vpc-id": vpc}
+    rows = await run.aws.pages("ec2", "describe_internet_gateways", "InternetGateways", where=where)
+    return [row["InternetGatewayId"] for row in rows]
 
 
 KIND: Final = InternetGatewayKind()

@@ -121,3 +121,13 @@ def test_a_gateway_that_somebody_detaches_meanwhile_is_no_failure(hand: Hand, fa
 def test_new_ids_may_be_unknown_for_a_while(hand: Hand) -> None:
     hand.world.strict.reference_lag = 20.0
     hand.make(ALONE)
+
+
+def test_our_own_gateway_that_reads_dont_show_yet_is_no_stranger(hand: Hand) -> None:
+    """Somebody, or a run that was killed, has attached it a moment ago."""
+    hand.make(ALONE)
+    hand.ec2.detach_internet_gateway(InternetGatewayId=hand[MAIN], VpcId=hand["vpc.main"])
+    hand.wait(100)
+    hand.world.strict.lag = 30.0
+    hand.ec2.attach_internet_gateway(InternetGatewayId=hand[MAIN], VpcId=hand["vpc.main"])
+    assert not hand.world.apply(ALONE).failures
