@@ -9,7 +9,7 @@ from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.model.errors import AwsError
 
-_TOGETHER: Final = 0.02
+_TOGETHER: Final = 0.03
 """Seconds for which members are gathered."""
 MOST_TAGGED: Final = {"ec2": 500, "elbv2": 20}
 """Resources of one call that tags them: CreateTags takes 1,000, AddTags 20."""

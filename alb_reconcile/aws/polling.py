@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 _FIRST: Final = 1.0
 PATIENCE: Final = 300.0
 """Seconds for which reads may fail, throttled or lost, before a poll gives up."""
-_TOGETHER: Final = 0.02
+_TOGETHER: Final = 0.04
 """Seconds before the first look, so that those who begin to wait at the same time share it."""
 
 

@@ -38,6 +38,7 @@ class Replay:
         self._stack = stack
         self._lock = threading.Lock()
         self.calls: list[str] = []
+        self._applied = tags.applied_tag(stack.desired)
         self._ids = {
             item.address: f"i-{number:017x}"
             for number, item in enumerate(stack.desired.values())
@@ -55,7 +56,19 @@ class Replay:
             answer["TargetHealthDescriptions"] = [
                 {**first, "Target": {**first["Target"], "Id": instance}} for instance in self._ids.values()
             ]
+        self._say_applied(answer)
         return answer
+
+    def _say_applied(self, part: Any) -> None:
+        """The large spec was applied last, as the small one was."""
+        if isinstance(part, list):
+            for item in part:
+                self._say_applied(item)
+        elif isinstance(part, dict):
+            if part.get("Key") == tags.APPLIED:
+                part["Value"] = self._applied
+            for item in part.values():
+                self._say_applied(item)
 
     def _repeat_instances(self, answer: Response) -> None:
         first = answer["Reservations"][0]["Instances"][0]
