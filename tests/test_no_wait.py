@@ -37,11 +37,11 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
     with world() as found:
 
-        def with_aws(_options: object, _region: str, run: Callable[..., Any], *args: Any, **named: Any) -> Any:
-            return found._run(lambda aws: run(aws, *args, **named))
+        def with_stack(_options: object, target: object, run: Callable[..., Any], *args: Any, **named: Any) -> Any:
+            return found._run(lambda aws: run(aws, target, *args, **named))
 
         for command in ("reconcile", "status"):
-            monkeypatch.setattr(f"alb_reconcile.cli.commands.{command}.with_aws", with_aws)
+            monkeypatch.setattr(f"alb_reconcile.cli.commands.{command}.with_stack", with_stack)
         yield found
 
 
