@@ -9,8 +9,9 @@ from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
 from alb_reconcile.model.errors import AwsError
 
-_TOGETHER: Final = 0.03
-"""Seconds for which members are gathered."""
+_QUIET: Final = 0.01
+_LONGEST: Final = 0.04
+"""Seconds for which members are gathered: until none has come for so long, and no longer than that."""
 MOST_TAGGED: Final = {"ec2": 500, "elbv2": 20}
 """Resources of one call that tags them: CreateTags takes 1,000, AddTags 20."""
 _Waiting = tuple[str, asyncio.Future[None]]
@@ -51,7 +52,10 @@ class Batch:
         await asyncio.shield(done)
 
     async def _gather(self) -> None:
-        await asyncio.sleep(_TOGETHER)
+        pauses, seen = round(_LONGEST / _QUIET), 0
+        while len(self._waiting) > seen and pauses:
+            pauses, seen = pauses - 1, len(self._waiting)
+            await asyncio.sleep(_QUIET)
         gathered, self._waiting = self._waiting, {}
         await self._send_parts(batches(list(gathered.items()), self._most), self._aws.now())
 

@@ -55,10 +55,11 @@ class BotoTransport:
         Raises UnreachableError where there are no usable settings.
         """
         from botocore.exceptions import BotoCoreError
-        from botocore.session import Session
+
+        from alb_reconcile.aws.models import make_session
 
         try:
-            self._session = _sandbox_session() if self._sandbox else Session(profile=self._profile)
+            self._session = _sandbox_session() if self._sandbox else make_session(profile=self._profile)
             self._session.set_config_variable("region", self.region)
             self._session.get_scoped_config()  # tells of an unknown profile
         except (BotoCoreError, ValueError) as error:
@@ -172,9 +173,9 @@ def _attempts_of(session: Any) -> int | None:
 
 def _sandbox_session() -> Any:
     """A session that knows nothing of the user's profiles, files and credentials."""
-    from botocore.session import Session
+    from alb_reconcile.aws.models import make_session
 
-    own = Session({
+    own = make_session({
         "profile": (None, None, None, None),
         "config_file": (None, None, os.devnull, None),
         "credentials_file": (None, None, os.devnull, None),

@@ -1,4 +1,4 @@
-"""`plan`, `apply` and `destroy`: the straight line from a spec to what AWS has."""
+"""`apply` and `destroy`: the straight line from a spec to what AWS has."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_outcomes, render_times
 from alb_reconcile.cli.render.status import unready, url_lines
@@ -27,63 +26,16 @@ from alb_reconcile.cli.session.specs import (
 )
 from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.permissions import check_permissions
-from alb_reconcile.engine.plan.limits import ANY_TIME, check_windows, describe_closure
+from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
-from alb_reconcile.model.files import read_start, write_file
+from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
+from alb_reconcile.model.files import read_start
 from alb_reconcile.model.plan import Plan
 from alb_reconcile.sync.drift import find_causes
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    specs: tuple[str, ...]
-    destroy: bool
-    out: str | None
-    detailed_exitcode: bool
-    allow: Mapping[str, int]
-    policy: str | None
-    output: Output
-    loading: LoadingOptions
-    connection: ConnectionOptions
-
-
-def plan(options: PlanOptions) -> ExitCode:
-    """Show what would be done."""
-    if options.out and len(options.specs) > 1:
-        raise UsageError("--out takes one plan: name one SPEC")
-    pending, refused = False, False
-    for stack in load_stacks(options.specs, options.loading, options.policy):
-        target = stack.target(destroy=options.destroy)
-        made, refusal = with_stack(options.connection, target, _plan, options)
-        pending = pending or not made.is_empty
-        options.output.show(made, render_plan, Plan.to_json)
-        if refusal is not None:
-            complain(str(refusal))
-            refused = True
-            continue
-        if options.out:
-            _save(options.out, made)
-        closed = describe_closure(target.policy, datetime.now(UTC))
-        if closed and not made.is_empty and ANY_TIME not in options.allow:
-            complain(f"Note: {closed}")
-    if refused:
-        return ExitCode.REFUSED
-    return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
-
-
-async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
-    """The plan, and why it would be refused."""
-    allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
-    try:
-        planned = await plan_stack(aws, target, Options(allow=allow, check=not options.destroy))
-    except RefusedError as error:  # what is refused without a plan is refused again
-        return (await plan_stack(aws, target, Options(check=False))).plan, error
-    return planned.plan, None
 
 
 @dataclass(frozen=True)
@@ -294,13 +246,6 @@ def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     failed = [item.error for item in outcomes if item.error is not None]
     refused = failed and all(isinstance(error, RefusedError) for error in failed)
     return ExitCode.REFUSED if refused else ExitCode.FAILED
-
-
-def _save(file: str, made: Plan) -> None:
-    try:
-        write_file(file, made.to_json().encode() + b"\n")
-    except OSError as error:
-        raise ReconcileError(f"the plan can't be written to {file}: {error.strerror}; nothing was changed") from None
 
 
 def _compare(file: str, made: Plan) -> None:

@@ -97,7 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("explain", "authoring.explain", "explain a kind or one of its keys")
     command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
 
-    command = add("plan", "reconcile.plan", "show what apply would do; changes nothing")
+    command = add("plan", "plan.plan", "show what apply would do; changes nothing")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
     command.add_argument("--format", choices=("text", "json"), default="text")

@@ -21,7 +21,6 @@ from alb_reconcile.cli.session.signals import stop_on_signals
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import UsageError
-from alb_reconcile.sandbox import client as sandbox_client
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -49,6 +48,8 @@ def connect(options: ConnectionOptions, region: str, usual_pace: str = "1") -> C
     check_options(options)
     endpoint, speed = options.endpoint_url, 1.0
     if options.sandbox:
+        from alb_reconcile.sandbox import client as sandbox_client
+
         found, fresh = sandbox_client.start()
         endpoint, speed = found.endpoint_url, found.speed
         if fresh:
@@ -123,7 +124,11 @@ def with_stack(
 
 def local_urls(options: ConnectionOptions) -> dict[str, str]:
     """In the sandbox each listener's local URL, by ARN."""
-    found = sandbox_client.running() if options.sandbox else None
+    if not options.sandbox:
+        return {}
+    from alb_reconcile.sandbox import client as sandbox_client
+
+    found = sandbox_client.running()
     return {door.listener_arn: door.url for door in found.doors()} if found else {}
 
 

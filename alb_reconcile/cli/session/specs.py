@@ -11,7 +11,6 @@ from alb_reconcile.cli.render.console import complain
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
@@ -77,6 +76,8 @@ def load_in_region(file: str, options: LoadingOptions) -> Stack:
 def default_region(options: LoadingOptions) -> str | None:
     """The region that is configured."""
     if options.sandbox:
+        from alb_reconcile.sandbox import client as sandbox_client
+
         return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or sandbox_client.REGION
     return BotoTransport.default_region(options.profile)
 

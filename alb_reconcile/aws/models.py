@@ -1,0 +1,52 @@
+"""botocore's session, with a quicker way to its models: a third of the time until the first call goes into them.
+
+What they say is the same. botocore's own loader looks into each of four hundred services for their versions, and keeps the order
+of keys by `OrderedDict`, which Python's `dict` has kept for long.
+"""
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from botocore.loaders import Loader, create_loader
+from botocore.session import Session
+
+_OPEN: Final[Mapping[str, Any]] = {".json": open, ".json.gz": gzip.open}
+
+
+class _Files:
+    """botocore's `JSONFileLoader`, by a quicker parser. Paths come without what they end with."""
+
+    def exists(self, file_path: str) -> bool:
+        """Whether there is a file of that name."""
+        return any(Path(file_path + suffix).is_file() for suffix in _OPEN)
+
+    def load_file(self, file_path: str) -> Any:
+        """What the file says; None where there is none."""
+        for suffix, open_it in _OPEN.items():
+            try:
+                with open_it(file_path + suffix, "rb") as file:
+                    return msgspec.json.decode(file.read())
+            except FileNotFoundError:
+                continue
+        return None
+
+
+class _Loader(Loader):  # type: ignore[misc]  # botocore has no types
+    """botocore's loader, which takes each folder for a service."""
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """The names of the folders; whether one has a model of that type shows when it is read."""
+        folders = [Path(path) for path in self.search_paths]
+        return sorted({item.name for folder in folders if folder.is_dir() for item in folder.iterdir()})
+
+
+def make_session(*args: Any, **named: Any) -> Session:
+    """A session, as `botocore.session.Session` makes it. Raises BotoCoreError, ValueError."""
+    session = Session(*args, **named)
+    usual = create_loader(session.get_config_variable("data_path"))
+    loader = _Loader(usual.search_paths, file_loader=_Files(), include_default_search_paths=False)
+    session.register_component("data_loader", loader)
+    return session

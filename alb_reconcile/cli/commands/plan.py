@@ -1,0 +1,73 @@
+"""`plan`: what `apply` would do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.cli.render.console import complain
+from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
+from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
+from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
+from alb_reconcile.engine.plan.planner import Options
+from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.model.files import write_file
+from alb_reconcile.model.plan import Plan
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    specs: tuple[str, ...]
+    destroy: bool
+    out: str | None
+    detailed_exitcode: bool
+    allow: Mapping[str, int]
+    policy: str | None
+    output: Output
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def plan(options: PlanOptions) -> ExitCode:
+    """Show what would be done."""
+    if options.out and len(options.specs) > 1:
+        raise UsageError("--out takes one plan: name one SPEC")
+    pending, refused = False, False
+    for stack in load_stacks(options.specs, options.loading, options.policy):
+        target = stack.target(destroy=options.destroy)
+        made, refusal = with_stack(options.connection, target, _plan, options)
+        pending = pending or not made.is_empty
+        options.output.show(made, render_plan, Plan.to_json)
+        if refusal is not None:
+            complain(str(refusal))
+            refused = True
+            continue
+        if options.out:
+            _save(options.out, made)
+        closed = describe_closure(target.policy, datetime.now(UTC))
+        if closed and not made.is_empty and ANY_TIME not in options.allow:
+            complain(f"Note: {closed}")
+    if refused:
+        return ExitCode.REFUSED
+    return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
+
+
+async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
+    """The plan, and why it would be refused."""
+    allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
+    try:
+        planned = await plan_stack(aws, target, Options(allow=allow, check=not options.destroy))
+    except RefusedError as error:  # what is refused without a plan is refused again
+        return (await plan_stack(aws, target, Options(check=False))).plan, error
+    return planned.plan, None
+
+
+def _save(file: str, made: Plan) -> None:
+    try:
+        write_file(file, made.to_json().encode() + b"\n")
+    except OSError as error:
+        raise ReconcileError(f"the plan can't be written to {file}: {error.strerror}; nothing was changed") from None
