@@ -112,12 +112,18 @@ class _Application:
                 sorter.done(*new)
 
     def _may_begin(self, step: Step) -> bool:
-        """Whether what it needs has gone far enough: who takes something away waits for the end of what was announced."""
-        return not _takes_away(step) or all(key in self.outcomes for key in step.needs)
+        """Whether what it needs has gone far enough."""
+        return all(key in self.outcomes or self._is_enough(step, key) for key in step.needs)
+
+    def _is_enough(self, step: Step, key: str) -> bool:
+        """Whether another step needn't have ended for it: who takes something away waits for the end of what is made."""
+        if self.steps[key].action == "delete":
+            return key in self.announced and key in step.announced
+        return not _takes_away(step)
 
     def _start(self, step: Step) -> bool:
         """Start a step, unless something that it needs wasn't done. Returns whether it runs."""
-        enough = frozenset[str]() if _takes_away(step) else self.announced
+        enough = {key for key in self.announced if self._is_enough(step, key)}
         ended = (self.outcomes[key] for key in step.needs if key in self.outcomes and key not in enough)
         causes = [outcome for outcome in ended if outcome.how != "done"]
         if causes:
@@ -140,7 +146,8 @@ class _Application:
         return True
 
     def _announce(self, step: Step, made: str, *, usable: bool) -> None:
-        self.run.ids[step.address] = made
+        if step.action != "delete":  # its successor has the address
+            self.run.ids[step.address] = made
         self.there[step.key].set()
         if usable:
             self.announced.add(step.key)

@@ -41,7 +41,7 @@ async def _already_made(ref: Ref) -> str:
 
 
 class Announce(Protocol):
-    """Says that what a step makes is there, before the step has ended."""
+    """Says that what a step makes is there, or what it deletes is of no use any more, before the step has ended."""
 
     def __call__(self, made: str, /, *, usable: bool) -> None:
         """Those that need it late go on (`Properties.needed_late`); where it is `usable`, all who need it begin."""

@@ -231,6 +231,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             self.protection, "elbv2", "modify_load_balancer_attributes", missing=self.missing, **off
         ) as retry:
             await self.call_delete(run, observed.id, retry)
+        run.announce(observed.id, usable=True)  # it forwards nothing from now on
         await _wait_for_interfaces(run, observed.id)
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:

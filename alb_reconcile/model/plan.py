@@ -39,6 +39,8 @@ class Step:
     """Those of `needs` that it could do without, if it had to: better after them, but not because of them."""
     meanwhile: tuple[str, ...] = ()
     """Those of `needs` that may be carried out at the same time: it waits itself for what they make."""
+    announced: tuple[str, ...] = ()
+    """Those of `needs`, deletes, for whose announcement it waits and not for their end."""
     part_of: str | None = None
     waits: tuple[str, ...] = ()
     """What the step waits for, in words."""

@@ -45,3 +45,16 @@ def test_a_change_takes_as_long_as_its_plan_says(name: str) -> None:
         least, most = plan.takes
         assert least <= took <= most, f"{took:.0f} s"
         assert plan.seconds <= most <= 3 * took + 60, "each group drains for its own delay, not for AWS's default"
+
+
+def test_a_destroy_waits_for_interfaces_and_instances_at_the_same_time() -> None:
+    with world() as here:
+        here.converge(demo())
+        here.clock.advance(LAST_STATES)
+        began = here.clock.now()
+        result = here.destroy(demo())
+        took = here.clock.now() - began
+        least, most = result.plan.takes
+        assert least <= took <= most, f"{took:.0f} s"
+        ends = {event.step.address.kind: event.elapsed for event in result.events if event.what == "done"}
+        assert took < ends["load_balancer"] + ends["instance"]

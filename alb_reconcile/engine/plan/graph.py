@@ -62,6 +62,8 @@ class Graph:
         """By the key of a step, those of the steps that it follows."""
         self.implied: dict[str, str] = {}
         """Deletes that AWS makes with another: the id of what goes, the key of the step that takes it along."""
+        self.announced: dict[str, set[str]] = defaultdict(set)
+        """By the key of a step, the deletes that it follows as soon as they have been announced."""
 
     def add(self, step: Step) -> None:
         """Another step."""

@@ -59,7 +59,14 @@ def _after_whoever_names_it(graph: Graph) -> None:
     for found in graph.decisions.live:
         if found.id in graph.implied:
             for text in named_ids(found.state):
-                graph.after(graph.removers.get(text), graph.implied[found.id])
+                _after_what_takes_it_along(graph, graph.removers.get(text), graph.implied[found.id])
+
+
+def _after_what_takes_it_along(graph: Graph, later: str | None, key: str) -> None:
+    """What a listener names is free as soon as its load balancer is deleted; what that names itself, its network interfaces hold."""
+    if graph.destroy and later and key not in graph.edges[later]:
+        graph.announced[later].add(key)
+    graph.after(later, key)
 
 
 def _replacements_first(graph: Graph) -> None:
@@ -204,7 +211,8 @@ def _with_needs(graph: Graph, key: str, needs: list[str]) -> Step:
     order = tuple(earlier for earlier in needs if graph.edges[key][earlier].is_mere_order)
     late = _needed_late(graph, graph.steps[key])
     meanwhile = tuple(earlier for earlier in needs if earlier in late)
-    return replace(graph.steps[key], needs=tuple(needs), order=order, meanwhile=meanwhile)
+    announced = tuple(earlier for earlier in needs if earlier in graph.announced[key])
+    return replace(graph.steps[key], needs=tuple(needs), order=order, meanwhile=meanwhile, announced=announced)
 
 
 def _needed_late(graph: Graph, step: Step) -> set[str]:

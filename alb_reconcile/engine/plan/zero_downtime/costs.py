@@ -110,6 +110,9 @@ def _settings(graph: Graph, group: Ref, name: str, *, leaving: bool = False) -> 
 def longest(steps: Iterable[Step], seconds: Callable[[Step], int]) -> int:
     """The seconds along the longest chain of steps, which are in an order that keeps `needs`."""
     ends: dict[str, int] = {}
+    begins: dict[str, int] = {}
     for step in steps:
-        ends[step.key] = max((ends[key] for key in step.needs), default=0) + seconds(step)
+        earlier = (begins[key] if key in step.announced else ends[key] for key in step.needs)
+        begins[step.key] = max(earlier, default=0)
+        ends[step.key] = begins[step.key] + seconds(step)
     return max(ends.values(), default=0)
