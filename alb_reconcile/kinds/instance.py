@@ -370,8 +370,12 @@ class InstanceKind(Ec2Kind[Instance]):
             await _together(run, "terminate_instances", physical_id, retry)
 
     async def is_protected(self, aws: Aws, observed: Observed) -> bool:
-        """DescribeInstanceAttribute. Protection from being stopped protects from being terminated as well."""
-        for name in ("disableApiTermination", "disableApiStop"):
+        """DescribeInstanceAttribute, which tells one attribute of one instance.
+
+        Protection from being stopped protects from being terminated as well. It is asked about where it was declared.
+        """
+        names = ["disableApiStop"] if self.of(observed).disable_api_stop else []
+        for name in (*names, "disableApiTermination"):
             with ignoring("InvalidInstanceID*"):  # gone meanwhile
                 operation = "describe_instance_attribute"
                 answer = await aws.call("ec2", operation, InstanceId=observed.id, Attribute=name)

@@ -148,11 +148,23 @@ def test_protection_is_launched_with_kept_and_heeded(hand: Hand) -> None:
 
 def test_an_instance_that_is_only_protected_from_being_stopped_is_protected(hand: Hand) -> None:
     """AWS terminates it as little."""
-    hand.make(web(count=1))
-    hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], DisableApiStop={"Value": True})
+    spec = web(count=1, disable_api_stop=True)
+    hand.make(spec)
     with pytest.raises(RefusedError, match="has termination protection"):
-        hand.world.plan(web(count=1), destroy=True)
-    hand.world.destroy(web(count=1), allow={"lift-protection": 1})
+        hand.world.plan(spec, destroy=True)
+    hand.world.destroy(spec, allow={"lift-protection": 1})
+
+
+def test_one_that_somebody_protected_from_being_stopped_stays_and_is_told(hand: Hand) -> None:
+    """To ask for that beforehand would take another call for each instance."""
+    spec = web(count=2)
+    hand.make(spec)
+    hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], DisableApiStop={"Value": True})
+    failure, *skipped = hand.world.apply(spec, destroy=True).failures
+    assert f"The instance '{hand[ONE]}' may not be terminated. Modify its 'disableApiStop' instance attribute" in failure
+    assert all("skipped" in text for text in skipped)
+    hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], DisableApiStop={"Value": False})
+    hand.world.destroy(spec)
 
 
 def test_an_instance_that_forwards_is_told_so_after_its_launch(hand: Hand, faults: Faults) -> None:

@@ -106,7 +106,7 @@ def test_what_is_not_protected_is_not_lifted_and_what_stays_is_not_asked_about(h
     reads = "describe_instance_attribute", "describe_load_balancer_attributes"
     hand.world.plan(edited(demo(), "instances/web/count", 1))
     asked = [(params["InstanceId"], params["Attribute"]) for params in calls(hand.world, reads[0])]
-    assert asked == [(hand[WEB_2], "disableApiTermination"), (hand[WEB_2], "disableApiStop")]
+    assert asked == [(hand[WEB_2], "disableApiTermination")]
     for spec in (demo(), edited(demo(), "target_groups/web/health_check/path", "/other")):
         hand.world.plan(spec)
         assert not calls(hand.world, reads[0])
