@@ -161,7 +161,9 @@ def test_one_that_somebody_protected_from_being_stopped_stays_and_is_told(hand: 
     hand.make(spec)
     hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], DisableApiStop={"Value": True})
     failure, *skipped = hand.world.apply(spec, destroy=True).failures
-    assert f"The instance '{hand[ONE]}' may not be terminated. Modify its 'disableApiStop' instance attribute" in failure
+    assert (
+        f"The instance '{hand[ONE]}' may not be terminated. Modify its 'disableApiStop' instance attribute" in failure
+    )
     assert all("skipped" in text for text in skipped)
     hand.ec2.modify_instance_attribute(InstanceId=hand[ONE], DisableApiStop={"Value": False})
     hand.world.destroy(spec)
