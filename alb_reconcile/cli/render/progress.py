@@ -120,9 +120,10 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
         victims = [str(other.step.address) for other in ended if other.cause is item.step]
         if victims:
             lines.append(f"    not done because of it: {', '.join(dict.fromkeys(victims))}")
-    interrupted = [str(item.step.address) for item in ended if item.how == "interrupted"]
-    if interrupted:
-        lines.append(f"  interrupted: {', '.join(dict.fromkeys(interrupted))}")
+    causes = {item.step.key for item in failed}
+    stopped = [item for item in ended if item.how == "interrupted" or (item.cause and item.cause.key not in causes)]
+    if stopped:
+        lines.append(f"  interrupted: {', '.join(dict.fromkeys(str(item.step.address) for item in stopped))}")
     lines.append("Nothing is rolled back; run the same command again to continue.")
     return "\n".join(lines)
 

@@ -1,0 +1,35 @@
+"""What is said of a run that didn't end well."""
+
+from alb_reconcile.cli.render.progress import render_outcomes
+from alb_reconcile.engine.apply import Outcome
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import ReconcileError
+from alb_reconcile.model.plan import Step
+
+
+def step(kind: str) -> Step:
+    return Step("create", Address(kind, "main"))
+
+
+def test_whatever_wasnt_done_is_listed_once() -> None:
+    group, vpc, subnet, gateway, table = (
+        step(kind) for kind in ("security_group", "vpc", "subnet", "internet_gateway", "route_table")
+    )
+    text = render_outcomes(
+        [
+            Outcome(step("target_group"), "done"),
+            Outcome(group, "failed", error=ReconcileError("AWS said no")),
+            Outcome(step("listener"), "skipped", cause=group),
+            Outcome(vpc, "interrupted"),
+            Outcome(gateway, "skipped", cause=vpc),
+            Outcome(table, "skipped", cause=vpc),
+            Outcome(subnet, "interrupted"),
+        ]
+    )
+    assert text.splitlines() == [
+        "1 of 7 steps done, 1 failed, 5 not done.",
+        "  security_group.main: AWS said no",
+        "    not done because of it: listener.main",
+        "  interrupted: vpc.main, internet_gateway.main, route_table.main, subnet.main",
+        "Nothing is rolled back; run the same command again to continue.",
+    ]
