@@ -11,7 +11,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.engine.plan.preflight import check_free_addresses
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected
+from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected, StopProtected
 from alb_reconcile.kinds.quotas import Quota, over_quota, read_quota
 from alb_reconcile.model.abilities import action_of, settle
 from alb_reconcile.model.address import Ref
@@ -86,7 +86,24 @@ async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
         kind = kinds.get(step.key)
         if step.action == "update" and kind and any(kind.unprotects(item.path, item.before) for item in step.changes):
             reasons[step.key] = f"{step.address} ({step.id}) would lose its {kind.protection}"
-    return reasons
+    return reasons | await _find_stop_protected(aws, steps)
+
+
+async def _find_stop_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:
+    """The updates for which AWS would have to stop what is protected from that."""
+    asked = [(step, kind, step.observed) for step in steps if (kind := _stopping(step)) and step.observed]
+    answers = await asyncio.gather(*(kind.is_stop_protected(aws, found) for _, kind, found in asked))
+    return {
+        step.key: f"{step.address} ({step.id}) has {kind.stop_protection}"
+        for (step, kind, _), is_on in zip(asked, answers, strict=True)
+        if is_on
+    }
+
+
+def _stopping(step: Step) -> StopProtected | None:
+    kind: object = load_kinds().get(step.address.kind)
+    is_stopping = step.action == "update" and isinstance(kind, StopProtected) and kind.stops(step.changes)
+    return kind if is_stopping and isinstance(kind, StopProtected) else None
 
 
 def _protecting(step: Step) -> Protected | None:
@@ -110,9 +127,12 @@ def lift_protection(plan: Plan, protected: Mapping[str, str], allow: Mapping[str
 
 def _lifting(step: Step) -> Step:
     kind = _protecting(step)
-    if step.action != "delete" or kind is None:
-        return step
-    return replace(step, lifts_protection=True, effects=(*step.effects, f"lifts its {kind.protection}"))
+    if step.action == "delete" and kind:
+        return replace(step, lifts_protection=True, effects=(*step.effects, f"lifts its {kind.protection}"))
+    if stopping := _stopping(step):
+        effect = f"lifts its {stopping.stop_protection} for a while"
+        return replace(step, lifts_protection=True, effects=(*step.effects, effect))
+    return step
 
 
 async def _is_protected(aws: Aws, step: Step, kind: Protected) -> bool:

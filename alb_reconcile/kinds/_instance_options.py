@@ -82,7 +82,7 @@ CHANGING: Final = (
     "ec2:ModifyNetworkInterfaceAttribute", "ec2:AssignIpv6Addresses", "ec2:UnassignIpv6Addresses",
     "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:DescribeIamInstanceProfileAssociations",
     "ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole",
-    "ec2:StartInstances", "ec2:StopInstances", "ec2:CreateTags",
+    "ec2:StartInstances", "ec2:StopInstances", "ec2:DescribeInstanceAttribute", "ec2:CreateTags",
 )  # fmt: skip
 """The IAM actions of an update."""
 _MOST: Final = 1000

@@ -25,6 +25,16 @@ def associations(row: Mapping[str, Any]) -> Iterator[tuple[str, Association]]:
                 yield str(item.get(key, "")), item
 
 
+def leaving(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The associations of a VPC's ranges that are on their way out, as after a run that was killed: they still count."""
+    return tuple(
+        str(item["AssociationId"])
+        for name, key in _SORTS
+        for item in row.get(name) or ()
+        if (item.get(f"{key}State") or {}).get("State") == "disassociating"
+    )
+
+
 def ipv6_of(row: Mapping[str, Any]) -> tuple[str, Association] | None:
     """The first IPv6 range of a VPC or a subnet."""
     return next((found for found in associations(row) if ":" in found[0] or "Ipv6Pool" in found[1]), None)

@@ -13,7 +13,7 @@ from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Change, Desired, Observed, Properties
 from alb_reconcile.model.steps import SetPriorities
 from alb_reconcile.model.text import camel
 
@@ -258,3 +258,17 @@ class Protected(Protocol):
 
     def unprotects(self, path: str, before: object) -> bool:
         """Whether a change of that property switches the protection off."""
+
+
+@runtime_checkable
+class StopProtected(Protocol):
+    """A kind that AWS can protect from being stopped."""
+
+    stop_protection: ClassVar[str]
+    """What that is called."""
+
+    def stops(self, changes: Sequence[Change]) -> bool:
+        """Whether changes in place need it to be stopped, and leave that protection as it is."""
+
+    async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
+        """Whether AWS would refuse to stop it. One that is gone isn't."""

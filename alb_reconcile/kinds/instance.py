@@ -21,6 +21,7 @@ from alb_reconcile.kinds._instance_options import (
     read_credits,
     unshown,
 )
+from alb_reconcile.kinds._instance_protection import ATTRIBUTES, STOP, is_on, stoppable
 from alb_reconcile.kinds._instances import (
     Launched,
     find_missing,
@@ -44,7 +45,7 @@ from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.files import read_file
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
+from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
 from alb_reconcile.model.steps import Launch
 
 _MOST_AT_ONCE: Final = 100
@@ -193,6 +194,7 @@ class InstanceKind(Ec2Kind[Instance]):
     listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
     missing = ("InvalidInstanceID.NotFound",)
     protection = "termination protection"
+    stop_protection = "stop protection"
     ready = frozenset({"running"})
     quotas = (Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),)
     iam_actions = IamActions(
@@ -320,7 +322,7 @@ class InstanceKind(Ec2Kind[Instance]):
             await run.aws.call("ec2", operation, retry=retry, InstanceId=instance, SourceDestCheck=off)
         await wait_for_state(run, instance, "running")
         if wanted.state == "stopped":
-            await self._stop(run, instance)
+            await self._stop(run, wanted, instance)
         return instance
 
     async def update(self, run: Run, wanted: Instance, observed: Observed, fields: frozenset[str]) -> None:
@@ -339,18 +341,19 @@ class InstanceKind(Ec2Kind[Instance]):
             await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted)})
         await _volumes.change_volumes(run, wanted, instance, has.volumes, fields)
         if is_stopped := not fields.isdisjoint(wanted.stopped_on):
-            await self._stop(run, instance)
+            await self._stop(run, wanted, instance)
             await change_stopped(run, wanted, instance, fields)
         if wanted.state == "stopped" and "state" in fields:
-            await self._stop(run, instance)
+            await self._stop(run, wanted, instance)
         elif wanted.state != "stopped" and ("state" in fields or is_stopped):
             await wait_for_state(run, instance, "stopped", "running")  # one that is stopping can't be started
             await _together(run, "start_instances", instance, waits.INSTANCE_BUSY)
             await wait_for_state(run, instance, "running")
 
     @staticmethod
-    async def _stop(run: Run, instance: str) -> None:
-        await _together(run, "stop_instances", instance, waits.INSTANCE_BUSY)
+    async def _stop(run: Run, wanted: Instance, instance: str) -> None:
+        async with stoppable(run, wanted, instance):
+            await _together(run, "stop_instances", instance, waits.INSTANCE_BUSY)
         await wait_for_state(run, instance, "stopped")
 
     async def delete(self, run: Run, observed: Observed) -> None:
@@ -374,17 +377,20 @@ class InstanceKind(Ec2Kind[Instance]):
 
         Protection from being stopped protects from being terminated as well. It is asked about where it was declared.
         """
-        names = ["disableApiStop"] if self.of(observed).disable_api_stop else []
-        for name in (*names, "disableApiTermination"):
-            with ignoring("InvalidInstanceID*"):  # gone meanwhile
-                operation = "describe_instance_attribute"
-                answer = await aws.call("ec2", operation, InstanceId=observed.id, Attribute=name)
-                if answer.get(name[:1].upper() + name[1:], {}).get("Value", False):
-                    return True
-        return False
+        declared = self.of(observed).disable_api_stop
+        return (declared is True and await is_on(aws, observed.id, "disableApiStop")) or await is_on(
+            aws, observed.id, "disableApiTermination"
+        )
 
     def unprotects(self, path: str, before: object) -> bool:
-        return path in ("disable_api_termination", "disable_api_stop") and before is True
+        return path in ATTRIBUTES and before is True
+
+    def stops(self, changes: Sequence[Change]) -> bool:
+        after = {change.path: change.after for change in changes}
+        return after.get(STOP) is not False and (after.get("state") == "stopped" or stops(changes, Instance))
+
+    async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
+        return await is_on(aws, observed.id, "disableApiStop")
 
 
 async def _together(run: Run, operation: str, instance: str, retry: waits.Codes) -> None:

@@ -15,7 +15,9 @@ from alb_reconcile.kinds._ranges import (
     associations,
     ipv6_of,
     leave_range,
+    leaving,
     wait_until_associated,
+    wait_until_gone,
 )
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run, all_of
@@ -81,9 +83,10 @@ class Vpc(Properties):
 
 @dataclass(frozen=True)
 class Ranges:
-    """The associations of a VPC's ranges, by range."""
+    """The associations of a VPC's ranges, by range; and of those that are on their way out."""
 
     by_range: Mapping[str, Association]
+    leaving: tuple[str, ...] = ()
 
 
 class VpcKind(Ec2Kind[Vpc]):
@@ -146,7 +149,7 @@ class VpcKind(Ec2Kind[Vpc]):
             **_ipv6(vpc),
             **read,
         )
-        return self.observe(reader, vpc, state, vpc.get("State", ""), details=Ranges(own))
+        return self.observe(reader, vpc, state, vpc.get("State", ""), details=Ranges(own, leaving(vpc)))
 
     async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
         tenancy = {"InstanceTenancy": wanted.instance_tenancy} if wanted.instance_tenancy else {}
@@ -170,8 +173,9 @@ class VpcKind(Ec2Kind[Vpc]):
         if "instance_tenancy" in fields:
             await run.aws.call("ec2", "modify_vpc_tenancy", VpcId=vpc, InstanceTenancy=wanted.instance_tenancy)
         first = [*({"CidrBlock": item} for item in more), *(new if not old else ())]
-        await all_of(*(associate(run, "vpc", vpc, params) for params in first))
         if first:
+            await all_of(*(wait_until_gone(run, "vpc", vpc, item) for item in observed.detail(Ranges).leaving))
+            await all_of(*(associate(run, "vpc", vpc, params) for params in first))
             await wait_until_associated(run, "vpc", vpc, more, ipv6=bool(new) and not old)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if name in fields])
         if less or old:

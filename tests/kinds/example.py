@@ -60,12 +60,7 @@ class Example:
         """The spec with another value of a property."""
         spec = copy.deepcopy(self.spec)
         entry = entry_of(spec, address)
-        name, _, key = path.partition(".")
-        place, last = (entry[name], key) if key else (entry, name)
-        inner, _, below = last.partition(".")
-        if below and isinstance(place.get(inner), dict):  # an entry of a mapping of mappings
-            place, last = place[inner], below
-        place[last] = value
+        put(entry, path, value)
         entry.update(self.beside.get(path, {}))
         return spec
 
@@ -82,10 +77,10 @@ class Example:
         new_path = [*above, name]
         spec = copy.deepcopy(self.spec)
         for (*parents, last), referred in references(self.spec, resolved("stack")):
-            holder = _at(spec, parents)
+            holder = place_of(spec, parents)
             if (referred, holder[last]) == (kind.name, own):
                 holder[last] = name
-        siblings = _at(spec, above)
+        siblings = place_of(spec, above)
         siblings[name] = siblings.pop(own)
         written = kind.section if isinstance(kind, Grouped) else kind.name
         old, new = ("/".join(path[1::2]) for path in ([*above, own], new_path))
@@ -95,7 +90,7 @@ class Example:
         """For each reference to another entry: the kind that it refers to, and the spec with what `other` says instead."""
         for path, kind in references(self.spec, resolved("stack")):
             spec = copy.deepcopy(self.spec)
-            _at(spec, path[:-1])[path[-1]] = other(load_kinds()[kind])
+            place_of(spec, path[:-1])[path[-1]] = other(load_kinds()[kind])
             yield load_kinds()[kind], spec
 
 
@@ -129,14 +124,31 @@ def changeable(kind: AnyKind, example: Example) -> frozenset[str]:
     return frozenset(found - example.one_way - kind.properties.replaced_on)
 
 
+def put(entry: Spec, path: str, value: Any) -> None:
+    """Let an entry say that; None takes out what it says there."""
+    name, _, key = path.partition(".")
+    place, last = (entry.setdefault(name, {}), key) if key else (entry, name)
+    inner, _, below = last.partition(".")
+    if below and isinstance(place.get(inner), dict):  # an entry of a mapping of mappings
+        place, last = place[inner], below
+    place[last] = value
+    if value is None:
+        del place[last]
+
+
 def entry_of(spec: Spec, address: str) -> Spec:
     """The entry of a spec that describes a resource, or that carries it."""
-    found = load(spec).desired[Address.parse(address)]
-    entry: Spec = _at(spec, _path(str(found.carrier or found.address)))
+    entry: Spec = place_of(spec, path_of(spec, address))
     return entry
 
 
-def _at(spec: Spec, path: Iterable[Any]) -> Any:
+def path_of(spec: Spec, address: str) -> tuple[str, ...]:
+    """Where that entry stands."""
+    found = load(spec).desired[Address.parse(address)]
+    return tuple(_path(str(found.carrier or found.address)))
+
+
+def place_of(spec: Spec, path: Iterable[Any]) -> Any:
     """What stands at a path of keys and indexes."""
     place: Any = spec
     for key in path:

@@ -132,6 +132,39 @@ def test_a_lifted_protection_may_be_in_the_way_for_a_while(hand: Hand, faults: F
     assert faults.made["delete_load_balancer"] == faults.made["terminate_instances"] == 3
 
 
+IN_PLACE: Spec = edited(
+    edited(demo(), "instances/web/type_change", "in-place"), "instances/web/rollout", {"max_unavailable": 1}
+)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_instances_that_have_to_be_stopped_and_may_not_be(hand: Hand, declared: bool) -> None:
+    """Found: a change of type in place drained the first instance, and then AWS refused to stop it."""
+    spec = edited(IN_PLACE, "instances/web/disable_api_stop", True) if declared else IN_PLACE
+    hand.make(spec)
+    for address in (WEB_1, WEB_2):
+        hand.ec2.modify_instance_attribute(InstanceId=hand[address], DisableApiStop={"Value": True})
+    other = edited(spec, "instances/web/instance_type", "t3.small")
+    lines = refused(hand, other)
+    assert [line.partition(" (")[0] for line in lines] == [WEB_1, WEB_2]
+    assert all(line.endswith("has stop protection; allow it once with --allow lift-protection=2") for line in lines)
+    hand.make(other, allow={"lift-protection": 2})
+    for address in (WEB_1, WEB_2):
+        found = hand.ec2.describe_instance_attribute(InstanceId=hand[address], Attribute="disableApiStop")
+        assert found["DisableApiStop"]["Value"], "it is on again"
+
+
+def test_one_that_may_not_be_stopped_is_made_stopped(hand: Hand) -> None:
+    """Found: it was launched with the protection, and AWS refused to stop it then."""
+    spec = edited(edited(demo(), "instances/web/disable_api_stop", True), "instances/web/state", "stopped")
+    hand.make(spec)
+    found = hand.ec2.describe_instance_attribute(InstanceId=hand[WEB_1], Attribute="disableApiStop")
+    assert found["DisableApiStop"]["Value"]
+    off = edited(spec, "instances/web/disable_api_stop", False)
+    assert len(refused(hand, off)) == 2
+    hand.make(edited(off, "instances/web/state", "running"), allow={"lift-protection": 2})
+
+
 def test_steps_that_need_it_can_be_found_without_being_allowed(hand: Hand) -> None:
     """As a run must that nobody watches: it lifts nothing, and withholds them."""
     hand.make(demo())

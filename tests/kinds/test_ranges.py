@@ -235,3 +235,13 @@ def test_a_foreign_vpc_without_ipv6_is_told(hand: Hand) -> None:
     result = hand.world.apply({"stack": "demo", "region": "us-east-1", "subnets": {"a": entry}})
     assert any(f"{vpc} has no IPv6 range" in text for text in result.failures)
     assert hand.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"] == []
+
+
+def test_a_range_that_is_still_leaving_is_waited_for(hand: Hand) -> None:
+    """Found: of a run that was killed between the two calls, the next one was told that the VPC has its one range already."""
+    spec = edited(DUAL, "subnets", None)
+    hand.make(spec)
+    (row,) = hand.ec2.describe_vpcs(VpcIds=[hand[MAIN]])["Vpcs"]
+    (found,) = row["Ipv6CidrBlockAssociationSet"]
+    hand.ec2.disassociate_vpc_cidr_block(AssociationId=found["AssociationId"])
+    hand.repairs(update(MAIN, "amazon_provided_ipv6_cidr_block"), by="associate_vpc_cidr_block", spec=spec)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
+
+from moto.iam.models import iam_backends
 
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.model import tags
@@ -52,6 +57,7 @@ class Moment:
     words: str
     time: float
     backends: tuple[Any, Any]
+    identities: dict[str, Any]
     past: dict[Account, Any]
     """What reads that lag may still see."""
     lows: dict[str, Low]
@@ -128,7 +134,7 @@ class WatchedWorld(World):
     def moment(self, words: str = "") -> Moment:
         """The account as it is now."""
         past = dict(self.strict._history._past)
-        return Moment(words, self.clock.now(), copies(self.account), past, dict(self.lows))
+        return Moment(words, self.clock.now(), copies(self.account), _identities(), past, dict(self.lows))
 
     def _keep(self, words: str) -> None:
         assert self._moments is not None
@@ -147,6 +153,7 @@ class WatchedWorld(World):
     def go_back(self, moment: Moment) -> None:
         """Let the account be what it was then; once for each moment, since it is used up."""
         put_in_place(self.account, *moment.backends)
+        vars(iam_backends[ACCOUNT]["aws"]).update(moment.identities)
         self.strict._history._past = dict(moment.past)
         self.clock._now = moment.time
         self._seen = None
@@ -257,6 +264,16 @@ class WatchedWorld(World):
         return found
 
 
+def _identities() -> dict[str, Any]:
+    """IAM's roles and instance profiles as they are now, with their tags; AWS's own policies stay where they are."""
+    iam = iam_backends[ACCOUNT]["aws"]
+    if not (iam.roles or iam.instance_profiles):
+        return {"roles": {}, "instance_profiles": {}}
+    memo: dict[int, Any] = {id(item): item for item in (iam, *iam.managed_policies.values())}
+    names = ("roles", "instance_profiles", "inline_policies", "tagger")
+    return {name: copy.deepcopy(getattr(iam, name), memo) for name in names}
+
+
 @contextmanager
 def watched(lag: float = 0.0) -> Iterator[WatchedWorld]:
     """A fresh account that is watched."""
@@ -266,10 +283,11 @@ def watched(lag: float = 0.0) -> Iterator[WatchedWorld]:
         yield WatchedWorld(strict, clock)
 
 
-def portrait(world: WatchedWorld, spec: Spec) -> dict[str, Any]:
+def portrait(world: WatchedWorld, spec: Spec, besides: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Everything that the spec declares, as AWS has it, with addresses for ids: equal for equal stacks.
 
-    Raises AssertionError for two resources at one address, or for one that the spec doesn't declare.
+    Raises AssertionError for two resources at one address, or for one that the spec doesn't declare, but for those of the
+    kinds `besides`.
     """
     stack = load(spec)
     live = [item for item in world.discover(spec).resources if not item.is_gone and not item.is_leaving]
@@ -279,6 +297,7 @@ def portrait(world: WatchedWorld, spec: Spec) -> dict[str, Any]:
         str(item.address)
         for item in live
         if item.address not in stack.desired
+        and item.address.kind not in besides
         and item.state.kind != "security_group_rules"
         and not _unmanaged(item, stack)
     ]
@@ -324,9 +343,17 @@ def _without_unmanaged(wanted: Any, value: Any) -> Any:
     return tuple(item._replace(description=None) if item[:3] in silent else item for item in value)
 
 
+_AMAZON = re.compile("^2400:6500:.*::/64$")
+
+
+def _nth(found: re.Match[str]) -> str:
+    """Which of the 256 ranges it is in the one that Amazon gave the VPC."""
+    return f"range {int(IPv6Network(found[0]).network_address) >> 64 & 0xFF}"
+
+
 def _by_name(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return names.get(value, value)
+        return names.get(value, _AMAZON.sub(_nth, value))
     if isinstance(value, Mapping):
         return {key: _by_name(item, names) for key, item in value.items()}
     if isinstance(value, tuple | list):

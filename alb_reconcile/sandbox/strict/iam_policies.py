@@ -1,9 +1,10 @@
-"""AWS's own managed policies, which moto has and leaves out unless it is told to load all 1,500 of them for each account."""
+"""Roles of instance profiles. And AWS's own managed policies, which moto has and leaves out unless it is told to load all 1,500 of them for each account."""
 
 import json
 from functools import cache
 from typing import Any
 
+from moto.iam.exceptions import NotFoundException
 from moto.iam.models import AWSManagedPolicy, IAMBackend
 
 
@@ -28,5 +29,18 @@ def attach_role_policy(self: Any, policy_arn: str, role_name: str) -> None:
     _attach(self, policy_arn, role_name)
 
 
+_remove = IAMBackend.remove_role_from_instance_profile
+
+
+def remove_role(self: Any, profile_name: str, role_name: str) -> None:
+    """RemoveRoleFromInstanceProfile: NoSuchEntity for a role that isn't in it (moto breaks)."""
+    if all(role.name != role_name for role in self.get_instance_profile(profile_name).roles):
+        raise NotFoundException(f"Role {role_name} in Instance Profile {profile_name} cannot be found.")
+    _remove(self, profile_name, role_name)
+
+
 def patches() -> list[tuple[Any, str, Any]]:
-    return [(IAMBackend, "attach_role_policy", attach_role_policy)]
+    return [
+        (IAMBackend, "attach_role_policy", attach_role_policy),
+        (IAMBackend, "remove_role_from_instance_profile", remove_role),
+    ]
