@@ -243,9 +243,9 @@ def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
         if not item.state.addresses:
             continue
         address, lifecycle = item.desired.address, item.desired.lifecycle
-        before = _subnets_of(item.found.state) if item.found else ()
+        before = subnets_of(item.found.state) if item.found else ()
         name = f"{address.kind}.{lifecycle.group or address.name}"
-        for subnet in _subnets_of(item.state):
+        for subnet in subnets_of(item.state):
             if subnet in before:
                 is_paced = lifecycle.group and address not in moving
                 beside[name, subnet] += bool(item.forces)
@@ -254,7 +254,7 @@ def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
             yield subnet, name, item, item.state.addresses
 
 
-def _subnets_of(state: Properties) -> tuple[Ref, ...]:
+def subnets_of(state: Properties) -> tuple[Ref, ...]:
     """The subnets in which a resource has addresses."""
     found: tuple[Ref, ...] = getattr(state, "subnets", ())
     return found or tuple(filter(None, [getattr(state, "subnet", None)]))
