@@ -28,7 +28,9 @@ def nat_gateways(call: Call) -> int:
     subnet: Any = call.world.subnet(call.given("SubnetId", ""))
     if subnet is None:
         return 0
-    there = [item for item in call.world.ec2.nat_gateways.values() if item.state in ("pending", "available", "deleting")]
+    there = [
+        item for item in call.world.ec2.nat_gateways.values() if item.state in ("pending", "available", "deleting")
+    ]
     zones = [found.availability_zone for item in there if (found := call.world.subnet(item.subnet_id))]
     return zones.count(subnet.availability_zone) + 1
 
