@@ -150,7 +150,7 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 def _lacks_ipv6(subnet: Ref, decisions: Decisions, discovery: Discovery) -> bool:
     """Whether a subnet is known to have no IPv6 range, and gets none."""
     entry = decisions.desired.get(subnet) if isinstance(subnet, Address) else None
-    if entry is not None and getattr(entry.desired.state, "ipv6_cidr_block", None) is not None:
+    if entry is not None and getattr(entry.desired.state, "wants_ipv6", False):
         return False
     known = bind(subnet, decisions.ids)
     return location_of(known, decisions, discovery).has_ipv6 is False
