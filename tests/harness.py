@@ -166,7 +166,7 @@ class World:
         self.log = []
 
         async def session() -> Any:
-            return await main(Aws(self._ask, max_workers=0, endpoint=self.endpoint))
+            return await main(Aws(self._ask, max_workers=0, endpoint=self.endpoint, region=REGION))
 
         return run_virtually(self.clock, session())
 

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from alb_reconcile.aws.batching import MOST_TAGGED
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.plan import Plan
 from alb_reconcile.model.resource import Desired, Observed
 
 
@@ -45,6 +47,26 @@ async def begin_destroying(aws: Aws, stack: str, discovery: Discovery) -> str:
     found = find_anchors(_own(stack, discovery))
     wanted = {item.id: {tags.APPLIED: tags.DESTROYING} for item in found}
     return await _write(aws, wanted, "if this destroy stops half-way, sync may take what it deleted for drift")
+
+
+async def begin_making(
+    aws: Aws, stack: str, plan: Plan, desired: Mapping[Address, Desired], discovery: Discovery
+) -> str:
+    """Before something is made that is only looked for where the tags don't say that the spec at hand is applied (`is_rare`):
+    write down that they aren't up to date any more. Whoever goes back to the spec before, when a run was cut short, finds it.
+
+    Makes no call where they say something else already. Returns a warning where the identity may not; raises AwsError for
+    anything else.
+    """
+    kinds = load_kinds()
+    if not any(step.action == "create" and kinds[step.address.kind].is_rare for step in plan.steps):
+        return ""
+    wanted = {}
+    for item in find_anchors(_own(stack, discovery)):
+        whole, _, codes = item.tags.get(tags.APPLIED, "").partition(" ")
+        if whole not in ("", tags.DESTROYING, tags.UNFINISHED, tags.spec_digest_of(desired)):
+            wanted[item.id] = {tags.APPLIED: f"{tags.UNFINISHED} {codes}".strip()}
+    return await _write(aws, wanted, "if this run stops half-way, an earlier spec may not find what it has made")
 
 
 async def _write(aws: Aws, wanted: Mapping[str, dict[str, str]], what_then: str) -> str:

@@ -5,11 +5,11 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
-from alb_reconcile.engine.plan.preflight import check_free_addresses
+from alb_reconcile.engine.plan.preflight import check_free_addresses, subnets_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected, StopProtected
 from alb_reconcile.kinds.quotas import Quota, over_quota, read_quota
@@ -62,8 +62,7 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     wanted: Properties = item.state
     if is_made:
         wanted = settle(bind(item.desired.creation, decisions.ids), None, facts)
-    subnets = getattr(item.state, "subnets", None) or ()
-    zones = {zone for subnet in subnets if (zone := location_of(subnet, decisions, discovery).zone)}
+    zones = {zone for subnet in subnets_of(item.state) if (zone := location_of(subnet, decisions, discovery).zone)}
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
     return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted(zones)))
 
@@ -194,17 +193,25 @@ class _Account:
         """By place. Whoever takes another one's place in it isn't counted: they may go in turn."""
         joining: dict[Ref, list[Intent]] = defaultdict(list)
         for item in made:
+            if not quota.counts(item.wanted):
+                continue
             found = self.decisions.desired[item.desired.address].found
             place = self.place(item.desired.address, quota.within)
             if place and (not quota.within or found is None or self.place(found.id, quota.within) != place):
                 joining[place].append(item)
         known = [place for place in joining if isinstance(place, str)]
         own = [item for item in self.decisions.live if item.address.kind == kind.name and not item.is_leaving]
+        own = [item for item in own if quota.counts(item.state)]
         there = Counter(self.place(item.id, quota.within) for item in own)
         there[_REGION] += sum(name == kind.name for name, _ in self.discovery.taken)
         if kind.listing and known:
             where = {kind.listing.vpc_filter: known} if quota.within else None
             rows = await self.aws.pages("ec2", kind.listing.operation, kind.listing.key, where=where)
-            there = Counter(row["VpcId"] if quota.within else _REGION for row in rows)
+            there = Counter(row["VpcId"] if quota.within else _REGION for row in rows if _counts(kind, quota, row))
         names = {item.id: str(item.address) for item in self.decisions.live}
         return [(items[0], names.get(str(at), str(at)), there[at], len(items)) for at, items in joining.items()]
+
+
+def _counts(kind: AnyKind, quota: Quota, row: Mapping[str, Any]) -> bool:
+    """Whether one counts that EC2 lists."""
+    return quota.counts(row) and str(row.get("State", "")).lower() not in kind.properties.gone

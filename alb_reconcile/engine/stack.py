@@ -10,7 +10,7 @@ from typing import Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
-from alb_reconcile.engine.applied_tags import begin_destroying, write_applied_tags
+from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
 from alb_reconcile.engine.destroy_blockers import find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
@@ -137,14 +137,18 @@ async def apply_stack(
 
     `on_event` is told how the steps go, `on_outcomes` at their end how each has ended, `warn` what couldn't be written, `say` what is waited for in the end: `timeout`
     seconds at most, and not at all with None. What was done is told whatever happens: from the first step on nothing is
-    raised. Before it AwsError is, where a destroy can't be begun.
+    raised. Before it AwsError is, where the tags can't be written that say how it begins.
     """
     goal, target = goal or Goal(), planned.target
     own = (item.id for item in planned.discovery.resources if item.owner == target.stack)
     run = Run(aws, target.stack, own=frozenset(own))
     applied = Applied(found=planned, is_reached=True, began=aws.now())
     if planned.plan.steps:
-        if target.destroy and (warning := await begin_destroying(aws, target.stack, planned.discovery)):
+        if target.destroy:
+            warning = await begin_destroying(aws, target.stack, planned.discovery)
+        else:
+            warning = await begin_making(aws, target.stack, planned.plan, target.desired, planned.discovery)
+        if warning:
             warn(warning)
         applied = Applied(await apply_plan(planned.plan, run, on_event), began=applied.began)
         on_outcomes(applied.outcomes)

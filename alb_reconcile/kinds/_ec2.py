@@ -27,9 +27,6 @@ class Ec2Kind(Kind[P]):
     holds_interfaces: ClassVar[bool] = False
     """Whether it can't be deleted while network interfaces are in it: others' are named then, and not waited for."""
 
-    is_rare: ClassVar[bool] = False
-    """Whether most stacks have none of it, so that it is read only where there may be one (`may_have`)."""
-
     async def own_rows(self, reader: Reader) -> list[Row]:
         """What carries the stack's tag."""
         if not self.is_rare:

@@ -1,4 +1,4 @@
-"""What lets load balancers invoke a Lambda function (Lambda AddPermission, RemovePermission, GetPolicy)."""
+"""What lets load balancers invoke a Lambda function, and whether it is there (Lambda AddPermission, RemovePermission, GetPolicy)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,6 +21,15 @@ _MISSING: Final = "ResourceNotFoundException"
 def statement_id(group: str) -> str:
     """The id of the statement for a target group, which tells ours from others'."""
     return f"alb-reconcile-{digest(group, 16)}"
+
+
+async def is_there(aws: Aws, function: str) -> bool:
+    """Whether there is the function, or the version or alias that its ARN names; true where these credentials may not look."""
+    try:
+        await aws.call("lambda", "get_function_configuration", FunctionName=function)
+    except AwsError as error:
+        return error.code != _MISSING
+    return True
 
 
 async def is_permitted(aws: Aws, function: str, group: str) -> bool:

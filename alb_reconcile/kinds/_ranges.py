@@ -1,13 +1,14 @@
 """The address ranges of VPCs and subnets beside their first (EC2 AssociateVpcCidrBlock, AssociateSubnetCidrBlock …)."""
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds._ipam import is_from_pool, length_of, pool_params
+from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 
 AMAZON: Final = "Amazon"
@@ -85,6 +86,37 @@ async def associate(run: Run, kind: str, physical_id: str, params: Mapping[str, 
         patience = waits.LOST_REPLY if error.ambiguous else 0
         if not (named or error.ambiguous) or not await repeat_until(run.aws, is_there, bool, patience):
             raise
+
+
+async def add_ranges(run: Run, vpc: str, ranges: Sequence[str], *, ipv6: bool) -> None:
+    """Associate further ranges with a VPC, and wait until it has them; with `ipv6` also one of IPv6 that is coming."""
+    literal = [item for item in ranges if not is_from_pool(item)]
+    await all_of(*(associate(run, "vpc", vpc, {"CidrBlock": item}) for item in literal))
+    # one after the other: which one came is told by what wasn't there before
+    given = [await _associate_from_pool(run, vpc, item) for item in filter(is_from_pool, ranges)]
+    if literal or given or ipv6:
+        await wait_until_associated(run, "vpc", vpc, [*literal, *given], ipv6=ipv6)
+
+
+async def _associate_from_pool(run: Run, vpc: str, wanted: str) -> str:
+    """The range that an IPAM pool has given a VPC. Where a reply got lost, it is looked for."""
+    there = set(dict(associations(await describe(run, "vpc", vpc))))
+    params = pool_params(wanted, "Ipv4")
+
+    async def find_new() -> str:
+        row = await describe(run, "vpc", vpc)
+        length = params.get("Ipv4NetmaskLength")
+        new = [name for name, _ in associations(row) if ":" not in name and name not in there]
+        return next((name for name in new if length in (None, length_of(name))), "")
+
+    try:
+        call = partial(run.aws.call, "ec2", "associate_vpc_cidr_block", retry=waits.VPC_UNKNOWN, once=True)
+        answer = await call(VpcId=vpc, **params)
+        return str(answer["CidrBlockAssociation"]["CidrBlock"])
+    except AwsError as error:
+        if not error.ambiguous or not (found := await repeat_until(run.aws, find_new, bool, waits.LOST_REPLY)):
+            raise
+        return found
 
 
 async def wait_until_associated(run: Run, kind: str, physical_id: str, ranges: Iterable[str], *, ipv6: bool) -> None:

@@ -94,6 +94,8 @@ class Kind(ABC, Generic[P]):
     arn_type: ClassVar[str] = ""
     """The type of resource in its ARNs (ELBv2): loadbalancer/app."""
     listing: ClassVar[Listing | None] = None
+    is_rare: ClassVar[bool] = False
+    """Whether most stacks have none of it, so that it is read only where there may be one (`kinds._rare`)."""
     recognized_after: ClassVar[tuple[str, ...]] = ()
     """Kinds that tell which of the account's resources an entry means, so that `adopt` matches them first."""
     missing: ClassVar[tuple[str, ...]] = ()

@@ -1,15 +1,19 @@
 """Elastic IP addresses (EC2 AllocateAddress, ReleaseAddress)."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
-from alb_reconcile.kinds.base import IamActions, Listing
+from alb_reconcile.kinds._ipam import Use, check_pools, is_from_pool
+from alb_reconcile.kinds.base import IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
@@ -34,10 +38,11 @@ class ElasticIp(Properties):
     service = "ec2"
     is_for_others = True
     carries_applied = True
-    replaced_on = frozenset({"address", "public_ipv4_pool", "network_border_group"})
+    replaced_on = frozenset({"address", "public_ipv4_pool", "ipam_pool_id", "network_border_group"})
 
     address: str | None = None
     public_ipv4_pool: str | None = None
+    ipam_pool_id: str | None = None
     network_border_group: str | None = None
 
 
@@ -58,7 +63,7 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     quotas = (Quota("L-0263D0A3", "Elastic IP addresses", 5, service="ec2"),)
     iam_actions = IamActions(
         read=("ec2:DescribeAddresses", "ec2:DescribeTags"),
-        look=("servicequotas:GetServiceQuota",),
+        look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools"),
         create=("ec2:AllocateAddress", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:ReleaseAddress", "ec2:DescribeNetworkInterfaces"),
@@ -72,15 +77,26 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         state = ElasticIp(
             address=row["PublicIp"],
             public_ipv4_pool=row.get("PublicIpv4Pool"),
+            ipam_pool_id=pool if is_from_pool(pool := row.get("PublicIpv4Pool") or "") else "",
             network_border_group=row.get("NetworkBorderGroup"),
         )
         holder = Holder(row.get("NetworkInterfaceId") or "", row.get("InstanceId") or "")
         return self.observe(reader, row, state, details=holder)
 
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """What IPAM pools would refuse."""
+        made = [item for item in intents if item.fields is None and item.wanted.ipam_pool_id]
+        return await check_pools(
+            aws, [Use(item.desired, "ipam_pool_id", item.wanted.ipam_pool_id, 32) for item in made]
+        )
+
     async def create(self, run: Run, wanted: ElasticIp, desired: Desired) -> str:
         params = {
             "Address": wanted.address,
             "PublicIpv4Pool": wanted.public_ipv4_pool,
+            "IpamPoolId": wanted.ipam_pool_id,
             "NetworkBorderGroup": wanted.network_border_group,
         }
         given = {key: value for key, value in params.items() if value is not None}

@@ -1,5 +1,6 @@
 """NAT gateways (EC2 CreateNatGateway, AssociateNatGatewayAddress, DeleteNatGateway)."""
 
+import asyncio
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,7 @@ from alb_reconcile.kinds._nat_addresses import (
     set_public_addresses,
     wait_for_gateway,
 )
+from alb_reconcile.kinds._nat_zones import crowded_zones
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer_all
@@ -112,7 +114,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     ready = frozenset({"available"})
     iam_actions = IamActions(
         read=("ec2:DescribeNatGateways", "ec2:DescribeTags"),
-        look=("ec2:DescribeAddresses",),
+        look=("ec2:DescribeAddresses", "ec2:DescribeSubnets", "servicequotas:GetServiceQuota"),
         create=("ec2:CreateNatGateway", "ec2:CreateTags"),
         update=(
             "ec2:AssociateNatGatewayAddress",
@@ -170,24 +172,10 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """Addresses that something else holds: AWS tells minutes after the call."""
-        made = {
-            str(item.wanted.elastic_ip): item.desired
-            for item in intents
-            if item.fields is None and isinstance(item.wanted.elastic_ip, str)
-        }
-        if not made:
-            return []
-        rows = await aws.pages("ec2", "describe_addresses", "Addresses", where={"allocation-id": sorted(made)})
-        return [
-            Finding(
-                made[row["AllocationId"]],
-                "elastic_ip",
-                f"{row['AllocationId']} is associated with {row['InstanceId']}; choose another address, or disassociate it",
-            )
-            for row in rows
-            if row.get("InstanceId")
-        ]
+        """Addresses that something else holds (AWS tells minutes after the call), and zones that are full."""
+        new = [item for item in intents if item.fields is None]
+        found = await asyncio.gather(_held_addresses(aws, new), crowded_zones(aws, new))
+        return [finding for part in found for finding in part]
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """AWS documents no time; minutes are usual."""
@@ -236,6 +224,22 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         if not observed.is_leaving:
             await self.call_delete(run, observed.id, self.in_use)
         await wait_for_gateway(run, observed.id, _until_deleted, waits.NAT_DELETED)
+
+
+async def _held_addresses(aws: Aws, new: Sequence[Intent]) -> list[Finding]:
+    made = {str(item.wanted.elastic_ip): item.desired for item in new if isinstance(item.wanted.elastic_ip, str)}
+    if not made:
+        return []
+    rows = await aws.pages("ec2", "describe_addresses", "Addresses", where={"allocation-id": sorted(made)})
+    return [
+        Finding(
+            made[row["AllocationId"]],
+            "elastic_ip",
+            f"{row['AllocationId']} is associated with {row['InstanceId']}; choose another address, or disassociate it",
+        )
+        for row in rows
+        if row.get("InstanceId")
+    ]
 
 
 def _ordered(zones: Iterable[ZoneAddresses]) -> tuple[ZoneAddresses, ...]:

@@ -1,13 +1,14 @@
 """An account's quotas: what kinds say of them, and reading them (Service Quotas GetServiceQuota, ELBv2 DescribeAccountLimits)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.model.resource import Desired
+from alb_reconcile.model.resource import Desired, Properties
+from alb_reconcile.model.text import camel
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,16 @@ class Quota:
     path: str = ""
     """The property of each resource that is counted, instead of resources."""
     count: Callable[[Any], int] = len
+    only: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The values of properties with which one counts; AWS tells them by the same names."""
     service: str = "vpc"
     """Service Quotas' code of the service."""
+
+    def counts(self, found: Properties | Mapping[str, Any]) -> bool:
+        """Whether one counts, desired or as AWS describes it."""
+        if isinstance(found, Properties):
+            return all(getattr(found, name) in values for name, values in self.only.items())
+        return all(found.get(camel(name)) in values for name, values in self.only.items())
 
 
 async def read_quota(aws: Aws, service: str, code: str) -> float | None:

@@ -1,12 +1,13 @@
 """Registrations of instances, addresses and functions in target groups (ELBv2 RegisterTargets, DeregisterTargets)."""
 
 import asyncio
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._functions import forbid, is_permitted, permit
+from alb_reconcile.kinds._functions import forbid, is_permitted, is_there, permit
 from alb_reconcile.kinds._health import (
     as_checked,
     keep_capacity,
@@ -15,12 +16,13 @@ from alb_reconcile.kinds._health import (
     wait_until_healthy,
 )
 from alb_reconcile.kinds._targets import IP, LAMBDA, Place, address_of, as_address, by_address, label
-from alb_reconcile.kinds.base import IamActions, Kind
+from alb_reconcile.kinds.base import IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
 from alb_reconcile.model.steps import Deregister, Register
@@ -91,10 +93,28 @@ class RegistrationKind(Kind[Registration]):
     )
     iam_actions = IamActions(
         read=("elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeInstances", "lambda:GetPolicy"),
-        look=("elasticloadbalancing:DescribeAccountLimits",),
+        look=("elasticloadbalancing:DescribeAccountLimits", "lambda:GetFunctionConfiguration"),
         create=("elasticloadbalancing:RegisterTargets", "lambda:AddPermission"),
         delete=("elasticloadbalancing:DeregisterTargets", "lambda:RemovePermission"),
     )
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """Functions that aren't there: one call for each that is to be registered."""
+        made = {
+            str(item.wanted.target): item.desired
+            for item in intents
+            if item.fields is None and item.wanted.target_type == LAMBDA
+        }
+        there = await asyncio.gather(*(is_there(aws, function) for function in made))
+        return [
+            Finding(
+                made[function], "targets", f"there is no function {function}; correct the ARN, or create the function"
+            )
+            for function, is_known in zip(made, there, strict=True)
+            if not is_known
+        ]
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until health checks have begun; what a look may be behind."""

@@ -2,15 +2,28 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind
+from alb_reconcile.kinds._ipam import (
+    MANAGED,
+    Allocations,
+    Use,
+    check_pools,
+    choose_known,
+    from_pool,
+    is_from_pool,
+    length_of,
+    read_allocations,
+)
 from alb_reconcile.kinds._ranges import (
     AMAZON,
     Association,
+    add_ranges,
     associate,
     associations,
     ipv6_of,
@@ -19,13 +32,15 @@ from alb_reconcile.kinds._ranges import (
     wait_until_associated,
     wait_until_gone,
 )
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.text import camel
 
 _ATTRIBUTES: Final = {
@@ -37,6 +52,8 @@ _IPV6: Final = (
     "amazon_provided_ipv6_cidr_block",
     "ipv6_cidr_block_network_border_group",
     "ipv6_pool",
+    "ipv6_ipam_pool_id",
+    "ipv6_netmask_length",
     "ipv6_cidr_block",
 )
 
@@ -58,13 +75,20 @@ class Vpc(Properties):
     is_for_others = True
     carries_applied = True
     gone = frozenset({"deleting"})
-    replaced_on = frozenset({"cidr_block", "instance_tenancy"})
+    replaced_on = frozenset({"cidr_block", "ipv4_ipam_pool_id", "ipv4_netmask_length", "instance_tenancy"})
 
-    cidr_block: str
+    cidr_block: str | None = None
+    ipv4_ipam_pool_id: str | None = None
+    """Where its range is from. AWS doesn't tell, so it isn't compared."""
+    ipv4_netmask_length: int | None = None
     secondary_cidr_blocks: tuple[str, ...] | None = None
+    """Ranges, and what stands for those that IPAM pools are to give (`from_pool`)."""
     amazon_provided_ipv6_cidr_block: bool | None = None
     ipv6_cidr_block_network_border_group: str | None = None
     ipv6_pool: str | None = None
+    ipv6_ipam_pool_id: str | None = None
+    """Observed, None where it is of an IPAM pool, but nobody has looked whether it is of that which the spec says."""
+    ipv6_netmask_length: int | None = None
     ipv6_cidr_block: str | None = None
     instance_tenancy: str | None = None
     enable_dns_support: bool | None = None
@@ -75,18 +99,38 @@ class Vpc(Properties):
         # ModifyVpcTenancy: "You can change the instance tenancy attribute of a VPC to default only"
         return self.replaced_on - ({"instance_tenancy"} if self.instance_tenancy == "default" else set())
 
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
+        if observed is None or not isinstance(found := observed.state, Vpc):
+            return self
+        own = replace(self, ipv4_ipam_pool_id=None)
+        if self.secondary_cidr_blocks is not None:
+            known = observed.detail(Ranges).allocations
+            chosen = choose_known(self.secondary_cidr_blocks, found.secondary_cidr_blocks or (), observed.id, known)
+            own = replace(own, secondary_cidr_blocks=chosen)
+        same_length = self.ipv6_netmask_length in (None, found.ipv6_netmask_length)
+        if found.ipv6_ipam_pool_id is None and same_length and self.ipv6_cidr_block in (None, found.ipv6_cidr_block):
+            own = replace(own, ipv6_ipam_pool_id=None)
+        return own
+
     @property
     def wants_ipv6(self) -> bool:
         """Whether it is to have an IPv6 range."""
-        return bool(self.amazon_provided_ipv6_cidr_block or self.ipv6_pool)
+        return bool(self.amazon_provided_ipv6_cidr_block or self.ipv6_pool or self.ipv6_ipam_pool_id)
+
+    @property
+    def pools(self) -> list[str]:
+        """The IPAM pools that are looked at to tell what is from them."""
+        further = [item.partition("/")[0] for item in self.secondary_cidr_blocks or () if is_from_pool(item)]
+        return [*further, *filter(None, [self.ipv6_ipam_pool_id])]
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """The associations of a VPC's ranges, by range; and of those that are on their way out."""
+    """The associations of a VPC's ranges, by range; those that are on their way out, and what is known of IPAM pools."""
 
     by_range: Mapping[str, Association]
     leaving: tuple[str, ...] = ()
+    allocations: Allocations | None = None
 
 
 class VpcKind(Ec2Kind[Vpc]):
@@ -108,8 +152,8 @@ class VpcKind(Ec2Kind[Vpc]):
         ),
     )
     iam_actions = IamActions(
-        read=("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"),
-        look=("servicequotas:GetServiceQuota",),
+        read=("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:GetIpamPoolAllocations"),
+        look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools"),
         create=("ec2:CreateVpc", "ec2:CreateTags", "ec2:AssociateVpcCidrBlock", "ec2:ModifyVpcAttribute"),
         update=(
             "ec2:ModifyVpcAttribute",
@@ -124,7 +168,7 @@ class VpcKind(Ec2Kind[Vpc]):
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Vpc:
         if "secondary_cidr_blocks" in fields:
-            fields = {**fields, "secondary_cidr_blocks": tuple(sorted(fields["secondary_cidr_blocks"]))}
+            fields = {**fields, "secondary_cidr_blocks": _secondary(fields["secondary_cidr_blocks"])}
         if "ipv6_cidr_block" in fields:
             fields = {**fields, "ipv6_cidr_block": str(ipaddress.IPv6Network(fields["ipv6_cidr_block"]))}
         return Vpc(**fields)
@@ -139,44 +183,55 @@ class VpcKind(Ec2Kind[Vpc]):
         address = tags.address_of(tags.from_list(vpc["Tags"]), "vpc")
         wanted = reader.desired.get(address) if address else None
         declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
-        values = await asyncio.gather(*(_read(reader, vpc["VpcId"], name) for name in declared))
+        pools = wanted.state.pools if wanted and isinstance(wanted.state, Vpc) else []
+        values, known = await asyncio.gather(
+            asyncio.gather(*(_read(reader, vpc["VpcId"], name) for name in declared)), read_allocations(reader, pools)
+        )
         own = dict(associations(vpc))
         read: dict[str, Any] = dict(zip(declared, values, strict=True))
         state = Vpc(
             cidr_block=vpc["CidrBlock"],
+            ipv4_netmask_length=length_of(vpc["CidrBlock"]),
             secondary_cidr_blocks=tuple(sorted(item for item in own if ":" not in item and item != vpc["CidrBlock"])),
             instance_tenancy=vpc.get("InstanceTenancy"),
-            **_ipv6(vpc),
+            **_ipv6(vpc, known),
             **read,
         )
-        return self.observe(reader, vpc, state, vpc.get("State", ""), details=Ranges(own, leaving(vpc)))
+        details = Ranges(own, leaving(vpc), known)
+        return self.observe(reader, vpc, state, vpc.get("State", ""), details=details)
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """What IPAM pools would refuse."""
+        return await check_pools(aws, [use for item in intents for use in _uses(item)])
 
     async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
-        tenancy = {"InstanceTenancy": wanted.instance_tenancy} if wanted.instance_tenancy else {}
-        vpc = await self.create_once(run, desired, CidrBlock=wanted.cidr_block, **tenancy, **_ipv6_params(wanted))
+        given: dict[str, Any] = {"CidrBlock": wanted.cidr_block, "InstanceTenancy": wanted.instance_tenancy}
+        given |= {"Ipv4IpamPoolId": wanted.ipv4_ipam_pool_id, "Ipv4NetmaskLength": wanted.ipv4_netmask_length}
+        params = {key: value for key, value in given.items() if value is not None}
+        vpc = await self.create_once(run, desired, **params, **_ipv6_params(wanted))
         more = wanted.secondary_cidr_blocks or ()
-        await all_of(*(associate(run, "vpc", vpc, {"CidrBlock": item}) for item in more))
-        if more or wanted.wants_ipv6:
-            await wait_until_associated(run, "vpc", vpc, more, ipv6=wanted.wants_ipv6)
+        await add_ranges(run, vpc, more, ipv6=wanted.wants_ipv6)
         run.announce(vpc, usable=True)  # with all ranges that subnets can be in
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
 
     async def update(self, run: Run, wanted: Vpc, observed: Observed, fields: frozenset[str]) -> None:
         vpc, before, own = observed.id, self.of(observed), observed.detail(Ranges).by_range
-        have, want = set(before.secondary_cidr_blocks or ()), set(wanted.secondary_cidr_blocks or ())
-        more, less = sorted(want - have), sorted(have - want)
+        have, want = before.secondary_cidr_blocks or (), wanted.secondary_cidr_blocks or ()
+        more, less = [item for item in want if item not in have], [item for item in have if item not in want]
         if "secondary_cidr_blocks" not in fields:
             more, less = [], []
         old = [item for item in own if ":" in item and fields.intersection(_IPV6)]
         new = [_ipv6_params(wanted)] if fields.intersection(_IPV6) and wanted.wants_ipv6 else []
         if "instance_tenancy" in fields:
             await run.aws.call("ec2", "modify_vpc_tenancy", VpcId=vpc, InstanceTenancy=wanted.instance_tenancy)
-        first = [*({"CidrBlock": item} for item in more), *(new if not old else ())]
-        if first:
+        if more or (new and not old):
             await all_of(*(wait_until_gone(run, "vpc", vpc, item) for item in observed.detail(Ranges).leaving))
-            await all_of(*(associate(run, "vpc", vpc, params) for params in first))
-            await wait_until_associated(run, "vpc", vpc, more, ipv6=bool(new) and not old)
+        if new and not old:
+            await associate(run, "vpc", vpc, new[0])
+        await add_ranges(run, vpc, more, ipv6=bool(new) and not old)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if name in fields])
         if less or old:
             run.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
@@ -191,17 +246,44 @@ class VpcKind(Ec2Kind[Vpc]):
             await run.aws.call("ec2", "modify_vpc_attribute", retry=waits.VPC_UNKNOWN, VpcId=vpc, **value)
 
 
-def _ipv6(vpc: Mapping[str, Any]) -> dict[str, Any]:
+def _ipv6(vpc: Mapping[str, Any], known: Allocations | None) -> dict[str, Any]:
     """A VPC's IPv6 range as its properties say it."""
     found = ipv6_of(vpc)
     name, association = found or ("", {})
     pool = association.get("Ipv6Pool") or ""
+    given = None if pool == MANAGED and known is None else (known or {}).get((vpc["VpcId"], name), "")
     return {
         "amazon_provided_ipv6_cidr_block": pool == AMAZON,
         "ipv6_cidr_block_network_border_group": association.get("NetworkBorderGroup"),
-        "ipv6_pool": pool if pool != AMAZON else "",
+        "ipv6_pool": pool if pool not in (AMAZON, MANAGED) else "",
+        "ipv6_ipam_pool_id": given,
+        "ipv6_netmask_length": length_of(name),
         "ipv6_cidr_block": name,
     }
+
+
+def _secondary(given: Iterable[str | Mapping[str, Any]]) -> tuple[str, ...]:
+    """Further ranges as an entry says them."""
+    ranges = (
+        item if isinstance(item, str) else from_pool(item["ipv4_ipam_pool_id"], item.get("ipv4_netmask_length"))
+        for item in given
+    )
+    return tuple(sorted(ranges))
+
+
+def _uses(intent: Intent) -> Iterator[Use]:
+    """What IPAM pools are to give to a VPC that is to be made or changed."""
+    wanted, fields = intent.wanted, intent.fields
+    if fields is None and wanted.ipv4_ipam_pool_id:
+        length, is_named = wanted.ipv4_netmask_length, wanted.cidr_block is not None
+        yield Use(intent.desired, "ipv4_ipam_pool_id", wanted.ipv4_ipam_pool_id, length, is_named=is_named)
+    if fields is None or "secondary_cidr_blocks" in fields:
+        for item in filter(is_from_pool, wanted.secondary_cidr_blocks or ()):
+            pool, _, length = item.partition("/")
+            yield Use(intent.desired, "secondary_cidr_blocks", pool, int(length) if length else None)
+    if wanted.ipv6_ipam_pool_id and (fields is None or fields.intersection(_IPV6)):
+        length, is_named = wanted.ipv6_netmask_length, wanted.ipv6_cidr_block is not None
+        yield Use(intent.desired, "ipv6_ipam_pool_id", wanted.ipv6_ipam_pool_id, length, "ipv6", is_named)
 
 
 def _ipv6_params(wanted: Vpc) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
@@ -18,7 +19,7 @@ from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.text import camel
 
-GATEWAY, INTERFACE = "Gateway", "Interface"
+GATEWAY, INTERFACE, LOAD_BALANCER = "Gateway", "Interface", "GatewayLoadBalancer"
 _FULL_NAME: Final = re.compile(r"(com|cn\.com|aws)\.")
 _LISTS: Final = {"route_tables": "RouteTableIds", "subnets": "SubnetIds", "security_groups": "SecurityGroupIds"}
 _DNS_OPTIONS: Final = ("dns_record_ip_type", "private_dns_only_for_inbound_resolver_endpoint")
@@ -79,8 +80,16 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     is_rare = True
     missing = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound")
     ready = frozenset({"available"})
+    quotas = (
+        Quota("L-1B52E74A", "gateway endpoints", 20, only={"vpc_endpoint_type": (GATEWAY,)}),
+        # AWS PrivateLink quotas: "a combined quota for interface endpoints and Gateway Load Balancer endpoints"
+        Quota(
+            "L-29B6F2EB", "interface endpoints", 50, ("vpc",), only={"vpc_endpoint_type": (INTERFACE, LOAD_BALANCER)}
+        ),
+    )
     iam_actions = IamActions(
         read=("ec2:DescribeVpcEndpoints",),
+        look=("servicequotas:GetServiceQuota",),
         create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone"),
         update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags"),
         delete=("ec2:DeleteVpcEndpoints",),

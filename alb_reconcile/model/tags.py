@@ -40,6 +40,8 @@ APPLIED: Final = "alb-reconcile:applied"
 was applied, was there, and somebody took it."""
 DESTROYING: Final = "destroying"
 """What `applied` says from the beginning of a destroy on."""
+UNFINISHED: Final = "unfinished"
+"""What it says instead of the digest while something is made that few stacks have."""
 IGNORE_UNTIL: Final = "alb-reconcile:ignore-until"
 """Set by hand in an emergency: until that time `sync` leaves the resource as it is."""
 

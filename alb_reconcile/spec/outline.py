@@ -181,8 +181,10 @@ class Outline:
     def ranges_of(self, vpc: str) -> list[ipaddress.IPv4Network]:
         """The IPv4 ranges of a VPC in the document, as far as they are valid; none where it may have others."""
         entry = self.entries("vpcs").get(vpc, {})
-        found = [network(text) for text in (entry.get("cidr_block"), *(entry.get("secondary_cidr_blocks") or ()))]
-        return [item for item in found if item]
+        given = [entry.get("cidr_block"), *(entry.get("secondary_cidr_blocks") or ())]
+        if entry.get("ipv4_ipam_pool_id") or not all(isinstance(item, str) for item in given):
+            return []  # a pool chooses one
+        return [item for text in given if (item := network(text))]
 
 
 @cache

@@ -54,14 +54,14 @@ def census(world: WatchedWorld) -> list[str]:
     return sorted(item.partition("-")[0] for item in world.strict.inventory())
 
 
-def killed_at_each_call(world: WatchedWorld, spec: Spec, lag: float, step: int, **options: Any) -> None:
+def killed_at_each_call(world: WatchedWorld, spec: Spec, lag: float, step: int, least: int = 9, **options: Any) -> None:
     """Run it, and go on from moments of that run as if it had been killed there; three runs at most lead to the same."""
     world.strict.lag = lag
     with world.moments() as moments:
         world.converge(spec, **options)
     world.clock.advance(LATER)
     good = census(world)
-    assert len(moments) > 8
+    assert len(moments) >= least
     for moment in moments[::step]:
         world.go_back(moment)
         for _ in range(3):

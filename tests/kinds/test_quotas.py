@@ -114,6 +114,61 @@ def test_too_many_in_the_region(hand: Hand, quotas: dict[str, float]) -> None:
     hand.make(demo())
 
 
+def networked() -> Spec:
+    """A VPC with a public and a private subnet in one zone, three NAT gateways and two endpoints."""
+    nats = {f"n{number}": {"subnet": "public", "elastic_ip": f"n{number}"} for number in range(3)}
+    return {
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
+        "subnets": {"public": {"cidr_block": "10.0.1.0/24", "availability_zone": "a"}},
+        "internet_gateways": {"main": {}},
+        "route_tables": {
+            "public": {
+                "subnets": ["public"],
+                "routes": [{"destination_cidr_block": "0.0.0.0/0", "internet_gateway": "main"}],
+            }
+        },
+        "elastic_ips": {name: {} for name in nats},
+        "nat_gateways": nats,
+        "vpc_endpoints": {"s3": {"service_name": "s3"}, "ssm": {"service_name": "ssm", "subnets": ["public"]}},
+    }
+
+
+def test_gateways_of_a_zone_and_endpoints_whosever_they_are(hand: Hand, quotas: dict[str, float]) -> None:
+    quotas |= {codes.ADDRESSES: 50, codes.NATS: 5, codes.GATEWAY_ENDPOINTS: 20, codes.ENDPOINTS: 50}
+    one = edited(edited(networked(), "vpc_endpoints", {}), "nat_gateways", {})
+    hand.make(one)
+    vpc, subnet = hand["vpc.main"], hand["subnet.public"]
+    for _ in range(3):
+        address = hand.ec2.allocate_address(Domain="vpc")["AllocationId"]
+        hand.ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)
+    for _ in range(20):
+        hand.ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.dynamodb")
+    for _ in range(50):
+        hand.ec2.create_vpc_endpoint(
+            VpcId=vpc, ServiceName="com.amazonaws.us-east-1.sqs", VpcEndpointType="Interface", SubnetIds=[subnet]
+        )
+    assert refusal(hand, networked()) == [
+        f"nat_gateways.n0.subnet: {full('NAT gateways', 5, 'us-east-1a', 3, 3)}",
+        f"vpc_endpoints.s3: {full('gateway endpoints', 20, 'this region', 20, 1)}",
+        f"vpc_endpoints.ssm: {full('interface endpoints', 50, 'vpc.main', 50, 1)}",
+    ]
+    quotas |= {codes.NATS: 6, codes.GATEWAY_ENDPOINTS: 21, codes.ENDPOINTS: 51}
+    hand.make(networked())
+    hand.world.plan(networked())
+    assert not {name for name, _ in hand.world.log} & QUOTA_READS
+
+
+def test_gateways_in_a_zone_that_is_new_are_counted(hand: Hand, quotas: dict[str, float]) -> None:
+    quotas |= {codes.ADDRESSES: 50, codes.NATS: 2}
+    spec = networked()
+    for number in range(3, 6):
+        spec["elastic_ips"][f"n{number}"] = {}
+        spec["nat_gateways"][f"n{number}"] = {"subnet": "public", "elastic_ip": f"n{number}"}
+    assert refusal(hand, spec) == [f"nat_gateways.n0.subnet: {full('NAT gateways', 2, 'us-east-1a', 0, 6)}"]
+
+
 def test_security_groups_of_the_region(hand: Hand, quotas: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     real = hand.world._call
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.kinds._functions import _permits, statement_id
-from alb_reconcile.model.errors import SpecError
+from alb_reconcile.model.errors import RefusedError, SpecError
 from tests.harness import by_hand, demo, load
 from tests.kinds.hand import create, delete, edited, short, update
 from tests.properties.watched import watched
@@ -65,6 +65,30 @@ def with_function(target: str = f"{ARN}orders", **group: Any) -> Spec:
     rule = {"priority": 10, "conditions": [{"path_pattern": "/orders"}], "action": {"forward": "orders"}}
     spec["load_balancers"]["public"]["listeners"]["http"]["rules"] = {"orders": rule}
     return spec
+
+
+@pytest.mark.parametrize("function", [f"{ARN}invoices", f"{ARN}orders:old", f"{ARN}orders:7"])
+def test_a_function_that_isnt_there_is_told_before_anything_is_made(hand: Hand, function: str) -> None:
+    make_function("orders")
+    before = hand.world.strict.inventory()
+    told = rf"^spec\.yaml:\d+:\d+: target_groups\.orders\.targets: there is no function {function}; correct the ARN"
+    with pytest.raises(RefusedError, match=told):
+        hand.world.apply(with_function(function))
+    assert hand.world.strict.inventory() == before
+
+
+def test_a_function_is_asked_about_only_where_it_is_to_be_registered(hand: Hand, faults: Faults) -> None:
+    make_function("orders")
+    hand.make(with_function())
+    assert faults.made["get_function_configuration"] == 1
+    hand.world.plan(with_function(attributes={"lambda.multi_value_headers.enabled": True}))
+    assert faults.made["get_function_configuration"] == 1
+
+
+def test_who_may_not_look_at_functions_leaves_it_to_aws(hand: Hand, faults: Faults) -> None:
+    make_function("orders")
+    faults.refuse("get_function_configuration", "AccessDeniedException")
+    hand.make(with_function())
 
 
 def test_a_function_is_permitted_then_registered_and_at_the_end_neither(hand: Hand) -> None:

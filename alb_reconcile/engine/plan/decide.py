@@ -164,7 +164,7 @@ def location_of(subnet: Ref, decisions: Decisions, discovery: Discovery) -> Fore
     they are known."""
     if isinstance(subnet, Address):
         ((_, state),) = each_of([decisions.desired[subnet]], Subnet)
-        return Foreign(state.vpc, state.availability_zone, state.size, state.ipv6_cidr_block is not None)
+        return Foreign(state.vpc, state.availability_zone, state.size, state.wants_ipv6)
     own = next((item for item in decisions.live if item.id == subnet), None)
     return own.detail(Foreign) if own else discovery.foreign.get(subnet, Foreign())
 

@@ -150,7 +150,7 @@ def _places(decisions: Decisions, discovery: Discovery) -> list[Finding]:
 def _lacks_ipv6(subnet: Ref, decisions: Decisions, discovery: Discovery) -> bool:
     """Whether a subnet is known to have no IPv6 range, and gets none."""
     entry = decisions.desired.get(subnet) if isinstance(subnet, Address) else None
-    if entry is not None and getattr(entry.desired.state, "ipv6_cidr_block", None) is not None:
+    if entry is not None and getattr(entry.desired.state, "wants_ipv6", False):
         return False
     known = bind(subnet, decisions.ids)
     return location_of(known, decisions, discovery).has_ipv6 is False
@@ -243,9 +243,9 @@ def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
         if not item.state.addresses:
             continue
         address, lifecycle = item.desired.address, item.desired.lifecycle
-        before = _subnets_of(item.found.state) if item.found else ()
+        before = subnets_of(item.found.state) if item.found else ()
         name = f"{address.kind}.{lifecycle.group or address.name}"
-        for subnet in _subnets_of(item.state):
+        for subnet in subnets_of(item.state):
             if subnet in before:
                 is_paced = lifecycle.group and address not in moving
                 beside[name, subnet] += bool(item.forces)
@@ -254,7 +254,7 @@ def _needs(decisions: Decisions) -> Iterator[tuple[Ref, str, Decision, int]]:
             yield subnet, name, item, item.state.addresses
 
 
-def _subnets_of(state: Properties) -> tuple[Ref, ...]:
+def subnets_of(state: Properties) -> tuple[Ref, ...]:
     """The subnets in which a resource has addresses."""
     found: tuple[Ref, ...] = getattr(state, "subnets", ())
     return found or tuple(filter(None, [getattr(state, "subnet", None)]))

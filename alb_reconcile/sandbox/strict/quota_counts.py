@@ -23,6 +23,35 @@ def addresses(call: Call) -> int:
     return len(call.world.ec2.addresses) + 1
 
 
+def nat_gateways(call: Call) -> int:
+    """Of a zone: "NAT gateways only count toward your quota in the pending, active, and deleting states"."""
+    subnet: Any = call.world.subnet(call.given("SubnetId", ""))
+    if subnet is None:
+        return 0
+    there = [
+        item for item in call.world.ec2.nat_gateways.values() if item.state in ("pending", "available", "deleting")
+    ]
+    zones = [found.availability_zone for item in there if (found := call.world.subnet(item.subnet_id))]
+    return zones.count(subnet.availability_zone) + 1
+
+
+def gateway_endpoints(call: Call) -> int:
+    return _endpoints(call, "Gateway")
+
+
+def interface_endpoints(call: Call) -> int:
+    """Of a VPC, with those of Gateway Load Balancers."""
+    return _endpoints(call, "Interface", "GatewayLoadBalancer", vpc=call.given("VpcId"))
+
+
+def _endpoints(call: Call, *types: str, vpc: str = "") -> int:
+    """Those of some types, with the one that is made; none if that is of another type."""
+    if call.given("VpcEndpointType", "Gateway") not in types:
+        return 0
+    there = call.world.ec2.vpc_end_points.values()
+    return sum(item.vpc_endpoint_type in types and vpc in ("", item.vpc_id) for item in there) + 1
+
+
 def subnets(call: Call) -> int:
     """Of a VPC."""
     return len(call.world.subnets(call.given("VpcId"))) + 1

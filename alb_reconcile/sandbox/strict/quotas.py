@@ -15,7 +15,7 @@ from .rule import Call, after, before, refuse
 from .world import World
 
 VPCS, GATEWAYS, SUBNETS, ROUTE_TABLES, ROUTES = "L-F678F1CE", "L-A4707A72", "L-407747CB", "L-589F43AA", "L-93826ACB"
-ADDRESSES = "L-0263D0A3"
+ADDRESSES, NATS, GATEWAY_ENDPOINTS, ENDPOINTS = "L-0263D0A3", "L-FE5A380F", "L-1B52E74A", "L-29B6F2EB"
 GROUPS, GROUP_RULES, GROUPS_AN_INTERFACE, STANDARD_VCPUS = "L-E79EC296", "L-0EA8095F", "L-2AFB9258", "L-1216C47A"
 BALANCERS, LISTENERS, RULES = "L-53DA6B97", "L-B6DF7632", "L-7EED9B64"
 TARGET_GROUPS, TARGETS_A_GROUP, TARGETS_A_BALANCER = "L-B22855CB", "L-A0D0B863", "L-7E6692B2"
@@ -35,6 +35,9 @@ _AUTHORIZE = ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 QUOTAS: list[tuple[str, Callable[[Call], int], str, tuple[str, ...]]] = [
     (VPCS, counts.vpcs, "VpcLimitExceeded", ("CreateVpc",)),
     (ADDRESSES, counts.addresses, "AddressLimitExceeded", ("AllocateAddress",)),
+    (NATS, counts.nat_gateways, "NatGatewayLimitExceeded", ("CreateNatGateway",)),
+    (GATEWAY_ENDPOINTS, counts.gateway_endpoints, "VpcEndpointLimitExceeded", ("CreateVpcEndpoint",)),
+    (ENDPOINTS, counts.interface_endpoints, "VpcEndpointLimitExceeded", ("CreateVpcEndpoint",)),
     (GATEWAYS, counts.gateways, "InternetGatewayLimitExceeded", ("CreateInternetGateway",)),
     (SUBNETS, counts.subnets, "SubnetLimitExceeded", ("CreateSubnet",)),
     (ROUTE_TABLES, counts.route_tables, "RouteTableLimitExceeded", ("CreateRouteTable",)),

@@ -10,6 +10,7 @@ from alb_reconcile.spec.checks import (
     lookups,
     names,
     network,
+    pools,
     ranges,
     reachability,
     rules,
@@ -22,6 +23,6 @@ from alb_reconcile.spec.outline import Outline
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
-        names, lookups, network, ranges, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
+        names, lookups, network, ranges, pools, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
     ):  # fmt: skip
         module.check(outline)

@@ -74,10 +74,15 @@ def _is_restricted(
 
 def _check_ipv6_of_vpc(outline: Outline, name: str, entry: Entry) -> None:
     path = ("vpcs", name)
-    if entry.get("amazon_provided_ipv6_cidr_block") and "ipv6_pool" in entry:
-        outline.error((*path, "ipv6_pool"), "is given together with amazon_provided_ipv6_cidr_block; keep one")
-    if "ipv6_cidr_block" in entry and "ipv6_pool" not in entry:
-        outline.error((*path, "ipv6_cidr_block"), "comes from a pool of yours; name it as ipv6_pool, too")
+    sources = [
+        name for name in ("amazon_provided_ipv6_cidr_block", "ipv6_pool", "ipv6_ipam_pool_id") if entry.get(name)
+    ]
+    for name in sources[1:]:
+        outline.error((*path, name), f"is given together with {sources[0]}; keep one")
+    if "ipv6_cidr_block" in entry and not {"ipv6_pool", "ipv6_ipam_pool_id"} & entry.keys():
+        outline.error(
+            (*path, "ipv6_cidr_block"), "comes from a pool of yours; name it as ipv6_pool or ipv6_ipam_pool_id, too"
+        )
     if "ipv6_cidr_block_network_border_group" in entry and not entry.get("amazon_provided_ipv6_cidr_block"):
         outline.error(
             (*path, "ipv6_cidr_block_network_border_group"),
@@ -113,12 +118,14 @@ def _check_ipv6_of_subnet(outline: Outline, name: str, entry: Entry, taken: dict
         outline.error((*path, "cidr_block"), "is given together with ipv6_native: true; leave out one of them")
     if "availability_zone" in entry and "availability_zone_id" in entry:
         outline.error((*path, "availability_zone_id"), "is given together with availability_zone; keep one")
-    if entry.get("assign_ipv6_address_on_creation") and "ipv6_cidr_block" not in outline.given(path):
+    own = {"ipv6_cidr_block", "ipv6_ipam_pool_id"} & outline.given(path).keys()
+    if entry.get("assign_ipv6_address_on_creation") and not own:
         outline.error(
             (*path, "assign_ipv6_address_on_creation"), "needs an IPv6 range; give the subnet an ipv6_cidr_block"
         )
     around = outline.entries("vpcs").get(vpc or "")
-    has_ipv6 = around is None or around.get("amazon_provided_ipv6_cidr_block") or "ipv6_pool" in around
+    has_ipv6 = around is None or around.get("amazon_provided_ipv6_cidr_block")
+    has_ipv6 = has_ipv6 or bool({"ipv6_pool", "ipv6_ipam_pool_id"} & (around or {}).keys())
     if given is not None and not has_ipv6:
         outline.error(
             (*path, "ipv6_cidr_block"),
@@ -129,6 +136,11 @@ def _check_ipv6_of_subnet(outline: Outline, name: str, entry: Entry, taken: dict
             outline.error(
                 (*path, "ipv6_cidr_block"),
                 f"a number counts the ranges of Amazon's /56, and vpc.{vpc} takes its range from a pool; write the range itself",
+            )
+        elif around is not None and "ipv6_ipam_pool_id" in around and around.get("ipv6_netmask_length") != 56:
+            outline.error(
+                (*path, "ipv6_cidr_block"),
+                f"a number counts the ranges of a /56; write ipv6_netmask_length: 56 for vpc.{vpc}, or the range itself here",
             )
         elif (first := taken.setdefault((vpc, given), name)) != name:
             outline.error((*path, "ipv6_cidr_block"), f"is subnet.{first}'s number, too; choose another")

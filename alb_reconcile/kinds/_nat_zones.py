@@ -1,0 +1,52 @@
+"""How many NAT gateways a zone has, whosever they are, and may have (Amazon VPC quotas)."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds.base import Intent
+from alb_reconcile.kinds.quotas import over_quota, read_quota
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import ignoring
+
+_CODE: Final = "L-FE5A380F"
+_USUAL: Final = 5
+_COUNTED: Final = ("pending", "available", "deleting")
+
+
+async def crowded_zones(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
+    """The zones that wouldn't have room for the zonal gateways that are to be made. One that is replaced stands beside its successor.
+
+    Zones that aren't known are left out, and so are regional gateways, of which AWS doesn't say whether they count.
+    """
+    joining: dict[str, list[Intent]] = defaultdict(list)
+    for item in made:
+        if len(item.zones) == 1 and item.wanted.subnet is not None:
+            joining[item.zones[0]].append(item)
+    if not joining:
+        return []
+    there = await _count(aws, joining)
+    over = [zone for zone, items in joining.items() if there[zone] + len(items) > _USUAL]
+    quota = await read_quota(aws, "vpc", _CODE) if over else None
+    return [
+        finding
+        for zone in over
+        for finding in over_quota(
+            joining[zone][0].desired, "NAT gateways", quota, there[zone], len(joining[zone]), zone, "subnet"
+        )
+    ]
+
+
+async def _count(aws: Aws, zones: Collection[str]) -> Counter[str]:
+    """By zone. What these credentials may not read isn't counted."""
+    found: Counter[str] = Counter()
+    with ignoring("UnauthorizedOperation"):
+        rows = await aws.pages("ec2", "describe_nat_gateways", "NatGateways", where={"state": _COUNTED})
+        subnets = Counter(row["SubnetId"] for row in rows if row.get("SubnetId") and row.get("State") in _COUNTED)
+        if not subnets:
+            return found
+        rows = await aws.pages("ec2", "describe_subnets", "Subnets", where={"availability-zone": sorted(zones)})
+        for row in rows:
+            found[row["AvailabilityZone"]] += subnets[row["SubnetId"]]
+    return found

@@ -1,0 +1,83 @@
+"""Kinds of which most stacks have none, in somebody else's network: found again when nothing but their tags tells of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import by_hand
+from tests.kinds.hand import LINUX_1, Hand, delete, short
+from tests.properties.watched import watched
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+
+GROUP = {"description": "web", "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "0.0.0.0/0"}]}
+
+
+def network() -> dict[str, Any]:
+    """Somebody else's VPC with two subnets. Returns the ids."""
+    ec2 = by_hand("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    zones = {"a": "10.9.1.0/24", "b": "10.9.2.0/24"}
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone=f"us-east-1{zone}")["Subnet"]["SubnetId"]
+        for zone, cidr in zones.items()
+    ]
+    return {"vpc": vpc, "subnets": subnets}
+
+
+RARE = {
+    "vpc_endpoint": ("vpc_endpoints", lambda there: {"vpc": there["vpc"], "service_name": "s3"}),
+    "egress_only_internet_gateway": ("egress_only_internet_gateways", lambda there: {"vpc": there["vpc"]}),
+    "nat_gateway": ("nat_gateways", lambda there: {"subnet": there["subnets"][0], "connectivity_type": "private"}),
+    "elastic_ip": ("elastic_ips", lambda there: {}),
+}
+BESIDE = {
+    "nothing": lambda there: {},
+    "a group": lambda there: {"security_groups": {"web": {**GROUP, "vpc": there["vpc"]}}},
+    "two groups": lambda there: {"security_groups": {name: {**GROUP, "vpc": there["vpc"]} for name in ("web", "db")}},
+    "a load balancer": lambda there: {"load_balancers": {"inner": {"scheme": "internal", "subnets": there["subnets"]}}},
+    "an instance": lambda there: {
+        "instances": {"web": {"image_id": LINUX_1, "instance_type": "t3.micro", "subnets": there["subnets"][:1]}}
+    },
+}
+
+
+def specs(kind: str, beside: str) -> tuple[Spec, Spec]:
+    """A stack without and with a resource of a kind."""
+    there = network()
+    section, entry = RARE[kind]
+    without: Spec = {"stack": "demo", "region": "us-east-1", **BESIDE[beside](there)}
+    return without, {**without, section: {"main": entry(there)}}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("kind", RARE)
+def test_one_that_the_spec_no_longer_has_is_found(hand: Hand, kind: str, beside: str) -> None:
+    without, having = specs(kind, beside)
+    before = hand.world.strict.inventory()
+    hand.make(having)
+    assert short(hand.world.plan(without)) == [delete(f"{kind}.main")]
+    hand.make(without)
+    hand.make(having)
+    hand.world.destroy(without)
+    assert hand.world.strict.inventory() == before
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("kind", RARE)
+def test_one_that_a_killed_run_has_left_is_found_by_the_spec_before(kind: str, beside: str) -> None:
+    """Nothing else was made by that run, so everything else says that the spec before it is applied."""
+    with watched() as world:
+        without, having = specs(kind, beside)
+        world.converge(without)
+        good = sorted(item.partition("-")[0] for item in world.strict.inventory())
+        with world.moments() as moments:
+            world.converge(having)
+        for moment in moments:
+            world.go_back(moment)
+            made = {item.partition("-")[0] for item in world.strict.inventory()} - set(good)
+            plan = world.plan(without)
+            assert ([str(step.address) for step in plan.steps] == [f"{kind}.main"]) is bool(made), moment.words

@@ -1,0 +1,106 @@
+"""IPAM: ranges and addresses that pools give, whom they refuse, and when they have them again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.pools import held, make_pool
+from tests.sandbox.strict_world import Network, refused
+
+if TYPE_CHECKING:
+    from alb_reconcile.sandbox.strict import VirtualClock
+
+
+def vpc_of(ec2: Any, **params: Any) -> dict[str, Any]:
+    return dict(ec2.create_vpc(**params)["Vpc"])
+
+
+def test_a_vpc_gets_the_lowest_free_range(ec2: Any) -> None:
+    pool = make_pool("10.20.0.0/16", AllocationDefaultNetmaskLength=24)
+    first = vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=20)
+    second = vpc_of(ec2, Ipv4IpamPoolId=pool)
+    third = vpc_of(ec2, Ipv4IpamPoolId=pool, CidrBlock="10.20.99.0/24")
+    assert [item["CidrBlock"] for item in (first, second, third)] == ["10.20.0.0/20", "10.20.16.0/24", "10.20.99.0/24"]
+    assert held(pool) == {item["CidrBlock"]: item["VpcId"] for item in (first, second, third)}
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "params"),
+    [
+        ("InvalidIpamPoolId.NotFound", {}, {"Ipv4IpamPoolId": "ipam-pool-0a1b2c3d4e5f60718", "Ipv4NetmaskLength": 24}),
+        ("MissingParameter", {}, {}),
+        ("InvalidParameterValue", {"Locale": "eu-west-1"}, {"Ipv4NetmaskLength": 24}),
+        ("InvalidParameterValue", {"AllocationMinNetmaskLength": 22}, {"Ipv4NetmaskLength": 20}),
+        ("InvalidParameterValue", {"AllocationMaxNetmaskLength": 22}, {"Ipv4NetmaskLength": 24}),
+        ("InvalidParameterValue", {"AllocationResourceTags": [{"Key": "a", "Value": "b"}]}, {"Ipv4NetmaskLength": 24}),
+        ("InvalidParameterValue", {}, {"Ipv4NetmaskLength": 16}),
+        ("InvalidParameterValue", {}, {"CidrBlock": "10.21.0.0/24"}),
+        ("InvalidParameterCombination", {}, {"CidrBlock": "10.20.0.0/24", "Ipv4NetmaskLength": 24}),
+        ("InvalidParameterValue", {}, {"CidrBlock": "10.1.0.0/16", "Ipv6IpamPoolId": "own", "Ipv6NetmaskLength": 56}),
+    ],
+)
+def test_what_a_pool_refuses(ec2: Any, code: str, settings: dict[str, Any], params: dict[str, Any]) -> None:
+    pool = make_pool("10.20.0.0/18", **settings)
+    mine = {"Ipv4IpamPoolId": pool} if "Ipv6IpamPoolId" not in params else {"Ipv6IpamPoolId": pool}
+    with refused(code):
+        ec2.create_vpc(
+            **{**params, **mine, **({"Ipv4IpamPoolId": params["Ipv4IpamPoolId"]} if "Ipv4IpamPoolId" in params else {})}
+        )
+    assert held(pool) == {}
+
+
+def test_a_length_without_a_pool_is_refused(ec2: Any) -> None:
+    with refused("InvalidParameterCombination"):
+        ec2.create_vpc(Ipv4NetmaskLength=24)
+
+
+def test_a_range_comes_back_some_minutes_after_its_vpc(ec2: Any, clock: VirtualClock) -> None:
+    pool = make_pool("10.20.0.0/24")
+    vpc = vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)["VpcId"]
+    ec2.delete_vpc(VpcId=vpc)
+    with refused("InvalidParameterValue", "too big for the pool"):
+        vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
+    clock.advance(300)
+    vpc_of(ec2, Ipv4IpamPoolId=pool, Ipv4NetmaskLength=24)
+
+
+def test_further_ranges_and_those_of_ipv6(network: Network, ec2: Any, clock: VirtualClock) -> None:
+    four, six = make_pool("10.64.0.0/10"), make_pool("2001:db8::/40")
+    overlapping = make_pool("10.0.0.0/10")
+    with refused("InvalidVpc.Range"):
+        ec2.associate_vpc_cidr_block(VpcId=network.vpc, Ipv4IpamPoolId=overlapping, Ipv4NetmaskLength=20)
+    assert held(overlapping) == {}
+    ec2.associate_vpc_cidr_block(VpcId=network.vpc, Ipv4IpamPoolId=four, Ipv4NetmaskLength=20)
+    ec2.associate_vpc_cidr_block(VpcId=network.vpc, Ipv6IpamPoolId=six, Ipv6NetmaskLength=52)
+    clock.advance(5)
+    (found,) = ec2.describe_vpcs(VpcIds=[network.vpc])["Vpcs"]
+    (own,) = found["Ipv6CidrBlockAssociationSet"]
+    assert (own["Ipv6CidrBlock"], own["Ipv6Pool"]) == ("2001:db8::/52", "IPAM Managed")
+    assert held(six) == {"2001:db8::/52": network.vpc}
+    (further,) = [item for item in found["CidrBlockAssociationSet"] if item["CidrBlock"] != "10.0.0.0/16"]
+    assert held(four) == {further["CidrBlock"]: network.vpc}
+    ec2.disassociate_vpc_cidr_block(AssociationId=own["AssociationId"])
+    clock.advance(301)
+    assert held(six) == {}
+
+
+def test_a_subnet_takes_from_a_pool_of_its_vpc_only(network: Network, ec2: Any) -> None:
+    strange, own = make_pool("10.0.128.0/18"), make_pool("10.0.192.0/18", vpc=network.vpc)
+    with refused("InvalidParameterValue", "resource planning pool"):
+        ec2.create_subnet(VpcId=network.vpc, Ipv4IpamPoolId=strange, Ipv4NetmaskLength=24)
+    made = ec2.create_subnet(VpcId=network.vpc, Ipv4IpamPoolId=own, Ipv4NetmaskLength=24)["Subnet"]
+    assert (made["CidrBlock"], held(own)) == ("10.0.192.0/24", {"10.0.192.0/24": made["SubnetId"]})
+
+
+def test_addresses_are_sequential(ec2: Any) -> None:
+    pool = make_pool("203.0.113.0/30")
+    made = [ec2.allocate_address(Domain="vpc", IpamPoolId=pool) for _ in range(2)]
+    assert [(item["PublicIp"], item["PublicIpv4Pool"]) for item in made] == [
+        ("203.0.113.0", pool),
+        ("203.0.113.1", pool),
+    ]
+    assert ec2.allocate_address(IpamPoolId=pool, Address="203.0.113.3")["PublicIp"] == "203.0.113.3"
+    with refused("InvalidParameterValue"):
+        ec2.allocate_address(IpamPoolId=pool, Address="203.0.113.3")
