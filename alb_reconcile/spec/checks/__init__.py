@@ -12,8 +12,10 @@ from alb_reconcile.spec.checks import (
     network,
     ranges,
     reachability,
+    redirects,
     rules,
     targets,
+    unreachable,
     vpcs,
 )
 from alb_reconcile.spec.outline import Outline
@@ -23,5 +25,6 @@ def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
         names, lookups, network, ranges, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
+        unreachable, redirects,
     ):  # fmt: skip
         module.check(outline)
