@@ -55,6 +55,11 @@ class Outline:
         """The stack's name."""
         return str(self.data["stack"])
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether no mistake has been found until now: what is read then is whole."""
+        return all(problem.warning for problem in self.problems)
+
     def places(self, path: Path, file: str) -> dict[str, str]:
         """Where an entry and its keys stand, down to the keys of its mappings, by their paths below the entry."""
         node, place = find(self.root, path)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from alb_reconcile.kinds._patterns import Pattern
+
 _WORK: Final = 1_500_000
 """Steps after which a search ends unfinished: about a second."""
 
@@ -32,31 +34,9 @@ class Search:
     complete: bool
 
 
-class _Pattern:
-    """One pattern as a bit set of positions: bit i is on when its first i parts have been read."""
-
-    def __init__(self, pattern: str) -> None:
-        parts = re.sub(r"\*+", "*", pattern)
-        self.stars = sum(1 << i for i, part in enumerate(parts) if part == "*")
-        self.anything = sum(1 << i for i, part in enumerate(parts) if part == "?")
-        self.moves = dict.fromkeys(parts, self.anything)
-        for i, part in enumerate(parts):
-            if part not in "*?":
-                self.moves[part] |= 1 << i
-        self.end = 1 << len(parts)
-        self.start = self.skip(1)
-
-    def skip(self, positions: int) -> int:
-        return positions | ((positions & self.stars) << 1)
-
-    def read(self, positions: int, char: str) -> int:
-        moved = (positions & self.moves.get(char, self.anything)) << 1
-        return self.skip(moved | (positions & self.stars))
-
-
 def search(patterns: Sequence[str], grammar: Grammar) -> Search:
     """Every combination of patterns that some host (lower case) or path fits, with the shortest such text."""
-    machines = [_Pattern(pattern) for pattern in patterns]
+    machines = [Pattern(re.sub(r"\*+", "*", pattern)) for pattern in patterns]
     alphabet = _alphabet(patterns, grammar)
     room = _WORK // (len(alphabet) * max(1, len(machines)))
     begin = ("start", tuple(machine.start for machine in machines))

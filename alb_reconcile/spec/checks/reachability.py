@@ -4,10 +4,17 @@ from typing import Final
 
 from alb_reconcile.kinds.base import Entry
 from alb_reconcile.spec.checks.targets import targets_of
+from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline, network
 
 _SIDE: Final = ("security_groups", "subnets")
 _ANYWHERE: Final = frozenset({"0.0.0.0/0", "::/0"})
+_DEFAULTS: Final = (
+    ("IPv4", "0.0.0.0/0", "destination_cidr_block"),
+    ("IPv6", "::/0", "destination_ipv6_cidr_block"),
+)
+_WAYS_OUT: Final = ("internet_gateway", "carrier_gateway", "local_gateway", "vpc_endpoint", "network_interface")
+"""The targets of a default route by which answers reach clients: gateways, and what may inspect the traffic before them."""
 
 
 def check(outline: Outline) -> None:
@@ -32,26 +39,37 @@ def check(outline: Outline) -> None:
 
 
 def _check_default_routes(outline: Outline) -> None:
-    routed: set[str] = set()
-    private: set[str] = set()
-    for name, entry in outline.entries("route_tables").items():
-        routes = (route for _, route in outline.mappings("route_tables", name, "routes", ...))
-        defaults = [route for route in routes if route.get("destination_cidr_block") == "0.0.0.0/0"]
-        if "routes" not in entry or defaults:
-            subnets = {subnet for _, subnet in outline.texts("route_tables", name, "subnets", ...)}
-            (private if any("nat_gateway" in route for route in defaults) else routed).update(subnets)
-    for path, subnet in outline.texts("load_balancers", ..., "subnets", ...):
-        scheme = outline.entries("load_balancers")[str(path[1])].get("scheme")
-        if scheme != "internal" and subnet in private:
-            outline.warn(
-                path,
-                f"subnet.{subnet} is private (its default route leads to a NAT gateway), so clients get no answer from it; choose a public subnet of that zone",
-            )
-        elif scheme != "internal" and subnet in outline.entries("subnets") and subnet not in routed:
-            outline.warn(
-                path,
-                f"subnet.{subnet} has no default route in this file, so clients get no answer from it; put it into a route table with a route for 0.0.0.0/0",
-            )
+    for version, destination, key in _DEFAULTS:
+        tables: dict[str, Entry | None] = {}
+        for name, entry in outline.entries("route_tables").items():
+            routes = (route for _, route in outline.mappings("route_tables", name, "routes", ...))
+            found = next((route for route in routes if route.get(key) == destination), {})
+            is_unknown = not found and ("routes" not in entry or entry.get("others") == "keep")
+            for _, subnet in outline.texts("route_tables", name, "subnets", ...):
+                tables[subnet] = None if is_unknown else found
+        for path, subnet in outline.texts("load_balancers", ..., "subnets", ...):
+            balancer = outline.entries("load_balancers")[str(path[1])]
+            family = str(balancer.get("ip_address_type", "ipv4"))
+            is_asked = family == "dualstack" or (family == "ipv4") == (version == "IPv4")
+            if balancer.get("scheme") != "internal" and subnet in outline.entries("subnets") and is_asked:
+                _check_default_route(outline, path, subnet, version, destination, tables.get(subnet, {}))
+
+
+def _check_default_route(
+    outline: Outline, path: Path, subnet: str, version: str, destination: str, route: Entry | None
+) -> None:
+    """Whether a subnet of an internet-facing load balancer has its way out; `route` is empty for none, and None if unknown."""
+    if route is None or not route.keys().isdisjoint(_WAYS_OUT):
+        return
+    of_it = "" if version == "IPv4" else "IPv6 "
+    target = next((key for key in route if not key.startswith("destination_")), "")
+    if target:
+        article = "an" if target[0] in "aeio" else "a"
+        noun = f"{article} {target.replace('_', ' ').replace('nat', 'NAT').replace('vpc', 'VPC')}"
+        text = f"subnet.{subnet} is private (its default {of_it}route leads to {noun}), so {of_it}clients get no answer from it; choose a public subnet of that zone"
+    else:
+        text = f"subnet.{subnet} has no default {of_it}route in this file, so {of_it}clients get no answer from it; put it into a route table with a route for {destination}"
+    outline.warn(path, text)
 
 
 def _check_ssh(outline: Outline) -> None:
@@ -81,6 +99,13 @@ def _check_listeners(outline: Outline) -> None:
             outline.warn(
                 (*path, "port"),
                 f"no security group of load_balancer.{path[1]} lets clients in on port {port}; add an ingress rule for it",
+            )
+        elif str(balancer.get("ip_address_type")).startswith("dualstack") and not any(
+            _covers(rule, port) and "cidr_block" not in rule and rule.get("security_group") not in own for rule in rules
+        ):
+            outline.warn(
+                (*path, "port"),
+                f"no security group of load_balancer.{path[1]} lets IPv6 clients in on port {port}; add an ingress rule with an ipv6_cidr_block, such as ::/0",
             )
 
 
