@@ -136,6 +136,8 @@ class World:
         self.log: list[tuple[str, Mapping[str, Any]]] = []
         self.endpoint = ""
         """Where it isn't AWS's own."""
+        self.outside: Callable[..., str] | None = None
+        """Asks addresses that AWS is going to ask."""
 
     @property
     def today(self) -> datetime:
@@ -166,7 +168,9 @@ class World:
         self.log = []
 
         async def session() -> Any:
-            return await main(Aws(self._ask, max_workers=0, endpoint=self.endpoint, region=REGION))
+            return await main(
+                Aws(self._ask, max_workers=0, endpoint=self.endpoint, region=REGION, outside=self.outside)
+            )
 
         return run_virtually(self.clock, session())
 

@@ -49,7 +49,7 @@ class Aws:
     """One account and region, from inside an event loop.
 
     `max_workers` calls run at once, in threads; with 0 they run in the loop itself (for tests with a clock of
-    their own). `speed` is how much faster than AWS's the other side's time runs: all waits are divided by it.
+    their own). `outside` asks addresses that AWS will ask. `speed` is how much faster than AWS's the other side's time runs: all waits are divided by it.
     Once `stopping` is set, waits end and nothing is changed any more.
     """
 
@@ -63,8 +63,10 @@ class Aws:
         endpoint: str = "",
         region: str = "",
         throttle: Throttle | None = None,
+        outside: Callable[..., str] | None = None,
     ) -> None:
         self._transport = transport
+        self._outside = outside
         self.speed = speed
         self.endpoint = endpoint
         """Where it isn't AWS's own."""
@@ -267,6 +269,13 @@ class Aws:
             # a run that another error has ended asks no more; asyncio would log that nobody saw this one
             root._identity.add_done_callback(lambda done: done.cancelled() or done.exception())
         return str((await asyncio.shield(root._identity))["Account"])
+
+    async def ask_outside(self, url: str, *, keys: bool = False) -> str:
+        """Why an address that AWS is going to ask doesn't answer from here (`outside.ask`); empty if it does, or nobody may ask."""
+        if self._outside is None:
+            return ""
+        send = partial(self._outside, url, keys=keys)
+        return send() if self._pool is None else await asyncio.get_running_loop().run_in_executor(self._pool, send)
 
     def expect(self, *needed: tuple[str, bool]) -> None:
         """Say which services are going to be called, and whether `once`: what a first call needs is read meanwhile."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.outside import ask
 from alb_reconcile.aws.throttle import Throttle
 from alb_reconcile.aws.transport import BotoTransport
 from alb_reconcile.model.errors import UnreachableError
@@ -32,6 +33,7 @@ class Connection:
         return Aws(
             self.transport, max_workers=self.max_workers, speed=self.speed, on_call=self.on_call,
             endpoint=self.transport.endpoint, region=self.transport.region, throttle=self.throttle,
+            outside=None if self.transport.endpoint else ask,  # what an emulator can reach isn't what AWS can
         )  # fmt: skip
 
     async def until_answered(self, main: Awaitable[_T]) -> _T:

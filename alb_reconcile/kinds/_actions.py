@@ -197,8 +197,9 @@ def _read_authentication(kind: str, entry: Entry, around: Around) -> Authenticat
         settings["additional_claims"] = [{camel(key): value for key, value in item.items()} for item in claims]
     secret = None
     if given := entry.get("client_secret"):
-        ((source, name),) = ((key, value) for key, value in given.items() if key != "version")
-        secret = Secret(source=source, name=name, version=given.get("version", ""), folder=str(around.folder))
+        ((source, name),) = ((key, value) for key, value in given.items() if key not in ("version", "json_key"))
+        beside = {key: given.get(key, "") for key in ("version", "json_key")}
+        secret = Secret(source=source, name=name, folder=str(around.folder), **beside)
     return Authentication(type=kind, settings=_settings(settings), client_secret=secret)
 
 

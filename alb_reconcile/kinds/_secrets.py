@@ -4,6 +4,7 @@ The resource carries a tag with a digest of where the secret is and the version 
 Manager say the version without saying the secret; of the environment and of files the spec says it (`version`).
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +20,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.actions import Action, Secret
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.files import read_file
 from alb_reconcile.model.resource import Desired, Observed
 from alb_reconcile.model.text import digest
@@ -47,6 +48,8 @@ async def current_version(aws: Aws, secret: Secret) -> str:
             return str(answer["Parameter"]["Version"])
         if secret.source == "secretsmanager":
             answer = await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
+            if "DeletedDate" in answer:
+                return ""
             stages: Mapping[str, list[str]] = answer.get("VersionIdsToStages") or {}
             return next((version for version, names in stages.items() if "AWSCURRENT" in names), "")
     except AwsError as error:
@@ -72,7 +75,7 @@ async def observe_secret(
 
 
 def _place(secret: Secret) -> str:
-    return digest([secret.source, secret.name], 8)
+    return digest([secret.source, secret.name, *filter(None, [secret.json_key])], 8)
 
 
 def secret_tag(secret: Secret) -> dict[str, str]:
@@ -87,11 +90,30 @@ async def read_secret(run: Run, secret: Secret) -> tuple[str, Secret]:
         return str(answer["Parameter"]["Value"]), replace(secret, version=str(answer["Parameter"]["Version"]))
     if secret.source == "secretsmanager":
         answer = await run.aws.call("secretsmanager", "get_secret_value", SecretId=secret.name)
-        return str(answer["SecretString"]), replace(secret, version=str(answer["VersionId"]))
+        return _text_of(secret, answer), replace(secret, version=str(answer["VersionId"]))
     text = _local(secret)
     if problem := _problem(secret, text):
         raise RefusedError(f"the client secret can't be used: {problem}")
     return text or "", secret
+
+
+def _text_of(secret: Secret, answer: Mapping[str, Any]) -> str:
+    """The client secret in a secret of Secrets Manager. Raises RefusedError, which never shows what it holds."""
+    text, place = answer.get("SecretString"), f"the secret {secret.name}"
+    if text is None:
+        raise RefusedError(f"{place} holds bytes, not text; store it as SecretString")
+    if not secret.json_key:
+        return str(text)
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RefusedError(f"{place} isn't a JSON object; take json_key out, or correct the secret")
+    value = found.get(secret.json_key)
+    if not isinstance(value, str) or not value:
+        raise RefusedError(f"{place} has no text under the key {secret.json_key}; correct json_key, or the secret")
+    return value
 
 
 def _local(secret: Secret) -> str | None:
@@ -117,13 +139,30 @@ async def check_secret(aws: Aws, item: Intent, field: str) -> list[Finding]:
     secret = secret_of(getattr(item.wanted, field))
     if secret is None or (item.fields is not None and field not in item.fields):
         return []
-    if secret.source in ("env", "file"):
-        problem = _problem(secret, _local(secret))
-    else:
-        what = "SSM parameter" if secret.source == "ssm" else "secret in Secrets Manager"
-        known = await current_version(aws, secret)
-        problem = "" if known else f"there is no {what} {secret.name} in this region and account; correct its name"
+    problem = _problem(secret, _local(secret)) if secret.source in ("env", "file") else await _objection(aws, secret)
     return [Finding(item.desired, f"{field}.authenticate_oidc", problem)] if problem else []
+
+
+async def _objection(aws: Aws, secret: Secret) -> str:
+    """Why AWS can't give a secret; empty if it can, as far as one sees without reading it."""
+    what = "SSM parameter" if secret.source == "ssm" else "secret in Secrets Manager"
+    action = "ssm:GetParameter" if secret.source == "ssm" else "secretsmanager:DescribeSecret"
+    try:
+        if await current_version(aws, secret):
+            return ""
+        if secret.source == "secretsmanager" and await _is_leaving(aws, secret):
+            return f"the secret {secret.name} is scheduled for deletion; restore it, or name another one"
+    except AwsError as error:
+        if "AccessDenied" not in error.code:
+            raise
+        return f"these credentials may not look at the {what} {secret.name}; allow them {action}"
+    return f"there is no {what} {secret.name} in this region and account; correct its name"
+
+
+async def _is_leaving(aws: Aws, secret: Secret) -> bool:
+    with ignoring(*_MISSING):
+        return "DeletedDate" in await aws.call("secretsmanager", "describe_secret", SecretId=secret.name)
+    return False
 
 
 def version_in(observed: Observed) -> str:

@@ -11,6 +11,7 @@ from alb_reconcile.kinds._actions import actions_from_aws, read_action
 from alb_reconcile.kinds._certificates import check_certificates
 from alb_reconcile.kinds._elb import HasAttributes, is_ours
 from alb_reconcile.kinds._health import wait_for_shift
+from alb_reconcile.kinds._providers import check_providers
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer
@@ -131,6 +132,7 @@ class ListenerKind(HasAttributes[Listener]):
         found = await asyncio.gather(
             *(check_certificates(aws, item, _host_names(item, desired)) for item in asked),
             *(_secrets.check_secret(aws, item, "default_action") for item in intents),
+            check_providers(aws, intents, "default_action"),
         )
         return [finding for part in found for finding in part]
 

@@ -13,12 +13,14 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds.base import Around, Entry, IamActions
+from alb_reconcile.kinds._web_acls import check_web_acl
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind
 from alb_reconcile.model.steps import Place, TakeOver
@@ -91,7 +93,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "wafv2:GetWebACLForResource",
             "wafv2:GetWebACL",
         ),
-        look=("elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota"),
+        look=("elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota", "wafv2:GetWebACL"),
         create=(
             "elasticloadbalancing:CreateLoadBalancer",
             "elasticloadbalancing:AddTags",
@@ -129,6 +131,13 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         if "web_acl" in entry:
             read["web_acl"] = "" if entry["web_acl"] == "none" else entry["web_acl"]
         return LoadBalancer(**{**fields, **read})
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """WAF GetWebACL, for each web ACL that is to be associated."""
+        found = await asyncio.gather(*(check_web_acl(aws, item) for item in intents))
+        return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]

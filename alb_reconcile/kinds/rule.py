@@ -21,6 +21,7 @@ from alb_reconcile.kinds._conditions import (
 )
 from alb_reconcile.kinds._elb import is_ours
 from alb_reconcile.kinds._health import wait_for_shift
+from alb_reconcile.kinds._providers import check_providers
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
@@ -114,7 +115,8 @@ class RuleKind(Kind[Rule]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        found = await asyncio.gather(*(_secrets.check_secret(aws, item, "action") for item in intents))
+        secrets = (_secrets.check_secret(aws, item, "action") for item in intents)
+        found = await asyncio.gather(*secrets, check_providers(aws, intents, "action"))
         return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:

@@ -24,11 +24,14 @@ class Secret:
     source: str
     name: str
     version: str = ""
+    json_key: str = ""
+    """Under which key it is, where the secret is a JSON object; empty where it is the whole text."""
     folder: str = field(default="", compare=False, repr=False)
     """The folder that a file's name is relative to."""
 
     def __str__(self) -> str:
-        return f"{self.source} {self.name}" + (f" version {self.version}" if self.version else "")
+        key = f" key {self.json_key}" if self.json_key else ""
+        return f"{self.source} {self.name}{key}" + (f" version {self.version}" if self.version else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -140,6 +141,64 @@ def test_one_that_was_put_there_by_hand_isnt_removed_unattended(hand: Hand) -> N
     hand.make(hand.spec, allow=WORD)
 
 
+def without_rule(spec: Spec) -> Spec:
+    return edited(spec, f"{LISTENERS}/https/rules", {})
+
+
+@pytest.mark.parametrize("action", [{"authenticate_cognito": COGNITO}, {"jwt_validation": JWT}], ids=["cognito", "jwt"])
+def test_a_whole_rule_that_authenticates_is_deleted_by_a_persons_word_only(hand: Hand, action: Spec) -> None:
+    upload_certificates()
+    hand.make(behind(action))
+    spec = {**without_rule(hand.spec), "sync": {"correct": ["create", "update", "replace", "delete"]}}
+    with pytest.raises(
+        RefusedError,
+        match=rf"{A} would be deleted, and with it the check by [a-z-]+; .* --allow remove-authentication=1",
+    ):
+        hand.world.plan(spec)
+    ending = hand.world.sync(spec, apply_changes=True)
+    assert not ending.outcomes
+    assert "authenticat" in str(ending.selection.withheld) or "jwt-validation" in str(ending.selection.withheld)
+    hand.make(spec, allow=WORD)
+
+
+def test_so_is_a_listener(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(behind({"authenticate_cognito": COGNITO}))
+    http = {"http": {"protocol": "HTTP", "port": 80, "default_action": {"forward": "web"}}}
+    spec = {**edited(hand.spec, LISTENERS, http), "sync": {"correct": ["create", "update", "replace", "delete"]}}
+    with pytest.raises(RefusedError, match=rf"{HTTPS} would be deleted, .* --allow remove-authentication=1$"):
+        hand.world.plan(spec)
+    assert f"delete:{HTTPS}" not in str(hand.world.sync(spec, apply_changes=True).outcomes)
+    hand.make(spec, allow=WORD)  # its rules go with it, and need no word of their own
+
+
+def test_a_stray_rule_that_authenticates_isnt_deleted_unattended(hand: Hand) -> None:
+    upload_certificates()
+    spec = {**behind({}), "sync": {"correct": ["create", "update", "replace", "delete"]}}
+    hand.make(spec)
+    jwt = {"JwksEndpoint": "https://id/keys", "Issuer": "id"}
+    fixed = {"Type": "fixed-response", "Order": 2, "FixedResponseConfig": {"StatusCode": "404"}}
+    hand.elb.create_rule(
+        ListenerArn=hand[HTTPS], Priority=7, Conditions=[{"Field": "path-pattern", "Values": ["/b"]}],
+        Actions=[{"Type": "jwt-validation", "Order": 1, "JwtValidationConfig": jwt}, fixed],
+    )  # fmt: skip
+    assert not hand.world.sync(spec).outcomes
+    with pytest.raises(RefusedError, match="remove-authentication=1"):
+        hand.world.plan(spec)
+
+
+def test_a_rule_that_asks_nobody_is_deleted_as_ever(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(behind({}))
+    hand.make(without_rule(hand.spec))
+
+
+def test_with_its_load_balancer_it_needs_no_word_of_its_own(hand: Hand) -> None:
+    upload_certificates()
+    hand.make(behind({"authenticate_cognito": COGNITO}))
+    hand.make(edited(hand.spec, "load_balancers", None), allow={"delete-load-balancer": 1})
+
+
 def test_letting_everybody_through_is_the_same(hand: Hand) -> None:
     upload_certificates()
     hand.make(behind({"authenticate_cognito": COGNITO}))
@@ -189,6 +248,59 @@ def test_a_secret_of_secrets_manager(hand: Hand) -> None:
     manager.put_secret_value(SecretId=arn, SecretString="the next one")
     hand.make(spec)
     assert held(hand) == ["the next one", "the next one"]
+
+
+def test_one_key_of_a_json_secret(hand: Hand) -> None:
+    upload_certificates()
+    manager = by_hand("secretsmanager")
+    whole = json.dumps({"client_id": "web", "client_secret": SECRET, "old": "former"})
+    arn = manager.create_secret(Name="web/oidc", SecretString=whole)["ARN"]
+    spec = behind(oidc(secretsmanager=arn, json_key="client_secret"))
+    hand.make(spec)
+    assert held(hand) == [SECRET, SECRET]
+    manager.put_secret_value(SecretId=arn, SecretString=json.dumps({"client_secret": "the next one", "old": "former"}))
+    hand.make(spec)
+    assert held(hand) == ["the next one", "the next one"]
+    hand.make(behind(oidc(secretsmanager=arn, json_key="old")))  # another key of the same version
+    assert held(hand) == ["former", "former"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"SecretString": json.dumps({"other": SECRET})}, "has no text under the key client_secret"),
+        ({"SecretString": json.dumps({"client_secret": [SECRET]})}, "has no text under the key client_secret"),
+        ({"SecretString": SECRET}, "isn't a JSON object"),
+        ({"SecretBinary": SECRET.encode()}, "holds bytes, not text"),
+    ],
+    ids=["no such key", "no text", "no JSON", "bytes"],
+)
+def test_a_json_secret_that_isnt_one_says_so_and_not_itself(hand: Hand, value: dict[str, Any], words: str) -> None:
+    upload_certificates()
+    by_hand("secretsmanager").create_secret(Name="web/oidc", **value)
+    result = hand.world.apply(behind(oidc(secretsmanager="web/oidc", json_key="client_secret")))
+    assert words in str(result.failures)
+    assert SECRET not in str(result.failures)
+
+
+def test_one_that_these_credentials_may_not_see_is_told_before_anything_is_made(hand: Hand, faults: Faults) -> None:
+    upload_certificates()
+    by_hand("secretsmanager").create_secret(Name="web/oidc", SecretString=SECRET)
+    faults.refuse("describe_secret", "AccessDeniedException", times=9)
+    with pytest.raises(
+        RefusedError, match=r"spec.yaml:\d+:\d+: .*may not look at.*web/oidc.*secretsmanager:DescribeSecret"
+    ):
+        hand.world.apply(behind(oidc(secretsmanager="web/oidc")))
+    assert not hand.elb.describe_load_balancers()["LoadBalancers"]
+
+
+def test_one_that_is_to_be_deleted_is_told(hand: Hand) -> None:
+    upload_certificates()
+    manager = by_hand("secretsmanager")
+    manager.create_secret(Name="web/oidc", SecretString=SECRET)
+    manager.delete_secret(SecretId="web/oidc", RecoveryWindowInDays=7)
+    with pytest.raises(RefusedError, match="web/oidc is scheduled for deletion; restore it"):
+        hand.world.apply(behind(oidc(secretsmanager="web/oidc")))
 
 
 def test_a_secret_of_the_environment_or_a_file_changes_with_its_version(

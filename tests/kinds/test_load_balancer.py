@@ -261,6 +261,26 @@ def test_a_web_acl_is_replaced_in_one_call_and_goes_by_a_persons_word_only(hand:
     assert order(hand.world, "disassociate_web_acl")
 
 
+def test_a_web_acl_that_isnt_there_is_told_before_anything_is_made(hand: Hand) -> None:
+    spec = edited(demo(), "load_balancers/public/web_acl", ACLS[0])
+    with pytest.raises(
+        RefusedError, match=rf"spec.yaml:\d+:\d+: load_balancers.public.web_acl: there is no web ACL {ACLS[0]}"
+    ):
+        hand.world.apply(spec)
+    assert not hand.elb.describe_load_balancers()["LoadBalancers"]
+    hand.make(demo())
+    with pytest.raises(RefusedError, match="there is no web ACL"):
+        hand.world.plan(spec)
+    hand.world.plan(demo())
+    assert "get_web_acl" not in {name for name, _ in hand.world.log}
+
+
+def test_a_web_acl_that_these_credentials_may_not_see_is_left_to_aws(hand: Hand, faults: Faults) -> None:
+    make_web_acls()
+    faults.refuse("get_web_acl", "AccessDeniedException", times=9)
+    hand.make(edited(demo(), "load_balancers/public/web_acl", ACLS[0]))
+
+
 def test_a_web_acl_that_somebody_took_away_is_associated_again(hand: Hand) -> None:
     make_web_acls()
     hand.make(edited(demo(), "load_balancers/public/web_acl", ACLS[0]))

@@ -78,13 +78,21 @@ def _lost_words(step: Step, found: Properties) -> list[str]:
 
 
 def _authentication_lost(steps: Iterable[Step]) -> dict[str, str]:
-    return {
-        step.key: f"{step.address} would let in whoever {', '.join(lost)} keeps out now"
-        for step in steps
-        if step.action in ("update", "replace")
-        and step.observed
-        and (lost := _lets_in(step.observed.state, step.state))
-    }
+    """A deletion counts too: other rules get the requests. Not one together with the listener or load balancer that it is in."""
+    steps = tuple(steps)
+    going = {step.id for step in steps if step.action in ("delete", "replace")}
+    reasons = {}
+    for step in steps:
+        found = step.observed
+        if found is None:
+            continue
+        if step.action in ("update", "replace") and (lost := _lets_in(found.state, step.state)):
+            reasons[step.key] = f"{step.address} would let in whoever {', '.join(lost)} keeps out now"
+        elif step.action != "delete" or step.part_of is not None or found.parent_id in going:
+            continue
+        elif found.parent_id and (checks := list(keeps_out(found.state).values())):
+            reasons[step.key] = f"{step.address} would be deleted, and with it the check by {', '.join(checks)}"
+    return reasons
 
 
 def _lets_in(found: Properties, wanted: Properties | None) -> list[str]:

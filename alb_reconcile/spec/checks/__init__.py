@@ -26,7 +26,6 @@ def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
         names, lookups, network, ranges, pools, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
-        names, lookups, network, ranges, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
         unreachable, redirects,
     ):  # fmt: skip
         module.check(outline)

@@ -1,0 +1,38 @@
+"""Addresses outside of AWS's API that AWS itself will ask: whether they answer, as far as one sees from here."""
+
+import json
+import ssl
+from typing import Final
+
+TIMEOUT: Final = 5.0
+"""Seconds for one address."""
+_MOST: Final = 1 << 20
+"""Bytes that are read of an answer."""
+
+
+def ask(url: str, *, keys: bool = False, context: ssl.SSLContext | None = None) -> str:
+    """Why an address doesn't answer as it should; empty if it does. Any answer will do, but where `keys` are wanted it has to be
+    a JSON Web Key Set."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    request = Request(url, headers={"Accept": "application/json", "User-Agent": "alb-reconcile"})  # noqa: S310  # the schema wants https
+    try:
+        with urlopen(request, timeout=TIMEOUT, context=context) as answer:  # noqa: S310  # the same
+            body = answer.read(_MOST) if keys else b""
+    except HTTPError as error:
+        return f"answers {error.code}" if keys else ""
+    except URLError as error:
+        return f"doesn't answer ({error.reason})"
+    except (OSError, HTTPException, ValueError) as error:
+        return f"doesn't answer ({error or type(error).__name__})"
+    return "" if not keys or _has_keys(body) else "answers something that isn't a JSON Web Key Set"
+
+
+def _has_keys(body: bytes) -> bool:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and isinstance(found.get("keys"), list)
