@@ -110,6 +110,9 @@ local function transform(handle, headers)
   if found == nil then return true end
   local path, host = found.path or headers:get(":path"), found.host or headers:get(":authority")
   if path:sub(1, 1) ~= "/" or path:find("[%c ]") or host == FAILED or host:find("[%c /?#@]") then return false end
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set(TRANSFORMS .. ".before", "path", headers:get(":path"))  -- for the access log
+  metadata:set(TRANSFORMS .. ".before", "host", headers:get(":authority"))
   headers:replace(":path", path)
   headers:replace(":authority", host)
   return true

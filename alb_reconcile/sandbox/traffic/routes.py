@@ -13,6 +13,7 @@ from alb_reconcile.sandbox.traffic.forwarding import (
     host_change,
     inserted,
 )
+from alb_reconcile.sandbox.traffic.recording import ROUTE
 from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule, Snapshot, TargetGroup
 from alb_reconcile.sandbox.traffic.transforms import rewrites
 
@@ -58,14 +59,15 @@ class Router:
         # The last one: those before it would ask for an identity, which nobody has here.
         action = max(rule.actions, key=lambda item: item.get("Order") or 0, default={})
         kind, match = action.get("Type"), match_path(rule.conditions) | {"headers": headers}
+        told = _metadata(rule)
         if kind == "redirect":
-            yield {"match": match} | self._redirect(action["RedirectConfig"])
+            yield {"match": match} | self._redirect(action["RedirectConfig"]) | told
         elif kind == "fixed-response":
-            yield {"match": match} | _answer(action["FixedResponseConfig"])
+            yield {"match": match} | _answer(action["FixedResponseConfig"]) | told
         elif kind == "forward":
             rewritten = rewrites(rule.transforms)
             for route in self._forward(match, action):
-                yield route | ({"typed_per_filter_config": rewritten} if rewritten else {})
+                yield route | told | ({"typed_per_filter_config": rewritten} if rewritten else {})
 
     def _redirect(self, config: Mapping[str, Any]) -> dict[str, Any]:
         status = int(str(config["StatusCode"]).removeprefix("HTTP_"))
@@ -125,6 +127,13 @@ class Router:
         target = header("x-sandbox-target", "%UPSTREAM_REMOTE_ADDRESS%")  # for Lua, which takes it out again
         told = {"response_headers_to_add": [target]} if sticky or seconds else {}
         return _context(context) | told
+
+
+def _metadata(rule: Rule) -> dict[str, Any]:
+    """What the access log tells of a rule: its priority, 0 for the default one, and its actions."""
+    kinds = [str(item.get("Type")) for item in sorted(rule.actions, key=lambda item: item.get("Order") or 0)]
+    named = ",".join("authenticate" if kind.startswith("authenticate-") else kind for kind in kinds)
+    return {"metadata": {"filter_metadata": {ROUTE: {"priority": str(rule.priority or 0), "actions": named}}}}
 
 
 def _sticky(group: TargetGroup | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers, word_page
 from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.forwarding import inserted, tells_server
 from alb_reconcile.sandbox.traffic.ports import HOST
+from alb_reconcile.sandbox.traffic.recording import is_logged, record_connections, record_requests
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, LoadBalancer, TargetGroup
 from alb_reconcile.sandbox.traffic.tls import listener_context
@@ -33,6 +34,12 @@ _CASE: Final = {  # HTTP/1.1 header names as they were sent, and X-Forwarded-For
     }
 }
 _POLICIES: Final = {"least_outstanding_requests": "LEAST_REQUEST", "weighted_random": "RANDOM"}
+
+
+_NAMES_ASKED_FOR: Final = {  # without it Envoy doesn't tell them
+    "name": "envoy.filters.listener.tls_inspector",
+    "typed_config": {"@type": f"{TYPE}extensions.filters.listener.tls_inspector.v3.TlsInspector"},
+}
 
 
 def file_source(file: Path) -> dict[str, Any]:
@@ -130,15 +137,16 @@ _LIMITS: Final = ("max_connections", "max_pending_requests", "max_requests")
 
 
 def listener(
-    balancer: LoadBalancer, found: Listener, port: int, routes: Path, certificates: Sequence[Certificate]
+    balancer: LoadBalancer, found: Listener, port: int, routes: Path, certificates: Sequence[Certificate], records: Path
 ) -> dict[str, Any]:
-    """Envoy's Listener on a local port, whose routes are in the file. The first certificate is the default one.
+    """Envoy's Listener on a local port, whose routes are in the file. The first certificate is the default one. What logs
+    are made of goes to `records`.
 
     Nothing of the rules is in it, so that changing them leaves it, and its connections, alone.
     """
     secure = found.protocol == "HTTPS"
     h2 = secure and balancer.attributes.get("routing.http2.enabled", "true") == "true"
-    chain: dict[str, Any] = {"filters": [_manager(balancer, found, routes, "AUTO" if h2 else "HTTP1")]}
+    chain: dict[str, Any] = {"filters": [_manager(balancer, found, routes, "AUTO" if h2 else "HTTP1", records)]}
     if secure:
         context = listener_context(found, certificates, ["h2", "http/1.1"] if h2 else ["http/1.1"])
         chain["transport_socket"] = _tls("Downstream", context)
@@ -147,10 +155,12 @@ def listener(
         "name": name_of(found.arn),
         "address": address(port),
         "filter_chains": [chain],
+        "access_log": record_connections(balancer, found, records),
+        "listener_filters": [_NAMES_ASKED_FOR] if secure and is_logged(balancer, "access") else [],
     }
 
 
-def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) -> dict[str, Any]:
+def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, records: Path) -> dict[str, Any]:
     idle = f"{balancer.attributes.get('idle_timeout.timeout_seconds') or 60}s"
     longest = f"{balancer.attributes.get('client_keep_alive.seconds') or 3600}s"
     router = {"@type": f"{TYPE}extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
@@ -166,6 +176,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) 
         "server_name": SERVER,
         "server_header_transformation": "PASS_THROUGH",
         "rds": {"route_config_name": name_of(found.arn), "config_source": file_source(routes)},
+        "access_log": record_requests(balancer, found, records),
         "http_filters": [
             http_filter(),
             {"name": LUA, "typed_config": lua},
