@@ -11,6 +11,7 @@ from alb_reconcile.sandbox.client import Door, Traffic
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.traffic.logbook import Logbook
 from alb_reconcile.sandbox.traffic.prober import Key, Probe, Prober
 from alb_reconcile.sandbox.traffic.processes import Processes
 from alb_reconcile.sandbox.traffic.propagation import Propagation
@@ -48,9 +49,10 @@ class Driver:
         processes: Processes,
         prober: Prober,
         lag: float = 0.0,
+        logs: Logbook | None = None,
     ) -> None:
         self._strict, self._look, self._front = strict, look, front
-        self._processes, self._prober = processes, prober
+        self._processes, self._prober, self._logs = processes, prober, logs
         self._propagation = Propagation(lag)
         self._turn = threading.Condition()
         self._asked = threading.Event()
@@ -142,7 +144,10 @@ class Driver:
                 self._strict._settle(world, now)
             for check in found:
                 self._record(check, now)
-            return self._look(), now
+            snapshot = self._look()
+            if self._logs:
+                self._logs.write(snapshot, found, now, self._strict.moment(now))
+            return snapshot, now
 
     def _record(self, check: Check, now: float) -> None:
         _, _, _, region, account, _ = check.group.split(":", 5)

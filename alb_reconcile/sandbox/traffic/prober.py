@@ -97,12 +97,12 @@ class Prober:
         interval = max(_SHORTEST, probe.check.interval / self._speed)
         while True:
             began, started = self._clock(), time.monotonic()
-            reason = await self._ask(probe)
-            self._results.append(Check(*key, began, reason))
+            reason, code = await self._ask(probe)
+            self._results.append(Check(*key, began, reason, time.monotonic() - started, code))
             await asyncio.sleep(max(0.0, started + interval - time.monotonic()))
 
-    async def _ask(self, probe: Probe) -> str:
-        """Why the check failed, as code and description with a bar between; nothing if it passed."""
+    async def _ask(self, probe: Probe) -> tuple[str, int]:
+        """Why the check failed, as code and description with a bar between, or nothing; and the answer's status, or -1."""
         check = probe.check
         url = f"{check.protocol.lower()}://{HOST}:{probe.local_port}{check.path}"
         headers = {"Host": probe.host, "User-Agent": _AGENT, "Connection": "close"}
@@ -116,12 +116,12 @@ class Prober:
                 async with request as response:
                     code = response.status_code
         except TimeoutError:
-            return "Target.Timeout|Request timed out"
+            return "Target.Timeout|Request timed out", -1
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
-            return "Target.FailedHealthChecks|Health checks failed"
+            return "Target.FailedHealthChecks|Health checks failed", -1
         if matches(check.matcher, code):
-            return ""
-        return f"Target.ResponseCodeMismatch|Health checks failed with these codes: [{code}]"
+            return "", code
+        return f"Target.ResponseCodeMismatch|Health checks failed with these codes: [{code}]", code
 
     def _client(self, http2: bool) -> httpx.AsyncClient:
         if http2 not in self._clients:

@@ -229,7 +229,7 @@ class TestHeaders:
         answer = lab.get("/p?q=1#f", port=8080, headers=given)
         seen = headers_of(answer)
         assert answer.json()["path"] == "/p?q=1"
-        assert seen["Host"] == "Shop.example.com"
+        assert seen["Host"] == "Shop.example.com:8080"  # the listener's port, as by default
         assert seen["X-Forwarded-For"] == "127.0.0.1"
         assert (seen["X-Forwarded-Proto"], seen["X-Forwarded-Port"]) == ("http", "8080")
         assert seen["X-CamelCase"] == "y"
