@@ -73,7 +73,7 @@ class Example:
     def renamed(self, name: str) -> tuple[Spec, str, str]:
         """The spec with another name of the entry, wherever it is named, and the two arguments of `move`."""
         kind = load_kinds()[Address.parse(self.entry).kind]
-        *above, own = _path(self.entry)
+        *above, own = path_in_spec(self.entry)
         new_path = [*above, name]
         spec = copy.deepcopy(self.spec)
         for (*parents, last), referred in references(self.spec, resolved("stack")):
@@ -145,7 +145,7 @@ def entry_of(spec: Spec, address: str) -> Spec:
 def path_of(spec: Spec, address: str) -> tuple[str, ...]:
     """Where that entry stands."""
     found = load(spec).desired[Address.parse(address)]
-    return tuple(_path(str(found.carrier or found.address)))
+    return path_in_spec(str(found.carrier or found.address))
 
 
 def place_of(spec: Spec, path: Iterable[Any]) -> Any:
@@ -156,7 +156,7 @@ def place_of(spec: Spec, path: Iterable[Any]) -> Any:
     return place
 
 
-def _path(address: str) -> list[str]:
+def path_in_spec(address: str) -> tuple[str, ...]:
     """Where an entry stands: listener.main/http in load_balancers, main, listeners, http."""
     kinds = load_kinds()
     kind = kinds[Address.parse(address).kind]
@@ -165,7 +165,7 @@ def _path(address: str) -> list[str]:
         kind = kinds[parent]
         sections.insert(0, kind.section)
     names = [kind.group_of(name)] if isinstance(kind, Grouped) else name.split("/")
-    return [key for pair in zip(sections, names, strict=True) for key in pair]
+    return tuple(key for pair in zip(sections, names, strict=True) for key in pair)
 
 
 def references(

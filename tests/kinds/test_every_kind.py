@@ -11,25 +11,20 @@ from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import AnyKind, Ordered
-from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.identifiers import is_id_of
-from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError, SpecError, UsageError
-from alb_reconcile.model.resource import Lookups, Observed, bind
 from alb_reconcile.model.steps import SetPriorities
-from tests.adoption.adopting import Keeper, by_address, keeper, our_tags, target_of
-from tests.harness import REGION, Spec, by_hand, load
+from tests.adoption.adopting import Keeper, by_address, keeper, our_tags
+from tests.harness import REGION, Spec, load
+from tests.kinds import behind
 from tests.kinds.example import Example, changeable, example_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from alb_reconcile.aws.client import Aws
     from alb_reconcile.model.plan import Plan
     from tests.properties.watched import WatchedWorld
 
@@ -65,57 +60,21 @@ class Bench:
         found = self.world.strict.inventory()
         return {item: _settled(found[item]) for item in ids.values() if item in found}
 
-    def by_hand(self, spec: Spec, address: str, do: Callable[[Run, Any, Observed], Coroutine[Any, Any, None]]) -> None:
-        """Use the kind's own verbs beside the tool: `do` is given the run, the properties that `spec` wants, what there is."""
-        target = target_of(spec)
-
-        async def main(aws: Aws) -> None:
-            planned = await plan_stack(aws, target, Options(check=False))
-            (observed,) = [item for item in planned.discovery.resources if str(item.address) == address]
-            run = Run(aws, target.stack, ids=dict(planned.plan.ids))
-            wanted = bind(target.desired[observed.address].state, run.ids)
-            await do(run, settle(wanted, observed, Lookups()), observed)
-
-        self.world._run(main)
-
     def drift(self, address: str, path: str, value: Any) -> None:
         """Let somebody give a property another value."""
-
-        async def change(run: Run, wanted: Any, observed: Observed) -> None:
-            if isinstance(self.kind, Ordered) and path == self.kind.ordered_by:
-                await self.kind.set_order(run, SetPriorities(((observed.id, getattr(wanted, path)),)))
-            else:
-                await self.kind.update(run, wanted, observed, frozenset({path, path.partition(".")[0]}))
-
-        self.by_hand(self.example.with_change(address, path, value), address, change)
+        behind.change(self.world, self.example.with_change(address, path, value), address, path)
 
     def delete(self) -> None:
         """Let somebody delete the resource."""
-
-        async def delete(run: Run, wanted: Any, observed: Observed) -> None:
-            await self.kind.delete(run, observed)
-
-        self.by_hand(self.example.spec, self.example.address, delete)
+        behind.delete(self.world, self.example.spec, self.example.address)
 
     def tag(self, resource: str, tags: Mapping[str, str]) -> None:
         """Let somebody write tags."""
-        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        if self.kind.properties.service == "ec2":
-            by_hand("ec2").create_tags(Resources=[resource], Tags=pairs)
-        elif self.kind.properties.service == "iam":
-            by_hand("iam").tag_instance_profile(InstanceProfileName=resource.rpartition("/")[2], Tags=pairs)
-        else:
-            by_hand("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
+        behind.tag(self.kind.properties.service, resource, tags)
 
     def untag(self, resource: str, keys: Sequence[str]) -> None:
         """Let somebody remove tags."""
-        if self.kind.properties.service == "ec2":
-            by_hand("ec2").delete_tags(Resources=[resource], Tags=[{"Key": key} for key in keys])
-        elif self.kind.properties.service == "iam":
-            name = resource.rpartition("/")[2]
-            by_hand("iam").untag_instance_profile(InstanceProfileName=name, TagKeys=list(keys))
-        else:
-            by_hand("elbv2").remove_tags(ResourceArns=[resource], TagKeys=list(keys))
+        behind.untag(self.kind.properties.service, resource, keys)
 
 
 @pytest.fixture

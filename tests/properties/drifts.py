@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, ReconcileError
 from tests.harness import READS, by_hand
+from tests.properties import drifts_examples as examples
 from tests.properties import drifts_network as network
 from tests.properties import drifts_service as service
 from tests.properties.scene import Deed, Scene
@@ -21,22 +23,24 @@ if TYPE_CHECKING:
     from alb_reconcile.sync.stack import Ending
 
 SORTS: tuple[Callable[[Scene], Iterator[Deed]], ...] = (
-    service.instance_states, service.instance_properties, service.targets, service.health_checks, service.attributes,
+    service.instance_states, service.instance_properties, service.targets,
     service.balancers, service.groups, service.listeners, service.rules, service.priorities,
-    network.vpc_attributes, network.subnet_attributes, network.deletions, network.detachments, network.associations,
+    network.deletions, network.detachments, network.associations,
     network.routes, network.permissions, network.changed_tags, network.removed_tags,
+    examples.properties, examples.unmanaged, examples.removals,
 )  # fmt: skip
 REFUSALS = (
     "NotFound", "DependencyViolation", "OperationNotPermitted", "IncorrectInstanceState", "Duplicate", "Conflict", "InUse",
-    "InvalidTarget", "belong to different networks",
+    "InvalidTarget", "belong to different networks", "NonexistentItem", "must be smaller than",
 )  # fmt: skip
 """What AWS says where something can't be done, or any more."""
 AGES = (0, 30, 1200)
 """Seconds between what is done and the run: things may still be on their way, or gone for long."""
 CORRECT_ALL = {"sync": {"correct": ["create", "update", "replace", "delete"]}}
 TAKES_AWAY = ("terminate_", "stop_", "start_", "deregister_", "detach_")
-LOOSENS = frozenset({"delete_route"})
-"""A route is a part of its table, as a rule is of its security group: to take a stray one out changes the table."""
+LOOSENS = frozenset({"delete_route", "detach_role_policy", "delete_role_policy"})
+"""A route is a part of its table, as a rule is of its security group: to take a stray one out changes the table. So are policies of
+their role."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,10 @@ class Stage:
                 continue
             try:
                 deed.act()
-            except IndexError:  # what it is about was taken away by something before it
+            except LookupError:  # what it is about was taken away by something before it
                 continue
-            except AwsError as error:
-                if not any(text in f"{error.code} {error.message}" for text in REFUSALS):
+            except ReconcileError as error:
+                if isinstance(error, AwsError) and not any(text in f"{error.code} {error}" for text in REFUSALS):
                     raise  # what was meant can't be done like this at all
                 continue
             done.append(deed)
@@ -120,12 +124,14 @@ def judge(stage: Stage, drift: Drift) -> Verdict:
     done = stage.disturb(drift)
     scene, is_found = stage.scene, False
     try:
-        disturbed = scene.account.keep()
+        disturbed = scene.account.moment()
         plan = scene.account.plan(scene.spec)
         check_found(plan, done)
         is_found = True
+        if not _remembers(scene):
+            return Verdict(tuple(done), is_found)
         _check_default(scene, scene.account.sync(scene.spec), plan)
-        scene.account.restore(disturbed)
+        scene.account.go_back(disturbed)
         spec = {**scene.spec, **CORRECT_ALL}
         ending = scene.account.sync(spec)
         assert not ending.is_failed, [*ending.problems, *_failures(ending)]
@@ -173,6 +179,11 @@ def _check_default(scene: Scene, ending: Ending, plan: Plan) -> None:
     if plan.steps and all(step.action in ("create", "update") for step in plan.steps):
         small = [step.key for step in plan.steps if step.address.kind == "instance" and step.action == "update"]
         assert rest.is_empty or small, left
+
+
+def _remembers(scene: Scene) -> bool:
+    """Whether anything is left that says which spec was applied: else what is gone could be new in the spec."""
+    return any(tags.APPLIED in item.tags for item in scene.account.discover(scene.spec).resources if not item.is_gone)
 
 
 def _is_gone(scene: Scene, params: Mapping[str, Any]) -> bool:

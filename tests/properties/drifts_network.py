@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
+from tests.kinds import behind
 from tests.properties.scene import Deed
 
 if TYPE_CHECKING:
@@ -14,32 +15,6 @@ if TYPE_CHECKING:
 
     from alb_reconcile.model.resource import Observed
     from tests.properties.scene import Scene
-
-
-def vpc_attributes(scene: Scene) -> Iterator[Deed]:
-    """DNS switched over, both ways."""
-    for item, wish in scene.of("vpc"):
-        for name, param in (
-            ("enable_dns_support", "EnableDnsSupport"),
-            ("enable_dns_hostnames", "EnableDnsHostnames"),
-        ):
-            wanted = getattr(wish.state, name) if wish else None
-
-            def act(item: Observed = item, param: str = param, value: bool = not wanted) -> object:
-                return scene.ec2("modify_vpc_attribute", VpcId=item.id, **{param: {"Value": value}})
-
-            yield Deed(f"{item.address} {param}", act, () if wanted is None else (str(item.address),))
-
-
-def subnet_attributes(scene: Scene) -> Iterator[Deed]:
-    """Public addresses switched over."""
-    for item, wish in scene.of("subnet"):
-        wanted = getattr(wish.state, "map_public_ip_on_launch", None) if wish else None
-
-        def act(item: Observed = item, value: bool = not wanted) -> object:
-            return scene.ec2("modify_subnet_attribute", SubnetId=item.id, MapPublicIpOnLaunch={"Value": value})
-
-        yield Deed(f"{item.address} public", act, () if wanted is None else (str(item.address),))
 
 
 _DELETIONS = {
@@ -140,9 +115,7 @@ def routes(scene: Scene) -> Iterator[Deed]:
                 return scene.ec2("delete_route", RouteTableId=item.id, DestinationCidrBlock=to)
 
             def lead(item: Observed = item, to: str = to) -> object:
-                subnet = next(
-                    row["SubnetId"] for row in scene.ec2("describe_subnets")["Subnets"] if row["VpcId"] == scene.vpc
-                )  # fmt: skip
+                subnet = scene.subnet()
                 other = scene.ec2("create_network_interface", SubnetId=subnet)["NetworkInterface"]
                 return scene.ec2(
                     "replace_route", RouteTableId=item.id, DestinationCidrBlock=to,
@@ -154,7 +127,8 @@ def routes(scene: Scene) -> Iterator[Deed]:
 
 
 def _gateway(scene: Scene) -> str:
-    return next(item.id for item, _ in scene.of("internet_gateway"))
+    gateways = [item.id for item, _ in scene.of("internet_gateway")]
+    return gateways[0]  # an IndexError where there is none
 
 
 def permissions(scene: Scene) -> Iterator[Deed]:
@@ -225,28 +199,23 @@ def changed_tags(scene: Scene) -> Iterator[Deed]:
         for key in sorted({"Name", *wish.tags} & item.tags.keys()):
             yield Deed(
                 f"{address} tag {key} changed",
-                partial(_tag, scene, item, key, "other"),
+                partial(_tag, item, key, "other"),
                 (address,),
             )
         if tags.PREVENT_DESTROY in item.tags:
             yield Deed(
                 f"{address} protection turned",
-                partial(_tag, scene, item, tags.PREVENT_DESTROY, "false"),
+                partial(_tag, item, tags.PREVENT_DESTROY, "false"),
                 (address,),
             )
-        yield Deed(f"{address} gets a foreign tag", partial(_tag, scene, item, "cost", "7"))
+        yield Deed(f"{address} gets a foreign tag", partial(_tag, item, "cost", "7"))
 
 
 def removed_tags(scene: Scene) -> Iterator[Deed]:
     """Tags removed; not those of ownership, by which somebody lets a resource go."""
     for item, wish in _tagged(scene):
         for key in sorted({"Name", tags.PREVENT_DESTROY, tags.IMAGE, tags.USER_DATA, *wish.tags} & item.tags.keys()):
-
-            def remove(item: Observed = item, key: str = key) -> object:
-                if item.state.service == "ec2":
-                    return scene.ec2("delete_tags", Resources=[item.id], Tags=[{"Key": key}])
-                return scene.elb("remove_tags", ResourceArns=[item.id], TagKeys=[key])
-
+            remove = partial(behind.untag, item.state.service, item.id, [key])
             yield Deed(f"{item.address} tag {key} removed", remove, (str(item.address),))
 
 
@@ -256,8 +225,5 @@ def _tagged(scene: Scene) -> Iterator[tuple[Observed, Any]]:
             yield item, scene.desired[item.address]
 
 
-def _tag(scene: Scene, item: Observed, key: str, value: str) -> object:
-    pair = {"Key": key, "Value": value}
-    if item.state.service == "ec2":
-        return scene.ec2("create_tags", Resources=[item.id], Tags=[pair])
-    return scene.elb("add_tags", ResourceArns=[item.id], Tags=[pair])
+def _tag(item: Observed, key: str, value: str) -> None:
+    behind.tag(item.state.service, item.id, {key: value})

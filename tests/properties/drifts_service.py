@@ -37,31 +37,13 @@ def instance_states(scene: Scene) -> Iterator[Deed]:
         yield Deed(f"{address} stopped", partial(scene.ec2, "stop_instances", InstanceIds=[item.id]), stopped)
 
 
-_OPTIONS = {
-    "http_tokens": ("HttpTokens", ("required", "optional")),
-    "http_put_response_hop_limit": ("HttpPutResponseHopLimit", (5, 6)),
-    "http_endpoint": ("HttpEndpoint", ("enabled", "disabled")),
-    "http_protocol_ipv6": ("HttpProtocolIpv6", ("enabled", "disabled")),
-    "instance_metadata_tags": ("InstanceMetadataTags", ("enabled", "disabled")),
-}
-
-
 def instance_properties(scene: Scene) -> Iterator[Deed]:
-    """Metadata options, security groups, profiles and types of instances changed."""
+    """Security groups, profiles, types and disks of instances changed."""
     for item, wish in scene.of("instance"):
         if wish is None:
             continue
         address = str(item.address)
         state: Any = wish.state
-        for name, (param, values) in _OPTIONS.items():
-            declared = (state.metadata_options or {}).get(name)
-            value = next(value for value in values if value != declared)
-
-            def set_option(item: Observed = item, param: str = param, value: Any = value) -> object:
-                options = {param: value} if param == "HttpEndpoint" else {"HttpEndpoint": "enabled", param: value}
-                return scene.ec2("modify_instance_metadata_options", InstanceId=item.id, **options)
-
-            yield Deed(f"{address} {param}", set_option, () if declared is None else (address,))
 
         def regroup(item: Observed = item) -> object:
             group = scene.ec2("create_security_group", GroupName=f"by-hand-{item.id}", Description="x", VpcId=scene.vpc)
@@ -97,21 +79,12 @@ def instance_properties(scene: Scene) -> Iterator[Deed]:
 
 
 def _options(scene: Scene, item: Observed, state: Any) -> Iterator[Deed]:
-    """What it forwards, how it is monitored, and its disk."""
+    """Its disk, which only grows."""
     address = str(item.address)
 
-    def forward() -> object:
-        return scene.ec2("modify_instance_attribute", InstanceId=item.id, SourceDestCheck={"Value": False})
-
-    yield Deed(f"{address} forwards", forward, () if state.source_dest_check is None else (address,))
-
-    def monitor() -> object:
-        return scene.ec2("monitor_instances", InstanceIds=[item.id])
-
-    yield Deed(f"{address} is monitored", monitor, () if state.monitoring is None else (address,))
-
     def grow() -> object:
-        (volume,) = item.detail(LaunchedWith).volumes.ids.values()
+        volumes = item.detail(LaunchedWith).volumes
+        volume = volumes.ids[volumes.root]
         return scene.ec2("modify_volume", VolumeId=volume, Size=50)
 
     is_sized = "volume_size" in (state.root_volume or {})
@@ -164,82 +137,18 @@ def _address(scene: Scene, instance: str) -> str:
 
 
 def _stranger(scene: Scene) -> str:
-    subnet = next(row["SubnetId"] for row in scene.ec2("describe_subnets")["Subnets"] if row["VpcId"] == scene.vpc)
     answer = scene.ec2(
-        "run_instances", ImageId=LINUX_1, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet
+        "run_instances", ImageId=LINUX_1, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=scene.subnet()
     )
     scene.account.clock.advance(30)
     return str(answer["Instances"][0]["InstanceId"])
 
 
-_CHECKS: dict[str, dict[str, Any]] = {
-    "protocol": {"HealthCheckProtocol": "HTTPS"},
-    "port": {"HealthCheckPort": "8080"},
-    "path": {"HealthCheckPath": "/other"},
-    "interval_seconds": {"HealthCheckIntervalSeconds": 20},
-    "timeout_seconds": {"HealthCheckTimeoutSeconds": 7},
-    "healthy_threshold_count": {"HealthyThresholdCount": 4},
-    "unhealthy_threshold_count": {"UnhealthyThresholdCount": 5},
-    "matcher": {"Matcher": {"HttpCode": "200-202"}},
-}
-_GROUP_ATTRIBUTES = {
-    "deregistration_delay.timeout_seconds": "77",
-    "stickiness.enabled": "true",
-    "load_balancing.algorithm.type": "least_outstanding_requests",
-}
-_BALANCER_ATTRIBUTES = {
-    "routing.http.drop_invalid_header_fields.enabled": "false",
-    "idle_timeout.timeout_seconds": "33",
-    "deletion_protection.enabled": "false",
-    "routing.http.desync_mitigation_mode": "monitor",
-}
-
-
-def health_checks(scene: Scene) -> Iterator[Deed]:
-    """Each part of a health check changed; of those that aren't declared, what lets targets stay healthy."""
-    for item, wish in scene.of("target_group"):
-        wanted: Any = wish and wish.state
-        declared = (wanted and wanted.health_check) or {}
-        for name, change in _CHECKS.items():
-            if wanted and wanted.name and name in ("protocol", "port", "path", "matcher"):
-                continue  # refused, as tests/kinds/test_target_group.py has it
-            if name in declared or name == "unhealthy_threshold_count":
-                yield Deed(
-                    f"{item.address} health check {name}",
-                    partial(scene.elb, "modify_target_group", TargetGroupArn=item.id, **change),
-                    (str(item.address),) if name in declared else (),
-                )
-
-
-def attributes(scene: Scene) -> Iterator[Deed]:
-    """Attributes of load balancers and target groups changed."""
-    for kind, key, values in (
-        ("load_balancer", "LoadBalancerArn", _BALANCER_ATTRIBUTES),
-        ("target_group", "TargetGroupArn", _GROUP_ATTRIBUTES),
-    ):
-        for item, wish in scene.of(kind):
-            wanted: Any = wish and wish.state
-            declared = (wanted and wanted.attributes) or {}
-            for name, value in values.items():
-
-                def act(
-                    kind: str = kind,
-                    key: str = key,
-                    item: Observed = item,
-                    name: str = name,
-                    value: str = value,
-                ) -> object:
-                    return scene.elb(
-                        f"modify_{kind}_attributes", **{key: item.id}, Attributes=[{"Key": name, "Value": value}]
-                    )  # fmt: skip
-
-                yield Deed(f"{item.address} {name}", act, (str(item.address),) if name in declared else ())
-
-
 def balancers(scene: Scene) -> Iterator[Deed]:
     """Load balancers deleted, and put into other security groups and subnets."""
-    for item, _ in scene.of("load_balancer"):
+    for item, wish in scene.of("load_balancer"):
         state: Any = item.state
+        wanted: Any = wish and wish.state
         address = (str(item.address),)
         yield Deed(
             f"{item.address} deleted",
@@ -260,7 +169,8 @@ def balancers(scene: Scene) -> Iterator[Deed]:
             group = scene.ec2("create_security_group", GroupName="by-hand", Description="x", VpcId=scene.vpc)
             return scene.elb("set_security_groups", LoadBalancerArn=item.id, SecurityGroups=[group["GroupId"]])
 
-        yield Deed(f"{item.address} in another security group", regroup, address)
+        is_managed = wanted is not None and wanted.security_groups is not None
+        yield Deed(f"{item.address} in another security group", regroup, address if is_managed else ())
 
 
 def groups(scene: Scene) -> Iterator[Deed]:

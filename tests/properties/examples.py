@@ -89,13 +89,14 @@ def _valid(spec: Spec, gene: Gene) -> Gene:
     def is_valid(number: int) -> bool:
         other = copy.deepcopy(spec)
         gene.express(other, number)
-        return _loads(other)
+        return loads(other)
 
     kept = [value for number, value in enumerate(gene.values) if is_valid(number)]
     return Gene(gene.kind, gene.entry, gene.path, tuple(kept))
 
 
-def _loads(spec: Spec) -> bool:
+def loads(spec: Spec) -> bool:
+    """Whether a spec is valid."""
     try:
         load(spec)
     except SpecError:
@@ -124,7 +125,7 @@ class Genome:
         for gene, value in numbers:
             other = copy.deepcopy(spec)
             genes[gene].express(other, value)
-            if _loads(other):  # else it doesn't go with what was said before
+            if loads(other):  # else it doesn't go with what was said before
                 spec = other
         return spec
 
@@ -175,7 +176,7 @@ def _with_networks(spec: Spec) -> Spec:
                 for entry in spec.get(kind.section, {}).values():
                     if "vpc" not in entry:
                         entry["vpc"] = networks[0]
-                        if not _loads(spec):  # it is in that of something else
+                        if not loads(spec):  # it is in that of something else
                             del entry["vpc"]
     return spec
 
@@ -193,5 +194,5 @@ def changed(kind: str) -> Spec:
     spec = example.spec
     for address, path, value in example.every_change:
         other = replace(example, spec=spec).with_change(address, path, value)
-        spec = other if _loads(other) else spec
+        spec = other if loads(other) else spec
     return spec

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
-from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from tests import direct
 from tests.harness import REGION, SPECS, Spec, demo, load
+from tests.kinds.example import example_of
 from tests.kinds.hand import prepare, rich
+from tests.properties import examples
 from tests.properties.strategies import FOREIGN
 from tests.properties.watched import WatchedWorld
 
@@ -45,18 +46,6 @@ class Account(WatchedWorld):
     def sample(self, operation: str = "") -> None:
         """Don't look."""
 
-    def keep(self) -> tuple[float, Any, Any]:
-        """The account as it is now."""
-        return (self.clock.now(), *copies(self.account))
-
-    def restore(self, kept: tuple[float, Any, Any]) -> None:
-        """Let it be that again; `kept` is used up."""
-        time, *backends = kept
-        put_in_place(self.account, *backends)
-        self.strict._history._past = {}
-        self.clock._now = time
-        self._seen = None
-
 
 class Scene:
     """A stack as it was made, to be disturbed."""
@@ -66,14 +55,14 @@ class Scene:
         self.spec = account.localized(spec)
         account.converge(self.spec)
         account.clock.advance(3600)
-        self._kept = account.keep()
+        self._kept = account.moment()
         self.desired: dict[Address, Desired] = dict(load(self.spec).desired)
         self.found = sorted(account.discover(self.spec).resources, key=lambda item: str(item.address))
 
     def reset(self) -> None:
         """Undo everything."""
-        self.account.restore(self._kept)
-        self._kept = self.account.keep()
+        self.account.go_back(self._kept)
+        self._kept = self.account.moment()
 
     def of(self, kind: str) -> Iterator[tuple[Observed, Desired | None]]:
         """What there was of a kind, and what the spec wants of it."""
@@ -88,8 +77,13 @@ class Scene:
     @cached_property
     def vpc(self) -> str:
         """The network that the stack is in."""
-        group: Any = next(item.state for item, _ in self.of("security_group"))
-        return str(group.vpc)
+        named = (getattr(item.state, "vpc", None) for item in self.found)
+        return next((str(name) for name in named if name), "") or next(self.of("vpc"))[0].id
+
+    def subnet(self) -> str:
+        """A subnet there. Raises LookupError if there is none."""
+        rows = self.ec2("describe_subnets", Filters=[{"Name": "vpc-id", "Values": [self.vpc]}])["Subnets"]
+        return str(rows[0]["SubnetId"])
 
     @staticmethod
     def ec2(operation: str, **params: Any) -> dict[str, Any]:
@@ -104,14 +98,18 @@ class Scene:
 
 @contextmanager
 def scene(shape: str) -> Iterator[Scene]:
-    """A stack of that shape in an account of its own."""
+    """A stack of that shape, or a kind's example, in an account of its own."""
     clock = VirtualClock()
     with StrictAws(clock=clock.now) as strict:
         account = Account(strict, clock)
-        prepare()
         account.add_strangers()
-        _add_subnets(account)
-        yield Scene(account, SHAPES[shape]())
+        if shape in SHAPES:
+            prepare()
+            _add_subnets(account)
+            yield Scene(account, SHAPES[shape]())
+        else:
+            examples.prepare(shape)
+            yield Scene(account, example_of(shape).spec)
 
 
 def _add_subnets(account: Account) -> None:
