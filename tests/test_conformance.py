@@ -75,9 +75,10 @@ def fields_of(name: str) -> dict[str, dataclasses.Field[Any]]:
 
 
 def unsaid(name: str) -> set[str]:
-    """The properties that the place in the file says: the parent of what nests, the parts of a registration."""
+    """The properties that the place in the file says: the parent of what nests, the parts of a registration; or that others say."""
     kind = KINDS[name].properties
-    return set(kind.replaced_on) - keys_of(name).keys() if name in MEMBERS else {str(kind.parent)} - {"None"}
+    place = set(kind.replaced_on) - keys_of(name).keys() if name in MEMBERS else {str(kind.parent)} - {"None"}
+    return place | kind.said_elsewhere
 
 
 def children_of(name: str) -> set[str]:
@@ -243,7 +244,7 @@ def test_words_of_others_lead_to_keys_that_there_are() -> None:
         for part in [content, *objects(content)]:
             for word, advice in part.get("x-instead", {}).items():
                 count += 1
-                named = set(re.findall(r"[a-z]+(?:_[a-z]+)*", advice)) & everywhere
+                named = set(re.findall(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", advice)) & everywhere
                 # a new kind's section takes its word along
                 is_known = part is not content and word in part["properties"]
                 if is_known or (advice.startswith("write ") and not named):

@@ -211,6 +211,8 @@ class Intent:
     """Whether it is to be made beside one that goes afterwards."""
     zones: tuple[str, ...] = ()
     """The zones of the subnets that it may be in, as far as they are known."""
+    id: str = ""
+    """The id of what is to be changed."""
 
 
 Zones = Awaitable[Collection[str]]

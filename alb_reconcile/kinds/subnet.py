@@ -64,6 +64,8 @@ class Subnet(Properties):
         }
     )
 
+    said_elsewhere = frozenset({"besides"})
+
     vpc: Ref
     cidr_block: str | None = None
     ipv4_ipam_pool_id: str | None = None

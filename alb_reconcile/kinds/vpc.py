@@ -7,8 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds import waits
+from alb_reconcile.kinds import _encryption, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind
+from alb_reconcile.kinds._encryption import (
+    NONE,
+    Control,
+    check_enforcement,
+    control_of,
+    params_of,
+    read_controls,
+    set_control,
+    wait_for_control,
+)
 from alb_reconcile.kinds._ipam import (
     MANAGED,
     Allocations,
@@ -40,7 +50,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
-from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
 from alb_reconcile.model.text import camel
 
 _ATTRIBUTES: Final = {
@@ -94,6 +104,7 @@ class Vpc(Properties):
     enable_dns_support: bool | None = None
     enable_dns_hostnames: bool | None = None
     enable_network_address_usage_metrics: bool | None = None
+    vpc_encryption_control: Control | None = None
 
     def fixed(self, observed: Observed) -> frozenset[str]:
         # ModifyVpcTenancy: "You can change the instance tenancy attribute of a VPC to default only"
@@ -153,8 +164,14 @@ class VpcKind(Ec2Kind[Vpc]):
     )
     iam_actions = IamActions(
         read=("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:GetIpamPoolAllocations"),
-        look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools"),
-        create=("ec2:CreateVpc", "ec2:CreateTags", "ec2:AssociateVpcCidrBlock", "ec2:ModifyVpcAttribute"),
+        look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools", *_encryption.LOOKS),
+        create=(
+            "ec2:CreateVpc",
+            "ec2:CreateTags",
+            "ec2:AssociateVpcCidrBlock",
+            "ec2:ModifyVpcAttribute",
+            *_encryption.CREATES,
+        ),
         update=(
             "ec2:ModifyVpcAttribute",
             "ec2:ModifyVpcTenancy",
@@ -162,6 +179,7 @@ class VpcKind(Ec2Kind[Vpc]):
             "ec2:DisassociateVpcCidrBlock",
             "ec2:DescribeSubnets",
             "ec2:CreateTags",
+            *_encryption.UPDATES,
         ),
         delete=("ec2:DeleteVpc",),
     )
@@ -171,15 +189,20 @@ class VpcKind(Ec2Kind[Vpc]):
             fields = {**fields, "secondary_cidr_blocks": _secondary(fields["secondary_cidr_blocks"])}
         if "ipv6_cidr_block" in fields:
             fields = {**fields, "ipv6_cidr_block": str(ipaddress.IPv6Network(fields["ipv6_cidr_block"]))}
+        if fields.get("vpc_encryption_control") == {}:
+            fields = {**fields, "vpc_encryption_control": {"mode": NONE}}
         return Vpc(**fields)
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "the account's default VPC" if row.get("IsDefault") else ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        return list(await asyncio.gather(*(self._observe(reader, vpc) for vpc in await self.own_rows(reader))))
+        rows = await self.own_rows(reader)
+        is_asked = any(state.vpc_encryption_control for _, state in each_of(reader.desired.values(), Vpc))
+        controls = await read_controls(reader.aws, [row["VpcId"] for row in rows]) if is_asked and rows else None
+        return list(await asyncio.gather(*(self._observe(reader, vpc, controls) for vpc in rows)))
 
-    async def _observe(self, reader: Reader, vpc: dict[str, Any]) -> Observed:
+    async def _observe(self, reader: Reader, vpc: dict[str, Any], controls: Mapping[str, Any] | None) -> Observed:
         address = tags.address_of(tags.from_list(vpc["Tags"]), "vpc")
         wanted = reader.desired.get(address) if address else None
         declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
@@ -194,6 +217,7 @@ class VpcKind(Ec2Kind[Vpc]):
             ipv4_netmask_length=length_of(vpc["CidrBlock"]),
             secondary_cidr_blocks=tuple(sorted(item for item in own if ":" not in item and item != vpc["CidrBlock"])),
             instance_tenancy=vpc.get("InstanceTenancy"),
+            vpc_encryption_control=None if controls is None else control_of(controls.get(vpc["VpcId"])),
             **_ipv6(vpc, known),
             **read,
         )
@@ -203,16 +227,23 @@ class VpcKind(Ec2Kind[Vpc]):
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """What IPAM pools would refuse."""
-        return await check_pools(aws, [use for item in intents for use in _uses(item)])
+        """What IPAM pools would refuse, and what keeps a VPC from enforcing encryption."""
+        uses = [use for item in intents for use in _uses(item)]
+        found = await asyncio.gather(check_pools(aws, uses), check_enforcement(aws, intents))
+        return [finding for part in found for finding in part]
 
     async def create(self, run: Run, wanted: Vpc, desired: Desired) -> str:
         given: dict[str, Any] = {"CidrBlock": wanted.cidr_block, "InstanceTenancy": wanted.instance_tenancy}
         given |= {"Ipv4IpamPoolId": wanted.ipv4_ipam_pool_id, "Ipv4NetmaskLength": wanted.ipv4_netmask_length}
         params = {key: value for key, value in given.items() if value is not None}
+        control = wanted.vpc_encryption_control or {"mode": NONE}
+        if control["mode"] != NONE:
+            params["VpcEncryptionControl"] = params_of(control)
         vpc = await self.create_once(run, desired, **params, **_ipv6_params(wanted))
         more = wanted.secondary_cidr_blocks or ()
         await add_ranges(run, vpc, more, ipv6=wanted.wants_ipv6)
+        if control["mode"] != NONE:
+            await wait_for_control(run, vpc)
         run.announce(vpc, usable=True)  # with all ranges that subnets can be in
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if getattr(wanted, name) is not None])
         return vpc
@@ -233,6 +264,8 @@ class VpcKind(Ec2Kind[Vpc]):
             await associate(run, "vpc", vpc, new[0])
         await add_ranges(run, vpc, more, ipv6=bool(new) and not old)
         await self._modify(run, wanted, vpc, [name for name in _ATTRIBUTES if name in fields])
+        if "vpc_encryption_control" in fields and wanted.vpc_encryption_control:
+            await set_control(run, vpc, wanted.vpc_encryption_control)
         if less or old:
             run.announce(vpc, usable=True)  # subnets may be made in other ranges, and leave these
             await all_of(*(leave_range(run, vpc, own[item], item) for item in (*less, *old)))

@@ -22,7 +22,20 @@ from alb_reconcile.model.text import camel
 GATEWAY, INTERFACE, LOAD_BALANCER = "Gateway", "Interface", "GatewayLoadBalancer"
 _FULL_NAME: Final = re.compile(r"(com|cn\.com|aws)\.")
 _LISTS: Final = {"route_tables": "RouteTableIds", "subnets": "SubnetIds", "security_groups": "SecurityGroupIds"}
-_DNS_OPTIONS: Final = ("dns_record_ip_type", "private_dns_only_for_inbound_resolver_endpoint")
+RESOURCE, SERVICE_NETWORK = "Resource", "ServiceNetwork"
+LEADS_TO: Final = {
+    "service_name": "ServiceName",
+    "resource_configuration_arn": "ResourceConfigurationArn",
+    "service_network_arn": "ServiceNetworkArn",
+}
+"""What an endpoint leads to, one of these: a service, or what VPC Lattice has."""
+DOMAINS: Final = "private_dns_specified_domains"
+_DNS_OPTIONS: Final = (
+    "dns_record_ip_type",
+    "private_dns_only_for_inbound_resolver_endpoint",
+    "private_dns_preference",
+    DOMAINS,
+)
 _TAKEN: Final = ("RouteAlreadyExists", "InvalidParameter~conflicting DNS domain")
 """What AWS says where another endpoint has the service's route, or its private DNS name, already."""
 _OVER: Final = ("failed", "rejected", "expired")
@@ -36,12 +49,14 @@ class VpcEndpoint(Properties):
     service = "ec2"
     carries_applied = True
     addresses = 1
-    replaced_on = frozenset({"vpc", "service_name", "service_region", "vpc_endpoint_type"})
+    replaced_on = frozenset({"vpc", *LEADS_TO, "service_region", "vpc_endpoint_type"})
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted"})
 
     vpc: Ref
-    service_name: str
+    service_name: str | None = None
+    resource_configuration_arn: str | None = None
+    service_network_arn: str | None = None
     service_region: str | None = None
     vpc_endpoint_type: str | None = None
     route_tables: tuple[Ref, ...] | None = None
@@ -52,16 +67,21 @@ class VpcEndpoint(Properties):
     dns_options: Mapping[str, Any] | None = None
     policy_document: PolicyDocument | None = None
 
+    @property
+    def leads_to(self) -> str:
+        """The service or the ARN."""
+        return self.service_name or self.resource_configuration_arn or self.service_network_arn or ""
+
     def slots(self) -> Iterable[Hashable]:
         if self.private_dns_enabled:
-            yield "private DNS", str(self.vpc), self.service_name
+            yield "private DNS", str(self.vpc), self.leads_to
         for table in self.route_tables or ():
             yield "endpoint's route", str(table), self.service_name
 
     def remark(self, found: Observed) -> str:
         """What nobody but a user, or the service's owner, can mend."""
         if found.status == "pendingacceptance":
-            return f"waits for the owner of {self.service_name} to accept it"
+            return f"waits for the owner of {self.leads_to} to accept it"
         if found.status in _OVER:
             why = f" ({found.reason})" if found.reason else ""
             return f"is {found.status}{why}; delete {found.id} by hand, and apply again"
@@ -96,10 +116,11 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> VpcEndpoint:
-        own: dict[str, Any] = {
-            "service_name": full_name(fields["service_name"], entry.get("service_region") or around.region),
-            "vpc_endpoint_type": type_of(entry),
-        }
+        own: dict[str, Any] = {"vpc_endpoint_type": type_of(entry)}
+        if "service_name" in entry:
+            own["service_name"] = full_name(fields["service_name"], entry.get("service_region") or around.region)
+        if DOMAINS in (options := entry.get("dns_options") or {}):
+            own["dns_options"] = {**options, DOMAINS: tuple(sorted(options[DOMAINS]))}
         if "policy_document" in entry:
             own["policy_document"] = PolicyDocument.of(entry["policy_document"])
         return VpcEndpoint(**{**fields, **own})
@@ -112,10 +133,12 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         return [self._observe(reader, row) for row in await self.own_rows(reader)]
 
     def _observe(self, reader: Reader, row: Row) -> Observed:
-        options = row.get("DnsOptions") or {}
+        options = dict(row.get("DnsOptions") or {})
+        if (domains := options.get(camel(DOMAINS))) is not None:
+            options[camel(DOMAINS)] = tuple(sorted(domains))
         state = VpcEndpoint(
             vpc=row["VpcId"],
-            service_name=row.get("ServiceName", ""),
+            **{name: row.get(key) or "" for name, key in LEADS_TO.items()},
             service_region=row.get("ServiceRegion"),
             vpc_endpoint_type=row.get("VpcEndpointType") or GATEWAY,
             route_tables=tuple(sorted(row.get("RouteTableIds") or ())),
@@ -131,11 +154,11 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
 
     async def create(self, run: Run, wanted: VpcEndpoint, desired: Desired) -> str:
         params: dict[str, Any] = {key: list(given) for name, key in _LISTS.items() if (given := getattr(wanted, name))}
-        params |= _settings(wanted, {*_SETTINGS, "service_region"})
+        params |= _settings(wanted, {*_SETTINGS, *LEADS_TO, "service_region"})
         try:
             endpoint = await self.create_by_token(
                 run, desired, waits.ENDPOINT_UNKNOWN,
-                VpcId=wanted.vpc, ServiceName=wanted.service_name, VpcEndpointType=wanted.vpc_endpoint_type, **params,
+                VpcId=wanted.vpc, VpcEndpointType=wanted.vpc_endpoint_type, **params,
             )  # fmt: skip
         except AwsError as error:
             if not any(error.matches(code) for code in _TAKEN):
@@ -147,10 +170,11 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     async def _find(self, run: Run, wanted: VpcEndpoint, desired: Desired, error: AwsError) -> str:
         """Whose endpoint is in the way: our own, whose reply got lost, or a stranger's."""
         for row in await self.find_own(run, desired, {"vpc-id": str(wanted.vpc)}):
-            if row.get("ServiceName") == wanted.service_name and _state(row) != "deleting":
+            is_same = all((row.get(key) or None) == getattr(wanted, name) for name, key in LEADS_TO.items())
+            if is_same and _state(row) != "deleting":
                 return str(row["VpcEndpointId"])
         raise RefusedError(
-            f"{desired.address}: {wanted.vpc} has an endpoint for {wanted.service_name} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
+            f"{desired.address}: {wanted.vpc} has an endpoint for {wanted.leads_to} outside this stack; adopt it, or delete it ({error.code}: {error.message})"
         ) from None
 
     async def update(self, run: Run, wanted: VpcEndpoint, observed: Observed, fields: frozenset[str]) -> None:
@@ -205,6 +229,10 @@ def full_name(name: str, region: str | None) -> str:
 
 def type_of(entry: Entry) -> str:
     """AWS's default is a gateway endpoint, which is in no subnet."""
+    if "resource_configuration_arn" in entry:
+        return RESOURCE
+    if "service_network_arn" in entry:
+        return SERVICE_NETWORK
     return str(entry.get("vpc_endpoint_type") or (INTERFACE if "subnets" in entry else GATEWAY))
 
 
@@ -217,7 +245,8 @@ def _settings(wanted: VpcEndpoint, names: Collection[str]) -> dict[str, Any]:
     if "policy_document" in given:
         given["policy_document"] = given["policy_document"].text
     if "dns_options" in given:
-        given["dns_options"] = {camel(name): value for name, value in given["dns_options"].items()}
+        options = given["dns_options"].items()
+        given["dns_options"] = {camel(name): list(item) if name == DOMAINS else item for name, item in options}
     return {camel(name): value for name, value in given.items()}
 
 

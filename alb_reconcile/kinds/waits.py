@@ -83,6 +83,8 @@ WEB_ACL_UNKNOWN: Final[Codes] = {
 
 # -- busy with something else
 INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **INSTANCE_UNKNOWN}
+CONTROL_BUSY: Final[Codes] = {"IncorrectState": LAG}
+"""An encryption control of which a read that lags doesn't show that it is being changed."""
 CAPACITY_BUSY: Final[Codes] = {
     "PriorRequestNotComplete": 900.0,  # as while the load balancer is provisioned
     "CapacityReservationPending": 900.0,
@@ -112,6 +114,8 @@ TRUST_STORE_IN_USE: Final[Codes] = {"TrustStoreInUse": 120.0}
 ENDPOINT_AVAILABLE: Final = 600.0
 ENDPOINT_GONE: Final = 900.0
 RANGE_ASSOCIATED: Final = 600.0
+CONTROL_AVAILABLE: Final = 1800.0
+"""Until AWS is done with a VPC's encryption control (terraform-provider-aws's time-out)."""
 INSTANCE_STATE: Final = 600.0
 METAL_STATE: Final = 2700.0
 """Bare metal takes many times as long to start and to stop."""

@@ -31,6 +31,8 @@ class Properties:
     """The fields (or paths below them) that AWS can't change in place."""
     stopped_on: ClassVar[frozenset[str]] = frozenset()
     """Of these, the fields (or paths below them) that AWS can change in place while the resource is stopped (`type_change`)."""
+    said_elsewhere: ClassVar[frozenset[str]] = frozenset()
+    """The fields that follow from what other entries say: an entry has no key for them."""
     defaulted: ClassVar[frozenset[str]] = frozenset()
     """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
     needed_late: ClassVar[frozenset[str]] = frozenset()

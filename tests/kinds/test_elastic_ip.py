@@ -12,6 +12,7 @@ from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, delete, edited
+from tests.pools import known_pools
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
 ADDRESS = "elastic_ip.main"
 ALONE: Spec = {"stack": "demo", "region": "us-east-1", "elastic_ips": {"main": {}}}
 EXAMPLE = Example(
-    spec=edited(ALONE, "elastic_ips/main", {"public_ipv4_pool": "amazon", "network_border_group": "us-east-1"}),
+    spec={
+        **ALONE,
+        "elastic_ips": {
+            "main": {"public_ipv4_pool": "amazon", "network_border_group": "us-east-1"},
+            "pooled": {"ipam_pool_id": "ipam-pool-0a1b2c3d4e5f60718"},
+        },
+    },
     address=ADDRESS,
+    prepare=lambda: known_pools(["ipam-pool-0a1b2c3d4e5f60718"], ["203.0.113.0/28"]),
 )
 
 

@@ -74,9 +74,9 @@ def test_what_pools_give_is_kept(hand: Hand, lag: float) -> None:
     hand.world.strict.lag = lag
     hand.make(spec)
     assert ranges(hand) == ["10.20.0.0/22", "10.30.0.0/26", "100.64.0.0/24"]
-    around = ipaddress.ip_network("10.20.0.0/22")
+    around = ipaddress.IPv4Network("10.20.0.0/22")
     for address, length in ((A, 24), (B, 25)):
-        own = ipaddress.ip_network(subnet_of(hand, address)["CidrBlock"])
+        own = ipaddress.IPv4Network(subnet_of(hand, address)["CidrBlock"])
         assert (own.prefixlen, own.subnet_of(around)) == (length, True)
     (ipv6,) = subnet_of(hand, A)["Ipv6CidrBlockAssociationSet"]
     assert ipv6["Ipv6CidrBlock"] == "2001:db8:0:7::/64"
@@ -250,7 +250,8 @@ def test_a_vpc_without_room_is_told_with_the_place(hand: Hand) -> None:
 def test_a_range_that_somebody_takes_meanwhile_is_left_to_them(hand: Hand) -> None:
     spec = network(make_pool("10.20.0.0/16"))
     hand.make(edited(spec, "subnets", {}))
-    real, theirs = hand.world._call, []
+    real = hand.world._call
+    theirs: list[str] = []
 
     def call(service: str, operation: str, params: Any) -> Any:
         if operation == "create_subnet" and "DryRun" not in params and not theirs:

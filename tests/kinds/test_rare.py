@@ -11,6 +11,8 @@ from tests.kinds.hand import LINUX_1, Hand, delete, short
 from tests.properties.watched import watched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.harness import Spec
 
 GROUP = {"description": "web", "ingress": [{"protocol": "tcp", "port": 80, "cidr_block": "0.0.0.0/0"}]}
@@ -28,13 +30,13 @@ def network() -> dict[str, Any]:
     return {"vpc": vpc, "subnets": subnets}
 
 
-RARE = {
+RARE: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "vpc_endpoint": ("vpc_endpoints", lambda there: {"vpc": there["vpc"], "service_name": "s3"}),
     "egress_only_internet_gateway": ("egress_only_internet_gateways", lambda there: {"vpc": there["vpc"]}),
     "nat_gateway": ("nat_gateways", lambda there: {"subnet": there["subnets"][0], "connectivity_type": "private"}),
     "elastic_ip": ("elastic_ips", lambda there: {}),
 }
-BESIDE = {
+BESIDE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "nothing": lambda there: {},
     "a group": lambda there: {"security_groups": {"web": {**GROUP, "vpc": there["vpc"]}}},
     "two groups": lambda there: {"security_groups": {name: {**GROUP, "vpc": there["vpc"]} for name in ("web", "db")}},

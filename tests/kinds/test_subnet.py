@@ -10,6 +10,7 @@ from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import edited, order, replaced, short
+from tests.pools import known_pools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +24,13 @@ ALONE: Spec = {
     "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
     "subnets": {"public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "map_public_ip_on_launch": True}},
 }
+POOLS = [f"ipam-pool-0a1b2c3d4e5f6071{number}" for number in range(4)]
+RANGES = ("10.0.128.0/20", "2001:db8:0:40::/58", "2001:db8:0:80::/58", "2001:db8::/40")
 # its VPC can't be deleted behind the tool's back while the subnet is in it: AWS refuses
 EXAMPLE = Example(
     spec={
         **ALONE,
-        "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}},
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/16", "ipv6_ipam_pool_id": POOLS[3], "ipv6_netmask_length": 56}},
         "subnets": {
             "public-a": {
                 "cidr_block": "10.0.1.0/24",
@@ -41,7 +44,15 @@ EXAMPLE = Example(
                     "enable_resource_name_dns_a_record": False,
                     "enable_resource_name_dns_aaaa_record": False,
                 },
-            }
+            },
+            "pooled": {
+                "ipv4_ipam_pool_id": POOLS[0],
+                "ipv4_netmask_length": 24,
+                "availability_zone": "b",
+                "ipv6_ipam_pool_id": POOLS[1],
+                "ipv6_netmask_length": 64,
+            },
+            "chosen": {"ipv4_netmask_length": 24, "availability_zone": "b"},
         },
     },
     address=A,
@@ -54,6 +65,8 @@ EXAMPLE = Example(
         "private_dns_name_options_on_launch.enable_resource_name_dns_a_record": True,
         "private_dns_name_options_on_launch.enable_resource_name_dns_aaaa_record": True,
     },
+    others={"subnet.pooled": {"ipv6_ipam_pool_id": POOLS[2], "ipv6_netmask_length": 60}},
+    prepare=lambda: known_pools(POOLS, RANGES, vpc_name="demo-main"),
 )
 
 

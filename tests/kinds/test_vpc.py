@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.kinds._encryption import EXCLUSIONS
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import Spec, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import edited, replaced, short
+from tests.pools import known_pools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MAIN = "vpc.main"
 ALONE: Spec = {"stack": "demo", "region": "us-east-1", "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}}}
+POOLS = [f"ipam-pool-0a1b2c3d4e5f6071{number}" for number in range(3)]
 EXAMPLE = Example(
     spec={
         **ALONE,
@@ -40,6 +43,20 @@ EXAMPLE = Example(
                 "ipv6_pool": "ipv6pool-ec2-0123456789abcdef0",
                 "ipv6_cidr_block": "2001:db8:1000::/56",
             },
+            "guarded": {
+                "cidr_block": "10.3.0.0/16",
+                "vpc_encryption_control": {
+                    "mode": "enforce",
+                    **{f"{name}_exclusion": "disable" for name in EXCLUSIONS},
+                },
+            },
+            "pooled": {
+                "ipv4_ipam_pool_id": POOLS[0],
+                "ipv4_netmask_length": 20,
+                "secondary_cidr_blocks": [{"ipv4_ipam_pool_id": POOLS[0], "ipv4_netmask_length": 24}],
+                "ipv6_ipam_pool_id": POOLS[1],
+                "ipv6_netmask_length": 56,
+            },
         },
     },
     address=MAIN,
@@ -52,8 +69,14 @@ EXAMPLE = Example(
     },
     others={
         "vpc.amazon": {"ipv6_cidr_block_network_border_group": "us-east-1-wl1-bos-wlz-1"},
+        "vpc.guarded": {
+            "vpc_encryption_control.mode": "monitor",
+            **{f"vpc_encryption_control.{name}_exclusion": "enable" for name in EXCLUSIONS},
+        },
+        "vpc.pooled": {"ipv6_ipam_pool_id": POOLS[2], "ipv6_netmask_length": 52},
         "vpc.own": {"ipv6_pool": "ipv6pool-ec2-0fedcba9876543210", "ipv6_cidr_block": "2001:db8:2000::/56"},
     },
+    prepare=lambda: known_pools(POOLS, ("10.96.0.0/12", "2001:db8::/40", "2001:db8:ff00::/40")),
 )
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alb_reconcile.cli.render.plan import show
-from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.errors import RefusedError, SpecError
 from alb_reconcile.model.policy_document import PolicyDocument
-from tests.harness import demo
+from tests.harness import demo, load
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, replaced, short, update
 
@@ -47,9 +47,21 @@ INTERFACES: Spec = edited(
         "policy_document": READ,
     },
 )
-INBOUND = "vpc_endpoint.inbound"
+INBOUND, DATABASE = "vpc_endpoint.inbound", "vpc_endpoint.database"
+RESOURCE = "arn:aws:vpc-lattice:us-east-1:123456789012:resourceconfiguration/rcfg-0a1b2c3d4e5f60718"
+NETWORK = "arn:aws:vpc-lattice:us-east-1:123456789012:servicenetwork/sn-0a1b2c3d4e5f60718"
+LATTICE = {
+    "resource_configuration_arn": RESOURCE,
+    "subnets": ["private-a"],
+    "security_groups": ["endpoints"],
+    "private_dns_enabled": True,
+    "dns_options": {
+        "private_dns_preference": "SPECIFIED_DOMAINS_ONLY",
+        "private_dns_specified_domains": ["db.example.com"],
+    },
+}
 EXAMPLE = Example(
-    spec=INTERFACES,
+    spec=edited(INTERFACES, "vpc_endpoints/database", LATTICE),
     address=INBOUND,
     changes={
         "subnets": ["private-a", "private-b"],
@@ -60,7 +72,13 @@ EXAMPLE = Example(
         "dns_options.private_dns_only_for_inbound_resolver_endpoint": False,
         "policy_document": WRITE,
     },
-    others={S3: {"route_tables": ["private", "other"]}},
+    others={
+        S3: {"route_tables": ["private", "other"]},
+        DATABASE: {
+            "dns_options.private_dns_preference": "VERIFIED_DOMAINS_AND_SPECIFIED_DOMAINS",
+            "dns_options.private_dns_specified_domains": ["db.example.com", "cache.example.com"],
+        },
+    },
 )
 
 
@@ -318,3 +336,61 @@ def test_a_policy_is_shown_as_it_is_written(hand: Hand) -> None:
     hand.make(SPEC)
     (step,) = hand.world.plan(edited(SPEC, "vpc_endpoints/s3/policy_document", WRITE)).steps
     assert json.loads(show(step.changes[0].after, hand.world.plan(SPEC))) == WRITE
+
+
+def lattice(**more: Any) -> Spec:
+    return edited(edited(SPEC, "vpc_endpoints/s3", None), "vpc_endpoints/database", {**LATTICE, **more})
+
+
+def test_an_endpoint_leads_to_a_resource_of_another_vpc(hand: Hand, faults: Faults) -> None:
+    faults.lose_reply("create_vpc_endpoint")
+    hand.make(lattice())
+    found = shown(hand, DATABASE)
+    assert (found["VpcEndpointType"], found["ResourceConfigurationArn"]) == ("Resource", RESOURCE)
+    assert found["DnsOptions"]["PrivateDnsSpecifiedDomains"] == ["db.example.com"]
+    assert faults.made["create_vpc_endpoint"] == 2
+
+
+def test_domains_have_no_order_and_left_out_they_are_awss(hand: Hand) -> None:
+    domains = ["b.example.com", "a.example.com"]
+    options = {"private_dns_preference": "SPECIFIED_DOMAINS_ONLY", "private_dns_specified_domains": domains}
+    hand.make(lattice(dns_options=options))
+    swapped = {**options, "private_dns_specified_domains": domains[::-1]}
+    assert hand.world.plan(lattice(dns_options=swapped)).is_empty
+    hand.repairs(
+        update(DATABASE, "dns_options.private_dns_preference"),
+        spec=lattice(dns_options={"private_dns_preference": "ALL_DOMAINS"}),
+        by=("modify_vpc_endpoint", "create_tags"),
+    )
+    plain = {key: value for key, value in lattice()["vpc_endpoints"]["database"].items() if key != "dns_options"}
+    assert hand.world.plan(edited(lattice(), "vpc_endpoints/database", plain)).is_empty
+
+
+def test_a_service_network_takes_the_place_of_a_resource(hand: Hand) -> None:
+    hand.make(lattice())
+    network = {"service_network_arn": NETWORK, **{key: value for key, value in LATTICE.items() if "arn" not in key}}
+    hand.repairs(
+        *replaced(DATABASE, "service_network_arn", "vpc_endpoint_type"),
+        spec=edited(lattice(), "vpc_endpoints/database", network),
+        by=("create_vpc_endpoint", "delete_vpc_endpoints"),
+    )
+    assert shown(hand, DATABASE)["ServiceNetworkArn"] == NETWORK
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"service_name": "ssm"}, "resource_configuration_arn: is given together with service_name; keep one"),
+        ({"private_dns_enabled": False}, "private_dns_preference: is for endpoints by resource_configuration_arn"),
+        ({"dns_options": {"private_dns_preference": "SPECIFIED_DOMAINS_ONLY"}}, "private_dns_preference: needs the domains"),
+        ({"dns_options": {"private_dns_specified_domains": ["a.com"]}}, "is for a private_dns_preference of specified domains"),
+        ({"policy_document": READ}, "policy_document: is for endpoints of the type Gateway, Interface or GatewayLoadBalancer, and this one is Resource"),
+        ({"vpc_endpoint_type": "Interface"}, "vpc_endpoint_type: is Resource for what VPC Lattice has; leave it out"),
+        ({"resource_configuration_arn": "rcfg-1"}, "give it the ARN of a resource configuration"),
+    ],
+)  # fmt: skip
+def test_what_an_endpoint_to_vpc_lattice_doesnt_have(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(lattice(**more))
+    (line,) = str(caught.value).splitlines()
+    assert told in line

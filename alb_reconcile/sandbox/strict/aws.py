@@ -25,6 +25,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from . import (
     corrections,
+    ec2_encryption,
     ec2_ipam,
     ec2_nat,
     ec2_options,
@@ -140,6 +141,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (ELBV2Response, "call_action", self._wrapped(ELBV2Response.call_action, "elbv2")),
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
             *corrections.patches(),
+            *ec2_encryption.patches(),
             *ec2_ipam.patches(),
             *ec2_nat.patches(),
             *function_policies.patches(),

@@ -36,6 +36,7 @@ class Timing:
     provisioning: float = 60.0
     interfaces_linger: float = 60.0
     associating: float = 5.0  # of a range with a VPC
+    encryption: float = 30.0  # until an encryption control is as it is to be
     ipam_release: float = 300.0  # until a pool can give a range again
     endpoint_pending: float = 60.0  # of a VPC endpoint with network interfaces
     endpoint_deleting: float = 120.0

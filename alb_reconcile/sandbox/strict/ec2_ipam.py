@@ -7,7 +7,7 @@ from typing import Any
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import random_resource_id
 
-from .ec2_ranges import blocks, range_fits_the_vpc, ranges
+from .ec2_ranges import blocks, range_fits_the_vpc, ranges, subnet_is_in_an_associated_range
 from .elb_trust_stores import stub
 from .ipam import Allocation, Pool, allocate, pool_of
 from .rule import Call, after, around, before, refuse
@@ -117,7 +117,12 @@ def subnet_takes_from_a_pool(call: Call, proceed: Callable[[], Any]) -> Any:
             if source.get("ResourceId") != vpc:
                 refuse("InvalidParameterValue", f"The pool {pool} isn't a resource planning pool of {vpc}.")
     found = take(call)
-    result = held_by(call, found, proceed)
+
+    def go_on() -> Any:
+        subnet_is_in_an_associated_range.apply(call)
+        return proceed()
+
+    result = held_by(call, found, go_on if found else proceed)
     for item in found:
         item.resource, item.kind = result["Subnet"].id if "Subnet" in result else call.given("SubnetId"), "subnet"
     return result

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from . import (
     ec2_addresses,
+    ec2_encryption,
     ec2_endpoints,
     ec2_gateways,
     ec2_groups,
@@ -39,6 +40,7 @@ EC2 = (
     ec2_endpoints,
     ec2_addresses,
     ec2_ipam,
+    ec2_encryption,
     ec2_nat,
     ec2_groups,
     ec2_launch,

@@ -84,7 +84,7 @@ class Ledger:
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
     ipam_pools: dict[str, Any] = field(default_factory=dict)  # ipam.Pool
-    controls: dict[str, Any] = field(default_factory=dict)  # encryption.Control
+    controls: dict[str, Any] = field(default_factory=dict)  # ec2_encryption.Control
     capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified

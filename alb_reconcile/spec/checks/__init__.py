@@ -4,6 +4,7 @@ from alb_reconcile.spec import runs
 from alb_reconcile.spec.checks import (
     balancing,
     egress,
+    encryption,
     endpoints,
     instances,
     keys,
@@ -25,7 +26,7 @@ from alb_reconcile.spec.outline import Outline
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
-        names, lookups, network, ranges, pools, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
+        names, lookups, network, ranges, pools, encryption, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
         unreachable, redirects,
     ):  # fmt: skip
         module.check(outline)
