@@ -126,6 +126,57 @@ class TestValidate:
         assert main(["validate", file, "--set", "SHOP_STACK=shop"]) == 0
         assert main(["validate", file]) == 3
 
+    def test_findings_of_security(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Exit code 2 for what isn't accepted; without the option nothing is said of them."""
+        spec = VALID + "subnets:\n  a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}\n"
+        file = write(tmp_path, "s.yaml", spec)
+        assert main(["validate", file]) == 0
+        assert capsys.readouterr().out == f"{file}: valid, 2 resources\n"
+        assert main(["validate", "--security", file]) == 2
+        found, summary = capsys.readouterr().out.splitlines()
+        assert found.startswith(f"{file}:6:54: medium EC2.15 (CKV_AWS_130): subnets.a.map_public_ip_on_launch: ")
+        assert found.endswith("; write map_public_ip_on_launch: false")
+        assert summary == f"{file}: valid, 2 resources; 1 finding (1 medium), 0 accepted"
+        accepted = write(tmp_path, "s.yaml", spec + "security: {accept: {EC2.15: only the load balancer is here}}\n")
+        assert main(["validate", "--security", accepted]) == 0
+        assert capsys.readouterr().out == f"{file}: valid, 2 resources; no findings, 1 accepted\n"
+        assert main(["validate", "--security", "-v", accepted]) == 0
+        assert ": accepted: only the load balancer is here\n" in capsys.readouterr().out
+        unused = write(tmp_path, "u.yaml", VALID.replace("shop", "other") + "security: {accept: {ELB.6: x}}\n")
+        assert main(["validate", "--security", unused]) == 0
+        assert (
+            ":5:21: warning: security.accept.ELB.6: accepts what isn't found here; remove it" in capsys.readouterr().out
+        )
+
+    def test_an_invalid_spec_outranks_findings(self, tmp_path: Path) -> None:
+        found = "subnets: {a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}}\n"
+        bad = write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
+        assert main(["validate", "--security", write(tmp_path, "s.yaml", VALID + found), bad]) == 3
+
+    def test_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Of all specs, invalid ones too."""
+        found = "subnets: {a: {cidr_block: 10.0.1.0/24, availability_zone: a, map_public_ip_on_launch: true}}\n"
+        accept = "security: {accept: {EC2.15: {subnet.a: meant so}}}\n"
+        good = write(tmp_path, "s.yaml", VALID + found + accept)
+        bad = write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
+        assert main(["validate", "--security", "--format", "json", good, bad]) == 3
+        first, second = json.loads(capsys.readouterr().out)["specs"]
+        assert (first["file"], first["valid"], first["resources"], first["problems"]) == (good, True, 2, [])
+        assert first["findings"] == [
+            {
+                "id": "EC2.15", "checkov": ["CKV_AWS_130"], "title": "Subnets assign no public addresses", "severity": "medium",
+                "line": 5, "column": 62, "path": "subnets.a.map_public_ip_on_launch", "address": "subnet.a",
+                "problem": "what is launched in it gets a public address", "change": "write map_public_ip_on_launch: false",
+                "accepted": "meant so", "page": "https://docs.aws.amazon.com/securityhub/latest/userguide/ec2-controls.html#ec2-15",
+            }
+        ]  # fmt: skip
+        assert (second["valid"], second["resources"], "findings" in second) == (False, None, False)
+        assert [(item["line"], item["column"], item["path"]) for item in second["problems"]] == [
+            (4, 22, "vpcs.main.cidr_block")
+        ]
+        assert main(["validate", "--format", "json", good]) == 0
+        assert "findings" not in json.loads(capsys.readouterr().out)["specs"][0]
+
 
 class TestMisuse:
     """Exit code 64, on standard error, with the way out."""

@@ -125,7 +125,9 @@ def test_one_section_a_kind() -> None:
     assert set(schema.SECTIONS.values()) | MEMBERS == set(KINDS)
     assert all(section == f"{kind}s" for section, kind in schema.SECTIONS.items())
     top = {key for key, item in schema.resolved("stack")["properties"].items() if "additionalProperties" in item}
-    assert top - {"tags", "policy", "sync"} == {KINDS[kind].section for kind in KINDS.keys() - MEMBERS - NESTED}
+    assert top - {"tags", "policy", "security", "sync"} == {
+        KINDS[kind].section for kind in KINDS.keys() - MEMBERS - NESTED
+    }
 
 
 def test_what_nests_stands_in_its_parents_entry() -> None:

@@ -50,7 +50,13 @@ class Pattern:
 
 def fits(tokens: Tokens, text: str) -> bool:
     """Whether a text fits a pattern."""
-    return is_included(tuple(f"\\{char}" for char in text), (tokens,))
+    machine = _machine(tokens)
+    places = machine.start
+    for char in text:
+        places = machine.read(places, char)
+        if not places:
+            return False
+    return bool(places & machine.end)
 
 
 @lru_cache(16384)

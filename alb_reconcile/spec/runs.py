@@ -19,7 +19,7 @@ def check(outline: Outline) -> None:
     check_policy(outline, "policy")
     if "sync" not in outline.data:
         return
-    known = {*DEFAULTS, *load_kinds(), *_addresses(outline)}
+    known = {*DEFAULTS, *load_kinds(), *addresses_of(outline)}
     first: dict[str, Care] = {}
     for care in _CARES:
         for path, name in outline.texts("sync", care, ...):
@@ -53,7 +53,8 @@ def _unknown(name: str, known: set[str]) -> str:
     return f'there is no "{name}"; name an action ({", ".join(DEFAULTS)}), a kind such as listener, or an address of this file'
 
 
-def _addresses(outline: Outline) -> Iterator[str]:
+def addresses_of(outline: Outline) -> Iterator[str]:
+    """The addresses of a document: of instances the entry's, and each member's."""
     for section, kind in SECTIONS.items():
         for name, entry in outline.entries(section).items():
             yield f"{kind}.{name}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 from unicodedata import category
 
 from alb_reconcile.kinds import in_spec_order
+from alb_reconcile.model.controls import CONTROLS
 from alb_reconcile.model.errors import Problem
 from alb_reconcile.spec.document import MAX_PROBLEMS, Node, Path, find, printable, render_path, shorten, to_plain
 
@@ -49,6 +50,10 @@ def load_schemas() -> Mapping[str, _Schema]:
     spared = stack["properties"]["policy"]["properties"]["never_delete"]["items"]
     del spared["x-kinds"]
     spared["enum"] = list(SECTIONS.values())
+    accept = stack["properties"]["security"]["properties"]["accept"]
+    reasons = accept.pop("x-controls")
+    accept["properties"] = {item.id: {**reasons, "description": f"{item.title}."} for item in CONTROLS.values()}
+    accept["x-instead"] = {name: f"it is {item.id} here" for item in CONTROLS.values() for name in item.checkov}
     return schemas
 
 

@@ -55,8 +55,13 @@ def load_stack(file: str, variables: Mapping[str, str] | None = None, region: st
 
     Raises SpecError with all problems at once; asks nothing of AWS.
     """
+    return stack_of(load_outline(file, variables, region), file)
+
+
+def load_outline(file: str, variables: Mapping[str, str] | None = None, region: str | None = None) -> Outline:
+    """`load_stack` as far as the document is read and valid. Raises SpecError."""
     data = _read(file, "name a spec file (`alb-reconcile init` writes one)")
-    return parse_stack(data, file, Path(file).parent, {**os.environ, **(variables or {})}, region)
+    return _checked(data, file, Path(file).parent, {**os.environ, **(variables or {})}, region)
 
 
 def load_policy(file: str, variables: Mapping[str, str] | None = None) -> Policy:
@@ -90,20 +95,29 @@ def _read(file: str, advice: str) -> bytes:
 
 def parse_stack(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None = None) -> Stack:
     """`load_stack` for bytes that are already here; files named in the spec are looked for in `folder`."""
+    return stack_of(_checked(data, file, folder, variables, region), file)
+
+
+def _checked(data: bytes, file: str, folder: Path, variables: Mapping[str, str], region: str | None) -> Outline:
+    """A valid document. Raises SpecError with all problems at once."""
     check_region(region)
     outline = _outline(data, file, folder, variables, region)
     if region and outline.data.get("region", region) != region:
         outline.error(("region",), f"is {outline.data['region']}, but --region says {region}; leave out one of them")
     run_checks(outline)
-    problems = _one_a_place(outline.problems)
-    if any(not problem.warning for problem in problems):
-        raise SpecError(file, problems)
+    if not outline.is_sound:
+        raise SpecError(file, _one_a_place(outline.problems))
+    return outline
+
+
+def stack_of(outline: Outline, file: str) -> Stack:
+    """What a valid document wants."""
     return Stack(
         name=outline.data["stack"],
         region=outline.region,
         account_ids=tuple(outline.data.get("account_ids", ())),
         desired=build(outline, file),
-        warnings=tuple(problems),
+        warnings=tuple(_one_a_place(outline.problems)),
         file=file,
         place=outline.root.keys["stack"],
         policy=policy_of(outline.data.get("policy", {})),

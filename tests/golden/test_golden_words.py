@@ -121,5 +121,6 @@ def test_validate(desk: Scene) -> None:
         desk.run("validate", name)
     desk.run("validate", "keys.yaml", "none.yaml", "demo.yaml")
     desk.run("validate", "demo.yaml", "demo.yaml")
+    desk.run("validate", "--security", "-v", "private.yaml")
     desk.run("plan", "keys.yaml", "--endpoint-url", "http://127.0.0.1:1")
     desk.check()

@@ -76,10 +76,10 @@ def ruled(**rules: Spec) -> Spec:
     return edited(demo(), RULES, rules or {"a": rule(10, "/a/*"), "b": rule(20, "/b/*")})
 
 
-def stray(hand: Hand, priority: int, **params: Any) -> str:
+def stray(hand: Hand, priority: int, path: str = "/stray", **params: Any) -> str:
     answer = hand.elb.create_rule(
         ListenerArn=hand["listener.public/http"], Priority=priority, Actions=[ANSWER],
-        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/stray"]}}], **params,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}}], **params,
     )  # fmt: skip
     return str(answer["Rules"][0]["RuleArn"])
 
@@ -252,6 +252,29 @@ def test_another_stacks_rule_is_shown_and_left_alone(hand: Hand) -> None:
     assert any("belongs to the stack other" in note for note in plan.kept)
 
 
+@pytest.mark.parametrize("owner", ["", "other"])
+def test_a_rule_whose_requests_others_take_is_told(hand: Hand, owner: str) -> None:
+    """Of rules that stay: those behind it, and those that take only a part, are no matter."""
+    spec = edited(ruled(), "load_balancers/public/listeners/http/others", "keep")
+    hand.make(spec)
+    more: dict[str, Any] = {"Tags": [{"Key": "alb-reconcile:stack", "Value": owner}]} if owner else {}
+    for priority, pattern in ((5, "/a/*"), (6, "/b/c"), (30, "/*")):
+        stray(hand, priority, pattern, **more)
+    plan = hand.world.plan(spec)
+    assert plan.is_empty
+    [found] = plan.warnings
+    assert found.endswith(
+        "load_balancers.public.listeners.http.rules.a.priority: no request reaches it: the rule of others with priority 5 before it "
+        "takes all of its requests"
+    )
+
+
+def test_a_rule_that_is_removed_takes_nothing(hand: Hand) -> None:
+    hand.make(ruled())
+    stray(hand, 5, "/*")
+    assert hand.world.plan(ruled()).warnings == ()
+
+
 def test_two_rules_swap_their_places_in_one_call(hand: Hand) -> None:
     hand.make(ruled())
     swapped = ruled(a=rule(20, "/a/*"), b=rule(10, "/b/*"))
@@ -294,7 +317,8 @@ def test_a_stray_rule_on_a_priority_that_the_spec_wants_is_parked_and_removed(ha
 def test_a_priority_that_a_stranger_keeps_is_refused(hand: Hand, owner: str | None) -> None:
     keep = edited(ruled(a=rule(10, "/a/*")), "load_balancers/public/listeners/http/others", "keep")
     hand.make(keep)
-    stray(hand, 20, **({"Tags": [{"Key": "alb-reconcile:stack", "Value": owner}]} if owner else {}))
+    more: dict[str, Any] = {"Tags": [{"Key": "alb-reconcile:stack", "Value": owner}]} if owner else {}
+    stray(hand, 20, **more)
     wanted = edited(ruled(), "load_balancers/public/listeners/http/others", "keep")
     with pytest.raises(RefusedError, match=r"rule\.public/http/b: priority 20 is in use by"):
         hand.world.plan(wanted)

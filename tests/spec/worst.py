@@ -109,6 +109,8 @@ CASES: Mapping[str, Callable[[], str]] = {
     "a long name among the known": lambda: more("instances", f'  ? "{"N" * 900_000}"\n  : {{{WEB}}}\n', ("targets: [web]", "targets: [" + numbered("t#", 9_000, ",") + "]")),
     "targets and rules": lambda: more("instances", numbered(f"  a#: {{{WEB}}}\n", 4_000), ("targets: [web]", "targets: [" + numbered("a#", 4_000, ",") + "]"), ("ingress:\n      - {protocol: tcp, port: 80, security_group: load-balancer}", "ingress:\n" + "".join(f"      - {{protocol: tcp, port: {port}, cidr_block: 1.1.1.1/32}}\n" for port in range(1, 1001)))),
     "rules": lambda: demo(("default_action: {forward: web}", "default_action: {forward: web}\n        rules:\n" + numbered("          r#: {priority: 1, conditions: [{path_pattern: /#}], action: {forward: web}}\n", 8_000))),
+    "rules that are compared": lambda: demo(("default_action: {forward: web}", "default_action: {forward: web}\n        rules:\n" + numbered("          r#: {priority: 1#, conditions: [{path_pattern: [/*a*b#, /*b*a#, /*c?#]}], action: {forward: web}}\n", 4_000))),
+    "redirects that are followed": lambda: demo(("default_action: {forward: web}", "default_action: {forward: web}\n        rules:\n" + numbered("          r#: {priority: 1#, conditions: [{path_pattern: [/r#, /r0#*]}], action: {redirect: {status_code: HTTP_301, path: /r2#}}}\n", 300))),
     "many target groups": lambda: more("target_groups", numbered("  g#: {protocol: HTTP, port: 80, targets: [web]}\n", 4_000)),
     "the largest valid stack": lambda: more("instances", numbered(f"  a#: {{count: 900, {WEB}}}\n", 11)),
 }  # fmt: skip

@@ -3,16 +3,20 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.schema import bundle
+from alb_reconcile.cli.render.validate import ValidationView, validations_json, validations_text
 from alb_reconcile.cli.session.specs import refuse_twins
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, SpecError, UsageError
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.stack import load_stack
+from alb_reconcile.spec.security.audit import audit
+from alb_reconcile.spec.stack import load_outline, stack_of
 
 
 @dataclass(frozen=True)
@@ -20,24 +24,29 @@ class ValidateOptions:
     specs: tuple[str, ...]
     variables: Mapping[str, str]
     region: str | None
+    security: bool
+    verbose: int
+    output: Output
 
 
 def validate(options: ValidateOptions) -> ExitCode:
-    """Print every mistake and risk in the given specs, one a line."""
-    code = ExitCode.OK
+    """Print every mistake and risk in the given specs, one a line; with `security` also what they don't meet."""
     seen: dict[tuple[str, str | None], str] = {}
-    for file in options.specs:
-        try:
-            stack = load_stack(file, options.variables, options.region)
-            refuse_twins(stack, seen)
-        except SpecError as error:
-            emit(str(error))
-            code = ExitCode.INVALID
-            continue
-        for warning in stack.warnings:
-            emit(warning.render(file))
-        emit(f"{file}: valid, {len(stack.desired)} resources")
-    return code
+    views = [_look(file, options, seen) for file in options.specs]
+    options.output.show(views, partial(validations_text, verbose=options.verbose), validations_json)
+    if any(view.resources is None for view in views):
+        return ExitCode.INVALID
+    return ExitCode.CHANGES if any(view.audit and view.audit.open for view in views) else ExitCode.OK
+
+
+def _look(file: str, options: ValidateOptions, seen: dict[tuple[str, str | None], str]) -> ValidationView:
+    try:
+        outline = load_outline(file, options.variables, options.region)
+        stack = stack_of(outline, file)
+        refuse_twins(stack, seen)
+    except SpecError as error:
+        return ValidationView(file, error.problems, None, None)
+    return ValidationView(file, stack.warnings, len(stack.desired), audit(outline) if options.security else None)
 
 
 def print_schema() -> ExitCode:
@@ -86,12 +95,14 @@ def explain(options: ExplainOptions) -> ExitCode:
     if name not in _kinds():
         raise UsageError(f'there is no kind "{word}"; known: {", ".join(_kinds())}')
     found, done, is_required = schema.resolved(name), name, False
-    for key in keys:
+    while keys:
         properties = _properties(found)
-        if key not in properties:
-            raise UsageError(f'{done} has no key "{key}"; known: {", ".join(properties) or "none"}')
+        joined = (".".join(keys[: count + 1]) for count in range(len(keys)))  # some names have dots
+        key = next((name for name in joined if name in properties), "")
+        if not key:
+            raise UsageError(f'{done} has no key "{keys[0]}"; known: {", ".join(properties) or "none"}')
         is_required = key in found.get("items", found).get("required", ())
-        found, done = properties[key], f"{done}.{key}"
+        found, done, keys = properties[key], f"{done}.{key}", keys[key.count(".") + 1 :]
     emit("\n".join(_explanation(done, found, is_required=is_required)))
     return ExitCode.OK
 

@@ -13,8 +13,8 @@ from alb_reconcile.model.errors import ExitCode
 
 _EPILOG = """\
 exit codes:
-  0 success   1 failed, in part or whole   2 changes pending, or manual action required   3 invalid spec
-  4 refused   5 held by another run   64 usage   130 interrupted
+  0 success   1 failed, in part or whole   2 changes pending, manual action required, or findings of --security
+  3 invalid spec   4 refused   5 held by another run   64 usage   130 interrupted
 """
 
 
@@ -89,6 +89,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("validate", "authoring.validate", "check specs without calling AWS")
     command.add_argument("specs", nargs="+", metavar="SPEC")
+    text = "also report what AWS Security Hub would find; exit with 2 if there is something that isn't accepted"
+    command.add_argument("--security", action="store_true", help=text)
+    command.add_argument("--format", choices=("text", "json"), default="text")
     add("schema", "authoring.print_schema", "print the JSON Schema, for editors")
     command = add("init", "authoring.init", "write a commented spec to start from")
     command.add_argument(

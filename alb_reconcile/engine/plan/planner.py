@@ -9,6 +9,7 @@ from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.launches import launch_together
+from alb_reconcile.engine.plan.lints import find_shadowed
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.unseen import find_unseen
@@ -81,6 +82,7 @@ def make_plan(
         steps=steps,
         warnings=(
             *dict.fromkeys(str(item) for item in discovery.findings if item.warning),
+            *map(str, find_shadowed(decisions)),
             *_warnings(decisions, steps),
             *discovery.warnings,
         ),

@@ -2,6 +2,7 @@
 
 from alb_reconcile.spec import runs
 from alb_reconcile.spec.checks import (
+    accepted,
     balancing,
     egress,
     encryption,
@@ -27,6 +28,6 @@ def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
         names, lookups, network, ranges, pools, encryption, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
-        unreachable, redirects,
+        unreachable, redirects, accepted,
     ):  # fmt: skip
         module.check(outline)

@@ -1,6 +1,7 @@
 """Redirects: those that lead in a circle, and to ports at which nobody answers in that protocol."""
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -15,8 +16,8 @@ from alb_reconcile.spec.outline import Outline
 
 _MOST_HOPS: Final = 20
 """After which browsers give up."""
-_MOST_ACTIONS: Final = 200
-"""Redirects that are followed, from the first."""
+_MOST_RULES: Final = 300
+"""Of one load balancer, for its redirects to be followed. AWS takes 100 by default."""
 _ANY_HOST: Final = "any-host.example"
 
 
@@ -43,10 +44,14 @@ def check(outline: Outline) -> None:
     """Report redirects that lead nowhere, where all else is right."""
     if not outline.is_sound:
         return
-    redirects = [(path, action["redirect"]) for path, action in outline.actions if "redirect" in action]
-    for name in dict.fromkeys(path[1] for path, _ in redirects[:_MOST_ACTIONS]):
-        own = [(path, redirect) for path, redirect in redirects[:_MOST_ACTIONS] if path[1] == name]
-        _Balancer(outline, str(name)).check(own)
+    redirects: dict[str, list[tuple[Path, Entry]]] = defaultdict(list)
+    for path, action in outline.actions:
+        if "redirect" in action:
+            redirects[str(path[1])].append((path, action["redirect"]))
+    rules = Counter(str(path[1]) for path, _ in outline.rules)
+    for name, own in redirects.items():
+        if rules[name] <= _MOST_RULES:
+            _Balancer(outline, name).check(own)
 
 
 class _Balancer:

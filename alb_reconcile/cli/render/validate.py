@@ -1,0 +1,104 @@
+"""What `validate` says of specs: mistakes, risks, and findings of security, as text and as JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.controls import SEVERITIES
+from alb_reconcile.model.errors import Problem
+from alb_reconcile.spec.security.audit import Audit, SecurityFinding
+
+
+@dataclass(frozen=True)
+class ValidationView:
+    """One spec: what is wrong with it, or what it would make; `audit` if it was asked for. `resources` is None if it is invalid."""
+
+    file: str
+    problems: Sequence[Problem]
+    resources: int | None
+    audit: Audit | None
+
+
+def validations_text(views: Sequence[ValidationView], style: Style, *, verbose: int = 0) -> str:
+    """A line for each problem and finding, and one for each spec."""
+    return "\n".join(line for view in views for line in _lines(view, verbose))
+
+
+def _lines(view: ValidationView, verbose: int) -> Iterator[str]:
+    yield from (problem.render(view.file) for problem in view.problems)
+    if view.resources is None:
+        return
+    summary = f"{view.file}: valid, {view.resources} resources"
+    if view.audit:
+        yield from (problem.render(view.file) for problem in view.audit.unused)
+        for group in _together(view.audit.open):
+            yield f"{_head(view.file, group)}: {group[0].problem}; {group[0].change}"
+        for group in _together(view.audit.accepted) if verbose else ():
+            yield f"{_head(view.file, group)}: accepted: {group[0].reason}"
+        summary += f"; {_count(view.audit.open)}, {len(view.audit.accepted)} accepted"
+    yield summary
+
+
+def _together(findings: Iterable[SecurityFinding]) -> list[list[SecurityFinding]]:
+    """What is one mistake to several controls."""
+    groups: dict[tuple[object, ...], list[SecurityFinding]] = {}
+    for item in findings:
+        key = (item.line, item.column, item.path, item.problem, item.change, item.reason)
+        groups.setdefault(key, []).append(item)
+    return list(groups.values())
+
+
+def _head(file: str, group: Sequence[SecurityFinding]) -> str:
+    """The place, the worst severity, the ids, and checkov's beside them."""
+    first = group[0]
+    severity = min((item.control.severity for item in group), key=SEVERITIES.index)
+    ids = ", ".join(item.control.id for item in group)
+    checkov = ", ".join(name for item in group for name in item.control.checkov)
+    return f"{file}:{first.line}:{first.column}: {severity} {ids}{f' ({checkov})' if checkov else ''}: {first.path}"
+
+
+def _count(findings: Sequence[SecurityFinding]) -> str:
+    if not findings:
+        return "no findings"
+    counts = Counter(item.control.severity for item in findings)
+    parts = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity])
+    return f"{len(findings)} finding{'s' if len(findings) > 1 else ''} ({parts})"
+
+
+def validations_json(views: Sequence[ValidationView]) -> str:
+    """All specs as one document; `findings` are there if they were asked for."""
+    specs = [_json(view) for view in views]
+    return json.dumps({"version": 1, "specs": specs}, indent=2)
+
+
+def _json(view: ValidationView) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "file": view.file,
+        "valid": view.resources is not None,
+        "resources": view.resources,
+        "problems": [asdict(item) for item in view.problems],
+    }
+    if view.audit:
+        found["problems"] += [asdict(item) for item in view.audit.unused]
+        found["findings"] = [_finding(item) for item in view.audit.findings]
+    return found
+
+
+def _finding(item: SecurityFinding) -> dict[str, Any]:
+    return {
+        "id": item.control.id,
+        "checkov": list(item.control.checkov),
+        "title": item.control.title,
+        "severity": item.control.severity,
+        "line": item.line,
+        "column": item.column,
+        "path": item.path,
+        "address": item.address,
+        "problem": item.problem,
+        "change": item.change,
+        "accepted": item.reason or None,
+        "page": item.control.page,
+    }
