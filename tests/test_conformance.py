@@ -275,9 +275,9 @@ def is_ours(item: Property) -> bool:
 
 @cache
 def aws_words() -> frozenset[str]:
-    """Every operation, shape and member of EC2's, ELBv2's and IAM's APIs."""
+    """Every operation, shape and member of those APIs."""
     words: set[str] = set()
-    for service in ("ec2", "elbv2", "iam", "wafv2"):
+    for service in ("ec2", "elbv2", "iam", "wafv2", "s3"):
         folder = Path(botocore.__file__).parent / "data" / service
         file = max(folder.glob("*/service-2.json*"))
         data = file.read_bytes()

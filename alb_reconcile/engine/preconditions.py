@@ -65,7 +65,8 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     subnets = getattr(item.state, "subnets", None) or ()
     zones = {zone for subnet in subnets if (zone := location_of(subnet, decisions, discovery).zone)}
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
-    return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted(zones)))
+    paths = frozenset() if is_made else frozenset(change.path for change in item.changes)
+    return Intent(item.desired, wanted, fields, bool(item.forces), paths, tuple(sorted(zones)))
 
 
 async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:

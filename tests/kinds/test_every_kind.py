@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 KINDS = load_kinds()
-TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}, "iam": {"tag_instance_profile", "tag_role"}}
+TAGGED = {
+    "ec2": {"create_tags"},
+    "elbv2": {"add_tags"},
+    "iam": {"tag_instance_profile", "tag_role"},
+    "s3": {"put_bucket_tagging"},
+}
 """The calls that write tags, by service."""
 PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason", "AssociationId"}
 PASSING |= {"Ipv6CidrBlock", "NetworkInterfaceIds", "PrivateIp"}
@@ -104,6 +109,8 @@ class Bench:
             by_hand("ec2").create_tags(Resources=[resource], Tags=pairs)
         elif self.kind.properties.service == "iam":
             by_hand("iam").tag_instance_profile(InstanceProfileName=resource.rpartition("/")[2], Tags=pairs)
+        elif self.kind.properties.service == "s3":
+            self._change_bucket_tags(resource, tags, ())
         else:
             by_hand("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
 
@@ -114,8 +121,18 @@ class Bench:
         elif self.kind.properties.service == "iam":
             name = resource.rpartition("/")[2]
             by_hand("iam").untag_instance_profile(InstanceProfileName=name, TagKeys=list(keys))
+        elif self.kind.properties.service == "s3":
+            self._change_bucket_tags(resource, {}, keys)
         else:
             by_hand("elbv2").remove_tags(ResourceArns=[resource], TagKeys=list(keys))
+
+    def _change_bucket_tags(self, resource: str, tags: Mapping[str, str], gone: Sequence[str]) -> None:
+        """S3 takes all of them at once."""
+        s3, name = by_hand("s3"), resource.rpartition(":")[2]
+        found = {item["Key"]: item["Value"] for item in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
+        kept = {key: value for key, value in {**found, **tags}.items() if key not in gone}
+        pairs = [{"Key": key, "Value": value} for key, value in kept.items()]
+        s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": pairs})
 
 
 @pytest.fixture
