@@ -377,7 +377,7 @@ def validators() -> tuple[Draft202012Validator, Draft202012Validator, Draft20201
 def documents() -> list[tuple[str, Any]]:
     """The shipped specs with their defaults put in, and the broken ones that are YAML at all."""
     found: list[tuple[str, Any]] = []
-    for file in sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("tests/spec/broken/*.yaml")]):
+    for file in sorted([*ROOT.glob("specs/**/*.yaml"), *ROOT.glob("tests/spec/broken/*.yaml")]):
         text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", file.read_text(encoding="utf-8"))
         text = text.replace("${EC2_SSH_KEY_NAME}", "key")
         if file.stem.startswith(("bomb", "deep")):

@@ -86,8 +86,11 @@ def explain(options: ExplainOptions) -> ExitCode:
     if name not in _kinds():
         raise UsageError(f'there is no kind "{word}"; known: {", ".join(_kinds())}')
     found, done, is_required = schema.resolved(name), name, False
-    for key in keys:
+    while keys:
         properties = _properties(found)
+        # AWS's keys of attributes have dots in them
+        length = next((end for end in range(len(keys), 0, -1) if ".".join(keys[:end]) in properties), 1)
+        key, keys = ".".join(keys[:length]), keys[length:]
         if key not in properties:
             raise UsageError(f'{done} has no key "{key}"; known: {", ".join(properties) or "none"}')
         is_required = key in found.get("items", found).get("required", ())
@@ -101,8 +104,8 @@ def _kinds() -> list[str]:
 
 
 def _properties(found: dict[str, Any]) -> dict[str, Any]:
-    """A schema's properties; of a list or a map of things, those of the things."""
-    for below in (found, found.get("items"), found.get("additionalProperties")):
+    """A schema's properties; of a list or a map of things, those of the things; of attributes, all that AWS documents."""
+    for below in (found, found.get("items"), found.get("additionalProperties"), *found.get("allOf", ())[:1]):
         if isinstance(below, dict) and below.get("properties"):
             return dict(below["properties"])
     return {}
