@@ -278,9 +278,9 @@ def is_ours(item: Property) -> bool:
 
 @cache
 def aws_words() -> frozenset[str]:
-    """Every operation, shape and member of EC2's, ELBv2's and IAM's APIs."""
+    """Every operation, shape and member of those APIs."""
     words: set[str] = set()
-    for service in ("ec2", "elbv2", "iam", "wafv2"):
+    for service in ("ec2", "elbv2", "iam", "wafv2", "s3"):
         folder = Path(botocore.__file__).parent / "data" / service
         file = max(folder.glob("*/service-2.json*"))
         data = file.read_bytes()
@@ -380,7 +380,7 @@ def validators() -> tuple[Draft202012Validator, Draft202012Validator, Draft20201
 def documents() -> list[tuple[str, Any]]:
     """The shipped specs with their defaults put in, and the broken ones that are YAML at all."""
     found: list[tuple[str, Any]] = []
-    for file in sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("tests/spec/broken/*.yaml")]):
+    for file in sorted([*ROOT.glob("specs/**/*.yaml"), *ROOT.glob("tests/spec/broken/*.yaml")]):
         text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", file.read_text(encoding="utf-8"))
         text = text.replace("${EC2_SSH_KEY_NAME}", "key")
         if file.stem.startswith(("bomb", "deep")):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds._log_delivery import bucket_arn
 from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -95,6 +96,11 @@ class HypotheticalReader(Reader):
         rows = await super().instance_profiles(path)
         seen = [self._look_at(row["Arn"], row, tags.from_list(row.get("Tags"))) for row in rows]
         return [{**row, "Tags": tags.to_list(own)} for row, own in zip(rows, seen, strict=True)]
+
+    async def buckets(self, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+        rows = await super().buckets(named)
+        arns = [bucket_arn(name, self.aws.region) for name, _ in rows]
+        return [(name, self._look_at(arn, {}, real)) for arn, (name, real) in zip(arns, rows, strict=True)]
 
     async def load_balancers(self) -> list[dict[str, Any]]:
         found = await super().load_balancers()

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
+from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model import tags
@@ -80,6 +81,8 @@ async def _write(aws: Aws, item: Tagging, done: Callable[[Tagging], None]) -> No
         with ignoring("NoSuchEntity"):
             await aws.call("iam", "untag_instance_profile", InstanceProfileName=name, TagKeys=keys)
             await aws.call("iam", "untag_role", RoleName=name, TagKeys=keys)
+    elif item.remove and ":s3:::" in item.id:
+        await change_bucket_tags(aws, item.id.rpartition(":")[2], {}, item.remove)
     elif item.remove:
         await _gone(aws, "elbv2", "remove_tags", ResourceArns=[item.id], TagKeys=sorted(item.remove))
     elif item.write:

@@ -28,12 +28,20 @@ def check_answer(*, response_dict: dict[str, Any], operation_model: Any, **_: An
     body, status = response_dict["body"], int(response_dict["status_code"])
     if not isinstance(body, bytes) or not body.strip():
         return  # a stream, or nothing
-    if _is_complete(body, str(operation_model.service_model.resolved_protocol)):
+    protocol = str(operation_model.service_model.resolved_protocol)
+    if _is_complete(body, "json" if status < 300 and _is_text(operation_model) else protocol):
         return
     _FOREIGN.set(described := _describe(status, body))
     if status < 500:
         raise ForeignAnswerError(described)
     response_dict["body"] = b""  # so that botocore takes the status for the error
+
+
+def _is_text(operation_model: Any) -> bool:
+    """Whether all of the answer is one text: S3 GetBucketPolicy's, in JSON."""
+    shape = operation_model.output_shape
+    payload = shape.serialization.get("payload") if shape is not None else None
+    return payload is not None and shape.members[payload].type_name == "string"
 
 
 def foreign_answer() -> str:

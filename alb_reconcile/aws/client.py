@@ -13,6 +13,7 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
+from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
@@ -333,11 +334,13 @@ class Aws:
                 return found
 
     async def tag(self, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-        """Write tags to resources, by ids (EC2 CreateTags) or by ARNs (ELBv2 AddTags; IAM TagInstanceProfile and TagRole)."""
+        """Write tags to resources, by ids (EC2 CreateTags) or by ARNs (ELBv2 AddTags; IAM TagInstanceProfile and TagRole; S3 PutBucketTagging)."""
         for name in (item.rpartition("/")[2] for item in resources if ":iam:" in item):
             await self.call("iam", "tag_instance_profile", InstanceProfileName=name, Tags=tags.to_list(wanted))
             await self.call("iam", "tag_role", RoleName=name, Tags=tags.to_list(wanted))
-        resources = [item for item in resources if ":iam:" not in item]
+        for name in (item.rpartition(":")[2] for item in resources if ":s3:::" in item):
+            await change_bucket_tags(self, name, wanted)
+        resources = [item for item in resources if ":iam:" not in item and ":s3:::" not in item]
         if not resources:
             return
         if resources[0].startswith("arn:"):

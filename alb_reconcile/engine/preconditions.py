@@ -65,7 +65,8 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     zones = {zone for subnet in subnets_of(item.state) if (zone := location_of(subnet, decisions, discovery).zone)}
     known = item.found.id if item.found and not is_made else ""
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
-    return Intent(item.desired, wanted, fields, bool(item.forces), tuple(sorted(zones)), known)
+    paths = frozenset() if is_made else frozenset(change.path for change in item.changes)
+    return Intent(item.desired, wanted, fields, bool(item.forces), paths, tuple(sorted(zones)), known)
 
 
 async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:

@@ -54,7 +54,12 @@ class HasAttributes(Kind[P]):
         return None
 
     async def write_attributes(
-        self, run: Run, arn: str, attributes: Mapping[str, str] | None, changed: Container[str] | None = None
+        self,
+        run: Run,
+        arn: str,
+        attributes: Mapping[str, str] | None,
+        changed: Container[str] | None = None,
+        retry: waits.Codes = waits.ATTRIBUTES_UNKNOWN,
     ) -> None:
         """Set attributes, 20 a call; only those whose paths have `changed`, if that is given."""
         params: dict[str, Any] = {self.id_key: arn}
@@ -62,9 +67,7 @@ class HasAttributes(Kind[P]):
         if changed is not None:
             pairs = [item for item in pairs if f"attributes.{item['Key']}" in changed]
         for part in batches(pairs, _ATTRIBUTES_A_CALL):
-            await run.aws.call(
-                "elbv2", f"modify_{self.name}_attributes", retry=waits.ATTRIBUTES_UNKNOWN, Attributes=part, **params
-            )
+            await run.aws.call("elbv2", f"modify_{self.name}_attributes", retry=retry, Attributes=part, **params)
 
 
 async def is_ours(run: Run, desired: Desired, arn: str) -> bool:

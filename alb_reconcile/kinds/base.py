@@ -209,6 +209,8 @@ class Intent:
     """The properties that are to be changed in place; None where it is to be made."""
     replaces: bool = False
     """Whether it is to be made beside one that goes afterwards."""
+    paths: frozenset[str] = frozenset()
+    """The same with the keys of mappings: `attributes.idle_timeout.timeout_seconds`."""
     zones: tuple[str, ...] = ()
     """The zones of the subnets that it may be in, as far as they are known."""
     id: str = ""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -13,6 +13,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
+from alb_reconcile.kinds._logs import bucket_refs, check_logs, with_bucket_arns, with_bucket_names
 from alb_reconcile.kinds._web_acls import check_web_acl
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
 from alb_reconcile.kinds.context import Run, all_of
@@ -93,7 +94,13 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "wafv2:GetWebACLForResource",
             "wafv2:GetWebACL",
         ),
-        look=("elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota", "wafv2:GetWebACL"),
+        look=(
+            "elasticloadbalancing:DescribeAccountLimits",
+            "servicequotas:GetServiceQuota",
+            "wafv2:GetWebACL",
+            "s3:GetBucketLocation",
+            "s3:GetBucketPolicy",
+        ),
         create=(
             "elasticloadbalancing:CreateLoadBalancer",
             "elasticloadbalancing:AddTags",
@@ -130,13 +137,17 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             read["minimum_load_balancer_capacity"] = capacity.get("capacity_units", 0)
         if "web_acl" in entry:
             read["web_acl"] = "" if entry["web_acl"] == "none" else entry["web_acl"]
+        if "attributes" in fields:
+            read["attributes"] = bucket_refs(fields["attributes"], around.entries("log_buckets"))
         return LoadBalancer(**{**fields, **read})
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
-        """WAF GetWebACL, for each web ACL that is to be associated."""
-        found = await asyncio.gather(*(check_web_acl(aws, item) for item in intents))
+        """WAF GetWebACL, for each web ACL that is to be associated; S3 GetBucketLocation and GetBucketPolicy, for each bucket of others
+        that logs are to go to."""
+        checks = (check(aws, item) for item in intents for check in (check_web_acl, check_logs))
+        found = await asyncio.gather(*checks)
         return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -155,7 +166,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             scheme=item["Scheme"],
             ip_address_type=item.get("IpAddressType"),
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
-            attributes=attributes,
+            attributes=with_bucket_arns(attributes, wanted.state if wanted else None, reader.aws.region),
             customer_owned_ipv4_pool=item.get("CustomerOwnedIpv4Pool"),
             ipam_pools=(item.get("IpamPools") or {}).get("Ipv4IpamPoolId", ""),
             name=item["LoadBalancerName"],
@@ -203,7 +214,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         )  # fmt: skip
         run.announce(balancer, usable=True)
         await all_of(
-            self.write_attributes(run, balancer, wanted.attributes),
+            self._write_attributes(run, balancer, wanted.attributes),
             _set_web_acl(run, balancer, wanted.web_acl) if wanted.web_acl else asyncio.sleep(0),
             _reserve(run, balancer, units) if (units := wanted.minimum_load_balancer_capacity) else asyncio.sleep(0),
         )
@@ -226,7 +237,15 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         await all_of(*calls)
         if "ip_address_type" in fields:  # of subnets that it may have moved to
             await change("set_ip_address_type", IpAddressType=wanted.ip_address_type)
-        await self.write_attributes(run, observed.id, wanted.attributes, fields)
+        await self._write_attributes(run, observed.id, wanted.attributes, fields)
+
+    async def _write_attributes(
+        self, run: Run, arn: str, wanted: Mapping[str, str] | None, changed: Container[str] | None = None
+    ) -> None:
+        """A new policy of the stack's own bucket for logs takes a while to be seen."""
+        named = with_bucket_names(wanted or {})
+        retry = {**waits.ATTRIBUTES_UNKNOWN, **(waits.LOGS_DENIED if named != wanted else {})}
+        await self.write_attributes(run, arn, named, changed, retry)
 
     async def delete(self, run: Run, observed: Observed) -> None:
         takeover = run.detail(TakeOver)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
+from alb_reconcile.aws.bucket_tags import list_buckets, read_bucket_tags
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
@@ -118,6 +119,17 @@ class Reader:
                 answer = await self.aws.call("iam", "get_instance_profile", InstanceProfileName=name)
                 found.append(answer["InstanceProfile"])
         return found
+
+    async def buckets(self, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+        """Buckets with those names, and those whose names say that they may be the stack's, each with its tags (S3 ListBuckets,
+        GetBucketTagging)."""
+        return await self.once(self._buckets, named)
+
+    async def _buckets(self, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+        listed = await list_buckets(self.aws, self.stack)
+        names = sorted({*named, *listed})
+        found = await asyncio.gather(*(read_bucket_tags(self.aws, name) for name in names))
+        return [(name, there) for name, there in zip(names, found, strict=True) if there is not None]
 
     async def load_balancers(self) -> list[dict[str, Any]]:
         """All of the account's application load balancers in the region, with their tags under `Tags`."""

@@ -74,6 +74,11 @@ ATTRIBUTES_UNKNOWN: Final[Codes] = {
     "ListenerNotFound": 60.0,
 }
 NAMED_UNKNOWN: Final[Codes] = {"LoadBalancerNotFound": LAG, "TargetGroupNotFound": LAG, "TrustStoreNotFound": LAG}
+BUCKET_UNKNOWN: Final[Codes] = {"NoSuchBucket": 60.0, "OperationAborted": 120.0}
+"""Of a bucket that was made a moment ago; while another change of it is under way."""
+BUCKET_BUSY: Final[Codes] = {"OperationAborted": 120.0}
+LOGS_DENIED: Final[Codes] = {"InvalidConfigurationRequest~Access Denied for bucket": 60.0}
+"""A new policy of a bucket takes a while to be seen."""
 TRUST_STORE_UNKNOWN: Final[Codes] = {"TrustStoreNotFound": 60.0}
 
 WEB_ACL_UNKNOWN: Final[Codes] = {

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.endpoint import without_passwords
+from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.locking.lease_record import LeaseRecord, ObservedLease
 from alb_reconcile.model.errors import AwsError, LeaseError
 from alb_reconcile.model.text import printable
@@ -25,18 +26,6 @@ _UNFIT: Final = b"This endpoint answers conditional writes as if they had no con
 
 class MovedError(Exception):
     """Somebody else has written the object, or deleted it, since it was read."""
-
-
-_PARTITIONS: Final = {
-    "cn": "aws-cn",
-    "us-gov": "aws-us-gov",
-    "us-iso": "aws-iso",
-    "us-isob": "aws-iso-b",
-    "eu-isoe": "aws-iso-e",
-    "us-isof": "aws-iso-f",
-    "eusc": "aws-eusc",
-}
-"""By how a region's name begins, for ARNs; all other regions are in `aws`."""
 
 
 class UnansweredError(LeaseError):
@@ -72,8 +61,7 @@ class LeaseLocation:
 
     @property
     def arn(self) -> str:
-        partition = next((name for mark, name in _PARTITIONS.items() if self.region.startswith(f"{mark}-")), "aws")
-        return f"arn:{partition}:s3:::{self.bucket}/{self.key}"
+        return f"arn:{partition_of(self.region)}:s3:::{self.bucket}/{self.key}"
 
 
 class LeaseStore:

@@ -25,7 +25,7 @@ class Properties:
 
     kind: ClassVar[str]
     """The kind's name; its module's, its schema's and its test's as well."""
-    service: ClassVar[Literal["ec2", "elbv2", "iam", ""]]
+    service: ClassVar[Literal["ec2", "elbv2", "iam", "s3", ""]]
     """The AWS service whose API tags it; empty where it carries no tags."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
     """The fields (or paths below them) that AWS can't change in place."""
@@ -222,6 +222,8 @@ def references(value: object) -> Iterator[Address]:
     elif isinstance(value, tuple | list | frozenset):
         for member in value:
             yield from references(member)
+    elif isinstance(value, Mapping):
+        yield from references(tuple(value.values()))
 
 
 def bind(value: _T, ids: Mapping[Address, str]) -> _T:
@@ -237,6 +239,8 @@ def bind(value: _T, ids: Mapping[Address, str]) -> _T:
             bound = type(value)(*members)
         else:
             bound = tuple(sorted(members, key=str)) if any(references(value)) else tuple(members)
+    elif isinstance(value, Mapping):
+        bound = {key: bind(item, ids) for key, item in value.items()} if any(references(value)) else value
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = field_names(type(value))
         changed = {name: new for name in names if (new := bind(old := getattr(value, name), ids)) is not old}

@@ -32,12 +32,14 @@ class _Scripted(BaseHTTPRequestHandler):
     asked: list[str]
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.asked.append(self.path)
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
         self.wfile.write(self.body)
+
+    do_GET = do_POST  # noqa: N815  # http.server's name
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -63,6 +65,14 @@ def answering(status: int, body: bytes) -> Iterator[tuple[BotoTransport, list[st
 def test_an_answer_of_aws_is_read() -> None:
     with answering(200, VPCS) as (transport, _):
         assert [item["VpcId"] for item in transport("ec2", "describe_vpcs", {})["Vpcs"]] == ["vpc-1"]
+
+
+def test_a_text_of_aws_is_read_and_a_page_in_its_place_isnt() -> None:
+    with answering(200, b'{"Version": "2012-10-17"}') as (transport, _):
+        assert transport("s3", "get_bucket_policy", {"Bucket": "logs"})["Policy"] == '{"Version": "2012-10-17"}'
+    for body in (PAGE, WELL_FORMED, b'{"Version": '):
+        with answering(200, body) as (transport, _), pytest.raises(AwsError, match="answered status 200 with"):
+            transport("s3", "get_bucket_policy", {"Bucket": "logs"})
 
 
 def test_a_refusal_of_aws_is_told_as_one() -> None:

@@ -73,6 +73,8 @@ def tag(service: str, resource: str, tags: Mapping[str, str]) -> None:
         by_hand("ec2").create_tags(Resources=[resource], Tags=pairs)
     elif service == "iam":
         by_hand("iam").tag_instance_profile(InstanceProfileName=resource.rpartition("/")[2], Tags=pairs)
+    elif service == "s3":
+        _change_bucket_tags(resource, tags, ())
     else:
         by_hand("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
 
@@ -83,5 +85,16 @@ def untag(service: str, resource: str, keys: Sequence[str]) -> None:
         by_hand("ec2").delete_tags(Resources=[resource], Tags=[{"Key": key} for key in keys])
     elif service == "iam":
         by_hand("iam").untag_instance_profile(InstanceProfileName=resource.rpartition("/")[2], TagKeys=list(keys))
+    elif service == "s3":
+        _change_bucket_tags(resource, {}, keys)
     else:
         by_hand("elbv2").remove_tags(ResourceArns=[resource], TagKeys=list(keys))
+
+
+def _change_bucket_tags(resource: str, tags: Mapping[str, str], gone: Sequence[str]) -> None:
+    """S3 takes all of them at once."""
+    s3, name = by_hand("s3"), resource.rpartition(":")[2]
+    found = {item["Key"]: item["Value"] for item in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
+    kept = {key: value for key, value in {**found, **tags}.items() if key not in gone}
+    pairs = [{"Key": key, "Value": value} for key, value in kept.items()]
+    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": pairs})

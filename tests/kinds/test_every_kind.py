@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from tests.properties.watched import WatchedWorld
 
 KINDS = load_kinds()
-TAGGED = {"ec2": {"create_tags"}, "elbv2": {"add_tags"}, "iam": {"tag_instance_profile", "tag_role"}}
+TAGGED = {
+    "ec2": {"create_tags"},
+    "elbv2": {"add_tags"},
+    "iam": {"tag_instance_profile", "tag_role"},
+    "s3": {"put_bucket_tagging"},
+}
 """The calls that write tags, by service."""
 PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason", "AssociationId"}
 PASSING |= {"Ipv6CidrBlock", "NetworkInterfaceIds", "PrivateIp"}

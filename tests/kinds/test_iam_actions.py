@@ -26,10 +26,20 @@ COMMON = {"sts:GetCallerIdentity", "ec2:CreateTags", "elasticloadbalancing:AddTa
 """What the engine itself calls: the account, how far the spec is applied, what stands in the way."""
 WITHOUT_A_CALL = {
     "iam:PassRole", "iam:CreateServiceLinkedRole", "route53:AssociateVPCWithHostedZone", "kms:Decrypt", "s3:GetObject",
-    "elasticloadbalancing:SetWebACL",
+    "elasticloadbalancing:SetWebACL", "s3:TagResource",
 }  # fmt: skip
 """What AWS checks when another action is called."""
 VERBS = {"create": "create", "replace": "create", "update": "update", "delete": "delete"}
+
+
+S3 = {
+    "list_buckets": "ListAllMyBuckets", "list_objects_v2": "ListBucket",
+    "get_public_access_block": "GetBucketPublicAccessBlock", "put_public_access_block": "PutBucketPublicAccessBlock",
+    "get_bucket_lifecycle_configuration": "GetLifecycleConfiguration",
+    "put_bucket_lifecycle_configuration": "PutLifecycleConfiguration",
+    "delete_bucket_lifecycle": "PutLifecycleConfiguration",
+}  # fmt: skip
+"""The actions of S3 that are called otherwise than its calls (Service Authorization Reference)."""
 
 
 def actions_of(service: str) -> dict[str, str]:
@@ -45,6 +55,9 @@ SERVICES = {
         "ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas", "secretsmanager", "wafv2", "s3",
     )
 }  # fmt: skip
+
+
+SERVICES["s3"] |= {name: f"s3:{action}" for name, action in S3.items()}
 
 
 class Watching:

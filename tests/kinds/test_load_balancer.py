@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,17 +207,20 @@ def test_deletion_protection_stops_its_deletion_with_a_hint(hand: Hand) -> None:
 
 def test_every_attribute_is_taken_and_read_back(hand: Hand) -> None:
     """All that AWS documents, in two calls, since it takes 20 a call."""
+    by_hand("s3").create_bucket(Bucket="our-logs")
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::our-logs/*"}
+    by_hand("s3").put_bucket_policy(Bucket="our-logs", Policy=json.dumps({"Statement": [allowed]}))
     attributes: dict[str, Any] = {
         "access_logs.s3.enabled": True,
-        "access_logs.s3.bucket": "logs",
+        "access_logs.s3.bucket": "our-logs",
         "access_logs.s3.prefix": "shop",
         "client_keep_alive.seconds": 60,
         "connection_logs.s3.enabled": "true",
-        "connection_logs.s3.bucket": "logs",
+        "connection_logs.s3.bucket": "our-logs",
         "connection_logs.s3.prefix": "shop",
         "deletion_protection.enabled": False,
         "health_check_logs.s3.enabled": True,
-        "health_check_logs.s3.bucket": "logs",
+        "health_check_logs.s3.bucket": "our-logs",
         "health_check_logs.s3.prefix": "shop",
         "idle_timeout.timeout_seconds": "4000",
         "ipv6.deny_all_igw_traffic": True,

@@ -112,8 +112,8 @@ def _kinds() -> list[str]:
 
 
 def _properties(found: dict[str, Any]) -> dict[str, Any]:
-    """A schema's properties; of a list or a map of things, those of the things."""
-    for below in (found, found.get("items"), found.get("additionalProperties")):
+    """A schema's properties; of a list or a map of things, those of the things; of attributes, all that AWS documents."""
+    for below in (found, found.get("items"), found.get("additionalProperties"), *found.get("allOf", ())[:1]):
         if isinstance(below, dict) and below.get("properties"):
             return dict(below["properties"])
     return {}

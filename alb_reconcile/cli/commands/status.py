@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from alb_reconcile.aws.bucket_tags import list_buckets, read_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
@@ -75,13 +76,14 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
         {"Name": "tag-key", "Values": [tags.STACK]},
         {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
     ]
-    ec2, reservations, balancers, groups, stores, profiles = await asyncio.gather(
+    ec2, reservations, balancers, groups, stores, profiles, buckets = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
         aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
         aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
         aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
         Reader(aws, "", {}, everything=True).trust_stores(),
         _profiles(aws),
+        _buckets(aws),
     )
     names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance", *_REMEMBERED)]
     if any(item.get("ResourceType") in _REMEMBERED for item in ec2):
@@ -95,8 +97,16 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
     arns += [item["TrustStoreArn"] for item in stores]
     tagged = await Reader(aws, "", {}).elb_tags(arns)
     names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
-    names += profiles
+    names += profiles + buckets
     return Counter(names), tuple(warnings_of_copies(instances))
+
+
+async def _buckets(aws: Aws) -> list[str]:
+    """The stack of each bucket for logs whose name was derived; none where that is denied."""
+    with ignoring("AccessDenied*"):
+        found = await asyncio.gather(*(read_bucket_tags(aws, name) for name in await list_buckets(aws, "")))
+        return [there[tags.STACK] for there in found if there and tags.STACK in there]
+    return []
 
 
 async def _profiles(aws: Aws) -> list[str]:

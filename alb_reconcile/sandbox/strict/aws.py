@@ -37,6 +37,7 @@ from . import (
     quotas,
     references,
     remembered,
+    s3_buckets,
     s3_conditions,
 )
 from .catalogue import shared_images
@@ -151,6 +152,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *elb_capacity.patches(),
             *quotas.patches(),
             *remembered.patches(),
+            *s3_buckets.patches(),
             *s3_conditions.patches(),
         ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.parsers import create_parser
 from moto.core.utils import get_service_model
+from moto.s3.models import s3_backends
 
 from .world import World
 
@@ -68,6 +69,7 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
     add_balancers(ask, found)
     add_groups(world, ask, found)
     add_trust_stores(ask, found)
+    add_buckets(world, found)
     ordered = json.loads(json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str))
     return dict(ordered)
 
@@ -105,6 +107,16 @@ def add_trust_stores(ask: Ask, found: dict[str, dict[str, Any]]) -> None:
         arn = store["TrustStoreArn"]
         revocations = ask("elbv2", "DescribeTrustStoreRevocations", TrustStoreArn=arn)["TrustStoreRevocations"]
         found[arn] = store | {"Revocations": revocations, "Tags": tags(ask, arn)}
+
+
+def add_buckets(world: World, found: dict[str, dict[str, Any]]) -> None:
+    """Of moto's own, whose S3 isn't asked by actions. Objects don't count."""
+    for bucket in s3_backends[world.account]["aws"].buckets.values():
+        tags = s3_backends[world.account]["aws"].tagger.list_tags_for_resource(bucket.arn)
+        shut = bucket.public_access_block.to_config_dict() if bucket.public_access_block else None
+        rules = [rule.to_config_dict() for rule in bucket.rules]
+        policy = (bucket.policy or b"").decode()
+        found[bucket.arn] = {"Policy": policy, "PublicAccessBlock": shut, "Rules": rules, **tags}
 
 
 def add_groups(world: World, ask: Ask, found: dict[str, dict[str, Any]]) -> None:

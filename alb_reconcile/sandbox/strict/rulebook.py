@@ -24,6 +24,7 @@ from . import (
     elb_capacity,
     elb_groups,
     elb_listeners,
+    elb_logs,
     elb_priorities,
     elb_tags,
     elb_targets,
@@ -53,7 +54,7 @@ EC2 = (
 )
 ELB = (
     elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores,
-    elb_capacity, quotas,
+    elb_capacity, elb_logs, quotas,
 )  # fmt: skip
 
 

@@ -1,0 +1,47 @@
+"""The tags of S3 buckets, of which S3 takes only all at once (GetBucketTagging, PutBucketTagging)."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError
+
+if TYPE_CHECKING:
+    from alb_reconcile.aws.client import Aws
+
+
+async def read_bucket_tags(aws: "Aws", name: str) -> dict[str, str] | None:
+    """A bucket's tags; None where this account has no such bucket."""
+    try:
+        answer = await aws.call("s3", "get_bucket_tagging", **await owned(aws, name))
+    except AwsError as error:
+        if error.code == "NoSuchTagSet":
+            return {}
+        if error.code in ("NoSuchBucket", "AccessDenied"):  # that of another account, too
+            return None
+        raise
+    return tags.from_list(answer["TagSet"])
+
+
+async def list_buckets(aws: "Aws", stack: str) -> list[str]:
+    """The account's buckets of which the names may be those that a stack derives; any stack where that is empty."""
+    params: dict[str, Any] = {"Prefix": f"{stack}-"} if stack else {}
+    answer = await aws.call("s3", "list_buckets", **params)
+    pattern = re.compile((re.escape(f"{stack}-") if stack else "") + ".*-[0-9a-f]{8}")
+    return [item["Name"] for item in answer["Buckets"] if pattern.fullmatch(item["Name"])]
+
+
+async def change_bucket_tags(aws: "Aws", name: str, write: Mapping[str, str], remove: Iterable[str] = ()) -> None:
+    """Write and remove tags; the others stay as they are."""
+    found = await read_bucket_tags(aws, name)
+    if found is None:
+        return
+    kept = {key: value for key, value in found.items() if key not in set(remove) and not key.startswith("aws:")}
+    tagging = {"TagSet": tags.to_list({**kept, **write})}
+    await aws.call("s3", "put_bucket_tagging", Tagging=tagging, **await owned(aws, name))
+
+
+async def owned(aws: "Aws", name: str) -> dict[str, Any]:
+    """What calls are told of a bucket: never one of another account, whose name may be the same by now."""
+    return {"Bucket": name, "ExpectedBucketOwner": await aws.account()}

@@ -1,0 +1,231 @@
+"""Buckets for the logs of load balancers (S3 CreateBucket, PutBucketPolicy, PutBucketLifecycleConfiguration, DeleteBucket).
+
+S3 encrypts every new bucket with keys of its own (SSE-S3), which is all that load balancers can write to, so nothing is said of it.
+"""
+
+import asyncio
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alb_reconcile.aws.bucket_tags import change_bucket_tags, owned, read_bucket_tags
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Kind
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.resource import Desired, Observed, Properties
+
+_LONGEST: Final = 63
+_RULE: Final = "expire-logs"
+_TRIAL: Final = re.compile(r".*/ELB[A-Za-z]*LogTestFile")
+"""What AWS writes when logs are switched on, to see whether it may."""
+_SHUT: Final = dict.fromkeys(
+    ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogBucket(Properties):
+    """A bucket for logs."""
+
+    kind = "log_bucket"
+    service = "s3"
+    is_for_others = True
+    replaced_on = frozenset({"name"})
+
+    expiration_days: int | None = None
+    """0 where logs are kept for ever."""
+    log_delivery: bool | None = None
+    block_public_access: bool | None = None
+    name: str | None = None
+
+    def slots(self) -> Iterable[Hashable]:
+        return (("bucket name", self.name),) if self.name else ()
+
+
+def name_of(physical_id: str) -> str:
+    """A bucket's name in its ARN."""
+    return physical_id.rpartition(":")[2]
+
+
+class LogBucketKind(Kind[LogBucket]):
+    """Drives buckets for logs."""
+
+    properties = LogBucket
+    noun = "a bucket for logs"
+    position = 76
+    section = "log_buckets"
+    missing = ("NoSuchBucket",)
+    iam_actions = IamActions(
+        read=(
+            "s3:ListAllMyBuckets", "s3:GetBucketTagging", "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock",
+            "s3:GetLifecycleConfiguration",
+        ),
+        create=(
+            "s3:CreateBucket", "s3:TagResource", "s3:PutBucketTagging", "s3:PutBucketPolicy",
+            "s3:PutBucketPublicAccessBlock", "s3:PutLifecycleConfiguration",
+        ),
+        update=(
+            "s3:PutBucketTagging", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketPublicAccessBlock",
+            "s3:PutLifecycleConfiguration",
+        ),
+        delete=("s3:ListBucket", "s3:DeleteObject", "s3:DeleteBucket"),
+    )  # fmt: skip
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LogBucket:
+        """What makes it a bucket for logs, and a private one, is enforced unless the entry says otherwise."""
+        return LogBucket(**{"log_delivery": True, "block_public_access": True, **fields})
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        """Nothing is read where the spec declares none: what it no longer declares is found by `destroy`."""
+        declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
+        if not declared and not reader.everything:
+            return []
+        named = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
+        rows = await reader.looked_for(self.name, "buckets for logs", reader.buckets(tuple(sorted(named))))
+        ours = [(name, found) for name, found in rows if reader.ours(found)]
+        return list(await asyncio.gather(*(self._observe(reader, name, found) for name, found in ours)))
+
+    async def _observe(self, reader: Reader, name: str, found: Mapping[str, str]) -> Observed:
+        arn = bucket_arn(name, reader.aws.region)
+        address = tags.own_address(found, self.name, arn)
+        state = await self._read(reader, name) if address in reader.desired else LogBucket(name=name)
+        return Observed(address, arn, state, found, reader.stack)
+
+    async def _read(self, reader: Reader, name: str) -> LogBucket:
+        aws, account = reader.aws, await reader.aws.account()
+        policy, is_shut, rules = await asyncio.gather(_policy(aws, name), _is_shut(aws, name), _rules(aws, name))
+        days = next((rule["Expiration"]["Days"] for rule in rules if _is_ours(rule)), 0)
+        delivers = all(may_write(policy, name, account, aws.region, prefix) for prefix in ("", "any"))
+        return LogBucket(expiration_days=days, log_delivery=delivers, block_public_access=is_shut, name=name)
+
+    async def create(self, run: Run, wanted: LogBucket, desired: Desired) -> str:
+        name = wanted.name or await _derived(run, desired)
+        found = await read_bucket_tags(run.aws, name)
+        if found is None:
+            await _make(run, name, desired)
+            found = await _wait_for_tags(run, name)
+            if not found:  # S3 takes tags with the creation, its emulators don't
+                found = tags.from_list(run.tag_list(desired))
+                await change_bucket_tags(run.aws, name, found)
+        if not tags.identity(desired, run.stack).items() <= found.items():
+            raise RefusedError(
+                f'{desired.address}: this account has a bucket named "{name}" outside this stack; choose another name, or adopt it'
+            )
+        fields = frozenset(
+            {"log_delivery", "block_public_access"} | ({"expiration_days"} if wanted.expiration_days else set())
+        )
+        await self._write(run, wanted, name, fields)
+        return bucket_arn(name, run.aws.region)
+
+    async def update(self, run: Run, wanted: LogBucket, observed: Observed, fields: frozenset[str]) -> None:
+        await self._write(run, wanted, name_of(observed.id), fields)
+
+    async def _write(self, run: Run, wanted: LogBucket, name: str, fields: frozenset[str]) -> None:
+        aws, where = run.aws, await owned(run.aws, name)
+
+        async def call(operation: str, **params: Any) -> None:
+            await aws.call("s3", operation, retry=waits.BUCKET_UNKNOWN, **where, **params)
+
+        if "block_public_access" in fields:
+            config = {key: bool(wanted.block_public_access) for key in _SHUT}
+            await call("put_public_access_block", PublicAccessBlockConfiguration=config)
+        if "log_delivery" in fields:
+            own = statement(name, where["ExpectedBucketOwner"], aws.region) if wanted.log_delivery else None
+            policy = with_statement(await _policy(aws, name), own)
+            await (call("put_bucket_policy", Policy=policy) if policy else call("delete_bucket_policy"))
+        if "expiration_days" in fields:
+            rules = [rule for rule in await _rules(aws, name) if not _is_ours(rule)]
+            if days := wanted.expiration_days:
+                expiration = {"Days": days}
+                rules.append({"ID": _RULE, "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": expiration})
+            lifecycle = {"Rules": rules}
+            await (
+                call("put_bucket_lifecycle_configuration", LifecycleConfiguration=lifecycle)
+                if rules
+                else call("delete_bucket_lifecycle")
+            )
+
+    async def delete(self, run: Run, observed: Observed) -> None:
+        """Only if there are no logs in it."""
+        name = name_of(observed.id)
+        where = await owned(run.aws, name)
+        with ignoring(*self.missing):
+            answer = await run.aws.call("s3", "list_objects_v2", MaxKeys=10, **where)
+            keys = [item["Key"] for item in answer.get("Contents", ())]
+            if all(_TRIAL.fullmatch(key) for key in keys):
+                for key in keys:
+                    await run.aws.call("s3", "delete_object", Key=key, **where)
+            try:
+                await run.gone("s3", "delete_bucket", retry=waits.BUCKET_BUSY, missing=self.missing, **where)
+            except AwsError as error:
+                if error.code != "BucketNotEmpty":
+                    raise
+                raise RefusedError(
+                    f"bucket {name} has logs in it, and stays; keep it with release, or empty it "
+                    f"(aws s3 rm s3://{name} --recursive) and run this again"
+                ) from None
+
+
+async def _derived(place: Reader | Run, desired: Desired) -> str:
+    """The name of a bucket that the spec gives none: such names are everybody's, so the account is in it."""
+    run = place if isinstance(place, Run) else Run(place.aws, place.stack)
+    return run.physical_name(desired, [await run.aws.account(), run.aws.region], _LONGEST).lower()
+
+
+async def _make(run: Run, name: str, desired: Desired) -> None:
+    config: dict[str, Any] = {"Tags": run.tag_list(desired)}
+    if run.aws.region not in ("", "us-east-1"):  # which S3 wants left out
+        config["LocationConstraint"] = run.aws.region
+    try:
+        await run.aws.call(
+            "s3", "create_bucket", retry=waits.BUCKET_BUSY, Bucket=name, CreateBucketConfiguration=config
+        )
+    except AwsError as error:
+        if error.code == "BucketAlreadyExists":
+            raise RefusedError(
+                f'{desired.address}: another account has a bucket named "{name}"; give the entry a name of its own'
+            ) from None
+        if error.code != "BucketAlreadyOwnedByYou":  # an earlier attempt, whose reply was lost
+            raise
+
+
+async def _wait_for_tags(run: Run, name: str) -> dict[str, str]:
+    """Those of a bucket that was made a moment ago."""
+    for _ in range(5):
+        if (found := await read_bucket_tags(run.aws, name)) is not None:
+            return found
+        await run.aws.sleep(2)
+    return {}
+
+
+async def _policy(aws: Aws, name: str) -> str:
+    with ignoring("NoSuchBucketPolicy", "NoSuchBucket"):
+        return str((await aws.call("s3", "get_bucket_policy", **await owned(aws, name)))["Policy"])
+    return ""
+
+
+async def _is_shut(aws: Aws, name: str) -> bool:
+    with ignoring("NoSuchPublicAccessBlockConfiguration", "NoSuchBucket"):
+        answer = await aws.call("s3", "get_public_access_block", **await owned(aws, name))
+        return bool(answer["PublicAccessBlockConfiguration"] == _SHUT)
+    return False
+
+
+async def _rules(aws: Aws, name: str) -> list[dict[str, Any]]:
+    with ignoring("NoSuchLifecycleConfiguration", "NoSuchBucket"):
+        answer = await aws.call("s3", "get_bucket_lifecycle_configuration", **await owned(aws, name))
+        return list(answer.get("Rules", ()))
+    return []
+
+
+def _is_ours(rule: Mapping[str, Any]) -> bool:
+    return rule.get("ID") == _RULE and rule.get("Status") == "Enabled" and "Days" in (rule.get("Expiration") or {})
+
+
+KIND: Final = LogBucketKind()

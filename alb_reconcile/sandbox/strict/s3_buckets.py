@@ -1,0 +1,40 @@
+"""Corrections of what moto makes of a new bucket."""
+
+import functools
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any, Final
+
+from moto.s3.models import PublicAccessBlock, s3_backends
+from moto.s3.responses import S3Response
+
+_TAG: Final = re.compile(r"<Tag>\s*<Key>(.*?)</Key>\s*<Value>(.*?)</Value>\s*</Tag>", re.DOTALL)
+
+
+def complete(original: Callable[..., Any]) -> Callable[..., Any]:
+    """CreateBucket: takes tags (CreateBucketConfiguration, 'Tags'; moto drops them). Amazon S3 User Guide, 'Blocking public access to
+    your Amazon S3 storage': 'By default, new buckets, access points, and objects don't allow public access' (moto: no block).
+    PutBucketPolicy: 'HTTP/1.1 200' with an empty body (moto: the word True)."""
+
+    @functools.wraps(original)
+    def respond(response: Any, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
+        backend = s3_backends[response.current_account]["aws"]
+        known = bucket_name in backend.buckets
+        answer = original(response, request, bucket_name, querystring)
+        if not known and bucket_name in backend.buckets:
+            bucket = backend.buckets[bucket_name]
+            bucket.public_access_block = PublicAccessBlock("true", "true", "true", "true")
+            backend.tagger.tag_resource(bucket.arn, tags_in(response.body))
+        return (204, {}, "") if "policy" in querystring and answer == "True" else answer
+
+    return respond
+
+
+def tags_in(body: Any) -> list[dict[str, str]]:
+    text = body.decode() if isinstance(body, bytes) else str(body or "")
+    return [{"Key": unescape(found[1]), "Value": unescape(found[2])} for found in _TAG.finditer(text)]
+
+
+def patches() -> list[tuple[Any, str, Any]]:
+    return [(S3Response, "_bucket_response_put", complete(S3Response._bucket_response_put))]

@@ -1,0 +1,50 @@
+"""`docs/coming-from.md`: each key in its tables is one of ours, and each row says one, or why there is none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from alb_reconcile.cli.main import main
+from alb_reconcile.kinds import load_kinds
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+KEY = re.compile(rf"`((?:stack|{'|'.join(load_kinds())})(?:\.[a-z0-9_]+)+)`")
+SOURCES = ("Terraform", "Kubernetes", "Ansible", "CloudFormation")
+
+
+def rows(heading: str, source: str) -> list[list[str]]:
+    """The cells of a source's table with that heading."""
+    section = TEXT.split(f"\n## {source}\n")[1].split("\n## ")[0]
+    table = next(part for part in section.split("\n\n") if part.startswith("| ") and heading in part.splitlines()[0])
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_each_row_says_one_of_our_keys_or_why_there_is_none(source: str) -> None:
+    said = rows("| Here |", source)
+    assert len(said) >= 30
+    assert [theirs for theirs, ours in said if not KEY.search(ours)] == []
+    reasons = rows("| Why |", source)
+    assert [row for row in reasons if len(row) != 2 or len(row[1]) < 10] == []
+    assert reasons
+
+
+@pytest.mark.parametrize("key", sorted(set(KEY.findall(TEXT))))
+def test_each_key_is_one_that_can_be_explained(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", key]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.splitlines()[0].endswith(key.partition(".")[2])
+
+
+def test_each_example_is_named() -> None:
+    named = re.findall(r"\(\.\./specs/examples/([a-z-]+)\.yaml\)", TEXT)
+    assert sorted(named) == sorted(file.stem for file in (ROOT / "specs" / "examples").glob("*.yaml"))
+
+
+def test_what_has_a_schema_of_its_own_is_reached() -> None:
+    """The tables speak of everything that a load balancer consists of."""
+    kinds = {key.partition(".")[0] for key in KEY.findall(TEXT)}
+    assert {"load_balancer", "listener", "rule", "target_group", "trust_store", "security_group", "log_bucket"} <= kinds

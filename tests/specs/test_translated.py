@@ -1,0 +1,119 @@
+"""`specs/examples/`: what others document for their tools is made, stable and destroyed here, on the strict AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from alb_reconcile.sandbox.others import make_others
+from alb_reconcile.spec.stack import load_stack
+from tests.harness import REGION, SPECS, Spec, by_hand, load, world
+from tests.kinds.hand import LINUX_1
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.harness import World
+
+FILES = sorted((SPECS / "examples").glob("*.yaml"))
+UNUSED = "no listener or rule forwards to it"
+UNANSWERED = ("192.168.0.10", "10.0.0.20")
+"""Addresses of Ansible's examples, which are nobody's here."""
+PEM = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+CRL = "-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n"
+DELIVERY = {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+
+
+def test_there_is_one_for_each_source() -> None:
+    assert [file.stem for file in FILES] == [
+        "ansible", "cloudformation", "kubernetes-ingress", "terraform-complete", "terraform-mutual-auth"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_is_valid_without_a_variable(file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REGION", "INSTANCE_1", "INSTANCE_2", "TRUST_STORE", "CA_BUCKET"):
+        monkeypatch.delenv(name, raising=False)
+    stack = load_stack(str(file))
+    warnings = [item.message for item in stack.warnings]
+    # the module's example has a function that nothing leads to
+    assert [UNUSED in text for text in warnings] == [True] * (file.stem == "terraform-complete")
+
+
+def read(file: Any, variables: Mapping[str, str]) -> Spec:
+    """As plain data, with these variables or the defaults."""
+    text = file.read_text(encoding="utf-8")
+    filled = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: variables.get(found[1], found[2]), text)
+    spec: Spec = yaml.safe_load(filled)
+    return spec
+
+
+def bucket(name: str, **objects: str) -> None:
+    """Somebody's bucket that load balancers may write to."""
+    s3 = by_hand("s3")
+    s3.create_bucket(Bucket=name)
+    allowed = {"Effect": "Allow", "Principal": DELIVERY, "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{name}/*"}
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    for key, body in objects.items():
+        s3.put_object(Bucket=name, Key=key, Body=body.encode())
+
+
+def prepare(there: World, file: Any) -> Spec:
+    """Makes what the spec names and doesn't declare."""
+    spec = read(file, {"REGION": REGION})
+    states = json.loads(json.dumps([asdict(item.state) for item in load(spec).desired.values()], default=str))
+    make_others(there.strict, REGION, states, [])
+    variables = {"REGION": REGION}
+    for name in ("mybucket", "my-access-log-bucket"):
+        bucket(name)
+    bucket("mutual-auth-certificates", **{"ca_cert/RootCA.pem": PEM, "crl/crl.pem": CRL})
+    by_hand("ssm").put_parameter(Name="/complete/client-secret", Value="client_secret", Type="SecureString")
+    for name, key in (("my-k8s-secret", "clientSecret"), ("cloudformation/oidc", "client_secret")):
+        by_hand("secretsmanager").create_secret(Name=name, SecretString=json.dumps({key: "client_secret"}))
+    web_acl(spec)
+    if file.stem == "kubernetes-ingress":
+        store = by_hand("elbv2").create_trust_store(
+            Name="theirs", CaCertificatesBundleS3Bucket="mutual-auth-certificates",
+            CaCertificatesBundleS3Key="ca_cert/RootCA.pem",
+        )  # fmt: skip
+        variables["TRUST_STORE"] = store["TrustStores"][0]["TrustStoreArn"]
+    if "INSTANCE_1" in file.read_text(encoding="utf-8"):
+        subnet = next(iter(spec["load_balancers"].values()))["subnets"][0]
+        made = by_hand("ec2").run_instances(ImageId=LINUX_1, SubnetId=subnet, MinCount=2, MaxCount=2)["Instances"]
+        variables |= {f"INSTANCE_{number}": item["InstanceId"] for number, item in enumerate(made, 1)}
+    there.clock.advance(60)
+    return read(file, variables)
+
+
+def web_acl(spec: Spec) -> None:
+    """Under the ARN that the spec names."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.wafv2.models import wafv2_backends
+
+    known = wafv2_backends[DEFAULT_ACCOUNT_ID][REGION].wacls
+    for arn in filter(None, (item.get("web_acl") for item in spec["load_balancers"].values())):
+        visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "x"}
+        made = by_hand("wafv2").create_web_acl(
+            Name="shop", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility
+        )
+        known[arn] = known.pop(made["Summary"]["ARN"])
+        known[arn].arn = arn
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_is_made_stable_and_destroyed_without_a_rest(file: Any) -> None:
+    with world() as there:
+        spec = prepare(there, file)
+        before = there.strict.inventory().keys()
+        result = there.apply(spec)
+        assert not result.failures
+        assert result.rest
+        assert result.rest.is_empty
+        assert [text for text in result.problems if not any(address in text for address in UNANSWERED)] == []
+        there.destroy(spec)
+        assert there.strict.inventory().keys() == before
