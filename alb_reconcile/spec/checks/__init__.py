@@ -2,6 +2,7 @@
 
 from alb_reconcile.spec import runs
 from alb_reconcile.spec.checks import (
+    addresses,
     balancing,
     egress,
     endpoints,
@@ -22,6 +23,6 @@ from alb_reconcile.spec.outline import Outline
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
-        names, lookups, network, ranges, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
+        names, lookups, network, ranges, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, addresses, runs,
     ):  # fmt: skip
         module.check(outline)
