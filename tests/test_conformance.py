@@ -77,7 +77,8 @@ def fields_of(name: str) -> dict[str, dataclasses.Field[Any]]:
 def unsaid(name: str) -> set[str]:
     """The properties that the place in the file says: the parent of what nests, the parts of a registration."""
     kind = KINDS[name].properties
-    return set(kind.replaced_on) - keys_of(name).keys() if name in MEMBERS else {str(kind.parent)} - {"None"}
+    parent = {str(kind.parent)} - {"None"}
+    return (parent | set(kind.replaced_on)) - keys_of(name).keys() if name in MEMBERS else parent
 
 
 def children_of(name: str) -> set[str]:
@@ -191,7 +192,8 @@ def needed(name: str) -> set[str]:
         found.add("name")
     if isinstance(kind, Grouped):
         found.add("count")
-    if children_of(name) or members_of(name) or hasattr(kind.properties, "with_others"):
+    lists = any(keys_of(name)[key]["type"] == "array" for key in members_of(name))
+    if children_of(name) or lists or hasattr(kind.properties, "with_others"):
         found.add("others")  # which somebody else may have put there
     return found
 

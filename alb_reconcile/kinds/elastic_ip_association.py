@@ -44,8 +44,8 @@ class ElasticIpAssociation(Properties):
     parent = "instance"
     follows = ("internet_gateway",)
 
-    elastic_ip: Ref
     instance: Ref
+    elastic_ip: Ref | None = None
 
     def slots(self) -> Iterable[Hashable]:
         """A NAT gateway can hold it, too."""

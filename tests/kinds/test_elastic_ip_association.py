@@ -260,3 +260,12 @@ def test_a_literal_address_costs_one_read(hand: Hand) -> None:
 def test_more_addresses_than_instances_are_spares() -> None:
     found = load(behind(count=1, elastic_ip=["a", "b"])).desired
     assert [str(item) for item in found if item.kind == "elastic_ip_association"] == [FIRST]
+
+
+def test_it_can_be_looked_up(hand: Hand) -> None:
+    tags = [{"ResourceType": "elastic-ip", "Tags": [{"Key": "Name", "Value": "known-to-partners"}]}]
+    allocation = hand.ec2.allocate_address(Domain="vpc", TagSpecifications=tags)["AllocationId"]
+    spec = edited(alone(elastic_ip={"tag": {"Name": "known-to-partners"}}), "elastic_ips", None)
+    hand.make(spec)
+    (address,) = hand.ec2.describe_addresses(AllocationIds=[allocation])["Addresses"]
+    assert address["InstanceId"] == hand[ONE]

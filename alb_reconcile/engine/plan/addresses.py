@@ -22,7 +22,7 @@ class _Held:
     is_ours: bool = True
 
 
-def _holder_of(address: Ref, decisions: Decisions, discovery: Discovery) -> _Held:
+def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) -> _Held:
     allocation = str(address)
     place = discovery.foreign.get(allocation)
     holder = place.holder if place else ""
