@@ -77,7 +77,8 @@ def fields_of(name: str) -> dict[str, dataclasses.Field[Any]]:
 def unsaid(name: str) -> set[str]:
     """The properties that the place in the file says: the parent of what nests, the parts of a registration; or that others say."""
     kind = KINDS[name].properties
-    place = set(kind.replaced_on) - keys_of(name).keys() if name in MEMBERS else {str(kind.parent)} - {"None"}
+    parent = {str(kind.parent)} - {"None"}
+    place = (parent | set(kind.replaced_on)) - keys_of(name).keys() if name in MEMBERS else parent
     return place | kind.said_elsewhere
 
 
@@ -194,7 +195,8 @@ def needed(name: str) -> set[str]:
         found.add("name")
     if isinstance(kind, Grouped):
         found.add("count")
-    if children_of(name) or members_of(name) or hasattr(kind.properties, "with_others"):
+    lists = any(keys_of(name)[key]["type"] == "array" for key in members_of(name))
+    if children_of(name) or lists or hasattr(kind.properties, "with_others"):
         found.add("others")  # which somebody else may have put there
     return found
 

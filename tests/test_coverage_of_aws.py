@@ -50,6 +50,8 @@ SYNONYMS: Final = {
 """What some calls call the same."""
 EXCLUDED: Final = {
     "Domain": ("EC2 API Reference, AllocateAddress", "the network is always vpc"),
+    "PublicIp": ("EC2 API Reference, AssociateAddress", "deprecated; addresses are named by their allocation"),
+    "AllowReassociation": ("EC2 API Reference, AssociateAddress", "the plan knows from whom an address may be taken"),
     "LocalTarget": ("EC2 API Reference, ReplaceRoute", "it resets the local route, which is never replaced here"),
     "PrivateIpAddressCount": ("EC2 API Reference, AssignPrivateNatGatewayAddress", "the addresses themselves are said, so that a plan can be empty"),
     "SubnetConfigurations": ("EC2 API Reference, ModifyVpcEndpoint", "to change it temporarily disconnects the subnet; AWS chooses addresses"),

@@ -112,7 +112,7 @@ async def _read_foreign(reader: Reader) -> dict[str, Foreign]:
         ids = reader.literal_ids(prefix)
         if not ids:
             return
-        for item in await reader.aws.pages("ec2", listing.operation, listing.key, where={listing.id_filter: ids}):
+        for item in await reader.by_ids(prefix, listing.operation, listing.key, listing.id_filter):
             found[item[listing.id_key]] = place_of(item)
         missing = [item for item in ids if item not in found]
         if missing:

@@ -36,6 +36,7 @@ from alb_reconcile.kinds._launch_parameters import launch_parameters, metadata, 
 from alb_reconcile.kinds._launchable import check_launches
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.elastic_ip_association import associations
 from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
@@ -246,6 +247,9 @@ class InstanceKind(Ec2Kind[Instance]):
         elif "user_data" in entry:
             fields["user_data"] = UserData.of(entry["user_data"].encode())
         return Instance(**fields)
+
+    def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
+        return associations(name, entry)
 
     def defaults_for(self, wanted: Instance, defaults: dict[str, Any]) -> dict[str, Any]:
         if not wanted.data_volumes:

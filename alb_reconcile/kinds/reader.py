@@ -266,6 +266,14 @@ class Reader:
         """Whether tags are those of a resource of the stack."""
         return found.get(tags.STACK) == self.stack
 
+    async def by_ids(self, prefix: str, operation: str, key: str, id_filter: str) -> list[dict[str, Any]]:
+        """EC2 resources that the spec names by their ids, of one sort."""
+        return await self.once(self._by_ids, prefix, operation, key, id_filter)
+
+    async def _by_ids(self, prefix: str, operation: str, key: str, id_filter: str) -> list[dict[str, Any]]:
+        ids = self.literal_ids(prefix)
+        return await self.aws.pages("ec2", operation, key, where={id_filter: ids}) if ids else []
+
     def literal_ids(self, prefix: str) -> list[str]:
         """The literal ids of one sort that the spec refers to."""
         return sorted(

@@ -382,10 +382,11 @@ async def _ipv6_range(run: Run, wanted: Subnet) -> str:
 
 def place_of(row: Row) -> Foreign:
     """Where something is that AWS describes so; of a subnet how many IPv4 addresses are free, if it has any, and whether it
-    has some of IPv6."""
+    has some of IPv6; of an Elastic IP address who has it."""
     free = row.get("AvailableIpAddressCount") if row.get("CidrBlock") else None
     has_ipv6 = ipv6_of(row) is not None if "SubnetId" in row else None
-    return Foreign(row.get("VpcId"), row.get("AvailabilityZone"), free, has_ipv6)
+    holder = row.get("InstanceId") or row.get("NetworkInterfaceId") if "AllocationId" in row else ""
+    return Foreign(row.get("VpcId"), row.get("AvailabilityZone"), free, has_ipv6, holder or "")
 
 
 KIND: Final = SubnetKind()

@@ -47,6 +47,12 @@ ENDPOINT_UNKNOWN: Final[Codes] = {
 NAT_UNKNOWN: Final = unknown("InvalidSubnetID.NotFound", "InvalidAllocationID.NotFound", "InvalidVpcID.NotFound")
 GROUP_UNKNOWN: Final = unknown("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 INSTANCE_UNKNOWN: Final = unknown("InvalidInstanceID.NotFound")
+ASSOCIATED_UNKNOWN: Final[Codes] = {
+    **unknown("InvalidInstanceID.NotFound", "InvalidAllocationID.NotFound"),
+    "InvalidInstanceID~pending": 300.0,  # what AWS says of an instance that has just been launched
+    "IncorrectInstanceState": 300.0,
+    "Gateway.NotAttached": 60.0,  # right after the gateway's attachment
+}
 TARGET_UNKNOWN: Final[Codes] = {
     "AccessDenied~permission to invoke": 120.0,  # a permission that was given a moment ago may not have reached the load balancers yet
     **unknown("TargetGroupNotFound", "InvalidTarget~running state", "InvalidTarget~not valid", "InvalidTarget~exist"),

@@ -10,12 +10,13 @@ from alb_reconcile.model.resource import Desired, Observed
 @dataclass(frozen=True)
 class Foreign:
     """Where a resource is: its VPC, and of a subnet its availability zone, how many IPv4 addresses are free, and whether it has
-    an IPv6 range."""
+    an IPv6 range; of an Elastic IP address the instance or network interface that has it."""
 
     vpc: Ref | None = None
     zone: str | None = None
     free: int | None = None
     has_ipv6: bool | None = None
+    holder: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,14 @@ class Place:
     vpc: Ref = ""
 
 
+@dataclass(frozen=True)
+class Associate:
+    """An instance is given an Elastic IP address. It is taken from `taken_from`, which isn't the stack's; empty if from nobody
+    else."""
+
+    taken_from: str = ""
+
+
 class Wanted(NamedTuple):
     """How many healthy targets a group is to have. Where its others don't pass their checks, `enough` will do."""
 
@@ -108,4 +116,4 @@ class TakeOver:
     shift: Shift = field(default_factory=Shift)
 
 
-Details = SetPriorities | Launch | Register | Deregister | HandOver | Place | Shift | TakeOver
+Details = SetPriorities | Launch | Register | Deregister | HandOver | Place | Associate | Shift | TakeOver

@@ -49,8 +49,10 @@ class _Builder:
             self._add(address, own, state, digest(own), places)
         lifecycle = Lifecycle(keep_others=entry.get("others") == "keep")
         for member, properties in kind.members(name, entry, self.outline):
+            # of a group, the member that it belongs to
+            carrier = address if address in self.resources else getattr(properties, str(properties.parent))
             self.resources[member] = Desired(
-                member, properties, properties, tags={}, lifecycle=lifecycle, spec_digest="", carrier=address,
+                member, properties, properties, tags={}, lifecycle=lifecycle, spec_digest="", carrier=carrier,
                 places=places,
             )  # fmt: skip
         for child in children:

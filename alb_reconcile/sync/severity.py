@@ -5,6 +5,7 @@ from collections.abc import Collection
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import stops
+from alb_reconcile.model.steps import Associate
 
 
 def weigh(step: Step, dead: Collection[str] = ()) -> str:
@@ -17,7 +18,7 @@ def weigh(step: Step, dead: Collection[str] = ()) -> str:
         if str(registration.target) in dead or (step.part_of is None and step.action == "delete" and _is_leaving(step)):
             return "update"
         return "replace"
-    if step.part_of is not None:
+    if step.part_of is not None or step.detail(Associate).taken_from:
         return "replace"
     if step.address.kind == "instance" and step.action == "update":
         is_switched = any(change.path == "state" for change in step.changes)

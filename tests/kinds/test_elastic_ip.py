@@ -66,6 +66,8 @@ def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand) -> None:
     hand.make(spec)
     vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnet = hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    gateway = hand.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     instance = hand.stranger_in(subnet)
     hand.ec2.associate_address(InstanceId=instance, AllocationId=hand[ADDRESS])
     result = hand.world.apply(demo())

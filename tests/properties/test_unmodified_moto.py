@@ -10,6 +10,8 @@ from moto import mock_aws
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.harness import FAKE_ENVIRONMENT, READS, World, demo
+from tests.kinds.hand import LINUX_2
+from tests.kinds.test_elastic_ip_association import behind
 from tests.kinds.test_nat_gateway import private_stack
 from tests.kinds.test_targets_by_function import make_function, with_function
 from tests.properties.faults import error_of, spoilt
@@ -80,6 +82,15 @@ def test_private_instances_live_beside_others(world: World, others: Any) -> None
     assert [item["NatGatewayId"] for item in left["NatGateways"]] == [stranger["NatGateway"]["NatGatewayId"]]
     assert world.client("ec2").describe_addresses()["Addresses"] == []
     assert others.keys() <= seen(world.client).keys()
+
+
+def test_addresses_of_instances_live_beside_others(world: World, others: Any) -> None:
+    world.converge(behind())
+    world.converge(behind(image_id=LINUX_2))
+    assert world.plan(behind(image_id=LINUX_2)).is_empty
+    world.destroy(behind(image_id=LINUX_2))
+    assert world.client("ec2").describe_addresses()["Addresses"] == []
+    assert seen(world.client) == others
 
 
 class CutShort:

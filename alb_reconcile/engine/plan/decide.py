@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from typing import Final
 
 from alb_reconcile.engine.plan.unseen import Unseen
+from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
 from alb_reconcile.kinds.instance import Instance, place_of
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance, LoadBalancer
@@ -315,6 +316,10 @@ def _why_it_goes(
 
 def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owned: Mapping[str, Observed]) -> str:
     """The same for what carries no tags: it is managed as its entry says."""
+    if isinstance(item.state, ElasticIpAssociation):
+        own = owned.get(str(item.state.elastic_ip))
+        kept = result.desired.get(own.address) if own else None
+        return "its address goes" if own and (kept is None or kept.forces) else ""
     if not isinstance(item.state, Registration) or not carrier.lifecycle.members:
         return ""
     group = result.desired.get(carrier.address)

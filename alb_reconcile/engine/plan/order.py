@@ -55,7 +55,9 @@ def _after_whoever_names_it(graph: Graph) -> None:
         fields = {change.path.partition(".")[0] for change in step.changes}
         parts = [state] if step.action == "delete" else [getattr(state, name, None) for name in fields]
         for text in (text for part in parts for text in named_ids(part)):
-            graph.after(graph.removers.get(text), key)
+            # what AWS ends with its parent needn't leave it before
+            is_parent = step.action == "update" and text == step.observed.parent_id
+            graph.after(graph.removers.get(text), key, Strength.PREFERRED if is_parent else Strength.REQUIRED)
     for found in graph.decisions.live:
         if found.id in graph.implied:
             for text in named_ids(found.state):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from alb_reconcile.engine.plan import limits
+from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.launches import launch_together
@@ -71,6 +72,7 @@ def make_plan(
     swap_groups_late(graph)
     add_edges(graph)
     add_rollout(graph)
+    move_addresses(graph)
     keys = sort_keys(graph)
     launch_together(graph, unseen)
     add_costs(graph)
@@ -230,7 +232,7 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
     for address, item in decisions.desired.items():
         if not item.found or item.forces or not item.desired.spec_digest:
             continue
-        candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets"}
+        candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets", "elastic_ip"}
         for name in field_names(type(item.state)):
             value = getattr(item.found.state, name)
             if isinstance(value, Mapping):

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from alb_reconcile.engine.plan.addresses import held_elsewhere
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, entrance_of, location_of, named_ids
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
@@ -24,6 +25,7 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
         *_names(decisions, discovery),
         *_places(decisions, discovery),
         *_unreached(decisions, discovery),
+        *held_elsewhere(decisions, discovery),
     ]
     problems = [
         *dict.fromkeys(map(str, sorted(findings, key=_place))),

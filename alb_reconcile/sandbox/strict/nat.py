@@ -70,9 +70,17 @@ def holder_of(world: World, allocation: str) -> Nat | None:
 def let_go(world: World, allocation: str) -> None:
     """An address is free again."""
     if address := address_of(world, allocation):
-        if address.eni:
-            address.eni.public_ip = None
-        address.eni = address.association_id = None
+        release_from_interface(address)
+
+
+def release_from_interface(address: Any) -> None:
+    """An address is free again; an instance that runs gets one of Amazon's instead, if it had one (EC2 User Guide, 'Amazon EC2
+    instance IP addressing')."""
+    if address.eni:
+        address.eni.public_ip = None
+        if address.eni.instance and address.eni.instance.state == "running":
+            address.eni.check_auto_public_ip()
+    address.eni = address.instance = address.association_id = None
 
 
 def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -> None:

@@ -83,12 +83,16 @@ class _NoAddress:
 
 
 def end_instance(world: World, instance_id: str) -> None:
-    """A terminated instance has given up its interfaces, volumes, groups and profile."""
+    """A terminated instance has given up its interfaces, addresses, volumes, groups and profile."""
     instance = world.instance(instance_id)
     if instance is None:
         return
     volumes = [d.volume_id for d in instance.block_device_mapping.values() if d.delete_on_termination]
     nics = list(instance.nics.values())
+    # AWS EC2 User Guide, 'Amazon EC2 instance state changes': Elastic IP addresses are disassociated
+    for address in world.ec2.addresses:
+        if address.eni in nics:
+            nat.release_from_interface(address)
     instance.nics = NoInterfaces()  # moto would delete them half-way
     state, reason = instance._state, instance._reason
     instance.terminate()

@@ -3,6 +3,7 @@
 from alb_reconcile.spec import runs
 from alb_reconcile.spec.checks import (
     accepted,
+    addresses,
     balancing,
     egress,
     encryption,
@@ -27,7 +28,7 @@ from alb_reconcile.spec.outline import Outline
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
-        names, lookups, network, ranges, pools, encryption, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress, runs,
-        unreachable, redirects, accepted,
+        names, lookups, network, ranges, pools, encryption, endpoints, keys, instances, balancing, rules, targets, vpcs, reachability, egress,
+        addresses, runs, unreachable, redirects, accepted,
     ):  # fmt: skip
         module.check(outline)

@@ -24,7 +24,6 @@ def check(outline: Outline) -> None:
         else:
             _check_zonal(outline, name, entry)
             _check_way_out(outline, name, entry, tables)
-    _check_addresses(outline)
     _check_zones(outline)
     _check_instances(outline, tables)
 
@@ -99,19 +98,6 @@ def _check_way_out(outline: Outline, name: str, entry: Entry, tables: Mapping[st
             path,
             f"subnet.{subnet} has no default route to an internet gateway (route_table.{table}), so the NAT gateway would lead nowhere; choose a public subnet, or add the route",
         )
-
-
-def _check_addresses(outline: Outline) -> None:
-    """An address serves one NAT gateway."""
-    seen: dict[str, Path] = {}
-    below = (("elastic_ip",), ("secondary_elastic_ips", ...), ("availability_zone_addresses", ..., "elastic_ips", ...))
-    for part in below:
-        for path, address in outline.texts("nat_gateways", ..., *part):
-            if (first := seen.setdefault(address, path)) != path:
-                outline.error(
-                    path,
-                    f"{address} is used by nat_gateway.{first[1]} already, and an address serves one; declare another",
-                )
 
 
 def _check_zones(outline: Outline) -> None:

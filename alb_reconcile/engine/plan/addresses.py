@@ -1,0 +1,85 @@
+"""Elastic IP addresses that move to an instance: from whom, and when."""
+
+from dataclasses import dataclass
+
+from alb_reconcile.engine.plan.decide import Decisions, named_ids
+from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
+from alb_reconcile.kinds.elastic_ip import Holder
+from alb_reconcile.kinds.elastic_ip_association import ElasticIpAssociation
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import bind, each_of
+from alb_reconcile.model.steps import Associate
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Who has an address: an instance or a network interface. Whether it is the stack's, or was."""
+
+    by: str = ""
+    is_ours: bool = True
+
+
+def _holder_of(address: Ref | None, decisions: Decisions, discovery: Discovery) -> _Held:
+    allocation = str(address)
+    place = discovery.foreign.get(allocation)
+    holder = place.holder if place else ""
+    for item in decisions.live:
+        if item.id == allocation and isinstance(item.details, Holder):
+            holder = item.details.instance or item.details.interface
+    own = [item for item in discovery.resources if item.owner == decisions.stack]
+    is_ours = any(item.id == holder or (item.id != allocation and allocation in named_ids(item.state)) for item in own)
+    return _Held(holder, is_ours or not holder)
+
+
+def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Addresses outside of the stack that something else outside of it has: AWS would take them away from there."""
+    findings = []
+    for item, state in each_of(decisions.desired.values(), ElasticIpAssociation):
+        allocation = state.elastic_ip
+        if (item.found and not item.changes) or not isinstance(item.desired.state.elastic_ip, str):  # type: ignore[attr-defined]
+            continue
+        held = _holder_of(allocation, decisions, discovery)
+        if not held.is_ours:
+            text = f"{allocation} is associated with {held.by}, which isn't this stack's; disassociate it there first, or choose another address"
+            findings.append(Finding(item.desired, "elastic_ip", text))
+    return findings
+
+
+def move_addresses(graph: Graph) -> None:
+    """An address moves in one call when the instance that is to have it serves; if its old one goes first, when it runs.
+
+    Assumes all other edges. Guarantees that an address of the stack is taken from somebody else only if the plan says so.
+    """
+    for step in graph.of_kind(ElasticIpAssociation.kind, "create", "update"):
+        wanted = bind(step.desired.state, graph.decisions.ids) if step.desired else None
+        if not isinstance(wanted, ElasticIpAssociation):
+            continue
+        held = _holder_of(wanted.elastic_ip, graph.decisions, graph.discovery)
+        if not held.is_ours:
+            graph.specify(step.key, Associate(taken_from=held.by))
+            graph.say(step.key, effects=f"takes it from {held.by}, which isn't this stack's")
+        elif held.by and held.by != wanted.instance:
+            _follow(graph, step, wanted, held.by)
+
+
+def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) -> None:
+    maker = graph.makers.get(wanted.instance) if isinstance(wanted.instance, Address) else None
+    goes = graph.removers.get(old)
+    if maker and goes in graph.edges[maker]:
+        graph.release(str(goes), step.key)
+        graph.say(step.key, effects=f"{old} goes first, so nobody has the address until its successor runs")
+        return
+    arrivals = [
+        item.key
+        for item in graph.of_kind("registration", *MAKING)
+        if maker and item.desired and isinstance(item.desired.state, Registration)
+        if item.desired.state.target == wanted.instance
+    ]
+    for key in arrivals:
+        graph.after(step.key, key, Strength.SUGGESTED)
+    moment = "its successor is healthy" if arrivals else "its successor runs" if maker else ""
+    when = f" when {moment}" if moment else ""
+    graph.say(step.key, effects=f"moves the address from {old}{when}; {old} then has another public address, or none")
