@@ -180,7 +180,7 @@ def _probes(snapshot: Snapshot, addresses: Addresses) -> Iterator[tuple[Key, Pro
                 group.health_check,
                 f"{host}:{port}",
                 addresses.get((target.instance_id, port)),
-                http2=group.protocol_version == "HTTP2",
+                version=group.protocol_version,
                 is_shut_out=not target.is_open,
             )
             yield key, probe
