@@ -28,7 +28,6 @@ _GROUP: Final = {
     "waf.http2.traffic_inspection_behavior": ("inspect_immediately", "no web ACL is asked"),
 }
 """By key: the value that makes no difference, and what holds here whatever the value is."""
-_UNASKED: Final = ("authenticate-oidc", "authenticate-cognito", "jwt-validation")
 
 
 def find_gaps(snapshot: Snapshot) -> list[Gap]:
@@ -54,8 +53,6 @@ def _of(balancer: LoadBalancer, snapshot: Snapshot) -> Iterator[str]:
 
 
 def _of_rule(rule: Rule) -> Iterator[str]:
-    kinds = [str(item.get("Type")) for item in rule.actions]
-    yield from (f"{kind}: everybody is let in" for kind in kinds if kind in _UNASKED)
     if any(item.get("Field") == "source-ip" for item in rule.conditions):
         yield "source-ip: everybody comes from 127.0.0.1"
 

@@ -43,10 +43,6 @@ def test_aws_defaults_are_no_gaps() -> None:
             gaps(listener(80, rule(fixed("x"), when("source-ip", "10.0.0.0/8"), priority=7))),
             "port 80, rule 7: source-ip: everybody comes from 127.0.0.1",
         ),
-        (
-            gaps(listener(443, rule({"Type": "authenticate-oidc"}))),
-            "port 443, default action: authenticate-oidc: everybody is let in",
-        ),
     ],
 )
 def test_what_is_used_is_named(found: list[str], expected: str) -> None:
