@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import trustme
@@ -12,6 +13,7 @@ from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 
+from alb_reconcile.sandbox.buckets import make_buckets
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
@@ -24,8 +26,10 @@ Named = list[tuple[str, str]]
 """Texts, each with the key that it stands under."""
 
 
-def make_others(strict: StrictAws, region: str, states: list[Any], lookups: list[dict[str, Any]]) -> list[str]:
-    """Returns what has been made, a line each; what is there already stays as it is.
+def make_others(
+    strict: StrictAws, region: str, states: list[Any], lookups: list[dict[str, Any]], folder: Path | None = None
+) -> list[str]:
+    """Returns what has been made, a line each; what is there already stays as it is. `folder`: for a client's certificate.
 
     `lookups` are what the states look up: kind, tags or parameter, and whether many may match.
     """
@@ -36,6 +40,7 @@ def make_others(strict: StrictAws, region: str, states: list[Any], lookups: list
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
         made += _functions(world, named)
+        made += make_buckets(world, named, states, folder)
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 

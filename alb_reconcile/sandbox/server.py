@@ -28,6 +28,8 @@ from alb_reconcile.sandbox.traffic.driver import Driver
 
 _LOOK: Final = 2.0
 """Seconds between looks at the state file: without it nobody can find this process any more."""
+_REPORT: Final = 5.0
+"""Seconds that a report of the traffic waits until it is up to date."""
 _ENDING: Final = threading.Lock()
 _ACTION: Final = re.compile(rb"(?:^|&)Action=(\w+)")
 
@@ -50,6 +52,8 @@ class Application:
             return _refuse(start_response, refusal)
         path = environ.get("PATH_INFO")
         if path == TRAFFIC:
+            if self.driver is not None:
+                self.driver.catch_up(_REPORT)  # what has become active since it looked last is there, too
             return _json(start_response, asdict(self.driver.report() if self.driver else Traffic()))
         if path not in (IDENTITY, PREPARATION):
             return self._of_aws(environ, start_response)
@@ -141,7 +145,9 @@ def main() -> None:
         args.lag,
         args.serve_ports,
     )
-    server.app = Application(sandbox, lambda: _empty(strict), lambda **named: _prepare(strict, **named), driver)
+    server.app = Application(
+        sandbox, lambda: _empty(strict), lambda **named: _prepare(strict, args.state.parent, **named), driver
+    )
     sandbox.write(args.state)
     os.close(args.lock)
     threading.Thread(target=_end_without, args=(args.state, sandbox, driver), daemon=True).start()
@@ -194,10 +200,10 @@ def _empty(strict: StrictAws) -> None:
         moto_api_backend.reset()
 
 
-def _prepare(strict: StrictAws, region: str, states: list[Any], lookups: list[Any]) -> list[str]:
+def _prepare(strict: StrictAws, folder: Path, region: str, states: list[Any], lookups: list[Any]) -> list[str]:
     from alb_reconcile.sandbox.others import make_others
 
-    return make_others(strict, region, states, lookups)
+    return make_others(strict, region, states, lookups, folder)
 
 
 def _end(driver: Driver | None) -> None:

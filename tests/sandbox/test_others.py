@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cryptography import x509
+
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.sandbox.gate import service_of
 from alb_reconcile.sandbox.others import make_others
 from tests.sandbox.strict_world import client
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from alb_reconcile.sandbox.strict import StrictAws
 
 REGION = "us-east-1"
@@ -57,6 +61,34 @@ def test_a_function_has_a_policy_and_an_alias_and_is_never_run(aws: StrictAws) -
     assert make_others(aws, REGION, [state], []) == ["function orders (which nothing runs)"]
     assert make_others(aws, REGION, [state], []) == []
     assert client("lambda").get_alias(FunctionName="orders", Name="live")["FunctionVersion"] == "1"
+
+
+def test_what_trust_stores_name_is_made_with_a_client(aws: StrictAws, tmp_path: Path) -> None:
+    state = {
+        "ca_certificates_bundle_s3_bucket": "our-ca",
+        "ca_certificates_bundle_s3_key": "ca.pem",
+        "revocations": [["our-lists", "a.crl", "", "CRL"]],  # a named tuple, as JSON tells it
+    }
+    made = make_others(aws, REGION, [state], [], tmp_path)
+    file = tmp_path / "client.pem"
+    assert made == [f"s3://our-ca/ca.pem, s3://our-lists/a.crl (a client's certificate and key: {file})"]
+    assert file.stat().st_mode & 0o077 == 0
+    assert make_others(aws, REGION, [state], [], tmp_path) == []
+    bundle = {"CaCertificatesBundleS3Bucket": "our-ca", "CaCertificatesBundleS3Key": "ca.pem"}
+    elb = client("elbv2")
+    store = elb.create_trust_store(Name="clients", **bundle)["TrustStores"][0]["TrustStoreArn"]
+    lists = [{"S3Bucket": "our-lists", "S3Key": "a.crl"}]
+    assert elb.add_trust_store_revocations(TrustStoreArn=store, RevocationContents=lists)
+    authority = x509.load_pem_x509_certificate(client("s3").get_object(Bucket="our-ca", Key="ca.pem")["Body"].read())
+    x509.load_pem_x509_certificate(file.read_bytes()).verify_directly_issued_by(authority)
+
+
+def test_buckets_for_logs_let_elastic_load_balancing_write(aws: StrictAws) -> None:
+    state = {"attributes": {"access_logs.s3.bucket": "our-logs", "access_logs.s3.enabled": "true"}}
+    assert make_others(aws, REGION, [state], []) == ["bucket our-logs (Elastic Load Balancing may write logs to it)"]
+    policy = client("s3").get_bucket_policy(Bucket="our-logs")["Policy"]
+    assert "logdelivery.elasticloadbalancing.amazonaws.com" in policy
+    assert make_others(aws, REGION, [state], []) == []
 
 
 def test_of_lambda_only_policies_are_served() -> None:

@@ -59,7 +59,7 @@ def access_entry(record: Record, found: Listener, moment: datetime, target: str,
         quoted(certificate),
         str(record.get("priority") or "-"),
         stamp(created),
-        quoted(None if is_refused and not transformed[2] else record.get("actions")),
+        quoted(None if is_refused and not transformed[2] else _executed(record)),
         quoted(record.get("location") if record.get("actions") == "redirect" else None),
         quoted(None),
         quoted(target),
@@ -151,6 +151,12 @@ def quoted(text: object) -> str:
 def trace_of(record: Record) -> str:
     """The connection's id, which its requests have, too."""
     return f"TID_{uuid5(NAMESPACE_OID, '{client} {connection}'.format_map(record)).hex}"
+
+
+def _executed(record: Record) -> str:
+    """The actions that were taken: who isn't let in gets no further than what asks for that."""
+    actions = str(record.get("actions") or "")
+    return actions.rpartition(",")[0] if str(record.get("details")).startswith("ext_authz_") else actions
 
 
 def _type(record: Record, scheme: str) -> str:

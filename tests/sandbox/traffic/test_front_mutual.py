@@ -53,13 +53,13 @@ def mutual(mode: str, **more: Any) -> Mutual:
 class TestVerify:
     def test_only_clients_of_the_trust_stores_authorities_come_in(self, lab: Lab, tmp_path: Path) -> None:
         show(lab, mutual=mutual("verify"))
-        assert ask(lab, authority("one").issue(tmp_path, "mine"))
-        for stranger in (None, authority("two").issue(tmp_path, "other")):
+        assert ask(lab, authority("one").client(tmp_path, "mine"))
+        for stranger in (None, authority("two").client(tmp_path, "other")):
             with pytest.raises(httpx.TransportError):
                 ask(lab, stranger)
 
     def test_expired_ones_only_where_that_is_ignored(self, lab: Lab, tmp_path: Path) -> None:
-        expired = authority("one").issue(tmp_path, "old", days_left=-1)
+        expired = authority("one").client(tmp_path, "old", days_left=-1)
         show(lab, mutual=mutual("verify"))
         with pytest.raises(httpx.TransportError):
             ask(lab, expired)
@@ -67,15 +67,15 @@ class TestVerify:
         assert ask(lab, expired)
 
     def test_none_that_a_list_revokes(self, lab: Lab, tmp_path: Path) -> None:
-        good, bad = (authority("one").issue(tmp_path, name) for name in ("good", "bad"))
-        show(lab, mutual=mutual("verify", revocations=authority("one").revoke(bad)))
+        good, bad = (authority("one").client(tmp_path, name) for name in ("good", "bad"))
+        show(lab, mutual=mutual("verify", revocations=authority("one").revoke([bad.certificate])))
         assert ask(lab, good)
         with pytest.raises(httpx.TransportError):
             ask(lab, bad)
 
     def test_the_target_is_told_of_it(self, lab: Lab, tmp_path: Path) -> None:
         show(lab, mutual=mutual("verify"))
-        client = authority("one").issue(tmp_path, "mine")
+        client = authority("one").client(tmp_path, "mine")
         seen = ask(lab, client, X_Amzn_Mtls_Clientcert_Subject="CN=forged")
         found = {name: value for name, value in seen.items() if name.startswith(PREFIX)}
         begin, end = client.certificate.not_valid_before_utc, client.certificate.not_valid_after_utc
@@ -96,7 +96,7 @@ class TestVerify:
     def test_headers_can_have_other_names(self, lab: Lab, tmp_path: Path) -> None:
         key = "routing.http.request.x_amzn_mtls_clientcert_subject.header_name"
         show(lab, mutual=mutual("verify"), attributes={key: "X-Client"})
-        seen = ask(lab, authority("one").issue(tmp_path, "mine"))
+        seen = ask(lab, authority("one").client(tmp_path, "mine"))
         assert seen["X-Client"] == r"CN=mine,O=Example\, Inc,C=US"
         assert f"{PREFIX}-Subject" not in seen
 
@@ -108,7 +108,7 @@ def text(moment: Any) -> str:
 class TestPassthrough:
     def test_whatever_a_client_shows_is_handed_on(self, lab: Lab, tmp_path: Path) -> None:
         show(lab, mutual=mutual("passthrough"))
-        client = authority("two").issue(tmp_path, "anybody", days_left=-1)
+        client = authority("two").client(tmp_path, "anybody", days_left=-1)
         seen = ask(lab, client)
         assert unquote(seen[PREFIX]) == client.pem
         assert f"{PREFIX}-Subject" not in seen

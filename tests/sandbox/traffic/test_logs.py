@@ -139,7 +139,7 @@ def test_connections(site: Site, tmp_path: Path) -> None:
     site.show(listener(443, rule(forward("web")), protocol="HTTPS", certificates=tuple(CERTIFICATES), mutual=mutual))
     for name, left in (("one", 5), ("two", 5), ("one", -1)):
         context = ssl.create_default_context(cafile=str(site.lab.front.ca_file))
-        context.load_cert_chain(authority(name).issue(tmp_path, f"{name}{left}", days_left=left).file)
+        context.load_cert_chain(authority(name).client(tmp_path, f"{name}{left}", days_left=left).file)
         url = site.lab.url(443).replace("127.0.0.1", "localhost")
         try:
             with httpx.Client(verify=context) as client:
