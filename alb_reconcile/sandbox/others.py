@@ -13,6 +13,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
+from alb_reconcile.sandbox.secrets import make_secrets
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
 
@@ -36,6 +37,7 @@ def make_others(strict: StrictAws, region: str, states: list[Any], lookups: list
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
         made += _functions(world, named)
+        made += make_secrets(world, states)
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 
