@@ -53,7 +53,7 @@ def _asking(route: dict[str, Any], key: str) -> dict[str, Any]:
     return route | {"typed_per_filter_config": route.get("typed_per_filter_config", {}) | {FILTER: settings}}
 
 
-def http_filter() -> dict[str, Any]:
+def authentication_filter() -> dict[str, Any]:
     """Envoy's filter, which asks for those routes only that say it."""
     config = {
         "@type": f"{_TYPE}ExtAuthz",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.pages import word_page
 from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
-from alb_reconcile.sandbox.traffic.authentication import http_filter
+from alb_reconcile.sandbox.traffic.authentication import authentication_filter
 from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.ports import HOST
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
@@ -164,7 +164,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) 
         "server_header_transformation": "PASS_THROUGH",
         "rds": {"route_config_name": name_of(found.arn), "config_source": file_source(routes)},
         "http_filters": [
-            http_filter(),
+            authentication_filter(),
             {"name": LUA, "typed_config": lua},
             {"name": "envoy.filters.http.router", "typed_config": router},
         ],
