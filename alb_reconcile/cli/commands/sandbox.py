@@ -74,6 +74,8 @@ def status() -> ExitCode:
         emit(f"  export {line}")
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
+    if found.provider:
+        emit(f"Users of rules that authenticate log in at {found.provider}.")
     return ExitCode.OK
 
 
