@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
 
+from alb_reconcile.model.actions import Action, Authentication
+from alb_reconcile.model.address import Address
+from alb_reconcile.verify.attribution import DEMO
+from alb_reconcile.verify.checks import Check
+from alb_reconcile.verify.client import Client, Endpoint, Reply, Shot, Trust
+from alb_reconcile.verify.expect import ANSWERED
+from alb_reconcile.verify.judge import Tally
+from alb_reconcile.verify.load import Answer
+from alb_reconcile.verify.matching import Request
+from alb_reconcile.verify.sign_in import SignInError, Visitor, with_headers
 from tests.harness import by_hand, demo, world
 from tests.kinds.test_authentication import COGNITO, JWT, OIDC
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
@@ -191,3 +203,53 @@ def test_keys_that_nobody_serves_are_told_with_their_place(stack: Guarded) -> No
         r"jwks_endpoint https://localhost:\d+/keys doesn't answer \(.*\); correct it, or have it answer",
         shown.flat,
     )
+
+
+JWT_CHECK = Check(
+    Address("rule", "public/https/token"), "listener", "https", 443,
+    Action(
+        authentication=Authentication(type="jwt-validation", settings=(("issuer", ISSUER), ("jwks_endpoint", "https://x"))),
+        fixed_response=(("status_code", "401"),),
+    ),
+)  # fmt: skip
+SHOT = Shot("rule.public/https/token", Endpoint("127.0.0.1", 1, 443, Trust()), Request("shop.example.com"))
+
+
+def test_who_isnt_let_in_in_spite_of_a_login_is_told() -> None:
+    """Even where a target might give that answer."""
+    tally = Tally(JWT_CHECK, ANSWERED, {}, login=(("Authorization", "Bearer x"),))
+    assert not tally.add(Answer(SHOT, 0, 0, 0.01, Reply(401, "1.1")))
+    assert list(tally.mismatches) == ["status 401: not let in, though logged in"]
+    assert tally.add(Answer(replace(SHOT, anonymous=True), 0, 0, 0.01, Reply(401, "1.1")))
+
+
+def test_a_login_that_fails_says_where() -> None:
+    oidc = Authentication(type="authenticate-oidc", settings=(("client_id", "web"), ("issuer", ISSUER)))
+    check = replace(JWT_CHECK, action=Action(authentication=oidc, fixed_response=(("status_code", "200"),)))
+
+    async def sign_in(check: Check, port: int, provider: str) -> str:
+        shot = Shot("k", Endpoint("127.0.0.1", port, 80), Request("shop.example.com"))
+        async with Client.opened(DEMO, 20) as client:
+            with pytest.raises(SignInError) as raised:
+                await Visitor(client, lambda issuer: provider).sign_in(check, shot)
+        return str(raised.value)
+
+    nobody = f"http://127.0.0.1:{servers.unused_port()}"
+    with (
+        servers.front(lambda *_: (404, {}, b"")) as closed,
+        servers.front(lambda *_: (302, {"Location": f"http://127.0.0.1:{closed.port}/authorize"}, b"")) as sending,
+    ):
+        refusing = f"http://127.0.0.1:{closed.port}"
+        assert (
+            asyncio.run(sign_in(check, closed.port, refusing)) == "nobody is sent to log in: status 404 instead of 302"
+        )
+        told = asyncio.run(sign_in(check, sending.port, refusing))
+        assert told == "the sandbox's provider doesn't let verify log in (404)"
+        assert asyncio.run(sign_in(JWT_CHECK, 1, refusing)) == "the sandbox's provider gives no token (404)"
+        assert asyncio.run(sign_in(JWT_CHECK, 1, nobody)).startswith("the sandbox's provider doesn't answer (")
+
+
+def test_a_requests_own_cookies_stay_beside_the_session() -> None:
+    shot = replace(SHOT, request=replace(SHOT.request, headers=(("cookie", "beta=1"), ("X-A", "b"))))
+    carried = with_headers(shot, (("Cookie", "session=2"),)).request.headers
+    assert carried == (("cookie", "beta=1; session=2"), ("X-A", "b"))
