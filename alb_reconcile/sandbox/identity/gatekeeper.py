@@ -169,8 +169,8 @@ class Gatekeeper:
         except (KeyError, UnreadableError):
             return _page(401)
         guard = self.guards.get(state["key"]) if state else None
-        nonce = asked.cookies.get(_NONCE, "")
-        if state is None or not isinstance(guard, Login) or not hmac.compare_digest(state["nonce"], nonce):
+        nonce = asked.cookies.get(_NONCE, "").encode()
+        if state is None or not isinstance(guard, Login) or not hmac.compare_digest(state["nonce"].encode(), nonce):
             return _page(401)
         if state["at"] + _LOGIN < self._now():
             return _page(401)

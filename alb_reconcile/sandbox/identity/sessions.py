@@ -36,7 +36,7 @@ class Seal:
             if json.loads(base64.urlsafe_b64decode(text.partition(".")[0] + "=="))["kid"] != self._key.kid:
                 return None
             return dict(json.loads(jwe.decrypt_compact(text, self._key).plaintext or b""))
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise UnreadableError from error
 
 

@@ -23,7 +23,7 @@ def find_fault(guard: Bearer, token: str, keys: Mapping[str, Any], now: float) -
     """
     try:
         claims = jwt.decode(token, KeySet.import_key_set(dict(keys)), algorithms=["RS256"]).claims  # type: ignore[arg-type]
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError):
         return "its signature"
     if claims.get("iss") != guard.issuer:
         return "iss"

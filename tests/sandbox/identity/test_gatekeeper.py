@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 from dataclasses import replace
+from functools import cache
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joserfc.jwk import KeySet, RSAKey
 
 from alb_reconcile.sandbox.identity.claims import HEADERS, Signer
 from alb_reconcile.sandbox.identity.gatekeeper import Asked, Gatekeeper, Verdict
 from alb_reconcile.sandbox.identity.guards import CALLBACK_KEY, Bearer, Login
 from alb_reconcile.sandbox.identity.service import Service
+from alb_reconcile.sandbox.identity.tokens import find_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,3 +231,28 @@ def test_keys_that_cant_be_used_are_500(jwks: tuple[int, Any]) -> None:
 
 def test_a_rule_that_is_gone_lets_nobody_in(person: Person) -> None:
     assert person.ask(key="gone").status == 500
+
+
+TEXTS = st.text(max_size=40) | st.sampled_from(["W10.x", "[" * 5000, "e30..a.b.c", "é", "eyJraWQiOjF9.x.y.z"])
+
+
+@settings(max_examples=100)
+@given(cookie=TEXTS, nonce=TEXTS, state=TEXTS, token=TEXTS)
+def test_whatever_comes_is_refused_in_words(cookie: str, nonce: str, state: str, token: str) -> None:
+    cookies = {"C-0": cookie, "AWSALBAuthNonce": nonce}
+    for key, target in (("web", "/"), (CALLBACK_KEY, f"/oauth2/idpresponse?{httpx.QueryParams({'state': state})}")):
+        assert hostile().decide(key, Asked(HOST, target, cookies)).status in (302, 401)
+    sealed = parse_qs(urlsplit(location(hostile().decide("web", Asked(HOST, "/", {})))).query)["state"][0]
+    back = f"/oauth2/idpresponse?{httpx.QueryParams({'state': sealed})}"
+    assert hostile().decide(CALLBACK_KEY, Asked(HOST, back, cookies)).status == 401
+    assert find_fault(Bearer("x"), token, KEYS, START) == "its signature"
+
+
+KEYS = KeySet([RSAKey.generate_key(2048, {"kid": "1"})]).as_dict(private=False)
+
+
+@cache
+def hostile() -> Gatekeeper:
+    gatekeeper = Gatekeeper("http://127.0.0.1:1", Signer(), Clock())
+    gatekeeper.guards = {"web": GUARD}
+    return gatekeeper
