@@ -81,17 +81,22 @@ class Process:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What carries the sandbox's traffic. `problem` is what keeps it from being up to date, or nothing."""
+    """What carries the sandbox's traffic. `problem` is what keeps it from being up to date, or nothing.
+
+    `gaps`: load balancers' ARNs, each with a thing that isn't imitated.
+    """
 
     doors: tuple[Door, ...] = ()
     processes: tuple[Process, ...] = ()
     problem: str = ""
+    gaps: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, told: Any) -> Traffic:
         """From the server's JSON. Raises TypeError, KeyError for any other."""
         doors = tuple(Door(**item) for item in told["doors"])
-        return cls(doors, tuple(Process(**item) for item in told["processes"]), told["problem"])
+        gaps = tuple((str(arn), str(text)) for arn, text in told.get("gaps", ()))
+        return cls(doors, tuple(Process(**item) for item in told["processes"]), told["problem"], gaps)
 
 
 @dataclass(frozen=True)

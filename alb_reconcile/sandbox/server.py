@@ -174,6 +174,8 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     """
     from alb_reconcile.sandbox.traffic.driver import Driver
     from alb_reconcile.sandbox.traffic.front import Front
+    from alb_reconcile.sandbox.traffic.log_delivery import put_object
+    from alb_reconcile.sandbox.traffic.logbook import Logbook
     from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
     from alb_reconcile.sandbox.traffic.prober import Prober
     from alb_reconcile.sandbox.traffic.processes import Processes, Program
@@ -183,7 +185,8 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     front = Front(folder / "front", args.speed)
     prober = Prober(strict.clock, args.speed)
     ports = tuple(map(int, args.serve_ports.split(",")))
-    driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag)
+    logs = Logbook(front.records, front.targets, put_object, args.speed)
+    driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag, logs)
     return driver, str(front.ca_file), front.provider_url
 
 

@@ -1,9 +1,10 @@
 """What is to be checked: each listener's default action and each rule of a spec, with the request that proves it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from alb_reconcile.kinds._conditions import Transform
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
 from alb_reconcile.kinds.rule import Rule
@@ -13,6 +14,7 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
 from alb_reconcile.verify.matching import Request, read_conditions
+from alb_reconcile.verify.promises import inserted_headers
 from alb_reconcile.verify.request_search import Preferences, Rules, find_request
 from alb_reconcile.verify.shares import uneven
 
@@ -24,7 +26,8 @@ class Check:
     """One listener's default action, or one rule (`address`), and what the spec wants of it, bound to ids.
 
     `state` other than send: why there is no request, in `reason`. `exact_host`: whether somebody said the host, so
-    that a certificate has to be for it. `http2`: whether the listener is meant to speak it.
+    that a certificate has to be for it. `http2`: whether the listener is meant to speak it. `transforms` of the request, and
+    `headers` of all answers, come with them.
     """
 
     address: Address
@@ -37,6 +40,10 @@ class Check:
     request: Request | None = None
     exact_host: bool = False
     http2: bool = False
+    transforms: tuple[Transform, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    wants_certificate: bool = False
+    """Whether only clients with a certificate come in."""
 
     @property
     def is_default(self) -> bool:
@@ -51,11 +58,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user chose for where the spec leaves it open. `host` is None for the load balancer's DNS name."""
+    """What the user chose for where the spec leaves it open. `host` is None for the load balancer's DNS name.
+
+    `source_address` is what the load balancer sees requests come from, as far as somebody knows it.
+    """
 
     host: str | None = None
     path: str = "/"
     any_method: bool = False
+    source_address: str | None = None
 
 
 def plan_checks(discovery: Discovery, desired: Mapping[Address, Desired], choice: Choice) -> tuple[Check, ...]:
@@ -87,12 +98,10 @@ def _listener(
     rivals = [rule for _, rule in each_of(discovery.resources, Rule) if found is not None and rule.listener == found.id]
     rivals.sort(key=lambda rule: rule.priority)
     host = choice.host or (balancer.detail(Entrance).dns_name if balancer else "")
-    preferences = Preferences(host, choice.path, choice.any_method)
+    preferences = Preferences(host, choice.path, choice.any_method, choice.source_address or "")
     http2 = balancer is None or _attributes(balancer.address, desired).get("routing.http2.enabled") != "false"
-    for row, conditions, action in (
-        *((row, read_conditions(rule.conditions), rule.action) for row, rule in own),
-        (address, (), wanted.default_action),
-    ):
+    rows = [(row, read_conditions(rule.conditions), rule.action, rule.transforms or ()) for row, rule in own]
+    for row, conditions, action, transforms in (*rows, (address, (), wanted.default_action, ())):
         check = Check(
             row,
             found.id if found else "",
@@ -100,6 +109,10 @@ def _listener(
             wanted.port,
             action,
             http2=wanted.protocol == "HTTPS" and http2,
+            transforms=transforms if action.forward else (),
+            headers=inserted_headers(wanted.attributes or {}),
+            wants_certificate=wanted.mutual_authentication is not None
+            and wanted.mutual_authentication.mode == "verify",
         )
         reason = blocked or _missing(row, there, action)
         if reason:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ import httpx
 from alb_reconcile.model.files import read_file
 from alb_reconcile.verify.attribution import Attribution, attribute
 from alb_reconcile.verify.matching import Request
+from alb_reconcile.verify.tls import Tls, read_tls
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of a body that are read; what is beyond is left."""
@@ -35,10 +37,12 @@ _NO_COOKIES: Final = DefaultCookiePolicy(allowed_domains=[])
 
 @dataclass(frozen=True)
 class Trust:
-    """Whom to believe, with TLS: the system's authorities, those of `ca_file`, or with `insecure` everybody."""
+    """Whom to believe, with TLS: the system's authorities, those of `ca_file`, or with `insecure` everybody; and the
+    certificate, with its key, to show where one is asked for."""
 
     ca_file: str | None = None
     insecure: bool = False
+    client_certificate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Reply:
     target: str | None = None
     version: str | None = None
     seen: tuple[str, ...] = ()
+    tls: Tls | None = None
 
 
 ERRORS: Final = {
@@ -194,11 +199,24 @@ class Client:
                 target=origin.target,
                 version=origin.version,
                 seen=origin.seen,
+                tls=_tls(response) if endpoint.tls is not None else None,
             )
 
 
+def _tls(response: httpx.Response) -> Tls | None:
+    stream = response.extensions.get("network_stream")
+    return read_tls(stream.get_extra_info("ssl_object"), time.time()) if stream is not None else None
+
+
 def make_context(trust: Trust, *, check_name: bool) -> ssl.SSLContext:
-    """TLS settings for a client. Raises OSError if the authorities' file can't be read (ssl.SSLError: isn't one)."""
+    """TLS settings for a client. Raises OSError if a file can't be read (ssl.SSLError: isn't one)."""
+    context = _trusting(trust, check_name=check_name)
+    if trust.client_certificate:
+        context.load_cert_chain(trust.client_certificate, password="")  # nobody is asked for one
+    return context
+
+
+def _trusting(trust: Trust, *, check_name: bool) -> ssl.SSLContext:
     if trust.insecure:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -12,7 +12,9 @@ from alb_reconcile.verify.checks import Check
 from alb_reconcile.verify.client import ERRORS
 from alb_reconcile.verify.expect import Statuses, mismatch
 from alb_reconcile.verify.load import Answer
+from alb_reconcile.verify.promises import missing_header, untransformed
 from alb_reconcile.verify.shares import ENOUGH, Group, Target, expected_shares, is_within
+from alb_reconcile.verify.tls import Tls
 
 GIVE_UP: Final = 5
 """Errors in a row, without a single answer before them, after which a check is given up."""
@@ -55,6 +57,7 @@ class Finding:
     unattributed: int = 0
     websocket: str | None = None
     """None: not tried; empty: it works; else what went wrong."""
+    tls: tuple[Tls, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -83,6 +86,9 @@ class Tally:
     mismatches: Counter[str] = field(default_factory=Counter)
     websocket: str | None = None
     notes: list[str] = field(default_factory=list)
+    untold: bool = False
+    """Whether an answer didn't say what transforms made of its request."""
+    tls: Counter[Tls] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     """What was found beside the answers."""
     provider: Provider | None = None
@@ -109,8 +115,15 @@ class Tally:
         wrong = mismatch(self.check.action, answer.shot, reply, self.statuses, self.ports)
         if not wrong and answer.shot.http == "2" and reply.http != "2":
             wrong = f"HTTP/{reply.http} was spoken instead of HTTP/2"
+        wrong = wrong or missing_header(self.check.headers, reply)
+        if self.check.transforms and not wrong:
+            found = untransformed(self.check.transforms, answer.shot, reply)
+            self.untold |= found is None
+            wrong = found or ""
         if not wrong and self.login and asked and not unasked(asked, answer.shot, reply, self.provider):
             wrong = f"status {reply.status}: not let in, though logged in"
+        if reply.tls and len(self.tls) < _LISTED:
+            self.tls[reply.tls] += 1
         _count(self.mismatches, wrong)
         if self.check.action.forward:
             _count(self.targets, reply.target)
@@ -145,6 +158,11 @@ def judge(
     if tally.is_given_up:
         problems.append(f"given up after {tally.requests} requests without an answer")
     problems += [*_mismatches(tally), *tally.problems]
+    notes += [item.warning for item in tally.tls if item.warning]
+    if tally.untold:
+        notes.append(
+            "answers don't tell the path or host that reached the target (JSON fields path and headers.host), so what the transforms do isn't checked"
+        )
     if tally.websocket:
         problems.append(f"WebSocket: {tally.websocket}")
     shares: tuple[TargetShare, ...] = ()
@@ -180,6 +198,7 @@ def judge(
         unknown=unknown,
         unattributed=tally.unattributed if how.how != "none" else 0,
         websocket=tally.websocket,
+        tls=tuple(sorted(tally.tls)),
     )
 
 

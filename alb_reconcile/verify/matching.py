@@ -4,25 +4,31 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from alb_reconcile.kinds import _conditions as rules
+from alb_reconcile.verify.expressions import describes
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as far as rules look at it. `path` is without the query, `host` without a port."""
+    """A request as far as rules look at it. `path` is without the query, `host` without a port.
+
+    `source` is the address that it comes from; empty: unknown.
+    """
 
     host: str
     path: str = "/"
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
     query: tuple[tuple[str, str], ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: any of `values` meets it. `field` is AWS's name; `name` is the header's, of an http-header.
+    """One condition: any of `values` or of `expressions` (regular ones) meets it. `field` is AWS's name; `name` is the header's, of an http-header.
 
     The values of a query-string are (key, value) patterns, and a key may be missing; all others are patterns.
     """
@@ -31,6 +37,7 @@ class Condition:
     values: tuple[str, ...] = ()
     name: str = ""
     pairs: tuple[tuple[str | None, str], ...] = ()
+    expressions: tuple[str, ...] = ()
 
 
 EXTRAS: Final = frozenset({"http-request-method", "http-header", "query-string"})
@@ -38,15 +45,16 @@ EXTRAS: Final = frozenset({"http-request-method", "http-header", "query-string"}
 
 
 def read_conditions(conditions: Iterable[rules.Condition]) -> tuple[Condition, ...]:
-    """The conditions of a `Rule`, also of somebody else's. Those on regular expressions nobody decides here."""
+    """The conditions of a `Rule`, also of somebody else's."""
     return tuple(map(_read, conditions))
 
 
 def _read(item: rules.Condition) -> Condition:
     field = item.field.replace("_", "-")
-    if item.unsupported or item.regex_values:
-        return Condition(f"unreadable {field}" if item.unsupported else f"{field} with regular expressions")
-    return Condition(field, item.values, item.name, tuple((key or None, value) for key, value in item.pairs))
+    if item.unsupported:
+        return Condition(f"unreadable {field}")
+    pairs = tuple((key or None, value) for key, value in item.pairs)
+    return Condition(field, item.values, item.name, pairs, item.regex_values)
 
 
 def takes(conditions: Sequence[Condition], request: Request) -> bool | None:
@@ -59,22 +67,42 @@ def meets(condition: Condition, request: Request) -> bool | None:
     """Whether a request meets one condition. Paths and methods have case, hosts, headers and queries haven't."""
     match condition.field:
         case "host-header":
-            return any(fits(value, request.host) for value in condition.values)
+            return _any([fits(value, request.host) for value in condition.values], condition, [request.host])
         case "path-pattern":
-            return any(fits(value, request.path, case=True) for value in condition.values)
+            found = [fits(value, request.path, case=True) for value in condition.values]
+            return _any(found, condition, [request.path])
         case "http-request-method":
             return request.method in condition.values
         case "http-header":
-            found = [text for name, text in request.headers if name.lower() == condition.name.lower()]
-            return any(fits(value, text) for value in condition.values for text in found)
+            texts = [text for name, text in request.headers if name.lower() == condition.name.lower()]
+            return _any([fits(value, text) for value in condition.values for text in texts], condition, texts)
         case "query-string":
             return any(
                 (key is None or fits(key, name, escapes=True)) and fits(value, text, escapes=True)
                 for key, value in condition.pairs
                 for name, text in request.query
             )
+        case "source-ip":
+            return comes_from(condition.values, request.source)
         case _:
             return None
+
+
+def _any(found: list[bool], condition: Condition, texts: list[str]) -> bool | None:
+    """What patterns say, and the condition's expressions of some texts."""
+    verdicts = [*found, *(describes(item, text) for item in condition.expressions for text in texts)]
+    return True if True in verdicts else None if None in verdicts else False
+
+
+def comes_from(ranges: Iterable[str], source: str) -> bool | None:
+    """Whether an address is in one of some ranges; None where it isn't known and they aren't everything."""
+    try:
+        networks = [ip_network(item) for item in ranges]
+        if source:
+            return any(ip_address(source) in network for network in networks)
+    except ValueError:
+        return None
+    return True if {4, 6} <= {network.version for network in networks if not network.prefixlen} else None
 
 
 def fits(pattern: str, text: str, *, case: bool = False, escapes: bool = False) -> bool:

@@ -2,11 +2,12 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from alb_reconcile.verify.matching import EXTRAS, Condition, Request, meets, takes
+from alb_reconcile.verify.expressions import samples
+from alb_reconcile.verify.matching import EXTRAS, Condition, Request, comes_from, meets, takes
 from alb_reconcile.verify.pattern_search import HOST, PATH, search
 
 SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
@@ -23,11 +24,12 @@ Rules = tuple[Condition, ...]
 
 @dataclass(frozen=True)
 class Preferences:
-    """What to use where a rule leaves it open, and whether methods that may change something are allowed."""
+    """What to use where a rule leaves it open, whether methods that may change something are allowed, and where requests come from."""
 
     host: str
     path: str = "/"
     any_method: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,31 +49,44 @@ def is_host(text: str) -> bool:
 def find_request(own: Rules, earlier: Sequence[Rules], preferences: Preferences) -> Found:
     """A request that `own` takes and no rule of `earlier` does. `own` is empty for the default action."""
     for condition in own:
-        if condition.field == "source-ip":
-            return Found(reason="takes requests by their source address, which can't be chosen here")
-        if meets(condition, Request(preferences.host)) is None or not (condition.values or condition.pairs):
+        if condition.field == "source-ip" and (reason := _why_not_from(condition, preferences.source)):
+            return Found(reason=reason)
+        if condition.field not in {*_FIELDS, *EXTRAS, "source-ip"}:
             return Found(reason=f"has a condition that verify doesn't know: {condition.field}")
     methods = _methods(own, preferences)
     if not methods:
         return Found(reason="takes only requests by methods that may change something; allow them with --any-method")
     bases = [
-        Request(preferences.host, preferences.path, method, headers, query)
+        Request(preferences.host, preferences.path, method, headers, query, preferences.source)
         for method, headers, query in itertools.islice(itertools.product(methods, _headers(own), _queries(own)), _MOST)
     ]
+    if not bases:
+        return Found(reason="has a regular expression for which verify finds no text")
     for avoided in (earlier, [rule for rule in earlier if not _is_uncertain(rule)]):
         for base in bases:
             request = _nice(own, avoided, base) or _exact(own, avoided, base)
             if request and avoided is earlier:
                 return Found(request)
             if request:
-                return Found(reason="an earlier rule takes its requests by something that can't be chosen here")
+                return Found(reason="an earlier rule may take its requests, by something that can't be told here")
     return _explain(own, earlier, bases[0])
 
 
+def _why_not_from(condition: Condition, source: str) -> str:
+    """Why our requests don't come from where a condition wants them, or nothing."""
+    match comes_from(condition.values, source):
+        case True:
+            return ""
+        case False:
+            return f"takes requests from {', '.join(condition.values)}, and these come from {source}"
+        case _:
+            return "takes requests by their source address; say with --source-address which one yours is"
+
+
 def _explain(own: Rules, earlier: Sequence[Rules], base: Request) -> Found:
-    """Why there is no request. What rules by host and path alone take is taken whatever else a request says."""
-    plain = [rule for rule in earlier if all(condition.field in _FIELDS for condition in rule)]
-    bare = tuple(condition for condition in own if condition.field in _FIELDS)
+    """Why there is no request. What rules by patterns of host and path alone take is taken whatever else a request says."""
+    plain = [rule for rule in earlier if all(map(_is_plain, rule))]
+    bare = tuple(filter(_is_plain, own))
     if not _pairs(bare, plain, base) and all(_search(field, [bare, *plain]).complete for field in _FIELDS):
         return Found(reason="no request can reach it: the rules before it take all of them", unreachable=True)
     return Found(reason="no request was found that reaches it; the rules before it seem to take all of them")
@@ -90,7 +105,7 @@ def _methods(own: Rules, preferences: Preferences) -> list[str]:
 def _headers(own: Rules) -> list[tuple[tuple[str, str], ...]]:
     """One value for each header condition, in several ways."""
     choices = [
-        [(condition.name, text) for value in condition.values for text in _fill(value)]
+        [(condition.name, text) for text in _texts_of(condition) if text.isprintable()]
         for condition in own
         if condition.field == "http-header"
     ]
@@ -134,16 +149,26 @@ def _nice(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None
 
 
 def _texts(own: Rules, field: str, wished: list[str]) -> list[str]:
-    values = (value for condition in own if condition.field == field for value in condition.values)
-    return [*wished, *(text for value in values for text in _fill(value))]
+    return [*wished, *(text for condition in own if condition.field == field for text in _texts_of(condition))]
+
+
+def _texts_of(condition: Condition) -> Iterator[str]:
+    """Texts that meet a condition."""
+    for value in condition.values:
+        yield from _fill(value)
+    for expression in condition.expressions:
+        yield from samples(expression)
 
 
 def _exact(own: Rules, avoided: Sequence[Rules], base: Request) -> Request | None:
-    pairs = _pairs(own, avoided, base)
-    if not pairs:
-        return None
-    host, path = min(pairs, key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
-    return replace(base, host=host, path=path)
+    """The shortest one. The search knows patterns only, so what it finds is held against regular expressions afterwards."""
+    patterns = [rule for rule in avoided if not any(condition.expressions for condition in rule)]
+    pairs = _pairs(tuple(item for item in own if not item.expressions), patterns, base)
+    for host, path in sorted(pairs, key=lambda pair: (len(pair[0]) + len(pair[1]), pair)):
+        request = replace(base, host=host, path=path)
+        if takes(own, request) and all(takes(rule, request) is False for rule in avoided):
+            return request
+    return None
 
 
 def _pairs(own: Rules, avoided: Sequence[Rules], base: Request) -> list[tuple[str, str]]:
@@ -191,5 +216,12 @@ def _can_take(rule: Rules, base: Request) -> bool:
     return all(meets(condition, base) is not False for condition in rule if condition.field not in _FIELDS)
 
 
+def _is_plain(condition: Condition) -> bool:
+    """Whether the exact search knows all of it."""
+    return condition.field in _FIELDS and not condition.expressions
+
+
 def _is_uncertain(rule: Iterable[Condition]) -> bool:
-    return any(condition.field not in _FIELDS and condition.field not in EXTRAS for condition in rule)
+    return any(
+        condition.expressions or not (condition.field in _FIELDS or condition.field in EXTRAS) for condition in rule
+    )

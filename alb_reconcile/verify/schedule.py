@@ -56,14 +56,19 @@ async def send_all(
 
 
 def _prepare(client: Client, site: Site) -> None:
-    """A file of authorities that can't be read is told before anything is sent."""
+    """A file that can't be read is told before anything is sent."""
     for trust in {item.tls for item in site.endpoints.values() if item.tls is not None}:
-        try:
-            client.context(trust, "1.1", check_name=True)
-        except OSError as error:
-            raise VerifyError(
-                f"{trust.ca_file} can't be used as --ca-file: {error.strerror or error}; name a file of PEM certificates"
-            ) from None
+        for option, file, part in (
+            ("--ca-file", trust.ca_file, replace(trust, client_certificate=None)),
+            ("--client-certificate", trust.client_certificate, trust),
+        ):
+            try:
+                client.context(part, "1.1", check_name=True)
+            except OSError as error:
+                what = "certificates" if option == "--ca-file" else "a certificate and its key, which has no password"
+                raise VerifyError(
+                    f"{file} can't be used as {option}: {error.strerror or error}; name a file (PEM) of {what}"
+                ) from None
 
 
 async def _sign_in(tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client) -> None:
@@ -144,7 +149,7 @@ def _shot(check: Check, site: Site) -> Shot:
         site.endpoints[check.listener],
         check.request,
         check_name=check.exact_host,
-        keep_body=not check.action.forward,
+        keep_body=not check.action.forward or bool(check.transforms),
     )
 
 

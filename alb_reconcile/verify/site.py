@@ -85,9 +85,20 @@ async def drop_unreachable(
     unresolved = dict(zip(names, problems, strict=True))
     lost = {arn: unresolved[hosts[arn]] if arn in hosts else site.absent for arn in wanted}
     return tuple(
-        replace(check, state="missing", reason=lost[check.listener]) if lost.get(check.listener) else check
+        replace(check, state="missing", reason=lost[check.listener])
+        if lost.get(check.listener)
+        else _with_certificate(check, site.endpoints.get(check.listener))
         for check in checks
     )
+
+
+def _with_certificate(check: Check, endpoint: Endpoint | None) -> Check:
+    if check.state != "send" or not check.wants_certificate or endpoint is None or endpoint.tls is None:
+        return check
+    if endpoint.tls.client_certificate:
+        return check
+    reason = "lets in only clients with a certificate; give one with --client-certificate"
+    return replace(check, state="skipped", reason=reason)
 
 
 async def _resolve(host: str, dns_timeout: float, say: Callable[[str], None]) -> str:

@@ -13,13 +13,19 @@ from tests.harness import Spec, by_hand, demo, world
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, delete, edited, order, short, update
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
+from tests.sandbox.authorities import authority
 
 if TYPE_CHECKING:
     from tests.kinds.hand import Faults, Hand
 
 CLIENTS, HTTPS = "trust_store.clients", "listener.public/https"
-FILES = {"ca.pem": b"-----BEGIN CERTIFICATE-----", "other.pem": b"-----BEGIN CERTIFICATE-----" * 2, "broken.pem": b"x"}
-LISTS = {f"{name}.crl": b"-----BEGIN X509 CRL-----\n" for name in "abcd"}
+PEM = authority("one").pem
+FILES = {
+    "ca.pem": PEM.encode(),
+    "other.pem": (PEM + authority("two").pem).encode(),
+    "broken.pem": b"-----BEGIN CERTIFICATE-----",
+}
+LISTS = {f"{name}.crl": authority("one").revoke().encode() for name in "abcd"}
 VERIFY = "load_balancers/public/listeners/https/mutual_authentication"
 
 

@@ -197,10 +197,11 @@ def test_matchers(network: Network, elb: Any) -> None:
             )
 
 
-def test_a_grpc_group_has_its_own_default_matcher(network: Network, elb: Any) -> None:
+def test_a_grpc_group_has_its_own_defaults(network: Network, elb: Any) -> None:
     group = network.target_group(ProtocolVersion="GRPC")
     (shown,) = elb.describe_target_groups(TargetGroupArns=[group])["TargetGroups"]
     assert shown["Matcher"] == {"GrpcCode": "12"}
+    assert shown["HealthCheckPath"] == "/AWS.ALB/healthcheck"
     assert network.target_group(ProtocolVersion="GRPC") == group
 
 

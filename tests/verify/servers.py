@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -169,9 +170,9 @@ class Authority:
         self.file = str(folder / "ca.pem")
         self.ca.cert_pem.write_to_path(self.file)
 
-    def context(self, *names: str, alpn: str = "http/1.1") -> ssl.SSLContext:
+    def context(self, *names: str, alpn: str = "http/1.1", ends: datetime | None = None) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.ca.issue_cert(*names).configure_cert(context)
+        self.ca.issue_cert(*names, not_after=ends).configure_cert(context)
         context.set_alpn_protocols([alpn])
         return context
 

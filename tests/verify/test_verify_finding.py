@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alb_reconcile.kinds._conditions import conditions_from_aws
+from alb_reconcile.verify.expressions import describes, samples
 from alb_reconcile.verify.matching import Condition, Request, read_conditions, takes
 from alb_reconcile.verify.pattern_search import HOST, PATH, search
 from alb_reconcile.verify.request_search import Preferences, find_request
@@ -152,11 +153,25 @@ class TestOtherConditions:
         found = find_request(source, [], WISHES)
         assert (found.request, found.unreachable) == (None, False)
         assert "source address" in found.reason
+        assert "--source-address" in found.reason
         # a rule behind it: only where the two can be told apart otherwise
         behind = find_request((Condition("path-pattern", ("/a",)),), [source], WISHES)
         assert (behind.request, behind.unreachable) == (None, False)
         apart = (*source, Condition("host-header", ("only.example.com",)))
         assert find_request((Condition("path-pattern", ("/a",)),), [apart], WISHES).request is not None
+
+    def test_source_addresses_that_are_known(self) -> None:
+        source = (Condition("source-ip", ("10.0.0.0/8",)),)
+        ours = Preferences("lb.aws", source="10.1.2.3")
+        assert find_request(source, [], ours).request == Request("lb.aws", source="10.1.2.3")
+        elsewhere = Preferences("lb.aws", source="192.0.2.1")
+        assert find_request(source, [], elsewhere).reason == (
+            "takes requests from 10.0.0.0/8, and these come from 192.0.2.1"
+        )
+        assert find_request((), [source], elsewhere).request is not None
+        assert find_request((), [source], ours).request is None
+        everybody = (Condition("source-ip", ("0.0.0.0/0", "::/0")),)
+        assert find_request(everybody, [], WISHES).request is not None
 
     @pytest.mark.parametrize(
         ("entry", "expected"),
@@ -173,7 +188,7 @@ class TestOtherConditions:
             ({"Field": "moon-phase", "Values": ["full"]}, Condition("unreadable moon-phase")),
             (
                 {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["^/a"]}},
-                Condition("path-pattern with regular expressions"),
+                Condition("path-pattern", expressions=("^/a",)),
             ),
         ],
         ids=lambda item: item["Field"] if isinstance(item, dict) else "",
@@ -185,6 +200,56 @@ class TestOtherConditions:
         rule = (Condition("query-string", pairs=((None, r"a\*b"),)),)
         assert takes(rule, Request("h", query=(("any", "a*b"),)))
         assert not takes(rule, Request("h", query=(("any", "axb"),)))
+
+
+class TestRegularExpressions:
+    """AWS doesn't document whether they have to describe a text as a whole: what is found holds either way."""
+
+    def test_a_host_a_path_and_a_header_are_made(self) -> None:
+        rule = (
+            Condition("host-header", expressions=(r"^(www|shop)\.example\.com$",)),
+            Condition("path-pattern", expressions=("^/v[0-9]+/.*$",)),
+            Condition("http-header", expressions=(".+Chrome/[0-9]+$",), name="user-agent"),
+        )
+        found = find_request(rule, [], WISHES).request
+        assert found == Request("www.example.com", "/v0/verify", headers=(("user-agent", "verifyChrome/0"),))
+
+    def test_values_and_expressions_are_alternatives(self) -> None:
+        rule = (Condition("path-pattern", ("/a",), expressions=("^/b$",)),)
+        taken = (Condition("path-pattern", ("/a",)),)
+        assert find_request(rule, [taken], WISHES).request == Request("lb.aws", "/b")
+        assert find_request(rule, [], WISHES).request == Request("lb.aws", "/a")
+
+    def test_rules_before_it(self) -> None:
+        own = (Condition("path-pattern", ("/api/*",)),)
+        assert find_request(own, [(Condition("path-pattern", expressions=("^/api/$",)),)], WISHES).request == Request(
+            "lb.aws", "/api/verify"
+        )
+        # it may describe a part, and then it takes everything
+        found = find_request(own, [(Condition("path-pattern", expressions=("/api",)),)], WISHES)
+        assert (found.request, found.unreachable) == (None, False)
+
+    def test_what_a_pattern_takes_is_proven_to_be_unreachable(self) -> None:
+        own = (Condition("path-pattern", expressions=("^/api/v[0-9]$",)),)
+        assert find_request(own, [(Condition("path-pattern", ("/*",)),)], WISHES).unreachable
+        assert find_request(own, [(Condition("path-pattern", ("/b*",)),)], WISHES).request == Request(
+            "lb.aws", "/api/v0"
+        )
+
+    def test_one_that_no_path_meets(self) -> None:
+        found = find_request((Condition("path-pattern", expressions=("^api/$",)),), [], WISHES)
+        assert (found.request, found.unreachable) == (None, False)
+        assert find_request((Condition("http-header", expressions=("(",), name="x"),), [], WISHES).request is None
+
+    @given(st.from_regex(r"(\^)?(/[a-c]{1,2}|/\(a\|b\)|/\[a-z\]\{2,3\}|/\\d\+|\.\*|/x\?y){1,4}(\$)?", fullmatch=True))
+    def test_samples_meet_their_expression(self, expression: str) -> None:
+        found = samples(expression)
+        assert found
+        assert all(describes(expression, text) for text in found)
+
+    @given(st.text(r"ab/.*+?()[]{}|^$\\-:<>P!=0123", max_size=12))
+    def test_nothing_makes_them_fail(self, expression: str) -> None:
+        assert all(describes(expression, text) for text in samples(expression))
 
 
 class TestSearch:

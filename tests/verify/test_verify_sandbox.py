@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from tests.e2e.tool import REGION, Tool
 from tests.harness import Spec, demo
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,7 @@ def two_groups(certificate: str) -> Spec:
     )
     spec["instances"]["new"] = {**spec["instances"]["web"], "count": 1}
     spec["target_groups"]["new"] = {**spec["target_groups"]["web"], "targets": ["new"]}
-    listeners = """
+    listeners = r"""
       http:
         {protocol: HTTP, port: 80, default_action: {redirect: {protocol: HTTPS, port: 443, status_code: HTTP_301}}}
       https:
@@ -40,7 +42,13 @@ def two_groups(certificate: str) -> Spec:
         port: 443
         default_action: {fixed_response: {status_code: 404, message_body: no such shop}}
         rules:
-          new: {priority: 1, conditions: [{host_header: new.example.com}], action: {forward: new}}
+          new:
+            priority: 1
+            conditions: [{host_header: {regex_values: ['^new\.example\.com$']}}]
+            action: {forward: new}
+            transforms:
+              - url_rewrite: {regex: '^/()$', replace: '/new/$1'}
+              - host_header_rewrite: {regex: '^new', replace: internal}
           shop: {priority: 2, conditions: [{host_header: "*.example.com"}], action: {forward: web}}
     """
     spec["load_balancers"]["public"]["listeners"] = yaml.safe_load(listeners)
@@ -48,11 +56,39 @@ def two_groups(certificate: str) -> Spec:
     return spec
 
 
+def log_bucket(s3: Any) -> str:
+    """A bucket that Elastic Load Balancing may write to. Returns its name."""
+    s3.create_bucket(Bucket="shop-logs")
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::shop-logs/*",
+    }
+    s3.put_bucket_policy(Bucket="shop-logs", Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+    return "shop-logs"
+
+
+def logged_requests(s3: Any) -> list[str]:
+    """The lines of all access logs that there are."""
+    found: list[str] = []
+    for item in s3.list_objects_v2(Bucket="shop-logs").get("Contents", []):
+        if item["Key"].endswith(".log.gz"):
+            body = s3.get_object(Bucket="shop-logs", Key=item["Key"])["Body"].read()
+            found += gzip.decompress(body).decode().splitlines()
+    return found
+
+
 def test_redirect_rules_weights_http2_and_websockets(tool: Tool) -> None:
     endpoint = f"http://127.0.0.1:{tool.state()['port']}"
-    acm = boto3.Session("testing", "testing", region_name=REGION).client("acm", endpoint_url=endpoint)
+    session = boto3.Session("testing", "testing", region_name=REGION)
+    acm, s3 = (session.client(name, endpoint_url=endpoint) for name in ("acm", "s3"))
     certificate = acm.request_certificate(DomainName="shop.example.com", SubjectAlternativeNames=["new.example.com"])
     spec, file = two_groups(certificate["CertificateArn"]), tool.folder / "shop.yaml"
+    spec["load_balancers"]["public"]["attributes"] |= {
+        "access_logs.s3.enabled": True,
+        "access_logs.s3.bucket": log_bucket(s3),
+    }
     file.write_text(yaml.safe_dump(spec, sort_keys=False))
     # without weights, whose shares are up to chance
     assert "Verified: 4 of 4 listeners and rules" in tool.run("apply", "--yes", "--verify", file.name).stdout
@@ -75,3 +111,7 @@ def test_redirect_rules_weights_http2_and_websockets(tool: Tool) -> None:
         "web-2": 0.4,
     }
     assert all(item["within_tolerance"] for item in shop["targets"])
+    assert shop["tls"][0]["names"][:2] == ["shop.example.com", "new.example.com"]
+    until(lambda: any('"GET https://new.example.com:443/ ' in line for line in logged_requests(s3)))
+    line = next(line for line in logged_requests(s3) if '"GET https://new.example.com:443/ ' in line)
+    assert '"internal.example.com" "/new/" "TransformSuccess"' in line

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from tests.harness import demo, world
 from tests.verify import servers
-from tests.verify.bench import QUICK, Bench, converged, to
+from tests.verify.bench import QUICK, Bench, Shown, converged, to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,11 @@ def test_no_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 of 3 requests: status 503 instead of below 500" in shown.flat
 
 
+def named_json(shown: Shown) -> list[dict[str, Any]]:
+    """What a check's connections showed."""
+    return list(shown.check("listener.public/http")["tls"])
+
+
 def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     authority, spec = servers.Authority(tmp_path), demo()
     with world() as account:
@@ -95,6 +101,12 @@ def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFi
             old = bench.run(*to(front.port, 443), *QUICK, *trust)
         with servers.front_http2(authority.context("shop.example.com", alpn="h2"), ids) as port:
             new = bench.run(*to(port, 443), *QUICK, *trust, "--http", "2", "--format", "json")
+        with servers.front(
+            servers.in_turn(*ids),
+            authority.context("shop.example.com", ends=datetime.now(UTC) + timedelta(days=9, hours=1)),
+        ) as front:
+            ending = bench.run(*to(front.port, 443), *QUICK, "--http", "1.1", *trust)
+        unread = bench.run(*way, *trust, "--client-certificate", str(bench.file))
         missing = bench.run(*way, "--ca-file", str(tmp_path / "none.pem"))
         garbage = bench.run(*way, "--ca-file", str(bench.file))
     codes = [item.code for item in (doubted, careless, trusted, named, misnamed, old, new)]
@@ -103,6 +115,14 @@ def test_certificates_and_http_versions(tmp_path: Path, capsys: pytest.CaptureFi
     assert "isn't valid for 'other.example.com'" in misnamed.flat or "mismatch" in misnamed.flat
     assert "20 of 40 requests: HTTP/1.1 was spoken instead of HTTP/2" in old.flat
     assert new.check("listener.public/http")["protocols"] == {"2": 40}
+    [tls] = named_json(new)
+    assert (tls["version"], tls["names"], tls["days_left"] > 30) == ("TLSv1.3", ["shop.example.com"], True)
+    assert "Testing CA" in tls["issuer"]
+    assert "TLS 1.3 · certificate of" in named.flat
+    assert (ending.code, "expires in 9 days" in ending.flat) == (0, True)
+    assert "certificate of" not in careless.flat
+    assert (unread.code, unread.text) == (1, "")
+    assert "can't be used as --client-certificate" in unread.errors
     for item in (missing, garbage):
         assert (item.code, item.text) == (1, "")
         assert "can't be used as --ca-file" in item.errors

@@ -14,7 +14,7 @@ from alb_reconcile.cli.render.progress import Progress, render_outcomes, render_
 from alb_reconcile.cli.render.status import unready, url_lines
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.confirmation import confirm
-from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_stack
+from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, unimitated, with_stack
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
@@ -100,6 +100,9 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         emit(render_times(applied.times, applied.entrance))
     for line in url_lines(applied.found.discovery, local_urls(options.connection)):
         emit(line)
+    balancers = (item.id for item in applied.found.discovery.resources if item.address.kind == "load_balancer")
+    for line in unimitated(options.connection, balancers):
+        emit(f"The sandbox doesn't imitate: {line}")
     if options.verify:
         from alb_reconcile.cli.commands.verify import check_applied
 

@@ -3,8 +3,9 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import ip_address
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
@@ -85,6 +86,7 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) ->
     endpoints, absent = _by_name(found, way), ""
     if way.sandbox and not way.instead and any(not item.is_gone for item in found.resources):
         endpoints, absent = await _by_door(found, way.trust)
+        settings = replace(settings, choice=replace(settings.choice, source_address=sandbox_client.HOST))
     health = partial(read_health, Run(aws, target.stack))
     sandbox = sandbox_client.running() if way.sandbox else None
     provider = partial(local_issuer, sandbox.provider) if sandbox and sandbox.provider else None
@@ -112,7 +114,8 @@ async def _by_door(found: Discovery, trust: Trust) -> tuple[dict[str, Endpoint],
         raise VerifyError(
             "the sandbox was started without traffic, so nothing can be verified; stop it, and start it without --no-traffic"
         )
-    trust = Trust(sandbox.ca_file) if trust == Trust() else trust
+    if trust.ca_file is None and not trust.insecure:
+        trust = replace(trust, ca_file=sandbox.ca_file)
     listeners = _listeners(found)
     now = asyncio.get_running_loop().time
     deadline = now() + _DOORS
@@ -144,6 +147,8 @@ def _settings(options: VerifyOptions) -> Settings:
         raise UsageError("--websocket expects a path such as /ws")
     if host is not None and not is_host(host):
         raise UsageError("--host expects a host name such as shop.example.com, without a port")
+    if sending.choice.source_address is not None and not _is_address(sending.choice.source_address):
+        raise UsageError("--source-address expects an IP address such as 203.0.113.7")
     if sending.timeout < 1 or sending.duration == 0:
         raise UsageError("--timeout and --duration must be at least one second")
     try:
@@ -152,3 +157,11 @@ def _settings(options: VerifyOptions) -> Settings:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Settings(**vars(sending), attribution=attribution, statuses=statuses)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

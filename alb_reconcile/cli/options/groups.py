@@ -26,6 +26,9 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("what is sent")
     group.add_argument("--path", default="/", help="where a rule allows any (default /)")
     group.add_argument("--host", metavar="NAME", help="where a rule allows any (default the DNS name)")
+    group.add_argument(
+        "--source-address", metavar="IP", help="where the load balancer sees you come from, for rules by source address"
+    )
     group.add_argument("--http", choices=("1.1", "2", "both"), default="both", help="on HTTPS listeners (default both)")
     group.add_argument(
         "--websocket",
@@ -55,6 +58,11 @@ def add_verify(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("how to connect")
     group.add_argument("--ca-file", metavar="FILE", help="authorities to trust instead of the system's")
     group.add_argument("--insecure", action="store_true", help="accept any certificate")
+    group.add_argument(
+        "--client-certificate",
+        metavar="FILE",
+        help="shown to listeners that ask for one: a certificate and its key (PEM)",
+    )
     group.add_argument(
         "--connect-to",
         action=Detour,

@@ -143,6 +143,8 @@ def traffic_text(traffic: Traffic) -> str:
         lines += ["Instances:", *(_process(item) for item in traffic.processes)]
     else:
         lines.append("No instances are running.")
+    if traffic.gaps:
+        lines += ["Not imitated:", *(f"  {arn.split('/')[2]}: {text}" for arn, text in traffic.gaps)]
     if traffic.problem:
         lines += ["", f"Traffic is held up: {traffic.problem}"]
     return "\n".join(lines)

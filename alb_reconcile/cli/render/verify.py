@@ -11,6 +11,7 @@ from alb_reconcile.verify.checks import Check
 from alb_reconcile.verify.judge import Finding, TargetShare
 from alb_reconcile.verify.matching import Request
 from alb_reconcile.verify.session import Report
+from alb_reconcile.verify.tls import Tls
 
 _WIDTH: Final = 100
 _SIGNS: Final = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow"), "unreachable": ("✗", "red")}
@@ -48,6 +49,8 @@ def _finding(finding: Finding, style: Style) -> Iterator[str]:
         yield style.paint(f"      {check.request.method} {_url(check, check.request)}", "dim")
     if finding.requests:
         yield f"      {_counts(finding)}"
+    for item in finding.tls:
+        yield from (style.paint(line, "dim") for line in _wrap(_tls(item), ""))
     if finding.shares:
         yield from _shares(finding.shares, style)
     if finding.versions:
@@ -109,6 +112,17 @@ def _counts(finding: Finding) -> str:
     return printable(" · ".join(parts))
 
 
+def _tls(item: Tls) -> str:
+    parts = [item.version.replace("v", " ", 1)]
+    if item.days_left is not None:
+        parts.append(f"certificate of {item.name} by {item.issuer}, {item.days_left} days left")
+    return " · ".join(parts)
+
+
+def _tls_json(item: Tls) -> dict[str, Any]:
+    return {**item._asdict(), "names": list(item.names)}
+
+
 def _shares(shares: tuple[TargetShare, ...], style: Style) -> Iterator[str]:
     names = max(len(row.target.label) for row in shares)
     ids = max(len(row.target.id) for row in shares)
@@ -164,6 +178,7 @@ def _check_json(finding: Finding) -> dict[str, Any]:
         "errors": dict(finding.errors),
         "latency_ms": dict(finding.latency),
         "protocols": dict(finding.protocols),
+        "tls": [_tls_json(item) for item in finding.tls],
         "targets": [_share_json(row) for row in finding.shares],
         "unknown_targets": dict(finding.unknown),
         "unattributed": finding.unattributed,

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeVar
@@ -130,6 +130,17 @@ def local_urls(options: ConnectionOptions) -> dict[str, str]:
 
     found = sandbox_client.running()
     return {door.listener_arn: door.url for door in found.doors()} if found else {}
+
+
+def unimitated(options: ConnectionOptions, load_balancers: Iterable[str]) -> list[str]:
+    """In the sandbox what these load balancers (ARNs) have that it doesn't imitate."""
+    if not options.sandbox:
+        return []
+    from alb_reconcile.sandbox import client as sandbox_client
+
+    found, wanted = sandbox_client.running(), set(load_balancers)
+    gaps = found.look().gaps if found and found.traffic else ()
+    return [f"{arn.split('/')[2]}: {text}" for arn, text in gaps if arn in wanted]
 
 
 def _caller() -> Callable[[str], None]:

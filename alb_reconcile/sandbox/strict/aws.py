@@ -87,6 +87,10 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._rules = book_of_rules()
         self._origin, self._started = datetime.now(UTC), clock()
 
+    def moment(self, now: float) -> datetime:
+        """When that is on AWS's calendar."""
+        return self._origin + timedelta(seconds=now - self._started)
+
     @property
     def health(self) -> HealthHook | None:
         """What a health check of a target would answer now; None for the default, healthy."""
@@ -178,8 +182,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             self._history.keep(world, until, self.clock() - self.lag)
 
     def _call(self, action: str, params: MutableMapping[str, Any], world: World, now: float) -> Call:
-        moment = self._origin + timedelta(seconds=now - self._started)
-        return Call(action, params, world, self.timing, now, moment)
+        return Call(action, params, world, self.timing, now, self.moment(now))
 
     def _answer(
         self, response: Any, world: World, service: str, action: str, proceed: Callable[[], Any]

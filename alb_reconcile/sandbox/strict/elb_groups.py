@@ -30,6 +30,8 @@ IDENTITY = {
     "IpAddressType": ("ip_address_type", "ipv4"),
     "TargetControlPort": ("target_control_port", None),
 }
+GRPC_DEFAULTS: dict[str, Any] = {"Matcher": {"GrpcCode": "12"}, "HealthCheckPath": "/AWS.ALB/healthcheck"}
+"""AWS ELB, 'Health check settings': for the protocol version gRPC."""
 FOR_FUNCTIONS = {
     "ProtocolVersion": ("protocol_version", None),
     "HealthCheckPort": ("health_check_port", None),
@@ -93,15 +95,17 @@ def group_is_made_once(call: Call, proceed: Callable[[], Any]) -> Any:
         if group.target_type == "lambda":
             group.attributes = dict(FUNCTION_DEFAULTS)
         if group.protocol_version == "GRPC" and "Matcher" not in call.params:
-            group.matcher = {"GrpcCode": "12"}
+            group.matcher = GRPC_DEFAULTS["Matcher"]
+        if group.protocol_version == "GRPC" and "HealthCheckPath" not in call.params:
+            group.health_check_path = GRPC_DEFAULTS["HealthCheckPath"]
     return result
 
 
 def same_settings(call: Call, group: Any) -> bool:
     known = IDENTITY | CHECKS | (FOR_FUNCTIONS if call.given("TargetType") == "lambda" else {})
     for name, (attribute, default) in known.items():
-        if name == "Matcher" and call.given("ProtocolVersion") == "GRPC":
-            default = {"GrpcCode": "12"}
+        if call.given("ProtocolVersion") == "GRPC":
+            default = GRPC_DEFAULTS.get(name, default)
         wanted = call.given(name, group.protocol if name == "HealthCheckProtocol" else default)
         if str(wanted) != str(getattr(group, attribute, None)):
             return False

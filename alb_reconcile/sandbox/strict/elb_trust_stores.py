@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+from cryptography import x509
 from moto.core.responses import ActionResult
 from moto.elbv2.responses import ELBV2Response
 from moto.s3.models import s3_backends
@@ -37,19 +38,20 @@ def content(call: Call, bucket: str, key: str, version: str | None) -> bytes | N
     return None if found is None else bytes(found.value)
 
 
-def bundle(call: Call) -> int:
+def bundle(call: Call) -> tuple[int, str]:
     """CreateTrustStore, ModifyTrustStore: CaCertificatesBundleNotFound, InvalidCaCertificatesBundle. Returns how many
-    certificates there are."""
+    certificates there are, and all of them."""
     where = [call.given(f"CaCertificatesBundleS3{part}") for part in ("Bucket", "Key", "ObjectVersion")]
     found = content(call, *where)
     if found is None:
         refuse("CaCertificatesBundleNotFound", "The specified ca certificate bundle does not exist.")
-    count = found.count(b"BEGIN CERTIFICATE")
-    if not count:
+    try:
+        count = len(x509.load_pem_x509_certificates(found))
+    except ValueError:
         refuse(
             "InvalidCaCertificatesBundle", "The specified ca certificate bundle is in an invalid format, or corrupt."
         )
-    return count
+    return count, found.decode("ascii", "ignore")
 
 
 def store_of(call: Call, arn: str | None = None) -> TrustStore:
@@ -81,9 +83,9 @@ def trust_store_is_made(call: Call, _: Callable[[], Any]) -> Any:
     name, stores = call.given("Name"), call.world.ledger.trust_stores
     if any(store.name == name for store in stores.values()):
         refuse("DuplicateTrustStoreName", f"A trust store with the name '{name}' already exists")
-    count = bundle(call)
+    count, pem = bundle(call)
     prefix = f"arn:aws:elasticloadbalancing:{call.world.region}:{call.world.account}:truststore"
-    made = TrustStore(f"{prefix}/{name}/{secrets.token_hex(8)}", name, call.now, count)
+    made = TrustStore(f"{prefix}/{name}/{secrets.token_hex(8)}", name, call.now, count, bundle=pem)
     stores[made.arn] = made
     call.world.elb.tagging_service.tag_resource(made.arn, call.given("Tags", []))
     return {"TrustStores": [show(call, made)]}
@@ -93,7 +95,7 @@ def trust_store_is_made(call: Call, _: Callable[[], Any]) -> Any:
 def trust_store_gets_another_bundle(call: Call, _: Callable[[], Any]) -> Any:
     """ModifyTrustStore: as CreateTrustStore."""
     found = store_of(call)
-    found.certificates = bundle(call)
+    found.certificates, found.bundle = bundle(call)
     return {"TrustStores": [show(call, found)]}
 
 
@@ -127,19 +129,22 @@ def trust_stores_are_described(call: Call, _: Callable[[], Any]) -> Any:
 def revocations_are_added(call: Call, _: Callable[[], Any]) -> Any:
     """AddTrustStoreRevocations: RevocationContentNotFound. 'Quotas': 30 lists a trust store. An id follows from the place here,
     which AWS doesn't say."""
-    found, made = store_of(call), []
+    found, made = store_of(call), dict[int, tuple[int, str]]()
     for item in call.given("RevocationContents", []):
         where = (item.get("S3Bucket"), item.get("S3Key"), item.get("S3ObjectVersion"))
         data = content(call, *where)
         if data is None:
             refuse("RevocationContentNotFound", "The specified revocation file does not exist.")
-        if b"BEGIN X509 CRL" not in data:
+        try:
+            entries = len(x509.load_pem_x509_crl(data))
+        except ValueError:
             refuse("InvalidRevocationContent", "The provided revocation file is an invalid format")
-        made.append((zlib.crc32(repr(where).encode()), data.count(b"\n")))
-    if len(found.revocations | dict(made)) > MOST_REVOCATIONS:
+        made[zlib.crc32(repr(where).encode())] = (entries, data.decode("ascii", "ignore"))
+    if len(found.revocations.keys() | made) > MOST_REVOCATIONS:
         refuse("TooManyTrustStoreRevocationEntries", "The trust store has too many revocation lists")
-    found.revocations |= dict(made)
-    return {"TrustStoreRevocations": [show_revocation(found, key) for key, _ in made]}
+    found.revocations |= {key: entries for key, (entries, _) in made.items()}
+    found.lists |= {key: text for key, (_, text) in made.items()}
+    return {"TrustStoreRevocations": [show_revocation(found, key) for key in made]}
 
 
 def show_revocation(store: TrustStore, key: int) -> dict[str, Any]:
@@ -158,6 +163,7 @@ def revocations_are_removed(call: Call, _: Callable[[], Any]) -> Any:
     for key in map(int, call.given("RevocationIds", [])):
         if found.revocations.pop(key, None) is None:
             refuse("RevocationIdNotFound", f"The revocation ID '{key}' does not exist")
+        found.lists.pop(key, None)
     return {}
 
 

@@ -27,13 +27,18 @@ ZONE_NOT_ENABLED = "Target is in an Availability Zone that is not enabled for th
 
 @dataclass(frozen=True)
 class Check:
-    """A real health check of a registration. `began` is in AWS's time; `reason` is empty if it passed."""
+    """A real health check of a registration. `began` is in AWS's time; `reason` is empty if it passed.
+
+    `latency` is in HTTP time; `code` is the answer's, -1 without one.
+    """
 
     group: str
     target: str
     port: int
     began: float
     reason: str
+    latency: float = 0.0
+    code: int = -1
 
 
 class Health:

@@ -52,13 +52,16 @@ class Registration:
 
 @dataclass
 class TrustStore:
-    """A trust store, which moto doesn't have. `revocations` are numbers of entries by id."""
+    """A trust store, which moto doesn't have. `revocations` are numbers of entries by id; `bundle` and `lists` what was
+    read from S3 (PEM), the lists by id."""
 
     arn: str
     name: str
     since: float
     certificates: int
     revocations: dict[int, int] = field(default_factory=dict)
+    bundle: str = ""
+    lists: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The answers that a load balancer gives itself, as an Application Load Balancer words them."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from alb_reconcile.sandbox.identity.service import STANDS_FOR_561
@@ -16,17 +17,20 @@ _CAUSES: Final = (
 )
 
 
-def own_answers() -> dict[str, Any]:
-    """Envoy's LocalReplyConfig."""
+def own_answers(inserted: Mapping[str, str], tells_server: bool) -> dict[str, Any]:
+    """Envoy's LocalReplyConfig. `inserted`: headers that all answers of the listener get."""
+    headers = [_header(key, value.replace("%", "%%")) for key, value in inserted.items()]
+    headers += [_header("Server", SERVER)] if tells_server else []
     mappers = [_by_cause(status, flags) for status, flags in _CAUSES]
     mappers += [_by_cause(504, ("SI",), only=504), _by_cause(408, ("SI",), only=408)]
     mappers += [_by_cause(400, ("DPE",), only=400)]
     mappers += [_by_cause(561, ("UAEX",), only=STANDS_FOR_561), _by_cause(500, ("UAEX",), only=500)]
-    rest = {"filter": {"status_code_filter": _comparison("GE", 0)}, "headers_to_add": [_SERVER]}
-    return {"mappers": [*mappers, rest]}
+    rest = {"filter": {"status_code_filter": _comparison("GE", 0)}}
+    return {"mappers": [mapper | {"headers_to_add": headers} for mapper in (*mappers, rest)]}
 
 
-_SERVER: Final = {"header": {"key": "Server", "value": SERVER}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+def _header(key: str, value: str) -> dict[str, Any]:
+    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _comparison(how: str, status: int) -> dict[str, Any]:
@@ -40,7 +44,6 @@ def _by_cause(status: int, flags: tuple[str, ...], only: int | None = None) -> d
     return {
         "filter": cause,
         "status_code": status,
-        "headers_to_add": [_SERVER],
         "body_format_override": {
             "text_format_source": {"inline_string": word_page(status)},
             "content_type": "text/html",

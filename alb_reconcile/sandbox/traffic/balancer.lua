@@ -78,8 +78,9 @@ local function redirect(handle, context)
   local location = fill(wanted.protocol):lower() .. "://" .. target .. ":" .. port .. fill(wanted.path)
   local asked = fill(wanted.query)
   if asked ~= "" then location = location .. "?" .. asked end
-  handle:respond(
-    {[":status"] = wanted.status, ["location"] = location, ["content-type"] = "text/html"}, wanted.body)
+  local answer = {[":status"] = wanted.status, ["location"] = location, ["content-type"] = "text/html"}
+  for name, value in pairs(context:get("response")) do answer[name] = value end
+  handle:respond(answer, wanted.body)
 end
 
 -- AWS ELB, "Troubleshoot your Application Load Balancers": the status of what isn't handed on. PAGES come with xds.py.
@@ -103,6 +104,55 @@ local function refused(handle, headers, context)
     or version == "GRPC" and method ~= "POST" then return "464" end
 end
 
+-- AWS ELB, "Transforms for listener rules": Envoy has worked them out, see transforms.py. Returns whether that went well.
+local function transform(handle, headers)
+  local found = handle:streamInfo():dynamicMetadata():get(TRANSFORMS)
+  if found == nil then return true end
+  local path, host = found.path or headers:get(":path"), found.host or headers:get(":authority")
+  if path:sub(1, 1) ~= "/" or path:find("[%c ]") or host == FAILED or host:find("[%c /?#@]") then return false end
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set(TRANSFORMS .. ".before", "path", headers:get(":path"))  -- for the access log
+  metadata:set(TRANSFORMS .. ".before", "host", headers:get(":authority"))
+  headers:replace(":path", path)
+  headers:replace(":authority", host)
+  return true
+end
+
+-- AWS ELB, "Preserve host header"; by the sandbox's own URL (localhost) it stays, so that links lead back.
+local function change_host(headers, port)
+  local host = headers:get(":authority")
+  local name, given = host:match("^(.-):(%d+)$")
+  name = name or host
+  if port == "" or name == "localhost" or name == "127.0.0.1" or (port ~= "-" and given) then return end
+  headers:replace(":authority", name .. (port == "-" and "" or port))
+end
+
+-- AWS ELB, "HTTP headers and mutual TLS": what the client's certificate says; names by routes.py.
+local function seconds(moment) return moment and os.date("!%Y-%m-%dT%H:%M:%SZ", moment) end
+
+-- URL-encoded, "with +=/ as safe characters".
+local function url_encoded(pem)
+  return pem and pem:gsub("%%2B", "+"):gsub("%%2F", "/"):gsub("%%3D", "=")
+end
+
+local function tell_certificate(handle, headers, names)
+  local tls = handle:streamInfo():downstreamSslConnection()
+  local shown = tls ~= nil and tls:peerCertificatePresented()
+  for part, name in pairs(names) do
+    local value
+    if shown and part == "serial" then value = tls:serialNumberPeerCertificate():upper()
+    elseif shown and part == "issuer" then value = tls:issuerPeerCertificate()
+    elseif shown and part == "subject" then value = tls:subjectPeerCertificate()
+    elseif shown and part == "leaf" then value = url_encoded(tls:urlEncodedPemEncodedPeerCertificate())
+    elseif shown and part == "chain" then value = url_encoded(tls:urlEncodedPemEncodedPeerCertificateChain())
+    elseif shown and part == "validity" then
+      value = "NotBefore=" .. seconds(tls:validFromPeerCertificate()) ..
+        ";NotAfter=" .. seconds(tls:expirationPeerCertificate())
+    end
+    if value then headers:replace(name, value) else headers:remove(name) end  -- a client can't say so itself
+  end
+end
+
 function envoy_on_request(handle)
   local headers, context = handle:headers(), handle:filterContext()
   local status = refused(handle, headers, context)
@@ -113,6 +163,11 @@ function envoy_on_request(handle)
   if context:get("redirect") then return redirect(handle, context) end
   if context:get("drop") then drop_invalid(headers) end
   trace(headers)
+  if context:get("certificate") then tell_certificate(handle, headers, context:get("certificate")) end
+  if context:get("host") then change_host(headers, context:get("host")) end
+  if not transform(handle, headers) then
+    return handle:respond({[":status"] = "500", ["content-type"] = "text/html"}, PAGES["500"])
+  end
   local sticky = context:get("sticky")
   if sticky then
     local value = cookie(headers, sticky.app and "AWSALBAPP-0" or "AWSALB")

@@ -18,12 +18,23 @@ _CONFIG: Final = {
 Matcher = dict[str, Any]
 
 
+def match_path(conditions: Iterable[Mapping[str, Any]]) -> Matcher:
+    """Envoy's RouteMatch of the path, without the query: regular expressions may end in `$`, which has to mean the path's
+    end. Patterns are compared by `match_headers`."""
+    for condition in conditions:
+        if condition.get("Field") == "path-pattern" and (expressions := _regex_values(condition)):
+            patterns = [translate(value, "[^?]") for value in _values(condition)]
+            return {"safe_regex": {"regex": f"(?s){_any_of(f'(?:{item})' for item in (*patterns, *expressions))}"}}
+    return {"prefix": "/"}
+
+
 def match_headers(conditions: Iterable[Mapping[str, Any]]) -> list[Matcher] | None:
     """Envoy's HeaderMatchers, all of which must hold; None if no request can meet the conditions.
 
     AWS ELB, 'Condition types for listener rules': values of a condition are alternatives; `*` stands for any
     characters, `?` for one, and a backslash takes that meaning away; only paths and methods tell upper from lower
-    case. Raises nothing: a condition of a kind that isn't known is never met.
+    case. Whether a regular expression has to describe all of a text isn't documented; here it has to. It is compared with
+    the Host header as it is sent, port and all, and with a path without its query. Raises nothing: a condition of a kind that isn't known is never met.
     """
     matchers = []
     for condition in conditions:
@@ -35,9 +46,7 @@ def match_headers(conditions: Iterable[Mapping[str, Any]]) -> list[Matcher] | No
 
 
 def _match(condition: Mapping[str, Any]) -> list[Matcher] | None:
-    field = str(condition.get("Field", ""))
-    config = condition.get(_CONFIG.get(field, ""), {}) or {}
-    values = config.get("Values") or condition.get("Values") or []
+    field, values, expressions = str(condition.get("Field", "")), _values(condition), _regex_values(condition)
     if field == "source-ip":
         return [] if any(_is_local(value) for value in values) else None
     if field == "http-request-method":
@@ -45,16 +54,28 @@ def _match(condition: Mapping[str, Any]) -> list[Matcher] | None:
     if field == "query-string":
         pairs = [value if isinstance(value, dict) else {"Value": value} for value in values]
         return [compare(":path", f"(?i)[^?]*\\?(?:.*&)?(?:{_any_of(map(_pair, pairs))})(?:&.*)?")]
-    patterns = [translate(value) for value in values]
     if field == "path-pattern":
-        patterns = [translate(value, "[^?]") for value in values] + list(config.get("RegexValues") or [])
-        return [compare(":path", f"(?:{_any_of(patterns)})(?:\\?.*)?")]
-    patterns += config.get("RegexValues") or []
+        patterns = [translate(value, "[^?]") for value in values]
+        return [] if expressions else [compare(":path", f"(?:{_any_of(patterns)})(?:\\?.*)?")]
     if field == "host-header":
-        return [compare(":authority", f"(?i)(?:{_any_of(patterns)})(?::[0-9]+)?")]
+        patterns = [f"{translate(value)}(?::[0-9]+)?" for value in values]
+        return [compare(":authority", f"(?i)(?:{_any_of([*patterns, *expressions])})")]
     if field == "http-header":
-        return [compare(str(config.get("HttpHeaderName", "")), f"(?i)(?:{_any_of(patterns)})")]
+        patterns = [*map(translate, values), *expressions]
+        return [compare(str(_config(condition).get("HttpHeaderName", "")), f"(?i)(?:{_any_of(patterns)})")]
     return None
+
+
+def _config(condition: Mapping[str, Any]) -> Mapping[str, Any]:
+    return condition.get(_CONFIG.get(str(condition.get("Field", "")), "")) or {}
+
+
+def _values(condition: Mapping[str, Any]) -> list[Any]:
+    return list(_config(condition).get("Values") or condition.get("Values") or [])
+
+
+def _regex_values(condition: Mapping[str, Any]) -> list[str]:
+    return list(_config(condition).get("RegexValues") or condition.get("RegexValues") or [])
 
 
 def compare(header: str, expression: str) -> Matcher:

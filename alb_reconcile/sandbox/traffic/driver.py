@@ -11,6 +11,8 @@ from alb_reconcile.sandbox.client import Door, Traffic
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.health import Check
 from alb_reconcile.sandbox.strict.world import World
+from alb_reconcile.sandbox.traffic.gaps import Gap, find_gaps
+from alb_reconcile.sandbox.traffic.logbook import Logbook
 from alb_reconcile.sandbox.traffic.prober import Key, Probe, Prober
 from alb_reconcile.sandbox.traffic.processes import Processes
 from alb_reconcile.sandbox.traffic.propagation import Propagation
@@ -48,15 +50,17 @@ class Driver:
         processes: Processes,
         prober: Prober,
         lag: float = 0.0,
+        logs: Logbook | None = None,
     ) -> None:
         self._strict, self._look, self._front = strict, look, front
-        self._processes, self._prober = processes, prober
+        self._processes, self._prober, self._logs = processes, prober, logs
         self._propagation = Propagation(lag)
         self._turn = threading.Condition()
         self._asked = threading.Event()
         self._begun = self._ended = 0
         self._closed = self._clearing = False
         self._problem = ""
+        self._gaps: tuple[Gap, ...] = ()
         strict._health.is_real = True
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._thread.start()
@@ -81,7 +85,7 @@ class Driver:
     def report(self) -> Traffic:
         """What there is now."""
         doors = sorted(self._front.doors(), key=lambda door: (door.load_balancer_arn, door.port))
-        return Traffic(tuple(doors), self._processes.tell(), self._problem)
+        return Traffic(tuple(doors), self._processes.tell(), self._problem, self._gaps)
 
     def close(self) -> None:
         """End all of it, and wait for that. No process is left."""
@@ -132,6 +136,7 @@ class Driver:
         known = self._propagation.pass_on(snapshot, now)
         self._prober.watch(dict(_probes(known, addresses)))
         self._front.show(known, addresses)
+        self._gaps = tuple(find_gaps(known))
 
     def _take_snapshot(self) -> tuple[Snapshot, float]:
         """What there is once all that has happened is counted in, and AWS's time."""
@@ -142,7 +147,10 @@ class Driver:
                 self._strict._settle(world, now)
             for check in found:
                 self._record(check, now)
-            return self._look(), now
+            snapshot = self._look()
+            if self._logs:
+                self._logs.write(snapshot, found, now, self._strict.moment(now))
+            return snapshot, now
 
     def _record(self, check: Check, now: float) -> None:
         _, _, _, region, account, _ = check.group.split(":", 5)
@@ -172,7 +180,7 @@ def _probes(snapshot: Snapshot, addresses: Addresses) -> Iterator[tuple[Key, Pro
                 group.health_check,
                 f"{host}:{port}",
                 addresses.get((target.instance_id, port)),
-                http2=group.protocol_version == "HTTP2",
+                version=group.protocol_version,
                 is_shut_out=not target.is_open,
             )
             yield key, probe

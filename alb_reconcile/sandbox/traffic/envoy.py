@@ -87,6 +87,7 @@ class Envoy:
         """Start it, again if it has ended, and wait until it is ready. Raises TrafficError."""
         self._forget()
         arguments = ["--config-path", str(self._config), "--concurrency", "1", "--log-level", "warning"]
+        arguments += ["--file-flush-interval-msec", "200"]
         arguments += ["--disable-hot-restart", "--drain-time-s", str(self._drain), "--drain-strategy", "immediate"]
         try:
             with self._log.open("ab") as log:

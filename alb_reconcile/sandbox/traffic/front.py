@@ -35,6 +35,8 @@ class Front:
         self._speed = speed
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._authority = Authority(folder / "certificates")
+        self.records = folder / "records.jsonl"
+        """What Envoy records of requests and connections, for logs."""
         self._files = xds.Files(folder)
         self._files.write(_CLUSTERS, [])
         self._files.write(_LISTENERS, [])
@@ -68,6 +70,10 @@ class Front:
     def pid(self) -> int | None:
         """Envoy's process; None while it doesn't run, which the next `show` mends."""
         return self._envoy.pid
+
+    def targets(self) -> Mapping[int, tuple[str, int]]:
+        """The instance and port that each local port stands for to which Envoy connects."""
+        return self._relays.targets
 
     def doors(self) -> tuple[Door, ...]:
         """Each listener with its local port, which it keeps for as long as it has that port."""
@@ -165,7 +171,7 @@ class Front:
                 versions[f"http.front.rds.{name}.version_text"] = self._files.write(name, [routes])
                 port, file = self._ports[found.arn, found.port].number, self._files.path(name)
                 certificates = self._certify(snapshot, found)
-                listeners.append(xds.listener(balancer, found, port, file, certificates))
+                listeners.append(xds.listener(balancer, found, port, file, certificates, self.records))
         versions["listener_manager.lds.version_text"] = self._files.write(_LISTENERS, listeners)
         return versions
 

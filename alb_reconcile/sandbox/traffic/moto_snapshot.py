@@ -17,6 +17,7 @@ from alb_reconcile.sandbox.traffic.snapshot import (
     Instance,
     Listener,
     LoadBalancer,
+    Mutual,
     Rule,
     Snapshot,
     TargetGroup,
@@ -59,22 +60,42 @@ def _worlds() -> Iterator[World]:
 def _balancers(world: World) -> Iterator[LoadBalancer]:
     for found in world.elb.load_balancers.values():
         if found.state == "active" and found.type == "application":
-            listeners = tuple(_listener(listener) for listener in found.listeners.values())
+            listeners = tuple(_listener(world, listener) for listener in found.listeners.values())
             yield LoadBalancer(found.arn, found.dns_name, dict(found.attrs), listeners)
 
 
-def _listener(found: Any) -> Listener:
+def _listener(world: World, found: Any) -> Listener:
     others = [rule for rule in found.rules.values() if not rule.is_default]
     rules = [_rule(rule, int(rule.priority)) for rule in sorted(others, key=lambda rule: int(rule.priority))]
     default = [_rule(rule, None) for rule in found.rules.values() if rule.is_default]
-    return Listener(found.arn, found.protocol, int(found.port), tuple(found.certificates), (*rules, *default))
+    return Listener(
+        found.arn,
+        found.protocol,
+        int(found.port),
+        tuple(found.certificates),
+        (*rules, *default),
+        (found.ssl_policy or "") if found.protocol == "HTTPS" else "",
+        {key: str(value) for key, value in found.attributes.items()},
+        _mutual(world, found.arn),
+    )
+
+
+def _mutual(world: World, listener: str) -> Mutual | None:
+    given = world.ledger.mutual.get(listener) or {}
+    mode, store = given.get("Mode", "off"), world.ledger.trust_stores.get(given.get("TrustStoreArn", ""))
+    if mode == "off":
+        return None
+    ignores = str(given.get("IgnoreClientCertificateExpiry", False)).lower() == "true"
+    lists = "".join(text for _, text in sorted(store.lists.items())) if store else ""
+    return Mutual(mode, store.bundle if store else "", lists, ignores)
 
 
 def _rule(found: Any, priority: int | None) -> Rule:
     # Copies, since the snapshot is looked at while the next request changes what it was taken from.
     conditions = copy.deepcopy(list(found.conditions))
     actions = [copy.deepcopy(action.data) for action in found.actions]
-    return Rule(found.arn, priority, tuple(conditions), tuple(actions))
+    transforms = copy.deepcopy(list(getattr(found, "transforms", None) or []))  # which moto doesn't know
+    return Rule(found.arn, priority, tuple(conditions), tuple(actions), tuple(transforms))
 
 
 def _groups(world: World, now: float) -> Iterator[TargetGroup]:

@@ -13,6 +13,7 @@ import httpx
 
 from alb_reconcile.sandbox.client import HOST
 from alb_reconcile.sandbox.strict.health import Check
+from alb_reconcile.sandbox.traffic import grpc_check
 from alb_reconcile.sandbox.traffic.snapshot import HealthCheck
 
 _AGENT: Final = "ELB-HealthChecker/2.0"
@@ -24,7 +25,7 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Probe:
-    """How a target is checked: its group's settings, and the local port that stands for the instance's.
+    """How a target is checked: its group's settings and protocol version, and the local port that stands for the instance's.
 
     Without one nobody listens there; with `is_shut_out` nothing comes through to it.
     """
@@ -32,7 +33,7 @@ class Probe:
     check: HealthCheck
     host: str
     local_port: int | None
-    http2: bool = False
+    version: str = "HTTP1"
     is_shut_out: bool = False
 
 
@@ -97,31 +98,37 @@ class Prober:
         interval = max(_SHORTEST, probe.check.interval / self._speed)
         while True:
             began, started = self._clock(), time.monotonic()
-            reason = await self._ask(probe)
-            self._results.append(Check(*key, began, reason))
+            reason, code = await self._ask(probe)
+            self._results.append(Check(*key, began, reason, time.monotonic() - started, code))
             await asyncio.sleep(max(0.0, started + interval - time.monotonic()))
 
-    async def _ask(self, probe: Probe) -> str:
-        """Why the check failed, as code and description with a bar between; nothing if it passed."""
+    async def _ask(self, probe: Probe) -> tuple[str, int]:
+        """Why the check failed, as code and description with a bar between, or nothing; and the answer's status, or -1."""
         check = probe.check
-        url = f"{check.protocol.lower()}://{HOST}:{probe.local_port}{check.path}"
-        headers = {"Host": probe.host, "User-Agent": _AGENT, "Connection": "close"}
         try:
             async with asyncio.timeout(check.timeout):
                 if probe.is_shut_out:
                     await asyncio.Event().wait()  # security groups drop packets: only the time-out ends it
                 if probe.local_port is None:
                     raise ConnectionRefusedError
-                request = self._client(probe.http2).stream("GET", url, headers=headers)
-                async with request as response:
-                    code = response.status_code
+                code = await self._code(probe, probe.local_port)
         except TimeoutError:
-            return "Target.Timeout|Request timed out"
+            return "Target.Timeout|Request timed out", -1
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
-            return "Target.FailedHealthChecks|Health checks failed"
+            return "Target.FailedHealthChecks|Health checks failed", -1
         if matches(check.matcher, code):
-            return ""
-        return f"Target.ResponseCodeMismatch|Health checks failed with these codes: [{code}]"
+            return "", code
+        return f"Target.ResponseCodeMismatch|Health checks failed with these codes: [{code}]", code
+
+    async def _code(self, probe: Probe, port: int) -> int:
+        """The status that a target answers: HTTP's, or gRPC's."""
+        check = probe.check
+        if probe.version == "GRPC":
+            return await grpc_check.call(port, check.path, probe.host, _AGENT, secure=check.protocol == "HTTPS")
+        url = f"{check.protocol.lower()}://{HOST}:{port}{check.path}"
+        headers = {"Host": probe.host, "User-Agent": _AGENT, "Connection": "close"}
+        async with self._client(probe.version == "HTTP2").stream("GET", url, headers=headers) as response:
+            return response.status_code
 
     def _client(self, http2: bool) -> httpx.AsyncClient:
         if http2 not in self._clients:
@@ -137,7 +144,7 @@ class Prober:
 
 
 def matches(matcher: str, code: int) -> bool:
-    """Whether a group's matcher accepts the status code: 200, 200,202 or 200-399, or a mixture."""
+    """Whether a group's matcher accepts the status code: 200, 200,202 or 200-399, or a mixture; 0-99 for gRPC."""
     for part in matcher.split(","):
         first, _, last = part.strip().partition("-")
         if first.isdigit() and int(first) <= code <= (int(last) if last.isdigit() else int(first)):

@@ -45,7 +45,7 @@ class Propagation:
         new = tuple(item for item in snapshot.load_balancers if item.arn not in known)
         if not new:
             return self._shown
-        behind = {arn for item in new for arn in _groups_behind(item)}
+        behind = {arn for item in new for arn in groups_behind(item)}
         groups = {arn: group for arn, group in snapshot.target_groups.items() if arn in behind}
         return replace(
             self._shown,
@@ -66,7 +66,8 @@ def _as_checked(target: TargetState, present: TargetGroup | None) -> TargetState
     return found if found.state in _KNOWN and target.state in _KNOWN else target
 
 
-def _groups_behind(balancer: LoadBalancer) -> set[str]:
+def groups_behind(balancer: LoadBalancer) -> set[str]:
+    """The ARNs of the target groups that a load balancer forwards to."""
     actions = (action for listener in balancer.listeners for rule in listener.rules for action in rule.actions)
     return {
         item["TargetGroupArn"]

@@ -41,6 +41,8 @@ class Relays:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clock = clock
         self._relays: dict[Key, _Relay] = {}
+        self.targets: dict[int, tuple[str, int]] = {}
+        """The instance and port that each local port stands for, or stood for last."""
         self._files = Files(folder)
         for name in (_CLUSTERS, _LISTENERS):
             self._files.write(name, [])
@@ -60,6 +62,7 @@ class Relays:
                 if key not in self._relays:
                     self._relays[key] = _Relay(Port(), delay)
                 relay = self._relays[key]
+                self.targets[relay.port.number] = (target.instance_id, target.port)
                 relay.delay = delay
                 led.setdefault(group.arn, {})[target.instance_id, target.port] = relay.port.number
                 if target.state != "draining":

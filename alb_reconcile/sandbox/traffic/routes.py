@@ -6,15 +6,22 @@ from typing import Any, Final
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.pages import word_page
 from alb_reconcile.sandbox.traffic.authentication import callback_routes, guarded
-from alb_reconcile.sandbox.traffic.conditions import compare, match_headers
+from alb_reconcile.sandbox.traffic.conditions import compare, match_headers, match_path
+from alb_reconcile.sandbox.traffic.forwarding import (
+    certificate_headers,
+    header,
+    header_changes,
+    host_change,
+    inserted,
+)
+from alb_reconcile.sandbox.traffic.recording import ROUTE
 from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule, Snapshot, TargetGroup
+from alb_reconcile.sandbox.traffic.transforms import rewrites
 
 LUA: Final = "envoy.filters.http.lua"
 _LUA_PER_ROUTE: Final = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 _ROUTES: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-_OVERWRITE: Final = "OVERWRITE_IF_EXISTS_OR_ADD"
 _LONGEST_BODY: Final = 4096  # 1,024 characters of four bytes: a fixed response's limit
-_OURS: Final = ("x-envoy-external-address", "x-envoy-internal", "x-envoy-expected-rq-timeout-ms")
 
 
 def name_of(arn: str) -> str:
@@ -42,26 +49,8 @@ class Router:
             "name": name_of(self._listener.arn),
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
             "max_direct_response_body_size_bytes": _LONGEST_BODY,
-            **self._forwarded_headers(),
+            **header_changes(self._attributes, self._listener),
         }
-
-    def _forwarded_headers(self) -> dict[str, Any]:
-        """AWS ELB, 'HTTP headers and Application Load Balancers': X-Forwarded-* and X-Amzn-Tls-*."""
-        mode = self._attribute("routing.http.xff_header_processing.mode", "append")
-        added = [_header("X-Forwarded-Port", str(self._listener.port))]
-        removed = list(_OURS)
-        if mode == "append":
-            with_port = self._attribute("routing.http.xff_client_port.enabled") == "true"
-            address = "ADDRESS" if with_port else "ADDRESS_WITHOUT_PORT"
-            client = _header("X-Forwarded-For", f"%DOWNSTREAM_DIRECT_REMOTE_{address}%")
-            added.append(client | {"append_action": "APPEND_IF_EXISTS_OR_ADD"})
-        elif mode == "remove":
-            removed.append("x-forwarded-for")
-        tells_tls = self._attribute("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") == "true"
-        if tells_tls and self._listener.protocol == "HTTPS":
-            added.append(_header("X-Amzn-Tls-Version", "%DOWNSTREAM_TLS_VERSION%"))
-            added.append(_header("X-Amzn-Tls-Cipher-Suite", "%DOWNSTREAM_TLS_CIPHER%"))
-        return {"request_headers_to_add": added, "request_headers_to_remove": removed}
 
     def _attribute(self, key: str, default: str = "false") -> str:
         return self._attributes.get(key) or default
@@ -72,13 +61,16 @@ class Router:
             return
         # The last one: what comes before it is asked for by `guarded`.
         action = max(rule.actions, key=lambda item: item.get("Order") or 0, default={})
-        kind, match = action.get("Type"), {"prefix": "/", "headers": headers}
+        kind, match = action.get("Type"), match_path(rule.conditions) | {"headers": headers}
+        told = _metadata(rule)
         if kind == "redirect":
-            yield {"match": match} | self._redirect(action["RedirectConfig"])
+            yield {"match": match} | self._redirect(action["RedirectConfig"]) | told
         elif kind == "fixed-response":
-            yield {"match": match} | _answer(action["FixedResponseConfig"])
+            yield {"match": match} | _answer(action["FixedResponseConfig"]) | told
         elif kind == "forward":
-            yield from self._forward(match, action)
+            rewritten = rewrites(rule.transforms)
+            for route in self._forward(match, action):
+                yield route | told | ({"typed_per_filter_config": rewritten} if rewritten else {})
 
     def _redirect(self, config: Mapping[str, Any]) -> dict[str, Any]:
         status = int(str(config["StatusCode"]).removeprefix("HTTP_"))
@@ -91,8 +83,9 @@ class Router:
             "path": config.get("Path") or "/#{path}",
             "query": config.get("Query", "#{query}") or "",
         }
-        here = {"port": str(self._listener.port), "protocol": self._listener.protocol}
+        here: dict[str, Any] = {"port": str(self._listener.port), "protocol": self._listener.protocol}
         # Lua answers before it comes to Envoy's own answer, which can't put a location together.
+        here |= {"response": inserted(self._listener.attributes)}
         return _context({"redirect": wanted, "doors": self._doors} | here) | {"direct_response": {"status": status}}
 
     def _forward(self, match: dict[str, Any], action: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -124,6 +117,8 @@ class Router:
         context: dict[str, Any] = {
             "drop": self._attribute("routing.http.drop_invalid_header_fields.enabled") == "true",
             "secure": self._listener.protocol == "HTTPS",
+            "host": host_change(self._attributes, self._listener),
+            "certificate": certificate_headers(self._listener),
         }
         group = self._groups.get(arn)
         if group:
@@ -132,9 +127,16 @@ class Router:
             context["sticky"] = sticky
         if seconds:
             context["group"] = {"id": name_of(arn), "seconds": seconds}
-        target = _header("x-sandbox-target", "%UPSTREAM_REMOTE_ADDRESS%")  # for Lua, which takes it out again
+        target = header("x-sandbox-target", "%UPSTREAM_REMOTE_ADDRESS%")  # for Lua, which takes it out again
         told = {"response_headers_to_add": [target]} if sticky or seconds else {}
         return _context(context) | told
+
+
+def _metadata(rule: Rule) -> dict[str, Any]:
+    """What the access log tells of a rule: its priority, 0 for the default one, and its actions."""
+    kinds = [str(item.get("Type")) for item in sorted(rule.actions, key=lambda item: item.get("Order") or 0)]
+    named = ",".join("authenticate" if kind.startswith("authenticate-") else kind for kind in kinds)
+    return {"metadata": {"filter_metadata": {ROUTE: {"priority": str(rule.priority or 0), "actions": named}}}}
 
 
 def _sticky(group: TargetGroup | None) -> dict[str, Any] | None:
@@ -150,10 +152,6 @@ def _sticky(group: TargetGroup | None) -> dict[str, Any] | None:
 
 def _context(values: dict[str, Any]) -> dict[str, Any]:
     return {"typed_per_filter_config": {LUA: {"@type": _LUA_PER_ROUTE, "filter_context": values}}}
-
-
-def _header(key: str, value: str) -> dict[str, Any]:
-    return {"header": {"key": key, "value": value}, "append_action": _OVERWRITE}
 
 
 def _answer(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,4 +170,4 @@ def _direct(status: int, body: str, kind: str) -> dict[str, Any]:
     answer: dict[str, Any] = {"status": status}
     if body:
         answer["body"] = {"inline_string": body}
-    return {"direct_response": answer, "response_headers_to_add": [_header("content-type", kind)]}
+    return {"direct_response": answer, "response_headers_to_add": [header("content-type", kind)]}

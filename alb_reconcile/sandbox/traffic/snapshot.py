@@ -51,23 +51,40 @@ class TargetGroup:
 
 @dataclass(frozen=True)
 class Rule:
-    """Conditions and actions in the shapes of DescribeRules. `priority` is None for the default rule, which is last."""
+    """Conditions, actions and transforms in the shapes of DescribeRules. `priority` is None for the default rule, which is last."""
 
     arn: str
     priority: int | None
     conditions: tuple[Mapping[str, Any], ...]
     actions: tuple[Mapping[str, Any], ...]
+    transforms: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Mutual:
+    """Mutual TLS of a listener: `verify` or `passthrough`; what `verify` trusts, as PEM, and what its lists revoke."""
+
+    mode: str
+    authorities: str = ""
+    revocations: str = ""
+    ignores_expiry: bool = False
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener and its rules, in the order in which they are tried. `certificates` are ARNs, the default one first."""
+    """A listener and its rules, in the order in which they are tried. `certificates` are ARNs, the default one first.
+
+    `policy` names what TLS it speaks, anything if empty; `attributes` have AWS's literal keys.
+    """
 
     arn: str
     protocol: str
     port: int
     certificates: tuple[str, ...]
     rules: tuple[Rule, ...]
+    policy: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    mutual: Mutual | None = None
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,20 @@ from alb_reconcile.sandbox.pages import word_page
 from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
 from alb_reconcile.sandbox.traffic.authentication import authentication_filter
 from alb_reconcile.sandbox.traffic.certificates import Certificate
+from alb_reconcile.sandbox.traffic.forwarding import inserted, tells_server
 from alb_reconcile.sandbox.traffic.ports import HOST
+from alb_reconcile.sandbox.traffic.recording import is_logged, record_connections, record_requests
 from alb_reconcile.sandbox.traffic.routes import LUA, name_of
 from alb_reconcile.sandbox.traffic.snapshot import Addresses, Listener, LoadBalancer, TargetGroup
+from alb_reconcile.sandbox.traffic.tls import listener_context
+from alb_reconcile.sandbox.traffic.transforms import FAILED, NAMESPACE, http_filter
 
 TYPE: Final = "type.googleapis.com/envoy."
-_PAGES: Final = "".join(f'["{status}"] = {json.dumps(word_page(status))}, ' for status in (400, 405))
-_SCRIPT: Final = f"local PAGES = {{{_PAGES}}}\n" + (Path(__file__).parent / "balancer.lua").read_text(encoding="utf-8")
+_PAGES: Final = "".join(f'["{status}"] = {json.dumps(word_page(status))}, ' for status in (400, 405, 500))
+_NAMES: Final = f"local TRANSFORMS, FAILED = {json.dumps(NAMESPACE)}, {json.dumps(FAILED)}\n"
+_SCRIPT: Final = f"local PAGES = {{{_PAGES}}}\n{_NAMES}" + (Path(__file__).parent / "balancer.lua").read_text(
+    encoding="utf-8"
+)
 _MOST: Final = 1_000_000_000  # no limit of Envoy's: an ALB has none at this scale
 _CASE: Final = {  # HTTP/1.1 header names as they were sent, and X-Forwarded-For instead of x-forwarded-for
     "stateful_formatter": {
@@ -29,6 +36,12 @@ _CASE: Final = {  # HTTP/1.1 header names as they were sent, and X-Forwarded-For
     }
 }
 _POLICIES: Final = {"least_outstanding_requests": "LEAST_REQUEST", "weighted_random": "RANDOM"}
+
+
+_NAMES_ASKED_FOR: Final = {  # without it Envoy doesn't tell them
+    "name": "envoy.filters.listener.tls_inspector",
+    "typed_config": {"@type": f"{TYPE}extensions.filters.listener.tls_inspector.v3.TlsInspector"},
+}
 
 
 def file_source(file: Path) -> dict[str, Any]:
@@ -126,36 +139,38 @@ _LIMITS: Final = ("max_connections", "max_pending_requests", "max_requests")
 
 
 def listener(
-    balancer: LoadBalancer, found: Listener, port: int, routes: Path, certificates: Sequence[Certificate]
+    balancer: LoadBalancer, found: Listener, port: int, routes: Path, certificates: Sequence[Certificate], records: Path
 ) -> dict[str, Any]:
-    """Envoy's Listener on a local port, whose routes are in the file. The first certificate is the default one.
+    """Envoy's Listener on a local port, whose routes are in the file. The first certificate is the default one. What logs
+    are made of goes to `records`.
 
     Nothing of the rules is in it, so that changing them leaves it, and its connections, alone.
     """
     secure = found.protocol == "HTTPS"
     h2 = secure and balancer.attributes.get("routing.http2.enabled", "true") == "true"
-    chain: dict[str, Any] = {"filters": [_manager(balancer, found, routes, "AUTO" if h2 else "HTTP1")]}
+    chain: dict[str, Any] = {"filters": [_manager(balancer, found, routes, "AUTO" if h2 else "HTTP1", records)]}
     if secure:
-        pairs = [
-            {"certificate_chain": {"filename": str(c.chain)}, "private_key": {"filename": str(c.key)}}
-            for c in certificates
-        ]
-        alpn = ["h2", "http/1.1"] if h2 else ["http/1.1"]
-        context = {"common_tls_context": {"tls_certificates": pairs, "alpn_protocols": alpn}}
+        context = listener_context(found, certificates, ["h2", "http/1.1"] if h2 else ["http/1.1"])
         chain["transport_socket"] = _tls("Downstream", context)
     return {
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": name_of(found.arn),
         "address": address(port),
         "filter_chains": [chain],
+        "access_log": record_connections(balancer, found, records),
+        "listener_filters": [_NAMES_ASKED_FOR] if secure and is_logged(balancer, "access") else [],
     }
 
 
-def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) -> dict[str, Any]:
+def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, records: Path) -> dict[str, Any]:
     idle = f"{balancer.attributes.get('idle_timeout.timeout_seconds') or 60}s"
     longest = f"{balancer.attributes.get('client_keep_alive.seconds') or 3600}s"
     router = {"@type": f"{TYPE}extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
-    lua = {"@type": f"{TYPE}extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": _SCRIPT}}
+    lua = {
+        "@type": f"{TYPE}extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": _SCRIPT},
+        "clear_route_cache": False,  # AWS ELB, 'Transforms': what is rewritten doesn't change where it goes
+    }
     manager = {
         "@type": f"{TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "front",
@@ -163,12 +178,14 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str) 
         "server_name": SERVER,
         "server_header_transformation": "PASS_THROUGH",
         "rds": {"route_config_name": name_of(found.arn), "config_source": file_source(routes)},
+        "access_log": record_requests(balancer, found, records),
         "http_filters": [
             authentication_filter(),
+            http_filter(),
             {"name": LUA, "typed_config": lua},
             {"name": "envoy.filters.http.router", "typed_config": router},
         ],
-        "local_reply_config": own_answers(),
+        "local_reply_config": own_answers(inserted(found.attributes), tells_server(found)),
         "use_remote_address": True,
         "skip_xff_append": True,  # X-Forwarded-For comes with the routes, as its processing mode says
         "generate_request_id": False,

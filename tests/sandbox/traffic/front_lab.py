@@ -81,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         if cookie := self.headers.get("X-Set-Cookie"):
             self.send_header("Set-Cookie", cookie)
+        if answer := self.headers.get("X-Answer"):
+            self.send_header(*answer.split(": ", 1))
         self.end_headers()
         self.wfile.write(content)
 
@@ -159,8 +161,10 @@ def when(field: str, *values: Any, **config: Any) -> dict[str, Any]:
     return {"Field": field, key: {"Values": list(values), **config}}
 
 
-def listener(port: int, *rules: Rule, protocol: str = "HTTP", certificates: Sequence[str] = ()) -> Listener:
-    return Listener(f"listener/{port}", protocol, port, tuple(certificates), rules)
+def listener(
+    port: int, *rules: Rule, protocol: str = "HTTP", certificates: Sequence[str] = (), **more: Any
+) -> Listener:
+    return Listener(f"listener/{port}", protocol, port, tuple(certificates), rules, **more)
 
 
 def snapshot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import socket
@@ -22,6 +23,7 @@ import trustme
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
+from alb_reconcile.sandbox.traffic import grpc_check
 from tests.sandbox.traffic.front_lab import (
     TIMEOUT,
     Api,
@@ -36,6 +38,7 @@ from tests.sandbox.traffic.front_lab import (
     snapshot,
     wait_until,
 )
+from tests.sandbox.traffic.grpc_target import grpc_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,7 +232,7 @@ class TestHeaders:
         answer = lab.get("/p?q=1#f", port=8080, headers=given)
         seen = headers_of(answer)
         assert answer.json()["path"] == "/p?q=1"
-        assert seen["Host"] == "Shop.example.com"
+        assert seen["Host"] == "Shop.example.com:8080"  # the listener's port, as by default
         assert seen["X-Forwarded-For"] == "127.0.0.1"
         assert (seen["X-Forwarded-Proto"], seen["X-Forwarded-Port"]) == ("http", "8080")
         assert seen["X-CamelCase"] == "y"
@@ -399,6 +402,17 @@ class TestProtocols:
                 answer = client.post(lab.url(443) + "/two")
             assert (answer.status_code, answer.text) == (200, "over two")
             assert dict(seen.result())[b":path"] == b"/two"
+
+    def test_a_grpc_call_ends_with_the_targets_status(self, lab: Lab) -> None:
+        with grpc_target() as target:
+            lab.addresses["i-grpc", 80] = target.port
+            secure = listener(443, rule(forward("calls")), protocol="HTTPS", certificates=["x"])
+            lab.show([secure], [group("calls", "i-grpc", version="GRPC")])
+            port = httpx.URL(lab.url(443)).port
+            assert port is not None
+            for path, status in (("/serve/0", 0), ("/serve/7", 7), ("/any/method", 12)):
+                assert asyncio.run(grpc_check.call(port, path, "shop.example.com", "x", secure=True)) == status
+        assert {asked["te"] for asked in target.asked} == {"trailers"}
 
 
 def answer_one_over_h2(server: socket.socket) -> list[tuple[bytes, bytes]]:

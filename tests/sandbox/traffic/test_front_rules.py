@@ -124,8 +124,32 @@ class TestConditions:
         assert not meets(lab, both, "/x?a=1")
         assert not meets(lab, both, "/y?a=1&b=2")
 
-    def test_regular_expressions(self, lab: Lab) -> None:
-        assert meets(lab, {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["/v[0-9]+/.*"]}}, "/v12/x")
+    @pytest.mark.parametrize(
+        ("regex", "path", "expected"),
+        [
+            ("/v[0-9]+/.*", "/v12/x", True),
+            ("^/v[0-9]+$", "/v12", True),
+            ("^/v[0-9]+$", "/v12?a=/b", True),  # the query doesn't count, also where the expression ends in $
+            ("^/v[0-9]+$", "/v12/x", False),
+            ("^/V1$", "/v1", False),
+            ("^/a$|^/b$", "/b?x", True),
+        ],
+    )
+    def test_regular_expressions_of_paths(self, lab: Lab, regex: str, path: str, expected: bool) -> None:
+        assert meets(lab, {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": [regex]}}, path) is expected
+        assert meets(lab, {"Field": "path-pattern", "RegexValues": [regex]}, path) is expected
+
+    def test_regular_expressions_of_hosts(self, lab: Lab) -> None:
+        condition = {"Field": "host-header", "HostHeaderConfig": {"RegexValues": [r"^(www|shop)\.example\.com$"]}}
+        assert meets(lab, condition, Host="Shop.example.com")
+        assert not meets(lab, condition, Host="blog.example.com")
+        assert not meets(lab, condition, Host="shop.example.com:8443")  # the header as it is sent
+
+    def test_regular_expressions_of_headers(self, lab: Lab) -> None:
+        config = {"HttpHeaderName": "User-Agent", "RegexValues": [".+Chrome/[0-9]+$", "^curl"]}
+        condition = {"Field": "http-header", "HttpHeaderConfig": config}
+        assert meets(lab, condition, user_agent="Mozilla Chrome/12")
+        assert not meets(lab, condition, user_agent="Mozilla Chrome/12a")
 
     def test_an_unknown_condition_is_never_met(self, lab: Lab) -> None:
         assert not meets(lab, when("moon-phase", "full"))

@@ -128,6 +128,15 @@ def test_the_target_is_told_of_tls_if_wanted(lab: Lab) -> None:
     seen = headers_of(httpx.get(lab.url(443), verify=trust(lab)))
     assert seen["X-Amzn-Tls-Version"] == "TLSv1.3"
     assert seen["X-Amzn-Tls-Cipher-Suite"].startswith("TLS_")
+    secure = listener(
+        443, rule(forward("web")), protocol="HTTPS", certificates=["shop"],
+        attributes={"routing.http.request.x_amzn_tls_version.header_name": "X-Tls"},
+    )  # fmt: skip
+    named = {key.replace("__", "."): "true"}
+    lab.show([secure], [group("web", "i-a")], certificates=NAMES, attributes=named)
+    seen = headers_of(httpx.get(lab.url(443), verify=trust(lab)))
+    assert seen["X-Tls"] == "TLSv1.3"
+    assert "X-Amzn-Tls-Version" not in seen
     serve(lab, "shop")
     assert "X-Amzn-Tls-Version" not in headers_of(httpx.get(lab.url(443), verify=trust(lab)))
 

@@ -15,6 +15,7 @@ import pytest
 from alb_reconcile.sandbox.traffic.prober import Probe, Prober, matches
 from alb_reconcile.sandbox.traffic.snapshot import HealthCheck
 from tests.processes import GUARD, until
+from tests.sandbox.traffic.grpc_target import grpc_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +109,35 @@ def test_what_is_asked_and_what_it_comes_to(prober: Prober) -> None:
     assert {item.target: item.reason for item in found} == {name: reason for name, (_, reason) in wanted.items()}
     assert {(item.group, item.port, item.began) for item in found} == {("arn", 80, 77.0)}
     assert ("/health", "10.0.1.5:80", "ELB-HealthChecker/2.0") in asked
+
+
+def test_grpc_targets_are_asked_for_a_status(prober: Prober) -> None:
+    mismatch = "Target.ResponseCodeMismatch|Health checks failed with these codes: [{}]"
+    with grpc_target() as target:
+        wanted = {
+            "/AWS.ALB/healthcheck": ("12", ""),
+            "/serve/0": ("0-99", ""),
+            "/serve/13": ("0,12", mismatch.format(13)),
+            "/x/nothing": ("0-1", mismatch.format(2)),
+            "/x/reset": ("0-99", FAILED),
+        }
+        prober.watch(
+            {
+                ("arn", path, 80): Probe(replace(CHECK, path=path, matcher=codes), "10.0.1.5:80", target.port, "GRPC")
+                for path, (codes, _) in wanted.items()
+            }
+        )
+        found = find(prober, lambda seen: {item.target for item in seen} == set(wanted))
+    assert {item.target: item.reason for item in found} == {path: reason for path, (_, reason) in wanted.items()}
+    asked = target.asked[0]
+    assert (asked[":method"], asked["content-type"], asked["te"]) == ("POST", "application/grpc", "trailers")
+    assert (asked[":authority"], asked["user-agent"]) == ("10.0.1.5:80", "ELB-HealthChecker/2.0")
+
+
+def test_who_speaks_http1_only_is_no_grpc_target(prober: Prober) -> None:
+    with serving() as (port, _):
+        prober.watch({("arn", "one", 80): Probe(replace(CHECK, matcher="0-99"), "10.0.1.5:80", port, "GRPC")})
+        assert find(prober, len)[0].reason == FAILED
 
 
 def test_checks_come_once_an_interval_for_as_long_as_they_are_wanted(prober: Prober) -> None:

@@ -1,0 +1,123 @@
+"""What is promised beside an action: transforms, headers of all answers, clients with certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.kinds._conditions import Transform
+from alb_reconcile.model.actions import Action
+from alb_reconcile.model.address import Address
+from alb_reconcile.verify.checks import Check
+from alb_reconcile.verify.client import Endpoint, Reply, Shot, Trust
+from alb_reconcile.verify.matching import Request
+from alb_reconcile.verify.promises import inserted_headers, missing_header, untransformed
+from alb_reconcile.verify.site import Settings, Site, drop_unreachable
+from tests.harness import demo
+from tests.verify import servers
+from tests.verify.bench import Bench, converged, to
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SHOT = Shot("k", Endpoint("127.0.0.1", 1, 80), Request("shop.example.com", "/api/v1", query=(("q", "1"),)))
+STRIP = Transform("url_rewrite", "^/api/(.*)$", "/$1")
+HOST = Transform("host_header_rewrite", "^shop", "internal")
+
+
+def told(**body: Any) -> Reply:
+    return Reply(200, "1.1", body=json.dumps(body).encode())
+
+
+class TestTransforms:
+    @pytest.mark.parametrize(
+        ("transforms", "reply", "expected"),
+        [
+            ([STRIP], told(path="/v1?q=1"), ""),
+            ([STRIP], told(path="/v1"), ""),  # without the query, as the demo's web API tells it
+            ([STRIP], told(path="/api/v1"), 'the target saw the path "/api/v1" instead of "/v1?q=1"'),
+            ([HOST], told(headers={"host": "internal.example.com"}), ""),
+            ([HOST], told(host="internal.example.com:8080"), ""),
+            (
+                [HOST],
+                told(headers={"host": "shop.example.com"}),
+                'the target saw the host "shop.example.com" instead of "internal.example.com"',
+            ),
+            ([STRIP, HOST], told(path="/v1"), None),
+            ([STRIP], Reply(200, "1.1", body=b"<html>"), None),
+            ([Transform("url_rewrite", "^/(x)", "/$1/y")], told(path="/api/v1"), ""),  # it doesn't match
+            ([Transform("url_rewrite", "^/(a)", "/$2")], told(path="/api/v1"), None),  # a group that isn't there
+            ([Transform("url_rewrite", "1", "2")], told(path="/api/v2?q=1"), ""),  # the first match, or each
+            ([Transform("url_rewrite", "1", "2")], told(path="/api/v2?q=2"), ""),
+        ],
+    )
+    def test_what_the_target_saw(self, transforms: list[Transform], reply: Reply, expected: str | None) -> None:
+        assert untransformed(transforms, SHOT, reply) == expected
+
+
+class TestHeaders:
+    def test_they_are_those_that_have_a_value(self) -> None:
+        attributes = {
+            "routing.http.response.strict_transport_security.header_value": "max-age=1",
+            "routing.http.response.x_frame_options.header_value": "",
+            "routing.http.response.server.enabled": "true",
+        }
+        assert inserted_headers(attributes) == {"strict-transport-security": "max-age=1"}
+
+    def test_what_is_missing_is_named(self) -> None:
+        wanted = {"x-frame-options": "DENY"}
+        assert missing_header(wanted, Reply(200, headers={"x-frame-options": "DENY"})) == ""
+        assert missing_header(wanted, Reply(200)) == "the header x-frame-options is missing"
+        assert 'is "ALLOW" instead of "DENY"' in missing_header(
+            wanted, Reply(200, headers={"x-frame-options": "ALLOW"})
+        )
+
+
+def test_listeners_that_verify_clients_need_a_certificate() -> None:
+    check = Check(Address("listener", "public/https"), "arn", "https", 443, Action(), wants_certificate=True)
+    for certificate, state in ((None, "skipped"), ("client.pem", "send")):
+        endpoint = Endpoint("127.0.0.1", 1, 443, Trust(client_certificate=certificate))
+        site = Site("s", "r", None, {}, {"arn": endpoint}, None)  # type: ignore[arg-type]  # which isn't looked at
+        [found] = asyncio.run(drop_unreachable((check,), site, Settings(), lambda _: None))
+        assert found.state == state
+        assert ("--client-certificate" in found.reason) == (certificate is None)
+
+
+def test_a_rule_that_rewrites_and_a_listener_that_adds_headers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = demo()
+    listener = spec["load_balancers"]["public"]["listeners"]["http"]
+    listener["attributes"] = {"routing.http.response.x_frame_options.header_value": "DENY"}
+    listener["rules"] = {
+        "api": {
+            "priority": 1,
+            "conditions": [{"path_pattern": {"regex_values": ["^/api/v[0-9]+/.*$"]}}],
+            "action": {"forward": "web"},
+            "transforms": [{"url_rewrite": {"regex": "^/api/(.*)$", "replace": "/$1"}}],
+        }
+    }
+    answers: dict[str, Any] = {"strip": "/api", "header": {"X-Frame-Options": "DENY"}}
+    with converged(spec) as account:
+        bench = Bench(account, spec, tmp_path, capsys)
+        [name, *_] = bench.instances().values()
+
+        def route(method: str, host: str, target: str, headers: Mapping[str, str]) -> servers.Answer:
+            status, more, body = servers.api(name, path=target.removeprefix(answers["strip"]))
+            return status, {**more, **answers["header"]}, body
+
+        with servers.front(route) as front:
+            way = (*to(front.port), "--requests", "5", "--rate", "1000", "--format", "json")
+            right = bench.run(*way)
+            answers["strip"] = "/never"
+            wrong = bench.run(*way)
+            answers.update(strip="/api", header={})
+            bare = bench.run(*way)
+    assert right.code == 0, right.text
+    assert right.check("rule.public/http/api")["request"]["path"] == "/api/v0/verify"
+    assert 'the target saw the path "/api/v0/verify" instead of "/v0/verify"' in wrong.flat.replace('\\"', '"')
+    assert bare.check("listener.public/http")["problems"] == ["5 of 5 requests: the header x-frame-options is missing"]
