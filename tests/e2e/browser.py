@@ -26,6 +26,10 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 
 
+class PageError(Exception):
+    """What the browser says that it can't do."""
+
+
 class Page:
     """One page. Every wait ends when what is waited for is there."""
 
@@ -41,7 +45,8 @@ class Page:
         self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
         while (answer := json.loads(self._socket.recv(timeout=GUARD))).get("id") != number:
             pass  # events
-        assert "error" not in answer, answer["error"]
+        if "error" in answer:
+            raise PageError(answer["error"]["message"])
         return dict(answer["result"])
 
     def open(self, url: str) -> None:
@@ -52,9 +57,15 @@ class Page:
 
     def wait_for(self, condition: str) -> None:
         deadline = time.monotonic() + GUARD
-        while not self.run(f"document.readyState === 'complete' && !!({condition})"):
+        while not self._holds(condition):
             assert time.monotonic() < deadline, f"{condition} never came true, at {self.run('location.href')}"
             time.sleep(0.02)
+
+    def _holds(self, condition: str) -> bool:
+        try:
+            return bool(self.run(f"document.readyState === 'complete' && !!({condition})"))
+        except PageError:  # it is on its way to another page
+            return False
 
     def look(self, width: int, height: int) -> bytes:
         """A screenshot (PNG)."""
