@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.sandbox.traffic.front_lab import Lab, fixed, forward, group, headers_of, listener, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import httpx
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +139,13 @@ class TestAnswers:
         assert "server" in lab.get().headers
         self.show(lab, action, **{"routing.http.response.server.enabled": "false"})
         assert "server" not in lab.get().headers
+
+
+def test_switching_logs_costs_no_request(lab: Lab) -> None:
+    """The log of connections makes Envoy's listener another one, on the same port."""
+    logged = {"connection_logs.s3.enabled": "true", "access_logs.s3.enabled": "true"}
+    lab.show([listener(80, rule(fixed("x")))])
+    with httpx.Client(base_url=lab.url()) as client:
+        for attributes in ({}, logged, {}):
+            lab.show([listener(80, rule(fixed("x")))], attributes=attributes)
+            assert [client.get("/").text for _ in range(3)] == ["x"] * 3

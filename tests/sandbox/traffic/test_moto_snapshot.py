@@ -14,6 +14,8 @@ from alb_reconcile.model.address import UserData
 from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.snapshot import HealthCheck, Instance, Snapshot, TargetState
+from tests.kinds.test_listener import CERTIFICATES, upload_certificates
+from tests.kinds.test_trust_store import FILES, LISTS, upload
 from tests.sandbox.strict_world import REGION, Network, client
 
 if TYPE_CHECKING:
@@ -56,6 +58,35 @@ def test_rules_are_in_the_order_of_their_priorities_and_the_default_is_last(
     assert found.rules[1].conditions[0]["Field"] == "path-pattern"
     forwarded = found.rules[2].actions[0]["ForwardConfig"]["TargetGroups"]
     assert [entry["TargetGroupArn"] for entry in forwarded] == [group]
+
+
+def test_rules_have_their_transforms_and_listeners_their_tls(
+    aws: StrictAws, network: Network, clock: VirtualClock
+) -> None:
+    upload_certificates()
+    upload()
+    elb, group = network.elb, network.target_group()
+    bundle = {"CaCertificatesBundleS3Bucket": "our-ca", "CaCertificatesBundleS3Key": "ca.pem"}
+    store = elb.create_trust_store(Name="clients", **bundle)["TrustStores"][0]["TrustStoreArn"]
+    revoked = [{"S3Bucket": "our-ca", "S3Key": "a.crl"}]
+    elb.add_trust_store_revocations(TrustStoreArn=store, RevocationContents=revoked)
+    clock.advance(60)
+    listener = network.listener(
+        network.balancer(), group, 443, Protocol="HTTPS", Certificates=[{"CertificateArn": CERTIFICATES[0]}],
+        MutualAuthentication={"Mode": "verify", "TrustStoreArn": store},
+    )  # fmt: skip
+    key = "routing.http.response.x_frame_options.header_value"
+    elb.modify_listener_attributes(ListenerArn=listener, Attributes=[{"Key": key, "Value": "DENY"}])
+    rewrite = {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^/a", "Replace": "/b"}]}}
+    elb.modify_rule(RuleArn=network.rule(listener, 1), Transforms=[rewrite])
+    clock.advance(60)
+    (found,) = look(aws).load_balancers[0].listeners
+    assert found.policy == "ELBSecurityPolicy-2016-08"
+    assert found.attributes[key] == "DENY"
+    assert found.mutual is not None
+    assert (found.mutual.mode, found.mutual.authorities) == ("verify", FILES["ca.pem"].decode())
+    assert (found.mutual.revocations, found.mutual.ignores_expiry) == (LISTS["a.crl"].decode(), False)
+    assert [rule.transforms for rule in found.rules] == [(rewrite,), ()]
 
 
 def test_a_snapshot_stays_as_it_was_taken(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
