@@ -34,6 +34,12 @@ class Secret:
         return f"{self.source} {self.name}{key}" + (f" version {self.version}" if self.version else "")
 
 
+def pool_issuer(arn: str) -> str:
+    """The issuer of a user pool (Amazon Cognito, 'Understanding user pool JSON web tokens')."""
+    _, _, _, region, _, pool = arn.split(":", 5)
+    return f"https://cognito-idp.{region}.amazonaws.com/{pool.rpartition('/')[2]}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Authentication:
     """What a request has to prove before it is routed. `type` is AWS's: authenticate-oidc, authenticate-cognito or
@@ -47,6 +53,12 @@ class Authentication:
     def keeps_out(self) -> bool:
         """Whether it lets nobody through who can't prove it."""
         return dict(self.settings).get("on_unauthenticated_request") != "allow"
+
+    @property
+    def issuer(self) -> str:
+        """Who says who somebody is, as tokens name it."""
+        said = dict(self.settings)
+        return pool_issuer(said["user_pool_arn"]) if self.type == "authenticate-cognito" else said["issuer"]
 
     def __str__(self) -> str:
         parts = [f"{key} {value}" for key, value in self.settings]

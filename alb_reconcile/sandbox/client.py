@@ -105,7 +105,7 @@ class Sandbox:
 
     `traffic`: whether its load balancers carry requests, `lag`: how late they may learn of a change; `serve`: the user's own web API, or nothing for the demo's;
     `serve_ports`: where it answers, with commas between, for instances whose user data doesn't say it;
-    `ca_file`: the certificates that its HTTPS listeners are trusted by.
+    `ca_file`: the certificates that its HTTPS listeners are trusted by; `provider`: the address of its own identity provider.
     """
 
     pid: int
@@ -118,6 +118,7 @@ class Sandbox:
     ca_file: str | None = None
     lag: float = LAG
     serve_ports: str = SERVE_PORTS
+    provider: str | None = None
 
     @property
     def endpoint_url(self) -> str:

@@ -11,6 +11,7 @@ SERVICES: Final = {
     "elasticloadbalancing": "elbv2",
     "iam": "iam",
     "s3": "s3",
+    "secretsmanager": "secretsmanager",
     "servicequotas": "servicequotas",
     "ssm": "ssm",
     "sts": "sts",

@@ -15,6 +15,7 @@ from moto.iam.models import iam_backends
 
 from alb_reconcile.sandbox.buckets import make_buckets
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
+from alb_reconcile.sandbox.secrets import make_secrets
 from alb_reconcile.sandbox.strict import StrictAws
 from alb_reconcile.sandbox.strict.world import World
 
@@ -41,6 +42,7 @@ def make_others(
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
         made += _functions(world, named)
         made += make_buckets(world, named, states, folder)
+        made += make_secrets(world, states)
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 

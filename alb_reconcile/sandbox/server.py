@@ -125,10 +125,10 @@ def main() -> None:
     strict = StrictAws(lambda: time.monotonic() * args.speed, mock=False)
     strict.install()
     server = make_server(HOST, 0, lambda *_: [], threaded=True, request_handler=MotoRequestHandler, fd=args.listener)
-    driver, ca_file = None, None
+    driver, ca_file, provider = None, None, None
     if args.traffic == "on":
         try:
-            driver, ca_file = _carry_traffic(args, strict)
+            driver, ca_file, provider = _carry_traffic(args, strict)
         except (ReconcileError, OSError) as error:
             args.failure.write_text(str(error), encoding="utf-8")
             sys.exit(1)
@@ -144,6 +144,7 @@ def main() -> None:
         ca_file,
         args.lag,
         args.serve_ports,
+        provider,
     )
     server.app = Application(
         sandbox, lambda: _empty(strict), lambda **named: _prepare(strict, args.state.parent, **named), driver
@@ -172,8 +173,8 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver, str]:
-    """What carries the load balancers' requests, and the file of certificates to trust it by.
+def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver, str, str]:
+    """What carries the load balancers' requests, the file of certificates to trust it by, and where users log in.
 
     Raises TrafficError, OSError.
     """
@@ -192,7 +193,7 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     ports = tuple(map(int, args.serve_ports.split(",")))
     logs = Logbook(front.records, front.targets, put_object, args.speed)
     driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag, logs)
-    return driver, str(front.ca_file)
+    return driver, str(front.ca_file), front.provider_url
 
 
 def _empty(strict: StrictAws) -> None:

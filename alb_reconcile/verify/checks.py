@@ -50,6 +50,11 @@ class Check:
         """Whether it is what no rule takes."""
         return self.address.kind == "listener"
 
+    @property
+    def keeps_out(self) -> bool:
+        """Whether only those get in who have logged in, or have a token."""
+        return self.action.authentication is not None and self.action.authentication.keeps_out
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -112,9 +117,6 @@ def _listener(
         reason = blocked or _missing(row, there, action)
         if reason:
             yield replace(check, state="missing", reason=reason)
-        elif action.authentication:
-            asks = f"asks first who sends the request ({action.authentication.type}), which verify can't answer"
-            yield replace(check, state="skipped", reason=asks)
         else:
             earlier = _before(there[row].state, rivals)
             yield _with_request(check, conditions, earlier, preferences, choice.host)

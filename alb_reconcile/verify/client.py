@@ -60,7 +60,8 @@ class Shot:
     """One request to send. `key` comes back with the answer; `http` is 1.1 or 2.
 
     `check_name`: whether a certificate has to be the host's; its chain is checked anyway. `fresh`: over a connection
-    that isn't used again. `keep_body`: for whoever wants to look at it.
+    that isn't used again. `keep_body`: for whoever wants to look at it. `anonymous`: of somebody who isn't logged in, where
+    the rule asks for that.
     """
 
     key: str
@@ -70,6 +71,7 @@ class Shot:
     check_name: bool = True
     fresh: bool = False
     keep_body: bool = False
+    anonymous: bool = False
 
     @property
     def authority(self) -> str:

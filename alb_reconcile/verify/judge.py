@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from alb_reconcile.verify.attribution import Attribution
+from alb_reconcile.verify.authentication import Provider, unasked
 from alb_reconcile.verify.checks import Check
 from alb_reconcile.verify.client import ERRORS
 from alb_reconcile.verify.expect import Statuses, mismatch
@@ -88,6 +89,11 @@ class Tally:
     untold: bool = False
     """Whether an answer didn't say what transforms made of its request."""
     tls: Counter[Tls] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    """What was found beside the answers."""
+    provider: Provider | None = None
+    login: tuple[tuple[str, str], ...] | None = None
+    """What lets requests through a rule that asks for it; None where verify doesn't get in."""
 
     def add(self, answer: Answer) -> bool:
         """Count one answer, or the lack of it. Returns whether it is as expected."""
@@ -101,6 +107,11 @@ class Tally:
         self.seen[reply.status] += 1
         self.protocols[reply.http] += 1
         _count(self.versions, reply.version)
+        asked = self.check.action.authentication
+        if answer.shot.anonymous and asked:
+            wrong = unasked(asked, answer.shot, reply, self.provider)
+            _count(self.mismatches, wrong)
+            return not wrong
         wrong = mismatch(self.check.action, answer.shot, reply, self.statuses, self.ports)
         if not wrong and answer.shot.http == "2" and reply.http != "2":
             wrong = f"HTTP/{reply.http} was spoken instead of HTTP/2"
@@ -109,6 +120,8 @@ class Tally:
             found = untransformed(self.check.transforms, answer.shot, reply)
             self.untold |= found is None
             wrong = found or ""
+        if not wrong and self.login and asked and not unasked(asked, answer.shot, reply, self.provider):
+            wrong = f"status {reply.status}: not let in, though logged in"
         if reply.tls and len(self.tls) < _LISTED:
             self.tls[reply.tls] += 1
         _count(self.mismatches, wrong)
@@ -144,7 +157,7 @@ def judge(
         problems.append("the time was over before a request was sent; give it a longer --duration")
     if tally.is_given_up:
         problems.append(f"given up after {tally.requests} requests without an answer")
-    problems += _mismatches(tally)
+    problems += [*_mismatches(tally), *tally.problems]
     notes += [item.warning for item in tally.tls if item.warning]
     if tally.untold:
         notes.append(

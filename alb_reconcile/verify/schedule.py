@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Final
 
 from alb_reconcile.verify.checks import Check, plan_checks
-from alb_reconcile.verify.client import Client, Shot
+from alb_reconcile.verify.client import Client, Shot, Trust
 from alb_reconcile.verify.judge import Tally
 from alb_reconcile.verify.load import send
 from alb_reconcile.verify.shares import Group
+from alb_reconcile.verify.sign_in import SignInError, Visitor, check_keys, with_headers
 from alb_reconcile.verify.site import Settings, Site, VerifyError
 from alb_reconcile.verify.websocket import try_websocket
 
@@ -31,13 +32,14 @@ async def send_all(
     """Send all requests of all checks, and tally their answers. Returns when the first was as expected, on the loop's clock.
     Raises VerifyError if a --ca-file can't be used."""
     answered = None
-    rounds = [_shots(tally, site, settings, groups) for tally in tallies.values()]
     planned = sum(_amount(tally.check, settings, groups) for tally in tallies.values())
-    if rounds:
+    if tallies:
         length = settings.duration or planned / settings.rate
         say(f"sends requests for about {max(1, round(length))} s, {settings.rate:g} per second")
     async with Client.opened(settings.attribution, settings.timeout) as client:
         _prepare(client, site)
+        await _sign_in(tallies, site, settings, client)
+        rounds = [_shots(tally, site, settings, groups) for tally in tallies.values()]
         answers = send(
             mix(rounds, random.Random()),  # noqa: S311  # no secret depends on it
             client,
@@ -69,6 +71,49 @@ def _prepare(client: Client, site: Site) -> None:
                 ) from None
 
 
+async def _sign_in(tallies: Mapping[str, Tally], site: Site, settings: Settings, client: Client) -> None:
+    """Log in where rules ask for it, in the sandbox; elsewhere look at least at what tokens would be verified by."""
+    guarded = {place: tally for place, tally in tallies.items() if tally.check.keeps_out}
+    if site.provider is None:
+        await _look_at_keys(guarded, site)
+        return
+    visitor = Visitor(client, site.provider)
+    # those that deny strangers send nobody to log in: others have to come first
+    for tally in sorted(guarded.values(), key=lambda item: _denies(item.check)):
+        shot = replace(_shot(tally.check, site), http=_versions(tally.check, settings)[0])
+        try:
+            tally.login = await visitor.sign_in(tally.check, shot)
+        except SignInError as error:
+            tally.problems.append(str(error))
+        else:
+            if tally.login is None:
+                tally.notes.append(
+                    "denies strangers, and no rule lets its users log in, so what is behind it isn't checked"
+                )
+
+
+def _denies(check: Check) -> bool:
+    asked = check.action.authentication
+    return asked is not None and dict(asked.settings).get("on_unauthenticated_request") == "deny"
+
+
+async def _look_at_keys(guarded: Mapping[str, Tally], site: Site) -> None:
+    endpoints: dict[str, str] = {}
+    trust = Trust()
+    for name, tally in guarded.items():
+        tally.notes.append("verify has no login here, so what is behind it isn't checked")
+        asked = tally.check.action.authentication
+        if asked and asked.type == "jwt-validation":
+            endpoints[name] = dict(asked.settings)["jwks_endpoint"]
+            trust = site.endpoints[tally.check.listener].tls or trust
+    problems = await check_keys(endpoints.values(), trust) if endpoints else {}
+    for name, url in endpoints.items():
+        if url in problems:
+            wanted = site.desired[guarded[name].check.address]
+            place = wanted.at(f"{wanted.state.action_field}.jwt_validation")
+            guarded[name].problems.append(f"{place}: {problems[url]}")
+
+
 def _amount(check: Check, settings: Settings, groups: Mapping[str, Group]) -> int:
     """How many requests a check gets. A forward to nobody varies as little as a redirect."""
     served = any(groups[str(item.target_group)].serving for item in check.action.forward)
@@ -80,12 +125,19 @@ def _shots(tally: Tally, site: Site, settings: Settings, groups: Mapping[str, Gr
     check = tally.check
     amount = _amount(check, settings, groups)
     versions = _versions(check, settings)
+    if check.keeps_out:
+        for number in range(max(min(FEW, settings.requests), len(versions))):
+            yield replace(_shot(check, site), http=versions[number % len(versions)], anonymous=True)
+        if tally.login is None:
+            return
     endless = settings.duration is not None and amount > FEW
     for number in itertools.count() if endless else range(max(amount, len(versions))):
         if tally.is_given_up:
             return
         yield replace(
-            _shot(check, site), http=versions[number % len(versions)], fresh=number % _FRESH >= _FRESH - len(versions)
+            with_headers(_shot(check, site), tally.login or ()),
+            http=versions[number % len(versions)],
+            fresh=number % _FRESH >= _FRESH - len(versions),
         )
 
 
@@ -129,9 +181,9 @@ async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: Se
     others = {item.address: item for item in plan_checks(site.discovery, site.desired, choice)}
     for tally in tallies.values():
         check = others[tally.check.address]
-        if not check.action.forward or tally.is_given_up:
+        if not check.action.forward or tally.is_given_up or (check.keeps_out and tally.login is None):
             continue
         if check.request is None or check.request.path != settings.websocket or check.request.method != "GET":
             tally.notes.append(f"{settings.websocket} isn't a path that comes here, so no WebSocket was tried")
             continue
-        tally.websocket = await try_websocket(_shot(check, site), client)
+        tally.websocket = await try_websocket(with_headers(_shot(check, site), tally.login or ()), client)

@@ -60,7 +60,11 @@ async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) ->
     groups = await _groups(checks, site)
     # the listeners' ports by the local ones that stand for them
     ports = {item.port: item.listener_port for item in site.endpoints.values()}
-    tallies = {str(check.address): Tally(check, settings.statuses, ports) for check in checks if check.state == "send"}
+    tallies = {
+        str(check.address): Tally(check, settings.statuses, ports, provider=site.provider)
+        for check in checks
+        if check.state == "send"
+    }
     answered = await send_all(tallies, site, settings, groups, say)
     after = await _groups(checks, site)
     findings = tuple(

@@ -11,6 +11,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.verify.attribution import DEMO, Attribution
+from alb_reconcile.verify.authentication import Provider
 from alb_reconcile.verify.checks import Check, Choice
 from alb_reconcile.verify.client import Endpoint
 from alb_reconcile.verify.expect import ANSWERED, Statuses
@@ -69,6 +70,8 @@ class Site:
     endpoints: Mapping[str, Endpoint]
     health: Callable[[str], Awaitable[Health]]
     absent: str = "its address is unknown"
+    provider: Provider | None = None
+    """The sandbox's own, at which verify logs in."""
 
 
 async def drop_unreachable(

@@ -100,3 +100,21 @@ def test_of_lambda_only_policies_are_served() -> None:
         for path in ("", "/orders/policy", "/orders/policy/ours", "/orders/invocations", "/orders")
     }
     assert [path for path, name in served.items() if name] == ["/orders/policy", "/orders/policy/ours"]
+
+
+def test_client_secrets_are_made_where_they_are_said_to_be(aws: StrictAws) -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:web/oidc-a1B2c3"
+    secrets = [("ssm", "/web/oidc"), ("secretsmanager", arn), ("secretsmanager", "plain"), ("env", "HERE")]
+    states = [
+        {"action": {"authentication": {"client_secret": {"source": source, "name": name, "version": ""}}}}
+        for source, name in secrets
+    ]
+    assert make_others(aws, REGION, states, []) == [
+        "SSM parameter /web/oidc (a client secret)",
+        f"secret {arn} (a client secret)",
+        "secret plain (a client secret)",
+    ]
+    assert make_others(aws, REGION, states, []) == []
+    assert client("ssm").get_parameter(Name="/web/oidc", WithDecryption=True)["Parameter"]["Value"]
+    for name in (arn, "plain"):
+        assert client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]

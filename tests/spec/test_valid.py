@@ -19,7 +19,7 @@ from tests.spec.helpers import declared, get, load
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHIPPED = ("demo", "runbook", "existing-vpc", "https", "private")
+SHIPPED = ("demo", "runbook", "existing-vpc", "https", "login", "private")
 RUNBOOK_VARIABLES = {
     "VPC_CIDR_BLOCK": "10.77.0.0/16",
     "VPC_NAME": "the-vpc",

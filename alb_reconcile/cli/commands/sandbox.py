@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.status import traffic_text
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox import preparation
+from alb_reconcile.sandbox.identity.places import local_issuer
 
 _WITHOUT = "It was started without traffic: its load balancers carry no requests, and health follows the clock."
 
@@ -40,6 +42,7 @@ def start(options: StartOptions) -> ExitCode:
     if found.traffic:
         program = found.serve or "the demo's web API"
         emit(f"Instances don't run their user data: each runs {program} instead.")
+        emit(f"Users of rules that authenticate log in at {found.provider}, whatever provider the spec names.")
     emit("")
     emit("Use it with --sandbox on any command, e.g.: alb-reconcile plan --sandbox SPEC")
     return ExitCode.OK
@@ -71,6 +74,8 @@ def status() -> ExitCode:
         emit(f"  export {line}")
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
+    if found.provider:
+        emit(f"Users of rules that authenticate log in at {found.provider}.")
     return ExitCode.OK
 
 
@@ -90,6 +95,13 @@ def prepare(options: PrepareOptions) -> ExitCode:
     emit("Made in the sandbox:" if made else f"The sandbox has all that {options.spec} names and doesn't declare.")
     for line in made:
         emit(f"  {line}")
+    asked = (action_of(item.state).authentication for item in target.desired.values())
+    issuers = sorted({item.issuer for item in asked if item is not None})
+    if issuers and found.provider:
+        emit("")
+        emit("Users log in, and tokens come from, the sandbox's own provider:")
+        for issuer in issuers:
+            emit(f"  {local_issuer(found.provider, issuer)} for {issuer}")
     return ExitCode.OK
 
 

@@ -25,6 +25,7 @@ from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.sandbox import client as sandbox_client
+from alb_reconcile.sandbox.identity.places import local_issuer
 from alb_reconcile.verify.attribution import Attribution
 from alb_reconcile.verify.client import Endpoint, Trust
 from alb_reconcile.verify.expect import ANSWERED, Statuses
@@ -87,7 +88,9 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) ->
         endpoints, absent = await _by_door(found, way.trust)
         settings = replace(settings, choice=replace(settings.choice, source_address=sandbox_client.HOST))
     health = partial(read_health, Run(aws, target.stack))
-    site = Site(target.stack, target.region, found, target.desired, endpoints, health, absent)
+    sandbox = sandbox_client.running() if way.sandbox else None
+    provider = partial(local_issuer, sandbox.provider) if sandbox and sandbox.provider else None
+    site = Site(target.stack, target.region, found, target.desired, endpoints, health, absent, provider)
     return await verify_stack(site, settings, aws.stopping, complain)
 
 

@@ -79,6 +79,11 @@ def _listing(counts: Mapping[Any, int]) -> str:
 
 
 def _action(finding: Finding) -> str:
+    asked = finding.check.action.authentication
+    return f"{asked.type}, then {_routing(finding)}" if asked else _routing(finding)
+
+
+def _routing(finding: Finding) -> str:
     action = finding.check.action
     if action.forward:
         names = ", ".join(dict.fromkeys(row.group for row in finding.shares))

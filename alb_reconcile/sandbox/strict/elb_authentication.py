@@ -66,6 +66,19 @@ def check_settings(kind: str, config: dict[str, Any]) -> None:
             refuse("InvalidLoadBalancerAction", f"{name} must be an HTTPS URL")
     if len(config.get("AuthenticationRequestExtraParams") or {}) > 10 or len(config.get("AdditionalClaims") or []) > 10:
         refuse("InvalidLoadBalancerAction", "At most 10 are allowed")
+    for claim in config.get("AdditionalClaims") or []:
+        check_claim(claim)
+
+
+def check_claim(claim: dict[str, Any]) -> None:
+    """JwtValidationActionAdditionalClaim: 'You can't specify exp, iss, nbf, or iat because we validate them by default'; 'If the
+    format is space-separated-values, the values can't include spaces'."""
+    if claim.get("Name") in ("exp", "iss", "nbf", "iat"):
+        refuse("InvalidLoadBalancerAction", f"The claim {claim['Name']} is validated by default")
+    if claim.get("Format") == "space-separated-values" and any(
+        " " in str(value) for value in claim.get("Values") or ()
+    ):
+        refuse("InvalidLoadBalancerAction", "Space-separated values can't include spaces")
 
 
 def check_order(actions: list[Any], protocol: str) -> None:

@@ -1,11 +1,12 @@
 """The answers that a load balancer gives itself, as an Application Load Balancer words them."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
+from alb_reconcile.sandbox.identity.service import STANDS_FOR_561
+from alb_reconcile.sandbox.pages import word_page
+
 SERVER: Final = "awselb/2.0"
-_REASONS: Final = {503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
 # What Envoy calls the cause, and the status that an ALB gives for it (AWS ELB, "Troubleshoot"): no connection, one
 # that ends too soon, an answer that is no HTTP; no target; no answer in time.
 _CAUSES: Final = (
@@ -16,13 +17,6 @@ _CAUSES: Final = (
 )
 
 
-def word_page(status: int) -> str:
-    """The small HTML page that comes with a status."""
-    title = f"{status} {_REASONS.get(status) or HTTPStatus(status).phrase}"
-    lines = ("<html>", f"<head><title>{title}</title></head>", "<body>")
-    return "\r\n".join((*lines, f"<center><h1>{title}</h1></center>", "</body>", "</html>", ""))
-
-
 def own_answers(inserted: Mapping[str, str], tells_server: bool) -> dict[str, Any]:
     """Envoy's LocalReplyConfig. `inserted`: headers that all answers of the listener get."""
     headers = [_header(key, value.replace("%", "%%")) for key, value in inserted.items()]
@@ -30,6 +24,7 @@ def own_answers(inserted: Mapping[str, str], tells_server: bool) -> dict[str, An
     mappers = [_by_cause(status, flags) for status, flags in _CAUSES]
     mappers += [_by_cause(504, ("SI",), only=504), _by_cause(408, ("SI",), only=408)]
     mappers += [_by_cause(400, ("DPE",), only=400)]
+    mappers += [_by_cause(561, ("UAEX",), only=STANDS_FOR_561), _by_cause(500, ("UAEX",), only=500)]
     rest = {"filter": {"status_code_filter": _comparison("GE", 0)}}
     return {"mappers": [mapper | {"headers_to_add": headers} for mapper in (*mappers, rest)]}
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from alb_reconcile.sandbox.client import Door
+from alb_reconcile.sandbox.identity.service import Service
 from alb_reconcile.sandbox.traffic import xds
+from alb_reconcile.sandbox.traffic.authentication import gatekeeper, guards_in
 from alb_reconcile.sandbox.traffic.certificates import Authority, Certificate
 from alb_reconcile.sandbox.traffic.envoy import Envoy
 from alb_reconcile.sandbox.traffic.errors import TrafficError
@@ -44,10 +46,13 @@ class Front:
         self._doors: tuple[Door, ...] = ()
         self._shown: tuple[Snapshot, Addresses] = (Snapshot(), {})
         self._relays = Relays(folder / "relays", clock)
+        self._identity = Service()
+        self._gatekeeper = gatekeeper(self._identity.port)
         try:
             self._envoy = Envoy(folder, self._files.path(_CLUSTERS), self._files.path(_LISTENERS))
         except BaseException:
             self._relays.close()
+            self._identity.close()
             raise
         self._nowhere = Port()
 
@@ -55,6 +60,11 @@ class Front:
     def ca_file(self) -> Path:
         """The certificate (PEM) of the authority that HTTPS listeners are trusted by."""
         return self._authority.ca_file
+
+    @property
+    def provider_url(self) -> str:
+        """Where the local provider answers, which users are sent to."""
+        return self._identity.url
 
     @property
     def pid(self) -> int | None:
@@ -82,12 +92,15 @@ class Front:
         if wanted == self._shown:
             return
         doors = self._open(snapshot)
+        guards = guards_in(snapshot)
+        self._identity.know(guards_in(self._shown[0]) | guards)  # what Envoy asks for until it has the new rules
         try:
             self._publish(snapshot, self._relays.lead(snapshot, addresses))
             self._relays.cut()
         except TrafficError:
             self._files.forget()  # what Envoy holds isn't known: the next time all of it is written
             raise
+        self._identity.know(guards)
         gone, self._doors = self._doors, doors
         for listener in self._ports.keys() - {(door.listener_arn, door.port) for door in doors}:
             self._ports.pop(listener).close()
@@ -99,6 +112,7 @@ class Front:
         """End Envoy, and wait for that."""
         self._envoy.close()
         self._relays.close()
+        self._identity.close()
         self._doors = ()
         for port in (self._nowhere, *self._ports.values()):
             port.close()
@@ -141,7 +155,9 @@ class Front:
         }
 
     def _write_clusters(self, clusters: Mapping[str, Resource]) -> dict[str, str]:
-        return {"cluster_manager.cds.version_text": self._files.write(_CLUSTERS, [*clusters.values()])}
+        return {
+            "cluster_manager.cds.version_text": self._files.write(_CLUSTERS, [self._gatekeeper, *clusters.values()])
+        }
 
     def _write_listeners(self, snapshot: Snapshot) -> dict[str, str]:
         listeners, versions = [], {}

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from alb_reconcile.model.text import digest
-from alb_reconcile.sandbox.traffic.answers import word_page
+from alb_reconcile.sandbox.pages import word_page
+from alb_reconcile.sandbox.traffic.authentication import callback_routes, guarded
 from alb_reconcile.sandbox.traffic.conditions import compare, match_headers, match_path
 from alb_reconcile.sandbox.traffic.forwarding import (
     certificate_headers,
@@ -34,13 +35,15 @@ class Router:
     def __init__(
         self, snapshot: Snapshot, balancer: LoadBalancer, listener: Listener, doors: Mapping[int, int]
     ) -> None:
-        self._groups, self._listener = snapshot.target_groups, listener
+        self._groups, self._listener, self._balancer = snapshot.target_groups, listener, balancer
         self._attributes = balancer.attributes
         self._doors = {str(port): str(local) for port, local in doors.items()}
 
     def configuration(self) -> dict[str, Any]:
         """Envoy's RouteConfiguration."""
-        routes = [route for rule in self._listener.rules for route in self._routes(rule)]
+        routes = [*callback_routes(self._balancer, self._listener)]
+        for rule in self._listener.rules:
+            routes += (guarded(route, self._balancer, self._listener, rule) for route in self._routes(rule))
         return {
             "@type": _ROUTES,
             "name": name_of(self._listener.arn),
@@ -56,7 +59,7 @@ class Router:
         headers = match_headers(rule.conditions)
         if headers is None:
             return
-        # The last one: those before it would ask for an identity, which nobody has here.
+        # The last one: what comes before it is asked for by `guarded`.
         action = max(rule.actions, key=lambda item: item.get("Order") or 0, default={})
         kind, match = action.get("Type"), match_path(rule.conditions) | {"headers": headers}
         told = _metadata(rule)

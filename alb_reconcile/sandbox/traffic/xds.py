@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from alb_reconcile.model.text import digest
-from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers, word_page
+from alb_reconcile.sandbox.pages import word_page
+from alb_reconcile.sandbox.traffic.answers import SERVER, own_answers
+from alb_reconcile.sandbox.traffic.authentication import authentication_filter
 from alb_reconcile.sandbox.traffic.certificates import Certificate
 from alb_reconcile.sandbox.traffic.forwarding import inserted, tells_server
 from alb_reconcile.sandbox.traffic.ports import HOST
@@ -178,6 +180,7 @@ def _manager(balancer: LoadBalancer, found: Listener, routes: Path, codec: str, 
         "rds": {"route_config_name": name_of(found.arn), "config_source": file_source(routes)},
         "access_log": record_requests(balancer, found, records),
         "http_filters": [
+            authentication_filter(),
             http_filter(),
             {"name": LUA, "typed_config": lua},
             {"name": "envoy.filters.http.router", "typed_config": router},

@@ -1,0 +1,90 @@
+"""Rules that authenticate, as Envoy asks for them: each such route has the sandbox's gatekeeper decide before it is taken."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from alb_reconcile.sandbox.identity.claims import HEADERS
+from alb_reconcile.sandbox.identity.guards import CALLBACK_KEY, Guard, Login, key_of, read_guard
+from alb_reconcile.sandbox.identity.places import CALLBACK
+from alb_reconcile.sandbox.identity.service import CHECKS
+from alb_reconcile.sandbox.traffic.ports import HOST
+from alb_reconcile.sandbox.traffic.snapshot import Listener, LoadBalancer, Rule, Snapshot
+
+FILTER: Final = "envoy.filters.http.ext_authz"
+_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
+_CLUSTER: Final = "gatekeeper"
+_TIMEOUT: Final = "60s"  # the gatekeeper keeps its own, which are shorter
+
+
+def guards_in(snapshot: Snapshot) -> dict[str, Guard]:
+    """What rules and default actions ask, by their keys."""
+    return {
+        key: guard
+        for balancer in snapshot.load_balancers
+        for listener in balancer.listeners
+        for rule in listener.rules
+        for key, guard in _guard_of(balancer, listener, rule)
+    }
+
+
+def _guard_of(balancer: LoadBalancer, listener: Listener, rule: Rule) -> Iterator[tuple[str, Guard]]:
+    guard = read_guard(rule.actions, balancer.arn)
+    if guard is not None:
+        yield key_of(listener.arn, rule.arn), guard
+
+
+def guarded(route: dict[str, Any], balancer: LoadBalancer, listener: Listener, rule: Rule) -> dict[str, Any]:
+    """A route of a rule, which first asks what the rule asks. Nothing secret is in it."""
+    for key, _ in _guard_of(balancer, listener, rule):
+        return _asking(route, key)
+    return route
+
+
+def callback_routes(balancer: LoadBalancer, listener: Listener) -> Iterator[dict[str, Any]]:
+    """Where users come back to, on a listener that sends some away: no rule has to match it (AWS ELB, 'Authenticate users')."""
+    guards = (guard for rule in listener.rules for _, guard in _guard_of(balancer, listener, rule))
+    if any(isinstance(guard, Login) for guard in guards):
+        yield _asking({"match": {"path": CALLBACK}, "direct_response": {"status": 401}}, CALLBACK_KEY)
+
+
+def _asking(route: dict[str, Any], key: str) -> dict[str, Any]:
+    check = {"http_service": _service(f"{CHECKS}/{key}")}
+    settings = {"@type": f"{_TYPE}ExtAuthzPerRoute", "check_settings": check}
+    return route | {"typed_per_filter_config": route.get("typed_per_filter_config", {}) | {FILTER: settings}}
+
+
+def authentication_filter() -> dict[str, Any]:
+    """Envoy's filter, which asks for those routes only that say it."""
+    config = {
+        "@type": f"{_TYPE}ExtAuthz",
+        "http_service": _service(CHECKS),
+        "allowed_headers": _named("cookie", "authorization"),
+        "status_on_error": {"code": "InternalServerError"},
+    }
+    return {"name": FILTER, "disabled": True, "typed_config": config}
+
+
+def _service(prefix: str) -> dict[str, Any]:
+    answer = {
+        "allowed_upstream_headers": _named(*HEADERS),
+        "allowed_client_headers": _named("content-type", "location", "set-cookie", "www-authenticate"),
+        "allowed_client_headers_on_success": _named("set-cookie"),
+    }
+    uri = {"uri": f"http://{HOST}", "cluster": _CLUSTER, "timeout": _TIMEOUT}
+    return {"server_uri": uri, "path_prefix": prefix, "authorization_response": answer}
+
+
+def _named(*headers: str) -> dict[str, Any]:
+    return {"patterns": [{"exact": header, "ignore_case": True} for header in headers]}
+
+
+def gatekeeper(port: int) -> dict[str, Any]:
+    """Envoy's cluster of the gatekeeper."""
+    endpoint = {"endpoint": {"address": {"socket_address": {"address": HOST, "port_value": port}}}}
+    return {
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        "name": _CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": _CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
