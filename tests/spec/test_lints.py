@@ -152,6 +152,11 @@ def test_values_that_no_request_has(rule: dict[str, Any], balancer: dict[str, An
     assert expected in "".join(found)
 
 
+def test_a_regular_expression_with_named_classes_is_taken_in_silence() -> None:
+    """Python warns of what it would read otherwise in future."""
+    assert warnings(with_rules({"path_pattern": {"regex_values": ["^/[[:alpha:]]+$"]}})) == []
+
+
 def test_what_is_never_met_is_not_called_shadowed_too() -> None:
     assert len(warnings(with_rules({"path_pattern": "*"}, {"path_pattern": "api"}))) == 1
 

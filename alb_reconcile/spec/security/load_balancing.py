@@ -46,10 +46,10 @@ def _of_load_balancer(name: str, entry: Entry) -> Iterator[Finding]:
             problem = f"isn't set, and AWS's default is {value}" if given is None else f"is {value}"
             more = ", and access_logs.s3.bucket" if control == "ELB.5" else ""
             yield Finding(control, address, (*path, "attributes", key), problem, f"write {key}: {good[0]}{more}")
-    if entry.get("web_acl", "none") == "none":
-        yield Finding(
-            "ELB.16", address, (*path, "web_acl"), "no web ACL is in front of it", "write web_acl: with the ARN of one"
-        )
+    acl = entry.get("web_acl", "")
+    if acl in ("", "none"):
+        problem = f"{'is none' if acl else 'is missing'}, so no web ACL is in front of it"
+        yield Finding("ELB.16", address, (*path, "web_acl"), problem, "write the ARN of one")
 
 
 def _of_listener(path: Path, listener: Entry) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def _of_listener(path: Path, listener: Entry) -> Iterator[Finding]:
         )
         for place, action in _plain_actions(path, listener):
             yield Finding(
-                "ELB.1", f"load_balancer.{path[1]}", place, f"answers HTTP by {action}", f"write {{{_TO_HTTPS}}}"
+                "ELB.1", f"load_balancer.{path[1]}", place, f"answers HTTP with {action}", f"write {{{_TO_HTTPS}}}"
             )
     elif "ssl_policy" in listener and listener["ssl_policy"] not in _POLICIES:
         problem = f"{listener['ssl_policy']} isn't one that Security Hub recommends"
