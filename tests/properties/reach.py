@@ -62,3 +62,26 @@ def _has_way_out(account: World, subnet: Any) -> bool:
         for table in (own or main)
         for route in table._routes.values()
     )
+
+
+def ways_out(account: World) -> set[tuple[str, str]]:
+    """Each subnet with the default routes, and those to a service's prefix list, that lead from it to something that serves."""
+    found = set()
+    tables = account.ec2.route_tables.values()
+    for subnet in account.subnets():
+        there = [table for table in tables if table.vpc_id == subnet.vpc_id]
+        own = [table for table in there if subnet.id in table._associations.values()]
+        for table in own or [table for table in there if table.main_association_id]:
+            for route in table._routes.values():
+                if destination := _served(route):
+                    found.add((subnet.id, destination))
+    return found
+
+
+def _served(route: Any) -> str:
+    if route.nat_gateway is not None and route.nat_gateway.state != "available":
+        return ""
+    target = route.nat_gateway or route.gateway or route.egress_only_igw
+    defaults = (route.destination_cidr_block, route.destination_ipv6_cidr_block)
+    prefix = route.destination_prefix_list.id if route.destination_prefix_list else ""
+    return next((item for item in defaults if item in ("0.0.0.0/0", "::/0")), prefix) if target else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from random import randrange
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, seed, settings
 
 from alb_reconcile.model.errors import PlanError, RefusedError
 from tests.harness import demo
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from tests.harness import Spec
     from tests.properties.watched import WatchedWorld
 
+SOAK = bool(os.environ.get("SOAK"))
 SHARDS = 10
-EXAMPLES = (3000 if os.environ.get("SOAK") else 40) // SHARDS
+EXAMPLES = (3000 if SOAK else 40) // SHARDS
 ALLOW = {"delete": 999, "replace": 999, "replace-load-balancer": 9, "delete-load-balancer": 9}
 IN_TWO_STEPS = (
     "exists twice", "belongs to", "AWS takes five", "serves one load balancer", "in two steps", "in two applies",
@@ -31,12 +33,18 @@ IN_TWO_STEPS = (
 """What the text of a refusal that can't be helped has in it."""
 
 
+def seed_of(shard: int) -> int:
+    """The same each time and another for each shard, which `derandomize` gives the same examples; at length a random one."""
+    return randrange(2**32) if SOAK else shard
+
+
 @pytest.mark.usefixtures("only_fresh")
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_one_apply_leads_from_any_spec_to_any_other(shard: int) -> None:
     """Converges, equals a fresh stack, keeps capacity, destroys clean; at least 90 % of the pairs aren't refused."""
     ways: Counter[str] = Counter()
 
+    @seed(seed_of(shard))
     # not shrunk: the plans of a large failing pair are told by their steps, and shrinking takes many minutes
     @settings(
         max_examples=EXAMPLES,
@@ -44,14 +52,13 @@ def test_one_apply_leads_from_any_spec_to_any_other(shard: int) -> None:
         deadline=None,
         print_blob=True,
         phases=[Phase.generate],
-        derandomize=not os.environ.get("SOAK"),
     )
     @given(pairs())
     def check(pair: tuple[Spec, Spec]) -> None:
         ways[check_pair(*pair)] += 1
 
     check()
-    assert ways["converged"] >= 0.9 * ways.total(), ways
+    assert ways.total() - ways["converged"] <= max(1, ways.total() // 10), ways
 
 
 @pytest.mark.usefixtures("only_fresh")
@@ -119,6 +126,7 @@ def check_pair(before: Spec, after: Spec) -> str:
             return type(refused).__name__
         check_capacity(world, before, after, start)
         assert was_dark or world.is_dark() or not world.dark, world.dark
+        check_ways_out(world, before, after)
         plan = world.plan(after)
         assert plan.is_empty
         resting = {note.partition(": ")[0] for note in plan.kept if "its instance is stopped" in note}
@@ -149,6 +157,14 @@ def check_capacity(world: WatchedWorld, before: Spec, after: Spec, start: Mappin
         )  # fmt: skip
         low = world.lows.get(name)
         assert low is None or low.healthy >= floor, f"{name}: {low}, must be {floor}"
+
+
+def check_ways_out(world: WatchedWorld, before: Spec, after: Spec) -> None:
+    """No subnet was without a way that it had and has. A table takes one route to a service, so that an endpoint whose entry is
+    renamed has to give way first (docs/rollout.md)."""
+    is_renamed = before.get("vpc_endpoints", {}).keys() != after.get("vpc_endpoints", {}).keys()
+    gaps = {way: call for way, call in world.gaps().items() if not (is_renamed and way[1].startswith("pl-"))}
+    assert not gaps, gaps
 
 
 def minimum(spec: Spec, group: str, rules_of: Spec | None = None) -> int:

@@ -26,7 +26,7 @@ from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
 from tests import direct
 from tests.harness import CATALOGUE, FAKE_ENVIRONMENT, READS, REGION, Spec, World, load
-from tests.properties.reach import dark_subnets, reaches
+from tests.properties.reach import dark_subnets, reaches, ways_out
 from tests.properties.strategies import FOREIGN
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class WatchedWorld(World):
         """By the target group's address."""
         self.dark: dict[tuple[str, str], str] = {}
         """The subnets in which a load balancer couldn't answer at some time, and the call before which it was so."""
+        self._ways: set[tuple[str, str]] = set()
+        self._cut: dict[tuple[str, str], str] = {}
         self.least_served: dict[str, int] = {}
         """By load balancer: the fewest targets that any of its groups had which get requests, since it first served."""
         self.serving_when_gone: dict[str, dict[str, int]] = {}
@@ -185,6 +187,11 @@ class WatchedWorld(World):
     def watch(self) -> None:
         """Forget what was seen: from here on the lows count."""
         self.lows, self.dark, self._seen = {}, {}, None
+        self._ways, self._cut = ways_out(self.account), {}
+
+    def gaps(self) -> dict[tuple[str, str], str]:
+        """The ways out of subnets that there were, and are, and weren't meanwhile; and the calls before which it was so."""
+        return {way: call for way, call in self._cut.items() if way in ways_out(self.account)}
 
     def sample(self, operation: str = "") -> None:
         """Look at every group that requests are sent to now."""
@@ -194,6 +201,8 @@ class WatchedWorld(World):
         for balancer in self.account.elb.load_balancers.values():
             for subnet in dark_subnets(self.account, balancer):
                 self.dark.setdefault((balancer.arn, subnet), operation)
+        for way in self._ways - ways_out(self.account):
+            self._cut.setdefault(way, operation)
         for arn in self._receivers():
             name = self._name(arn)
             count = self._healthy(arn, now)

@@ -1,0 +1,36 @@
+"""For random pairs of private stacks: one apply leads from one to the other, and no subnet is without its way out meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import Phase, given, seed, settings
+
+from tests.properties.networks import pairs
+from tests.properties.test_pairs import check_pair, seed_of
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+
+SOAK = bool(os.environ.get("SOAK"))
+SHARDS = 2
+EXAMPLES = (500 if SOAK else 6) // SHARDS
+
+
+@pytest.mark.usefixtures("only_fresh")
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_one_apply_leads_from_any_private_stack_to_any_other(shard: int) -> None:
+    """NAT gateways, endpoints, ranges and what instances have; at most one in ten is refused."""
+    ways: Counter[str] = Counter()
+
+    @seed(seed_of(shard))
+    @settings(max_examples=EXAMPLES, database=None, deadline=None, print_blob=True, phases=[Phase.generate])
+    @given(pairs())
+    def check(pair: tuple[Spec, Spec]) -> None:
+        ways[check_pair(*pair)] += 1
+
+    check()
+    assert ways.total() - ways["converged"] <= max(1, ways.total() // 10), ways
