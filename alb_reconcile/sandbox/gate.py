@@ -18,7 +18,8 @@ SERVICES: Final = {
 }
 """moto's name of each service by the one that its requests are signed for."""
 _POLICIES: Final = re.compile(r"/2015-03-31/functions/[^/]+/policy(/[^/]+)?")
-"""All that is served of Lambda: moto would run functions in containers."""
+_CONFIGURATION: Final = re.compile(r"/2015-03-31/functions/[^/]+/configuration")
+"""With this, which is only read, all that is served of Lambda: moto would run functions in containers."""
 _SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/, ]+/[0-9]{8}/[^/, ]+/([a-z0-9-]+)/aws4_request,")
 
 
@@ -43,5 +44,7 @@ def service_of(environ: Mapping[str, Any]) -> str | None:
     """
     signed = _SIGNED.match(environ.get("HTTP_AUTHORIZATION", ""))
     if signed and signed[1] == "lambda":
-        return "lambda" if _POLICIES.fullmatch(environ.get("PATH_INFO", "")) else None
+        path, is_read = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "GET") == "GET"
+        is_served = _POLICIES.fullmatch(path) or (is_read and _CONFIGURATION.fullmatch(path))
+        return "lambda" if is_served else None
     return SERVICES.get(signed[1]) if signed else None

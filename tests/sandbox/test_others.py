@@ -91,15 +91,35 @@ def test_buckets_for_logs_let_elastic_load_balancing_write(aws: StrictAws) -> No
     assert make_others(aws, REGION, [state], []) == []
 
 
-def test_of_lambda_only_policies_are_served() -> None:
+def test_of_lambda_only_policies_and_configurations_are_served() -> None:
     """moto would run functions in containers."""
     signed = "AWS4-HMAC-SHA256 Credential=sandbox/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host"
     base = "/2015-03-31/functions"
     served = {
         path: service_of({"HTTP_AUTHORIZATION": signed, "PATH_INFO": f"{base}{path}"})
-        for path in ("", "/orders/policy", "/orders/policy/ours", "/orders/invocations", "/orders")
-    }
-    assert [path for path, name in served.items() if name] == ["/orders/policy", "/orders/policy/ours"]
+        for path in (
+            "", "/orders/policy", "/orders/policy/ours", "/orders/configuration", "/orders/invocations", "/orders",
+        )
+    }  # fmt: skip
+    assert [path for path, name in served.items() if name] == [
+        "/orders/policy", "/orders/policy/ours", "/orders/configuration",
+    ]  # fmt: skip
+    change = {
+        "HTTP_AUTHORIZATION": signed, "PATH_INFO": f"{base}/orders/configuration", "REQUEST_METHOD": "PUT",
+    }  # fmt: skip
+    assert service_of(change) is None
+
+
+def test_pools_have_ranges_of_their_own(aws: StrictAws) -> None:
+    pool = "ipam-pool-0a1b2c3d4e5f6071"
+    vpc = {"ipv4_ipam_pool_id": f"{pool}0", "secondary_cidr_blocks": [f"{pool}1/24", "100.64.0.0/16"]}
+    states = [{**vpc, "ipv6_ipam_pool_id": f"{pool}2"}, {"ipam_pool_id": f"{pool}3"}]
+    made = make_others(aws, REGION, states, [])
+    assert [line.partition(" (")[0] for line in made] == [f"IPAM pool {pool}{number}" for number in range(4)]
+    assert len({line.partition(" (")[2] for line in made}) == 4
+    assert make_others(aws, REGION, states, []) == []
+    found = client("ec2").create_vpc(Ipv4IpamPoolId=f"{pool}0", Ipv6IpamPoolId=f"{pool}2")["Vpc"]
+    assert found["CidrBlock"].endswith("/20")
 
 
 def test_client_secrets_are_made_where_they_are_said_to_be(aws: StrictAws) -> None:
