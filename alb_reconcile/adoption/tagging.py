@@ -9,6 +9,7 @@ from typing import Any, Final
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
 from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.tagging import write_tags
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -86,7 +87,7 @@ async def _write(aws: Aws, item: Tagging, done: Callable[[Tagging], None]) -> No
     elif item.remove:
         await _gone(aws, "elbv2", "remove_tags", ResourceArns=[item.id], TagKeys=sorted(item.remove))
     elif item.write:
-        await aws.tag([item.id], item.write)
+        await write_tags(aws, [item.id], item.write)
     done(item)
 
 
@@ -98,9 +99,9 @@ async def _write_ec2(aws: Aws, item: Tagging) -> None:
         return
     identity = {key: value for key, value in item.write.items() if key in (tags.STACK, tags.ADDRESS)}
     if item.volumes and identity:
-        await aws.tag(item.volumes, identity)
+        await write_tags(aws, item.volumes, identity)
     if item.write:
-        await aws.tag([item.id], item.write)
+        await write_tags(aws, [item.id], item.write)
 
 
 async def _gone(aws: Aws, service: str, operation: str, **params: Any) -> None:

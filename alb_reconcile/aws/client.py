@@ -13,12 +13,10 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
-from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
 from alb_reconcile.aws.transport import Response
-from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, InterruptedRun
 from alb_reconcile.model.host import iso
 
@@ -332,21 +330,6 @@ class Aws:
                 # EC2 takes no paging parameters beside explicit ids, and answers none either
             else:
                 return found
-
-    async def tag(self, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-        """Write tags to resources, by ids (EC2 CreateTags) or by ARNs (ELBv2 AddTags; IAM TagInstanceProfile and TagRole; S3 PutBucketTagging)."""
-        for name in (item.rpartition("/")[2] for item in resources if ":iam:" in item):
-            await self.call("iam", "tag_instance_profile", InstanceProfileName=name, Tags=tags.to_list(wanted))
-            await self.call("iam", "tag_role", RoleName=name, Tags=tags.to_list(wanted))
-        for name in (item.rpartition(":")[2] for item in resources if ":s3:::" in item):
-            await change_bucket_tags(self, name, wanted)
-        resources = [item for item in resources if ":iam:" not in item and ":s3:::" not in item]
-        if not resources:
-            return
-        if resources[0].startswith("arn:"):
-            await self.call("elbv2", "add_tags", ResourceArns=list(resources), Tags=tags.to_list(wanted))
-        else:
-            await self.call("ec2", "create_tags", Resources=list(resources), Tags=tags.to_list(wanted))
 
     def now(self) -> float:
         """Seconds on AWS's clock, from any start."""

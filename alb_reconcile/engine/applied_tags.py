@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from alb_reconcile.aws.batching import MOST_TAGGED
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
+from alb_reconcile.aws.tagging import write_tags
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -115,7 +116,7 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
 async def _tag(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
     """Tag those of the resources that are there: a read that lags shows what is gone."""
     try:
-        await aws.tag(resources, wanted)
+        await write_tags(aws, resources, wanted)
     except AwsError as error:
         if "NotFound" not in error.code:
             raise

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from alb_reconcile.aws.batching import MOST_TAGGED, Batch
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import Watch, repeat_until
+from alb_reconcile.aws.tagging import write_tags
 from alb_reconcile.aws.transport import Response
 from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
@@ -133,7 +134,7 @@ class Run:
         """Write tags; resources of one service that get the same ones are written together."""
         service = "elbv2" if resource.startswith("arn:") else "ec2"
         name, most = f"tag {service} {sorted(wanted.items())}", MOST_TAGGED[service]
-        await self.together(name, resource, lambda resources: self.aws.tag(resources, wanted), most=most)
+        await self.together(name, resource, lambda resources: write_tags(self.aws, resources, wanted), most=most)
 
     async def create_once(
         self, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any
