@@ -206,6 +206,7 @@ APEX = [{"host_header": "www.example.com"}]
         (redirecting({"host": "www.example.com"}, rules={"www": {"priority": 1, "conditions": APEX, "action": ANSWER}}), ""),
         (redirecting({}, rules={"a": rule(1, WWW, host="www.example.com")}, default_action=ANSWER), "redirects https://www.example.com:443/ without end (https.rules.a.action)"),
         (redirecting({}, rules={"a": rule(2, WWW, host="www.example.com"), "www": {"priority": 1, "conditions": APEX, "action": ANSWER}}, default_action=ANSWER), ""),
+        (redirecting({}, rules={"a": rule(2, WWW, host="app.example.com"), "www": {"priority": 1, "conditions": APEX, "action": ANSWER}}, default_action=ANSWER), "redirects https://any.example.com:443/ without end (https.rules.a.action)"),
         (redirecting({}, rules={"a": rule(1, APEX, host="example.com"), "b": rule(2, [{"host_header": "example.com"}], host="www.#{host}")}, default_action=ANSWER), "redirects https://www.example.com:443/ without end (https.rules.a.action, https.rules.b.action)"),
         (redirecting({}, rules={"a": rule(1, [{"query_string": [{"key": "old", "value": "*"}]}], path="/new")}, default_action=ANSWER), ""),
         (redirecting({}, rules={"a": rule(1, [{"http_request_method": "POST"}], path="/new")}, default_action=ANSWER), ""),
