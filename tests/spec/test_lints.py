@@ -259,6 +259,14 @@ def test_routes_that_others_keep_are_unknown() -> None:
     assert warnings(wanted) == []
 
 
+def test_rules_of_a_group_that_others_keep_are_unknown() -> None:
+    wanted = spec()
+    wanted["security_groups"]["balancer"]["ingress"] = []
+    assert len(warnings(wanted)) == 2
+    wanted["security_groups"]["balancer"]["others"] = "keep"
+    assert warnings(wanted) == []
+
+
 @pytest.mark.parametrize(
     ("family", "routes", "expected"),
     [
