@@ -206,6 +206,7 @@ APEX = [{"host_header": "www.example.com"}]
         (redirecting({"host": "www.example.com"}, rules={"www": {"priority": 1, "conditions": APEX, "action": ANSWER}}), ""),
         (redirecting({}, rules={"a": rule(1, WWW, host="www.example.com")}, default_action=ANSWER), "redirects https://www.example.com:443/ without end (https.rules.a.action)"),
         (redirecting({}, rules={"a": rule(2, WWW, host="www.example.com"), "www": {"priority": 1, "conditions": APEX, "action": ANSWER}}, default_action=ANSWER), ""),
+        (redirecting({}, rules={"a": rule(2, WWW, host="app.example.com"), "www": {"priority": 1, "conditions": APEX, "action": ANSWER}}, default_action=ANSWER), "redirects https://any.example.com:443/ without end (https.rules.a.action)"),
         (redirecting({}, rules={"a": rule(1, APEX, host="example.com"), "b": rule(2, [{"host_header": "example.com"}], host="www.#{host}")}, default_action=ANSWER), "redirects https://www.example.com:443/ without end (https.rules.a.action, https.rules.b.action)"),
         (redirecting({}, rules={"a": rule(1, [{"query_string": [{"key": "old", "value": "*"}]}], path="/new")}, default_action=ANSWER), ""),
         (redirecting({}, rules={"a": rule(1, [{"http_request_method": "POST"}], path="/new")}, default_action=ANSWER), ""),
@@ -255,6 +256,14 @@ def test_where_answers_to_clients_go(route: dict[str, str], expected: str) -> No
 def test_routes_that_others_keep_are_unknown() -> None:
     wanted = spec()
     wanted["route_tables"]["main"] |= {"routes": [], "others": "keep"}
+    assert warnings(wanted) == []
+
+
+def test_rules_of_a_group_that_others_keep_are_unknown() -> None:
+    wanted = spec()
+    wanted["security_groups"]["balancer"]["ingress"] = []
+    assert len(warnings(wanted)) == 2
+    wanted["security_groups"]["balancer"]["others"] = "keep"
     assert warnings(wanted) == []
 
 

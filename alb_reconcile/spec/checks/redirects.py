@@ -1,7 +1,7 @@
 """Redirects: those that lead in a circle, and to ports at which nobody answers in that protocol."""
 
 import itertools
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -17,7 +17,7 @@ from alb_reconcile.spec.outline import Outline
 _MOST_HOPS: Final = 20
 """After which browsers give up."""
 _MOST_RULES: Final = 300
-"""Of one load balancer, for its redirects to be followed. AWS takes 100 by default."""
+"""Of one file, for its redirects to be followed. AWS takes 100 in a load balancer by default."""
 _ANY_HOST: Final = "any-host.example"
 
 
@@ -42,27 +42,24 @@ class _Listener(NamedTuple):
 
 def check(outline: Outline) -> None:
     """Report redirects that lead nowhere, where all else is right."""
-    if not outline.is_sound:
+    if not outline.is_sound or len(outline.rules) > _MOST_RULES:
         return
-    redirects: dict[str, list[tuple[Path, Entry]]] = defaultdict(list)
+    redirects, listeners = defaultdict(list), defaultdict(list)
     for path, action in outline.actions:
         if "redirect" in action:
             redirects[str(path[1])].append((path, action["redirect"]))
-    rules = Counter(str(path[1]) for path, _ in outline.rules)
+    for path, entry in outline.listeners:
+        listeners[str(path[1])].append(
+            _Listener(path, entry, rules_in_order(outline, path), entry.get("others") == "keep")
+        )
     for name, own in redirects.items():
-        if rules[name] <= _MOST_RULES:
-            _Balancer(outline, name).check(own)
+        _Balancer(outline, name, listeners[name]).check(own)
 
 
 class _Balancer:
-    def __init__(self, outline: Outline, name: str) -> None:
-        self.outline, self.name = outline, name
+    def __init__(self, outline: Outline, name: str, listeners: Sequence[_Listener]) -> None:
+        self.outline, self.name, self.listeners = outline, name, listeners
         self.keeps_others = outline.entries("load_balancers")[name].get("others") == "keep"
-        self.listeners = [
-            _Listener(path, entry, rules_in_order(outline, path), entry.get("others") == "keep")
-            for path, entry in outline.listeners
-            if path[1] == name
-        ]
         self.reported: set[frozenset[Path]] = set()
 
     def check(self, redirects: Sequence[tuple[Path, Entry]]) -> None:
@@ -155,15 +152,12 @@ class _Balancer:
 
 def _requests(listener: Entry, conditions: Sequence[Condition]) -> Iterator[_Url]:
     """Requests that may come to a rule, or to the default action."""
-    given = {item.field: [_fill(value) for value in item.values] for item in conditions}
-    hosts, paths = given.get("host_header") or [_ANY_HOST], given.get("path_pattern") or ["/"]
-    for host, path in itertools.product(hosts, paths):
+    given = {item.field: [value.replace("?", "x") for value in item.values] for item in conditions}
+    hosts = [value.lower().replace("*", fill) for fill in ("www", "any") for value in given.get("host_header", ())]
+    paths = [value.replace("*", "") for value in given.get("path_pattern", ())]
+    for host, path in itertools.product(dict.fromkeys(hosts or [_ANY_HOST]), paths or ["/"]):
         if path.startswith("/"):
-            yield _Url(listener["protocol"], host.lower(), listener["port"], path)
-
-
-def _fill(pattern: str) -> str:
-    return pattern.replace("*", "www" if "." in pattern and "/" not in pattern else "").replace("?", "x")
+            yield _Url(listener["protocol"], host, listener["port"], path)
 
 
 def _follow(redirect: Entry, url: _Url) -> _Url | None:
