@@ -85,6 +85,8 @@ class Tally:
     mismatches: Counter[str] = field(default_factory=Counter)
     websocket: str | None = None
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What was found beside the answers."""
     untold: bool = False
     """Whether an answer didn't say what transforms made of its request."""
     tls: Counter[Tls] = field(default_factory=Counter)
@@ -144,7 +146,7 @@ def judge(
         problems.append("the time was over before a request was sent; give it a longer --duration")
     if tally.is_given_up:
         problems.append(f"given up after {tally.requests} requests without an answer")
-    problems += _mismatches(tally)
+    problems += [*_mismatches(tally), *tally.problems]
     notes += [item.warning for item in tally.tls if item.warning]
     if tally.untold:
         notes.append(
