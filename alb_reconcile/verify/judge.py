@@ -86,6 +86,8 @@ class Tally:
     mismatches: Counter[str] = field(default_factory=Counter)
     websocket: str | None = None
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What was found beside the answers."""
     untold: bool = False
     """Whether an answer didn't say what transforms made of its request."""
     tls: Counter[Tls] = field(default_factory=Counter)

@@ -52,6 +52,7 @@ async def send_all(
                 answered = asyncio.get_running_loop().time()
         if settings.websocket:
             await _try_websockets(tallies, site, settings, client)
+        await _come_as_stranger(tallies, site, client)
     return answered
 
 
@@ -187,3 +188,16 @@ async def _try_websockets(tallies: Mapping[str, Tally], site: Site, settings: Se
             tally.notes.append(f"{settings.websocket} isn't a path that comes here, so no WebSocket was tried")
             continue
         tally.websocket = await try_websocket(with_headers(_shot(check, site), tally.login or ()), client)
+
+
+async def _come_as_stranger(tallies: Mapping[str, Tally], site: Site, client: Client) -> None:
+    """One request without a certificate to each rule whose listener wants one: nothing must answer it."""
+    for tally in tallies.values():
+        if not tally.check.wants_certificate or not tally.seen:
+            continue
+        shot = _shot(tally.check, site)
+        tls = replace(shot.endpoint.tls, client_certificate=None) if shot.endpoint.tls else None
+        reply = await client.fire(replace(shot, endpoint=replace(shot.endpoint, tls=tls)))
+        if reply.status is not None:
+            text = f"a client without a certificate is answered {reply.status}, though the listener verifies clients"
+            tally.problems.append(text)

@@ -127,6 +127,7 @@ CASES: list[tuple[Spec, dict[str, str]]] = [
     (changed(f"{INSTANCE}/metadata_options", {"http_tokens": "optional"}), {"EC2.8": "instance.web"}),
     (changed(f"{INSTANCE}/metadata_options", {"http_put_response_hop_limit": 2}), {}),
     (changed(f"{INSTANCE}/associate_public_ip_address", True), {"EC2.9": "instance.web"}),
+    (changed(f"{INSTANCE}/elastic_ip", "eipalloc-0a1b2c3d4e5f60718"), {"EC2.9": "instance.web"}),
     (changed(f"{INSTANCE}/source_dest_check", False), {"EC2.180": "instance.web"}),
     (changed("subnets/a/map_public_ip_on_launch", True), {"EC2.15": "subnet.a", "EC2.9": "instance.web"}),
     (changed("subnets/a/map_public_ip_on_launch", True, changed(f"{INSTANCE}/associate_public_ip_address", False)), {"EC2.15": "subnet.a"}),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import h2.config
@@ -170,8 +171,18 @@ class Authority:
         self.file = str(folder / "ca.pem")
         self.ca.cert_pem.write_to_path(self.file)
 
-    def context(self, *names: str, alpn: str = "http/1.1", ends: datetime | None = None) -> ssl.SSLContext:
+    def client_file(self, folder: Path) -> str:
+        """A client's certificate and key."""
+        issued, file = self.ca.issue_cert("client.example.com"), folder / "client.pem"
+        issued.private_key_and_cert_chain_pem.write_to_path(file)
+        return str(file)
+
+    def context(
+        self, *names: str, alpn: str = "http/1.1", ends: datetime | None = None, clients: ssl.VerifyMode = ssl.CERT_NONE
+    ) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.verify_mode = clients
+        self.ca.configure_trust(context)
         self.ca.issue_cert(*names, not_after=ends).configure_cert(context)
         context.set_alpn_protocols([alpn])
         return context

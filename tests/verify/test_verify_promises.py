@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,8 @@ from alb_reconcile.verify.client import Endpoint, Reply, Shot, Trust
 from alb_reconcile.verify.matching import Request
 from alb_reconcile.verify.promises import inserted_headers, missing_header, untransformed
 from alb_reconcile.verify.site import Settings, Site, drop_unreachable
-from tests.harness import demo
+from tests.harness import demo, world
+from tests.kinds.test_trust_store import store, upload
 from tests.verify import servers
 from tests.verify.bench import Bench, converged, to
 
@@ -121,3 +123,27 @@ def test_a_rule_that_rewrites_and_a_listener_that_adds_headers(
     assert right.check("rule.public/http/api")["request"]["path"] == "/api/v0/verify"
     assert 'the target saw the path "/api/v0/verify" instead of "/v0/verify"' in wrong.flat.replace('\\"', '"')
     assert bare.check("listener.public/http")["problems"] == ["5 of 5 requests: the header x-frame-options is missing"]
+
+
+def test_who_shows_no_certificate_must_not_come_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    authority, spec = servers.Authority(tmp_path), demo()
+    with world() as account:
+        upload()
+        certificate = account.client("acm").request_certificate(DomainName="shop.example.com")
+        spec["trust_stores"] = {"clients": store()}
+        spec["load_balancers"]["public"]["listeners"]["http"].update(
+            protocol="HTTPS", port=443, certificate_arn=certificate["CertificateArn"],
+            mutual_authentication={"mode": "verify", "trust_store": "clients"},
+        )  # fmt: skip
+        account.converge(spec)
+        bench = Bench(account, spec, tmp_path, capsys)
+        route = servers.in_turn(*bench.instances().values())
+        shown = {}
+        for clients in (ssl.CERT_REQUIRED, ssl.CERT_OPTIONAL):
+            with servers.front(route, authority.context("shop.example.com", clients=clients)) as front:
+                way = (*to(front.port, 443), "--ca-file", authority.file, "--http", "1.1", "--requests", "5")
+                shown[clients] = bench.run(*way, "--client-certificate", authority.client_file(tmp_path))
+        skipped = bench.run(*way)
+    assert [item.code for item in shown.values()] == [0, 1], shown[ssl.CERT_REQUIRED].text
+    assert "a client without a certificate is answered 200" in shown[ssl.CERT_OPTIONAL].flat
+    assert (skipped.code, "give one with --client-certificate" in skipped.flat) == (0, True)

@@ -92,7 +92,10 @@ def _of_instances(outline: Outline, name: str, entry: Entry) -> Iterator[Finding
 def _public_addresses(outline: Outline, name: str, entry: Entry) -> Iterator[Finding]:
     """What the instance itself says outranks its subnet. Of a subnet that isn't in the file nothing is known."""
     address, path, key = f"instance.{name}", ("instances", name), "associate_public_ip_address"
-    if entry.get(key) is True:
+    if "elastic_ip" in entry:
+        problem, change = "has a public IPv4 address", "leave elastic_ip out"
+        yield Finding("EC2.9", address, (*path, "elastic_ip"), problem, change)
+    elif entry.get(key) is True:
         yield Finding("EC2.9", address, (*path, key), "gets a public IPv4 address", f"write {key}: false")
     elif key not in entry:
         for place, subnet in outline.texts(*path, "subnets", ...):
