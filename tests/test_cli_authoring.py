@@ -341,7 +341,8 @@ class TestExplain:
     @pytest.mark.parametrize(
         ("topic", "lines"),
         [
-            ("vpc.cidr_block", ["  required  yes", "  AWS       CreateVpc CidrBlock"]),
+            ("instance.instance_type", ["  required  yes", "  AWS       RunInstances InstanceType"]),
+            ("vpc.cidr_block", ["  AWS       CreateVpc CidrBlock"]),
             ("subnet.vpc", ["  refers to vpc"]),
             ("listener.ssl_policy", ["  default   ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"]),
             ("instance.root_volume.encrypted", ["  default   true", "  type      true or false"]),
