@@ -2,16 +2,23 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
 
-if TYPE_CHECKING:
-    from alb_reconcile.aws.client import Aws
+
+class Account(Protocol):
+    """What calls S3 for an account."""
+
+    async def call(self, service: str, operation: str, **params: Any) -> Mapping[str, Any]:
+        """One call. Raises AwsError."""
+
+    async def account(self) -> str:
+        """The account's number."""
 
 
-async def read_bucket_tags(aws: "Aws", name: str) -> dict[str, str] | None:
+async def read_bucket_tags(aws: Account, name: str) -> dict[str, str] | None:
     """A bucket's tags; None where this account has no such bucket."""
     try:
         answer = await aws.call("s3", "get_bucket_tagging", **await owned(aws, name))
@@ -24,7 +31,7 @@ async def read_bucket_tags(aws: "Aws", name: str) -> dict[str, str] | None:
     return tags.from_list(answer["TagSet"])
 
 
-async def list_buckets(aws: "Aws", stack: str) -> list[str]:
+async def list_buckets(aws: Account, stack: str) -> list[str]:
     """The account's buckets of which the names may be those that a stack derives; any stack where that is empty."""
     params: dict[str, Any] = {"Prefix": f"{stack}-"} if stack else {}
     answer = await aws.call("s3", "list_buckets", **params)
@@ -32,7 +39,7 @@ async def list_buckets(aws: "Aws", stack: str) -> list[str]:
     return [item["Name"] for item in answer["Buckets"] if pattern.fullmatch(item["Name"])]
 
 
-async def change_bucket_tags(aws: "Aws", name: str, write: Mapping[str, str], remove: Iterable[str] = ()) -> None:
+async def change_bucket_tags(aws: Account, name: str, write: Mapping[str, str], remove: Iterable[str] = ()) -> None:
     """Write and remove tags; the others stay as they are."""
     found = await read_bucket_tags(aws, name)
     if found is None:
@@ -42,6 +49,6 @@ async def change_bucket_tags(aws: "Aws", name: str, write: Mapping[str, str], re
     await aws.call("s3", "put_bucket_tagging", Tagging=tagging, **await owned(aws, name))
 
 
-async def owned(aws: "Aws", name: str) -> dict[str, Any]:
+async def owned(aws: Account, name: str) -> dict[str, Any]:
     """What calls are told of a bucket: never one of another account, whose name may be the same by now."""
     return {"Bucket": name, "ExpectedBucketOwner": await aws.account()}
