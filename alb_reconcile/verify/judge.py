@@ -91,8 +91,6 @@ class Tally:
     untold: bool = False
     """Whether an answer didn't say what transforms made of its request."""
     tls: Counter[Tls] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-    """What was found beside the answers."""
     provider: Provider | None = None
     login: tuple[tuple[str, str], ...] | None = None
     """What lets requests through a rule that asks for it; None where verify doesn't get in."""

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from tests.kinds.hand import Hand
 
 KEYS = b'{"keys": []}'
+ELSEWHERE = {"Location": "http://169.254.169.254/latest/meta-data/"}
 
 
 def route(method: str, host: str, path: str, headers: object) -> tuple[int, dict[str, str], bytes]:
+    if path == "/moved":
+        return 302, ELSEWHERE, b""
     known = {"/keys": KEYS, "/text": b"none", "/list": b"[]"}
     return (200, {}, known[path]) if path in known else (405, {}, b"")
 
@@ -52,7 +55,13 @@ def test_one_that_answers_isnt_mentioned(hand: Hand, provider: Front) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("/gone", "answers 405"), ("/text", "isn't a JSON Web Key Set"), ("/list", "isn't a JSON")]
+    ("path", "words"),
+    [
+        ("/gone", "answers 405"),
+        ("/moved", "answers 302"),
+        ("/text", "isn't a JSON Web Key Set"),
+        ("/list", "isn't a JSON"),
+    ],
 )
 def test_keys_have_to_be_keys(hand: Hand, provider: Front, path: str, words: str) -> None:
     found = warned(hand, behind(jwt(f"https://localhost:{provider.port}{path}")))
