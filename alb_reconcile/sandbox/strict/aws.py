@@ -25,6 +25,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from . import (
     corrections,
+    ec2_attachments,
     ec2_nat,
     ec2_options,
     elb_capacity,
@@ -135,6 +136,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (ELBV2Response, "call_action", self._wrapped(ELBV2Response.call_action, "elbv2")),
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
             *corrections.patches(),
+            *ec2_attachments.patches(),
             *ec2_nat.patches(),
             *function_policies.patches(),
             *ec2_options.patches(),
