@@ -11,6 +11,7 @@ from alb_reconcile.kinds._instance_options import Row, by_aws
 from alb_reconcile.kinds._instances import fetch_instances
 from alb_reconcile.kinds._volumes import changes_of, modify, persistent
 from alb_reconcile.kinds.context import Run, all_of
+from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, RefusedError
@@ -31,7 +32,19 @@ class Kept:
     instance: str = ""
 
 
-def kept_volumes(rows: Iterable[Row]) -> dict[tuple[Address, str], Kept]:
+async def read_volumes(reader: Reader, disks: Mapping[Address, Any]) -> dict[str, dict[str, Any]]:
+    """The stack's volumes by id. Those that outlive their instances are noted for the plan, those that none has are told.
+
+    `disks` are the data volumes that are wanted, by the instance's address.
+    """
+    read = reader.tagged("describe_volumes", "Volumes")
+    rows = {row["VolumeId"]: row for row in await reader.looked_for("instance", "volumes", read)}
+    reader.kept = _kept(rows.values())
+    reader.warnings += _warnings(rows.values(), disks)
+    return rows
+
+
+def _kept(rows: Iterable[Row]) -> dict[tuple[Address, str], Kept]:
     """Those volumes, by the address of their instance and their name."""
     found: dict[tuple[Address, str], Kept] = {}
     for row in rows:
@@ -42,7 +55,7 @@ def kept_volumes(rows: Iterable[Row]) -> dict[tuple[Address, str], Kept]:
     return found
 
 
-def warnings_of_orphans(rows: Iterable[Row], wanted: Mapping[Address, Any]) -> list[str]:
+def _warnings(rows: Iterable[Row], wanted: Mapping[Address, Any]) -> list[str]:
     """A line for each volume of the stack that no instance has, and none is to get."""
     warnings = []
     for row in rows:
@@ -135,10 +148,12 @@ async def _create(
             if error.code != "IdempotentParameterMismatch":
                 raise
             made = ""
-        # a token that was spent for one that is gone only tells what that was
-        if found := await repeat_until(
-            run.aws, partial(_find, run, marks), bool, waits.LAG if made else waits.LOST_REPLY
-        ):
+        # a token may have been spent for one that is gone
+        if made:
+            row = await repeat_until(run.aws, partial(_show, run, made), bool, waits.LAG)
+            if row and row["State"] not in _GONE:
+                return made
+        elif found := await repeat_until(run.aws, partial(_find, run, marks), bool, waits.LAG):
             return found
     raise RefusedError(
         f"AWS answers each creation of {marks[tags.VOLUME]} of {marks[tags.ADDRESS]} with a volume that is gone; run again in an hour"

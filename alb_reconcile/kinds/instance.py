@@ -34,7 +34,7 @@ from alb_reconcile.kinds._instances import (
 )
 from alb_reconcile.kinds._launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds._launchable import check_launches
-from alb_reconcile.kinds._persistent_volumes import attach_volumes, kept_volumes, warnings_of_orphans
+from alb_reconcile.kinds._persistent_volumes import attach_volumes, read_volumes
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
@@ -264,10 +264,8 @@ class InstanceKind(Ec2Kind[Instance]):
         volumes: dict[str, Row] = {}
         wanted = [state for _, state in each_of(reader.desired.values(), Instance)]
         if reader.everything or any(state.root_volume or state.data_volumes for state in wanted):
-            volumes = {item["VolumeId"]: item for item in await reader.tagged("describe_volumes", "Volumes")}
-            reader.kept = kept_volumes(volumes.values())
             disks = {item.address: state.data_volumes for item, state in each_of(reader.desired.values(), Instance)}
-            reader.warnings += warnings_of_orphans(volumes.values(), disks)
+            volumes = await read_volumes(reader, disks)
         credit: dict[str, Any] = {}
         if any(state.credit_specification for state in wanted):
             bursting = [item["InstanceId"] for item in rows if item["InstanceType"].startswith("t") and is_alive(item)]
