@@ -43,7 +43,7 @@ PLUMBING = frozenset(
 )  # fmt: skip
 """Which resource a call is about, and how it is sent: nothing that a spec would say of what it is like."""
 SYNONYMS: Final = {
-    "Size": "VolumeSize", "Groups": "SecurityGroupIds", "AddRouteTableIds": "RouteTableIds", "RemoveRouteTableIds": "RouteTableIds",
+    "Size": "VolumeSize", "Device": "DeviceName", "Groups": "SecurityGroupIds", "AddRouteTableIds": "RouteTableIds", "RemoveRouteTableIds": "RouteTableIds",
     "AddSubnetIds": "SubnetIds", "RemoveSubnetIds": "SubnetIds", "AddSecurityGroupIds": "SecurityGroupIds",
     "RemoveSecurityGroupIds": "SecurityGroupIds", "ResetPolicy": "PolicyDocument",
 }  # fmt: skip

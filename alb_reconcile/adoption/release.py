@@ -66,8 +66,9 @@ async def find_release(aws: Aws, target: DesiredStack, addresses: Collection[str
         going = _with_children(chosen, own) if addresses else own
         volumes = await volumes_of(reader, going)
         taggings = tuple(
-            Tagging(item.address, item.id, remove=_ours(reader, item.id), volumes=volumes.get(item.id, ()))
+            Tagging(item.address, item.id, remove=_ours(reader, item.id, *held), volumes=held)
             for item in going
+            for held in (volumes.get(item.id, ()),)
         )
         gone = {key: without_ours(reader.tags[key]) for item in taggings for key in (item.id, *item.volumes)}
         found = {item.id: item for item in going}
@@ -151,9 +152,10 @@ async def volumes_of(reader: HypotheticalReader, items: Iterable[Observed]) -> d
     return found
 
 
-def _ours(reader: HypotheticalReader, physical_id: str) -> tuple[str, ...]:
+def _ours(reader: HypotheticalReader, *ids: str) -> tuple[str, ...]:
     """The keys of all tags of ours; the stack's is always there, as what it was found by."""
-    return tuple(sorted({tags.STACK, *(key for key in reader.tags[physical_id] if key.startswith(PREFIX))}))
+    found = (key for item in ids for key in reader.tags.get(item, ()) if key.startswith(PREFIX))
+    return tuple(sorted({tags.STACK, *found}))
 
 
 def _declared(target: DesiredStack, going: Iterable[Observed], *, whole: bool) -> list[str]:

@@ -72,6 +72,7 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
         taken,
         foreign=elsewhere.result(),
         warnings=tuple(reader.warnings),
+        kept={key: (item.id, item.zone) for key, item in reader.kept.items()},
     )
 
 

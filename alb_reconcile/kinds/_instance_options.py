@@ -80,7 +80,7 @@ CHANGING: Final = (
     "ec2:ModifyInstanceMaintenanceOptions", "ec2:ModifyInstanceNetworkPerformanceOptions",
     "ec2:ModifyPrivateDnsNameOptions", "ec2:MonitorInstances", "ec2:UnmonitorInstances",
     "ec2:ModifyNetworkInterfaceAttribute", "ec2:AssignIpv6Addresses", "ec2:UnassignIpv6Addresses",
-    "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:DescribeIamInstanceProfileAssociations",
+    "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:CreateVolume", "ec2:AttachVolume", "ec2:DescribeIamInstanceProfileAssociations",
     "ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole",
     "ec2:StartInstances", "ec2:StopInstances", "ec2:DescribeInstanceAttribute", "ec2:CreateTags",
 )  # fmt: skip

@@ -22,6 +22,8 @@ _NO_ROOM: Final = (
 """AWS's codes for more instances than there is capacity, or are addresses, or the quota allows (EC2 API, "Error codes")."""
 _MOST: Final = 10
 """Copies that a warning names."""
+_MOST_AT_ONCE: Final = 100
+"""Instances of one call."""
 _ENDED: Final = ("shutting-down", "terminated")
 Row = Mapping[str, Any]
 Member = tuple[Desired, str]
@@ -173,6 +175,15 @@ async def fetch_instances(run: Run, ids: set[str]) -> Mapping[str, Any]:
     """Instances by id. By filter, since one unknown id among explicit ones fails the whole call."""
     found = await run.aws.pages("ec2", "describe_instances", "Reservations", where={"instance-id": ids})
     return {item["InstanceId"]: item for reservation in found for item in reservation["Instances"]}
+
+
+async def change_together(run: Run, operation: str, instance: str, retry: waits.Codes) -> None:
+    """One call for all that the same happens to at the same time."""
+
+    async def send(instances: Sequence[str]) -> None:
+        await run.aws.call("ec2", operation, InstanceIds=list(instances))
+
+    await run.together(f"{operation} {sorted(retry)}", instance, send, most=_MOST_AT_ONCE, retry=retry)
 
 
 async def wait_for_state(run: Run, instance: str, *states: str) -> None:

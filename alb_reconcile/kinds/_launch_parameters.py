@@ -30,8 +30,8 @@ async def launch_parameters(run: Run, wanted: Any) -> dict[str, Any]:
         size = {"VolumeSize": disk["VolumeSize"]} if "VolumeSize" in disk else {}
         ebs = {"DeleteOnTermination": True, **size, **by_aws(wanted.root_volume)}  # whatever the image says
         params["BlockDeviceMappings"] = [{"DeviceName": device, "Ebs": ebs}]
-    if wanted.data_volumes:
-        params.setdefault("BlockDeviceMappings", []).extend(_volumes.mappings(wanted.data_volumes))
+    if disks := _volumes.mappings(wanted.data_volumes):
+        params.setdefault("BlockDeviceMappings", []).extend(disks)
     given = {key: value for key, value in params.items() if value is not None}
     return with_public_address(given, wanted.associate_public_ip_address)
 

@@ -9,6 +9,7 @@ from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._instance_options import Row, by_aws
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError
 
 Disk = Mapping[str, Any]
@@ -24,7 +25,9 @@ _SHOWN: Final = {
 """By what DescribeVolumes calls them."""
 _CHANGED: Final = {"volume_size": "Size", "volume_type": "VolumeType", "iops": "Iops", "throughput": "Throughput"}
 """By what ModifyVolume calls them."""
-_ALTERABLE: Final = frozenset({*_CHANGED, "delete_on_termination"})
+_ALTERABLE: Final = frozenset({*_CHANGED, "delete_on_termination", "persistent"})
+_OF_NEW: Final = ("encrypted", "kms_key_id", "snapshot_id", "volume_initialization_rate")
+"""What a volume is made with, and what of one that outlives its instance isn't compared."""
 DEFAULTS: Final = {"encrypted": True, "delete_on_termination": True}
 """What a data volume is made with where the spec says nothing."""
 
@@ -46,8 +49,18 @@ class Attached:
 
 
 def flat(disks: Mapping[str, Disk]) -> dict[str, Any]:
-    """Data volumes with a path for each key, as `logs.volume_size`."""
-    return {f"{name}.{key}": value for name, disk in disks.items() for key, value in disk.items()}
+    """Data volumes with a path for each key, as `logs.volume_size`. A persistent one stays when its instance goes."""
+    found = {
+        name: {**disk, "delete_on_termination": False} if disk.get("persistent") else disk
+        for name, disk in disks.items()
+    }
+    plain = ((name, key, value) for name, disk in found.items() for key, value in disk.items())
+    return {f"{name}.{key}": value for name, key, value in plain if key != "persistent" or value}
+
+
+def persistent(disks: Disk | None) -> dict[str, dict[str, Any]]:
+    """Of data volumes, those that outlive their instance, by name."""
+    return {name: disk for name, disk in by_name(disks).items() if disk.get("persistent")}
 
 
 def by_name(disks: Disk | None) -> dict[str, dict[str, Any]]:
@@ -60,10 +73,11 @@ def by_name(disks: Disk | None) -> dict[str, dict[str, Any]]:
 
 
 def mappings(disks: Disk | None) -> list[dict[str, Any]]:
-    """The BlockDeviceMappings of data volumes."""
+    """The BlockDeviceMappings of data volumes that are made with their instance."""
     return [
         {"DeviceName": disk["device_name"], "Ebs": by_aws({key: disk[key] for key in disk if key != "device_name"})}
         for disk in by_name(disks).values()
+        if not disk.get("persistent")
     ]
 
 
@@ -84,13 +98,20 @@ def observe_data(row: Row, volumes: Mapping[str, Row], wanted: Disk | None) -> d
     """The data volumes at the devices that are wanted, by path; None where none is wanted."""
     if wanted is None:
         return None
-    found: dict[str, Disk] = {}
+    found: dict[str, Any] = {}
+    ids = attached(row).ids
+    named = {
+        tags.from_list(volumes.get(known, {}).get("Tags")).get(tags.VOLUME): device for device, known in ids.items()
+    }
     for name, disk in by_name(wanted).items():
-        if there := _observe(row, volumes, disk["device_name"]):
-            volume = volumes[attached(row).ids[disk["device_name"]]]
-            snapshot = {"snapshot_id": volume.get("SnapshotId") or None}
-            found[name] = {"device_name": disk["device_name"], **snapshot, **there}
-    return flat(found)
+        is_kept = disk.get("persistent") and name in named
+        device = named[name] if is_kept else disk["device_name"]
+        if there := _observe(row, volumes, device):
+            snapshot = {"snapshot_id": volumes[ids[device]].get("SnapshotId") or None}
+            kept = {"persistent": is_kept or None} if "persistent" in disk else {}
+            shown = {"device_name": device, **snapshot, **there, **kept}
+            found |= {f"{name}.{key}": value for key, value in shown.items()}
+    return found
 
 
 def _observe(row: Row, volumes: Mapping[str, Row], device: str) -> dict[str, Any] | None:
@@ -106,7 +127,11 @@ def settled(wanted: Disk, found: Disk) -> Disk:
     """What is wanted of a volume, or of data volumes by path, in the terms of what there is."""
     result = dict(wanted)
     for path, value in wanted.items():
-        key, there = path.rpartition(".")[2], found.get(path)
+        parent, _, key = path.rpartition(".")
+        there = found.get(path)
+        if key in _OF_NEW and wanted.get(f"{parent}.persistent") and f"{parent}.volume_size" in found:
+            result[path] = there
+            continue
         if key == "encrypted" and value is False and there:
             result[path] = True  # an account may encrypt by default, whatever is asked for
         # AWS shows a key by its ARN, and what an alias stands for it doesn't
@@ -123,6 +148,8 @@ def unalterable(field_name: str, wanted: Disk | None, found: Disk | None) -> fro
         parent, _, key = path.rpartition(".")
         there = found.get(path)
         beside = f"{parent}." if parent else ""
+        if wanted.get(f"{beside}persistent") and found.get(f"{beside}volume_size") is None:
+            continue  # it is attached, or made
         is_old = "standard" in (found.get(f"{beside}volume_type"), wanted.get(f"{beside}volume_type"))
         shrinks = key == "volume_size" and there is not None and value < there
         if (
@@ -142,9 +169,11 @@ async def change_volumes(run: Run, wanted: Any, instance: str, has: Attached, fi
     disks += [(disk["device_name"], f"data_volumes.{name}", disk) for name, disk in named]
     kept = []
     for device, path, disk in disks:
+        if disk.get("persistent") and device not in has.ids:
+            continue  # it comes as it is to be
         changed = {name: disk[key] for key, name in _CHANGED.items() if f"{path}.{key}" in fields}
         if changed:
-            await _modify(run, has.ids[device], changed)
+            await modify(run, has.ids[device], changed)
         if f"{path}.delete_on_termination" in fields:
             kept.append({"DeviceName": device, "Ebs": {"DeleteOnTermination": disk["delete_on_termination"]}})
     if kept:
@@ -157,7 +186,7 @@ async def change_volumes(run: Run, wanted: Any, instance: str, has: Attached, fi
         )
 
 
-async def _modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
+async def modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
     """One ModifyVolume call, until AWS uses the volume as it is to be; it may optimize it for hours after that."""
     try:
         await run.aws.call("ec2", "modify_volume", VolumeId=volume, **changed)
@@ -184,6 +213,11 @@ async def _modify(run: Run, volume: str, changed: Mapping[str, Any]) -> None:
 
     watch = run.watch("volumes", lambda volumes: _modifications(run, volumes))
     await watch.until(volume, check, waits.VOLUME_MODIFIED, run.say)
+
+
+def changes_of(disk: Disk, volume: Row) -> dict[str, Any]:
+    """What ModifyVolume has to change of a volume, as AWS describes it."""
+    return {_CHANGED[key]: disk[key] for key in _CHANGED if disk.get(key) not in (None, volume.get(_SHOWN[key]))}
 
 
 async def _modifications(run: Run, volumes: Iterable[str]) -> dict[str, Row]:

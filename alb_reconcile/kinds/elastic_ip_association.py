@@ -87,7 +87,10 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
             *await ELASTIC_IP.own_rows(reader),
             *await reader.by_ids(ELASTIC_IP.id_prefix, listing.operation, listing.key, listing.id_filter),
         ]
-        held = {row["InstanceId"]: row for row in rows if row.get("InstanceId") and row.get("AssociationId")}
+        held: dict[str, list[Row]] = {}
+        for item in rows:
+            if item.get("InstanceId") and item.get("AssociationId"):
+                held.setdefault(item["InstanceId"], []).append(item)
         if not held and not wanted:
             return []
         found = []
@@ -96,7 +99,7 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
                 continue
             own = tags.own_address(tags.from_list(instance.get("Tags")), "instance", instance["InstanceId"])
             address = Address(ElasticIpAssociation.kind, own.name)
-            row = held.get(instance["InstanceId"])
+            row = _primary(instance, held.get(instance["InstanceId"], ()))
             known = row["AllocationId"] if row else _other_address(instance) if address in wanted else ""
             if known:
                 state = ElasticIpAssociation(elastic_ip=known, instance=instance["InstanceId"])
@@ -116,6 +119,12 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
         missing = ("InvalidAssociationID.NotFound",)
         association = observed.detail(Associated).id
         await run.gone("ec2", "disassociate_address", missing=missing, AssociationId=association)
+
+
+def _primary(instance: Row, rows: Iterable[Row]) -> Row | None:
+    """Of an instance's addresses, that of its primary private address, if there is one."""
+    private = instance.get("PrivateIpAddress")
+    return min(rows, key=lambda row: row.get("PrivateIpAddress") != private, default=None)
 
 
 def _other_address(instance: Row) -> str:

@@ -24,6 +24,7 @@ from alb_reconcile.kinds._instance_options import (
 from alb_reconcile.kinds._instance_protection import ATTRIBUTES, STOP, is_on, stoppable
 from alb_reconcile.kinds._instances import (
     Launched,
+    change_together,
     find_missing,
     is_alive,
     is_copy,
@@ -34,6 +35,7 @@ from alb_reconcile.kinds._instances import (
 )
 from alb_reconcile.kinds._launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds._launchable import check_launches
+from alb_reconcile.kinds._persistent_volumes import attach_volumes, read_volumes
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
@@ -48,9 +50,6 @@ from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.files import read_file
 from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
 from alb_reconcile.model.steps import Launch
-
-_MOST_AT_ONCE: Final = 100
-"""Instances of one call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +217,10 @@ class InstanceKind(Ec2Kind[Instance]):
             "ec2:CreateTags",
             "ec2:StopInstances",
             "ec2:ModifyInstanceAttribute",
+            "ec2:CreateVolume",
+            "ec2:AttachVolume",
+            "ec2:ModifyVolume",
+            "ec2:DescribeVolumesModifications",
             "iam:PassRole",
         ),
         update=CHANGING,
@@ -262,8 +265,9 @@ class InstanceKind(Ec2Kind[Instance]):
         reader.warnings += warnings_of_copies(rows)
         volumes: dict[str, Row] = {}
         wanted = [state for _, state in each_of(reader.desired.values(), Instance)]
-        if any(state.root_volume or state.data_volumes for state in wanted):
-            volumes = {item["VolumeId"]: item for item in await reader.tagged("describe_volumes", "Volumes")}
+        if reader.everything or any(state.root_volume or state.data_volumes for state in wanted):
+            disks = {item.address: state.data_volumes for item, state in each_of(reader.desired.values(), Instance)}
+            volumes = await read_volumes(reader, disks)
         credit: dict[str, Any] = {}
         if any(state.credit_specification for state in wanted):
             bursting = [item["InstanceId"] for item in rows if item["InstanceType"].startswith("t") and is_alive(item)]
@@ -325,6 +329,7 @@ class InstanceKind(Ec2Kind[Instance]):
             operation = "modify_instance_attribute"
             await run.aws.call("ec2", operation, retry=retry, InstanceId=instance, SourceDestCheck=off)
         await wait_for_state(run, instance, "running")
+        await attach_volumes(run, instance, desired.address, _volumes.persistent(wanted.data_volumes), desired.tags, {})
         if wanted.state == "stopped":
             await self._stop(run, wanted, instance)
         return instance
@@ -343,6 +348,9 @@ class InstanceKind(Ec2Kind[Instance]):
         await change_running(run, wanted, instance, has.interface, fields)
         if not fields.isdisjoint(UNSHOWN):
             await run.tag(instance, {tags.ATTRIBUTES: attributes(wanted)})
+        disks = _volumes.persistent(wanted.data_volumes).items()
+        lacking = {name: disk for name, disk in disks if f"data_volumes.{name}.persistent" in fields}
+        await attach_volumes(run, instance, observed.address, lacking, observed.tags, has.volumes.ids)
         await _volumes.change_volumes(run, wanted, instance, has.volumes, fields)
         if is_stopped := not fields.isdisjoint(wanted.stopped_on):
             await self._stop(run, wanted, instance)
@@ -351,13 +359,13 @@ class InstanceKind(Ec2Kind[Instance]):
             await self._stop(run, wanted, instance)
         elif wanted.state != "stopped" and ("state" in fields or is_stopped):
             await wait_for_state(run, instance, "stopped", "running")  # one that is stopping can't be started
-            await _together(run, "start_instances", instance, waits.INSTANCE_BUSY)
+            await change_together(run, "start_instances", instance, waits.INSTANCE_BUSY)
             await wait_for_state(run, instance, "running")
 
     @staticmethod
     async def _stop(run: Run, wanted: Instance, instance: str) -> None:
         async with stoppable(run, wanted, instance):
-            await _together(run, "stop_instances", instance, waits.INSTANCE_BUSY)
+            await change_together(run, "stop_instances", instance, waits.INSTANCE_BUSY)
         await wait_for_state(run, instance, "stopped")
 
     async def delete(self, run: Run, observed: Observed) -> None:
@@ -374,7 +382,7 @@ class InstanceKind(Ec2Kind[Instance]):
 
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
         with ignoring(*self.missing):
-            await _together(run, "terminate_instances", physical_id, retry)
+            await change_together(run, "terminate_instances", physical_id, retry)
 
     async def is_protected(self, aws: Aws, observed: Observed) -> bool:
         """DescribeInstanceAttribute, which tells one attribute of one instance.
@@ -395,15 +403,6 @@ class InstanceKind(Ec2Kind[Instance]):
 
     async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
         return await is_on(aws, observed.id, "disableApiStop")
-
-
-async def _together(run: Run, operation: str, instance: str, retry: waits.Codes) -> None:
-    """One call for all that the same happens to at the same time."""
-
-    async def send(instances: Sequence[str]) -> None:
-        await run.aws.call("ec2", operation, InstanceIds=list(instances))
-
-    await run.together(f"{operation} {sorted(retry)}", instance, send, most=_MOST_AT_ONCE, retry=retry)
 
 
 KIND: Final = InstanceKind()

@@ -41,6 +41,8 @@ class Reader:
         """Whether it reads at once what no other answer may turn out to make needless."""
         self.warnings: list[str] = []
         """What was read besides that a user should know of."""
+        self.kept: Mapping[tuple[Address, str], Any] = {}
+        """The volumes that outlive their instances (`kinds._persistent_volumes.Kept`), by its address and their name."""
         self._tasks: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     async def once(self, read: Callable[[*_Ts], Awaitable[_T]], *args: *_Ts) -> _T:

@@ -96,6 +96,11 @@ WEB_ACL_UNKNOWN: Final[Codes] = {
 INSTANCE_BUSY: Final[Codes] = {"IncorrectInstanceState": 300.0, **INSTANCE_UNKNOWN}
 CONTROL_BUSY: Final[Codes] = {"IncorrectState": LAG}
 """An encryption control of which a read that lags doesn't show that it is being changed."""
+ATTACHMENT_BUSY: Final[Codes] = {
+    "IncorrectState": 120.0,  # of an instance that has just been started, or a volume that has just been made
+    "InvalidVolume.NotFound": 300.0,
+    **INSTANCE_BUSY,
+}
 CAPACITY_BUSY: Final[Codes] = {
     "PriorRequestNotComplete": 900.0,  # as while the load balancer is provisioned
     "CapacityReservationPending": 900.0,
@@ -134,6 +139,8 @@ NAT_AVAILABLE: Final = 900.0
 NAT_DELETED: Final = 1800.0
 NAT_ADDRESSES: Final = 900.0
 """AWS lets the connections of an address that is taken away drain for 350 s."""
+VOLUME_FREE: Final = 600.0
+"""Until a volume that was made, or whose instance has ended, can be attached, or is."""
 VOLUME_MODIFIED: Final = 900.0
 """Until a modified volume is used as it is to be (EBS User Guide, "Monitor the progress of volume modifications")."""
 BALANCER_ACTIVE: Final = 900.0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.resource import Desired, Observed
 
 
@@ -51,5 +51,7 @@ class Discovery:
     """What was found out about what is to be made or changed."""
     warnings: tuple[str, ...] = ()
     """What the user should know of."""
+    kept: Mapping[tuple[Address, str], tuple[str, str]] = field(default_factory=dict)
+    """The volumes that outlive their instances, by its address and their name: id and zone."""
     keeps_unsupported: bool = True
     """Whether what no spec can say is to stay; the user may say otherwise."""

@@ -21,6 +21,8 @@ IMAGE: Final = "alb-reconcile:image"
 USER_DATA: Final = "alb-reconcile:user-data"
 ATTRIBUTES: Final = "alb-reconcile:attributes"
 """What was set of an instance's attributes that DescribeInstances doesn't show: `disable_api_stop=true …`."""
+VOLUME: Final = "alb-reconcile:volume"
+"""The name of a volume that outlives its instance, among the instance's data volumes."""
 CLIENT_SECRET: Final = "alb-reconcile:client-secret"  # noqa: S105 (the key of a tag)
 """A digest of where the client secret of a listener or rule was read, and the version of it that was written last."""
 BUNDLE: Final = "alb-reconcile:bundle"

@@ -61,13 +61,15 @@ class Outline:
         return all(problem.warning for problem in self.problems)
 
     def places(self, path: Path, file: str) -> dict[str, str]:
-        """Where an entry and its keys stand, down to the keys of its mappings, by their paths below the entry."""
+        """Where an entry and its keys stand, down to the keys of its mappings of mappings, by their paths below the entry."""
         node, place = find(self.root, path)
         found = {"": place}
         for key, (line, column) in node.keys.items():
             found[key] = line, column
             below = find(node, (key,))[0]
-            found |= {f"{key}.{name}": position for name, position in below.keys.items()}
+            for name, position in below.keys.items():
+                found[f"{key}.{name}"] = position
+                found |= {f"{key}.{name}.{last}": at for last, at in find(below, (name,))[0].keys.items()}
         return {
             name: Problem(*at, render_path((*path, *filter(None, name.split(".")))), "").render(file).removesuffix(": ")
             for name, at in found.items()

@@ -95,10 +95,11 @@ def _care(plan: Plan, policy: DriftPolicy, step: Step, weight: str) -> Care:
 def _names(address: Address, wanted: Desired | None) -> tuple[str, ...]:
     """By what the spec may speak of a resource, the closest first: its address, its entry's, its kind."""
     names = [str(address)]
-    if address.kind == "instance":
-        names.append(str(Address("instance", address.name.rpartition("-")[0])))
     if wanted is not None and wanted.carrier is not None:
         names.append(str(wanted.carrier))
+    owner = (wanted and wanted.carrier) or address
+    if owner.kind == "instance":
+        names.append(str(Address("instance", owner.name.rpartition("-")[0])))
     elif address.kind == "registration":
         names.append(str(Address("target_group", address.name.partition("/")[0])))
     return (*names, "rule" if address.kind == "rule_priorities" else address.kind)

@@ -116,7 +116,7 @@ def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: H
     device = hand.ec2.describe_images(ImageIds=[LINUX_1])["Images"][0]["RootDeviceName"]
     spec = edited(with_logs(device_name=device), "instances/web/image_id", LINUX_1)
     with pytest.raises(
-        RefusedError, match=rf"data_volumes\.logs: image .* uses {device} itself; choose another device"
+        RefusedError, match=rf"data_volumes\.logs\.device_name: image .* uses {device} itself; choose another device"
     ):
         hand.world.plan(spec)
 

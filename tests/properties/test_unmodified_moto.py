@@ -13,6 +13,7 @@ from tests.harness import FAKE_ENVIRONMENT, READS, World, demo
 from tests.kinds.hand import LINUX_2
 from tests.kinds.test_elastic_ip_association import behind
 from tests.kinds.test_nat_gateway import private_stack
+from tests.kinds.test_persistent_volumes import kept
 from tests.kinds.test_targets_by_function import make_function, with_function
 from tests.properties.faults import error_of, spoilt
 from tests.properties.others import make_others, seen
@@ -91,6 +92,15 @@ def test_addresses_of_instances_live_beside_others(world: World, others: Any) ->
     world.destroy(behind(image_id=LINUX_2))
     assert world.client("ec2").describe_addresses()["Addresses"] == []
     assert seen(world.client) == others
+
+
+def test_volumes_that_outlive_instances_live_beside_others(world: World) -> None:
+    world.converge(kept())
+    world.converge(kept(image_id=LINUX_2))
+    assert world.plan(kept(image_id=LINUX_2)).is_empty
+    world.destroy(kept(image_id=LINUX_2))
+    marked = [{"Name": "tag:alb-reconcile:volume", "Values": ["logs"]}]
+    assert len(world.client("ec2").describe_volumes(Filters=marked)["Volumes"]) == 1
 
 
 class CutShort:

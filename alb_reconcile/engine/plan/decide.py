@@ -130,7 +130,7 @@ def decide(
             result.ids[address] = best.found.id
             if kept := unsupported(best.state):
                 result.kept.append(_tell_kept(address, kept))
-    _choose_places(result, unseen)
+    _choose_places(result, unseen, discovery)
     _collect_deletions(stack, desired, result)
     return result
 
@@ -246,12 +246,17 @@ def named_ids(value: object) -> Iterable[str]:
     return ()
 
 
-def _choose_places(result: Decisions, unseen: Iterable[Unseen]) -> None:
+def _choose_places(result: Decisions, unseen: Iterable[Unseen], discovery: Discovery) -> None:
     """A new instance goes to the emptiest of its subnets, of several to the one that the spec names first, or to where a
-    launch has made it that isn't shown yet; one that is replaced stays where it was, if it may."""
+    launch has made it that isn't shown yet, or where a volume waits for it; one that is replaced stays where it was, if it may."""
     groups: dict[str | None, Counter[str]] = defaultdict(Counter)
     instances = list(each_of(result.desired.values(), Instance))
     perhaps = {address: launch.place for launch in unseen for address in launch.members}
+    zones = {address: zone for (address, _), (_, zone) in discovery.kept.items()}
+    for item, state in instances:
+        if zone := zones.get(item.desired.address):
+            near = (subnet for subnet in state.subnets if location_of(subnet, result, discovery).zone == zone)
+            perhaps[item.desired.address] = tuple(map(str, near))
     now = {
         address: place_of(item.found) if item.found else perhaps.get(address, ())
         for item, _ in instances

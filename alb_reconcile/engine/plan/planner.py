@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.lints import find_shadowed
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.unseen import find_unseen
+from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
@@ -73,6 +74,7 @@ def make_plan(
     add_edges(graph)
     add_rollout(graph)
     move_addresses(graph)
+    tell_volumes(graph)
     keys = sort_keys(graph)
     launch_together(graph, unseen)
     add_costs(graph)

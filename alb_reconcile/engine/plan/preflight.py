@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from alb_reconcile.engine.plan.addresses import held_elsewhere
 from alb_reconcile.engine.plan.decide import DUPLICATE, Decision, Decisions, entrance_of, location_of, named_ids
+from alb_reconcile.engine.plan.volumes import stranded_volumes
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.load_balancer import LoadBalancer
 from alb_reconcile.kinds.registration import Registration
@@ -26,6 +27,7 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
         *_places(decisions, discovery),
         *_unreached(decisions, discovery),
         *held_elsewhere(decisions, discovery),
+        *stranded_volumes(decisions, discovery),
     ]
     problems = [
         *dict.fromkeys(map(str, sorted(findings, key=_place))),

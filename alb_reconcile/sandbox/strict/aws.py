@@ -25,6 +25,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from . import (
     corrections,
+    ec2_attachments,
     ec2_encryption,
     ec2_ipam,
     ec2_nat,
@@ -144,6 +145,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *corrections.patches(),
             *ec2_encryption.patches(),
             *ec2_ipam.patches(),
+            *ec2_attachments.patches(),
             *ec2_nat.patches(),
             *function_policies.patches(),
             *ec2_options.patches(),

@@ -56,6 +56,10 @@ def happen(world: World, when: float, kind: str, subject: str, timing: Timing) -
         world.ec2.tags.pop(subject, None)
     elif kind == "vanish":
         forget_instance(world, subject)
+    elif kind == "attached":
+        attachment = getattr(world.ec2.volumes.get(subject), "attachment", None)
+        if attachment:
+            attachment.status = "attached"
     elif kind == "range":
         happen_to_range(world, subject)
     elif kind == "endpoint":

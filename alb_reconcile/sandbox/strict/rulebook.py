@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from . import (
     ec2_addresses,
+    ec2_attachments,
     ec2_encryption,
     ec2_endpoints,
     ec2_gateways,
@@ -47,6 +48,7 @@ EC2 = (
     ec2_launch,
     ec2_options,
     ec2_volumes,
+    ec2_attachments,
     ec2_instances,
     ec2_profiles,
     ec2_tags,

@@ -88,6 +88,7 @@ class Ledger:
     capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units
     boots: dict[str, int] = field(default_factory=dict)  # instance → how often it was started or rebooted
     modified: dict[str, float] = field(default_factory=dict)  # volume → when it was last modified
+    creating: dict[str, float] = field(default_factory=dict)  # volume → until when it is
     created: dict[str, float] = field(default_factory=dict)
     events: list[tuple[float, str, str]] = field(default_factory=list)
 

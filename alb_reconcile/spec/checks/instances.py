@@ -22,6 +22,7 @@ def check(outline: Outline) -> None:
         _check_user_data(outline, name, entry)
         _check_addresses(outline, name, entry)
         _check_volumes(outline, name, entry)
+        _check_persistent(outline, name, entry)
         _check_options(outline, name, entry)
     _check_clashes(outline)
     _check_size(outline)
@@ -119,6 +120,20 @@ def _check_volumes(outline: Outline, name: str, entry: Entry) -> None:
                 place,
                 f"{throughput} MiB/s are more than a quarter of {iops} iops; set iops to {throughput * 4} or more",
             )
+
+
+def _check_persistent(outline: Outline, name: str, entry: Entry) -> None:
+    for key, disk in (entry.get("data_volumes") or {}).items():
+        if not isinstance(disk, dict) or not disk.get("persistent"):
+            continue
+        path: Path = ("instances", name, "data_volumes", key)
+        if disk.get("delete_on_termination"):
+            outline.error(
+                (*path, "delete_on_termination"), "would delete a volume that is persistent; leave one of them out"
+            )
+        if (entry.get("rollout") or {}).get("max_surge", 1) > 0:
+            text = "can't be had by an instance and its successor at once; set rollout.max_surge to 0 and max_unavailable to 1 or more"
+            outline.error((*path, "persistent"), text, at_key=True)
 
 
 def _check_options(outline: Outline, name: str, entry: Entry) -> None:

@@ -1,0 +1,50 @@
+"""Volumes that outlive their instances: what can't be done with them, and what becomes of them."""
+
+from collections.abc import Iterator
+
+from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
+from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.kinds._volumes import persistent
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.resource import each_of
+
+
+def stranded_volumes(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Volumes that an instance couldn't have where it is to be, or as it is to have them: another instance wouldn't help."""
+    found: list[Finding] = []
+    for item, state in each_of(decisions.desired.values(), Instance):
+        if item.found is None or item.forces:
+            found += _far_away(item, state, decisions, discovery)
+        found += _unchangeable(item, state)
+    return found
+
+
+def _far_away(item: Decision, state: Instance, decisions: Decisions, discovery: Discovery) -> Iterator[Finding]:
+    zone = location_of(state.subnets[0], decisions, discovery).zone
+    for name in persistent(state.data_volumes):
+        volume, there = discovery.kept.get((item.desired.address, name), ("", zone))
+        if zone and there != zone:
+            text = f"{volume} ({name} of {item.desired.address}) is in {there}, and AWS attaches it nowhere else; name a subnet of that zone"
+            yield Finding(item.desired, "subnets", text)
+
+
+def _unchangeable(item: Decision, state: Instance) -> Iterator[Finding]:
+    for change in item.changes if item.found else ():
+        _, _, path = change.path.partition(".")
+        name, _, key = path.partition(".")
+        if change.path in item.forces and name in persistent(state.data_volumes) and key != "device_name":
+            text = f"{change.before} can't become {change.after} on a volume that is kept; leave it, or give the volume another name, which makes a new one"
+            yield Finding(item.desired, change.path, text)
+
+
+def tell_volumes(graph: Graph) -> None:
+    """Say which volumes an instance gets that its predecessor had, or that wait for it."""
+    for step in graph.of_kind("instance", "create", "replace"):
+        if isinstance(step.state, Instance):
+            for name in persistent(step.state.data_volumes):
+                if kept := graph.discovery.kept.get((step.address, name)):
+                    graph.say(
+                        step.key,
+                        effects=f"gets {kept[0]} ({name}), which outlives its instance, when nothing else has it",
+                    )

@@ -1,0 +1,244 @@
+"""Data volumes that outlive their instance: attached to its successor, found again by their tags, deleted by nobody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError, SpecError
+from tests.adoption.adopting import keeper
+from tests.harness import load
+from tests.kinds.hand import LINUX_1, LINUX_2, Hand, calls, edited, short, update
+from tests.kinds.test_instance_options import web
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Faults
+
+ONE, TWO = "instance.web-1", "instance.web-2"
+STACK = {"Key": "alb-reconcile:stack", "Value": "demo"}
+
+
+def kept(count: int = 1, image_id: str = LINUX_1, **keys: Any) -> Spec:
+    disk = {"device_name": "/dev/sdf", "volume_size": 10, "volume_type": "gp3", "persistent": True, **keys}
+    rollout = {"max_surge": 0, "max_unavailable": 1}
+    return web(count=count, image_id=image_id, rollout=rollout, data_volumes={"logs": disk})
+
+
+def volumes(hand: Hand) -> dict[str, Any]:
+    """Those of the stack that outlive their instance, by the instance's address."""
+    rows = hand.ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:volume"]}])["Volumes"]
+    return {next(tag["Value"] for tag in row["Tags"] if tag["Key"] == "alb-reconcile:address"): row for row in rows}
+
+
+def holder(row: Any) -> str:
+    return str(row["Attachments"][0]["InstanceId"]) if row["Attachments"] else ""
+
+
+def test_it_is_made_beside_its_instance_tagged_and_encrypted(hand: Hand) -> None:
+    hand.make(kept(count=2, iops=4000, throughput=500))
+    launches = calls(hand.world, "run_instances")
+    asked = [disk["DeviceName"] for item in launches for disk in item.get("BlockDeviceMappings", ())]
+    assert launches
+    assert "/dev/sdf" not in asked
+    found = volumes(hand)
+    assert {address: holder(row) for address, row in found.items()} == {ONE: hand[ONE], TWO: hand[TWO]}
+    shown = [found[ONE][key] for key in ("Size", "VolumeType", "Iops", "Throughput", "Encrypted")]
+    assert shown == [10, "gp3", 4000, 500, True]
+    assert found[ONE]["Attachments"][0]["Device"] == "/dev/sdf"
+    tags = {tag["Key"]: tag["Value"] for tag in found[ONE]["Tags"]}
+    assert (tags["Name"], tags["alb-reconcile:volume"]) == ("demo-web-1-logs", "logs")
+    assert STACK in found[ONE]["Tags"]
+
+
+def test_in_a_roll_each_successor_gets_its_predecessor_s(hand: Hand) -> None:
+    hand.make(kept(count=2))
+    before = {address: row["VolumeId"] for address, row in volumes(hand).items()}
+    spec = kept(count=2, image_id=LINUX_2)
+    steps = {(step.action, str(step.address)): step for step in hand.world.plan(spec).steps}
+    told = f"gets {before[ONE]} (logs), which outlives its instance, when nothing else has it"
+    assert told in steps["replace", ONE].effects
+    assert f"leaves {before[ONE]} behind" in steps["delete", ONE].effects
+    old = hand[ONE]
+    hand.make(spec)
+    assert {address: row["VolumeId"] for address, row in volumes(hand).items()} == before
+    assert holder(volumes(hand)[ONE]) == hand[ONE] != old
+    assert not calls(hand.world, "create_volume")
+
+
+def test_a_roll_grows_it_in_the_same_run(hand: Hand) -> None:
+    hand.make(kept())
+    hand.make(kept(image_id=LINUX_2, volume_size=20))
+    assert volumes(hand)[ONE]["Size"] == 20
+
+
+def test_it_grows_and_changes_in_place(hand: Hand) -> None:
+    hand.make(kept())
+    spec = kept(volume_size=20)
+    assert short(hand.world.plan(spec)) == [update(ONE, "data_volumes.logs.volume_size")]
+    assert hand.make(spec).writes.keys() == {"modify_volume", "create_tags"}
+
+
+def test_it_comes_to_an_instance_that_there_is(hand: Hand) -> None:
+    spec = edited(kept(), "instances/web/data_volumes", None)
+    hand.make(spec)
+    old = hand[ONE]
+    hand.make(kept())
+    assert hand[ONE] == old
+    assert holder(volumes(hand)[ONE]) == old
+
+
+def test_one_that_was_launched_with_its_instance_becomes_persistent(hand: Hand) -> None:
+    spec = kept(persistent=False)
+    hand.make(spec)
+    assert volumes(hand) == {}
+    result = hand.make(kept())
+    assert result.writes.keys() == {"create_tags", "modify_instance_attribute"}
+    before = volumes(hand)[ONE]["VolumeId"]
+    hand.make(kept(image_id=LINUX_2))
+    assert volumes(hand)[ONE]["VolumeId"] == before
+
+
+def test_one_that_somebody_detached_comes_back(hand: Hand) -> None:
+    hand.make(kept())
+    volume = volumes(hand)[ONE]["VolumeId"]
+    hand.ec2.detach_volume(VolumeId=volume)
+    result = hand.make(kept())
+    assert result.writes == {"attach_volume": 1}
+    assert volumes(hand)[ONE]["VolumeId"] == volume
+
+
+def test_one_whose_instance_somebody_terminated_goes_to_the_next(hand: Hand) -> None:
+    hand.make(kept())
+    volume = volumes(hand)[ONE]["VolumeId"]
+    hand.ec2.terminate_instances(InstanceIds=[hand[ONE]])
+    hand.make(kept())
+    assert volumes(hand)[ONE]["VolumeId"] == volume
+    assert holder(volumes(hand)[ONE]) == hand[ONE]
+
+
+def test_another_device_moves_it_with_its_successor(hand: Hand) -> None:
+    hand.make(kept())
+    volume = volumes(hand)[ONE]["VolumeId"]
+    hand.make(kept(device_name="/dev/sdg"))
+    found = volumes(hand)[ONE]
+    assert (found["VolumeId"], found["Attachments"][0]["Device"]) == (volume, "/dev/sdg")
+
+
+def test_what_is_left_behind_is_told_kept_and_taken_up_again(hand: Hand) -> None:
+    hand.make(kept(count=2))
+    left = volumes(hand)[TWO]["VolumeId"]
+    hand.make(kept(count=1), allow={"delete": 9})
+    plan = hand.world.plan(kept(count=1))
+    assert plan.is_empty
+    text = f"{left} (logs of {TWO}) was left behind and is kept; where nobody needs its data: aws ec2 delete-volume --volume-id {left}"
+    assert text in plan.warnings
+    assert text in hand.world.plan(kept(count=1), destroy=True, allow={"delete": 9, "delete-load-balancer": 1}).warnings
+    hand.world.destroy(kept(count=1), allow={"delete-load-balancer": 1})
+    assert {row["State"] for row in volumes(hand).values()} == {"available"}
+    hand.make(kept(count=2))
+    assert volumes(hand)[TWO]["VolumeId"] == left
+
+
+def test_a_new_instance_goes_where_its_volume_is(hand: Hand) -> None:
+    spec = edited(kept(count=2), "subnets/b", {"cidr_block": "10.0.9.0/24", "availability_zone": "b"})
+    spec["instances"]["web"]["subnets"] = [*spec["instances"]["web"]["subnets"], "b"]
+    hand.make(spec)
+    zones = {address: row["AvailabilityZone"] for address, row in volumes(hand).items()}
+    assert len(set(zones.values())) == 2
+    hand.ec2.terminate_instances(InstanceIds=[hand[ONE], hand[TWO]])
+    hand.make(spec)
+    assert {address: row["AvailabilityZone"] for address, row in volumes(hand).items()} == zones
+
+
+def test_an_instance_in_another_zone_is_refused_beforehand(hand: Hand) -> None:
+    hand.make(kept())
+    spec = edited(kept(), "subnets/b", {"cidr_block": "10.0.9.0/24", "availability_zone": "b"})
+    spec["instances"]["web"]["subnets"] = ["b"]
+    volume = volumes(hand)[ONE]["VolumeId"]
+    with pytest.raises(RefusedError) as caught:
+        hand.world.plan(spec)
+    assert str(caught.value).startswith("spec.yaml:")
+    assert f"subnets: {volume} (logs of {ONE}) is in us-east-1a, and AWS attaches it nowhere else" in str(caught.value)
+
+
+def test_a_smaller_one_is_refused(hand: Hand) -> None:
+    hand.make(kept())
+    with pytest.raises(RefusedError, match="10 can't become 8 on a volume that is kept"):
+        hand.world.plan(kept(volume_size=8))
+
+
+@pytest.mark.parametrize("keys", [{"encrypted": False}, {"kms_key_id": "alias/other"}])
+def test_what_it_is_made_with_is_not_compared(hand: Hand, keys: dict[str, Any]) -> None:
+    hand.make(kept())
+    assert hand.world.plan(kept(**keys)).is_empty
+
+
+def test_beside_surge_it_is_refused_with_what_to_write() -> None:
+    with pytest.raises(SpecError, match=r"set rollout\.max_surge to 0 and max_unavailable to 1 or more"):
+        load(edited(kept(), "instances/web/rollout", None))
+    with pytest.raises(SpecError, match="would delete a volume that is persistent"):
+        load(kept(delete_on_termination=True))
+
+
+def test_one_that_another_instance_has_is_waited_for_and_told(hand: Hand) -> None:
+    hand.make(kept())
+    found = volumes(hand)[ONE]
+    hand.ec2.detach_volume(VolumeId=found["VolumeId"])
+    stranger = hand.stranger_in(hand["subnet.public-a"])
+    hand.ec2.attach_volume(VolumeId=found["VolumeId"], InstanceId=stranger, Device="/dev/sdf")
+    (failure,) = hand.world.apply(kept()).failures
+    assert f"{found['VolumeId']} to leave {stranger}, which has it" in failure
+
+
+@pytest.mark.parametrize("lag", [0.0, 20.0])
+@pytest.mark.parametrize("operation", ["create_volume", "attach_volume"])
+def test_a_lost_reply_makes_no_second_one(hand: Hand, faults: Faults, operation: str, lag: float) -> None:
+    hand.world.strict.lag = lag
+    faults.lose_reply(operation)
+    hand.world.apply(kept())
+    hand.make(kept())
+    hand.wait(60)
+    assert len(volumes(hand)) == 1
+    assert (
+        len(hand.ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["alb-reconcile:volume"]}])["Volumes"])
+        == 1
+    )
+
+
+@pytest.mark.parametrize("operation", ["create_volume", "attach_volume"])
+def test_a_roll_that_was_cut_short_is_finished_by_the_next(hand: Hand, faults: Faults, operation: str) -> None:
+    if operation == "attach_volume":
+        hand.make(kept(count=2))
+    faults.refuse(operation, "InternalError", times=9)
+    assert hand.world.apply(kept(count=2, image_id=LINUX_2)).failures
+    faults.refusals.clear()
+    hand.make(kept(count=2, image_id=LINUX_2))
+    assert {address: holder(row) for address, row in volumes(hand).items()} == {ONE: hand[ONE], TWO: hand[TWO]}
+
+
+def test_a_stack_without_volumes_reads_none(hand: Hand) -> None:
+    spec = edited(kept(), "instances/web/data_volumes", None)
+    hand.make(spec)
+    assert hand.world.plan(spec).is_empty
+    assert "describe_volumes" not in [name for name, _ in hand.world.log]
+
+
+def test_it_follows_its_instance_when_that_is_renamed_let_go_and_adopted() -> None:
+    with keeper() as (world, commands):
+        hand = Hand(world)
+        hand.make(kept())
+        before = volumes(hand)[ONE]["VolumeId"]
+        spec = kept()
+        spec["instances"]["api"] = spec["instances"].pop("web")
+        spec["target_groups"]["web"]["targets"] = ["api"]
+        commands.move(spec, "instances.web", "instances.api")
+        assert volumes(hand)["instance.api-1"]["VolumeId"] == before
+        hand.make(spec)
+        commands.release(spec)
+        assert volumes(hand) == {}
+        commands.adopt(spec)
+        hand.make(spec)
+        hand.make(edited(spec, "instances/api/image_id", LINUX_2))
+        assert volumes(hand)["instance.api-1"]["VolumeId"] == before
