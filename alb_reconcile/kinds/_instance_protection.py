@@ -1,14 +1,15 @@
 """What protects instances from being terminated, and from being stopped (EC2 ModifyInstanceAttribute DisableApiTermination,
 DisableApiStop)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.resource import Change, Observed, Properties, stops
 
 STOP: Final = "disable_api_stop"
 ATTRIBUTES: Final = ("disable_api_termination", STOP)
@@ -38,3 +39,33 @@ async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]
         yield
     finally:
         await protect(True)
+
+
+class ProtectedInstances:
+    """What a kind of instances says of their protections (`kinds.base.Protected`, `StopProtected`)."""
+
+    protection = "termination protection"
+    stop_protection = "stop protection"
+    properties: ClassVar[type[Properties]]
+
+    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
+        """DescribeInstanceAttribute, which tells one attribute of one instance.
+
+        Protection from being stopped protects from being terminated as well. It is asked about where it was declared.
+        """
+        if getattr(observed.state, STOP) is True and await is_on(aws, observed.id, "disableApiStop"):
+            return True
+        return await is_on(aws, observed.id, "disableApiTermination")
+
+    def unprotects(self, path: str, before: object) -> bool:
+        """Whether a change of that property switches a protection off."""
+        return path in ATTRIBUTES and before is True
+
+    def stops(self, changes: Sequence[Change]) -> bool:
+        """Whether changes stop the instance while its protection is on."""
+        after = {change.path: change.after for change in changes}
+        return after.get(STOP) is not False and (after.get("state") == "stopped" or stops(changes, self.properties))
+
+    async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
+        """Whether AWS would refuse to stop it."""
+        return await is_on(aws, observed.id, "disableApiStop")

@@ -21,7 +21,7 @@ from alb_reconcile.kinds._instance_options import (
     read_credits,
     unshown,
 )
-from alb_reconcile.kinds._instance_protection import ATTRIBUTES, STOP, is_on, stoppable
+from alb_reconcile.kinds._instance_protection import ProtectedInstances, stoppable
 from alb_reconcile.kinds._instances import (
     Launched,
     change_together,
@@ -48,7 +48,7 @@ from alb_reconcile.model.address import MAX_USER_DATA, Address, Ref, UserData
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.files import read_file
-from alb_reconcile.model.resource import Change, Desired, Lookups, Observed, Properties, each_of, stops
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties, each_of
 from alb_reconcile.model.steps import Launch
 
 
@@ -182,7 +182,7 @@ def place_of(found: Observed | None) -> tuple[str, ...]:
     return tuple(map(str, getattr(found.state, "subnets", ()))) if found else ()
 
 
-class InstanceKind(Ec2Kind[Instance]):
+class InstanceKind(ProtectedInstances, Ec2Kind[Instance]):
     """Drives instances."""
 
     properties = Instance
@@ -193,8 +193,6 @@ class InstanceKind(Ec2Kind[Instance]):
     id_prefix = "i-"
     listing = Listing("describe_instances", "Reservations", "InstanceId", "instance-id")
     missing = ("InvalidInstanceID.NotFound",)
-    protection = "termination protection"
-    stop_protection = "stop protection"
     ready = frozenset({"running"})
     quotas = (Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),)
     iam_actions = IamActions(
@@ -383,26 +381,6 @@ class InstanceKind(Ec2Kind[Instance]):
     async def call_delete(self, run: Run, physical_id: str, retry: waits.Codes) -> None:
         with ignoring(*self.missing):
             await change_together(run, "terminate_instances", physical_id, retry)
-
-    async def is_protected(self, aws: Aws, observed: Observed) -> bool:
-        """DescribeInstanceAttribute, which tells one attribute of one instance.
-
-        Protection from being stopped protects from being terminated as well. It is asked about where it was declared.
-        """
-        declared = self.of(observed).disable_api_stop
-        return (declared is True and await is_on(aws, observed.id, "disableApiStop")) or await is_on(
-            aws, observed.id, "disableApiTermination"
-        )
-
-    def unprotects(self, path: str, before: object) -> bool:
-        return path in ATTRIBUTES and before is True
-
-    def stops(self, changes: Sequence[Change]) -> bool:
-        after = {change.path: change.after for change in changes}
-        return after.get(STOP) is not False and (after.get("state") == "stopped" or stops(changes, Instance))
-
-    async def is_stop_protected(self, aws: Aws, observed: Observed) -> bool:
-        return await is_on(aws, observed.id, "disableApiStop")
 
 
 KIND: Final = InstanceKind()
