@@ -35,6 +35,7 @@ class VpcEndpoint(Properties):
     service = "ec2"
     carries_applied = True
     addresses = 1
+    holds = frozenset({"security_groups"})
     replaced_on = frozenset({"vpc", "service_name", "service_region", "vpc_endpoint_type"})
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted"})
