@@ -69,6 +69,7 @@ class Instance(Properties):
             "network_performance_options", "private_dns_name_options.hostname_type", "enclave_options",
         }
     )  # fmt: skip
+    holds = frozenset({"security_groups"})
     replaced_on = stopped_on | frozenset(
         {
             "image_id", "subnets", "private_ip_address", "key_name", "user_data", "hibernation_options",

@@ -50,6 +50,7 @@ class Listener(Properties):
     kind = "listener"
     service = "elbv2"
     missed = 1
+    holds = frozenset({"mutual_authentication"})
     replaced_on = frozenset({"load_balancer"})
     parent = "load_balancer"
     action_field = "default_action"

@@ -49,6 +49,7 @@ class LoadBalancer(Properties):
     is_for_others = True
     addresses = 8
     missed = 3
+    holds = frozenset({"security_groups"})
     replaced_on = frozenset({"scheme", "name", "customer_owned_ipv4_pool"})
     follows = ("internet_gateway",)
 

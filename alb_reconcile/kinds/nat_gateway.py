@@ -61,6 +61,7 @@ class NatGateway(Properties):
     addresses = 1
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted", "failed"})
+    holds = frozenset({"secondary_elastic_ips", "availability_zone_addresses"})
     replaced_on = frozenset(
         {
             "vpc",

@@ -49,6 +49,7 @@ class VpcEndpoint(Properties):
     service = "ec2"
     carries_applied = True
     addresses = 1
+    holds = frozenset({"security_groups"})
     replaced_on = frozenset({"vpc", *LEADS_TO, "service_region", "vpc_endpoint_type"})
     leaving = frozenset({"deleting"})
     gone = frozenset({"deleted"})

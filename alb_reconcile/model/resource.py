@@ -37,6 +37,8 @@ class Properties:
     """Optional fields that get the schema's default whenever there is no value, not at creation only: AWS would choose."""
     needed_late: ClassVar[frozenset[str]] = frozenset()
     """The fields that a create needs after its first call only: what they name may be made meanwhile (`Run.made`)."""
+    holds: ClassVar[frozenset[str]] = frozenset()
+    """The fields that keep AWS from deleting what they name."""
     follows: ClassVar[tuple[str, ...]] = ()
     """Kinds that are brought in order before one of this kind is created, and deleted after it."""
     parent: ClassVar[str | None] = None

@@ -35,6 +35,7 @@ def check_facts(decisions: Decisions, discovery: Discovery) -> None:
         *_shared_groups(decisions),
         *_protocol_versions(decisions),
         *_named_groups(decisions),
+        *_held(decisions),
     ]
     if problems:
         raise RefusedError("\n".join(problems))
@@ -62,10 +63,30 @@ def _shared_groups(decisions: Decisions) -> list[str]:
     return problems
 
 
+def _going(decisions: Decisions) -> dict[str, Address]:
+    """What is deleted or replaced, by its id."""
+    going = {item.found.id: address for address, item in decisions.desired.items() if item.found and item.forces}
+    return going | {known: found.address for known, (found, _) in decisions.to_delete.items()}
+
+
+def _held(decisions: Decisions) -> list[str]:
+    """What would go while a property that isn't managed keeps it."""
+    doubles = {known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE}  # told by themselves
+    going = {known: address for known, address in _going(decisions).items() if known not in doubles}
+    return [
+        f"{going[known]}: {known} can't be deleted, since {address} keeps it: the spec doesn't manage its {name}; declare "
+        "that, or take it out by hand"
+        for address, item in decisions.desired.items()
+        if item.found and not item.forces
+        for name in sorted(item.found.state.holds)
+        if getattr(item.state, name) is None
+        for known in sorted(going.keys() & set(named_ids(getattr(item.found.state, name))))
+    ]
+
+
 def _named_groups(decisions: Decisions) -> list[str]:
     """Security groups that would go while a rule that isn't managed names them."""
-    going = {item.found.id: address for address, item in decisions.desired.items() if item.found and item.forces}
-    going |= {known: found.address for known, (found, _) in decisions.to_delete.items()}
+    going = _going(decisions)
     problems = []
     for item, state in each_of(decisions.live, SecurityGroupRules):
         if state.security_group in going or item.owner != decisions.stack:
