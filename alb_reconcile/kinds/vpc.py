@@ -160,7 +160,12 @@ class VpcKind(Ec2Kind[Vpc]):
         ),
     )
     iam_actions = IamActions(
-        read=("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:GetIpamPoolAllocations"),
+        read=(
+            "ec2:DescribeVpcs",
+            "ec2:DescribeVpcAttribute",
+            "ec2:GetIpamPoolAllocations",
+            *_encryption.READS,
+        ),
         look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools", *_encryption.LOOKS),
         create=(
             "ec2:CreateVpc",
