@@ -29,7 +29,8 @@ EXCLUSIONS: Final = (
     "global_accelerator",
     "api_gateway_v2",
 )
-CREATES: Final = ("ec2:CreateVpcEncryptionControl", "ec2:DescribeVpcEncryptionControls")
+READS: Final = ("ec2:DescribeVpcEncryptionControls",)
+CREATES: Final = ("ec2:CreateVpcEncryptionControl",)
 UPDATES: Final = (*CREATES, "ec2:ModifyVpcEncryptionControl", "ec2:DeleteVpcEncryptionControl")
 LOOKS: Final = ("ec2:GetVpcResourcesBlockingEncryptionEnforcement",)
 _MISSING: Final = "InvalidVpcEncryptionControlId.NotFound"

@@ -12,7 +12,6 @@ from alb_reconcile.model.resource import Desired
 
 MANAGED: Final = "IPAM Managed"
 """What DescribeVpcs says of an IPv6 range that is from an IPAM pool, whichever it is."""
-IAM_ACTIONS: Final = ("ec2:GetIpamPoolAllocations",)
 PREFIX: Final = "ipam-pool-"
 _MISSING: Final = "InvalidIpamPoolId.NotFound"
 Allocations = Mapping[tuple[str, str], str]

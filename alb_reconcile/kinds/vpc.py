@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -163,7 +163,12 @@ class VpcKind(Ec2Kind[Vpc]):
         ),
     )
     iam_actions = IamActions(
-        read=("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:GetIpamPoolAllocations"),
+        read=(
+            "ec2:DescribeVpcs",
+            "ec2:DescribeVpcAttribute",
+            "ec2:GetIpamPoolAllocations",
+            *_encryption.READS,
+        ),
         look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools", *_encryption.LOOKS),
         create=(
             "ec2:CreateVpc",
@@ -195,6 +200,10 @@ class VpcKind(Ec2Kind[Vpc]):
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "the account's default VPC" if row.get("IsDefault") else ""
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """AWS documents no time for encryption controls; minutes are usual."""
+        return (10, 600) if "vpc_encryption_control" in fields else super().takes(action, fields)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self.own_rows(reader)

@@ -60,6 +60,7 @@ def test_left_out_it_stays_and_nobody_asks(hand: Hand) -> None:
 def test_an_empty_one_removes_it(hand: Hand) -> None:
     hand.make(ENFORCED)
     none = edited(PLAIN, CONTROL, {})
+    assert not hand.world.plan(none).kept
     hand.repairs(update(MAIN, MODE), spec=none, by=("delete_vpc_encryption_control", "create_tags"))
     assert shown(hand) is None
     hand.make(edited(PLAIN, CONTROL, {"mode": "monitor"}))

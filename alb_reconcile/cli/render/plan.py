@@ -97,7 +97,7 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
     if step.state is None:
         return
     found = []
-    for name in field_names(type(step.state)):
+    for name in [name for name in field_names(type(step.state)) if name not in type(step.state).said_elsewhere]:
         value = getattr(step.state, name)
         if value is None:
             continue

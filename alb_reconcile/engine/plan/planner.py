@@ -237,10 +237,15 @@ def _no_longer_managed(decisions: Decisions) -> list[str]:
         candidates = {*field_names(type(item.state)), "ingress", "egress", "targets", "routes", "subnets", "elastic_ip"}
         for name in field_names(type(item.state)):
             value = getattr(item.found.state, name)
-            if isinstance(value, Mapping):
+            if isinstance(value, Mapping) and _is_said(item.desired, name):
                 candidates |= {f"{name}.{key}" for key in value}
         candidates |= {f"tags.{key}" for key in item.found.tags}
         gone = tags.no_longer_declared(item.desired, item.found.tags.get(tags.SPEC, ""), candidates)
         if gone:
             notes.append(f"{address}: {', '.join(gone)} no longer managed; it keeps its value")
     return notes
+
+
+def _is_said(desired: Desired, name: str) -> bool:
+    """Whether a mapping is managed key by key; an empty one that stands for something is managed as a whole."""
+    return not getattr(desired.state, name) or any(path.startswith(f"{name}.") for path in desired.declared)
