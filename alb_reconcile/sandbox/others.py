@@ -1,5 +1,6 @@
-"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, certificates, keys, profiles."""
+"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, certificates, keys, profiles, buckets for logs."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ from moto.awslambda.exceptions import ConflictException
 from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
 
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
 from alb_reconcile.sandbox.strict import StrictAws
@@ -20,6 +22,11 @@ _ID: Final = re.compile(r"(vpc|subnet|sg)-[0-9a-f]{8,17}")
 _ACM: Final = re.compile(r"arn:aws:acm:([a-z0-9-]+):[0-9]{12}:certificate/.+")
 _IAM: Final = re.compile(r"arn:aws:iam::[0-9]{12}:server-certificate(/.*?)([^/]+)")
 _FUNCTION: Final = re.compile(r"arn:aws:lambda:([a-z0-9-]+):[0-9]{12}:function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_-]+))?")
+_DELIVERY: Final = {
+    "Effect": "Allow",
+    "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+    "Action": "s3:PutObject",
+}
 Named = list[tuple[str, str]]
 """Texts, each with the key that it stands under."""
 
@@ -35,7 +42,7 @@ def make_others(strict: StrictAws, region: str, states: list[Any], lookups: list
         strict._settle(world, strict.clock())
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
-        made += _functions(world, named)
+        made += [*_functions(world, named), *_buckets(world, named)]
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 
@@ -121,6 +128,18 @@ def _functions(world: World, named: Named) -> Iterator[str]:
             if alias and not alias.isdecimal():
                 with suppress(ConflictException):  # it is there
                     backend.create_alias(alias, name, "1", "", "")
+
+
+def _buckets(world: World, named: Named) -> Iterator[str]:
+    """For logs, with a policy that lets load balancers write."""
+    s3 = s3_backends[world.account]["aws"]
+    for key, text in named:
+        if key.endswith(".s3.bucket") and not text.startswith("log_bucket.") and text not in s3.buckets:
+            s3.create_bucket(text, world.region)
+            s3.put_bucket_policy(
+                text, json.dumps({"Statement": [{**_DELIVERY, "Resource": f"arn:aws:s3:::{text}/*"}]}).encode()
+            )
+            yield f"bucket {text} (which load balancers may write to)"
 
 
 def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:

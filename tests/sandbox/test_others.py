@@ -68,3 +68,10 @@ def test_of_lambda_only_policies_are_served() -> None:
         for path in ("", "/orders/policy", "/orders/policy/ours", "/orders/invocations", "/orders")
     }
     assert [path for path, name in served.items() if name] == ["/orders/policy", "/orders/policy/ours"]
+
+
+def test_a_bucket_for_logs_is_one_that_load_balancers_may_write_to(aws: StrictAws) -> None:
+    state = {"attributes": {"access_logs.s3.bucket": "our-logs", "connection_logs.s3.bucket": "log_bucket.own"}}
+    assert make_others(aws, REGION, [state], []) == ["bucket our-logs (which load balancers may write to)"]
+    assert make_others(aws, REGION, [state], []) == []
+    assert "logdelivery" in client("s3").get_bucket_policy(Bucket="our-logs")["Policy"]
