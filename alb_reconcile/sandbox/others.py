@@ -1,4 +1,4 @@
-"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, certificates, keys, profiles."""
+"""What a stack names and doesn't declare, made in the local AWS under the very ids: others' networks, certificates, keys, profiles, buckets for logs."""
 
 import re
 from collections.abc import Iterator

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds._log_delivery import may_write, statement
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.log_bucket import KIND, LogBucket
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import by_hand, demo
+from tests.harness import by_hand, demo, load
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, update
 
@@ -23,6 +28,11 @@ EXAMPLE = Example(
     address=LOGS,
     changes={"expiration_days": 30, "log_delivery": False, "block_public_access": False},
 )
+
+DELIVERY: dict[str, Any] = {
+    "Effect": "Allow", "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+    "Action": "s3:PutObject", "Resource": "arn:aws:s3:::our-logs/front/AWSLogs/123456789012/*",
+}  # fmt: skip
 
 
 def logging(bucket: str = "logs", **entry: Any) -> Spec:
@@ -154,6 +164,45 @@ def test_a_new_policy_may_be_seen_late(hand: Hand, faults: Faults) -> None:
     hand.make(logging())
 
 
+def test_one_that_somebody_deleted_is_made_again_and_written_to(hand: Hand) -> None:
+    hand.make(logging())
+    name, s3 = bucket_of(hand), by_hand("s3")
+    for item in s3.list_objects_v2(Bucket=name)["Contents"]:
+        s3.delete_object(Bucket=name, Key=item["Key"])
+    s3.delete_bucket(Bucket=name)
+    hand.make(logging())
+    assert bucket_of(hand) == name
+    assert s3.list_objects_v2(Bucket=name)["KeyCount"] == 1, "AWS has tried it again"
+
+
+def test_elsewhere_it_is_made_in_that_region_with_what_older_regions_know(hand: Hand) -> None:
+    desired = load(EXAMPLE.spec).desired[Address.parse(LOGS)]
+
+    async def make(aws: Aws) -> str:
+        there = Aws(hand.world._ask, max_workers=0, region="eu-west-1")
+        return await KIND.create(Run(there, "demo"), LogBucket(log_delivery=True, block_public_access=True), desired)
+
+    name = str(hand.world._run(make)).rpartition(":")[2]
+    s3 = by_hand("s3")
+    assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] == "eu-west-1"
+    (found,) = json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
+    assert found["Principal"] == {**DELIVERY["Principal"], "AWS": "arn:aws:iam::156460612806:root"}
+
+
+@pytest.mark.parametrize(
+    ("region", "principal", "arn"),
+    [
+        ("eu-south-2", {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}, "arn:aws:s3:::b/AWSLogs/1/*"),
+        ("cn-north-1", {"AWS": "arn:aws-cn:iam::638102146993:root"}, "arn:aws-cn:s3:::b/AWSLogs/1/*"),
+    ],
+)
+def test_whom_a_policy_names_depends_on_the_region(region: str, principal: dict[str, str], arn: str) -> None:
+    found = statement("b", "1", region, "")
+    assert (found["Principal"], found["Resource"]) == (principal, arn)
+    assert may_write(json.dumps({"Statement": found}), "b", "1", region, "")
+    assert not may_write(json.dumps({"Statement": found}), "b", "1", region, "elsewhere")
+
+
 def test_another_entry_name_keeps_the_bucket(hand: Hand) -> None:
     """`move` changes tags only, so a bucket is found whose name was derived from another address."""
     hand.make(EXAMPLE.spec)
@@ -167,11 +216,6 @@ def test_another_entry_name_keeps_the_bucket(hand: Hand) -> None:
 
 
 # -- buckets of others
-
-DELIVERY = {
-    "Effect": "Allow", "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
-    "Action": "s3:PutObject", "Resource": "arn:aws:s3:::our-logs/front/AWSLogs/123456789012/*",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_what_trust_stores_name_is_made_with_a_client(aws: StrictAws, tmp_path: 
 
 
 def test_buckets_for_logs_let_elastic_load_balancing_write(aws: StrictAws) -> None:
-    state = {"attributes": {"access_logs.s3.bucket": "our-logs", "access_logs.s3.enabled": "true"}}
+    state = {"attributes": {"access_logs.s3.bucket": "our-logs", "connection_logs.s3.bucket": "log_bucket.own"}}
     assert make_others(aws, REGION, [state], []) == ["bucket our-logs (Elastic Load Balancing may write logs to it)"]
     policy = client("s3").get_bucket_policy(Bucket="our-logs")["Policy"]
     assert "logdelivery.elasticloadbalancing.amazonaws.com" in policy

@@ -39,6 +39,14 @@ def test_each_key_is_one_that_can_be_explained(key: str, capsys: pytest.CaptureF
     assert capsys.readouterr().out.splitlines()[0].endswith(key.partition(".")[2])
 
 
+def test_each_annotation_is_said_in_the_example() -> None:
+    spec = (ROOT / "specs" / "examples" / "kubernetes-ingress.yaml").read_text(encoding="utf-8")
+    names = [name for theirs, _ in rows("| Here |", "Kubernetes") for name in re.findall(r"`([^`]+)`", theirs)]
+    known = [re.sub(r"\.[A-Z.]+$|-PORT$|\.PROTOCOL-PORT$", "", name) for name in names]
+    assert len(known) > 50
+    assert [name for name in known if name not in spec] == []
+
+
 def test_each_example_is_named() -> None:
     named = re.findall(r"\(\.\./specs/examples/([a-z-]+)\.yaml\)", TEXT)
     assert sorted(named) == sorted(file.stem for file in (ROOT / "specs" / "examples").glob("*.yaml"))

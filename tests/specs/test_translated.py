@@ -26,7 +26,6 @@ UNANSWERED = ("192.168.0.10", "10.0.0.20")
 """Addresses of Ansible's examples, which are nobody's here."""
 PEM = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 CRL = "-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n"
-DELIVERY = {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
 
 
 def test_there_is_one_for_each_source() -> None:
@@ -54,13 +53,10 @@ def read(file: Any, variables: Mapping[str, str]) -> Spec:
 
 
 def bucket(name: str, **objects: str) -> None:
-    """Somebody's bucket that load balancers may write to."""
-    s3 = by_hand("s3")
-    s3.create_bucket(Bucket=name)
-    allowed = {"Effect": "Allow", "Principal": DELIVERY, "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{name}/*"}
-    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    """Somebody's, with these objects."""
+    by_hand("s3").create_bucket(Bucket=name)
     for key, body in objects.items():
-        s3.put_object(Bucket=name, Key=key, Body=body.encode())
+        by_hand("s3").put_object(Bucket=name, Key=key, Body=body.encode())
 
 
 def prepare(there: World, file: Any) -> Spec:
@@ -69,8 +65,6 @@ def prepare(there: World, file: Any) -> Spec:
     states = json.loads(json.dumps([asdict(item.state) for item in load(spec).desired.values()], default=str))
     make_others(there.strict, REGION, states, [])
     variables = {"REGION": REGION}
-    for name in ("mybucket", "my-access-log-bucket"):
-        bucket(name)
     bucket("mutual-auth-certificates", **{"ca_cert/RootCA.pem": PEM, "crl/crl.pem": CRL})
     by_hand("ssm").put_parameter(Name="/complete/client-secret", Value="client_secret", Type="SecureString")
     for name, key in (("my-k8s-secret", "clientSecret"), ("cloudformation/oidc", "client_secret")):
