@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from alb_reconcile.cli.render.plan import short_id
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import awaited
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
