@@ -162,3 +162,28 @@ def test_a_target_that_never_gets_healthy_leaves_the_other_ready(account: World,
     told = run(*APPLY, code=1)
     assert list(run.record()["times"]) == ["ready"]
     assert any(line.endswith(": first healthy target behind load_balancer.public.") for line in told)
+
+
+def test_status_names_what_is_missing(account: World, run: Run) -> None:
+    """An instance and its registration, which somebody has terminated; what a stack that isn't there lacks isn't listed."""
+    told = run("status", FILE, spec=demo())
+    assert told[-1] == "The stack has no resources here."
+    account.converge(demo())
+    held = {"Filters": [{"Name": "tag:Name", "Values": ["demo-web-2", "demo-web"]}]}
+    ids = [
+        item["InstanceId"]
+        for part in account.client("ec2").describe_instances(**held)["Reservations"]
+        for item in part["Instances"]
+    ]
+    account.client("ec2").terminate_instances(InstanceIds=ids[-1:])
+    account.clock.advance(3600)
+    told = run("status", FILE)
+    missing = [line.split() for line in told if line.endswith("  missing")]
+    number = missing[0][0][-1]
+    assert missing == [[f"instance.web-{number}", "missing"], [f"registration.web/web-{number}:80", "missing"]]
+    assert "Not ready: 2 resources are missing; plan shows what apply would make" in told
+    data = json.loads("\n".join(run("status", "--format", "json", FILE)))
+    assert {"address": f"instance.web-{number}", "id": "", "status": "missing"} in data["resources"]
+    assert data["not_ready"] == ["2 resources are missing; plan shows what apply would make"]
+    run(*APPLY)
+    assert not [line for line in run("status", FILE) if "missing" in line]

@@ -64,7 +64,10 @@ async def _find(
     references = {
         state.image_id for _, state in each_of(target.desired.values(), Instance) if state.image_id.startswith(RESOLVE)
     }
-    images, vpcs = await asyncio.gather(resolve_images(reader.aws, sorted(references)), survey_vpcs(reader))
+    (images, lost), vpcs = await asyncio.gather(
+        resolve_images(reader.aws, references, target.desired.values()), survey_vpcs(reader)
+    )
+    _refuse(list(dict.fromkeys(map(str, lost))))
     scene = Scene(target.desired, target.stack, images=images)
     matcher = Matcher(target.stack, scene, given)
     there = held(reader, vpcs)

@@ -34,9 +34,14 @@ class Preview:
 async def preview_plan(
     reader: HypotheticalReader, target: DesiredStack, imagined: Mapping[str, Mapping[str, str]]
 ) -> Preview:
-    """Plan as if the resources with these ids carried these tags. Nothing is written."""
+    """Plan as if the resources with these ids carried these tags. Nothing is written.
+
+    Raises RefusedError where the spec names what doesn't exist.
+    """
     reader.claims, reader.imagined = False, imagined
     discovery = await discover_by(reader, target.account_ids)
+    if discovery.findings:
+        raise RefusedError("\n".join(dict.fromkeys(map(str, discovery.findings))))
     try:
         plan = make_plan(target.stack, target.region, target.desired, discovery, Options(check=False))
     except (PlanError, RefusedError) as error:

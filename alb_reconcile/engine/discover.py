@@ -8,15 +8,15 @@ from typing import Any
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.base import Listing
-from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH
+from alb_reconcile.kinds.base import AnyKind, Listing
+from alb_reconcile.kinds.images import PARAMETER, RESOLVE, SEARCH, explain_lost
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.kinds.subnet import place_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.discovery import Discovery, Foreign
+from alb_reconcile.model.discovery import Discovery, Finding, Foreign
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.resource import Desired, Observed, each_of
 from alb_reconcile.model.text import camel
@@ -53,11 +53,12 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
     account = read_account(reader.aws, account_ids) if reader.eager else _account(reader, account_ids)
     identity = asyncio.ensure_future(account)
     instances = None if reader.eager else own["instance"]
-    images = asyncio.ensure_future(_images(reader.aws, reader.desired.values(), instances))
+    images = asyncio.ensure_future(_images(reader.aws, tuple(reader.desired.values()), instances))
     tasks: list[asyncio.Future[Any]] = [identity, elsewhere, images, *own.values()]
     try:
         await asyncio.gather(*tasks)
         resources = tuple(item for task in own.values() for item in task.result())
+        foreign, missing = elsewhere.result()
         taken = await _taken(reader)
     except BaseException:  # an interruption too: no read may go on behind it
         for task in tasks:
@@ -68,9 +69,10 @@ async def discover_by(reader: Reader, account_ids: Collection[str] = ()) -> Disc
     return Discovery(
         identity.result(),
         resources,
-        images.result(),
+        images.result()[0],
         taken,
-        foreign=elsewhere.result(),
+        foreign=foreign,
+        findings=(*missing, *images.result()[1]),
         warnings=tuple(reader.warnings),
         kept={key: (item.id, item.zone) for key, item in reader.kept.items()},
     )
@@ -105,29 +107,30 @@ async def read_account(aws: Aws, allowed: Collection[str]) -> str:
     return account
 
 
-async def _read_foreign(reader: Reader) -> dict[str, Foreign]:
-    """Look at what the spec names by id, kind by kind. Raises RefusedError for what doesn't exist."""
+async def _read_foreign(reader: Reader) -> tuple[dict[str, Foreign], list[Finding]]:
+    """What there is of that which the spec names by id, read kind by kind; and what there isn't."""
     found: dict[str, Foreign] = {}
+    findings: list[Finding] = []
 
-    async def read(prefix: str, listing: Listing) -> None:
-        ids = reader.literal_ids(prefix)
+    async def read(kind: AnyKind, listing: Listing) -> None:
+        ids = reader.literal_ids(kind.id_prefix)
         if not ids:
             return
-        for item in await reader.by_ids(prefix, listing.operation, listing.key, listing.id_filter):
+        for item in await reader.by_ids(kind.id_prefix, listing.operation, listing.key, listing.id_filter):
             found[item[listing.id_key]] = place_of(item)
-        missing = [item for item in ids if item not in found]
-        if missing:
-            raise RefusedError(
-                f"the spec names {', '.join(missing)}, which don't exist in this account and region; correct the ids"
-            )
+        name = kind.noun.partition(" ")[2]
+        for missing in [item for item in ids if item not in found]:
+            text = f"there is no {name} {missing} in this account and region; correct the id"
+            findings.extend(Finding(item, path, text) for item, path in reader.users(missing))
 
-    kinds = load_kinds().values()
-    listed = [(kind.id_prefix, kind.listing) for kind in kinds if kind.listing and kind.listing.needs_foreign]
-    await asyncio.gather(*(read(prefix, listing) for prefix, listing in listed))
-    return found
+    listed = [(kind, kind.listing) for kind in load_kinds().values() if kind.listing and kind.listing.needs_foreign]
+    await asyncio.gather(*(read(kind, listing) for kind, listing in listed))
+    return found, findings
 
 
-async def _images(aws: Aws, desired: Iterable[Desired], instances: Awaitable[list[Observed]] | None) -> dict[str, str]:
+async def _images(
+    aws: Aws, desired: Collection[Desired], instances: Awaitable[list[Observed]] | None
+) -> tuple[dict[str, str], list[Finding]]:
     """Resolve the image references of what may be made anew, beside these instances."""
     found = await instances if instances else ()
     settled = {item.address: item.tags.get(tags.IMAGE) for item in found if not item.is_gone}
@@ -137,18 +140,19 @@ async def _images(aws: Aws, desired: Iterable[Desired], instances: Awaitable[lis
         if state.image_id.startswith(RESOLVE)
         and (settled.get(item.address) != state.image_id or item.lifecycle.image_update == "replace")
     }
-    return await resolve_images(aws, sorted(wanted))
+    return await resolve_images(aws, wanted, desired)
 
 
 async def resolve_further_images(
     aws: Aws, stack: str, desired: Mapping[Address, Desired], discovery: Discovery
 ) -> Discovery:
     """The discovery, with the images of instances that turn out to be replaced for another reason than their image."""
+    lost = {str(getattr(item.desired.state, "image_id", "")) for item in discovery.findings}
     instances = each_of(desired.values(), Instance)
     missing = [
         (item.address, state.image_id)
         for item, state in instances
-        if state.image_id.startswith(RESOLVE) and state.image_id not in discovery.images
+        if state.image_id.startswith(RESOLVE) and state.image_id not in {*discovery.images, *lost}
     ]
     if not missing:
         return discovery
@@ -156,21 +160,25 @@ async def resolve_further_images(
     needed = {
         image for address, image in missing if address in made and (not made[address].found or made[address].forces)
     }
-    images = await resolve_images(aws, sorted(needed))
-    return replace(discovery, images={**discovery.images, **images}) if images else discovery
+    images, findings = await resolve_images(aws, needed, desired.values())
+    return replace(discovery, images={**discovery.images, **images}, findings=(*discovery.findings, *findings))
 
 
-async def resolve_images(aws: Aws, references: Sequence[str]) -> dict[str, str]:
-    """The AMI ids behind references. Raises RefusedError for those that lead nowhere."""
-    parameters = [item for item in references if item.startswith(PARAMETER)]
-    searches = [item for item in references if item.startswith(SEARCH)]
+async def resolve_images(
+    aws: Aws, references: Collection[str], desired: Iterable[Desired]
+) -> tuple[dict[str, str], list[Finding]]:
+    """The AMI ids behind references; and those that lead nowhere, where the spec has them."""
+    parameters = sorted(item for item in references if item.startswith(PARAMETER))
+    searches = sorted(item for item in references if item.startswith(SEARCH))
     newest = asyncio.gather(*(_newest(aws, item) for item in searches))
     found, ids = await asyncio.gather(_from_parameters(aws, parameters), newest)
-    return found | dict(zip(searches, ids, strict=True))
+    found |= {reference: image for reference, image in zip(searches, ids, strict=True) if image}
+    lost = [(item, state.image_id) for item, state in each_of(desired, Instance) if state.image_id in references]
+    return found, [Finding(item, *explain_lost(image)) for item, image in lost if image not in found]
 
 
 async def _from_parameters(aws: Aws, references: Sequence[str]) -> dict[str, str]:
-    """SSM GetParameters, ten a call."""
+    """SSM GetParameters, ten a call. Those that don't exist are missing."""
     found: dict[str, str] = {}
     for batch in batches(references, 10):
         names = {reference.removeprefix(PARAMETER): reference for reference in batch}
@@ -178,20 +186,13 @@ async def _from_parameters(aws: Aws, references: Sequence[str]) -> dict[str, str
         for item in answer["Parameters"]:
             name = item["Name"] + (item.get("Selector") or "")
             found[names.get(name, PARAMETER + name)] = item["Value"]
-        if answer.get("InvalidParameters"):
-            raise RefusedError(
-                f"the SSM parameters {', '.join(answer['InvalidParameters'])} don't exist in this region; correct image_id"
-            )
     return found
 
 
 async def _newest(aws: Aws, reference: str) -> str:
-    """EC2 DescribeImages: of those that are available, the one that was made last."""
+    """EC2 DescribeImages: of those that are available, the one that was made last; empty if there is none."""
     owner, architecture, name = reference.removeprefix(SEARCH).split(":", 2)
     where = {"name": name, "architecture": architecture, "state": "available"}
     rows: list[dict[str, Any]] = await aws.pages("ec2", "describe_images", "Images", where=where, Owners=[owner])
-    if not rows:
-        raise RefusedError(
-            f'there is no available image of {owner} named "{name}" for {architecture} in this region; correct image'
-        )
-    return str(max(rows, key=lambda row: (str(row.get("CreationDate", "")), row["ImageId"]))["ImageId"])
+    newest = max(rows, key=lambda row: (str(row.get("CreationDate", "")), row["ImageId"]), default=None)
+    return str(newest["ImageId"]) if newest else ""

@@ -213,6 +213,15 @@ async def _wait_until_serving(
     return problems
 
 
+def find_missing(target: DesiredStack, discovery: Discovery) -> list[Address]:
+    """What the spec declares and isn't there, by address; nothing where the whole stack isn't."""
+    shown = {item.address for item in discovery.resources if not item.is_gone}
+    if not shown:
+        return []
+    decisions = decide(target.stack, target.desired, discovery, {}).desired
+    return sorted(address for address, item in decisions.items() if item.found is None and address not in shown)
+
+
 def find_ready(discovery: Discovery, seen: Mapping[str, float] | None = None) -> tuple[float, Address] | None:
     """When first a load balancer was ready and a target that gets its requests, and which load balancer. `seen` has by id when
     each was, the earliest first; without it those count that were when they were read."""

@@ -27,7 +27,8 @@ class StepRecord:
 
     `how`: done, failed, skipped, interrupted, withheld, or planned where the run didn't get that far. `cause`: drift if
     the account had moved, spec if the spec had, empty where it wasn't told. `code` and `request_id` are AWS's.
-    `reason`: why it was withheld. `changes`: each property that differs, as `path: before → after` in JSON.
+    `reason`: why it was withheld. `changes`: each property that differs, as `path: before → after`, of a list
+    as `- path member` and `+ path member`, in a plan's words.
     """
 
     key: str

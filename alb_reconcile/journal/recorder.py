@@ -1,13 +1,13 @@
 """Recording a run: it is followed, and its record is kept in the history and the metrics and sent to the webhook, however it ends."""
 
 import asyncio
-import json
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from alb_reconcile import __version__
@@ -20,19 +20,20 @@ from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.notify import notify
 from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
 from alb_reconcile.journal.settings import Settings
+from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, HeldError, InterruptedRun, LeaseLostError, RefusedError
 from alb_reconcile.model.host import iso, user_name
-from alb_reconcile.model.plan import Plan, Step, plain
-from alb_reconcile.model.resource import Change, Desired
+from alb_reconcile.model.plan import Plan, Step
+from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import printable
 
 _MOST: Final = 50
 """Changes of one step that are kept."""
-_LONGEST: Final = 200
-"""Characters of a value before or after."""
+_LONGEST: Final = 400
+"""Characters of a change."""
 
 
 class Recorder:
@@ -149,17 +150,18 @@ class Recorder:
             seconds=round(self._seconds.get(step.key, 0.0), 3),
             id=self._line(self._created.get(step.key) or step.id or ""),
             reason=self._line(reason or ""),
-            changes=tuple(map(self._change, step.changes[:_MOST])),
+            changes=tuple(islice(self._changes(step), _MOST)),
             **self._failure(outcome.error if outcome else None),
         )
 
-    def _change(self, change: Change) -> str:
+    def _changes(self, step: Step) -> Iterator[str]:
         # properties have AWS's names, of which http_tokens is no secret; user data is its digest
-        before, after = (
-            self._mask.line(json.dumps(plain(value), ensure_ascii=False), _LONGEST)
-            for value in (change.before, change.after)
-        )
-        return f"{printable(change.path)}: {before} → {after}"
+        names = self.plan.names if self.plan else {}
+        for change in step.changes:
+            path = printable(change.path)
+            for sign, shown in show_change(change, names):
+                text = self._mask.line(shown, _LONGEST)
+                yield f"{sign} {path} {text}" if sign else f"{path}: {text}"
 
     def _failure(self, error: BaseException | None) -> dict[str, str]:
         if error is None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._volumes import taken_devices
 from alb_reconcile.kinds.base import Intent, Zones
+from alb_reconcile.kinds.images import RESOLVE
 from alb_reconcile.kinds.quotas import over_quota, read_quota
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
@@ -30,7 +31,7 @@ async def check_launches(
     foreign = [item for item in profiled if not _is_own(item.wanted.iam_instance_profile)]
     own = {str(getattr(item.state, "name", "")) for address, item in desired.items() if address.kind == "key_pair"}
     images, types, offers, keys, profiles, crowd = await asyncio.gather(
-        _read(aws, "image-id", {item.wanted.image_id for item in made}, "describe_images", "Images", "ImageId"),
+        _read(aws, "image-id", {image for image in _named(made, "image_id") if not image.startswith(RESOLVE)}, "describe_images", "Images", "ImageId"),
         _read(aws, "instance-type", _named(typed, "instance_type"), "describe_instance_types", "InstanceTypes", "InstanceType"),
         _offers(aws, _named(typed, "instance_type")),
         _read(aws, "key-name", _named(made, "key_name") - own, "describe_key_pairs", "KeyPairs", "KeyName"),
@@ -161,7 +162,7 @@ def _missing(intents: Iterable[Intent], field: str, there: Rows | None, text: st
 
 
 def _of_image(item: Intent, images: Rows | None, types: Rows | None) -> Iterable[Finding]:
-    if images is None:
+    if images is None or item.wanted.image_id.startswith(RESOLVE):  # what leads nowhere is told elsewhere
         return
     name, kind = item.wanted.image_id, item.wanted.instance_type
     size = (item.wanted.root_volume or {}).get("volume_size") or 0

@@ -12,3 +12,13 @@ SEARCH: Final = "resolve:image:"
 def search_for(image: Mapping[str, str]) -> str:
     """The reference for what a spec says under `image`."""
     return f"{SEARCH}{image['owner']}:{image['architecture']}:{image['name']}"
+
+
+def explain_lost(reference: str) -> tuple[str, str]:
+    """What is wrong with a reference that leads nowhere: the key that holds it, and a text."""
+    if reference.startswith(PARAMETER):
+        name = reference.removeprefix(PARAMETER)
+        return "image_id", f"there is no SSM parameter {name} in this region; correct image_id"
+    owner, architecture, name = reference.removeprefix(SEARCH).split(":", 2)
+    text = f'there is no available image of {owner} named "{name}" for {architecture} in this region; correct image'
+    return "image", text

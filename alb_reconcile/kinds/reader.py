@@ -282,6 +282,15 @@ class Reader:
             {text for item in self.desired.values() for text in _strings(item.state) if text.startswith(prefix)}
         )
 
+    def users(self, text: str) -> list[tuple[Desired, str]]:
+        """Who names a literal id in the spec, each with the property that does."""
+        return [
+            (item, name)
+            for item in self.desired.values()
+            for name in field_names(type(item.state))
+            if text in _strings(getattr(item.state, name))
+        ]
+
 
 def _strings(value: object) -> list[str]:
     if isinstance(value, Address):

@@ -159,10 +159,6 @@ def _keys_and_profiles(world: World, named: Named) -> Iterator[str]:
         if key == "key_name" and text not in {*world.ec2.key_pairs, *own}:
             world.ec2.create_key_pair(text, "rsa", {})
             yield f"key pair {text}"
-        elif (
-            key == "iam_instance_profile"
-            and not text.startswith("instance_profile.")
-            and text not in iam.instance_profiles
-        ):
+        elif key == "iam_instance_profile" and text not in iam.instance_profiles:
             iam.create_instance_profile(text, "/", [])
             yield f"instance profile {text}"

@@ -6,10 +6,26 @@ from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.client import HOST, PREPARATION, Sandbox, SandboxError
 
 _TIMEOUT: Final = 60.0
+
+
+def describe(states: Iterable[Any]) -> list[Any]:
+    """What desired states (dataclasses) name, without what they declare: a reference to an entry says nothing."""
+    return [_without_references(asdict(state)) for state in states]
+
+
+def _without_references(value: Any) -> Any:
+    if isinstance(value, Address):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_references(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_references(item) for item in value]
+    return value
 
 
 def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
@@ -18,7 +34,7 @@ def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
     lookups = dict.fromkeys(item for state in states for item in lookups_in(state))
     wanted = {
         "region": region,
-        "states": [asdict(state) for state in states],
+        "states": describe(states),
         "lookups": [
             {
                 "kind": item.kind,

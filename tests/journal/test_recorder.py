@@ -101,6 +101,7 @@ class TestRecorder:
             aws.apply(spec)
             spec["target_groups"]["web"]["health_check"].update(path="/token=hunter2hunter2", interval_seconds=30)
             spec["instances"]["web"]["user_data"] = "hunter2hunter2"
+            spec["security_groups"]["web"]["ingress"][0]["port"] = 8080
             spec["instances"]["web"]["metadata_options"] = {"http_tokens": "optional"}
             plan = aws.plan(spec)
         recorder = Recorder("apply", "demo", "us-east-1", mask=Mask())
@@ -108,11 +109,14 @@ class TestRecorder:
         record = recorder.close()
         changes = {step.key.partition("@")[0]: step.changes for step in record.steps}
         assert set(changes["replace:target_group.web"]) == {
-            "health_check.interval_seconds: 10 → 30", 'health_check.path: "/health" → "/token=***"',
+            "health_check.interval_seconds: 10 → 30", "health_check.path: /health → /token=***",
         }  # fmt: skip
+        assert changes["update:security_group_rules.web"] == (
+            "+ ingress tcp 8080 from security_group.load-balancer",
+        ), "as the plan says it"
         (metadata, user_data) = sorted(changes["replace:instance.web-1"])
-        assert metadata == 'metadata_options.http_tokens: "required" → "optional"', "which is no secret"
-        assert re.fullmatch(r'user_data: "sha256:\w{16}" → "sha256:\w{16}"', user_data)
+        assert metadata == "metadata_options.http_tokens: required → optional", "which is no secret"
+        assert re.fullmatch(r"user_data: sha256:\w{16} → sha256:\w{16}", user_data)
         assert "hunter2" not in record.to_json()
         assert Record.from_json(record.to_json()) == record
 

@@ -81,8 +81,11 @@ def test_another_name_replaces_and_its_reference_is_kept_in_a_tag(hand: Hand) ->
 @pytest.mark.parametrize("name", ["team-web-9", "no such *"])
 def test_a_name_that_no_image_has_is_refused_before_anything_is_made(hand: Hand, name: str) -> None:
     build(hand, "team-web-1")
-    with pytest.raises(RefusedError, match=r'there is no available image of self named ".*" for x86_64 in this region'):
+    with pytest.raises(RefusedError) as caught:
         hand.world.plan(by_name(name=name))
+    (line,) = str(caught.value).splitlines()
+    text = f'instances.web.image: there is no available image of self named "{name}" for x86_64 in this region; correct image'
+    assert line.partition(": ")[2] == text
 
 
 def test_an_image_by_id_stands_beside(hand: Hand) -> None:

@@ -66,6 +66,23 @@ def test_all_are_told_at_once_each_with_its_place(hand: Hand) -> None:
     assert all(line.split(":")[1].isdecimal() and line.split(":")[2].isdecimal() for line in lines)
 
 
+def test_images_and_ids_that_dont_exist_are_told_with_the_rest(hand: Hand) -> None:
+    spec = edited(demo(), "instances/web/image_id", "resolve:ssm:/lost")
+    spec["instances"]["web"] |= {"iam_instance_profile": "lost", "security_groups": ["web", "sg-0123456789abcdef0"]}
+    spec["instances"]["web"]["instance_type"] = "t9.micro"
+    spec["load_balancers"]["public"]["subnets"] = ["public-a", "subnet-0123456789abcdef0"]
+    spec["target_groups"]["web"]["targets"] = []
+    lines = refusal(hand, spec).splitlines()
+    assert sorted(line.partition(": ")[2] for line in lines) == [
+        'instances.web.iam_instance_profile: there is no instance profile "lost" in this account; create it, or correct iam_instance_profile',
+        "instances.web.image_id: there is no SSM parameter /lost in this region; correct image_id",
+        "instances.web.instance_type: there is no instance type t9.micro in this region; correct instance_type",
+        "instances.web.security_groups: there is no security group sg-0123456789abcdef0 in this account and region; correct the id",
+        "load_balancers.public.subnets: there is no subnet subnet-0123456789abcdef0 in this account and region; correct the id",
+    ]
+    assert all(line.split(":")[1].isdecimal() and line.split(":")[2].isdecimal() for line in lines)
+
+
 def test_a_type_that_isnt_offered_in_the_zone(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     real = hand.world._call
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.kinds.hand import LINUX_1, Faults, edited
@@ -55,6 +57,15 @@ def test_a_smaller_disk_and_another_image_are_refused_where_instances_run(hand: 
     ):
         with pytest.raises(RefusedError, match=TOO_SMALL):
             hand.world.plan(spec)
+
+
+def test_a_smaller_disk_forces_a_replacement_and_the_plan_says_so(hand: Hand) -> None:
+    """AWS lets a volume grow only."""
+    hand.make(with_disk(volume_size=20))
+    lines = render_plan(hand.world.plan(with_disk(volume_size=15)), Style(colored=False)).splitlines()
+    assert [line.split() for line in lines if "volume_size" in line] == [
+        ["root_volume.volume_size", "20", "→", "15", "forces", "replacement"]
+    ] * 2
 
 
 def test_an_image_behind_a_parameter_is_looked_at(hand: Hand) -> None:

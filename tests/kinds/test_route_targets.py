@@ -158,5 +158,7 @@ def test_a_route_to_what_is_gone_is_told(hand: Hand) -> None:
 
 def test_a_nat_gateway_that_is_not_there_is_told_beforehand(hand: Hand) -> None:
     spec = with_routes({"destination_cidr_block": BLOCK, "nat_gateway": f"nat-{ID}"})
-    with pytest.raises(RefusedError, match=rf"the spec names nat-{ID}, which don't exist"):
+    with pytest.raises(
+        RefusedError, match=rf"routes: there is no NAT gateway nat-{ID} in this account and region; correct the id"
+    ):
         hand.world.apply(spec)

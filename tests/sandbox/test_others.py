@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -9,6 +10,9 @@ from cryptography import x509
 from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.sandbox.gate import service_of
 from alb_reconcile.sandbox.others import make_others
+from alb_reconcile.sandbox.preparation import describe
+from alb_reconcile.spec.stack import parse_stack
+from tests.harness import SPECS
 from tests.sandbox.strict_world import client
 
 if TYPE_CHECKING:
@@ -138,3 +142,44 @@ def test_client_secrets_are_made_where_they_are_said_to_be(aws: StrictAws) -> No
     assert client("ssm").get_parameter(Name="/web/oidc", WithDecryption=True)["Parameter"]["Value"]
     for name in (arn, "plain"):
         assert client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+
+
+DECLARED = """\
+stack: own
+region: us-east-1
+vpcs: {main: {cidr_block: 10.0.0.0/16}}
+subnets:
+  a: {cidr_block: 10.0.1.0/24, availability_zone: a}
+  b: {cidr_block: 10.0.2.0/24, availability_zone: b}
+internet_gateways: {main: {}}
+elastic_ips: {nat: {}, web: {}}
+nat_gateways: {a: {subnet: a, elastic_ip: nat}}
+route_tables: {main: {subnets: [a, b], routes: [{destination_cidr_block: 0.0.0.0/0, internet_gateway: main}]}}
+vpc_endpoints: {s3: {service_name: s3, route_tables: [main]}}
+security_groups: {web: {description: web, ingress: [{protocol: tcp, port: 80, security_group: web}]}}
+key_pairs: {ops: {public_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEZYhM3Ccjb+GXvNTzyb3iEcbnKnNCgaMxRgLBtsKxTF}}
+instance_profiles: {web: {session_manager: true}, named: {name: our-web}}
+instances:
+  web:
+    image_id: ami-04681a1dbd79675a5
+    instance_type: t3.micro
+    subnets: [a]
+    security_groups: [web]
+    key_name: ops
+    iam_instance_profile: web
+    elastic_ip: web
+target_groups: {web: {protocol: HTTP, port: 80, targets: [web]}}
+log_buckets: {logs: {}}
+load_balancers:
+  main:
+    subnets: [a, b]
+    security_groups: [web]
+    attributes: {access_logs.s3.enabled: true, access_logs.s3.bucket: logs}
+    listeners: {http: {protocol: HTTP, port: 80, default_action: {forward: web}}}
+"""
+
+
+def test_what_the_spec_declares_itself_isnt_made(aws: StrictAws) -> None:
+    stack = parse_stack(DECLARED.encode(), "own.yaml", SPECS, {}, None)
+    states = json.loads(json.dumps(describe(item.creation for item in stack.desired.values()), default=str))
+    assert make_others(aws, REGION, states, []) == []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from alb_reconcile.aws.bucket_tags import list_buckets, read_bucket_tags
@@ -13,9 +13,11 @@ from alb_reconcile.cli.render.status import StatusView, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
 from alb_reconcile.engine.discover import discover
+from alb_reconcile.engine.stack import find_missing
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, UsageError, ignoring
@@ -33,14 +35,16 @@ def status(options: StatusOptions) -> ExitCode:
     """Show each resource, the health of the targets, and the URLs."""
     for stack in load_stacks(options.specs, options.loading):
         target = stack.target()
-        found = with_stack(options.connection, target, _look)
-        view = StatusView(target.stack, target.region, found, local_urls(options.connection))
+        found, missing = with_stack(options.connection, target, _look)
+        view = StatusView(target.stack, target.region, found, local_urls(options.connection), missing)
         options.output.show(view, status_text, status_json)
     return ExitCode.OK
 
 
-async def _look(aws: Aws, target: DesiredStack) -> Discovery:
-    return await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
+async def _look(aws: Aws, target: DesiredStack) -> tuple[Discovery, list[Address]]:
+    found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
+    lost = dict.fromkeys(map(str, found.findings))
+    return replace(found, warnings=(*found.warnings, *lost)), find_missing(target, found)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from alb_reconcile.adoption.adopt import Adoption
 from alb_reconcile.adoption.move import Move
 from alb_reconcile.adoption.preview import Preview
 from alb_reconcile.adoption.release import Release
-from alb_reconcile.cli.render.plan import render_plan, short_id
+from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.plan import plain
 from alb_reconcile.model.text import printable

@@ -1,17 +1,12 @@
 """A plan as text: what is made, changed, replaced and deleted, and why."""
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from alb_reconcile.cli.render.style import Style
-from alb_reconcile.kinds._conditions import Condition, Transform
-from alb_reconcile.kinds.route_table import Route
-from alb_reconcile.kinds.security_group_rules import Permission
-from alb_reconcile.model.actions import Forward
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.lookup import FoundId
-from alb_reconcile.model.plan import Plan, Step, plain
+from alb_reconcile.engine.plan.decide import forcing
+from alb_reconcile.kinds.shown import short_id, show_change, show_member
+from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Change, field_names
 from alb_reconcile.model.text import printable
 
@@ -87,10 +82,10 @@ def _replacement_order(plan: Plan, step: Step) -> str:
     return f"{order} ({step.reason})" if step.reason and not step.changes else order
 
 
-def _forces(step: Step) -> set[str]:
-    if step.action != "replace" or step.state is None:
-        return set()
-    return {change.path for change in step.changes if change.path.partition(".")[0] in step.state.replaced_on}
+def _forces(step: Step) -> tuple[str, ...]:
+    if step.action != "replace" or step.state is None or step.desired is None or step.observed is None:
+        return ()
+    return forcing(step.desired, step.state, step.observed, step.changes)
 
 
 def _properties(plan: Plan, step: Step) -> Iterator[str]:
@@ -109,87 +104,12 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
             found.append((name, value))
     width = max((len(name) for name, _ in found), default=0)
     for name, value in found:
-        yield f"      {name:<{width}}  {_member(name, value, plan)}"
+        yield f"      {name:<{width}}  {show_member(name, value, plan.names)}"
 
 
 def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:
     mark = "   forces replacement" if forced else ""
-    # a collection; neither a reference nor the parts of an action
-    if type(change.after) is tuple and "." not in change.path:
-        before, after = list(change.before or ()), list(change.after)
-        texts = {_member(change.path, item, plan) for item in after}
-        for item in [item for item in before if item not in after]:
-            text = _member(change.path, item, plan)
-            # the same address: what is there now, and what takes its place
-            text = _member(change.path, item, replace(plan, names={})) if text in texts else text
-            yield style.paint(f"      - {change.path} {text}", "red") + mark
-        for item in [item for item in after if item not in before]:
-            yield style.paint(f"      + {change.path} {_member(change.path, item, plan)}", "green") + mark
-        return
-    old, new = show(change.before, plan), show(change.after, plan)
-    if old == new:  # as above
-        old = show(change.before, replace(plan, names={}))
-    yield f"      {change.path:<{width}}  {old} → {new}{mark}"
-
-
-def _member(name: str, value: Any, plan: Plan) -> str:
-    """A member of the property of that name; what a permission's source means depends on it."""
-    if isinstance(value, Permission):
-        return _permission(value, "to" if name == "egress" else "from", plan)
-    return show(value, plan)
-
-
-def show(value: Any, plan: Plan) -> str:
-    """A property as a user reads it: ids of the stack by their addresses."""
-    if isinstance(value, Address):
-        return str(value)
-    if isinstance(value, FoundId):
-        return printable(f"{short_id(value)} ({value.words})")
-    if isinstance(value, str):
-        return printable(str(plan.names.get(value) or short_id(value))) if value else '""'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return "(not set)"
-    if isinstance(value, Forward):
-        # beside the one that it replaces
-        new = isinstance(value.target_group, Address) and value.target_group in plan.names.values()
-        return f"{'the new ' if new else ''}{show(value.target_group, plan)} at {value.weight}"
-    if isinstance(value, Route):
-        return f"{value.destination} → {show(value.target, plan)}"
-    if isinstance(value, Condition | Transform):
-        return printable(str(value))
-    if isinstance(value, tuple):
-        return ", ".join(show(item, plan) for item in value) or "(none)"
-    if hasattr(value, "forward"):
-        return _action(value, plan)
-    return printable(str(plain(value)))
-
-
-def _permission(item: Permission, way: str, plan: Plan) -> str:
-    ports = item.from_port if item.from_port == item.to_port else f"{item.from_port}-{item.to_port}"
-    traffic = "all traffic" if item.protocol == "-1" else f"{item.protocol} {ports}"
-    description = f" ({printable(item.description)})" if item.description else ""
-    return f"{traffic} {way} {show(item.source, plan)}{description}"
-
-
-def _action(value: Any, plan: Plan) -> str:
-    if value.authentication:
-        return f"{printable(str(value.authentication))}, then {_action(replace(value, authentication=None), plan)}"
-    if value.unsupported:
-        others = printable(", ".join(value.unsupported))
-        rest = replace(value, unsupported=())
-        return f"{others}, {_action(rest, plan)}" if plain(rest) else others
-    if value.forward:
-        single = len(value.forward) == 1
-        groups = show(value.forward[0].target_group, plan) if single else show(value.forward, plan)
-        sticky = f", sticky for {value.stickiness_seconds} s" if value.stickiness_seconds else ""
-        return f"forward to {groups}{sticky}"
-    name, pairs = ("redirect", value.redirect) if value.redirect else ("answer", value.fixed_response)
-    return printable(f"{name} {', '.join(f'{key} {item}' for key, item in pairs)}")
-
-
-def short_id(physical_id: str) -> str:
-    """An id as it is; of an ARN, what tells it from others; of a registration, its target."""
-    arn, _, member = physical_id.partition("|")
-    return printable(member.replace("|", ":") or (arn.rpartition(":")[2] if arn.startswith("arn:") else arn))
+    for sign, text in show_change(change, plan.names):
+        path = f"{change.path} " if sign else f"{change.path:<{width}}  "
+        line = f"      {sign}{' ' if sign else ''}{path}{text}"
+        yield style.paint(line, _SIGNS["create" if sign == "+" else "delete"][1]) + mark if sign else line + mark

@@ -9,9 +9,10 @@ from typing import Final
 
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.render.console import complain, emit
-from alb_reconcile.cli.render.plan import short_id, show_duration
+from alb_reconcile.cli.render.plan import show_duration
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.kinds.shown import short_id
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.text import printable
 

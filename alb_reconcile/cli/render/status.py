@@ -2,29 +2,34 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from alb_reconcile.cli.render.plan import short_id
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.stack import awaited
 from alb_reconcile.kinds import is_in_order
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import Entrance
+from alb_reconcile.kinds.shown import short_id
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Observed, each_of
 from alb_reconcile.model.text import printable
 from alb_reconcile.sandbox.client import Process, Traffic
 
+_MISSING: Final = "missing"
+
 
 @dataclass(frozen=True)
 class StatusView:
-    """A stack as it was seen, and in the sandbox its listeners' local URLs by ARN."""
+    """A stack as it was seen, in the sandbox its listeners' local URLs by ARN, and what its spec declares that isn't there."""
 
     stack: str
     region: str
     discovery: Discovery
     local: Mapping[str, str]
+    missing: Sequence[Address] = ()
 
 
 def urls(discovery: Discovery, local: Mapping[str, str]) -> list[str]:
@@ -69,9 +74,36 @@ def unready(discovery: Discovery) -> list[str]:
     return [printable(line) for line in lines]
 
 
+class _Row(NamedTuple):
+    """A line of the text."""
+
+    address: Address
+    status: str
+    color: str
+    known: str = ""
+    reason: str = ""
+
+
+def _row(item: Observed) -> _Row:
+    reason = printable(" ".join(filter(None, (item.reason, item.description))))
+    known = "" if item.address.kind == "registration" else short_id(item.id)
+    color = "green" if is_in_order(item) else "yellow"
+    return _Row(item.address, printable(item.status or "present"), color, known, reason)
+
+
 def _visible(discovery: Discovery) -> list[Observed]:
     shown = [item for item in discovery.resources if not item.is_gone]
     return sorted(shown, key=lambda item: (item.address.kind, item.address.name, item.id))
+
+
+def _not_ready(view: StatusView) -> list[str]:
+    number = len(view.missing)
+    lines = (
+        [f"{number} resource{' is' if number == 1 else 's are'} missing; plan shows what apply would make"]
+        if number
+        else []
+    )
+    return lines + unready(view.discovery)
 
 
 def status_json(view: StatusView) -> str:
@@ -81,6 +113,8 @@ def status_json(view: StatusView) -> str:
         | ({"reason": item.reason} if item.reason else {})
         for item in _visible(view.discovery)
     ]
+    resources += [{"address": str(address), "id": "", "status": _MISSING} for address in view.missing]
+    resources.sort(key=lambda item: item["address"].partition("."))
     return json.dumps(
         {
             "version": 1,
@@ -88,7 +122,7 @@ def status_json(view: StatusView) -> str:
             "region": view.region,
             "account": view.discovery.account,
             "resources": resources,
-            "not_ready": unready(view.discovery),
+            "not_ready": _not_ready(view),
             "urls": urls(view.discovery, view.local),
             "warnings": list(view.discovery.warnings),
         },
@@ -110,16 +144,14 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
     if not shown:
         yield "The stack has no resources here."
         return
-    width = max(len(str(item.address)) for item in shown)
-    broad = max(len(item.status or "present") for item in shown)
-    for item in shown:
-        status = printable(item.status or "present")
-        color = "green" if is_in_order(item) else "yellow"
-        reason = printable(" ".join(filter(None, (item.reason, item.description))))
-        known = "" if item.address.kind == "registration" else short_id(item.id)
-        line = f"  {item.address!s:<{width}}  {style.paint(f'{status:<{broad}}', color)}  {style.paint(known, 'dim')}"
-        yield (f"{line}  {reason}" if reason else line).rstrip()
-    if waiting := unready(view.discovery):
+    rows = [*map(_row, shown), *(_Row(address, _MISSING, "yellow") for address in view.missing)]
+    width = max(len(str(row.address)) for row in rows)
+    broad = max(len(row.status) for row in rows)
+    for row in sorted(rows, key=lambda row: row.address):
+        status = style.paint(f"{row.status:<{broad}}", row.color)
+        line = f"  {row.address!s:<{width}}  {status}  {style.paint(row.known, 'dim')}"
+        yield (f"{line}  {row.reason}" if row.reason else line).rstrip()
+    if waiting := _not_ready(view):
         yield ""
         yield from (style.paint(f"Not ready: {item}", "yellow") for item in waiting)
     if found := url_lines(view.discovery, view.local):

@@ -198,15 +198,20 @@ def _compare(wanted: Desired, found: Observed, ids: Mapping[Address, str], facts
     if wanted.lifecycle.keep_others:
         state = with_others(state, found.state)
     changes = diff(state, found.state)
-    immutable = fixed(state, found)
-    if wanted.lifecycle.type_change == "in-place":
-        immutable -= state.stopped_on
-    forces = tuple(
-        change.path for change in changes if immutable.intersection((change.path, change.path.partition(".")[0]))
-    )
+    forces = forcing(wanted, state, found, changes)
     if wanted.spec_digest:
         changes += _tag_changes(wanted, found)
     return Decision(wanted, state, found, changes, forces)
+
+
+def forcing(wanted: Desired, state: Properties, found: Observed, changes: Iterable[Change]) -> tuple[str, ...]:
+    """The paths of changes that AWS can't make in place, given what there is."""
+    immutable = fixed(state, found)
+    if wanted.lifecycle.type_change == "in-place":
+        immutable -= state.stopped_on
+    return tuple(
+        change.path for change in changes if immutable.intersection((change.path, change.path.partition(".")[0]))
+    )
 
 
 def _tag_changes(wanted: Desired, found: Observed) -> tuple[Change, ...]:

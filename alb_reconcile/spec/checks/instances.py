@@ -24,6 +24,7 @@ def check(outline: Outline) -> None:
         _check_volumes(outline, name, entry)
         _check_persistent(outline, name, entry)
         _check_options(outline, name, entry)
+        _check_rollout(outline, name, entry)
     _check_clashes(outline)
     _check_size(outline)
 
@@ -148,6 +149,15 @@ def _check_options(outline: Outline, name: str, entry: Entry) -> None:
         )
     if hibernates and (entry.get("root_volume") or {}).get("encrypted") is False:
         outline.error((*path, "root_volume", "encrypted"), "hibernation needs an encrypted root disk; set it to true")
+
+
+def _check_rollout(outline: Outline, name: str, entry: Entry) -> None:
+    """Of one instance, one may be missing: it can't be stopped otherwise."""
+    missing, count = (entry.get("rollout") or {}).get("max_unavailable"), entry.get("count", 1)
+    if isinstance(missing, int) and isinstance(count, int) and missing >= count > 0 and missing > 1:
+        text = f"{missing} of {count} instances may be missing, so a change may leave none that answers; "
+        text += "set it below count" if count > 1 else "set it to 1 or 0"
+        outline.error(("instances", name, "rollout", "max_unavailable"), text, warning=True)
 
 
 def _check_user_data(outline: Outline, name: str, entry: Entry) -> None:
