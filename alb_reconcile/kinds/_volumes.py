@@ -95,7 +95,7 @@ def observe_root(row: Row, volumes: Mapping[str, Row]) -> dict[str, Any] | None:
 
 
 def observe_data(row: Row, volumes: Mapping[str, Row], wanted: Disk | None) -> dict[str, Any] | None:
-    """The data volumes at the devices that are wanted, by path; None where none is wanted."""
+    """The data volumes at the devices that are wanted, by path; None where none is wanted. The root disk is none of them."""
     if wanted is None:
         return None
     found: dict[str, Any] = {}
@@ -106,7 +106,7 @@ def observe_data(row: Row, volumes: Mapping[str, Row], wanted: Disk | None) -> d
     for name, disk in by_name(wanted).items():
         is_kept = disk.get("persistent") and name in named
         device = named[name] if is_kept else disk["device_name"]
-        if there := _observe(row, volumes, device):
+        if device != row.get("RootDeviceName") and (there := _observe(row, volumes, device)):
             snapshot = {"snapshot_id": volumes[ids[device]].get("SnapshotId") or None}
             kept = {"persistent": is_kept or None} if "persistent" in disk else {}
             shown = {"device_name": device, **snapshot, **there, **kept}

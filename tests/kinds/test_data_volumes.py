@@ -121,6 +121,15 @@ def test_a_device_that_the_image_uses_is_refused_before_anything_is_made(hand: H
         hand.world.plan(spec)
 
 
+def test_nor_that_of_an_instance_that_there_is(hand: Hand) -> None:
+    """Its root disk isn't the data volume, and mustn't be grown to the volume's size."""
+    hand.make(with_logs())
+    found = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"][0]["Instances"][0]
+    root = found["RootDeviceName"]
+    with pytest.raises(RefusedError, match=rf"image .* uses {root} itself; choose another device"):
+        hand.world.plan(with_logs(device_name=root, volume_size=50))
+
+
 def test_the_next_change_is_refused_for_six_hours_and_says_so(hand: Hand) -> None:
     hand.make(with_logs())
     hand.make(with_logs(volume_size=20))
