@@ -210,15 +210,17 @@ class Graph:
         return set()
 
     def cut(self, cycle: Iterable[str]) -> bool:
-        """Open a cycle (each follows the next) at an edge that gives way. Returns whether there was one."""
-        nodes = list(cycle)
-        for one, other in pairwise(nodes):
-            for edge in ((one, other), (other, one)):
-                strength = self.edges[edge[0]].get(edge[1])
-                if strength is not None and strength.gives_way:
-                    self.release(*edge)
-                    takeover = self.steps[edge[0]].detail(TakeOver)
-                    if edge[1] in takeover.takers:  # it goes first, so there is nothing to wait for
-                        self.specify(edge[0], replace(takeover, shift=replace(takeover.shift, awaits=())))
-                    return True
+        """Open a cycle (each follows the next) at an edge that gives way. Returns whether there was one.
+
+        That a replacement comes before the old one goes gives way last.
+        """
+        pairs = [edge for one, other in pairwise(list(cycle)) for edge in ((one, other), (other, one))]
+        for edge in sorted(pairs, key=lambda edge: self.steps[edge[0]].part_of == edge[1]):
+            strength = self.edges[edge[0]].get(edge[1])
+            if strength is not None and strength.gives_way:
+                self.release(*edge)
+                takeover = self.steps[edge[0]].detail(TakeOver)
+                if edge[1] in takeover.takers:  # it goes first, so there is nothing to wait for
+                    self.specify(edge[0], replace(takeover, shift=replace(takeover.shift, awaits=())))
+                return True
         return False

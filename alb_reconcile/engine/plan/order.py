@@ -116,7 +116,8 @@ def _after_what_is_followed(graph: Graph) -> None:
                     graph.after(step.key, key, Strength.ORDERED)
             for step in graph.of_kind(kind.kind, "delete"):
                 for key in gone:
-                    graph.after(key, step.key)
+                    # one that has to make room for another, which successors wait for, goes before
+                    graph.after(key, step.key, Strength.PREFERRED)
 
 
 def _into_complete_networks(graph: Graph) -> None:
