@@ -90,7 +90,7 @@ def test_a_version_that_never_gets_healthy_gets_no_address(world: Answering) -> 
     world.converge(behind())
     ids = {item.id for item in world.account.instances()}
 
-    def verdict(group: str, target: str, _: int) -> str | None:
+    def verdict(group: str, target: str, _: int) -> Any:
         return "unhealthy" if target not in ids else None
 
     world.strict.health = verdict
