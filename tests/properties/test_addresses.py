@@ -84,3 +84,21 @@ def test_a_killed_creation_is_finished(world: Answering) -> None:
         world.converge(behind())
         assert len(world.held) == 2, moment.words
         assert len(world.account.ec2.addresses) == 2
+
+
+def test_a_version_that_never_gets_healthy_gets_no_address(world: Answering) -> None:
+    world.converge(behind())
+    ids = {item.id for item in world.account.instances()}
+
+    def verdict(group: str, target: str, _: int) -> Any:
+        return "unhealthy" if target not in ids else None
+
+    world.strict.health = verdict
+    for _ in range(2):
+        assert any("healthy" in text for text in world.apply(ROLLED).failures)
+        assert {item.eni.instance.id for item in world.account.ec2.addresses} == ids
+    world.converge(behind())
+    assert {item.eni.instance.id for item in world.account.ec2.addresses} == ids
+    world.strict.health = None
+    world.converge(ROLLED)
+    assert len(world.held) == 2

@@ -78,8 +78,10 @@ def _follow(graph: Graph, step: Step, wanted: ElasticIpAssociation, old: str) ->
         if maker and item.desired and isinstance(item.desired.state, Registration)
         if item.desired.state.target == wanted.instance
     ]
-    for key in arrivals:
+    # a successor that an earlier run has made is registered, and may fail: the old one leaves its groups only if it is healthy
+    departures = [] if maker else [key for item in graph.registered[old] if (key := graph.removers.get(item.id))]
+    for key in (*arrivals, *departures):
         graph.after(step.key, key, Strength.SUGGESTED)
     moment = "its successor is healthy" if arrivals else "its successor runs" if maker else ""
-    when = f" when {moment}" if moment else ""
+    when = f" when {moment}" if moment else f" when {old} has left its target groups" if departures else ""
     graph.say(step.key, effects=f"moves the address from {old}{when}; {old} then has another public address, or none")
