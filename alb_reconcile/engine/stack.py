@@ -12,7 +12,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.engine.applied_tags import begin_destroying, begin_making, write_applied_tags
 from alb_reconcile.engine.apply import Event, Outcome, apply_plan
-from alb_reconcile.engine.destroy_blockers import find_blockers
+from alb_reconcile.engine.blockers import Blocker, find_blockers
 from alb_reconcile.engine.discover import discover, resolve_further_images
 from alb_reconcile.engine.plan.decide import decide
 from alb_reconcile.engine.plan.planner import Options, make_plan
@@ -25,7 +25,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.discovery import Discovery
-from alb_reconcile.model.errors import InterruptedRun, ReconcileError
+from alb_reconcile.model.errors import AwsError, InterruptedRun, ReconcileError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Observed
 
@@ -41,7 +41,8 @@ class StackPlan:
     discovery: Discovery
     plan: Plan
     protected: Mapping[str, str] = field(default_factory=dict)
-    """By step key, why a step can't be done before a protection is lifted; of the steps that were asked about."""
+    """By step key, why a step can't be done before a protection is lifted, or before others let go; of the steps that were
+    asked about."""
     blockers: tuple[str, ...] = ()
     """What isn't the stack's and would stop a destroy half-way, in words."""
 
@@ -61,7 +62,7 @@ async def plan_stack(
     """Read the stack and plan, under the stack's policy. Changes nothing. What it looks up has been found (`engine.lookups`).
 
     `shared` has reads for several stacks. Whether AWS protects what goes is asked about the steps that `choose` gives;
-    without it about all, if `options` check the plan. Raises RefusedError, PlanError, AwsError.
+    without it about all, if `options` check the plan; likewise who else uses what goes. Raises RefusedError, PlanError, AwsError.
     """
     discovery = await discover(
         aws, target.stack, target.desired, account_ids=target.account_ids, everything=target.destroy, shared=shared,
@@ -76,14 +77,37 @@ async def plan_stack(
     plan = make_plan(target.stack, target.region, target.desired, discovery, options)
     planned = StackPlan(target, discovery, plan)
     if choose is not None:
-        return replace(planned, protected=await find_protected(aws, choose(planned)))
+        steps = tuple(choose(planned))
+        protected, (blockers, _) = await asyncio.gather(
+            find_protected(aws, steps), _look_around(aws, discovery, replace(plan, steps=steps), destroy=False)
+        )
+        used = {key: item.text for item in blockers for key in item.keys}
+        return replace(planned, protected={**used, **protected})
     if not options.check:
         return planned
-    nothing: list[str] = []
-    looks = find_blockers(aws, discovery) if target.destroy and plan.steps else asyncio.sleep(0, nothing)
-    protected, blockers = await asyncio.gather(find_protected(aws, plan.steps), looks)
-    plan = lift_protection(plan, protected, options.allow)
-    return StackPlan(target, discovery, plan, protected, tuple(blockers))
+    protected, (blockers, warnings) = await asyncio.gather(
+        find_protected(aws, plan.steps), _look_around(aws, discovery, plan, destroy=target.destroy)
+    )
+    plan = replace(lift_protection(plan, protected, options.allow), warnings=(*plan.warnings, *warnings))
+    texts = tuple(item.text for item in blockers)
+    if texts and not target.destroy:
+        raise RefusedError("\n".join(texts))
+    return StackPlan(target, discovery, plan, protected, texts)
+
+
+async def _look_around(
+    aws: Aws, discovery: Discovery, plan: Plan, *, destroy: bool
+) -> tuple[list[Blocker], tuple[str, ...]]:
+    """Who else uses what goes; and a warning where these credentials may not look. Who destroys has to look."""
+    try:
+        return await find_blockers(aws, discovery, plan), ()
+    except AwsError as error:
+        if destroy or error.code != "UnauthorizedOperation":
+            raise
+        text = (
+            f"whether others use what this plan takes away isn't known, since these credentials may not look: {error}"
+        )
+        return [], (text,)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class ElasticIpAssociation(Properties):
 
     def slots(self) -> Iterable[Hashable]:
         """A NAT gateway can hold it, too."""
-        return (("elastic ip", str(self.elastic_ip)),)
+        return (("Elastic IP address", str(self.elastic_ip)),)
 
     def conflicts(self, other: Properties) -> bool:
         """Between instances it moves in one call."""

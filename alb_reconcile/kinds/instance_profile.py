@@ -1,15 +1,20 @@
 """Instance profiles, each with a role of its own that EC2 assumes (IAM CreateInstanceProfile, CreateRole and the like)."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Kind
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
@@ -67,6 +72,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         read=(
             "iam:ListInstanceProfiles", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies", "iam:GetRolePolicy",
         ),
+        look=("iam:GetPolicy",),
         create=(
             "iam:CreateInstanceProfile", "iam:CreateRole", "iam:AddRoleToInstanceProfile", "iam:AttachRolePolicy",
             "iam:PutRolePolicy", "iam:TagInstanceProfile", "iam:TagRole", "iam:GetInstanceProfile", "iam:PassRole",
@@ -120,6 +126,22 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             answer = await reader.aws.call("iam", "get_role_policy", RoleName=name, PolicyName=_INLINE)
             policy = _text(answer["PolicyDocument"])
         return InstanceProfile(name=name, managed_policies=policies, policy=policy)
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """Managed policies that aren't there, asked about once each."""
+        held: dict[str, list[Desired]] = {}
+        for item in intents:
+            if item.fields is None or "managed_policies" in item.fields:
+                for policy in item.wanted.managed_policies or ():
+                    held.setdefault(policy, []).append(item.desired)
+        lost = await asyncio.gather(*(_is_lost(aws, policy) for policy in held))
+        return [
+            Finding(user, "managed_policies", _lost(policy))
+            for policy, is_lost in zip(held, lost, strict=True)
+            for user in (held[policy] if is_lost else ())
+        ]
 
     async def create(self, run: Run, wanted: InstanceProfile, desired: Desired) -> str:
         name = wanted.name or run.physical_name(desired, [run.aws.region], 64)
@@ -206,6 +228,22 @@ async def _attached(call: Callable[..., Awaitable[Any]], name: str) -> list[str]
     """The ARNs of a role's managed policies: AWS allows 20 at most, fewer than a page."""
     answer = await call("iam", "list_attached_role_policies", RoleName=name)
     return [item["PolicyArn"] for item in answer["AttachedPolicies"]]
+
+
+async def _is_lost(aws: Aws, policy: str) -> bool:
+    """Whether IAM says that there is no such policy."""
+    with ignoring("AccessDenied"):
+        with ignoring(*_MISSING):
+            await aws.call("iam", "get_policy", PolicyArn=_whole(policy, f"arn:{partition_of(aws.region)}"))
+            return False
+        return True
+    return False
+
+
+def _lost(policy: str) -> str:
+    if policy.startswith("arn:"):
+        return f"there is no managed policy {policy}; correct its ARN"
+    return f'AWS has no managed policy "{policy}"; write its name as IAM shows it, with its path if it has one (service-role/…), or the ARN of one of your own'
 
 
 def _whole(policy: str, arn: str) -> str:

@@ -98,7 +98,7 @@ class NatGateway(Properties):
             *(self.secondary_elastic_ips or ()),
             *(item for zone in zones for item in zone.elastic_ips),
         ]
-        return tuple(("elastic ip", str(item)) for item in held if item)
+        return tuple(("Elastic IP address", str(item)) for item in held if item)
 
 
 class NatGatewayKind(Ec2Kind[NatGateway]):

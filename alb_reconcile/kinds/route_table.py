@@ -61,7 +61,10 @@ class RouteTable(Properties):
         )
 
     def remark(self, found: Observed) -> str:
-        dead = [route for route in self.routes or () if route in found.detail(Associations).blackholes]
+        wanted = {
+            route.destination for route in self.routes or ()
+        }  # whatever they lead to: it may have to be made again
+        dead = sorted(route for route in found.detail(Associations).blackholes if route.destination in wanted)
         if not dead:
             return ""
         told = ", ".join(f"{route.destination} to {route.target}" for route in dead)

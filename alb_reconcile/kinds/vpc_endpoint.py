@@ -1,19 +1,22 @@
 """VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
+from alb_reconcile.kinds._endpoint_services import find_lost_services
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
-from alb_reconcile.model.address import Ref
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.policy_document import PolicyDocument
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -110,7 +113,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     )
     iam_actions = IamActions(
         read=("ec2:DescribeVpcEndpoints",),
-        look=("servicequotas:GetServiceQuota",),
+        look=("servicequotas:GetServiceQuota", "ec2:DescribeVpcEndpointServices"),
         create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone"),
         update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags"),
         delete=("ec2:DeleteVpcEndpoints",),
@@ -125,6 +128,12 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         if "policy_document" in entry:
             own["policy_document"] = PolicyDocument.of(entry["policy_document"])
         return VpcEndpoint(**{**fields, **own})
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """Services that the region doesn't have."""
+        return await find_lost_services(aws, intents)
 
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """A gateway endpoint is there at once; the others' network interfaces come and go in minutes."""

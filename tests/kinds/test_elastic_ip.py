@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tests.harness import demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, delete, edited
 from tests.pools import known_pools
+from tests.sync.words import writes
 
 if TYPE_CHECKING:
     from tests.harness import Spec
@@ -70,15 +72,15 @@ def test_an_address_that_somebody_uses_elsewhere_stays(hand: Hand) -> None:
     hand.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     instance = hand.stranger_in(subnet)
     hand.ec2.associate_address(InstanceId=instance, AllocationId=hand[ADDRESS])
-    result = hand.world.apply(demo())
+    told = f"{ADDRESS} ({hand[ADDRESS]}) is in use by a resource outside this stack: {instance}; disassociate it first"
+    with pytest.raises(RefusedError, match=re.escape(told)):
+        hand.world.apply(demo())
+    assert writes(hand) == []
+    result = hand.world.apply(demo(), check=False)  # somebody has come between
     (failure,) = [item.error for item in result.outcomes if item.how == "failed"]
     assert isinstance(failure, RefusedError)
     assert str(failure).startswith(f"{hand[ADDRESS]} is in use by resources outside this stack: eni-")
-    (blocker,) = hand.world.apply(spec, destroy=True, check=True).blockers
-    assert (
-        blocker
-        == f"{ADDRESS} ({hand[ADDRESS]}) is in use by a resource outside this stack: {instance}; disassociate it first"
-    )
+    assert hand.world.apply(spec, destroy=True, check=True).blockers == (told,)
 
 
 def test_an_address_that_a_run_left_behind_is_found_without_being_declared(hand: Hand, faults: Faults) -> None:

@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from alb_reconcile.engine.destroy_blockers import IAM_ACTIONS as BLOCKERS
+from alb_reconcile.engine.blockers import IAM_ACTIONS as BLOCKERS
 from alb_reconcile.kinds import load_kinds
 from tests.kinds.example import example_of
 from tests.properties.watched import watched

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from alb_reconcile.model.errors import PlanError, RefusedError
+from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.sandbox.strict.world import World as Place
 from tests.adoption.adopting import by_address, keeper
 from tests.harness import REGION, SPECS, by_hand
@@ -162,8 +162,20 @@ def test_it_is_replaced_without_a_gap(hand: Hand) -> None:
 def test_a_change_that_needs_the_same_address_is_refused(hand: Hand) -> None:
     """The new one can't have it before the old one has gone, and that would be a gap."""
     hand.make(ZONAL)
-    with pytest.raises(PlanError, match=r"nat_gateway\.main.*where a name, address or range moves.*a different value"):
+    told = (
+        r"^spec\.yaml:\d+:\d+: nat_gateways\.main\.elastic_ip: the new nat_gateway\.main can't have elastic_ip\.one as long as "
+        r"nat_gateway\.main \(nat-\w+\) has it, .*; give it another Elastic IP address$"
+    )
+    with pytest.raises(RefusedError, match=told):
         hand.world.plan(edited(ZONAL, "nat_gateways/main/subnet", "public-b"))
+
+
+def test_an_address_doesnt_move_to_another_gateway_while_it_is_needed(hand: Hand) -> None:
+    hand.make(ZONAL)
+    spec = edited(ZONAL, "nat_gateways", {"other": {"subnet": "public-b", "elastic_ip": "one"}})
+    told = r"nat_gateways\.other\.elastic_ip: the new nat_gateway\.other can't have elastic_ip\.one as long as nat_gateway\.main \("
+    with pytest.raises(RefusedError, match=told):
+        hand.world.plan(edited(spec, "route_tables/private/routes", [{**DEFAULT, "nat_gateway": "other"}]))
 
 
 def test_one_that_somebody_deleted_is_made_again_and_routed_to(hand: Hand) -> None:

@@ -119,6 +119,10 @@ def test_what_the_credentials_may_not_read_is_left_to_aws(hand: Hand, faults: Fa
         faults.refuse(operation, "UnauthorizedOperation")
     faults.refuse("get_instance_profile", "AccessDenied")
     hand.make(edited(demo(), "instances/web/iam_instance_profile", "web"))
+    faults.refuse("get_policy", "AccessDenied", times=2)
+    assert hand.world.plan(profile("AmazonS3ReadAccess", "AmazonS3ReadOnlyAccess")).steps
+    faults.refuse("describe_vpc_endpoint_services", "UnauthorizedOperation")
+    assert hand.world.plan(endpoint(service_name="ssm-messages")).steps
 
 
 @pytest.mark.parametrize(
@@ -154,6 +158,52 @@ def secure(certificate: str, *hosts: str) -> Spec:
         **({"rules": {"hosts": rule}} if hosts else {}),
     }  # fmt: skip
     return spec
+
+
+ALLOWED = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}]}'
+
+
+def profile(*policies: str) -> Spec:
+    spec = edited(demo(), "instance_profiles", {"web": {"managed_policies": list(policies)}})
+    return edited(spec, "instances/web/iam_instance_profile", "web")
+
+
+def test_a_managed_policy_that_isnt_there(hand: Hand) -> None:
+    lost = "arn:aws:iam::123456789012:policy/lost"
+    own = by_hand("iam").create_policy(PolicyName="own", PolicyDocument=ALLOWED)["Policy"]["Arn"]
+    place = "instance_profiles.web.managed_policies: "
+    lines = refusal(hand, profile("AmazonS3ReadAccess", "AmazonSSMManagedInstanceCore", own, lost)).splitlines()
+    assert [line.partition(place)[2].partition(";")[0] for line in lines] == [
+        'AWS has no managed policy "AmazonS3ReadAccess"',
+        f"there is no managed policy {lost}",
+    ]
+    there = profile("AmazonS3ReadOnlyAccess", own)
+    hand.make(there)
+    assert hand.world.plan(there).is_empty
+    assert "get_policy" not in [name for name, _ in hand.world.log]
+    assert 'AWS has no managed policy "AmazonS3ReadAccess"' in refusal(hand, profile(own, "AmazonS3ReadAccess"))
+
+
+def endpoint(**keys: Any) -> Spec:
+    spec = demo()
+    spec["vpc_endpoints"] = {"it": {"subnets": ["public-a"], **keys}}
+    return spec
+
+
+def test_a_service_that_has_no_endpoints(hand: Hand) -> None:
+    place = "vpc_endpoints.it.service_name: this region has no service com.amazonaws.us-east-1."
+    told = refusal(hand, endpoint(service_name="ssm-messages"))
+    assert told.endswith(f"{place}ssm-messages for endpoints; did you mean com.amazonaws.us-east-1.ssmmessages?")
+    there = endpoint(service_name="ssmmessages")
+    hand.make(there)
+    assert hand.world.plan(there).is_empty
+    assert "describe_vpc_endpoint_services" not in [name for name, _ in hand.world.log]
+    assert f"{place}ssm-messages" in refusal(hand, endpoint(service_name="ssm-messages"))
+
+
+def test_a_service_of_somebody_who_hasnt_shared_it(hand: Hand) -> None:
+    told = refusal(hand, endpoint(service_name="com.amazonaws.vpce.us-east-1.vpce-svc-0a1b2c3d4e5f60718"))
+    assert "; correct the name, or have its owner allow this account" in told
 
 
 PLACE = "load_balancers.public.listeners.https.certificate_arn: "

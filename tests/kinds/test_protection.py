@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alb_reconcile.engine.destroy_blockers import find_blockers
+from alb_reconcile.engine.blockers import find_blockers
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.preconditions import find_protected
 from alb_reconcile.engine.stack import plan_stack

@@ -9,6 +9,7 @@ import pytest
 from alb_reconcile.model.errors import RefusedError
 from tests.harness import demo
 from tests.kinds.hand import edited, update
+from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +155,28 @@ def test_a_route_to_what_is_gone_is_told(hand: Hand) -> None:
     assert plan.is_empty
     (warning,) = plan.warnings
     assert warning.startswith(f"{TABLE}: AWS says that its route for {BLOCK} to {target} leads nowhere (blackhole)")
+
+
+def test_a_route_to_a_gateway_that_somebody_deleted_is_told(hand: Hand) -> None:
+    """The plan makes another gateway, and changes the route as if somebody had; it says what the route was until then."""
+    hand.make(ZONAL)
+    gateway = hand["nat_gateway.main"]
+    hand.ec2.delete_nat_gateway(NatGatewayId=gateway)
+    hand.wait(120)
+    told = f"route_table.private: AWS says that its route for 0.0.0.0/0 to {gateway} leads nowhere (blackhole)"
+    assert [text.startswith(told) for text in hand.world.plan(ZONAL).warnings] == [True]
+    hand.make(ZONAL)
+    assert hand.world.plan(ZONAL).warnings == ()
+
+
+def test_a_route_to_a_gateway_that_somebody_detached_is_told(hand: Hand) -> None:
+    tables = {"public": ZONAL["route_tables"]["public"]}
+    spec = {**ZONAL, "elastic_ips": {}, "nat_gateways": {}, "route_tables": tables}
+    hand.make(spec)
+    gateway = hand["internet_gateway.main"]
+    hand.ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=hand["vpc.main"])
+    told = f"{TABLE}: AWS says that its route for 0.0.0.0/0 to {gateway} leads nowhere (blackhole)"
+    assert [text.startswith(told) for text in hand.world.plan(spec).warnings] == [True]
 
 
 def test_a_nat_gateway_that_is_not_there_is_told_beforehand(hand: Hand) -> None:

@@ -136,7 +136,7 @@ def test_a_strangers_interface_is_named_instead_of_waited_for(hand: Hand) -> Non
         "NetworkInterface"
     ]["NetworkInterfaceId"]
     started = hand.world.clock.now()
-    result = hand.world.apply(demo())
+    result = hand.world.apply(demo(), check=False)  # it came after the plan was made
     assert [theirs in text for text in result.failures] == [True]
     assert hand.world.clock.now() - started < 60
 

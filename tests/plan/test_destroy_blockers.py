@@ -106,7 +106,8 @@ def test_somebody_elses_nat_gateway_is_named(mode: str) -> None:
             "regional": {"AvailabilityMode": "regional", "VpcId": own_vpc(ec2)},
         }
         made = ec2.create_nat_gateway(**settings[mode])["NatGateway"]["NatGatewayId"]
-        assert f"this stack's VPC is in use by a resource outside this stack: {made}; remove it first" in blockers(here)
+        told = f"vpc.main ({own_vpc(ec2)}) is in use by a resource outside this stack: {made}; remove it first"
+        assert told in blockers(here)
         ec2.delete_nat_gateway(NatGatewayId=made)
         here.clock.advance(90)
         assert blockers(here) == (), "AWS goes on showing it"

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.model import tags
+from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
-from tests.harness import demo
+from tests.harness import REGION, demo
 from tests.properties.scenarios import regrouped, rolled, scaled
 from tests.properties.watched import portrait, watched
 
@@ -181,14 +183,12 @@ def test_a_copy_of_an_instance_with_our_tags_stays_as_it_was() -> None:
 
 def test_a_copy_in_our_own_network_stops_destroy_before_its_first_delete() -> None:
     """It can't be left alone and its subnet deleted; so nothing is."""
-    from alb_reconcile.engine.destroy_blockers import find_blockers
-
     with watched() as world:
         world.converge(demo())
         copy = _launch_copy(world, _own(world, "subnet.public-a"))
         world.clock.advance(60)
-        found = world.discover(demo())
-        blockers: list[str] = world._run(lambda aws: find_blockers(aws, found))
+        target = DesiredStack("demo", REGION, {}, destroy=True)
+        blockers = world._run(lambda aws: plan_stack(aws, target)).blockers
         assert any(copy in text for text in blockers), blockers
 
 

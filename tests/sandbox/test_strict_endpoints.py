@@ -33,6 +33,15 @@ def dns(network: Network) -> None:
     network.ec2.modify_vpc_attribute(VpcId=network.vpc, EnableDnsHostnames={"Value": True})
 
 
+def test_services_are_those_of_the_region(network: Network) -> None:
+    known = network.ec2.describe_vpc_endpoint_services()["ServiceNames"]
+    assert {S3, SSM} <= set(known)
+    assert network.ec2.describe_vpc_endpoint_services(ServiceNames=[S3, SSM])["ServiceNames"] == [S3, SSM]
+    for name in ("com.amazonaws.us-east-1.ssm-messages", "com.amazonaws.eu-west-1.s3"):
+        with refused("InvalidServiceName", f"'{name}' does not exist"):
+            network.ec2.describe_vpc_endpoint_services(ServiceNames=[S3, name])
+
+
 @pytest.mark.parametrize(
     ("service", "params", "code"),
     [

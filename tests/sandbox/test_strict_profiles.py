@@ -18,3 +18,11 @@ def test_a_role_that_is_in_no_profile_cant_be_removed_from_it(aws: StrictAws) ->
     iam.remove_role_from_instance_profile(InstanceProfileName="web", RoleName="web")
     with refused("NoSuchEntity", "cannot be found", 404):
         iam.remove_role_from_instance_profile(InstanceProfileName="web", RoleName="web")
+
+
+def test_policies_of_awss_own_are_known_by_name(aws: StrictAws) -> None:
+    iam = client("iam")
+    arn = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
+    with refused("NoSuchEntity", "not found", 404):
+        iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadAccess")

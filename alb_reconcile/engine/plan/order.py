@@ -170,6 +170,7 @@ def sort_keys(graph: Graph) -> list[str]:
         except CycleError as error:
             if not graph.cut(error.args[1]):
                 _refuse_kept_names(graph, error.args[1])
+                _refuse_held(graph, error.args[1])
                 names = [str(graph.steps[key].address) for key in dict.fromkeys(error.args[1])]
                 raise PlanError(
                     f"dependency cycle: {' → '.join(names)}; make the changes in two steps: apply one of them "
@@ -197,6 +198,28 @@ def _refuse_kept_names(graph: Graph, keys: Iterable[str]) -> None:
                 f"{item.desired.address}: {why}; another one can't be named "
                 f"{_json(name)} as long as this one is in use: keep what it has, or change name, too"
             )
+    if problems:
+        raise RefusedError("\n".join(problems))
+
+
+def _refuse_held(graph: Graph, keys: Iterable[str]) -> None:
+    """Refuse to make what is to have something that only one can have, and that its holder can't give up before."""
+    problems = []
+    cycle = {key: graph.steps[key] for key in sorted(set(keys))}
+    for later, earlier in ((cycle[key], cycle[other]) for key in cycle for other in graph.edges[key] if other in cycle):
+        wanted, holder = later.desired, earlier.observed
+        if later.action not in MAKING or wanted is None or holder is None or earlier.action == "replace":
+            continue
+        bound = bind(wanted.state, graph.decisions.ids)
+        for slot in set(slots(bound)).intersection(slots(holder.state)):
+            what, *rest = slot if isinstance(slot, tuple) else (slot,)
+            fields = [name for name in wanted.declared if rest and rest[-1] in named_ids(getattr(bound, name, None))]
+            if len(rest) == 1 and fields and fields[0] != "vpc":
+                known = graph.addresses.get(rest[0], rest[0])
+                problems.append(
+                    f"{wanted.at(fields[0])}: the new {later.address} can't have {known} as long as {earlier.address} "
+                    f"({holder.id}) has it, which can't go before the new one is there; give it another {what}"
+                )
     if problems:
         raise RefusedError("\n".join(problems))
 

@@ -38,6 +38,18 @@ def short_name(call: Call, service: str) -> str:
     return name
 
 
+@around("DescribeVpcEndpointServices")
+def services_are_the_regions(call: Call, _: Callable[[], Any]) -> Any:
+    """DescribeVpcEndpointServices: InvalidServiceName for a name that the region doesn't have (moto loads each of its services to
+    ask it, which takes seconds)."""
+    names = call.given("ServiceNames", [])
+    for name in names:
+        short_name(call, name)
+    own = [f"com.amazonaws.vpce.{call.world.region}.{item}" for item in call.world.ec2.configurations]
+    known = [*(f"com.amazonaws.{call.world.region}.{item}" for item in sorted(KNOWN)), *own]
+    return {"ServiceNames": names or known, "ServiceDetails": []}
+
+
 @around("CreateVpcEndpoint")
 def endpoint_is_made_once(call: Call, _: Callable[[], Any]) -> Any:
     """CreateVpcEndpoint: ClientToken (moto keeps it and takes no notice). A gateway endpoint is `available` at once, any other

@@ -16,17 +16,28 @@ def known() -> dict[str, tuple[str, dict[str, Any]]]:
     return {f"{data['Path']}{name}": (name, data) for name, data in json.loads(aws_managed_policies_data).items()}
 
 
-_attach = IAMBackend.attach_role_policy
-
-
-def attach_role_policy(self: Any, policy_arn: str, role_name: str) -> None:
-    """AttachRolePolicy: NoSuchEntity for a policy that AWS doesn't have."""
+def _load(self: Any, policy_arn: str) -> None:
+    """Let moto have a policy of AWS's."""
     _, _, path = policy_arn.partition(":iam::aws:policy")
     if path in known() and policy_arn not in self.managed_policies:
         name, data = known()[path]
         policy = AWSManagedPolicy.from_data(name, self.account_id, self.region_name, data)
         self.managed_policies[policy.arn] = policy
+
+
+_attach, _get = IAMBackend.attach_role_policy, IAMBackend.get_policy
+
+
+def attach_role_policy(self: Any, policy_arn: str, role_name: str) -> None:
+    """AttachRolePolicy: NoSuchEntity for a policy that AWS doesn't have."""
+    _load(self, policy_arn)
     _attach(self, policy_arn, role_name)
+
+
+def get_policy(self: Any, policy_arn: str) -> Any:
+    """GetPolicy: the same."""
+    _load(self, policy_arn)
+    return _get(self, policy_arn)
 
 
 _remove = IAMBackend.remove_role_from_instance_profile
@@ -42,5 +53,6 @@ def remove_role(self: Any, profile_name: str, role_name: str) -> None:
 def patches() -> list[tuple[Any, str, Any]]:
     return [
         (IAMBackend, "attach_role_policy", attach_role_policy),
+        (IAMBackend, "get_policy", get_policy),
         (IAMBackend, "remove_role_from_instance_profile", remove_role),
     ]

@@ -1,0 +1,242 @@
+"""What of others would lose its network by a plan, or stop its deletes half-way: looked for before the first change, all at once."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.cut_off import CutOff, find_cut_off
+from alb_reconcile.kinds._ec2 import Interfaces, describe_interface, is_of, read_interfaces
+from alb_reconcile.kinds.elastic_ip import Holder
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.errors import ignoring
+from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.text import camel
+
+_ONLY_ANSWERS: Final = ("vpc_endpoint", "gateway_load_balancer_endpoint")
+"""The types of interfaces that need no route: they are spoken to from inside the VPC, and answer."""
+_ROUTED: Final = {"nat_gateway": "route.nat-gateway-id", "internet_gateway": "route.gateway-id"}
+"""DescribeRouteTables: the filters by what a route leads to."""
+
+
+class Blocker(NamedTuple):
+    """Something that isn't the stack's, in words, and the steps that it stands against."""
+
+    keys: frozenset[str]
+    text: str
+
+
+async def find_blockers(aws: Aws, discovery: Discovery, plan: Plan) -> list[Blocker]:
+    """Everything that isn't the stack's and uses what the plan deletes, or the routes that it takes away.
+
+    Nothing is read where it does neither. Raises AwsError.
+    """
+    look = _Look(aws, discovery, plan)
+    found = await asyncio.gather(
+        look.interfaces(), look.group_references(), look.inhabitants(), look.routes_of_others()
+    )
+    return [*(item for part in found for item in part), *look.held_addresses()]
+
+
+class _Look:
+    def __init__(self, aws: Aws, discovery: Discovery, plan: Plan) -> None:
+        self.aws, self.plan = aws, plan
+        self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
+        live = [item for item in discovery.resources if not item.is_gone]
+        self.own = {item.id for item in discovery.resources}  # what has ended, too: its interfaces may outlive it
+        self.own |= {made for item in live for made in getattr(item.details, "made_along", ())}
+        self.own |= {known for item in live if isinstance(item.details, Interfaces) for known in item.details.ids}
+        self.balancers = {getattr(item.state, "name", "") for item in live if item.address.kind == "load_balancer"}
+
+    def ids(self, kind: str) -> list[str]:
+        """What goes of a kind."""
+        return sorted(known for known, step in self.going.items() if step.address.kind == kind)
+
+    def keys(self, *ids: str) -> frozenset[str]:
+        """The steps that delete these, and the replacements that they are part of."""
+        steps = [self.going[known] for known in ids if known in self.going]
+        return frozenset(key for step in steps for key in (step.key, step.part_of) if key)
+
+    def name(self, known: str) -> str:
+        """What goes, with its place where the spec still has it."""
+        address = self.going[known].address
+        wanted = self.plan.desired.get(address)
+        return f"{wanted.at() if wanted else address} ({known})"
+
+    def used(self, known: str, *by: str, then: str = "", more: frozenset[str] = frozenset()) -> Blocker:
+        """Something goes that others use."""
+        whom, what = ("a resource", "remove it") if len(by) == 1 else ("resources", "remove them")
+        text = f"{self.name(known)} is in use by {whom} outside this stack: {', '.join(by)}; {then or what} first"
+        return Blocker(self.keys(known) | more, text)
+
+    def held_addresses(self) -> Iterator[Blocker]:
+        """Addresses of ours at something that isn't."""
+        for known, step in self.going.items():
+            held = step.observed.details if step.observed else None
+            if isinstance(held, Holder) and held.interface and not held.is_one_of(self.own):
+                yield self.used(known, held.instance or held.interface, then="disassociate it")
+
+    async def interfaces(self) -> list[Blocker]:
+        """Interfaces of others in what goes, and in subnets that lose their way out."""
+        cut: dict[str, list[CutOff]] = defaultdict(list)
+        for item in find_cut_off(self.plan):
+            cut[item.subnet].append(item)
+        users: dict[str, list[str]] = defaultdict(list)
+        more: dict[str, frozenset[str]] = defaultdict(frozenset)
+        left: dict[CutOff, list[str]] = defaultdict(list)
+        for row in await self._foreign(cut):
+            losses = cut.get(row.get("SubnetId", ""), [])
+            groups = (item["GroupId"] for item in row.get("Groups", ()))
+            used = [known for known in (row.get("SubnetId"), *groups, row.get("VpcId")) if known in self.going]
+            if used:
+                users[used[0]].append(describe_interface(row))
+                more[used[0]] |= self.keys(*used).union(*(item.keys for item in losses))
+            elif row.get("InterfaceType") not in _ONLY_ANSWERS:
+                for item in losses:
+                    left[item].append(describe_interface(row))
+        return [
+            *(self.used(known, *by, more=more[known]) for known, by in users.items()),
+            *(self._cut_off(item, by) for item, by in left.items()),
+        ]
+
+    def _cut_off(self, item: CutOff, by: list[str]) -> Blocker:
+        address = self.plan.names.get(item.subnet)
+        subnet = f"{address} ({item.subnet})" if address else item.subnet
+        whom = "a resource outside this stack is" if len(by) == 1 else "resources outside this stack are"
+        what = "it" if len(by) == 1 else "them"
+        text = f"{item.place}: {subnet} loses {item.loss}, and {whom} in it: {', '.join(by)}; move {what} first, or {item.advice}"
+        return Blocker(item.keys, text)
+
+    async def _foreign(self, cut: Mapping[str, object]) -> list[dict[str, Any]]:
+        vpcs, subnets = self.ids("vpc"), self.ids("subnet")
+        lost = sorted(cut.keys() - set(subnets))
+        named = {"vpc-id": vpcs, "group-id": self.ids("security_group")}
+        named["subnet-id"] = lost if vpcs else [*subnets, *lost]
+        reads = (read_interfaces(self.aws, name, values) for name, values in named.items() if values)
+        seen = {item["NetworkInterfaceId"]: item for part in await asyncio.gather(*reads) for item in part}
+        return [item for item in seen.values() if not await self._is_no_matter(item)]
+
+    async def _is_no_matter(self, interface: Mapping[str, Any]) -> bool:
+        """Whether an interface is ours, or goes by itself: that of a load balancer that is gone already, ours or not."""
+        if interface["NetworkInterfaceId"] in self.own or is_of(interface, self.own):
+            return True
+        kind, _, name = str(interface.get("Description", "")).partition("/")
+        if kind != "ELB app":
+            return False
+        return name.split("/")[0] in self.balancers or not await self._load_balancer_exists(f"app/{name}")
+
+    async def _load_balancer_exists(self, name: str) -> bool:
+        with ignoring("LoadBalancerNotFound"):
+            names = [name.split("/")[1]]
+            found = await self.aws.pages("elbv2", "describe_load_balancers", "LoadBalancers", Names=names)
+            return any(item["LoadBalancerArn"].endswith(name) for item in found)
+        return False
+
+    async def group_references(self) -> list[Blocker]:
+        """Groups of others whose rules name ours. Asked by rule, which finds those in peered VPCs too."""
+        groups = self.ids("security_group")
+        if not groups:
+            return []
+        names = ("ip-permission.group-id", "egress.ip-permission.group-id")
+        read = partial(self.aws.pages, "ec2", "describe_security_groups", "SecurityGroups")
+        parts = await asyncio.gather(*(read(where={name: groups}) for name in names))
+        found = {item["GroupId"]: item for part in parts for item in part}
+        return [
+            self.used(ours, f"the rules of {group} ({item.get('GroupName')})", then="remove them")
+            for group, item in sorted(found.items())
+            for ours in sorted(_names(item).intersection(groups))
+            if group not in self.own
+        ]
+
+    async def inhabitants(self) -> list[Blocker]:
+        """What others have put into VPCs that go."""
+        vpcs = self.ids("vpc")
+
+        async def read(sort: _Sort) -> list[tuple[str, dict[str, Any]]]:
+            # without the right to look, the deletes find out by trying
+            with ignoring("UnauthorizedOperation"):
+                where = {sort.where: vpcs} if sort.where else None
+                rows = await self.aws.pages("ec2", sort.operation, sort.key, where=where)
+                return [(row[sort.id_key], row) for row in rows if sort.where or _is_attached(row, vpcs)]
+            return []
+
+        found = await asyncio.gather(*(read(sort) for sort in _SORTS if vpcs))
+        strangers = {name: row for part in found for name, row in part}
+        return [
+            self.used(row["VpcId"] if row.get("VpcId") in vpcs else vpcs[0], f"{name}{_called(row)}")
+            for name, row in strangers.items()
+            if name not in self.own and not _is_harmless(row)
+        ]
+
+    async def routes_of_others(self) -> list[Blocker]:
+        """Route tables of others that lead to a gateway that goes; where its VPC goes, all in it have been looked at."""
+        asked = {} if self.ids("vpc") else {kind: ids for kind in _ROUTED if (ids := self.ids(kind))}
+        read = partial(self.aws.pages, "ec2", "describe_route_tables", "RouteTables")
+        parts = await asyncio.gather(*(read(where={_ROUTED[kind]: ids}) for kind, ids in asked.items()))
+        users: dict[str, list[str]] = defaultdict(list)
+        for row in (row for part in parts for row in part if row["RouteTableId"] not in self.own):
+            targets = {item.get(key) for item in row["Routes"] for key in ("NatGatewayId", "GatewayId")}
+            for known in targets.intersection(self.going):
+                users[known].append(f"the routes of {row['RouteTableId']}")
+        return [self.used(known, *by, then="change them") for known, by in users.items()]
+
+
+def _names(group: dict[str, Any]) -> set[str]:
+    permissions = [*group.get("IpPermissions", ()), *group.get("IpPermissionsEgress", ())]
+    return {str(pair["GroupId"]) for item in permissions for pair in item.get("UserIdGroupPairs", ())}
+
+
+class _Sort(NamedTuple):
+    """What can be in a VPC: how EC2 lists it, the key of its id, and where it says its VPC; "" where it has no such filter."""
+
+    operation: str
+    key: str
+    id_key: str
+    where: str = "vpc-id"
+
+
+_SORTS: Final = (
+    _Sort("describe_subnets", "Subnets", "SubnetId"),
+    _Sort("describe_security_groups", "SecurityGroups", "GroupId"),
+    _Sort("describe_route_tables", "RouteTables", "RouteTableId"),
+    _Sort("describe_network_acls", "NetworkAcls", "NetworkAclId"),
+    _Sort("describe_nat_gateways", "NatGateways", "NatGatewayId"),  # of regional ones no interface tells
+    _Sort("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    _Sort("describe_internet_gateways", "InternetGateways", "InternetGatewayId", "attachment.vpc-id"),
+    _Sort("describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", ""),
+    _Sort("describe_vpn_gateways", "VpnGateways", "VpnGatewayId", "attachment.vpc-id"),
+    *(
+        _Sort("describe_vpc_peering_connections", "VpcPeeringConnections", "VpcPeeringConnectionId", f"{side}.vpc-id")
+        for side in ("requester-vpc-info", "accepter-vpc-info")
+    ),
+)
+IAM_ACTIONS: Final = tuple(
+    sorted({
+        "ec2:DescribeNetworkInterfaces",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        *(f"ec2:{camel(sort.operation)}" for sort in _SORTS),
+    })
+)  # fmt: skip
+"""What `find_blockers` calls."""
+
+
+def _is_attached(row: dict[str, Any], vpcs: list[str]) -> bool:
+    return any(item.get("VpcId") in vpcs for item in row.get("Attachments", ()))
+
+
+def _is_harmless(row: dict[str, Any]) -> bool:
+    """Whether AWS deletes it with its VPC, or it is over."""
+    state = row.get("State") or (row.get("Status") or {}).get("Code")
+    main = any(part.get("Main") for part in row.get("Associations", ()))
+    return row.get("IsDefault") or row.get("GroupName") == "default" or main or state in _OVER
+
+
+_OVER: Final = ("deleting", "deleted", "rejected", "expired", "failed")
+
+
+def _called(row: dict[str, Any]) -> str:
+    """What it is called, for whoever has to find out whose it is: GuardDuty leaves an endpoint and a group, for one."""
+    name = row.get("GroupName") or row.get("ServiceName")
+    return f" ({name})" if name else ""

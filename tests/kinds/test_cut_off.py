@@ -1,0 +1,185 @@
+"""A plan takes nothing from under what isn't the stack's: it is refused before its first change, with place and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import READS, demo
+from tests.kinds.hand import Faults, edited, short
+from tests.kinds.test_nat_gateway import ZONAL
+from tests.sync.words import left, writes
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+    from tests.kinds.hand import Hand
+
+DEFAULT = "0.0.0.0/0"
+ALONE: Spec = edited(ZONAL, "vpc_endpoints", {"s3": {"service_name": "s3", "route_tables": ["private"]}})
+
+
+def without(spec: Spec, *paths: str) -> Spec:
+    for path in paths:
+        spec = edited(spec, path, None)
+    return spec
+
+
+ZONE_GOES = without(
+    {**ALONE, "nat_gateways": {}, "elastic_ips": {"two": {}}, "vpc_endpoints": {}},
+    "subnets/private", "route_tables/private",
+)  # fmt: skip
+TABLE_GOES = without({**ALONE, "vpc_endpoints": {}}, "route_tables/private")
+LEAVES = edited(ALONE, "route_tables/private/subnets", [])
+NO_ROUTE = edited(ALONE, "route_tables/private/routes", [])
+
+
+def refusal(hand: Hand, spec: Spec) -> list[str]:
+    """The lines with which `apply` refuses a spec; nothing was changed."""
+    before = hand.world.strict.inventory()
+    with pytest.raises(RefusedError) as caught:
+        hand.world.apply(spec)
+    assert hand.world.strict.inventory() == before
+    assert all(name.startswith(READS) for name, _ in hand.world.log)
+    return str(caught.value).splitlines()
+
+
+def interface_of(hand: Hand, instance: str) -> str:
+    (found,) = hand.ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+    return f"{found['Instances'][0]['NetworkInterfaces'][0]['NetworkInterfaceId']} ({instance})"
+
+
+def test_a_zone_goes_in_which_another_stack_is(hand: Hand) -> None:
+    hand.make(ALONE)
+    stranger = interface_of(hand, hand.stranger_in(hand["subnet.private"]))
+    subnet = hand["subnet.private"]
+    told = f"subnet.private ({subnet}) is in use by a resource outside this stack: {stranger}; remove it first"
+    assert refusal(hand, ZONE_GOES) == [told]
+
+
+@pytest.mark.parametrize(
+    ("spec", "place", "loss", "advice"),
+    [
+        (TABLE_GOES, "route_table.private", "its route table {table}", "keep it there"),
+        (LEAVES, "route_tables.private.subnets", "its route table {table}", "keep it there"),
+        (NO_ROUTE, "route_tables.private.routes", f"its route for {DEFAULT}", "keep the route"),
+    ],
+)
+def test_a_subnet_loses_its_way_out(hand: Hand, spec: Spec, place: str, loss: str, advice: str) -> None:
+    hand.make(ALONE)
+    subnet, table = hand["subnet.private"], hand["route_table.private"]
+    first, second = (interface_of(hand, hand.stranger_in(subnet)) for _ in range(2))
+    (line,) = refusal(hand, spec)
+    at, _, text = line.partition(f": subnet.private ({subnet}) ")
+    assert at.endswith(place)
+    assert at == place or at.startswith("spec.yaml:")
+    assert text.startswith(f"loses {loss.format(table=table)}, and resources outside this stack are in it: ")
+    assert first in text
+    assert second in text
+    assert text.endswith(f"; move them first, or {advice}")
+
+
+def test_a_gateway_goes_and_no_table_of_the_spec_says_how(hand: Hand) -> None:
+    """Where routes aren't managed the table keeps its route, which would lead nowhere."""
+    hand.make(ALONE)
+    stranger = interface_of(hand, hand.stranger_in(hand["subnet.private"]))
+    spec = without({**ALONE, "nat_gateways": {}}, "route_tables/private/routes")
+    (line,) = refusal(hand, spec)
+    assert line.startswith(f"nat_gateway.main: subnet.private ({hand['subnet.private']}) loses its route for {DEFAULT}")
+    assert stranger in line
+
+
+def test_others_route_through_a_gateway_that_goes(hand: Hand) -> None:
+    hand.make(ALONE)
+    vpc, gateway = hand["vpc.main"], hand["nat_gateway.main"]
+    table = hand.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    hand.ec2.create_route(RouteTableId=table, DestinationCidrBlock=DEFAULT, NatGatewayId=gateway)
+    told = f"is in use by a resource outside this stack: the routes of {table}; change them first"
+    assert refusal(hand, ZONE_GOES) == [f"nat_gateway.main ({gateway}) {told}"]
+    moved = edited(edited(ALONE, "nat_gateways/main/subnet", "public-b"), "nat_gateways/main/elastic_ip", "two")
+    (line,) = refusal(hand, moved)
+    assert line.startswith("spec.yaml:")
+    assert line.endswith(f"nat_gateways.main ({gateway}) {told}")
+
+
+def test_a_security_group_goes_that_another_stack_wears(hand: Hand) -> None:
+    spec = {**ALONE, "security_groups": {"shared": {"description": "-"}}}
+    hand.make(spec)
+    instance = hand.stranger_in(hand["subnet.private"])
+    hand.ec2.modify_instance_attribute(InstanceId=instance, Groups=[hand["security_group.shared"]])
+    (line,) = refusal(hand, ALONE)
+    assert line.startswith(f"security_group.shared ({hand['security_group.shared']}) is in use by a resource outside")
+    assert instance in line
+    again = edited(spec, "security_groups/shared/description", "another")
+    (line,) = refusal(hand, again)
+    assert line.startswith("spec.yaml:")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        edited(edited(ALONE, "nat_gateways/main/subnet", "public-b"), "nat_gateways/main/elastic_ip", "two"),
+        edited(LEAVES, "route_tables/other", {**ALONE["route_tables"]["private"]}),
+        without(edited(TABLE_GOES, "route_tables/other", {**ALONE["route_tables"]["private"]})),
+        without(ALONE, "route_tables/private/routes"),
+        without(ALONE, "route_tables/private/subnets"),
+    ],
+)  # fmt: skip
+def test_whoever_keeps_a_way_out_is_no_obstacle(hand: Hand, spec: Spec) -> None:
+    hand.make(ALONE)
+    hand.stranger_in(hand["subnet.private"])
+    hand.make(spec)
+
+
+def test_an_endpoint_of_others_needs_no_route(hand: Hand) -> None:
+    hand.make(ALONE)
+    hand.ec2.create_vpc_endpoint(
+        VpcId=hand["vpc.main"], ServiceName="com.amazonaws.us-east-1.guardduty-data", VpcEndpointType="Interface",
+        SubnetIds=[hand["subnet.private"]],
+    )  # fmt: skip
+    hand.wait(300)
+    hand.make(NO_ROUTE)
+
+
+def test_what_leads_nowhere_already_is_no_loss(hand: Hand) -> None:
+    hand.make(ALONE)
+    hand.stranger_in(hand["subnet.private"])
+    hand.ec2.delete_nat_gateway(NatGatewayId=hand["nat_gateway.main"])
+    hand.wait(120)
+    hand.make({**NO_ROUTE, "nat_gateways": {}})
+
+
+def test_nobody_looks_where_nothing_goes(hand: Hand) -> None:
+    hand.make(ALONE)
+    hand.world.plan(edited(ALONE, "subnets/private/map_public_ip_on_launch", True))
+    assert "describe_network_interfaces" not in [name for name, _ in hand.world.log]
+
+
+def test_who_may_not_look_is_told(hand: Hand, faults: Faults) -> None:
+    hand.make(ALONE)
+    hand.stranger_in(hand["subnet.private"])
+    faults.refuse("describe_network_interfaces", "UnauthorizedOperation")
+    result = hand.world.apply(NO_ROUTE)
+    assert result.failures == []
+    (warning,) = [text for text in result.plan.warnings if "may not look" in text]
+    assert "DescribeNetworkInterfaces" in warning
+
+
+def test_an_unattended_run_leaves_it(hand: Hand) -> None:
+    """Even where its spec lets it delete."""
+    loose = {"sync": {"correct": ["update", "delete"]}}
+    hand.make({**ALONE, **loose})
+    instance = hand.stranger_in(hand["subnet.private"])
+    ending = hand.world.sync({**ZONE_GOES, **loose}, apply_changes=True)
+    assert writes(hand) == []
+    waiting = ("subnet.private", "route_table.private", "nat_gateway.main", "elastic_ip.one", "vpc_endpoint.s3")
+    assert sorted(left(ending)) == sorted(waiting)
+    assert sum(instance in text for text in ending.selection.withheld.values()) >= 2
+
+
+def test_a_demo_without_its_group_asks_once(hand: Hand) -> None:
+    spec = {**demo(), "security_groups": {**demo()["security_groups"], "spare": {"description": "-"}}}
+    hand.make(spec)
+    assert ("delete", "security_group.spare", ()) in short(hand.world.plan(demo()))
+    assert [name for name, _ in hand.world.log].count("describe_network_interfaces") == 1
