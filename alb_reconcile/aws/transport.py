@@ -93,6 +93,15 @@ class BotoTransport:
         return client
 
     @staticmethod
+    def regions() -> frozenset[str]:
+        """Those that the installed SDK has for EC2, of all partitions."""
+        from botocore.session import Session
+
+        session = Session()
+        parts = session.get_available_partitions()
+        return frozenset(name for part in parts for name in session.get_available_regions("ec2", part))
+
+    @staticmethod
     def default_region(profile: str | None) -> str | None:
         """The region of the environment or the shared config. Raises UnreachableError for an unknown profile."""
         from botocore.exceptions import BotoCoreError

@@ -376,3 +376,16 @@ def test_a_group_takes_over_with_the_targets_that_were_unhealthy_before(here: Wo
     assert result.rest is not None
     assert result.rest.is_empty
     assert len(result.problems) == ill
+
+
+def test_the_plan_says_how_many_instances_stand_beside_each_other_when_the_group_is_replaced(here: World) -> None:
+    before = web(3, "one")
+    here.converge(before)
+    after = web(3, "two")
+    after["target_groups"]["web"]["port"] = 8080
+    after["security_groups"]["web"]["ingress"][0]["port"] = 8080
+    text = "6 instances of web for a while: a target group is replaced, which max_surge can't pace"
+    told = [step.effects for step in here.plan(after, allow={"replace": 9}).steps if step.address.kind == "instance"]
+    assert sum(text in effects for effects in told) == 3
+    alone = copy.deepcopy(before) | {"instances": after["instances"]}
+    assert not [step for step in here.plan(alone).steps if any("for a while" in effect for effect in step.effects)]

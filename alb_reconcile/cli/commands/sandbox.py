@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.status import traffic_text
+from alb_reconcile.cli.session.connection import check_sandbox_region
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.errors import ExitCode, UsageError
@@ -72,6 +73,7 @@ def status() -> ExitCode:
         f"AWS_DEFAULT_REGION={sandbox_client.REGION}",
     ):
         emit(f"  export {line}")
+    emit("It has every region. A stack is found in its own: export that one, or give --region.")
     emit("")
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
     if found.provider:
@@ -90,6 +92,7 @@ def prepare(options: PrepareOptions) -> ExitCode:
     """Make what a spec names and doesn't declare. Raises SpecError, SandboxError."""
     loading = LoadingOptions(options.variables, options.region, profile=None, sandbox=True)
     target = load_stacks([options.spec], loading)[0].target()
+    check_sandbox_region(target.region)
     found, _ = sandbox_client.start()
     made = preparation.prepare(found, target.region, [item.creation for item in target.desired.values()])
     emit("Made in the sandbox:" if made else f"The sandbox has all that {options.spec} names and doesn't declare.")

@@ -50,6 +50,7 @@ def connect(options: ConnectionOptions, region: str, usual_pace: str = "1") -> C
     if options.sandbox:
         from alb_reconcile.sandbox import client as sandbox_client
 
+        check_sandbox_region(region)
         found, fresh = sandbox_client.start()
         endpoint, speed = found.endpoint_url, found.speed
         if fresh:
@@ -63,6 +64,14 @@ def connect(options: ConnectionOptions, region: str, usual_pace: str = "1") -> C
     transport.prepare()
     throttle = options.throttles.setdefault(region, Throttle(_pace_of(options, usual_pace)))
     return Connection(transport, workers, speed, _caller() if options.verbose > 1 else None, sandbox, throttle)
+
+
+def check_sandbox_region(region: str) -> None:
+    """Raises SandboxError for a region that the local AWS doesn't have."""
+    from alb_reconcile.sandbox.client import REGION, SandboxError
+
+    if region not in BotoTransport.regions():
+        raise SandboxError(f"the sandbox has no region {region}; choose another one, such as {REGION}")
 
 
 def check_options(options: ConnectionOptions) -> None:

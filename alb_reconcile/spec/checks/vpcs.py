@@ -11,6 +11,7 @@ from alb_reconcile.spec.outline import Outline
 
 _WHOLE: Final = {"target_group": "the load balancer", "instance": "the target group"}
 """What an error calls the holder of a reference to such a kind; any other is `this`."""
+_NONE: Final = "give a VPC's id, look one up (vpc: {tag: {Name: shared}}), or declare one under vpcs"
 
 
 def check(outline: Outline) -> None:
@@ -30,7 +31,7 @@ def _check_implied(outline: Outline) -> None:
             given = outline.given((section, name))
             if not given.keys().isdisjoint(("vpc", "subnet")) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
-            choice = f"say which: {', '.join(vpcs[:8])}" if vpcs else "give a VPC's id, or declare one under vpcs"
+            choice = f"say which: {', '.join(vpcs[:8])}" if vpcs else _NONE
             outline.error(
                 (section, name, "vpc"), f"is missing, and the file has {len(vpcs) or 'no'} VPCs; {choice}", at_key=True
             )

@@ -91,6 +91,8 @@ def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[st
     capacity comes first.
     """
     if any(_group_is_replaced(graph, step) for step in steps):
+        if len(steps) > surge:
+            _say_how_many(graph, steps)
         return
     first = [step for step in steps if leftovers and step.id in ill]
     _replace_in_gaps(graph, first, 1)
@@ -102,6 +104,16 @@ def _replace_with_surge(graph: Graph, steps: list[Step], surge: int, ill: set[st
         wave = place // surge * surge
         for gone in going[max(wave - surge, 0) : wave]:
             graph.after(later.key, gone)
+
+
+def _say_how_many(graph: Graph, steps: list[Step]) -> None:
+    group = _group_of(graph, steps[0].address)
+    count = sum(item.desired.lifecycle.group == group for item in graph.decisions.desired.values())
+    text = (
+        f"{count + len(steps)} instances of {group} for a while: a target group is replaced, which max_surge can't pace"
+    )
+    for step in steps:
+        graph.say(step.key, effects=text)
 
 
 def _group_of(graph: Graph, address: Address) -> str | None:
