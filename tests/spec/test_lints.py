@@ -306,3 +306,84 @@ def test_ipv6_clients_are_let_in() -> None:
     found = warnings(wanted)
     assert len(found) == 2
     assert all("lets IPv6 clients in on port" in text for text in found)
+
+
+def private(**endpoint: Any) -> dict[str, Any]:
+    """The spec with instances, and an endpoint by whose private DNS name they reach SSM."""
+    wanted = spec()
+    wanted["vpcs"]["main"] |= {"enable_dns_hostnames": True}
+    wanted["security_groups"] |= {"inner": {"ingress": []}, "endpoints": {"ingress": []}}
+    groups = {"image_id": "ami-0123456789abcdef0", "instance_type": "t3.micro", "subnets": ["a"]}
+    wanted["instances"] = {
+        "web": {**groups, "security_groups": ["inner"]},
+        "api": {**groups, "security_groups": ["inner"]},
+    }
+    own = {"subnets": ["a", "b"], "security_groups": ["endpoints"], "private_dns_enabled": True}
+    wanted["vpc_endpoints"] = {"it": {"service_name": "ssm", **own, **endpoint}}
+    return wanted
+
+
+def door(wanted: dict[str, Any], *rules: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The same, whose endpoint's group has these rules."""
+    wanted["security_groups"]["endpoints"] = {"ingress": list(rules), **more}
+    return wanted
+
+
+CLOSED = "vpc_endpoints.it.security_groups: doesn't let instance.web, instance.api in on port 443"
+TCP = {"protocol": "tcp", "port": 443}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        private(),
+        private(security_groups=["inner"]),
+        door(private(), {"protocol": "tcp", "port": 80, "security_group": "inner"}),
+        door(private(), {**TCP, "security_group": "balancer"}),
+        door(private(), {**TCP, "cidr_block": "10.0.1.0/24"}),
+        private(service_name="com.amazonaws.eu-west-1.secretsmanager"),
+        private(service_name="s3", dns_options={"private_dns_only_for_inbound_resolver_endpoint": False}),
+    ],
+)
+def test_an_endpoint_that_lets_no_instance_in(wanted: dict[str, Any]) -> None:
+    (told,) = warnings(wanted)
+    assert told.startswith(CLOSED)
+    assert "so they won't reach com.amazonaws.eu-west-1." in told
+    assert told.endswith("; add an ingress rule for it")
+
+
+def test_an_endpoint_that_lets_some_instances_in() -> None:
+    wanted = door(private(), {**TCP, "security_group": "balancer"})
+    wanted["instances"]["web"]["security_groups"] = ["balancer"]
+    (told,) = warnings(wanted)
+    assert told.startswith("vpc_endpoints.it.security_groups: doesn't let instance.api in on port 443")
+
+
+def test_an_endpoint_in_the_default_group() -> None:
+    wanted = private()
+    del wanted["vpc_endpoints"]["it"]["security_groups"]
+    (told,) = warnings(wanted)
+    assert told.startswith(
+        "vpc_endpoints.it: has no security_groups, so AWS gives it the VPC's default group, which doesn't let"
+    )
+    wanted["instances"]["web"].pop("security_groups")
+    wanted["instances"]["api"].pop("security_groups")
+    assert warnings(wanted) == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        door(private(), {**TCP, "security_group": "inner"}),
+        door(private(), {**TCP, "cidr_block": "10.0.0.0/16"}),
+        door(private(), {"protocol": "all", "cidr_block": "10.0.0.0/8"}),
+        door(private(), others="keep"),
+        private(security_groups=["sg-0123456789abcdef0"]),
+        private(private_dns_enabled=False),
+        private(service_name="s3"),
+        private(service_name="email-smtp"),
+        private(service_name="com.amazonaws.vpce.eu-west-1.vpce-svc-0a1b2c3d4e5f60718"),
+    ],
+)
+def test_an_endpoint_of_which_nothing_is_to_be_said(wanted: dict[str, Any]) -> None:
+    assert warnings(wanted) == []

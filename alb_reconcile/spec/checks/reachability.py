@@ -3,6 +3,7 @@
 from typing import Final
 
 from alb_reconcile.kinds.base import Entry
+from alb_reconcile.kinds.vpc_endpoint import INTERFACE, full_name, type_of
 from alb_reconcile.spec.checks.targets import targets_of
 from alb_reconcile.spec.document import Path
 from alb_reconcile.spec.outline import Outline, network
@@ -15,6 +16,8 @@ _DEFAULTS: Final = (
 )
 _WAYS_OUT: Final = ("internet_gateway", "carrier_gateway", "local_gateway", "vpc_endpoint", "network_interface")
 """The targets of a default route by which answers reach clients: gateways, and what may inspect the traffic before them."""
+_NOT_HTTPS: Final = (".email-smtp", ".transfer.server", ".cassandra", ".cassandra-fips")
+"""The services of AWS's whose endpoints are reached on other ports than 443."""
 
 
 def check(outline: Outline) -> None:
@@ -22,6 +25,7 @@ def check(outline: Outline) -> None:
     _check_default_routes(outline)
     _check_ssh(outline)
     _check_listeners(outline)
+    _check_endpoints(outline)
     users: dict[str, str] = {}
     for load_balancer, _, group in outline.forwards():
         users.setdefault(group, load_balancer)
@@ -109,6 +113,39 @@ def _check_listeners(outline: Outline) -> None:
             )
 
 
+def _check_endpoints(outline: Outline) -> None:
+    """Whether instances reach what an interface endpoint's private DNS name leads them to."""
+    for name, entry in outline.entries("vpc_endpoints").items():
+        service = full_name(str(entry.get("service_name", "")), outline.region)
+        options = entry.get("dns_options") or {}
+        # by default only those who come from outside of the VPC are led to an S3 endpoint of this type
+        is_inbound = service.endswith(".s3") and options.get("private_dns_only_for_inbound_resolver_endpoint", True)
+        is_led = entry.get("private_dns_enabled") and type_of(entry) == INTERFACE and not is_inbound
+        if not is_led or ".vpce." in service or service.endswith(_NOT_HTTPS):
+            continue
+        vpc = outline.vpc_of("vpc_endpoints", name)
+        path: Path = ("vpc_endpoints", name)
+        entries = outline.entries("instances").items()
+        there = {key: item for key, item in entries if outline.vpc_of("instances", key) == vpc is not None}
+        if "security_groups" in outline.given(path):
+            shut = [key for key, item in there.items() if not _allowed(outline, entry, "ingress", 443, item)]
+            path, why, advice = (*path, "security_groups"), "", "add an ingress rule for it"
+        else:
+            own = vpc in outline.entries("vpcs")
+            shut = [key for key, item in there.items() if own and item.get("security_groups")]
+            why, advice = (
+                "has no security_groups, so AWS gives it the VPC's default group, which ",
+                "name a group that does",
+            )
+        if shut:
+            whom = ", ".join(f"instance.{key}" for key in shut)
+            outline.warn(
+                path,
+                f"{why}doesn't let {whom} in on port 443: its private DNS name leads them to it, so they won't reach {service}; {advice}",
+                at_key=bool(why),
+            )
+
+
 def _covers(rule: Entry, port: int) -> bool:
     ends = {"from_port": rule.get("port", 0), "to_port": rule.get("port", 65535), **rule}
     return rule.get("protocol") == "all" or (
@@ -167,10 +204,10 @@ def _allowed(outline: Outline, holder: Entry, direction: str, port: int, other: 
 
 def _rules(outline: Outline, holder: Entry, direction: str) -> list[Entry] | None:
     """The rules of the holder's groups; None where there may be others: of foreign or unmanaged groups, or kept ones."""
-    groups = [outline.entries("security_groups").get(name) for name in holder.get("security_groups") or ()]
-    if not groups or any(entry is None or direction not in entry or entry.get("others") == "keep" for entry in groups):
+    groups = [outline.entries("security_groups").get(name, {}) for name in holder.get("security_groups") or ()]
+    if not groups or any(direction not in entry or entry.get("others") == "keep" for entry in groups):
         return None
-    return [rule for entry in groups if entry for rule in entry[direction] if rule]
+    return [rule for entry in groups for rule in entry[direction] if rule]
 
 
 def _matches(outline: Outline, rule: Entry, other: Entry) -> bool:
