@@ -41,7 +41,11 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
         if name in intents and isinstance(kind, HasPreconditions)
     ]
     found = await asyncio.gather(check_quotas(aws, decisions, discovery, intents), *checks)
-    findings = [*(item for part in found for item in part), *check_free_addresses(decisions, discovery)]
+    findings = [
+        *discovery.findings,
+        *(item for part in found for item in part),
+        *check_free_addresses(decisions, discovery),
+    ]
     unread = [item.text for item in findings if isinstance(item, Unread)]
     return replace(
         discovery,
