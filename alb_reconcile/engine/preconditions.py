@@ -12,7 +12,7 @@ from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.engine.plan.preflight import check_free_addresses, subnets_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected, StopProtected
-from alb_reconcile.kinds.quotas import Quota, over_quota, read_quota
+from alb_reconcile.kinds.quotas import Quota, Unread, over_quota, read_quota
 from alb_reconcile.model.abilities import action_of, settle
 from alb_reconcile.model.address import Ref
 from alb_reconcile.model.discovery import Discovery, Finding
@@ -41,12 +41,18 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
         if name in intents and isinstance(kind, HasPreconditions)
     ]
     found = await asyncio.gather(check_quotas(aws, decisions, discovery, intents), *checks)
-    findings = (
+    findings = [
         *discovery.findings,
         *(item for part in found for item in part),
         *check_free_addresses(decisions, discovery),
+    ]
+    unread = [item.text for item in findings if isinstance(item, Unread)]
+    return replace(
+        discovery,
+        findings=tuple(item for item in findings if not isinstance(item, Unread)),
+        warnings=(*discovery.warnings, *unread[:1]),
+        zones=await zones,
     )
-    return replace(discovery, findings=findings, zones=await zones)
 
 
 async def _read_zones(aws: Aws, decisions: Decisions) -> tuple[str, ...]:
@@ -155,7 +161,7 @@ _Use = tuple[Intent, str, int, int]
 async def check_quotas(
     aws: Aws, decisions: Decisions, discovery: Discovery, intents: Mapping[str, Sequence[Intent]]
 ) -> list[Finding]:
-    """The quotas that would be exceeded. What can't be read isn't found."""
+    """The quotas that would be exceeded, or that can't be read."""
     account = _Account(aws, decisions, discovery)
     kinds = ((kind, intents[name]) for name, kind in load_kinds().items() if name in intents)
     found = await asyncio.gather(*(account.check(kind, quota, items) for kind, items in kinds for quota in kind.quotas))
@@ -188,7 +194,9 @@ class _Account:
         else:
             uses = await self._count(kind, quota, [item for item in intents if item.fields is None])
         over = [use for use in uses if use[2] + use[3] > quota.usual]
-        own = await (limit or read_quota(self.aws, quota.service, quota.code)) if limit or over else None
+        if not (limit or over):
+            return []
+        own = await (limit or read_quota(self.aws, quota.service, quota.code))
         return [
             finding
             for first, place, there, more in over

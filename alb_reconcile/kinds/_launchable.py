@@ -104,9 +104,11 @@ async def _profiles(aws: Aws, names: set[str]) -> Rows | None:
 async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
     """Whether the vCPUs of what is launched fit in beside what runs: On-Demand instances of the standard families."""
     launched = [item for item in made if item.wanted.instance_type[0] in _STANDARD]
-    quota = await read_quota(aws, "ec2", "L-1216C47A") if launched else None
-    if quota is None:
+    if not launched:
         return []
+    quota, what = await read_quota(aws, "ec2", "L-1216C47A"), "vCPUs of On-Demand standard instances"
+    if quota.most is None:
+        return over_quota(launched[0].desired, what, quota, 0, 0)
     try:
         running = await aws.pages(
             "ec2", "describe_instances", "Reservations", where={"instance-state-name": ("pending", "running")}
@@ -127,7 +129,7 @@ async def _over_vcpus(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
         sum(count * rows[kind]["VCpuInfo"]["DefaultVCpus"] for kind, count in counted.items() if kind in rows)
         for counted in (there, more)
     )
-    return over_quota(launched[0].desired, "vCPUs of On-Demand standard instances", quota, used, needed)
+    return over_quota(launched[0].desired, what, quota, used, needed)
 
 
 def _at_once(launched: Iterable[Intent]) -> Counter[str]:

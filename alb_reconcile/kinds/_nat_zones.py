@@ -28,7 +28,9 @@ async def crowded_zones(aws: Aws, made: Sequence[Intent]) -> list[Finding]:
         return []
     there = await _count(aws, joining)
     over = [zone for zone, items in joining.items() if there[zone] + len(items) > _USUAL]
-    quota = await read_quota(aws, "vpc", _CODE) if over else None
+    if not over:
+        return []
+    quota = await read_quota(aws, "vpc", _CODE)
     return [
         finding
         for zone in over

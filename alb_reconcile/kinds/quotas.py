@@ -38,30 +38,44 @@ class Quota:
         return all(found.get(camel(name)) in values for name, values in self.only.items())
 
 
-async def read_quota(aws: Aws, service: str, code: str) -> float | None:
-    """The account's quota in this region; None where it can't be read."""
+@dataclass(frozen=True)
+class Limit:
+    """An account's quota in a region; None where it has none of its own, or where it couldn't be read, with the reason."""
+
+    most: float | None = None
+    why: str = ""
+
+
+class Unread(Finding):
+    """A quota couldn't be read, and there would be more than AWS's default. Told once, without a place."""
+
+
+async def read_quota(aws: Aws, service: str, code: str) -> Limit:
+    """The account's quota in this region."""
     try:
         if code.startswith("L-"):
             answer = await aws.call("service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code)
-            return float(answer["Quota"]["Value"])
+            return Limit(float(answer["Quota"]["Value"]))
         limits = await aws.pages("elbv2", "describe_account_limits", "Limits")
-    except AwsError:
-        return None
-    return next((float(item["Max"]) for item in limits if item.get("Name") == code and item.get("Max")), None)
+    except AwsError as error:
+        return Limit(why="" if error.code == "NoSuchResourceException" else str(error))
+    return Limit(next((float(item["Max"]) for item in limits if item.get("Name") == code and item.get("Max")), None))
 
 
 def over_quota(
     desired: Desired,
     what: str,
-    quota: float | None,
+    quota: Limit,
     there: float,
     more: float,
     place: str = "this region",
     path: str = "",
 ) -> list[Finding]:
     """Whether `more` of something fit in beside those that there are in a place, if there is one."""
-    if quota is None or there + more <= quota:
+    if quota.why:
+        return [Unread(desired, "", f"couldn't read this account's quotas, so limits aren't checked: {quota.why}")]
+    if quota.most is None or there + more <= quota.most:
         return []
     held = f" in {place} and has {there:g}, so {more:g} more don't" if place else f", so {more:g} don't"
-    text = f"this account may have {quota:g} {what}{held} fit; delete some, or have the quota raised in Service Quotas"
+    text = f"this account may have {quota.most:g} {what}{held} fit; delete some, or have the quota raised in Service Quotas"
     return [Finding(desired, path, text)]

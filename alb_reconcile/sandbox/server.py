@@ -122,7 +122,7 @@ def main() -> None:
     """Serve until SIGTERM, or until the state file is gone."""
     args = _parse()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    strict = StrictAws(lambda: time.monotonic() * args.speed, mock=False)
+    strict = StrictAws(lambda: time.monotonic() * args.speed, mock=False, limited=True)
     strict.install()
     server = make_server(HOST, 0, lambda *_: [], threaded=True, request_handler=MotoRequestHandler, fd=args.listener)
     driver, ca_file, provider = None, None, None

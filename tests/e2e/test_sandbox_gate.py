@@ -160,6 +160,7 @@ def test_it_is_emptied_with_its_token_only(ask: Callable[..., Answer], account: 
         ("elbv2", "describe_load_balancers", {}),
         ("iam", "list_roles", {}),
         ("s3", "list_buckets", {}),
+        ("service-quotas", "get_service_quota", {"ServiceCode": "ec2", "QuotaCode": "L-0263D0A3"}),
         ("ssm", "get_parameters", {"Names": ["/mine"]}),
         ("sts", "get_caller_identity", {}),
     ],

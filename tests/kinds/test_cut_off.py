@@ -116,6 +116,21 @@ def test_a_security_group_goes_that_another_stack_wears(hand: Hand) -> None:
     assert line.startswith("spec.yaml:")
 
 
+def test_a_vpc_is_replaced_in_which_others_have_something(hand: Hand) -> None:
+    spec = {key: ALONE[key] for key in ("stack", "region", "vpcs")}
+    spec["subnets"] = {"private": ALONE["subnets"]["private"]}
+    hand.make(spec)
+    stranger = interface_of(hand, hand.stranger_in(hand["subnet.private"]))
+    group = hand.ec2.create_security_group(GroupName="theirs", Description="-", VpcId=hand["vpc.main"])["GroupId"]
+    moved = edited(edited(spec, "vpcs/main/cidr_block", "10.1.0.0/16"), "subnets/private/cidr_block", "10.1.3.0/24")
+    first, second = refusal(hand, moved)
+    assert first.startswith("spec.yaml:")
+    assert first.endswith(f"is in use by a resource outside this stack: {stranger}; remove it first")
+    assert second.endswith(
+        f"vpcs.main ({hand['vpc.main']}) is in use by a resource outside this stack: {group} (theirs); remove it first"
+    )
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -307,3 +307,29 @@ def test_what_the_credentials_may_not_read_is_left_to_aws(hand: Hand, quotas: di
     quotas[codes.GROUPS_AN_INTERFACE] = 6
     faults.refuse("get_service_quota", "AccessDeniedException", times=9)
     hand.make(many_groups(demo()))
+
+
+def test_quotas_that_cant_be_read_are_told_once(hand: Hand, faults: Faults, quotas: dict[str, float]) -> None:
+    """And only where there would be more than AWS's default."""
+    spec = {**demo(), "elastic_ips": {f"more-{number}": {} for number in range(8)}}
+    for operation in ("get_service_quota", "describe_account_limits"):
+        faults.refuse(operation, "AccessDeniedException", "not authorized", times=9)
+    told = [text for text in hand.world.plan(spec).warnings if "quota" in text]
+    assert [text.startswith("couldn't read this account's quotas, so limits aren't checked: ") for text in told] == [
+        True
+    ]
+    assert "AccessDeniedException" in told[0]
+    faults.refusals.clear()
+    network = {key: demo()[key] for key in ("stack", "region", "vpcs", "subnets")}
+    hand.make(network)
+    faults.refuse("get_service_quota", "AccessDeniedException", times=9)
+    few = {**network, "elastic_ips": {"one": {}}}
+    assert hand.world.plan(few).warnings == ()
+    hand.make(few)
+
+
+def test_addresses_beyond_the_quota(hand: Hand, quotas: dict[str, float]) -> None:
+    quotas[codes.ADDRESSES] = 5
+    spec = {**demo(), "elastic_ips": {f"more-{number}": {} for number in range(8)}}
+    (line,) = refusal(hand, spec)
+    assert line == f"elastic_ips.more-0: {full('Elastic IP addresses', 5, 'this region', 0, 8)}"

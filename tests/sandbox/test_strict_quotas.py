@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from alb_reconcile.sandbox.strict.quotas import (
+    ADDRESSES,
     BALANCERS,
     GATEWAYS,
     GROUP_RULES,
@@ -179,3 +181,17 @@ def test_they_can_be_read(network: Network, quotas: dict[str, float]) -> None:
     assert found["Quota"]["Value"] == 9
     with refused("NoSuchResourceException"):
         client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=STANDARD_VCPUS)
+
+
+def test_a_new_account_has_awss_defaults() -> None:
+    with StrictAws(clock=VirtualClock().now, limited=True):
+        ec2 = client("ec2")
+        for _ in range(5):
+            ec2.allocate_address(Domain="vpc")
+        with refused("AddressLimitExceeded"):
+            ec2.allocate_address(Domain="vpc")
+        told = client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=ADDRESSES)
+        assert told["Quota"]["Value"] == 5
+    with StrictAws(clock=VirtualClock().now):
+        for _ in range(6):
+            client("ec2").allocate_address(Domain="vpc")

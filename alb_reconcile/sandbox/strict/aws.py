@@ -51,7 +51,7 @@ from .passage import settle, show_states
 from .rule import Call, RefusedError, refuse
 from .rulebook import book_of_rules
 from .throttling import Throttling
-from .world import World
+from .world import Ledger, World
 
 READING = ("Describe", "Get", "List")
 VALIDATIONS = {
@@ -74,6 +74,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         *,
         mock: bool = True,
         throttling: bool = False,
+        limited: bool = False,
     ) -> None:
         self.clock = clock
         self.timing = timing or Timing()
@@ -88,6 +89,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._history = History()
         self._pager = Pager()
         self._throttling = Throttling() if throttling else None
+        self._usual_quotas = quotas.USUAL if limited else {}
         self._rules = book_of_rules()
         self._origin, self._started = datetime.now(UTC), clock()
 
@@ -141,6 +143,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         return [
             (EC2Response, "call_action", self._wrapped(EC2Response.call_action, "ec2")),
             (ELBV2Response, "call_action", self._wrapped(ELBV2Response.call_action, "elbv2")),
+            (Ledger, "usual_quotas", self._usual_quotas),
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
             *corrections.patches(),
             *ec2_encryption.patches(),

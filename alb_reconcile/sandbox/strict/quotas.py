@@ -1,4 +1,4 @@
-"""Quotas of an account: off by default, since accounts differ; `Ledger.quotas` has them by Service Quotas' codes.
+"""Quotas of an account: off by default, since accounts differ, but in the sandbox; `Ledger.quotas` has them by Service Quotas' codes.
 
 Service Quotas User Guide; "Amazon VPC quotas", "Amazon EC2 instance type quotas", "Quotas for your Application Load Balancers".
 """
@@ -30,6 +30,12 @@ LIMITS = {
     "targets-per-application-load-balancer": (TARGETS_A_BALANCER, 1000),
 }
 """By DescribeAccountLimits' names: the codes, and AWS's defaults."""
+USUAL = {
+    ADDRESSES: 5, NATS: 5, GATEWAY_ENDPOINTS: 20, ENDPOINTS: 50, SUBNETS: 200, ROUTE_TABLES: 200, ROUTES: 500, GROUPS: 2500,
+    GROUP_RULES: 60, GROUPS_AN_INTERFACE: 5,
+}  # fmt: skip
+"""AWS's defaults ("Amazon VPC quotas"), without those of VPCs, internet gateways and vCPUs: who tries many stacks is not to delete some
+before the next one."""
 _EDITS = ("CreateListener", "ModifyListener", "CreateRule", "ModifyRule")
 _AUTHORIZE = ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 QUOTAS: list[tuple[str, Callable[[Call], int], str, tuple[str, ...]]] = [

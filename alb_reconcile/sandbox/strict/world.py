@@ -1,9 +1,9 @@
 """The state of one account and region: moto's backends and what the strict rules remember beside them."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass
@@ -78,7 +78,9 @@ class Ledger:
     tokens: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # → (digest, reservation)
     reservations: dict[str, list[str]] = field(default_factory=dict)
     no_capacity: set[str] = field(default_factory=lambda: {"p5.48xlarge"})  # instance types of which AWS has none now
-    quotas: dict[str, float] = field(default_factory=dict)  # by Service Quotas' codes; without one there is no limit
+    usual_quotas: ClassVar[Mapping[str, float]] = {}
+    quotas: dict[str, float] = field(default_factory=lambda: dict(Ledger.usual_quotas))
+    """By Service Quotas' codes; without one there is no limit."""
     denied: set[str] = field(default_factory=set)  # actions of EC2 that nobody may call
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
