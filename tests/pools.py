@@ -33,18 +33,25 @@ def held(pool: str) -> dict[str, str]:
     return {row["Cidr"]: row["ResourceId"] for row in rows}
 
 
-class _Vpc(dict[str, str]):
-    """The VPC of a Name, whose id nobody knows before it is made."""
+class _VpcOf(str):
+    """The id of any VPC whose Name ends like that: nobody knows it before it is made."""
 
-    def get(self, key: str, default: Any = None) -> Any:
-        here = Place(DEFAULT_ACCOUNT_ID, REGION).ec2
-        return next((vpc for vpc in here.vpcs if here.tags.get(vpc, {}).get("Name") == self["name"]), default)
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        names = Place(DEFAULT_ACCOUNT_ID, REGION).ec2.tags.get(other, {})
+        return str(names.get("Name", "")).endswith(str(self))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 def known_pools(pools: Sequence[str], ranges: Sequence[str], vpc_name: str = "") -> None:
-    """Pools with ids that a spec can say before: for the region, and for the subnets of a VPC with that Name."""
+    """Pools with ids that a spec can say before: for the region, or for the subnets of VPCs with Names that end so."""
     for pool, cidr in zip(pools, ranges, strict=True):
         settings: dict[str, Any] = {"AddressFamily": "ipv6" if ":" in cidr else "ipv4", "Locale": REGION}
         if vpc_name:
-            settings["SourceResource"] = _Vpc(name=vpc_name)
+            settings["SourceResource"] = {"ResourceId": _VpcOf(vpc_name)}
         Place(DEFAULT_ACCOUNT_ID, REGION).ledger.ipam_pools[pool] = Pool(pool, settings, [cidr])

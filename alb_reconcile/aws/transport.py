@@ -95,9 +95,7 @@ class BotoTransport:
     @staticmethod
     def regions() -> frozenset[str]:
         """Those that the installed SDK has for EC2, of all partitions."""
-        from botocore.session import Session
-
-        session = Session()
+        session = _sandbox_session()
         parts = session.get_available_partitions()
         return frozenset(name for part in parts for name in session.get_available_regions("ec2", part))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from alb_reconcile.sandbox.client_authority import ClientAuthority
 from alb_reconcile.sandbox.others import make_others
 from alb_reconcile.spec.stack import load_stack
 from tests.harness import REGION, SPECS, Spec, by_hand, load, world
@@ -24,8 +25,7 @@ FILES = sorted((SPECS / "examples").glob("*.yaml"))
 UNUSED = "no listener or rule forwards to it"
 UNANSWERED = ("192.168.0.10", "10.0.0.20")
 """Addresses of Ansible's examples, which are nobody's here."""
-PEM = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
-CRL = "-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n"
+AUTHORITY = ClientAuthority("somebody's clients")
 
 
 def test_there_is_one_for_each_source() -> None:
@@ -59,16 +59,26 @@ def bucket(name: str, **objects: str) -> None:
         by_hand("s3").put_object(Bucket=name, Key=key, Body=body.encode())
 
 
+def secret(name: str, text: str) -> None:
+    """Somebody's; the sandbox has made it already where a spec names it as it is."""
+    try:
+        by_hand("secretsmanager").create_secret(Name=name, SecretString=text)
+    except by_hand("secretsmanager").exceptions.ResourceExistsException:
+        by_hand("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
+
+
 def prepare(there: World, file: Any) -> Spec:
     """Makes what the spec names and doesn't declare."""
     spec = read(file, {"REGION": REGION})
     states = json.loads(json.dumps([asdict(item.state) for item in load(spec).desired.values()], default=str))
     make_others(there.strict, REGION, states, [])
     variables = {"REGION": REGION}
-    bucket("mutual-auth-certificates", **{"ca_cert/RootCA.pem": PEM, "crl/crl.pem": CRL})
-    by_hand("ssm").put_parameter(Name="/complete/client-secret", Value="client_secret", Type="SecureString")
+    bucket("mutual-auth-certificates", **{"ca_cert/RootCA.pem": AUTHORITY.pem, "crl/crl.pem": AUTHORITY.revoke()})
+    by_hand("ssm").put_parameter(
+        Name="/complete/client-secret", Value="client_secret", Type="SecureString", Overwrite=True
+    )
     for name, key in (("my-k8s-secret", "clientSecret"), ("cloudformation/oidc", "client_secret")):
-        by_hand("secretsmanager").create_secret(Name=name, SecretString=json.dumps({key: "client_secret"}))
+        secret(name, json.dumps({key: "client_secret"}))
     web_acl(spec)
     if file.stem == "kubernetes-ingress":
         store = by_hand("elbv2").create_trust_store(

@@ -15,7 +15,7 @@ from moto.iam.models import iam_backends
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import AwsError, PlanError, RefusedError
-from tests.harness import by_hand
+from tests.kinds.behind import tag
 from tests.kinds.example import example_of
 from tests.properties.examples import changed, pairs, prepare
 from tests.properties.faults import Lost, spoilt
@@ -175,8 +175,5 @@ def _retag(world: WatchedWorld, stack: str) -> None:
     """Let all that is a stack's be called another's."""
     for physical_id, item in world.strict.inventory().items():
         if any(tag["Key"] == tags.STACK for tag in item.get("Tags", ())):
-            pair = {"Key": tags.STACK, "Value": stack}
-            if physical_id.startswith("arn:"):
-                by_hand("elbv2").add_tags(ResourceArns=[physical_id], Tags=[pair])
-            else:
-                by_hand("ec2").create_tags(Resources=[physical_id], Tags=[pair])
+            service = "ec2" if not physical_id.startswith("arn:") else "s3" if ":s3:::" in physical_id else "elbv2"
+            tag(service, physical_id, {tags.STACK: stack})
