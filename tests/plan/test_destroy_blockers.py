@@ -95,6 +95,30 @@ def test_an_interface_that_its_service_hides_is_named_too() -> None:
         assert sum(made in text and subnet in text for text in failures) == 1
 
 
+def test_another_accounts_load_balancer_in_a_shared_subnet_is_named() -> None:
+    """Found: this account can't see the load balancer, so its interfaces were taken for those of one that is gone."""
+    with world() as here:
+        here.converge(demo())
+        ec2 = here.client("ec2")
+        where = [{"Name": "vpc-id", "Values": [own_vpc(ec2)]}]
+        subnet = ec2.describe_subnets(Filters=where)["Subnets"][0]["SubnetId"]
+        described = {"SubnetId": subnet, "Description": "ELB app/theirs/0123456789abcdef"}
+        made = ec2.create_network_interface(**described)["NetworkInterface"]["NetworkInterfaceId"]
+        assert blockers(here) == (), "it goes by itself"
+        real = here._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            for row in answer.get("NetworkInterfaces", ()):
+                if row["NetworkInterfaceId"] == made:
+                    row["OwnerId"] = "210987654321"
+            return answer
+
+        here._call = call  # type: ignore[method-assign]
+        (text,) = blockers(here)
+        assert f"{made} (ELB app/theirs/0123456789abcdef)" in text
+
+
 @pytest.mark.parametrize("mode", ["zonal", "regional"])
 def test_somebody_elses_nat_gateway_is_named(mode: str) -> None:
     with world() as here:
