@@ -122,7 +122,9 @@ class _Look:
         """Whether an interface is ours, or goes by itself: that of a load balancer that is gone already, ours or not."""
         if interface["NetworkInterfaceId"] in self.own or is_of(interface, self.own):
             return True
-        if interface.get("OwnerId", self.account) != self.account:  # of a subnet that is shared; its owner sees its load balancer
+        if (
+            interface.get("OwnerId", self.account) != self.account
+        ):  # of a subnet that is shared; its owner sees its load balancer
             return False
         kind, _, name = str(interface.get("Description", "")).partition("/")
         if kind != "ELB app":
