@@ -53,6 +53,14 @@ async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]
         await say(True)
 
 
+async def say_unprotected(run: Run, instance: str, state: Any) -> None:
+    """Say by a tag that an instance isn't protected from now on, where one says that it is: it may live on if a run is cut short."""
+    lifted = {name: False for name in ATTRIBUTES if getattr(state, name)}
+    with ignoring("InvalidInstanceID*"):
+        if lifted:
+            await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(state, **lifted))})
+
+
 class ProtectedInstances:
     """What a kind of instances says of their protections (`kinds.base.Protected`, `StopProtected`)."""
 
