@@ -46,8 +46,9 @@ class _Look:
         self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
         live = [item for item in discovery.resources if not item.is_gone]
         self.own = {item.id for item in discovery.resources}  # what has ended, too: its interfaces may outlive it
-        self.own |= {made for item in live for made in getattr(item.details, "made_along", ())}
-        self.own |= {known for item in live if isinstance(item.details, Interfaces) for known in item.details.ids}
+        self.own |= {made for item in discovery.resources for made in getattr(item.details, "made_along", ())}
+        parts = (item.details.ids for item in discovery.resources if isinstance(item.details, Interfaces))
+        self.own |= {known for ids in parts for known in ids}
         self.balancers = {getattr(item.state, "name", "") for item in live if item.address.kind == "load_balancer"}
 
     def ids(self, kind: str) -> list[str]:

@@ -10,6 +10,7 @@ from alb_reconcile.engine.stack import StackPlan, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
 from tests.harness import REGION, World, demo, world
+from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,6 +136,26 @@ def test_somebody_elses_nat_gateway_is_named(mode: str) -> None:
         ec2.delete_nat_gateway(NatGatewayId=made)
         here.clock.advance(90)
         assert blockers(here) == (), "AWS goes on showing it"
+
+
+def test_an_address_that_a_gateway_of_ours_has_just_left_is_no_obstacle() -> None:
+    """Found: AWS showed the NAT gateway as deleted, and its address still at its interface, which was taken for somebody else's."""
+    with world() as here:
+        here.converge(ZONAL)
+        ec2 = here.client("ec2")
+        before = ec2.describe_addresses()["Addresses"]
+        assert any(row.get("NetworkInterfaceId") for row in before)
+        for row in ec2.describe_nat_gateways()["NatGateways"]:
+            ec2.delete_nat_gateway(NatGatewayId=row["NatGatewayId"])
+        here.clock.advance(90)
+        real = here._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            return {**answer, "Addresses": before} if operation == "describe_addresses" else answer
+
+        here._call = call  # type: ignore[method-assign]
+        assert blockers(here) == ()
 
 
 def test_somebody_elses_gateway_is_named() -> None:
