@@ -24,13 +24,15 @@ class _Files:
         return any(Path(file_path + suffix).is_file() for suffix in _OPEN)
 
     def load_file(self, file_path: str) -> Any:
-        """What the file says; None where there is none."""
+        """What the file says; None where there is none. Raises ValueError for one that isn't JSON."""
         for suffix, open_it in _OPEN.items():
             try:
                 with open_it(file_path + suffix, "rb") as file:
                     return msgspec.json.decode(file.read())
             except FileNotFoundError:
                 continue
+            except msgspec.DecodeError as error:
+                raise ValueError(f"{file_path}{suffix} isn't JSON: {error}") from None
         return None
 
 

@@ -42,12 +42,13 @@ async def find_blockers(aws: Aws, discovery: Discovery, plan: Plan) -> list[Bloc
 
 class _Look:
     def __init__(self, aws: Aws, discovery: Discovery, plan: Plan) -> None:
-        self.aws, self.plan = aws, plan
+        self.aws, self.plan, self.account = aws, plan, discovery.account
         self.going = {step.id: step for step in plan.steps if step.action == "delete" and step.id}
         live = [item for item in discovery.resources if not item.is_gone]
         self.own = {item.id for item in discovery.resources}  # what has ended, too: its interfaces may outlive it
-        self.own |= {made for item in live for made in getattr(item.details, "made_along", ())}
-        self.own |= {known for item in live if isinstance(item.details, Interfaces) for known in item.details.ids}
+        self.own |= {made for item in discovery.resources for made in getattr(item.details, "made_along", ())}
+        parts = (item.details.ids for item in discovery.resources if isinstance(item.details, Interfaces))
+        self.own |= {known for ids in parts for known in ids}
         self.balancers = {getattr(item.state, "name", "") for item in live if item.address.kind == "load_balancer"}
 
     def ids(self, kind: str) -> list[str]:
@@ -122,6 +123,10 @@ class _Look:
         """Whether an interface is ours, or goes by itself: that of a load balancer that is gone already, ours or not."""
         if interface["NetworkInterfaceId"] in self.own or is_of(interface, self.own):
             return True
+        if (
+            interface.get("OwnerId", self.account) != self.account
+        ):  # of a subnet that is shared; its owner sees its load balancer
+            return False
         kind, _, name = str(interface.get("Description", "")).partition("/")
         if kind != "ELB app":
             return False

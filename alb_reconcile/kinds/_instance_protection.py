@@ -3,11 +3,14 @@ DisableApiStop)."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._instance_options import attributes
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.model import tags
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Change, Observed, Properties, stops
 
@@ -25,7 +28,10 @@ async def is_on(aws: Aws, instance: str, attribute: str) -> bool:
 
 @asynccontextmanager
 async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]:
-    """Within the block AWS stops the instance, whatever protects it before and after."""
+    """Within the block AWS stops the instance, whatever protects it before and after.
+
+    A tag says meanwhile that it isn't protected, so that whoever follows a run that was cut short protects it.
+    """
     if not (run.lifts_protection or wanted.disable_api_stop):
         yield
         return
@@ -34,11 +40,25 @@ async def stoppable(run: Run, wanted: Any, instance: str) -> AsyncIterator[None]
         operation, retry = "modify_instance_attribute", waits.INSTANCE_BUSY
         await run.aws.call("ec2", operation, retry=retry, InstanceId=instance, DisableApiStop={"Value": value})
 
+    async def say(value: bool) -> None:
+        if wanted.disable_api_stop:
+            await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(wanted, disable_api_stop=value))})
+
+    await say(False)
     await protect(False)
     try:
         yield
     finally:
         await protect(True)
+        await say(True)
+
+
+async def say_unprotected(run: Run, instance: str, state: Any) -> None:
+    """Say by a tag that an instance isn't protected from now on, where one says that it is: it may live on if a run is cut short."""
+    lifted = {name: False for name in ATTRIBUTES if getattr(state, name)}
+    with ignoring("InvalidInstanceID*"):
+        if lifted:
+            await run.tag(instance, {tags.ATTRIBUTES: attributes(replace(state, **lifted))})
 
 
 class ProtectedInstances:

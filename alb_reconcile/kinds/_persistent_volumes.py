@@ -102,8 +102,9 @@ async def _attach(
     given = {key: value for key, value in own.items() if not key.startswith("alb-reconcile:")}
     marks = {tags.STACK: run.stack, tags.ADDRESS: str(address), tags.VOLUME: name}
     volume = await _find(run, marks)
-    if not volume and disk["device_name"] in there:
-        await run.tag(there[disk["device_name"]], marks)
+    if not volume and (held := there.get(disk["device_name"])):
+        await _check_own(run, held, marks, f"{disk['device_name']} of {instance}")
+        await run.tag(held, marks)
         return
     volume = volume or await _create(
         run, instance, disk, {**given, "Name": f"{own.get('Name', address.name)}-{name}"}, marks
@@ -114,6 +115,18 @@ async def _attach(
         row = await _wait(run, volume, instance, is_attached=True)
     if row and (changed := changes_of(disk, row)):
         await modify(run, volume, changed)
+
+
+async def _check_own(run: Run, volume: str, marks: Mapping[str, str], place: str) -> None:
+    """Raise RefusedError for a volume at a device that isn't the stack's, or outlives another instance of it."""
+    own, whose = tags.from_list((await _show(run, volume)).get("Tags")), ""
+    if own.get(tags.STACK) != run.stack:
+        whose = "isn't this stack's"
+    elif tags.VOLUME in own and own.get(tags.ADDRESS) != marks[tags.ADDRESS]:
+        whose = f"is that of {own.get(tags.ADDRESS)}"
+    if whose:
+        text = f"{marks[tags.VOLUME]} can't be at {place}: {volume} is there, which {whose}; detach it first, or choose another device"
+        raise RefusedError(text)
 
 
 async def _find(run: Run, marks: Mapping[str, str]) -> str:

@@ -100,9 +100,9 @@ def observe_data(row: Row, volumes: Mapping[str, Row], wanted: Disk | None) -> d
         return None
     found: dict[str, Any] = {}
     ids = attached(row).ids
-    named = {
-        tags.from_list(volumes.get(known, {}).get("Tags")).get(tags.VOLUME): device for device, known in ids.items()
-    }
+    marks = {device: tags.from_list(volumes.get(known, {}).get("Tags")) for device, known in ids.items()}
+    address = tags.from_list(row.get("Tags")).get(tags.ADDRESS)
+    named = {own.get(tags.VOLUME): device for device, own in marks.items() if own.get(tags.ADDRESS) == address}
     for name, disk in by_name(wanted).items():
         is_kept = disk.get("persistent") and name in named
         device = named[name] if is_kept else disk["device_name"]

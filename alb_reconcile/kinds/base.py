@@ -74,6 +74,9 @@ class Around(Protocol):
     def zone_of(self, subnet: str) -> str | None:
         """The whole name of a subnet's availability zone."""
 
+    def vpc_of(self, section: str, name: str) -> str | None:
+        """The name or id of an entry's VPC, also where it is implied; None where it can't be known here."""
+
 
 class Kind(ABC, Generic[P]):
     """One kind of resource. It has no state: what it works on is handed to it.

@@ -21,7 +21,7 @@ from alb_reconcile.kinds._instance_options import (
     read_credits,
     unshown,
 )
-from alb_reconcile.kinds._instance_protection import ProtectedInstances, stoppable
+from alb_reconcile.kinds._instance_protection import ProtectedInstances, say_unprotected, stoppable
 from alb_reconcile.kinds._instances import (
     Launched,
     change_together,
@@ -223,7 +223,12 @@ class InstanceKind(ProtectedInstances, Ec2Kind[Instance]):
             "iam:PassRole",
         ),
         update=CHANGING,
-        delete=("ec2:TerminateInstances", "ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"),
+        delete=(
+            "ec2:TerminateInstances",
+            "ec2:DescribeInstanceAttribute",
+            "ec2:ModifyInstanceAttribute",
+            "ec2:CreateTags",
+        ),
     )
 
     def group_of(self, name: str) -> str:
@@ -371,6 +376,7 @@ class InstanceKind(ProtectedInstances, Ec2Kind[Instance]):
         if not observed.is_leaving:
             operation, instance, off = "modify_instance_attribute", observed.id, {"Value": False}
             if run.lifts_protection:
+                await say_unprotected(run, instance, observed.state)
                 await run.gone("ec2", operation, missing=self.missing, InstanceId=instance, DisableApiStop=off)
             locked = run.unlocked(
                 self.protection, "ec2", operation, missing=self.missing, InstanceId=instance, DisableApiTermination=off

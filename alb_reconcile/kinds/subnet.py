@@ -175,14 +175,19 @@ class SubnetKind(Ec2Kind[Subnet]):
         return "a default subnet" if row.get("DefaultForAz") else ""
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Subnet:
-        own = {"availability_zone": around.zone_of(name)}
-        if isinstance(given := fields.get("ipv6_cidr_block"), str):
-            own["ipv6_cidr_block"] = str(ipaddress.IPv6Network(given))
-        state = Subnet(**{**fields, **own})
+        read = {"availability_zone": around.zone_of(name)}
+        if isinstance(ipv6 := fields.get("ipv6_cidr_block"), str):
+            read["ipv6_cidr_block"] = str(ipaddress.IPv6Network(ipv6))
+        state = Subnet(**{**fields, **read})
         if not state.is_chosen:
             return state
-        others = around.entries("subnets").values()
-        ranges = (item["cidr_block"] for item in others if "cidr_block" in item and item.get("vpc") == entry.get("vpc"))
+
+        def vpc_of(name: str, entry: Entry) -> object:
+            return around.vpc_of("subnets", name) or entry.get("vpc")
+
+        given = {other: item for other, item in around.entries("subnets").items() if "cidr_block" in item}
+        own = vpc_of(name, entry)
+        ranges = (item["cidr_block"] for other, item in given.items() if vpc_of(other, item) == own)
         return replace(state, besides=tuple(sorted(ranges)))
 
     async def discover(self, reader: Reader) -> list[Observed]:

@@ -231,6 +231,22 @@ def test_chosen_ranges_leave_those_that_the_spec_gives_to_others(hand: Hand) -> 
     assert len({row["CidrBlock"] for row in rows}) == 6
 
 
+def test_they_leave_them_however_the_vpc_is_named(hand: Hand, faults: Faults) -> None:
+    """Found: a range was chosen that another entry was given, which said its VPC where this one left it out."""
+    spec: Spec = {
+        "stack": "demo",
+        "region": "us-east-1",
+        "vpcs": {"main": {"cidr_block": "10.0.0.0/24"}},
+        "subnets": {
+            "chosen": {"ipv4_netmask_length": 25, "availability_zone": "a"},
+            "given": {"vpc": "main", "cidr_block": "10.0.0.0/25", "availability_zone": "b"},
+        },
+    }
+    faults.refuse("create_subnet", "InvalidVpcID.NotFound")  # so that it comes second
+    hand.make(spec)
+    assert subnet_of(hand, "subnet.chosen")["CidrBlock"] == "10.0.0.128/25"
+
+
 def test_a_vpc_without_room_is_told_with_the_place(hand: Hand) -> None:
     vpc = hand.ec2.create_vpc(CidrBlock="10.0.0.0/26")["Vpc"]["VpcId"]
     hand.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.16/28")

@@ -100,6 +100,52 @@ def test_one_that_was_launched_with_its_instance_becomes_persistent(hand: Hand) 
     assert volumes(hand)[ONE]["VolumeId"] == before
 
 
+@pytest.mark.parametrize("whose", ["", "other"])
+def test_what_is_not_the_stack_s_at_its_device_is_left_alone(hand: Hand, whose: str) -> None:
+    """Found: whatever was at the device became the stack's volume, and grew; that of another stack was lost to it."""
+    hand.make(edited(kept(), "instances/web/data_volumes", None))
+    (found,) = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"]
+    volume = hand.ec2.create_volume(Size=3, AvailabilityZone=found["Instances"][0]["Placement"]["AvailabilityZone"])[
+        "VolumeId"
+    ]
+    if whose:
+        hand.changed_tags("ec2", volume, {"alb-reconcile:stack": whose})
+    hand.wait(60)
+    hand.ec2.attach_volume(VolumeId=volume, InstanceId=hand[ONE], Device="/dev/sdf")
+    (row,) = hand.ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+    (failure,) = hand.world.apply(kept()).failures
+    told = f"logs can't be at /dev/sdf of {hand[ONE]}: {volume} is there, which isn't this stack's; detach it first, or choose another device"
+    assert told in failure
+    assert hand.ec2.describe_volumes(VolumeIds=[volume])["Volumes"] == [row]
+    hand.make(kept(device_name="/dev/sdg"))
+    assert holder(volumes(hand)[ONE]) == hand[ONE]
+
+
+def test_that_of_another_instance_at_its_device_stays_that_one_s(hand: Hand) -> None:
+    spec = edited(kept(count=2), "instances/web/subnets", ["public-a"])
+    hand.make(spec)
+    (own, taken) = (volumes(hand)[address]["VolumeId"] for address in (ONE, TWO))
+    for volume in (own, taken):
+        hand.ec2.detach_volume(VolumeId=volume)
+    hand.wait(60)
+    hand.ec2.delete_volume(VolumeId=own)
+    hand.ec2.attach_volume(VolumeId=taken, InstanceId=hand[ONE], Device="/dev/sdf")
+    failures = hand.world.apply(spec).failures
+    assert any(f"{taken} is there, which is that of {TWO}; detach it first" in text for text in failures), failures
+    assert volumes(hand)[TWO]["VolumeId"] == taken
+
+
+def test_the_root_device_is_refused_beforehand(hand: Hand) -> None:
+    """Found: it became persistent, root disk that it was."""
+    hand.make(edited(kept(), "instances/web/data_volumes", None))
+    (found,) = hand.ec2.describe_instances(InstanceIds=[hand[ONE]])["Reservations"]
+    root = found["Instances"][0]["RootDeviceName"]
+    with pytest.raises(
+        RefusedError, match=f"data_volumes.logs.device_name: {hand[ONE]} has its root disk at {root}; choose"
+    ):
+        hand.world.plan(kept(device_name=root))
+
+
 def test_one_that_somebody_detached_comes_back(hand: Hand) -> None:
     hand.make(kept())
     volume = volumes(hand)[ONE]["VolumeId"]
@@ -165,8 +211,18 @@ def test_an_instance_in_another_zone_is_refused_beforehand(hand: Hand) -> None:
 
 def test_a_smaller_one_is_refused(hand: Hand) -> None:
     hand.make(kept())
-    with pytest.raises(RefusedError, match="10 can't become 8 on a volume that is kept"):
-        hand.world.plan(kept(volume_size=8))
+    spec = kept(volume_size=8)
+    with pytest.raises(
+        RefusedError,
+        match="10 can't become 8 on a volume that is kept; leave it, or give the volume another name and device",
+    ):
+        hand.world.plan(spec)
+    old = volumes(hand)[ONE]["VolumeId"]
+    disks = spec["instances"]["web"]["data_volumes"]
+    disks["small"] = {**disks.pop("logs"), "device_name": "/dev/sdg"}
+    result = hand.make(spec)
+    assert result.writes == {"create_volume": 1, "attach_volume": 1, "create_tags": 1}
+    assert old in {row["VolumeId"] for row in hand.ec2.describe_volumes()["Volumes"]}
 
 
 @pytest.mark.parametrize("keys", [{"encrypted": False}, {"kms_key_id": "alias/other"}])

@@ -154,6 +154,35 @@ def test_instances_that_have_to_be_stopped_and_may_not_be(hand: Hand, declared: 
         assert found["DisableApiStop"]["Value"], "it is on again"
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_it_is_on_again_after_a_run_that_was_cut_short(hand: Hand, faults: Faults, is_new: bool) -> None:
+    """Found: an instance that stays stopped was unprotected from then on, and the plan was empty."""
+    spec = edited(edited(IN_PLACE, "instances/web/disable_api_stop", True), "instances/web/count", 1)
+    if not is_new:
+        hand.make(spec)
+    other = edited(spec, "instances/web/state", "stopped")
+    faults.refuse("modify_instance_attribute", "InternalError", times=9, after="stop_instances")
+    assert hand.world.apply(other, allow={"lift-protection": 1}).failures
+    faults.refusals.clear()
+    hand.make(other)
+    found = hand.ec2.describe_instance_attribute(InstanceId=hand[WEB_1], Attribute="disableApiStop")
+    assert found["DisableApiStop"]["Value"]
+
+
+def test_it_is_on_again_where_a_deletion_was_cut_short_and_is_not_wanted_any_more(hand: Hand, faults: Faults) -> None:
+    """Found: what the deletion had lifted stayed off, and the plan was empty."""
+    spec = edited(edited(demo(), "instances/web/disable_api_termination", True), "instances/web/disable_api_stop", True)
+    hand.make(spec)
+    faults.refuse("terminate_instances", "InternalError", times=9)
+    fewer = edited(spec, "instances/web/count", 1)
+    assert hand.world.apply(fewer, allow={"lift-protection": 1}).failures
+    faults.refusals.clear()
+    hand.make(spec)
+    for attribute in ("disableApiTermination", "disableApiStop"):
+        found = hand.ec2.describe_instance_attribute(InstanceId=hand[WEB_2], Attribute=attribute)
+        assert found[attribute[:1].upper() + attribute[1:]]["Value"], attribute
+
+
 def test_one_that_may_not_be_stopped_is_made_stopped(hand: Hand) -> None:
     """Found: it was launched with the protection, and AWS refused to stop it then."""
     spec = edited(edited(demo(), "instances/web/disable_api_stop", True), "instances/web/state", "stopped")

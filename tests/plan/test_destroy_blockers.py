@@ -10,6 +10,7 @@ from alb_reconcile.engine.stack import StackPlan, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
 from tests.harness import REGION, World, demo, world
+from tests.kinds.test_nat_gateway import ZONAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,6 +96,30 @@ def test_an_interface_that_its_service_hides_is_named_too() -> None:
         assert sum(made in text and subnet in text for text in failures) == 1
 
 
+def test_another_accounts_load_balancer_in_a_shared_subnet_is_named() -> None:
+    """Found: this account can't see the load balancer, so its interfaces were taken for those of one that is gone."""
+    with world() as here:
+        here.converge(demo())
+        ec2 = here.client("ec2")
+        where = [{"Name": "vpc-id", "Values": [own_vpc(ec2)]}]
+        subnet = ec2.describe_subnets(Filters=where)["Subnets"][0]["SubnetId"]
+        described = {"SubnetId": subnet, "Description": "ELB app/theirs/0123456789abcdef"}
+        made = ec2.create_network_interface(**described)["NetworkInterface"]["NetworkInterfaceId"]
+        assert blockers(here) == (), "it goes by itself"
+        real = here._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            for row in answer.get("NetworkInterfaces", ()):
+                if row["NetworkInterfaceId"] == made:
+                    row["OwnerId"] = "210987654321"
+            return answer
+
+        here._call = call  # type: ignore[method-assign]
+        (text,) = blockers(here)
+        assert f"{made} (ELB app/theirs/0123456789abcdef)" in text
+
+
 @pytest.mark.parametrize("mode", ["zonal", "regional"])
 def test_somebody_elses_nat_gateway_is_named(mode: str) -> None:
     with world() as here:
@@ -111,6 +136,26 @@ def test_somebody_elses_nat_gateway_is_named(mode: str) -> None:
         ec2.delete_nat_gateway(NatGatewayId=made)
         here.clock.advance(90)
         assert blockers(here) == (), "AWS goes on showing it"
+
+
+def test_an_address_that_a_gateway_of_ours_has_just_left_is_no_obstacle() -> None:
+    """Found: AWS showed the NAT gateway as deleted, and its address still at its interface, which was taken for somebody else's."""
+    with world() as here:
+        here.converge(ZONAL)
+        ec2 = here.client("ec2")
+        before = ec2.describe_addresses()["Addresses"]
+        assert any(row.get("NetworkInterfaceId") for row in before)
+        for row in ec2.describe_nat_gateways()["NatGateways"]:
+            ec2.delete_nat_gateway(NatGatewayId=row["NatGatewayId"])
+        here.clock.advance(90)
+        real = here._call
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            answer = real(service, operation, params)
+            return {**answer, "Addresses": before} if operation == "describe_addresses" else answer
+
+        here._call = call  # type: ignore[method-assign]
+        assert blockers(here) == ()
 
 
 def test_somebody_elses_gateway_is_named() -> None:

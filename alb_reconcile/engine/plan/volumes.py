@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.kinds._volumes import persistent
-from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.instance import Instance, LaunchedWith
 from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import each_of
 
@@ -17,6 +17,7 @@ def stranded_volumes(decisions: Decisions, discovery: Discovery) -> list[Finding
         if item.found is None or item.forces:
             found += _far_away(item, state, decisions, discovery)
         found += _unchangeable(item, state)
+        found += _at_root(item, state)
     return found
 
 
@@ -34,8 +35,20 @@ def _unchangeable(item: Decision, state: Instance) -> Iterator[Finding]:
         _, _, path = change.path.partition(".")
         name, _, key = path.partition(".")
         if change.path in item.forces and name in persistent(state.data_volumes) and key != "device_name":
-            text = f"{change.before} can't become {change.after} on a volume that is kept; leave it, or give the volume another name, which makes a new one"
+            text = f"{change.before} can't become {change.after} on a volume that is kept; leave it, or give the volume another name and device, which makes a new one"
             yield Finding(item.desired, change.path, text)
+
+
+def _at_root(item: Decision, state: Instance) -> Iterator[Finding]:
+    """What a new instance can't have there its image tells (`taken_devices`)."""
+    held = item.found.details if item.found and not item.forces else None
+    root = held.volumes.root if isinstance(held, LaunchedWith) else ""
+    for name, disk in persistent(state.data_volumes).items():
+        if disk["device_name"] == root:
+            text = (
+                f"{item.found and item.found.id} has its root disk at {root}; choose another device, such as /dev/sdf"
+            )
+            yield Finding(item.desired, f"data_volumes.{name}.device_name", text)
 
 
 def tell_volumes(graph: Graph) -> None:

@@ -124,25 +124,26 @@ def _check_instances(outline: Outline, tables: Mapping[str, str]) -> None:
     defaults = {
         table: _default_route(outline, table) for table in outline.entries("route_tables") if _is_known(outline, table)
     }
-    for name in outline.entries("instances"):
+    for name, instance in outline.entries("instances").items():
         ways = {
             (path, subnet): defaults[tables[subnet]]
             for path, subnet in outline.texts("instances", name, "subnets", ...)
             if tables.get(subnet) in defaults and subnet in outline.entries("subnets")
         }
         for (path, subnet), route in ways.items():
-            entry = outline.entries("subnets")[subnet]
+            given = outline.entries("subnets")[subnet].get("map_public_ip_on_launch")
+            own = instance.get("associate_public_ip_address", given)
             if not route and any(ways.values()):
                 outline.warn(
                     path,
                     f"subnet.{subnet} has no default route, and other subnets of {name} have one: what runs there can't reach the internet; add a route for {_DEFAULT}, such as to a NAT gateway",
                 )
-            if "internet_gateway" in route and entry.get("map_public_ip_on_launch") is False:
+            if "internet_gateway" in route and given is own is False and "elastic_ip" not in instance:
                 outline.warn(
                     path,
                     f"subnet.{subnet} gives {name} no public address, without which its internet gateway lets nothing out; set map_public_ip_on_launch, or route {_DEFAULT} to a NAT gateway",
                 )
-            if "nat_gateway" in route and entry.get("map_public_ip_on_launch") is True:
+            if "nat_gateway" in route and given is own is True:
                 outline.warn(
                     path,
                     f"subnet.{subnet} gives {name} public addresses, at which nobody reaches it: its default route leads to a NAT gateway; set map_public_ip_on_launch: false",
