@@ -24,7 +24,7 @@ ALONE: Spec = {
     "vpcs": {"main": {"cidr_block": "10.0.0.0/16"}},
     "subnets": {"public-a": {"cidr_block": "10.0.1.0/24", "availability_zone": "a", "map_public_ip_on_launch": True}},
 }
-POOLS = [f"ipam-pool-0a1b2c3d4e5f6071{number}" for number in range(4)]
+POOLS = [f"ipam-pool-0a1b2c3d4e5f6072{number}" for number in range(4)]
 RANGES = ("10.0.128.0/20", "2001:db8:0:40::/58", "2001:db8:0:80::/58", "2001:db8::/40")
 # its VPC can't be deleted behind the tool's back while the subnet is in it: AWS refuses
 EXAMPLE = Example(
