@@ -100,7 +100,7 @@ class LogBucketKind(Kind[LogBucket]):
     async def _read(self, reader: Reader, name: str) -> LogBucket:
         aws, account = reader.aws, await reader.aws.account()
         policy, is_shut, rules = await asyncio.gather(_policy(aws, name), _is_shut(aws, name), _rules(aws, name))
-        days = next((rule["Expiration"]["Days"] for rule in rules if _is_ours(rule)), 0)
+        days = next((rule["Expiration"]["Days"] for rule in rules if _expires_all(rule)), 0)
         delivers = all(may_write(policy, name, account, aws.region, prefix) for prefix in ("", "any"))
         return LogBucket(expiration_days=days, log_delivery=delivers, block_public_access=is_shut, name=name)
 
@@ -140,7 +140,7 @@ class LogBucketKind(Kind[LogBucket]):
             policy = with_statement(await _policy(aws, name), own)
             await (call("put_bucket_policy", Policy=policy) if policy else call("delete_bucket_policy"))
         if "expiration_days" in fields:
-            rules = [rule for rule in await _rules(aws, name) if not _is_ours(rule)]
+            rules = [rule for rule in await _rules(aws, name) if rule.get("ID") != _RULE]
             if days := wanted.expiration_days:
                 expiration = {"Days": days}
                 rules.append({"ID": _RULE, "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": expiration})
@@ -224,8 +224,11 @@ async def _rules(aws: Aws, name: str) -> list[dict[str, Any]]:
     return []
 
 
-def _is_ours(rule: Mapping[str, Any]) -> bool:
-    return rule.get("ID") == _RULE and rule.get("Status") == "Enabled" and "Days" in (rule.get("Expiration") or {})
+def _expires_all(rule: Mapping[str, Any]) -> bool:
+    """Whether it is our rule, and as we wrote it but for the days."""
+    is_whole = not any((rule.get("Filter") or {}).values()) and not rule.get("Prefix")
+    is_on = rule.get("Status") == "Enabled" and "Days" in (rule.get("Expiration") or {})
+    return rule.get("ID") == _RULE and is_whole and is_on
 
 
 KIND: Final = LogBucketKind()

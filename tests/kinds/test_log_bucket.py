@@ -110,6 +110,20 @@ def test_what_others_have_put_into_its_policy_and_lifecycle_stays(hand: Hand) ->
     assert {item["ID"] for item in rules} == {"theirs", "expire-logs"}
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"Status": "Disabled"}, {"Filter": {"Prefix": "elsewhere/"}}, {"Filter": {"Tag": {"Key": "a", "Value": "b"}}}],
+    ids=["off", "another prefix", "a tag"],
+)
+def test_its_own_rule_that_somebody_changed_is_put_right(hand: Hand, changed: dict[str, Any]) -> None:
+    hand.make(logging(expiration_days=30))
+    s3, name = by_hand("s3"), bucket_of(hand)
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [{**rule, **changed}]})
+    hand.repairs(update(LOGS, "expiration_days"), by=("put_bucket_lifecycle_configuration",))
+    assert s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"] == [rule]
+
+
 def test_it_is_deleted_with_what_aws_tried_and_stays_with_logs(hand: Hand) -> None:
     hand.make(logging())
     name = bucket_of(hand)
