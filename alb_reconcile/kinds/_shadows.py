@@ -18,18 +18,21 @@ _ALL_PATHS: Final[Tokens] = ("/", "*")
 def find_shadows(conditions: Sequence[Condition], earlier: Iterable[tuple[_T, Sequence[Condition]]]) -> list[_T]:
     """Those of the earlier rules that together take each request which meets the conditions; none where a request may be
     left, or where that can't be decided: regular expressions are compared by their text only."""
-    alternatives = [_split(item) for item in conditions]
-    parts = list(itertools.islice(itertools.product(*alternatives), _MOST_PARTS + 1))
-    if len(parts) > _MOST_PARTS:
-        return []
     rules = list(earlier)
     found: dict[int, _T] = {}
-    for part in parts:
+    for part in split(conditions):
         index = next((i for i, (_, theirs) in enumerate(rules) if takes_all(theirs, part)), None)
         if index is None:
             return []
         found[index] = rules[index][0]
     return [found[index] for index in sorted(found)]
+
+
+def split(conditions: Sequence[Condition]) -> list[tuple[Condition, ...]]:
+    """Conditions with one value each, which together are met by the same requests; none where these would be too many."""
+    alternatives = [_split(item) for item in conditions]
+    parts = list(itertools.islice(itertools.product(*alternatives), _MOST_PARTS + 1))
+    return parts if len(parts) <= _MOST_PARTS else []
 
 
 def takes_all(conditions: Iterable[Condition], others: Sequence[Condition]) -> bool:

@@ -5,7 +5,7 @@ S3 encrypts every new bucket with keys of its own (SSE-S3), which is all that lo
 
 import asyncio
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,15 +13,18 @@ from alb_reconcile.aws.bucket_tags import change_bucket_tags, owned, read_bucket
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Kind
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 
 _LONGEST: Final = 63
 _RULE: Final = "expire-logs"
+_TAKEN: Final = 'this account has a bucket named "{}" outside this stack'
 _TRIAL: Final = re.compile(r".*/ELB[A-Za-z]*LogTestFile")
 """What AWS writes when logs are switched on, to see whether it may."""
 _SHUT: Final = dict.fromkeys(
@@ -100,9 +103,21 @@ class LogBucketKind(Kind[LogBucket]):
     async def _read(self, reader: Reader, name: str) -> LogBucket:
         aws, account = reader.aws, await reader.aws.account()
         policy, is_shut, rules = await asyncio.gather(_policy(aws, name), _is_shut(aws, name), _rules(aws, name))
-        days = next((rule["Expiration"]["Days"] for rule in rules if _is_ours(rule)), 0)
+        days = next((rule["Expiration"]["Days"] for rule in rules if _expires_all(rule)), 0)
         delivers = all(may_write(policy, name, account, aws.region, prefix) for prefix in ("", "any"))
         return LogBucket(expiration_days=days, log_delivery=delivers, block_public_access=is_shut, name=name)
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """Names of the spec's own that this account has for something else."""
+        made = [item for item in intents if item.fields is None and item.wanted.name]
+        found = await asyncio.gather(*(read_bucket_tags(aws, item.wanted.name) for item in made))
+        return [
+            Finding(item.desired, "name", f"{_TAKEN.format(item.wanted.name)}; choose another name, or adopt it")
+            for item, there in zip(made, found, strict=True)
+            if there is not None and tags.STACK not in there
+        ]
 
     async def create(self, run: Run, wanted: LogBucket, desired: Desired) -> str:
         name = wanted.name or await _derived(run, desired)
@@ -114,9 +129,7 @@ class LogBucketKind(Kind[LogBucket]):
                 found = tags.from_list(run.tag_list(desired))
                 await change_bucket_tags(run.aws, name, found)
         if not tags.identity(desired, run.stack).items() <= found.items():
-            raise RefusedError(
-                f'{desired.address}: this account has a bucket named "{name}" outside this stack; choose another name, or adopt it'
-            )
+            raise RefusedError(f"{desired.address}: {_TAKEN.format(name)}; choose another name, or adopt it")
         fields = frozenset(
             {"log_delivery", "block_public_access"} | ({"expiration_days"} if wanted.expiration_days else set())
         )
@@ -140,7 +153,7 @@ class LogBucketKind(Kind[LogBucket]):
             policy = with_statement(await _policy(aws, name), own)
             await (call("put_bucket_policy", Policy=policy) if policy else call("delete_bucket_policy"))
         if "expiration_days" in fields:
-            rules = [rule for rule in await _rules(aws, name) if not _is_ours(rule)]
+            rules = [rule for rule in await _rules(aws, name) if rule.get("ID") != _RULE]
             if days := wanted.expiration_days:
                 expiration = {"Days": days}
                 rules.append({"ID": _RULE, "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": expiration})
@@ -224,8 +237,11 @@ async def _rules(aws: Aws, name: str) -> list[dict[str, Any]]:
     return []
 
 
-def _is_ours(rule: Mapping[str, Any]) -> bool:
-    return rule.get("ID") == _RULE and rule.get("Status") == "Enabled" and "Days" in (rule.get("Expiration") or {})
+def _expires_all(rule: Mapping[str, Any]) -> bool:
+    """Whether it is our rule, and as we wrote it but for the days."""
+    is_whole = not any((rule.get("Filter") or {}).values()) and not rule.get("Prefix")
+    is_on = rule.get("Status") == "Enabled" and "Days" in (rule.get("Expiration") or {})
+    return rule.get("ID") == _RULE and is_whole and is_on
 
 
 KIND: Final = LogBucketKind()

@@ -15,6 +15,7 @@ SERVICES: Final = {
     "servicequotas": "servicequotas",
     "ssm": "ssm",
     "sts": "sts",
+    "wafv2": "wafv2",
 }
 """moto's name of each service by the one that its requests are signed for."""
 _POLICIES: Final = re.compile(r"/2015-03-31/functions/[^/]+/policy(/[^/]+)?")

@@ -12,6 +12,7 @@ from moto.awslambda.exceptions import ConflictException
 from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
+from moto.wafv2.models import FakeWebACL, wafv2_backends
 
 from alb_reconcile.sandbox.buckets import make_buckets
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
@@ -24,6 +25,7 @@ _ID: Final = re.compile(r"(vpc|subnet|sg)-[0-9a-f]{8,17}")
 _ACM: Final = re.compile(r"arn:aws:acm:([a-z0-9-]+):[0-9]{12}:certificate/.+")
 _IAM: Final = re.compile(r"arn:aws:iam::[0-9]{12}:server-certificate(/.*?)([^/]+)")
 _FUNCTION: Final = re.compile(r"arn:aws:lambda:([a-z0-9-]+):[0-9]{12}:function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_-]+))?")
+_ACL: Final = re.compile(r"arn:aws:wafv2:([a-z0-9-]+):[0-9]{12}:regional/webacl/([^/]+)/([^/]+)")
 _POOL: Final = re.compile(r"(ipam-pool-[a-zA-Z0-9]+)(?:/[0-9]+)?")
 _POOLS: Final = {
     "ipv4_ipam_pool_id": ("ipv4", "10.{}.0.0/16", 20),
@@ -51,7 +53,7 @@ def make_others(
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
         made += [*_pools(world, named), *_functions(world, named)]
         made += make_buckets(world, named, states, folder)
-        made += make_secrets(world, states)
+        made += [*make_secrets(world, states), *_web_acls(world, named)]
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 
@@ -104,6 +106,15 @@ def _pools(world: World, named: Named) -> Iterator[str]:
             settings = {"AddressFamily": family, "Locale": world.region, "AllocationDefaultNetmaskLength": length}
             pools[found[1]] = Pool(found[1], settings, [cidr])
             yield f"IPAM pool {found[1]} ({cidr})"
+
+
+def _web_acls(world: World, named: Named) -> Iterator[str]:
+    """Without rules: no request is asked about."""
+    acls = wafv2_backends[world.account][world.region].wacls
+    for _, text in named:
+        if (found := _ACL.fullmatch(text)) and found[1] == world.region and text not in acls:
+            acls[text] = FakeWebACL(found[2], world.account, text, found[3], {}, {"Allow": {}}, None, None)
+            yield f"web ACL {text} (nothing asks it)"
 
 
 def _home(world: World, named: Named) -> str:

@@ -1,5 +1,6 @@
 """Client secrets of others in the local AWS: what a spec names, in SSM and Secrets Manager."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ _VALUE: Final = "sandbox"  # the local provider takes any
 
 def make_secrets(world: World, states: Any) -> Iterator[str]:
     """Those that aren't there, a line each. What the environment and files say is read where the user is."""
-    for source, name in dict.fromkeys(_named(states)):
+    for source, name, key in dict.fromkeys(_named(states)):
         if source == "ssm":
             parameters = ssm_backends[world.account][world.region]
             if not parameters.get_parameter(name):
@@ -25,18 +26,19 @@ def make_secrets(world: World, states: Any) -> Iterator[str]:
         elif source == "secretsmanager":
             secrets = secretsmanager_backends[world.account][world.region]
             if secrets.secrets.get(name) is None:
-                secrets.create_secret(name, _VALUE, None, None, None, None, None, [], force_overwrite=False)
+                value = json.dumps({key: _VALUE}) if key else _VALUE
+                secrets.create_secret(name, value, None, None, None, None, None, [], force_overwrite=False)
                 made = secrets.secrets.get(name)
                 if made and name.startswith("arn:"):
                     made.arn = name
                 yield f"secret {name} (a client secret)"
 
 
-def _named(value: Any) -> Iterator[tuple[str, str]]:
-    """Where the client secrets of desired states are: the fields of `Secret`."""
+def _named(value: Any) -> Iterator[tuple[str, str, str]]:
+    """Where the client secrets of desired states are, and under which key: the fields of `Secret`."""
     if isinstance(value, dict):
         if value.keys() >= {"source", "name", "version"}:
-            yield str(value["source"]), str(value["name"])
+            yield str(value["source"]), str(value["name"]), str(value.get("json_key") or "")
         for item in value.values():
             yield from _named(item)
     elif isinstance(value, list | tuple):

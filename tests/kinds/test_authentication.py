@@ -213,6 +213,84 @@ def test_another_way_to_ask_needs_no_word(hand: Hand) -> None:
     hand.make(behind({"jwt_validation": JWT}))
 
 
+def with_open(spec: Spec, path: str, priority: int, **action: Any) -> Spec:
+    """With a rule beside the one that asks, which asks nobody."""
+    rule = {
+        "priority": priority,
+        "conditions": [{"path_pattern": path}],
+        "action": action or {"forward": "web"},
+    }
+    return edited(spec, f"{LISTENERS}/https/rules/open", rule)
+
+
+def asking_at_five() -> Spec:
+    """Only a rule asks, at priority 5."""
+    spec = edited(behind({"jwt_validation": JWT}), ACTION, {"forward": "web"})
+    return edited(spec, f"{LISTENERS}/https/rules/a/priority", 5)
+
+
+BEFORE = rf"rule.public/https/open would let in whom {A} keeps out now, before it; .* remove-authentication=1$"
+
+
+def test_a_rule_before_it_that_asks_nobody_needs_a_word(hand: Hand) -> None:
+    upload_certificates()
+    spec = asking_at_five()
+    hand.make(spec)
+    before = with_open(spec, "/*", 2)
+    with pytest.raises(RefusedError, match=BEFORE):
+        hand.world.plan(before)
+    assert not hand.world.sync(before, apply_changes=True).outcomes
+    behind_it = with_open(spec, "/*", 9)
+    hand.make(behind_it)
+    with pytest.raises(RefusedError, match=BEFORE):  # in another order
+        hand.world.plan(before)
+    assert not hand.world.sync(before, apply_changes=True).outcomes
+    elsewhere = with_open(spec, "/b", 2)
+    hand.make(elsewhere)
+    with pytest.raises(RefusedError, match=BEFORE):  # with other conditions
+        hand.world.plan(before)
+    hand.make(before, allow=WORD)
+    hand.make(
+        edited(
+            before, f"{LISTENERS}/https/rules/open/action", {"forward": {"target_groups": [{"target_group": "web"}]}}
+        )
+    )
+
+
+def test_so_does_one_that_takes_all_from_a_default_action_that_asks(hand: Hand) -> None:
+    upload_certificates()
+    spec = edited(behind({"jwt_validation": JWT}), f"{LISTENERS}/https/rules", {})
+    hand.make(spec)
+    before = with_open(spec, "/*", 2)
+    with pytest.raises(
+        RefusedError, match=rf"rule.public/https/open would let in whom {HTTPS} keeps out now, before it; .*=1$"
+    ):
+        hand.world.plan(before)
+    assert not hand.world.sync(before, apply_changes=True).outcomes
+    hand.make(with_open(spec, "/about/*", 2))
+    hand.make(before, allow=WORD)
+
+
+def test_an_order_by_hand_in_which_it_is_asked_stays(hand: Hand) -> None:
+    upload_certificates()
+    spec = with_open(asking_at_five(), "/*", 2)
+    hand.make(spec)
+    hand.elb.set_rule_priorities(RulePriorities=[{"RuleArn": hand[A], "Priority": 1}])
+    assert not hand.world.sync(spec).outcomes
+    hand.make(spec, allow=WORD)
+
+
+def test_a_page_or_a_part_before_it_needs_no_word(hand: Hand) -> None:
+    upload_certificates()
+    paths = [{"path_pattern": ["/a/*", "/b"]}]
+    spec = edited(asking_at_five(), f"{LISTENERS}/https/rules/a/conditions", paths)
+    hand.make(spec)
+    hand.make(with_open(spec, "/*", 2, **answer(503)))  # maintenance: nobody gets in
+    hand.make(with_open(spec, "/a/health", 2))
+    with pytest.raises(RefusedError, match=BEFORE):  # all of one value
+        hand.world.plan(with_open(spec, "/b", 2))
+
+
 def test_a_target_group_behind_it_is_replaced_with_it_in_place(hand: Hand) -> None:
     ready(hand)
     spec = behind(oidc(ssm="/web/oidc"))

@@ -110,6 +110,20 @@ def test_what_others_have_put_into_its_policy_and_lifecycle_stays(hand: Hand) ->
     assert {item["ID"] for item in rules} == {"theirs", "expire-logs"}
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"Status": "Disabled"}, {"Filter": {"Prefix": "elsewhere/"}}, {"Filter": {"Tag": {"Key": "a", "Value": "b"}}}],
+    ids=["off", "another prefix", "a tag"],
+)
+def test_its_own_rule_that_somebody_changed_is_put_right(hand: Hand, changed: dict[str, Any]) -> None:
+    hand.make(logging(expiration_days=30))
+    s3, name = by_hand("s3"), bucket_of(hand)
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [{**rule, **changed}]})
+    hand.repairs(update(LOGS, "expiration_days"), by=("put_bucket_lifecycle_configuration",))
+    assert s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"] == [rule]
+
+
 def test_it_is_deleted_with_what_aws_tried_and_stays_with_logs(hand: Hand) -> None:
     hand.make(logging())
     name = bucket_of(hand)
@@ -144,11 +158,21 @@ def test_a_run_that_ended_before_the_policy_is_finished_by_the_next(hand: Hand, 
     hand.make(logging())
 
 
-def test_a_name_that_somebody_has_is_refused(hand: Hand) -> None:
+def test_a_name_that_somebody_has_is_refused_before_anything_is_made(hand: Hand) -> None:
     somebodys()
-    (failure,) = hand.world.apply({**EXAMPLE.spec, "log_buckets": {"logs": {"name": "our-logs"}}}).failures
-    assert 'this account has a bucket named "our-logs" outside this stack; choose another name, or adopt it' in failure
-    assert not by_hand("s3").list_objects_v2(Bucket="our-logs").get("Contents")
+    with pytest.raises(
+        RefusedError,
+        match='this account has a bucket named "our-logs" outside this stack; choose another name, or adopt it',
+    ):
+        hand.world.plan(logging(name="our-logs"))
+
+
+def test_one_that_lost_its_tags_is_somebody_elses(hand: Hand) -> None:
+    hand.make(EXAMPLE.spec)
+    name = bucket_of(hand)
+    by_hand("s3").delete_bucket_tagging(Bucket=name)
+    (failure,) = hand.world.apply(EXAMPLE.spec).failures
+    assert f'this account has a bucket named "{name}" outside this stack; choose another name, or adopt it' in failure
 
 
 def test_a_name_that_another_account_has_is_refused(hand: Hand, faults: Faults) -> None:

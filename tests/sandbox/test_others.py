@@ -144,6 +144,22 @@ def test_client_secrets_are_made_where_they_are_said_to_be(aws: StrictAws) -> No
         assert client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
 
 
+def test_a_client_secret_under_a_key_is_a_json_object(aws: StrictAws) -> None:
+    secret = {"source": "secretsmanager", "name": "web", "version": "", "json_key": "client_secret"}
+    make_others(aws, REGION, [{"client_secret": secret}], [])
+    text = client("secretsmanager").get_secret_value(SecretId="web")["SecretString"]
+    assert json.loads(text) == {"client_secret": "sandbox"}
+
+
+def test_a_web_acl_is_made_where_it_is_said_to_be(aws: StrictAws) -> None:
+    arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/shop/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
+    assert make_others(aws, REGION, [{"web_acl": arn}], []) == [f"web ACL {arn} (nothing asks it)"]
+    assert make_others(aws, REGION, [{"web_acl": arn}], []) == []
+    assert client("wafv2").get_web_acl(ARN=arn)["WebACL"]["Name"] == "shop"
+    environ = {"HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=x/20270101/{REGION}/wafv2/aws4_request, …"}
+    assert service_of(environ) == "wafv2"
+
+
 DECLARED = """\
 stack: own
 region: us-east-1

@@ -51,3 +51,14 @@ def test_the_bucket_is_the_expected_accounts(put: Any) -> None:
 def test_if_none_match_takes_an_asterisk_only(put: Any) -> None:
     """moto would write."""
     assert put(b"1", IfNoneMatch='"00"') == "NotImplemented"
+
+
+@pytest.mark.usefixtures("put")
+def test_rules_of_a_lifecycle_have_names_of_their_own() -> None:
+    rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    s3 = boto3.client("s3", region_name="us-east-1")
+    with pytest.raises(ClientError, match="Rule ID must be unique"):
+        s3.put_bucket_lifecycle_configuration(Bucket="our-leases", LifecycleConfiguration={"Rules": [rule, rule]})
+    s3.put_bucket_lifecycle_configuration(
+        Bucket="our-leases", LifecycleConfiguration={"Rules": [rule, {**rule, "ID": "b"}]}
+    )

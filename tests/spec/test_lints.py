@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from alb_reconcile.model.errors import SpecError
 from tests.spec.helpers import load
 
 HTTPS = {"protocol": "HTTPS", "port": 443, "certificate_arn": "arn:aws:acm:eu-west-1:123456789012:certificate/a"}
@@ -155,6 +156,19 @@ def test_values_that_no_request_has(rule: dict[str, Any], balancer: dict[str, An
 def test_a_regular_expression_with_named_classes_is_taken_in_silence() -> None:
     """Python warns of what it would read otherwise in future."""
     assert warnings(with_rules({"path_pattern": {"regex_values": ["^/[[:alpha:]]+$"]}})) == []
+
+
+@pytest.mark.parametrize(
+    "expression", [r"^/[\w.*+]+$", r"^/a\*+$", r"^/a\}+$", r"^/\(?=b$", r"^/\\1$", r"^/[]*+]$", r"^/[^]*+]$"]
+)
+def test_characters_that_stand_for_themselves_are_no_feature(expression: str) -> None:
+    assert warnings(with_rules({"path_pattern": {"regex_values": [expression]}})) == []
+
+
+@pytest.mark.parametrize("expression", [r"^/[a]*+$", r"^/\w++$", r"^/(a)\1$", r"^/[\pL]$", r"^/\\\pL$", r"^/(?=b)"])
+def test_what_aws_expressions_dont_have_is_found_behind_them(expression: str) -> None:
+    with pytest.raises(SpecError, match="which AWS's regular expressions don't have"):
+        warnings(with_rules({"path_pattern": {"regex_values": [expression]}}))
 
 
 def test_what_is_never_met_is_not_called_shadowed_too() -> None:

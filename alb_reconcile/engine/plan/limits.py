@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from alb_reconcile.engine.plan.bypasses import find_bypasses
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import keeps_out, unsupported
 from alb_reconcile.model.actions import is_opaque
@@ -46,14 +47,14 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
     for victim, text in _forbidden(plan, policy, allow or {}):
         for step in victim.steps:
             reasons.setdefault(step.key, text)
-    return find_losses(plan.steps) | reasons
+    return find_losses(plan.steps, plan.live) | reasons
 
 
-def find_losses(steps: Iterable[Step]) -> dict[str, str]:
+def find_losses(steps: Iterable[Step], live: Iterable[Observed]) -> dict[str, str]:
     """By step key, what a listener or rule would lose that nobody has asked for: what no spec can say, and what keeps
     people out."""
     steps = tuple(steps)
-    return _unsupported_lost(steps) | _authentication_lost(steps)
+    return _unsupported_lost(steps) | _authentication_lost(steps, live)
 
 
 def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:
@@ -77,11 +78,10 @@ def _lost_words(step: Step, found: Properties) -> list[str]:
     ]
 
 
-def _authentication_lost(steps: Iterable[Step]) -> dict[str, str]:
+def _authentication_lost(steps: tuple[Step, ...], live: Iterable[Observed]) -> dict[str, str]:
     """A deletion counts too: other rules get the requests. Not one together with the listener or load balancer that it is in."""
-    steps = tuple(steps)
     going = {step.id for step in steps if step.action in ("delete", "replace")}
-    reasons = {}
+    reasons = find_bypasses(steps, live)
     for step in steps:
         found = step.observed
         if found is None:
@@ -114,7 +114,7 @@ def check_damage(plan: Plan, steps: Iterable[Step], policy: Policy, allow: Mappi
     problems = [
         *excess,
         *(_victims_named(plan, damage) if excess else ()),
-        *_lost(steps, allow),
+        *_lost(steps, plan.live, allow),
         *_closed(policy, allow, now),
     ]
     if problems:
@@ -138,11 +138,10 @@ def describe_closure(policy: Policy, now: datetime) -> str:
     return f"it is outside the policy's windows ({policy.show(now)}); changes are refused {until}"
 
 
-def _lost(steps: Iterable[Step], allow: Mapping[str, int]) -> Iterator[str]:
-    steps = tuple(steps)
+def _lost(steps: tuple[Step, ...], live: Iterable[Observed], allow: Mapping[str, int]) -> Iterator[str]:
     for word, found in (
         ("remove-unsupported", _unsupported_lost(steps)),
-        ("remove-authentication", _authentication_lost(steps)),
+        ("remove-authentication", _authentication_lost(steps, live)),
     ):
         texts = dict.fromkeys(found.values())
         if len(texts) > allow.get(word, 0):

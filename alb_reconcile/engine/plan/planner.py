@@ -220,7 +220,7 @@ def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
             for step in steps
             if step.detail(TakeOver).groups and step.part_of is None
         ),
-        *dict.fromkeys(limits.find_losses(steps).values()),
+        *dict.fromkeys(limits.find_losses(steps, decisions.live).values()),
         *(
             f"{item.desired.address}: {text}"
             for item in stay

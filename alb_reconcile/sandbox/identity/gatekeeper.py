@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ _LOGIN: Final = 15 * 60
 _MOST: Final = 11 * 1024
 """Bytes of user claims and access token."""
 _NONCE: Final = "AWSALBAuthNonce"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""What no header can hold."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Gatekeeper:
 
     def __init__(self, provider: str, signer: Signer, now: Callable[[], float] = time.time) -> None:
         self.provider, self._signer, self._now = provider, signer, now
-        self._seal = Seal()
+        self._sessions, self._logins = Seal(), Seal()  # so that neither is taken for the other
         self.guards: Mapping[str, Guard] = {}
         self._http = httpx.Client(timeout=TIMEOUT, trust_env=False, verify=False)  # noqa: S501  # plain HTTP, on this machine
 
@@ -120,7 +123,7 @@ class Gatekeeper:
     def _session(self, guard: Login, asked: Asked) -> dict[str, Any] | None:
         """The session of a request; None if there is none, or none that counts here. Raises UnreadableError."""
         sealed = read_shards(asked.cookies, guard.cookie)
-        session = self._seal.open(sealed) if sealed else None
+        session = self._sessions.open(sealed) if sealed else None
         if session is None or session["until"] <= self._now():
             return None
         return session if session["for"] == [guard.issuer, guard.client_id] else None
@@ -141,13 +144,13 @@ class Gatekeeper:
             cookies = self._cookies(guard, session)
         claims = session["claims"]
         data = self._signer.sign(claims, guard.issuer, guard.client_id, guard.signer, self._now())
-        values = (session["access"], str(claims.get("sub", "")), data)
+        values = (session["access"], _CONTROL.sub("", str(claims.get("sub", ""))), data)
         return Verdict(200, tuple(zip(HEADERS, values, strict=True)), cookies)
 
     def _send_away(self, key: str, guard: Login, asked: Asked) -> Verdict:
         """To the authorization endpoint (OpenID Connect Core, 3.1.2.1)."""
         nonce = secrets.token_urlsafe(24)
-        state = self._seal.close(
+        state = self._logins.close(
             {"key": key, "to": f"https://{asked.host}{asked.target}", "nonce": nonce, "at": self._now()}
         )
         query = {
@@ -165,7 +168,7 @@ class Gatekeeper:
         where it doesn't answer."""
         query = {name: values[0] for name, values in parse_qs(asked.target.partition("?")[2]).items()}
         try:
-            state = self._seal.open(query["state"])
+            state = self._logins.open(query["state"])
         except (KeyError, UnreadableError):
             return _page(401)
         guard = self.guards.get(state["key"]) if state else None
@@ -215,7 +218,7 @@ class Gatekeeper:
 
     def _cookies(self, guard: Login, session: Mapping[str, Any]) -> tuple[str, ...]:
         dated = partial(_cookie, until=session["until"])
-        return tuple(write_shards(guard.cookie, self._seal.close(session), dated))
+        return tuple(write_shards(guard.cookie, self._sessions.close(session), dated))
 
 
 def _answer_of(ask: Callable[[], httpx.Response]) -> dict[str, Any]:

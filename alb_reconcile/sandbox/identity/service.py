@@ -92,7 +92,7 @@ def _worded(verdict: Verdict) -> Response:
     response = Response(verdict.body, STANDS_FOR_561 if verdict.status == 561 else verdict.status)
     del response.headers["Content-Type"]
     for name, value in verdict.headers:
-        response.headers.add(name, value)
+        response.headers.add(name, value.encode().decode("latin-1"))  # UTF-8, as WSGI wants it
     for cookie in verdict.cookies:
         response.headers.add("Set-Cookie", cookie)
     if verdict.removed:

@@ -11,14 +11,22 @@ from moto.s3.responses import S3Response
 
 _TAG: Final = re.compile(r"<Tag>\s*<Key>(.*?)</Key>\s*<Value>(.*?)</Value>\s*</Tag>", re.DOTALL)
 
+_ID: Final = re.compile(r"<ID>(.*?)</ID>", re.DOTALL)
+_DOUBLE: Final = "<Error><Code>InvalidArgument</Code><Message>Rule ID must be unique. Found same ID for more than one rule</Message></Error>"
+
 
 def complete(original: Callable[..., Any]) -> Callable[..., Any]:
     """CreateBucket: takes tags (CreateBucketConfiguration, 'Tags'; moto drops them). Amazon S3 User Guide, 'Blocking public access to
     your Amazon S3 storage': 'By default, new buckets, access points, and objects don't allow public access' (moto: no block).
-    PutBucketPolicy: 'HTTP/1.1 200' with an empty body (moto: the word True)."""
+    PutBucketPolicy: 'HTTP/1.1 200' with an empty body (moto: the word True). LifecycleRule, ID: 'Unique identifier for the rule' (moto
+    takes two with one)."""
 
     @functools.wraps(original)
     def respond(response: Any, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
+        if "lifecycle" in querystring:
+            names = _ID.findall(_text(response.body))
+            if len(names) > len(set(names)):
+                return 400, {}, _DOUBLE
         backend = s3_backends[response.current_account]["aws"]
         known = bucket_name in backend.buckets
         answer = original(response, request, bucket_name, querystring)
@@ -32,8 +40,11 @@ def complete(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def tags_in(body: Any) -> list[dict[str, str]]:
-    text = body.decode() if isinstance(body, bytes) else str(body or "")
-    return [{"Key": unescape(found[1]), "Value": unescape(found[2])} for found in _TAG.finditer(text)]
+    return [{"Key": unescape(found[1]), "Value": unescape(found[2])} for found in _TAG.finditer(_text(body))]
+
+
+def _text(body: Any) -> str:
+    return body.decode() if isinstance(body, bytes) else str(body or "")
 
 
 def patches() -> list[tuple[Any, str, Any]]:

@@ -39,6 +39,8 @@ def find_gaps(snapshot: Snapshot) -> list[Gap]:
 
 def _of(balancer: LoadBalancer, snapshot: Snapshot) -> Iterator[str]:
     yield from _attributes(balancer.attributes, _BALANCER, "")
+    if balancer.has_acl:
+        yield "web ACL: it isn't asked, and lets everything through"
     for listener in balancer.listeners:
         for rule in listener.rules:
             where = f"port {listener.port}, " + (f"rule {rule.priority}" if rule.priority else "default action")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from cryptography import x509
+from moto.wafv2.models import wafv2_backends
 
 from alb_reconcile.model.text import digest
 from alb_reconcile.sandbox.strict import StrictAws
@@ -58,10 +59,12 @@ def _worlds() -> Iterator[World]:
 
 
 def _balancers(world: World) -> Iterator[LoadBalancer]:
+    acls = wafv2_backends[world.account][world.region].wacls.values()
+    guarded = {arn for acl in acls for arn in acl.associated_resources}
     for found in world.elb.load_balancers.values():
         if found.state == "active" and found.type == "application":
             listeners = tuple(_listener(world, listener) for listener in found.listeners.values())
-            yield LoadBalancer(found.arn, found.dns_name, dict(found.attrs), listeners)
+            yield LoadBalancer(found.arn, found.dns_name, dict(found.attrs), listeners, found.arn in guarded)
 
 
 def _listener(world: World, found: Any) -> Listener:

@@ -89,12 +89,13 @@ class Listener:
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """A load balancer that is active. `attributes` have AWS's literal keys."""
+    """A load balancer that is active. `attributes` have AWS's literal keys. `has_acl`: whether a web ACL is in front of it."""
 
     arn: str
     dns_name: str
     attributes: Mapping[str, str]
     listeners: tuple[Listener, ...]
+    has_acl: bool = False
 
 
 @dataclass(frozen=True)

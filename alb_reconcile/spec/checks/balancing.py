@@ -18,7 +18,23 @@ def check(outline: Outline) -> None:
         _check_action(outline, path, action, listeners[path[:4]])
     for path, health_check in outline.mappings("target_groups", ..., "health_check"):
         _check_health_check(outline, path, health_check)
+    _check_regions(outline)
     _check_users(outline)
+
+
+def _check_regions(outline: Outline) -> None:
+    """A load balancer uses what is in its own region."""
+    below = ("load_balancers", ...)
+    for noun, place in (
+        ("web ACL", (*below, "web_acl")),
+        ("trust store", (*below, "listeners", ..., "mutual_authentication", "trust_store")),
+    ):
+        for path, text in outline.texts(*place):
+            region = text.split(":")[3:4]
+            if region and outline.region and region != [outline.region]:
+                outline.error(
+                    path, f"is a {noun} of {region[0]}, and the stack is in {outline.region}; name one of that region"
+                )
 
 
 def _check_load_balancer(outline: Outline, name: str, entry: Entry) -> None:
@@ -29,12 +45,6 @@ def _check_load_balancer(outline: Outline, name: str, entry: Entry) -> None:
         outline.error(
             path,
             f"these are in different VPCs ({', '.join(vpcs)}), and a load balancer is in one; choose subnets of one",
-        )
-    region = str(entry.get("web_acl", "")).split(":")[3:4]
-    if region and outline.region and region != [outline.region]:
-        outline.error(
-            ("load_balancers", name, "web_acl"),
-            f"is a web ACL of {region[0]}, and the stack is in {outline.region}; name one of that region",
         )
     if entry.get("ipam_pools") and entry.get("scheme") == "internal":
         outline.error(

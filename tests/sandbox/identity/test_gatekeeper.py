@@ -62,9 +62,9 @@ class Person:
         query = httpx.QueryParams({"state": state, **answer})
         return self.ask(f"/oauth2/idpresponse?{query}", CALLBACK_KEY)
 
-    def log_in(self) -> Verdict:
+    def log_in(self, name: str = "alice") -> Verdict:
         """At the local provider's page."""
-        back = urlsplit(httpx.post(location(self.ask()), data={"user": "alice"}).headers["location"])
+        back = urlsplit(httpx.post(location(self.ask()), data={"user": name}).headers["location"])
         return self.ask(f"{back.path}?{back.query}", CALLBACK_KEY)
 
 
@@ -188,6 +188,24 @@ def test_another_sandboxs_cookie_is_no_session(person: Person) -> None:
     stranger.cookies = kept
     assert stranger.ask().status == 302
     other.close()
+
+
+def test_a_login_attempt_is_no_session_and_a_session_no_login_attempt(person: Person) -> None:
+    state = parse_qs(urlsplit(location(person.ask())).query)["state"][0]
+    assert person.gatekeeper.decide("web", Asked(HOST, "/", {"C-0": state})).status == 302
+    person.log_in()
+    back = f"/oauth2/idpresponse?{httpx.QueryParams({'state': person.cookies['C-0'], 'code': 'x'})}"
+    assert person.ask(back, CALLBACK_KEY).status == 401
+
+
+@pytest.mark.parametrize("name", ["日本", "two\nlines: x"])
+def test_a_name_of_any_characters_gets_to_the_target(person: Person, name: str) -> None:
+    person.log_in(name)
+    service = person.gatekeeper.provider
+    told = httpx.get(f"{service}/alb-reconcile/checks/web/", cookies=person.cookies, headers={"Host": HOST})
+    assert told.status_code == 200
+    identity = next(value for key, value in told.headers.raw if key.lower() == HEADERS[1].encode())
+    assert identity.decode() == name.replace("\n", "")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,13 @@ def test_aws_defaults_are_no_gaps() -> None:
 )
 def test_what_is_used_is_named(found: list[str], expected: str) -> None:
     assert found == [expected]
+
+
+def test_a_web_acl_is_one() -> None:
+    plain = snapshot([listener(80, rule(fixed("x")))], attributes=balancer_defaults())
+    guarded = replace(plain, load_balancers=tuple(replace(item, has_acl=True) for item in plain.load_balancers))
+    assert find_gaps(plain) == []
+    assert [text for _, text in find_gaps(guarded)] == ["web ACL: it isn't asked, and lets everything through"]
 
 
 def test_groups_that_nothing_forwards_to_do_not_count() -> None:
