@@ -26,6 +26,8 @@ class Blocker(NamedTuple):
 
     keys: frozenset[str]
     text: str
+    is_choice: bool = False
+    """Whether AWS would do it all the same, so that a person may want it (`--allow cut-off`)."""
 
 
 async def find_blockers(aws: Aws, discovery: Discovery, plan: Plan) -> list[Blocker]:
@@ -108,7 +110,7 @@ class _Look:
         whom = "a resource outside this stack is" if len(by) == 1 else "resources outside this stack are"
         what = "it" if len(by) == 1 else "them"
         text = f"{item.place}: {subnet} loses {item.loss}, and {whom} in it: {', '.join(by)}; move {what} first, or {item.advice}"
-        return Blocker(item.keys, text)
+        return Blocker(item.keys, text, is_choice=True)
 
     async def _foreign(self, cut: Mapping[str, object]) -> list[dict[str, Any]]:
         vpcs, subnets = self.ids("vpc"), self.ids("subnet")

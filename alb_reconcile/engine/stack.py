@@ -4,7 +4,7 @@ Nothing else in the product plans or changes a stack (adoption changes tags only
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -89,10 +89,21 @@ async def plan_stack(
         find_protected(aws, plan.steps), _look_around(aws, discovery, plan, destroy=target.destroy)
     )
     plan = replace(lift_protection(plan, protected, options.allow), warnings=(*plan.warnings, *warnings))
-    texts = tuple(item.text for item in blockers)
-    if texts and not target.destroy:
+    if not target.destroy:
+        _refuse_blocked(blockers, options.allow.get("cut-off", 0))
+        blockers = []
+    return StackPlan(target, discovery, plan, protected, tuple(item.text for item in blockers))
+
+
+def _refuse_blocked(blockers: Sequence[Blocker], allowed: int) -> None:
+    """Raises RefusedError where others use what goes, or would lose their way out and that isn't allowed so often."""
+    choices = [item for item in blockers if item.is_choice]
+    how = f"; or allow it once with --allow cut-off={len(choices)}"
+    texts = [item.text for item in blockers if not item.is_choice]
+    if len(choices) > allowed:
+        texts += [f"{item.text}{how}" for item in choices]
+    if texts:
         raise RefusedError("\n".join(texts))
-    return StackPlan(target, discovery, plan, protected, texts)
 
 
 async def _look_around(

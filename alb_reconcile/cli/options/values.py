@@ -30,6 +30,7 @@ COUNTED: Final = (
     "lift-protection",
     "remove-unsupported",
     "remove-authentication",
+    "cut-off",
 )
 """What `--allow` takes a number of; `any-time` stands alone."""
 
