@@ -160,6 +160,15 @@ def test_conditions_that_aws_refuses(elb: Any, network: Network, secure: str, co
         elb.modify_rule(RuleArn=rule, Conditions=[condition])
 
 
+def test_a_star_or_plus_that_stands_for_itself_is_no_possessive_quantifier(
+    elb: Any, network: Network, secure: str
+) -> None:
+    rule = network.rule(secure, 7)
+    for text in (r"^/[\w.*+]+$", r"^/a\*+$", r"^/\\1$"):
+        condition = {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": [text]}}
+        elb.modify_rule(RuleArn=rule, Conditions=[condition])
+
+
 def test_transforms_that_aws_refuses(elb: Any, network: Network, secure: str) -> None:
     rule = network.rule(secure, 7)
     rewrite = {"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "a", "Replace": "b"}]}}
