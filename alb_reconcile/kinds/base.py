@@ -74,8 +74,8 @@ class Around(Protocol):
     def zone_of(self, subnet: str) -> str | None:
         """The whole name of a subnet's availability zone."""
 
-    def vpc_of(self, section: str, name: str) -> str | None:
-        """The name or id of an entry's VPC, also where it is implied; None where it can't be known here."""
+    def given_ranges(self, subnet: str) -> tuple[str, ...]:
+        """The IPv4 ranges that the spec gives to subnets of a subnet's VPC."""
 
 
 class Kind(ABC, Generic[P]):

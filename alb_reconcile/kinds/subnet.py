@@ -179,16 +179,7 @@ class SubnetKind(Ec2Kind[Subnet]):
         if isinstance(ipv6 := fields.get("ipv6_cidr_block"), str):
             read["ipv6_cidr_block"] = str(ipaddress.IPv6Network(ipv6))
         state = Subnet(**{**fields, **read})
-        if not state.is_chosen:
-            return state
-
-        def vpc_of(name: str, entry: Entry) -> object:
-            return around.vpc_of("subnets", name) or entry.get("vpc")
-
-        given = {other: item for other, item in around.entries("subnets").items() if "cidr_block" in item}
-        own = vpc_of(name, entry)
-        ranges = (item["cidr_block"] for other, item in given.items() if vpc_of(other, item) == own)
-        return replace(state, besides=tuple(sorted(ranges)))
+        return replace(state, besides=around.given_ranges(name)) if state.is_chosen else state
 
     async def discover(self, reader: Reader) -> list[Observed]:
         pools = [state.ipv6_ipam_pool_id for _, state in each_of(reader.desired.values(), Subnet)]

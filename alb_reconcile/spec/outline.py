@@ -2,8 +2,8 @@
 
 import ipaddress
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path as FilePath
 from types import EllipsisType
@@ -49,6 +49,8 @@ class Outline:
             if isinstance(entries, dict)
         }
         self._reported: Counter[bool] = Counter()
+        self._by_vpc: dict[str, Mapping[str | None, list[str]]] = {}
+        self._given_ranges: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def stack(self) -> str:
@@ -164,6 +166,28 @@ class Outline:
             return vpc if is_aws_id(vpc) or vpc in self.entries("vpcs") else None
         own = self.entries("vpcs")
         return next(iter(own)) if len(own) == 1 and "vpc" not in self.given((section, name)) else None
+
+    def by_vpc(self, section: str) -> Mapping[str | None, list[str]]:
+        """A section's entries by their VPC."""
+        if section not in self._by_vpc:
+            found: dict[str | None, list[str]] = defaultdict(list)
+            for name in self.entries(section):
+                found[self.vpc_of(section, name)].append(name)
+            self._by_vpc[section] = found
+        return self._by_vpc[section]
+
+    def given_ranges(self, subnet: str) -> tuple[str, ...]:
+        """The IPv4 ranges that are given to subnets of a subnet's VPC."""
+        if self._given_ranges is None:
+            found: dict[str, list[str]] = defaultdict(list)
+            for name, entry in self.entries("subnets").items():
+                if isinstance(entry.get("cidr_block"), str):
+                    found[self._vpc_in_words(name)].append(entry["cidr_block"])
+            self._given_ranges = {vpc: tuple(sorted(ranges)) for vpc, ranges in found.items()}
+        return self._given_ranges.get(self._vpc_in_words(subnet), ())
+
+    def _vpc_in_words(self, subnet: str) -> str:
+        return str(self.vpc_of("subnets", subnet) or self.entries("subnets").get(subnet, {}).get("vpc"))
 
     def subnet_vpcs(self, section: str, name: str) -> set[str | None]:
         """The VPCs of the subnets that an entry names; None among them stands for those that can't be known here."""

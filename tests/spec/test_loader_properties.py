@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.model.resource import references
 from alb_reconcile.spec.stack import Stack, parse_stack
-from tests.spec.worst import CASES
+from tests.spec.worst import CASES, PATTERNS
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "specs"
@@ -214,7 +214,7 @@ def groups(names: list[str], count: int) -> list[list[str]]:
     return [names[start::count] for start in range(count)]
 
 
-@pytest.mark.parametrize("cases", groups([*CASES, "patterns"], 6), ids=lambda cases: f"{cases[0]} and others")
+@pytest.mark.parametrize("cases", groups([*CASES, *PATTERNS], 6), ids=lambda cases: f"{cases[0]} and others")
 def test_time_and_memory_are_bounded(cases: list[str]) -> None:
     """Under 2 s and 200 MB for each; what is over it gets a second chance, for the sake of busy machines."""
     over = [result for result in measured(cases) if result["seconds"] >= SECONDS or result["mib"] >= MIB]

@@ -69,7 +69,8 @@ def secret(name: str, text: str) -> None:
 
 def prepare(there: World, file: Any) -> Spec:
     """Makes what the spec names and doesn't declare."""
-    spec = read(file, {"REGION": REGION})
+    theirs = f"arn:aws:elasticloadbalancing:{REGION}:123456789012:truststore/theirs/0a1b2c3d4e5f6071"
+    spec = read(file, {"REGION": REGION, "TRUST_STORE": theirs})
     states = json.loads(json.dumps([asdict(item.state) for item in load(spec).desired.values()], default=str))
     make_others(there.strict, REGION, states, [])
     variables = {"REGION": REGION}
@@ -79,7 +80,6 @@ def prepare(there: World, file: Any) -> Spec:
     )
     for name, key in (("my-k8s-secret", "clientSecret"), ("cloudformation/oidc", "client_secret")):
         secret(name, json.dumps({key: "client_secret"}))
-    web_acl(spec)
     if file.stem == "kubernetes-ingress":
         store = by_hand("elbv2").create_trust_store(
             Name="theirs", CaCertificatesBundleS3Bucket="mutual-auth-certificates",
@@ -92,21 +92,6 @@ def prepare(there: World, file: Any) -> Spec:
         variables |= {f"INSTANCE_{number}": item["InstanceId"] for number, item in enumerate(made, 1)}
     there.clock.advance(60)
     return read(file, variables)
-
-
-def web_acl(spec: Spec) -> None:
-    """Under the ARN that the spec names."""
-    from moto.core.models import DEFAULT_ACCOUNT_ID
-    from moto.wafv2.models import wafv2_backends
-
-    known = wafv2_backends[DEFAULT_ACCOUNT_ID][REGION].wacls
-    for arn in filter(None, (item.get("web_acl") for item in spec["load_balancers"].values())):
-        visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "x"}
-        made = by_hand("wafv2").create_web_acl(
-            Name="shop", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility
-        )
-        known[arn] = known.pop(made["Summary"]["ARN"])
-        known[arn].arn = arn
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

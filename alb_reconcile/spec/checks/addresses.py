@@ -45,7 +45,6 @@ def _check_count(outline: Outline, name: str, entry: Entry) -> None:
 
 def _check_gateway(outline: Outline, name: str) -> None:
     vpc = outline.vpc_of("instances", name)
-    gateways = {outline.vpc_of("internet_gateways", gateway) for gateway in outline.entries("internet_gateways")}
-    if vpc in outline.entries("vpcs") and vpc not in gateways:
+    if vpc in outline.entries("vpcs") and vpc not in outline.by_vpc("internet_gateways"):
         text = f"needs an internet gateway, and vpc.{vpc} has none; declare one under internet_gateways"
         outline.error(("instances", name, "elastic_ip"), text, at_key=True)

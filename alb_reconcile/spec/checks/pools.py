@@ -50,9 +50,7 @@ def _check_room(outline: Outline, vpc: str) -> None:
     """Whether the subnets of a VPC fit in by their lengths, as far as all lengths are known."""
     entry = outline.entries("vpcs")[vpc]
     ranges = [_length(entry), *map(_length, map(_as_entry, entry.get("secondary_cidr_blocks") or ()))]
-    subnets = [
-        (name, item) for name, item in outline.entries("subnets").items() if outline.vpc_of("subnets", name) == vpc
-    ]
+    subnets = [(name, outline.entries("subnets")[name]) for name in outline.by_vpc("subnets").get(vpc, ())]
     if None in ranges:
         return
     room = _addresses(ranges) - _addresses(_length(item) for _, item in subnets if "cidr_block" in item)

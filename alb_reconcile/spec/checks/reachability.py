@@ -16,6 +16,8 @@ _DEFAULTS: Final = (
 )
 _WAYS_OUT: Final = ("internet_gateway", "carrier_gateway", "local_gateway", "vpc_endpoint", "network_interface")
 """The targets of a default route by which answers reach clients: gateways, and what may inspect the traffic before them."""
+_MOST_PAIRS: Final = 20_000
+"""Of endpoints and instances, of which more aren't compared: a spec is read within two seconds."""
 _NOT_HTTPS: Final = (".email-smtp", ".transfer.server", ".cassandra", ".cassandra-fips")
 """The services of AWS's whose endpoints are reached on other ports than 443."""
 
@@ -115,6 +117,7 @@ def _check_listeners(outline: Outline) -> None:
 
 def _check_endpoints(outline: Outline) -> None:
     """Whether instances reach what an interface endpoint's private DNS name leads them to."""
+    pairs = 0
     for name, entry in outline.entries("vpc_endpoints").items():
         service = full_name(str(entry.get("service_name", "")), outline.region)
         options = entry.get("dns_options") or {}
@@ -125,8 +128,11 @@ def _check_endpoints(outline: Outline) -> None:
             continue
         vpc = outline.vpc_of("vpc_endpoints", name)
         path: Path = ("vpc_endpoints", name)
-        entries = outline.entries("instances").items()
-        there = {key: item for key, item in entries if outline.vpc_of("instances", key) == vpc is not None}
+        names = outline.by_vpc("instances").get(vpc, ()) if vpc is not None else ()
+        pairs += len(names)
+        if pairs > _MOST_PAIRS:
+            return
+        there = {key: outline.entries("instances")[key] for key in names}
         if "security_groups" in outline.given(path):
             shut = [key for key, item in there.items() if not _allowed(outline, entry, "ingress", 443, item)]
             path, why, advice = (*path, "security_groups"), "", "add an ingress rule for it"
