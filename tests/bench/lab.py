@@ -61,7 +61,8 @@ class Ran:
 
 def environment(port: int | None = None, state: str | None = None) -> dict[str, str]:
     """An environment without the user's own AWS settings; `state` is where runs are recorded and locked."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ALB_RECONCILE_"))}
+    others = ("AWS_", "ALB_RECONCILE_", "PYTHONDONTWRITEBYTECODE")  # a user's processes don't compile each module anew
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
     own = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
