@@ -68,12 +68,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, [], answer)
 
     def _name(self, body: bytes) -> tuple[str, str]:
-        """The service by the signature, the operation by the query protocol's parameter or the JSON protocol's header."""
+        """The service by the signature, the operation by the query protocol's parameter or the JSON protocol's header; of REST the method."""
         match = _SERVICE.search(self.headers.get("Authorization", ""))
         service = match[1] if match else "?"
         target = self.headers.get("X-Amz-Target", "")
         form = {} if target else parse_qs(body.decode("utf-8", "replace"))
-        operation = target.rpartition(".")[2] or form.get("Action", ["?"])[0]
+        operation = target.rpartition(".")[2] or form.get("Action", [self.command.title()])[0]
         return _NAMES.get(service, service), operation
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
