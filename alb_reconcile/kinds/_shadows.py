@@ -115,4 +115,4 @@ def _is_inside(text: str, ranges: tuple[str, ...]) -> bool:
         own, *others = (ip_network(item) for item in (text, *ranges))
     except ValueError:
         return text in ranges
-    return any(own.version == item.version and own.subnet_of(item) for item in others)  # type: ignore[arg-type]
+    return any(own.version == item.version and own.subnet_of(item) for item in others)  # type: ignore[arg-type]  # both have one version by then

@@ -39,7 +39,7 @@ def held_elsewhere(decisions: Decisions, discovery: Discovery) -> list[Finding]:
     findings = []
     for item, state in each_of(decisions.desired.values(), ElasticIpAssociation):
         allocation = state.elastic_ip
-        if (item.found and not item.changes) or not isinstance(item.desired.state.elastic_ip, str):  # type: ignore[attr-defined]
+        if (item.found and not item.changes) or not isinstance(item.desired.state.elastic_ip, str):  # type: ignore[attr-defined]  # what is desired is of the same kind as its state
             continue
         held = _holder_of(allocation, decisions, discovery)
         if not held.is_ours:
