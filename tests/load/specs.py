@@ -34,7 +34,7 @@ def private(*, version: str, zones: str = "ab", addresses: str = "nat") -> Spec:
     spec["elastic_ips"] = {f"{addresses}-{zone}": {} for zone in zones}
     spec["nat_gateways"] = {zone: {"subnet": f"public-{zone}", "elastic_ip": f"{addresses}-{zone}"} for zone in zones}
     spec["instances"]["web"] |= {"user_data": user_data(version)}
-    spec["instances"]["web"]["rollout"] = {"max_surge": 2, "health_timeout": "30m"}
+    spec["instances"]["web"]["rollout"] = {"max_surge": 2, "health_timeout": "2h"}
     spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"] = 15
     return spec
 

@@ -98,18 +98,20 @@ class Stage:
         return {item["instance_id"]: item for item in told_of}
 
     @contextmanager
-    def under_load(self, spec: Spec, *, paths: Sequence[str] = ("/",), requests: int = REQUESTS) -> Iterator[Proof]:
-        """Requests and looks for the length of the block, and at its end until there were enough requests."""
+    def under_load(
+        self, spec: Spec, *, paths: Sequence[str] = ("/",), requests: int = REQUESTS, around: int = 200
+    ) -> Iterator[Proof]:
+        """Requests and looks for the length of the block, `around` of them before and after it, and until there were enough."""
         url = self.begin(spec)
         with Watch(self.account, spec["stack"]) as watch, Load(url, rate=RATE, paths=paths) as load:
-            load.until(200)
+            load.until(around)
             watch.next()
             delay = spec["target_groups"]["web"]["attributes"]["deregistration_delay.timeout_seconds"]
             proof = Proof(load, watch, delay / self._speed, requests)
             yield proof
             self.wait_for_nodes()
             proof.changed = time.monotonic()
-            load.until(max(requests, load.sent + 200))
+            load.until(max(requests, load.sent + around))
             watch.next()
         proof.tell(spec["stack"])
 
