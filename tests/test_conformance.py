@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from alb_reconcile.aws.tagging import SERVICES
 from alb_reconcile.cli.render.schema import bundle
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Grouped, Kind
@@ -164,7 +165,7 @@ def faults_of(name: str, kind: AnyKind) -> Iterator[str]:
         "kinds tell of it": set(kind.recognized_after) <= KINDS.keys(),
         "it has tags and a section, or none": bool(kind.section) == bool(state.service),
         "an id or an ARN names it": (bool(kind.id_prefix), bool(kind.arn_type))
-        == (state.service == "ec2", state.service in ("elbv2", "iam")),
+        == (state.service == "ec2", "TYPE" in SERVICES[state.service].ids if state.service else False),
         "EC2 lists it": (kind.listing is not None) == (state.service == "ec2"),
         "what it refers to comes first": all(
             KINDS[part["x-refers"]].position <= kind.position
@@ -282,7 +283,7 @@ def is_ours(item: Property) -> bool:
 def aws_words() -> frozenset[str]:
     """Every operation, shape and member of those APIs."""
     words: set[str] = set()
-    for service in ("ec2", "elbv2", "iam", "wafv2", "s3"):
+    for service in (*SERVICES, "wafv2"):
         folder = Path(botocore.__file__).parent / "data" / service
         file = max(folder.glob("*/service-2.json*"))
         data = file.read_bytes()

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._log_delivery import bucket_arn
 from alb_reconcile.kinds.base import Listing
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -77,30 +76,20 @@ class HypotheticalReader(Reader):
         for row in rows:
             physical_id = row[identifier]
             within = identifier != "VpcId" or self.vpcs is None or physical_id in self.vpcs
-            seen = self._look_at(physical_id, row, tags.from_list(row.get("Tags")), within=within)
-            if self.ours(seen):
-                found.append({**row, "Tags": tags.to_list(seen)})
+            counted = self.seen(physical_id, row, tags.from_list(row.get("Tags")), within=within)
+            if self.ours(counted):
+                found.append({**row, "Tags": tags.to_list(counted)})
         return found
 
-    def _look_at(
-        self, physical_id: str, row: Mapping[str, Any], real: dict[str, str], *, within: bool = True
+    def seen(
+        self, physical_id: str, row: Mapping[str, Any], found: dict[str, str], *, within: bool = True
     ) -> dict[str, str]:
-        self.rows[physical_id], self.tags[physical_id] = row, real
+        self.rows[physical_id], self.tags[physical_id] = row, found
         if physical_id in self.imagined:
             return dict(self.imagined[physical_id])
-        if self.claims and within and not self.ours(real):
-            return {**without_ours(real), tags.STACK: self.stack, tags.ADOPTED: physical_id}
-        return real
-
-    async def instance_profiles(self, path: str) -> list[dict[str, Any]]:
-        rows = await super().instance_profiles(path)
-        seen = [self._look_at(row["Arn"], row, tags.from_list(row.get("Tags"))) for row in rows]
-        return [{**row, "Tags": tags.to_list(own)} for row, own in zip(rows, seen, strict=True)]
-
-    async def buckets(self, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-        rows = await super().buckets(named)
-        arns = [bucket_arn(name, self.aws.region) for name, _ in rows]
-        return [(name, self._look_at(arn, {}, real)) for arn, (name, real) in zip(arns, rows, strict=True)]
+        if self.claims and within and not self.ours(found):
+            return {**without_ours(found), tags.STACK: self.stack, tags.ADOPTED: physical_id}
+        return found
 
     async def load_balancers(self) -> list[dict[str, Any]]:
         found = await super().load_balancers()
@@ -116,29 +105,22 @@ class HypotheticalReader(Reader):
             found |= {arn: {**rows[arn], "Tags": own} for arn, own in tagged.items()}
         return [self._see_balancing(item, "TargetGroupArn") for item in found.values()]
 
-    async def trust_stores(self) -> list[dict[str, Any]]:
-        return [
-            {**item, "Tags": self._look_at(item["TrustStoreArn"], item, item["Tags"])}
-            for item in await super().trust_stores()
-        ]
-
     def _see_balancing(self, item: dict[str, Any], identifier: str) -> dict[str, Any]:
         arn = item[identifier]
         # no spec can say that a load balancer is the target; functions are in no VPC
         is_near = item.get("VpcId") in (self.vpcs or ()) or item.get("TargetType") == "lambda"
         within = item.get("TargetType") != "alb" and (is_near or arn in self.named)
-        return {**item, "Tags": self._look_at(arn, item, item["Tags"], within=within)}
+        return {**item, "Tags": self.seen(arn, item, item["Tags"], within=within)}
 
     async def listeners(self, load_balancer: str) -> list[dict[str, Any]]:
         return [
-            {**item, "Tags": self._look_at(item["ListenerArn"], item, item["Tags"])}
+            {**item, "Tags": self.seen(item["ListenerArn"], item, item["Tags"])}
             for item in await super().listeners(load_balancer)
         ]
 
     async def rules(self, listener: str) -> list[dict[str, Any]]:
         return [
-            {**item, "Tags": self._look_at(item["RuleArn"], item, item["Tags"])}
-            for item in await super().rules(listener)
+            {**item, "Tags": self.seen(item["RuleArn"], item, item["Tags"])} for item in await super().rules(listener)
         ]
 
 

@@ -1,19 +1,17 @@
-"""Changes of tags, and nothing else (EC2 CreateTags, DeleteTags; ELBv2 AddTags, RemoveTags)."""
+"""Changes of tags, and nothing else."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from alb_reconcile.adoption.hypothetical import HypotheticalReader
-from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.tagging import write_tags
+from alb_reconcile.aws.tagging import remove_tags, write_tags
 from alb_reconcile.kinds import in_spec_order
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
-from alb_reconcile.model.errors import ignoring
 
 _MOST: Final = 50
 """AWS's most tags of a resource (its own don't count)."""
@@ -75,36 +73,11 @@ async def carry_out(aws: Aws, items: Sequence[Tagging], done: Callable[[Tagging]
 
 
 async def _write(aws: Aws, item: Tagging, done: Callable[[Tagging], None]) -> None:
-    if not item.id.startswith("arn:"):
-        await _write_ec2(aws, item)
-    elif item.remove and ":iam:" in item.id:
-        name, keys = item.id.rpartition("/")[2], sorted(item.remove)
-        with ignoring("NoSuchEntity"):
-            await aws.call("iam", "untag_instance_profile", InstanceProfileName=name, TagKeys=keys)
-            await aws.call("iam", "untag_role", RoleName=name, TagKeys=keys)
-    elif item.remove and ":s3:::" in item.id:
-        await change_bucket_tags(aws, item.id.rpartition(":")[2], {}, item.remove)
-    elif item.remove:
-        await _gone(aws, "elbv2", "remove_tags", ResourceArns=[item.id], TagKeys=sorted(item.remove))
+    identity = {key: value for key, value in item.write.items() if key in (tags.STACK, tags.ADDRESS)}
+    if item.remove:
+        await remove_tags(aws, [*item.volumes, item.id], sorted(item.remove))
     elif item.write:
+        if item.volumes and identity:
+            await write_tags(aws, item.volumes, identity)
         await write_tags(aws, [item.id], item.write)
     done(item)
-
-
-async def _write_ec2(aws: Aws, item: Tagging) -> None:
-    resources = [*item.volumes, item.id]
-    if item.remove:
-        keys = [{"Key": key} for key in sorted(item.remove)]
-        await _gone(aws, "ec2", "delete_tags", Resources=resources, Tags=keys)
-        return
-    identity = {key: value for key, value in item.write.items() if key in (tags.STACK, tags.ADDRESS)}
-    if item.volumes and identity:
-        await write_tags(aws, item.volumes, identity)
-    if item.write:
-        await write_tags(aws, [item.id], item.write)
-
-
-async def _gone(aws: Aws, service: str, operation: str, **params: Any) -> None:
-    """Untag, if it is still there."""
-    with ignoring("*NotFound*"):
-        await aws.call(service, operation, **params)

@@ -12,8 +12,6 @@ from alb_reconcile.model.errors import AwsError
 _QUIET: Final = 0.01
 _LONGEST: Final = 0.04
 """Seconds for which members are gathered: until none has come for so long, and no longer than that."""
-MOST_TAGGED: Final = {"ec2": 500, "elbv2": 20}
-"""Resources of one call that tags them: CreateTags takes 1,000, AddTags 20."""
 _Waiting = tuple[str, asyncio.Future[None]]
 _Members = Mapping[str, asyncio.Future[None]]
 """Who waits for an answer, by member."""

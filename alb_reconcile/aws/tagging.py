@@ -1,25 +1,139 @@
-"""Tags are written by the API of the service whose resource it is."""
+"""The AWS services whose resources carry tags: one row each, for whatever writes or removes tags, or reads an id."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
 from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.model import tags
+from alb_reconcile.model.errors import ignoring
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a service's resources are named and tagged. A kind of another service needs a row here, and no other table."""
+
+    name: str
+    """botocore's name of it."""
+    ids: str
+    """A regular expression of its resources' ids or ARNs; TYPE stands for the kind's `arn_type`."""
+    most: int
+    """Resources of one call that tags them."""
+    actions: tuple[str, ...]
+    """The IAM actions that write tags."""
+    write: Callable[[Aws, Sequence[str], Mapping[str, str]], Awaitable[object]]
+    """Writes tags to up to `most` resources."""
+    remove: Callable[[Aws, Sequence[str], Sequence[str]], Awaitable[object]]
+    """Removes tags, by their keys."""
+    gone: str = "*NotFound*"
+    """AWS's code for a resource that isn't there, as a pattern."""
+
+    def names(self, resource: str, arn_type: str = "") -> bool:
+        """Whether that is the id or ARN of a resource of the service; of that type, where one is given."""
+        kind = re.escape(arn_type) if arn_type else "[a-z-]+(/app|/net|/gwy)?"
+        return re.fullmatch(self.ids.replace("TYPE", kind), resource) is not None
+
+    def is_gone(self, code: str) -> bool:
+        """Whether an error's code says that a resource isn't there."""
+        return fnmatchcase(code, self.gone)
+
+
+async def _write_ec2(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    await aws.call("ec2", "create_tags", Resources=list(resources), Tags=tags.to_list(wanted))
+
+
+async def _remove_ec2(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    await aws.call("ec2", "delete_tags", Resources=list(resources), Tags=[{"Key": key} for key in keys])
+
+
+async def _write_elb(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    await aws.call("elbv2", "add_tags", ResourceArns=list(resources), Tags=tags.to_list(wanted))
+
+
+async def _remove_elb(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    await aws.call("elbv2", "remove_tags", ResourceArns=list(resources), TagKeys=list(keys))
+
+
+async def _write_iam(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    """A profile and its role, which have one name."""
+    for name in map(_last, resources):
+        told: dict[str, Any] = {"Tags": tags.to_list(wanted)}
+        await aws.call("iam", "tag_instance_profile", InstanceProfileName=name, **told)
+        await aws.call("iam", "tag_role", RoleName=name, **told)
+
+
+async def _remove_iam(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    for name in map(_last, resources):
+        await aws.call("iam", "untag_instance_profile", InstanceProfileName=name, TagKeys=list(keys))
+        await aws.call("iam", "untag_role", RoleName=name, TagKeys=list(keys))
+
+
+async def _write_s3(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    for name in map(_last, resources):
+        await change_bucket_tags(aws, name, wanted)
+
+
+async def _remove_s3(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    for name in map(_last, resources):
+        await change_bucket_tags(aws, name, {}, keys)
+
+
+def _last(arn: str) -> str:
+    """The name in an ARN."""
+    return re.split("[:/]", arn)[-1]
+
+
+SERVICES: Final = {
+    row.name: row
+    for row in (
+        # CreateTags takes 1,000 resources, AddTags 20
+        Service("ec2", "[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})", 500, ("ec2:CreateTags",), _write_ec2, _remove_ec2),
+        Service(
+            "elbv2", "arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:TYPE/.+", 20,
+            ("elasticloadbalancing:AddTags",), _write_elb, _remove_elb,
+        ),
+        Service(
+            "iam", "arn:[a-z-]+:iam::[0-9]{12}:TYPE/.+", 1,
+            ("iam:TagInstanceProfile", "iam:TagRole"), _write_iam, _remove_iam, gone="NoSuchEntity",
+        ),
+        Service(
+            "s3", "arn:[a-z-]+:s3:::[a-z0-9.-]+", 1, ("s3:PutBucketTagging",), _write_s3, _remove_s3, gone="NoSuchBucket"
+        ),
+    )
+}  # fmt: skip
+"""By botocore's name."""
+
+
+def service_of(resource: str) -> Service:
+    """The service of a resource, by its id or ARN. Raises ValueError for one of a service without a row."""
+    if not resource.startswith("arn:"):
+        return SERVICES["ec2"]
+    for row in SERVICES.values():
+        if row.names(resource):
+            return row
+    raise ValueError(f"{resource} is of no service whose tags are known here")
 
 
 async def write_tags(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
-    """Write tags to resources, by ids (EC2 CreateTags) or by ARNs (ELBv2 AddTags; IAM TagInstanceProfile and TagRole; S3 PutBucketTagging)."""
-    pairs = tags.to_list(wanted)
-    ids = [item for item in resources if not item.startswith("arn:")]
-    arns = [item for item in resources if ":elasticloadbalancing:" in item]
-    for item in resources:
-        if ":iam:" in item:
-            name = item.rpartition("/")[2]
-            await aws.call("iam", "tag_instance_profile", InstanceProfileName=name, Tags=pairs)
-            await aws.call("iam", "tag_role", RoleName=name, Tags=pairs)
-        elif ":s3:::" in item:
-            await change_bucket_tags(aws, item.rpartition(":")[2], wanted)
-    if arns:
-        await aws.call("elbv2", "add_tags", ResourceArns=arns, Tags=pairs)
-    if ids:
-        await aws.call("ec2", "create_tags", Resources=ids, Tags=pairs)
+    """Write tags to resources, by ids or ARNs: not more of one service than it takes in a call. Raises AwsError."""
+    parts = _by_service(resources)
+    await asyncio.gather(*(SERVICES[name].write(aws, part, wanted) for name, part in parts.items()))
+
+
+async def remove_tags(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    """Remove tags from resources, if they are still there. Raises AwsError."""
+    for name, part in _by_service(resources).items():
+        with ignoring(SERVICES[name].gone):
+            await SERVICES[name].remove(aws, part, keys)
+
+
+def _by_service(resources: Sequence[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for resource in resources:
+        found[service_of(resource).name].append(resource)
+    return found

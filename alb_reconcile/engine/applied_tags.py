@@ -5,10 +5,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from alb_reconcile.aws.batching import MOST_TAGGED
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.aws.hints import DENIED
-from alb_reconcile.aws.tagging import write_tags
+from alb_reconcile.aws.tagging import SERVICES, Service, service_of
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -106,19 +105,18 @@ def _calls(aws: Aws, wanted: Mapping[str, dict[str, str]]) -> list[asyncio.Futur
             alike[tag].append(resource)
     calls = []
     for tag, resources in alike.items():
-        arns = [item for item in resources if item.startswith("arn:")]
-        parts = batches([item for item in resources if item not in arns], MOST_TAGGED["ec2"])
-        parts += batches(arns, MOST_TAGGED["elbv2"])
-        calls += [_tag(aws, part, dict([tag])) for part in parts]
+        for service in SERVICES.values():
+            own = [item for item in resources if service_of(item) is service]
+            calls += [_tag(aws, service, part, dict([tag])) for part in batches(own, service.most)]
     return [asyncio.ensure_future(call) for call in calls]
 
 
-async def _tag(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+async def _tag(aws: Aws, service: Service, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
     """Tag those of the resources that are there: a read that lags shows what is gone."""
     try:
-        await write_tags(aws, resources, wanted)
+        await service.write(aws, resources, wanted)
     except AwsError as error:
-        if "NotFound" not in error.code:
+        if not service.is_gone(error.code):
             raise
         if len(resources) > 1:  # a call fails whole when one of them is gone
-            await asyncio.gather(*(_tag(aws, [resource], wanted) for resource in resources))
+            await asyncio.gather(*(_tag(aws, service, [resource], wanted) for resource in resources))

@@ -194,6 +194,14 @@ class Grouped(Protocol):
 
 
 @runtime_checkable
+class ListedApart(Protocol):
+    """A kind whose resources are found by no list of EC2's tags, nor with load balancers and target groups."""
+
+    async def owners(self, aws: Aws) -> list[str]:
+        """The stack of each in the region, whatever stack that is. Raises AwsError."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """A kind that reads early what `create` will need, while other steps still run."""
 

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from alb_reconcile.aws.batching import MOST_TAGGED, Batch
+from alb_reconcile.aws.batching import Batch
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import Watch, repeat_until
-from alb_reconcile.aws.tagging import write_tags
+from alb_reconcile.aws.tagging import service_of
 from alb_reconcile.aws.transport import Response
 from alb_reconcile.kinds import waits
 from alb_reconcile.model import tags
@@ -132,9 +132,9 @@ class Run:
 
     async def tag(self, resource: str, wanted: Mapping[str, str]) -> None:
         """Write tags; resources of one service that get the same ones are written together."""
-        service = "elbv2" if resource.startswith("arn:") else "ec2"
-        name, most = f"tag {service} {sorted(wanted.items())}", MOST_TAGGED[service]
-        await self.together(name, resource, lambda resources: write_tags(self.aws, resources, wanted), most=most)
+        service = service_of(resource)
+        name = f"tag {service.name} {sorted(wanted.items())}"
+        await self.together(name, resource, lambda members: service.write(self.aws, members, wanted), most=service.most)
 
     async def create_once(
         self, service: str, operation: str, find: Callable[[], Awaitable[str | None]], **params: Any

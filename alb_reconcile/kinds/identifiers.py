@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
+from alb_reconcile.aws.tagging import SERVICES
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.model.address import Address, Ref
@@ -32,11 +33,8 @@ def is_id_of(kind: str, text: str) -> bool:
     found = load_kinds()[kind]
     if found.id_prefix:
         return text.startswith(found.id_prefix)
-    if found.properties.service == "s3":
-        return re.fullmatch(r"arn:[a-z-]+:s3:::[a-z0-9.-]+", text) is not None
-    service = "iam:" if found.properties.service == "iam" else "elasticloadbalancing:[a-z0-9-]+"
-    pattern = rf"arn:[a-z-]+:{service}:[0-9]{{12}}:{re.escape(found.arn_type)}/.+"
-    return bool(found.arn_type) and re.fullmatch(pattern, text) is not None
+    service = SERVICES.get(found.properties.service)
+    return service is not None and service.names(text, found.arn_type)
 
 
 def describe_id(kind: AnyKind) -> str:

@@ -100,13 +100,19 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         if not await self._is_asked(reader):
             return []
         found = []
-        rows = reader.instance_profiles(path_of(reader))
+        rows = reader.once(_read_profiles, reader.aws, path_of(reader))
         for row in await reader.looked_for(self.name, "instance profiles", rows):
-            there = tags.from_list(row.get("Tags"))
+            there = reader.seen(row["Arn"], row, tags.from_list(row.get("Tags")))
             if reader.ours(there):
                 address = tags.own_address(there, self.name, row["Arn"])
                 found.append(Observed(address, row["Arn"], await self._read(reader, row), there, reader.stack))
         return found
+
+    async def owners(self, aws: Aws) -> list[str]:
+        """The path says them (IAM ListInstanceProfiles)."""
+        path = f"/alb-reconcile/{aws.region}/"
+        rows = await aws.pages("iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path, MaxItems=1000)
+        return [row["Path"].split("/")[3] for row in rows if row["Path"].startswith(path)]
 
     async def _is_asked(self, reader: Reader) -> bool:
         """Whether there may be any: nothing is read where the spec declares none, and no instance has one of that path."""
@@ -222,6 +228,24 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         await gone("remove_role_from_instance_profile", InstanceProfileName=name, RoleName=name)
         await gone("delete_role", RoleName=name)
         await gone("delete_instance_profile", InstanceProfileName=name)
+
+
+async def _read_profiles(aws: Aws, path: str) -> list[dict[str, Any]]:
+    """The instance profiles (IAM) below a path, with their tags under `Tags`."""
+    names: list[str] = []
+    marker: dict[str, Any] = {}
+    while True:
+        answer = await aws.call("iam", "list_instance_profiles", PathPrefix=path, **marker)
+        names += [row["InstanceProfileName"] for row in answer["InstanceProfiles"] if row["Path"] == path]
+        if not answer.get("IsTruncated"):
+            break
+        marker = {"Marker": answer["Marker"]}
+    found = []
+    for name in names:  # the list has no tags
+        with ignoring("NoSuchEntity"):
+            answer = await aws.call("iam", "get_instance_profile", InstanceProfileName=name)
+            found.append(answer["InstanceProfile"])
+    return found
 
 
 async def _attached(call: Callable[..., Awaitable[Any]], name: str) -> list[str]:

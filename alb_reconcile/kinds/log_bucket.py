@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from alb_reconcile.aws.bucket_tags import change_bucket_tags, owned, read_bucket_tags
+from alb_reconcile.aws.bucket_tags import change_bucket_tags, list_buckets, owned, read_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
@@ -90,9 +90,16 @@ class LogBucketKind(Kind[LogBucket]):
         if not declared and not reader.everything:
             return []
         named = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
-        rows = await reader.looked_for(self.name, "buckets for logs", reader.buckets(tuple(sorted(named))))
-        ours = [(name, found) for name, found in rows if reader.ours(found)]
+        read = reader.once(_read_buckets, reader.aws, reader.stack, tuple(sorted(named)))
+        rows = await reader.looked_for(self.name, "buckets for logs", read)
+        seen = [(name, reader.seen(bucket_arn(name, reader.aws.region), {}, found)) for name, found in rows]
+        ours = [(name, found) for name, found in seen if reader.ours(found)]
         return list(await asyncio.gather(*(self._observe(reader, name, found) for name, found in ours)))
+
+    async def owners(self, aws: Aws) -> list[str]:
+        """Those of buckets whose names were derived (S3 ListBuckets, GetBucketTagging)."""
+        rows = await _read_buckets(aws, "", ())
+        return [found[tags.STACK] for _, found in rows if tags.STACK in found]
 
     async def _observe(self, reader: Reader, name: str, found: Mapping[str, str]) -> Observed:
         arn = bucket_arn(name, reader.aws.region)
@@ -189,6 +196,14 @@ async def _derived(place: Reader | Run, desired: Desired) -> str:
     """The name of a bucket that the spec gives none: such names are everybody's, so the account is in it."""
     run = place if isinstance(place, Run) else Run(place.aws, place.stack)
     return run.physical_name(desired, [await run.aws.account(), run.aws.region], _LONGEST).lower()
+
+
+async def _read_buckets(aws: Aws, stack: str, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+    """Buckets with those names, and those whose names say that they may be the stack's, each with its tags (S3 ListBuckets,
+    GetBucketTagging)."""
+    names = sorted({*named, *await list_buckets(aws, stack)})
+    found = await asyncio.gather(*(read_bucket_tags(aws, name) for name in names))
+    return [(name, there) for name, there in zip(names, found, strict=True) if there is not None]
 
 
 async def _make(run: Run, name: str, desired: Desired) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
-from alb_reconcile.aws.bucket_tags import list_buckets, read_bucket_tags
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
 from alb_reconcile.model import tags
@@ -102,36 +101,14 @@ class Reader:
             )
             return []
 
-    async def instance_profiles(self, path: str) -> list[dict[str, Any]]:
-        """The instance profiles (IAM) below a path, with their tags under `Tags`."""
-        return await self.once(self._instance_profiles, path)
+    def seen(
+        self, physical_id: str, row: Mapping[str, Any], found: dict[str, str], *, within: bool = True
+    ) -> dict[str, str]:
+        """The tags of a resource that was read, as they count here. `within`: whether it is where the stack is.
 
-    async def _instance_profiles(self, path: str) -> list[dict[str, Any]]:
-        names: list[str] = []
-        marker: dict[str, Any] = {}
-        while True:
-            answer = await self.aws.call("iam", "list_instance_profiles", PathPrefix=path, **marker)
-            names += [row["InstanceProfileName"] for row in answer["InstanceProfiles"] if row["Path"] == path]
-            if not answer.get("IsTruncated"):
-                break
-            marker = {"Marker": answer["Marker"]}
-        found = []
-        for name in names:  # the list has no tags
-            with ignoring("NoSuchEntity"):
-                answer = await self.aws.call("iam", "get_instance_profile", InstanceProfileName=name)
-                found.append(answer["InstanceProfile"])
+        Every kind reads tags through it, so that a reader can look at an account as if it had others.
+        """
         return found
-
-    async def buckets(self, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-        """Buckets with those names, and those whose names say that they may be the stack's, each with its tags (S3 ListBuckets,
-        GetBucketTagging)."""
-        return await self.once(self._buckets, named)
-
-    async def _buckets(self, named: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-        listed = await list_buckets(self.aws, self.stack)
-        names = sorted({*named, *listed})
-        found = await asyncio.gather(*(read_bucket_tags(self.aws, name) for name in names))
-        return [(name, there) for name, there in zip(names, found, strict=True) if there is not None]
 
     async def load_balancers(self) -> list[dict[str, Any]]:
         """All of the account's application load balancers in the region, with their tags under `Tags`."""
@@ -140,29 +117,6 @@ class Reader:
     async def target_groups(self) -> list[dict[str, Any]]:
         """The target groups that may be the stack's, with their tags under `Tags`."""
         return await self.once(self._target_groups)
-
-    async def trust_stores(self) -> list[dict[str, Any]]:
-        """All of the account's trust stores in the region, with their tags under `Tags`. Most stacks have none, and nothing is read
-        unless the spec declares one, a listener of the stack uses one, or everything is looked at."""
-        is_declared = any(address.kind == "trust_store" for address in self.desired)
-        if not (is_declared or self.everything or await self._verifies()):
-            return []
-        try:
-            found = await self._all("describe_trust_stores", "TrustStores")
-        except AwsError as error:
-            if is_declared:
-                raise
-            # most stacks have none, and are destroyed without that permission, too
-            self.warnings.append(f"trust stores can't be read, so that one of this stack would stay: {error}")
-            return []
-        tagged = await self.once(self.elb_tags, tuple(item["TrustStoreArn"] for item in found))
-        return [{**item, "Tags": tagged.get(item["TrustStoreArn"], {})} for item in found]
-
-    async def _verifies(self) -> bool:
-        """Whether a listener of the stack has a trust store."""
-        balancers = [item["LoadBalancerArn"] for item in await self.load_balancers() if self.ours(item["Tags"])]
-        found = await asyncio.gather(*(self.listeners(arn) for arn in balancers))
-        return any((item.get("MutualAuthentication") or {}).get("TrustStoreArn") for part in found for item in part)
 
     async def _load_balancers(self) -> list[dict[str, Any]]:
         found = await self._all_load_balancers()
@@ -179,10 +133,10 @@ class Reader:
         return [{**item, "Tags": tagged[item["TargetGroupArn"]]} for item in found if item["TargetGroupArn"] in tagged]
 
     async def _all_load_balancers(self) -> list[dict[str, Any]]:
-        return await self._all("describe_load_balancers", "LoadBalancers")
+        return await self.account_wide("describe_load_balancers", "LoadBalancers")
 
     async def _all_target_groups(self) -> list[dict[str, Any]]:
-        return await self._all("describe_target_groups", "TargetGroups")
+        return await self.account_wide("describe_target_groups", "TargetGroups")
 
     async def load_balancer_arns(self) -> list[str]:
         """Of all that the account has, whosever they are."""
@@ -192,7 +146,7 @@ class Reader:
         """The same of target groups."""
         return [item["TargetGroupArn"] for item in await self._all_target_groups()]
 
-    async def _all(self, operation: str, key: str) -> list[dict[str, Any]]:
+    async def account_wide(self, operation: str, key: str) -> list[dict[str, Any]]:
         """What the whole account has, whosever it is."""
         if self.shared is not None:
             return list(await self.shared.once(operation, lambda aws: aws.pages("elbv2", operation, key)))

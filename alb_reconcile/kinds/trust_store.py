@@ -123,8 +123,29 @@ class TrustStoreKind(NamedKind[TrustStore]):
         return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        ours = [item for item in await reader.trust_stores() if reader.ours(item["Tags"])]
+        rows = await self._read(reader)
+        seen = [{**item, "Tags": reader.seen(item["TrustStoreArn"], item, item["Tags"])} for item in rows]
+        ours = [item for item in seen if reader.ours(item["Tags"])]
         return list(await asyncio.gather(*(self._observe(reader, item) for item in ours)))
+
+    async def owners(self, aws: Aws) -> list[str]:
+        rows = await _read_stores(Reader(aws, "", {}))
+        return [item["Tags"][tags.STACK] for item in rows if tags.STACK in item["Tags"]]
+
+    async def _read(self, reader: Reader) -> list[dict[str, Any]]:
+        """All of the account's in the region, with their tags under `Tags`. Most stacks have none, and nothing is read unless the
+        spec declares one, a listener of the stack uses one, or everything is looked at."""
+        is_declared = any(address.kind == self.name for address in reader.desired)
+        if not (is_declared or reader.everything or await _verifies(reader)):
+            return []
+        try:
+            return await reader.once(_read_stores, reader)
+        except AwsError as error:
+            if is_declared:
+                raise
+            # most stacks have none, and are destroyed without that permission, too
+            reader.warnings.append(f"trust stores can't be read, so that one of this stack would stay: {error}")
+            return []
 
     async def _observe(self, reader: Reader, item: dict[str, Any]) -> Observed:
         arn, found = item["TrustStoreArn"], item["Tags"]
@@ -282,3 +303,16 @@ async def _wait_until_active(run: Run, arn: str) -> None:
 
 
 KIND: Final = TrustStoreKind()
+
+
+async def _read_stores(reader: Reader) -> list[dict[str, Any]]:
+    found = await reader.account_wide("describe_trust_stores", "TrustStores")
+    tagged = await reader.elb_tags([item["TrustStoreArn"] for item in found])
+    return [{**item, "Tags": tagged.get(item["TrustStoreArn"], {})} for item in found]
+
+
+async def _verifies(reader: Reader) -> bool:
+    """Whether a listener of the stack has a trust store."""
+    balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
+    found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
+    return any((item.get("MutualAuthentication") or {}).get("TrustStoreArn") for part in found for item in part)

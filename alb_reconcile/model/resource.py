@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from alb_reconcile.model.address import Address
 
@@ -25,8 +25,8 @@ class Properties:
 
     kind: ClassVar[str]
     """The kind's name; its module's, its schema's and its test's as well."""
-    service: ClassVar[Literal["ec2", "elbv2", "iam", "s3", ""]]
-    """The AWS service whose API tags it; empty where it carries no tags."""
+    service: ClassVar[str]
+    """The AWS service whose API tags it (`aws.tagging`); empty where it carries no tags."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
     """The fields (or paths below them) that AWS can't change in place."""
     stopped_on: ClassVar[frozenset[str]] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alb_reconcile.aws.tagging import remove_tags, write_tags
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.kinds import load_kinds
@@ -14,7 +15,6 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import Lookups, Observed, bind, references
 from alb_reconcile.model.steps import SetPriorities
 from tests.adoption.adopting import target_of
-from tests.harness import by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -66,35 +66,11 @@ def delete(world: World, spec: Spec, address: str) -> None:
     behind(world, spec, address, do)
 
 
-def tag(service: str, resource: str, tags: Mapping[str, str]) -> None:
+def tag(world: World, resource: str, tags: Mapping[str, str]) -> None:
     """Write tags."""
-    pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-    if service == "ec2":
-        by_hand("ec2").create_tags(Resources=[resource], Tags=pairs)
-    elif service == "iam":
-        by_hand("iam").tag_instance_profile(InstanceProfileName=resource.rpartition("/")[2], Tags=pairs)
-    elif service == "s3":
-        _change_bucket_tags(resource, tags, ())
-    else:
-        by_hand("elbv2").add_tags(ResourceArns=[resource], Tags=pairs)
+    world._run(lambda aws: write_tags(aws, [resource], tags))
 
 
-def untag(service: str, resource: str, keys: Sequence[str]) -> None:
+def untag(world: World, resource: str, keys: Sequence[str]) -> None:
     """Remove tags."""
-    if service == "ec2":
-        by_hand("ec2").delete_tags(Resources=[resource], Tags=[{"Key": key} for key in keys])
-    elif service == "iam":
-        by_hand("iam").untag_instance_profile(InstanceProfileName=resource.rpartition("/")[2], TagKeys=list(keys))
-    elif service == "s3":
-        _change_bucket_tags(resource, {}, keys)
-    else:
-        by_hand("elbv2").remove_tags(ResourceArns=[resource], TagKeys=list(keys))
-
-
-def _change_bucket_tags(resource: str, tags: Mapping[str, str], gone: Sequence[str]) -> None:
-    """S3 takes all of them at once."""
-    s3, name = by_hand("s3"), resource.rpartition(":")[2]
-    found = {item["Key"]: item["Value"] for item in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
-    kept = {key: value for key, value in {**found, **tags}.items() if key not in gone}
-    pairs = [{"Key": key, "Value": value} for key, value in kept.items()]
-    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": pairs})
+    world._run(lambda aws: remove_tags(aws, [resource], keys))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alb_reconcile.aws.tagging import SERVICES
 from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.status import StatusView, status_json, status_text
@@ -30,10 +32,8 @@ if TYPE_CHECKING:
 
 KINDS = load_kinds()
 TAGGED = {
-    "ec2": {"create_tags"},
-    "elbv2": {"add_tags"},
-    "iam": {"tag_instance_profile", "tag_role"},
-    "s3": {"put_bucket_tagging"},
+    name: {re.sub("(?<!^)(?=[A-Z])", "_", action.partition(":")[2]).lower() for action in row.actions}
+    for name, row in SERVICES.items()
 }
 """The calls that write tags, by service."""
 PASSING = {"AvailableIpAddressCount", "RouteTableAssociationId", "LaunchTime", "StateTransitionReason", "AssociationId"}
@@ -75,11 +75,11 @@ class Bench:
 
     def tag(self, resource: str, tags: Mapping[str, str]) -> None:
         """Let somebody write tags."""
-        behind.tag(self.kind.properties.service, resource, tags)
+        behind.tag(self.world, resource, tags)
 
     def untag(self, resource: str, keys: Sequence[str]) -> None:
         """Let somebody remove tags."""
-        behind.untag(self.kind.properties.service, resource, keys)
+        behind.untag(self.world, resource, keys)
 
 
 @pytest.fixture

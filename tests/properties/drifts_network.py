@@ -199,23 +199,23 @@ def changed_tags(scene: Scene) -> Iterator[Deed]:
         for key in sorted({"Name", *wish.tags} & item.tags.keys()):
             yield Deed(
                 f"{address} tag {key} changed",
-                partial(_tag, item, key, "other"),
+                partial(_tag, scene, item, key, "other"),
                 (address,),
             )
         if tags.PREVENT_DESTROY in item.tags:
             yield Deed(
                 f"{address} protection turned",
-                partial(_tag, item, tags.PREVENT_DESTROY, "false"),
+                partial(_tag, scene, item, tags.PREVENT_DESTROY, "false"),
                 (address,),
             )
-        yield Deed(f"{address} gets a foreign tag", partial(_tag, item, "cost", "7"))
+        yield Deed(f"{address} gets a foreign tag", partial(_tag, scene, item, "cost", "7"))
 
 
 def removed_tags(scene: Scene) -> Iterator[Deed]:
     """Tags removed; not those of ownership, by which somebody lets a resource go."""
     for item, wish in _tagged(scene):
         for key in sorted({"Name", tags.PREVENT_DESTROY, tags.IMAGE, tags.USER_DATA, *wish.tags} & item.tags.keys()):
-            remove = partial(behind.untag, item.state.service, item.id, [key])
+            remove = partial(behind.untag, scene.account, item.id, [key])
             yield Deed(f"{item.address} tag {key} removed", remove, (str(item.address),))
 
 
@@ -225,5 +225,5 @@ def _tagged(scene: Scene) -> Iterator[tuple[Observed, Any]]:
             yield item, scene.desired[item.address]
 
 
-def _tag(item: Observed, key: str, value: str) -> None:
-    behind.tag(item.state.service, item.id, {key: value})
+def _tag(scene: Scene, item: Observed, key: str, value: str) -> None:
+    behind.tag(scene.account, item.id, {key: value})

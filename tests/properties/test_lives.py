@@ -185,5 +185,4 @@ def _retag(world: WatchedWorld, stack: str) -> None:
     """Let all that is a stack's be called another's."""
     for physical_id, item in world.strict.inventory().items():
         if any(tag["Key"] == tags.STACK for tag in item.get("Tags", ())):
-            service = "ec2" if not physical_id.startswith("arn:") else "s3" if ":s3:::" in physical_id else "elbv2"
-            tag(service, physical_id, {tags.STACK: stack})
+            tag(world, physical_id, {tags.STACK: stack})

@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Final
 
-from alb_reconcile.aws.bucket_tags import list_buckets, read_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
@@ -14,7 +13,9 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, 
 from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.engine.stack import find_missing
+from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
+from alb_reconcile.kinds.base import ListedApart
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -80,14 +81,12 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
         {"Name": "tag-key", "Values": [tags.STACK]},
         {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
     ]
-    ec2, reservations, balancers, groups, stores, profiles, buckets = await asyncio.gather(
+    ec2, reservations, balancers, groups, apart = await asyncio.gather(
         aws.pages("ec2", "describe_tags", "Tags", Filters=filters),
         aws.pages("ec2", "describe_instances", "Reservations", Filters=alive),
         aws.pages("elbv2", "describe_load_balancers", "LoadBalancers"),
         aws.pages("elbv2", "describe_target_groups", "TargetGroups"),
-        Reader(aws, "", {}, everything=True).trust_stores(),
-        _profiles(aws),
-        _buckets(aws),
+        asyncio.gather(*(_owners(aws, kind) for kind in load_kinds().values() if isinstance(kind, ListedApart))),
     )
     names = [item["Value"] for item in ec2 if item.get("ResourceType") not in ("volume", "instance", *_REMEMBERED)]
     if any(item.get("ResourceType") in _REMEMBERED for item in ec2):
@@ -98,25 +97,14 @@ async def count_by_stack(aws: Aws) -> tuple[dict[str, int], tuple[str, ...]]:
     instances = [item for reservation in reservations for item in reservation["Instances"]]
     names += [tags.from_list(item["Tags"])[tags.STACK] for item in instances if not is_copy(item)]
     arns = [item["LoadBalancerArn"] for item in balancers] + [item["TargetGroupArn"] for item in groups]
-    arns += [item["TrustStoreArn"] for item in stores]
     tagged = await Reader(aws, "", {}).elb_tags(arns)
     names += [found[tags.STACK] for found in tagged.values() if tags.STACK in found]
-    names += profiles + buckets
+    names += [name for part in apart for name in part]
     return Counter(names), tuple(warnings_of_copies(instances))
 
 
-async def _buckets(aws: Aws) -> list[str]:
-    """The stack of each bucket for logs whose name was derived; none where that is denied."""
+async def _owners(aws: Aws, kind: ListedApart) -> list[str]:
+    """The stacks that have resources of a kind; none where that is denied."""
     with ignoring("AccessDenied*"):
-        found = await asyncio.gather(*(read_bucket_tags(aws, name) for name in await list_buckets(aws, "")))
-        return [there[tags.STACK] for there in found if there and tags.STACK in there]
-    return []
-
-
-async def _profiles(aws: Aws) -> list[str]:
-    """The stack of each instance profile, which its path says (IAM ListInstanceProfiles); none where that is denied."""
-    path = f"/alb-reconcile/{aws.region}/"
-    with ignoring("AccessDenied*"):
-        rows = await aws.pages("iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=path, MaxItems=1000)
-        return [row["Path"].split("/")[3] for row in rows if row["Path"].startswith(path)]
+        return await kind.owners(aws)
     return []
