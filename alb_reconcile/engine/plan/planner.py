@@ -15,6 +15,7 @@ from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
@@ -68,6 +69,7 @@ def make_plan(
     _add_steps(graph, Lookups(images=discovery.images, desired=desired))
     graph.drop_implied()
     add_traffic(graph)
+    redirect_last(graph)
     take_away_late(graph)
     swap_groups_late(graph)
     add_edges(graph)
