@@ -17,6 +17,7 @@ from alb_reconcile.spec import schema
 from alb_reconcile.spec.build import build
 from alb_reconcile.spec.checks import run_checks
 from alb_reconcile.spec.document import MAX_BYTES, MAX_PROBLEMS, DocumentError, parse, shorten
+from alb_reconcile.spec.https import write_out
 from alb_reconcile.spec.lookups import read_lookups
 from alb_reconcile.spec.outline import Outline
 from alb_reconcile.spec.runs import check_policy, drift_policy_of, policy_of
@@ -148,6 +149,7 @@ def _outline(
     problems += refused
     if not isinstance(root.value, dict) or len(refused) >= MAX_PROBLEMS:  # beyond them nothing was looked at
         raise SpecError(file, _one_a_place(problems))
+    problems += write_out(root, invalid) if not section else []
     read_lookups(root)
     return Outline(root, invalid, problems, folder, region)
 
