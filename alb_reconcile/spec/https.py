@@ -88,7 +88,7 @@ class _Form:
         return self._mapping({**found, **self._zone()})
 
     def _record(self, name: Node, kind: str) -> Node:
-        return self._mapping({**self._zone(), "name": name, "type": self._node(kind), "alias_target": self._node(self.name)})
+        return self._mapping({**self._zone(), "name": name, "type": self._node(kind), "alias": self._node(self.name)})
 
     def _record_name(self, name: str, kind: str) -> str:
         """A name of an entry: public-api-example-com, and with -aaaa for IPv6."""

@@ -58,7 +58,7 @@ def _way_to(graph: Graph, listener: Address) -> Iterator[str]:
         if (
             step.address == listener
             or listener == getattr(state, "listener", None)
-            or (entrance is not None and getattr(state, "alias_target", None) == entrance)
+            or (entrance is not None and getattr(state, "alias", None) == entrance)
         ):
             yield step.key
     balancer = graph.decisions.desired[entrance].desired.state if entrance else None
