@@ -129,7 +129,7 @@ def test_ctrl_c_gives_the_lease_back(proxied: tuple[Proxy, Tool], sandbox: Tool,
         gate.open()
         rest_of(process)
     assert process.returncode == 130
-    (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)
+    (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)["locks"]
     assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("free", process.pid)
 
 
