@@ -124,10 +124,11 @@ class Run:
         most: int,
         retry: waits.Codes | None = None,
         of_all: Sequence[str] = (),
+        names: Callable[[str, str], bool] | None = None,
     ) -> None:
         """One call for all who ask for a member at the same time, under one name. Raises what AWS says of the member."""
         if name not in self.batches:
-            self.batches[name] = Batch(self.aws, send, most=most, retry=retry, of_all=of_all)
+            self.batches[name] = Batch(self.aws, send, most=most, retry=retry, of_all=of_all, names=names)
         await self.batches[name].add(member)
 
     async def tag(self, resource: str, wanted: Mapping[str, str]) -> None:
