@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.record_tags import BUSY, plain_name
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds._zones import plain_name
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.model.errors import AwsError, RefusedError
 
@@ -61,7 +61,7 @@ async def change_records(run: Run, zone: str, changes: Sequence[Change], *, wait
     for attempt in range(3):
         try:
             await run.together(
-                f"records of {zone}", member, send, most=_MOST, retry=waits.ZONE_BUSY, of_all=("NoSuchHostedZone",),
+                f"records of {zone}", member, send, most=_MOST, retry=BUSY, of_all=("NoSuchHostedZone",),
                 names=_names,
             )  # fmt: skip
         except AwsError as error:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.record_tags import plain_name
 from alb_reconcile.model.errors import AwsError, RefusedError
 
 _ID: Final = re.compile(r"Z[A-Z0-9]{1,31}")
-_PRIVATE: Final = " (private)"
+_PRIVATE: Final = "/private"
 """What stands behind the name of a private zone, where a text stands for a zone."""
 
 
@@ -27,14 +28,8 @@ class Zone:
     count: int = 0
 
 
-def plain_name(name: str) -> str:
-    r"""A name as we compare it: Route 53 gives them with a dot at the end, and with \052 for a star."""
-    text = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name)
-    return text.lower().removesuffix(".")
-
-
 def zone_text(given: str | Mapping[str, Any]) -> str:
-    """What a spec says of a zone, in one text: a name, a name behind which `(private)` stands, or an id."""
+    """What a spec says of a zone, in one text: a name, a name behind which `/private` stands, or an id."""
     if isinstance(given, str):
         return given if _ID.fullmatch(given) else plain_name(given)
     return plain_name(given["name"]) + (_PRIVATE if given.get("private") else "")

@@ -87,8 +87,6 @@ LOGS_DENIED: Final[Codes] = {"InvalidConfigurationRequest~Access Denied for buck
 """A new policy of a bucket takes a while to be seen."""
 TRUST_STORE_UNKNOWN: Final[Codes] = {"TrustStoreNotFound": 60.0}
 
-ZONE_BUSY: Final[Codes] = {"PriorRequestNotComplete": 300.0, "Throttling": 300.0}
-"""Route 53 takes one change of a zone after the other."""
 WEB_ACL_UNKNOWN: Final[Codes] = {
     "WAFUnavailableEntityException": 300.0,  # of a web ACL or a load balancer that was made a moment ago
     "WAFNonexistentItemException": 60.0,
