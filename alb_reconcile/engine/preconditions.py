@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of
-from alb_reconcile.engine.plan.preflight import check_free_addresses, subnets_of
+from alb_reconcile.engine.plan.decide import Decision, Decisions, location_of, subnets_of
+from alb_reconcile.engine.plan.preflight.free_addresses import full_subnets
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, HasPreconditions, Intent, Protected, StopProtected
 from alb_reconcile.kinds.quotas import Quota, Unread, over_quota, read_quota
@@ -44,7 +44,7 @@ async def check_preconditions(aws: Aws, decisions: Decisions, discovery: Discove
     findings = [
         *discovery.findings,
         *(item for part in found for item in part),
-        *check_free_addresses(decisions, discovery),
+        *full_subnets(decisions, discovery),
     ]
     unread = [item.text for item in findings if isinstance(item, Unread)]
     return replace(

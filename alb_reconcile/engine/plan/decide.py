@@ -337,3 +337,9 @@ def _why_a_member_goes(item: Observed, carrier: Desired, result: Decisions, owne
         return "its target group is replaced"
     stranger = str(item.state.target) not in owned
     return "" if stranger and carrier.lifecycle.keep_others else "not in the spec"
+
+
+def subnets_of(state: Properties) -> tuple[Ref, ...]:
+    """The subnets in which a resource has addresses."""
+    found: tuple[Ref, ...] = getattr(state, "subnets", ())
+    return found or tuple(filter(None, [getattr(state, "subnet", None)]))

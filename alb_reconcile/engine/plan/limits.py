@@ -47,14 +47,13 @@ def find_forbidden(plan: Plan, policy: Policy, allow: Mapping[str, int] | None =
     for victim, text in _forbidden(plan, policy, allow or {}):
         for step in victim.steps:
             reasons.setdefault(step.key, text)
-    return find_losses(plan.steps, plan.live) | reasons
+    return find_losses(plan) | reasons
 
 
-def find_losses(steps: Iterable[Step], live: Iterable[Observed]) -> dict[str, str]:
+def find_losses(plan: Plan) -> dict[str, str]:
     """By step key, what a listener or rule would lose that nobody has asked for: what no spec can say, and what keeps
     people out."""
-    steps = tuple(steps)
-    return _unsupported_lost(steps) | _authentication_lost(steps, live)
+    return _unsupported_lost(plan.steps) | _authentication_lost(plan.steps, plan.live)
 
 
 def _unsupported_lost(steps: Iterable[Step]) -> dict[str, str]:

@@ -10,12 +10,12 @@ from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.launches import launch_together
-from alb_reconcile.engine.plan.lints import find_shadowed
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
 from alb_reconcile.engine.plan.zero_downtime.traffic import add_traffic
@@ -64,11 +64,12 @@ def make_plan(
     while more := {key: reason for key, reason in _cascades(decisions).items() if key not in forced}:
         forced |= more
         decisions = decide(stack, desired, discovery, forced, unseen)
-    check_facts(decisions, discovery)
+    findings = check_facts(decisions, discovery)
     graph = Graph(decisions, discovery, destroy=options.destroy)
     _add_steps(graph, Lookups(images=discovery.images, desired=desired))
     graph.drop_implied()
     add_traffic(graph)
+    redirect_last(graph)
     take_away_late(graph)
     swap_groups_late(graph)
     add_edges(graph)
@@ -85,8 +86,7 @@ def make_plan(
         account=discovery.account,
         steps=steps,
         warnings=(
-            *dict.fromkeys(str(item) for item in discovery.findings if item.warning),
-            *map(str, find_shadowed(decisions)),
+            *findings,
             *_warnings(decisions, steps),
             *discovery.warnings,
         ),
@@ -102,6 +102,7 @@ def make_plan(
             longest(steps, lambda step: step.seconds + step.takes[1]),
         ),
     )
+    plan = replace(plan, warnings=tuple(dict.fromkeys((*plan.warnings, *limits.find_losses(plan).values()))))
     if options.check:
         limits.check_plan(plan, options.policy, options.allow, now, destroy=options.destroy)
     return plan
@@ -220,7 +221,6 @@ def _warnings(decisions: Decisions, steps: Sequence[Step]) -> list[str]:
             for step in steps
             if step.detail(TakeOver).groups and step.part_of is None
         ),
-        *dict.fromkeys(limits.find_losses(steps, decisions.live).values()),
         *(
             f"{item.desired.address}: {text}"
             for item in stay

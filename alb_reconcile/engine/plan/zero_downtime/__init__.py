@@ -5,13 +5,14 @@
 1. `traffic.add_traffic`: rules change places in one call; each target group whose health must be known is forwarded to
    (`attach`, at weight 0) before it gets requests; listeners and rules follow the registrations in the groups that they
    take up, and registrations end after whoever forwards to them.
-2. `removals.take_away_late`: an update that adds and removes is two steps; the one that removes rules, routes or zones
+2. `redirects.redirect_last`: a listener begins to redirect to another one when that one answers, and anybody gets there.
+3. `removals.take_away_late`: an update that adds and removes is two steps; the one that removes rules, routes or zones
    follows everything that moves traffic; `removals.swap_groups_late` lets security groups be worn beside one another.
-3. `order.add_edges`, outside of this package: what holds for every kind.
-4. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` at a time; then
+4. `order.add_edges`, outside of this package: what holds for every kind.
+5. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` at a time; then
    `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find, and each pause
    is known (`settle`).
-5. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
+6. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
 
 `forwards` has the questions that several of them ask: who forwards to which group, now and as desired. None of them asks
 AWS; what must be true when a step runs is written into its `details` (`model.steps`), and the kinds wait for it.

@@ -1,4 +1,4 @@
-"""What is probably not meant and only a plan shows, from what was read anyway."""
+"""Rules that no request reaches, which is probably not meant."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from alb_reconcile.engine.plan.decide import Decisions
 from alb_reconcile.kinds._shadows import find_shadows
 from alb_reconcile.kinds.rule import Rule
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.discovery import Discovery, Finding
 from alb_reconcile.model.resource import bind, each_of
 
 
-def find_shadowed(decisions: Decisions) -> Iterator[Finding]:
+def shadowed_rules(decisions: Decisions, _: Discovery) -> Iterator[Finding]:
     """Rules all of whose requests are taken by others' rules that stay in the listener. What the spec's own rules take
     from each other `validate` has said."""
     strangers: dict[Ref, list[Rule]] = defaultdict(list)

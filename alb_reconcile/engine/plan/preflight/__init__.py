@@ -1,0 +1,46 @@
+"""What `validate` couldn't know and AWS would refuse half-way, or what is probably not meant: from what was read anyway.
+
+A check takes the decisions and what was read, and gives what it finds: text, or a finding with its place in the spec.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from alb_reconcile.engine.plan.addresses import held_elsewhere
+from alb_reconcile.engine.plan.decide import Decisions
+from alb_reconcile.engine.plan.preflight.dependents import (
+    early_protocol_versions,
+    held_by_unmanaged,
+    named_security_groups,
+    shared_target_groups,
+    used_duplicates,
+)
+from alb_reconcile.engine.plan.preflight.places import missing_zones, taken_names, unfit_subnets, unreached_targets
+from alb_reconcile.engine.plan.preflight.shadowed import shadowed_rules
+from alb_reconcile.engine.plan.volumes import stranded_volumes
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.errors import RefusedError
+
+Check = Callable[[Decisions, Discovery], Iterable[Finding | str]]
+CHECKS: Final[tuple[Check, ...]] = (
+    missing_zones, taken_names, unfit_subnets, unreached_targets, held_elsewhere, stranded_volumes,
+    used_duplicates, shared_target_groups, early_protocol_versions, named_security_groups, held_by_unmanaged, shadowed_rules,
+)  # fmt: skip
+
+
+def check_facts(decisions: Decisions, discovery: Discovery) -> list[str]:
+    """Refuse what can't be. Returns warnings. Raises RefusedError with everything found, in the order of the file."""
+    found = [*discovery.findings, *(item for check in CHECKS for item in check(decisions, discovery))]
+    placed = [item for item in found if isinstance(item, Finding)]
+    problems = [
+        *map(str, sorted((item for item in placed if not item.warning), key=_place)),
+        *(item for item in found if isinstance(item, str)),
+    ]
+    if problems:
+        raise RefusedError("\n".join(dict.fromkeys(problems)))
+    return list(dict.fromkeys(str(item) for item in placed if item.warning))
+
+
+def _place(finding: Finding) -> list[int]:
+    """Line and column."""
+    return [int(part) for part in str(finding).split(": ")[0].split(":")[-2:] if part.isdecimal()]

@@ -1,0 +1,106 @@
+"""What would go though something that stays keeps it, and what AWS wouldn't have stand together."""
+
+from alb_reconcile.engine.plan.decide import DUPLICATE, Decisions, entrance_of, named_ids
+from alb_reconcile.kinds.security_group_rules import SecurityGroupRules
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import each_of
+
+
+def used_duplicates(decisions: Decisions, _: Discovery) -> list[str]:
+    """One of two at an address goes only if nothing that stays refers to it."""
+    doubles = {found.id: found for found, reason in decisions.to_delete.values() if reason == DUPLICATE}
+    if not doubles:
+        return []
+    replaced = {item.found.id for item in decisions.desired.values() if item.found and item.forces}
+    goes = decisions.to_delete.keys() | replaced
+    stays = [item for item in decisions.live if item.id not in goes and not item.is_leaving]
+    return [
+        f"{doubles[text].address} exists twice, and {item.address} still uses {text}; move or delete one of them by hand"
+        for item in stays
+        for text in doubles.keys() & set(named_ids(item.state))
+        if not _is_changed_away(item.id, text, decisions)
+    ]
+
+
+def _is_changed_away(user: str, used: str, decisions: Decisions) -> bool:
+    """Whether the user of a duplicate is going to name something else."""
+    for item in decisions.desired.values():
+        if item.found and item.found.id == user and item.changes:
+            return used not in named_ids(item.state)
+    parents = {found.id for found, _ in decisions.to_delete.values()}
+    return any(item.parent_id in parents for item in decisions.live if item.id == user)
+
+
+def shared_target_groups(decisions: Decisions, _: Discovery) -> list[str]:
+    """Somebody else's target groups under a load balancer that is replaced: AWS lets them serve one only."""
+    problems = []
+    for address, item in decisions.desired.items():
+        entrance = entrance_of(decisions, item.desired)
+        balancer = decisions.desired.get(entrance) if entrance else None
+        if balancer is None or balancer.found is None or not balancer.forces or item.found is None:
+            continue
+        problems += [
+            f"{address}: {part.target_group} serves {entrance}, which would be replaced, and a target group can serve only one load "
+            "balancer; take it out of the spec, apply, then put it back"
+            for part in action_of(item.desired.state).forward
+            if isinstance(part.target_group, str)
+        ]
+    return problems
+
+
+def early_protocol_versions(decisions: Decisions, _: Discovery) -> list[str]:
+    """Groups that speak HTTP/2 behind a listener that isn't HTTPS yet: AWS wouldn't let them be checked there before they serve."""
+    entries = decisions.desired.items()
+    versions = {address: getattr(item.desired.state, "protocol_version", None) for address, item in entries}
+    kept = {address: item.found.state for address, item in entries if item.found and not item.forces}
+    return [
+        f"{address}: {listener} is HTTP now, and {part.target_group} with {versions[part.target_group]} can stand behind HTTPS only; first "
+        "apply protocol: HTTPS with the protocol version as it was"
+        for address, item in entries
+        for listener in (getattr(item.desired.state, "listener", address),)
+        for part in action_of(item.desired.state).forward
+        if isinstance(part.target_group, Address) and versions.get(part.target_group) in ("HTTP2", "GRPC")
+        if getattr(kept.get(listener), "protocol", "") == "HTTP"
+    ]
+
+
+def named_security_groups(decisions: Decisions, _: Discovery) -> list[str]:
+    """Security groups that would go while a rule that isn't managed names them."""
+    going = _going(decisions)
+    problems = []
+    for item, state in each_of(decisions.live, SecurityGroupRules):
+        if state.security_group in going or item.owner != decisions.stack:
+            continue
+        decision = decisions.desired.get(item.address)
+        for direction in ("ingress", "egress"):
+            kept = getattr(decision.state, direction) if decision else None
+            sources = {rule.source for rule in (getattr(state, direction) if kept is None else kept) or ()}
+            problems += [
+                f"{going[known]}: {known} can't be deleted, since security_group.{item.address.name} keeps a rule that names it: the spec "
+                f"doesn't manage that rule; declare the {direction} of that group, or revoke the rule by hand"
+                for known in sorted(sources & going.keys(), key=str)
+            ]
+    return problems
+
+
+def held_by_unmanaged(decisions: Decisions, _: Discovery) -> list[str]:
+    """What would go while a property that isn't managed keeps it."""
+    doubles = {known for known, (_, reason) in decisions.to_delete.items() if reason == DUPLICATE}  # told by themselves
+    going = {known: address for known, address in _going(decisions).items() if known not in doubles}
+    return [
+        f"{going[known]}: {known} can't be deleted, since {address} keeps it: the spec doesn't manage its {name}; declare "
+        "that, or take it out by hand"
+        for address, item in decisions.desired.items()
+        if item.found and not item.forces
+        for name in sorted(item.found.state.holds)
+        if getattr(item.state, name) is None
+        for known in sorted(going.keys() & set(named_ids(getattr(item.found.state, name))))
+    ]
+
+
+def _going(decisions: Decisions) -> dict[str, Address]:
+    """What is deleted or replaced, by its id."""
+    going = {item.found.id: address for address, item in decisions.desired.items() if item.found and item.forces}
+    return going | {known: found.address for known, (found, _) in decisions.to_delete.items()}

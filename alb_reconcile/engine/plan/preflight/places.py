@@ -1,0 +1,100 @@
+"""Zones, names and places that only AWS knows."""
+
+from alb_reconcile.engine.plan.decide import Decisions, entrance_of, location_of
+from alb_reconcile.kinds.instance import Instance
+from alb_reconcile.kinds.load_balancer import LoadBalancer
+from alb_reconcile.kinds.registration import Registration
+from alb_reconcile.kinds.subnet import Subnet
+from alb_reconcile.model.abilities import action_of
+from alb_reconcile.model.address import Address, Ref
+from alb_reconcile.model.discovery import Discovery, Finding
+from alb_reconcile.model.resource import bind, each_of
+
+
+def missing_zones(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    if not discovery.zones:
+        return []
+    findings = []
+    for item, state in each_of(decisions.desired.values(), Subnet):
+        path = "availability_zone" if state.availability_zone else "availability_zone_id"
+        zone = getattr(state, path)
+        if zone and zone not in discovery.zones:
+            alike = [name for name in discovery.zones if _is_zone_id(name) == (path == "availability_zone_id")]
+            text = f"there is no zone {zone} here; choose one of {', '.join(alike)}"
+            findings.append(Finding(item.desired, path, text))
+    return findings
+
+
+def _is_zone_id(name: str) -> bool:
+    """use1-az1 is one, us-east-1a a name."""
+    return "-az" in name
+
+
+def taken_names(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    findings = []
+    for address, item in decisions.desired.items():
+        name = getattr(item.desired.state, "name", None)
+        holder = discovery.taken.get((address.kind, str(name)))
+        if name and holder and (item.found is None or item.forces):
+            text = f'the name "{name}" belongs to {holder}, which is outside this stack; choose another name, or delete that one'
+            findings.append(Finding(item.desired, "name", text))
+    return findings
+
+
+def unfit_subnets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Load balancers over foreign subnets, of which only AWS knows the zone and the VPC."""
+    findings = []
+    entries = [item.desired for item in decisions.desired.values()]
+    for item, state in each_of(entries, LoadBalancer):
+        places = [location_of(subnet, decisions, discovery) for subnet in state.subnets]
+        zones, vpcs = [place.zone for place in places if place.zone], {place.vpc for place in places if place.vpc}
+        if len(vpcs) > 1:
+            text = f"its subnets are in different VPCs ({', '.join(sorted(map(str, vpcs)))}); choose subnets of one"
+            findings.append(Finding(item, "subnets", text))
+        if len(places) < 2 and not state.customer_owned_ipv4_pool:  # on an Outpost it stands in one
+            text = f"only one subnet is found ({state.subnets[0]}), and AWS requires two in different zones"
+            findings.append(Finding(item, "subnets", text))
+        if len(set(zones)) < len(zones):
+            text = f"two of its subnets are in one zone ({', '.join(sorted(zones))}); AWS allows one per zone"
+            findings.append(Finding(item, "subnets", text))
+        without = [str(subnet) for subnet in state.subnets if _lacks_ipv6(subnet, decisions, discovery)]
+        if (state.ip_address_type or "ipv4") != "ipv4" and without:
+            text = f"{state.ip_address_type} needs an IPv6 range in each of its subnets; give {', '.join(without)} an ipv6_cidr_block"
+            findings.append(Finding(item, "ip_address_type", text))
+    return findings
+
+
+def _lacks_ipv6(subnet: Ref, decisions: Decisions, discovery: Discovery) -> bool:
+    """Whether a subnet is known to have no IPv6 range, and gets none."""
+    entry = decisions.desired.get(subnet) if isinstance(subnet, Address) else None
+    if entry is not None and getattr(entry.desired.state, "wants_ipv6", False):
+        return False
+    known = bind(subnet, decisions.ids)
+    return location_of(known, decisions, discovery).has_ipv6 is False
+
+
+def unreached_targets(decisions: Decisions, discovery: Discovery) -> list[Finding]:
+    """Targets in foreign subnets, in a zone that their load balancer doesn't have: they would never get a request."""
+    entrances: dict[Ref, Address] = {}
+    for item in decisions.desired.values():
+        if entrance := entrance_of(decisions, item.desired):
+            entrances |= {part.target_group: entrance for part in action_of(item.desired.state).forward}
+    findings = []
+    for _, state in each_of([item.desired for item in decisions.desired.values()], Registration):
+        instance = decisions.desired.get(state.target) if isinstance(state.target, Address) else None
+        entrance = entrances.get(state.target_group)
+        balancer = decisions.desired[entrance].desired.state if entrance else None
+        if instance is None or not isinstance(instance.state, Instance) or not isinstance(balancer, LoadBalancer):
+            continue
+        served = {location_of(subnet, decisions, discovery).zone for subnet in balancer.subnets}
+        findings += [
+            Finding(
+                instance.desired,
+                "subnets",
+                f"{state.target} would be in {subnet} ({zone}), a zone that {entrance} doesn't serve; "
+                "add a subnet of that zone to it, or move the instance",
+            )
+            for subnet in instance.state.subnets
+            if (zone := location_of(subnet, decisions, discovery).zone) and not served & {zone, None}
+        ]
+    return findings

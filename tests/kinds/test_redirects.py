@@ -1,0 +1,76 @@
+"""A port that serves begins to redirect when the other one answers, and goes on serving where that never happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness import Spec, by_hand, demo
+from tests.kinds.hand import edited
+from tests.plan.test_order import follows
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+ARN = "arn:aws:iam::123456789012:server-certificate/one"
+HTTP, HTTPS = "update:listener.public/http", "create:listener.public/https"
+
+
+@pytest.fixture(autouse=True)
+def certificate(hand: Hand) -> None:
+    by_hand("iam").upload_server_certificate(ServerCertificateName="one", CertificateBody="x", PrivateKey="x")
+
+
+def plain() -> Spec:
+    """HTTP with a rule."""
+    spec = demo()
+    rule = {"priority": 1, "conditions": [{"path_pattern": "/old/*"}], "action": {"forward": "web"}}
+    return edited(spec, "load_balancers/public/listeners/http/rules", {"old": rule})
+
+
+def redirected() -> Spec:
+    """The same by HTTPS, with another rule there, and the redirect."""
+    spec = demo()
+    listeners = spec["load_balancers"]["public"]["listeners"]
+    rule = {"priority": 1, "conditions": [{"path_pattern": "/new/*"}], "action": {"forward": "web"}}
+    listeners["https"] = {
+        "protocol": "HTTPS",
+        "port": 443,
+        "certificate_arn": ARN,
+        "default_action": listeners["http"]["default_action"],
+        "rules": {"new": rule},
+    }
+    listeners["http"]["default_action"] = {"redirect": {"protocol": "HTTPS", "port": 443, "status_code": "HTTP_301"}}
+    opened = {"protocol": "tcp", "port": 443, "cidr_block": "0.0.0.0/0"}
+    spec["security_groups"]["load-balancer"]["ingress"].append(opened)
+    return spec
+
+
+def test_a_redirect_on_a_port_that_serves_comes_last(hand: Hand) -> None:
+    hand.make(plain())
+    plan = hand.world.plan(redirected(), allow={"delete": 1})
+    for earlier in (HTTPS, "create:rule.public/https/new", "update:security_group_rules.load-balancer"):
+        assert follows(plan, HTTP, earlier)
+    assert follows(plan, "delete:rule.public/http/old", HTTP)
+    (step,) = [step for step in plan.steps if step.key.startswith(HTTP)]
+    assert step.pause == (30, "every node of the load balancer answers there")
+    hand.make(redirected(), allow={"delete": 1})
+
+
+def test_where_the_other_port_never_answers_this_one_serves_as_before(hand: Hand, faults: Faults) -> None:
+    hand.make(plain())
+    before = hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"]
+    faults.refuse("create_listener", "TooManyListeners", times=1)
+    result = hand.world.apply(redirected(), allow={"delete": 1})
+    assert any(item.startswith(HTTPS) for item in result.failures)
+    assert "modify_listener" not in result.writes
+    assert hand.elb.describe_rules(ListenerArn=hand["listener.public/http"])["Rules"] == before
+    hand.make(redirected(), allow={"delete": 1})
+
+
+def test_a_redirect_to_another_host_waits_for_nothing(hand: Hand) -> None:
+    hand.make(plain())
+    action = {"redirect": {"host": "other.example.com", "status_code": "HTTP_302"}}
+    plan = hand.world.plan(edited(plain(), "load_balancers/public/listeners/http/default_action", action))
+    assert [step.pause[0] for step in plan.steps] == [0]
