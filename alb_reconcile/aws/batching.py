@@ -23,6 +23,7 @@ class Batch:
     AWS takes or refuses such a call as a whole. After a refusal the members that AWS's message names are left out and hear
     of it, and the others are sent again together; where it names none of them, in halves. The codes in `retry` mean "not
     yet", as in `Aws.call`: who is named, or all of them, is sent again later. Those `of_all` mean no member in particular.
+    `names` says whether a message names a member, where that isn't an id.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Batch:
         most: int,
         retry: Mapping[str, float] | None = None,
         of_all: Sequence[str] = (),
+        names: Callable[[str, str], bool] | None = None,
     ) -> None:
         self._aws = aws
         self._call = send
         self._most = most
         self._retry = retry or {}
         self._of_all = (*DENIED, *of_all)
+        self._names = names or _names
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -67,7 +70,7 @@ class Batch:
             refused = await self._ask(members)
             if refused is None:
                 return
-            named = {key: done for key, done in members.items() if _names(refused.message, key)}
+            named = {key: done for key, done in members.items() if self._names(refused.message, key)}
             others = {key: done for key, done in members.items() if named and key not in named}
             limit = next((self._retry[code] for code in self._retry if refused.matches(code)), 0.0)
             if self._aws.now() - began < limit:

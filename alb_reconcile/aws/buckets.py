@@ -2,6 +2,7 @@
 
 EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one for each action, sized by its category.
 ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one a category, one for the account.
+Route 53: "Five requests per second per AWS account" (Amazon Route 53 Developer Guide, "Quotas").
 """
 
 import json
@@ -29,6 +30,8 @@ def buckets_of(service: str, action: str, params: Callable[[], Mapping[str, Any]
     if service == "elbv2":
         yield *_TABLE["elbv2"].get(action, _TABLE["elbv2"][usual]), 1
         yield *_TABLE["elbv2"]["all"], 1
+    elif service == "route53":
+        yield *_TABLE["route53"]["all"], 1
     elif service == "ec2":
         category, bucket = _TABLE["ec2"].get(action, _TABLE["ec2"][usual])
         if not any(params().get(name) for name in ("Filters", "Filter", "MaxResults", "NextToken")):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from alb_reconcile.aws.bucket_tags import change_bucket_tags
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.record_tags import write_record_tags
 from alb_reconcile.model import tags
 from alb_reconcile.model.errors import ignoring
 
@@ -83,6 +84,14 @@ async def _remove_s3(aws: Aws, resources: Sequence[str], keys: Sequence[str]) ->
         await change_bucket_tags(aws, name, {}, keys)
 
 
+async def _write_route53(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    await write_record_tags(aws, resources, wanted)
+
+
+async def _remove_route53(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    await write_record_tags(aws, resources, {}, keys)
+
+
 def _last(arn: str) -> str:
     """The name in an ARN."""
     return re.split("[:/]", arn)[-1]
@@ -103,6 +112,10 @@ SERVICES: Final = {
         ),
         Service(
             "s3", "arn:[a-z-]+:s3:::[a-z0-9.-]+", 1, ("s3:PutBucketTagging",), _write_s3, _remove_s3, gone="NoSuchBucket"
+        ),
+        Service(
+            "route53", "arn:[a-z-]+:route53:::hostedzone/[A-Z0-9]+/recordset/.+", 25,
+            ("route53:ChangeResourceRecordSets",), _write_route53, _remove_route53, gone="NoSuchHostedZone",
         ),
     )
 }  # fmt: skip

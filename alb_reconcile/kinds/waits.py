@@ -145,6 +145,9 @@ VOLUME_MODIFIED: Final = 900.0
 """Until a modified volume is used as it is to be (EBS User Guide, "Monitor the progress of volume modifications")."""
 BALANCER_ACTIVE: Final = 900.0
 TRUST_STORE_ACTIVE: Final = 300.0
+RECORDS_USUALLY: Final = 60.0
+RECORDS_IN_SYNC: Final = 600.0
+"""Until a change of records is on all name servers, "generally within 60 seconds" (Route 53 API Reference, GetChange)."""
 INTERFACES_RELEASED: Final = 35 * 60.0
 TARGET_DRAINED: Final = 3600 + 120.0
 """AWS's longest deregistration delay, and some."""

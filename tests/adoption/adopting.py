@@ -25,7 +25,7 @@ PREFIX = "alb-reconcile:"
 TAGGING = {
     "create_tags", "delete_tags", "add_tags", "remove_tags",
     "tag_instance_profile", "untag_instance_profile", "tag_role", "untag_role",
-    "put_bucket_tagging",
+    "put_bucket_tagging", "change_resource_record_sets",
 }  # fmt: skip
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 

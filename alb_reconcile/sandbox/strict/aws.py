@@ -38,6 +38,7 @@ from . import (
     quotas,
     references,
     remembered,
+    route53,
     s3_buckets,
     s3_conditions,
 )
@@ -157,6 +158,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *elb_capacity.patches(),
             *quotas.patches(),
             *remembered.patches(),
+            *route53.patches(self.clock, self.timing, self._throttling),
             *s3_buckets.patches(),
             *s3_conditions.patches(),
         ]

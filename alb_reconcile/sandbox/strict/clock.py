@@ -45,6 +45,8 @@ class Timing:
     nat_joining: float = 20.0  # until a further address of one is in use
     nat_deleting: float = 60.0
     nat_visible: float = 3600.0
+    record_change: float = 0.3  # until Route 53 takes the next change of a zone
+    record_sync: float = 30.0  # until a change is on all of its name servers
     initial: float | None = None  # one interval of the health check
     recovering: float | None = None  # healthy threshold × interval
     failing: float | None = None  # unhealthy threshold × interval

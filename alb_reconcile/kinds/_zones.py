@@ -1,0 +1,112 @@
+"""Hosted zones of Route 53, which a spec names and never makes (ListHostedZonesByName, GetHostedZone)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.record_tags import plain_name
+from alb_reconcile.model.errors import AwsError, RefusedError
+
+_ID: Final = re.compile(r"Z[A-Z0-9]{1,31}")
+_PRIVATE: Final = "/private"
+"""What stands behind the name of a private zone, where a text stands for a zone."""
+
+
+class ZoneError(RefusedError):
+    """A spec names a zone that isn't there, or one of several; the text says which way out there is."""
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A hosted zone; `count` is how many record sets it has."""
+
+    id: str
+    name: str
+    is_private: bool = False
+    count: int = 0
+
+
+def zone_text(given: str | Mapping[str, Any]) -> str:
+    """What a spec says of a zone, in one text: a name, a name behind which `/private` stands, or an id."""
+    if isinstance(given, str):
+        return given if _ID.fullmatch(given) else plain_name(given)
+    return plain_name(given["name"]) + (_PRIVATE if given.get("private") else "")
+
+
+def name_in(zone: str) -> str:
+    """The name in a zone's text; empty where that is an id."""
+    return "" if _ID.fullmatch(zone) else zone.removesuffix(_PRIVATE)
+
+
+def is_within(name: str, zone: str) -> bool:
+    """Whether a name is that of a zone, or ends with it."""
+    name, zone = plain_name(name), plain_name(zone)
+    return name == zone or name.endswith(f".{zone}")
+
+
+async def find_zone(aws: Aws, zone: str) -> Zone:
+    """The one zone that a text (`zone_text`) means. Raises ZoneError where there is none, or several; AwsError."""
+    name = name_in(zone)
+    if not name:
+        return await read_zone(aws, zone)
+    is_private = zone.endswith(_PRIVATE)
+    every = await _named(aws, name)
+    found = [item for item in every if item.is_private == is_private]
+    if len(found) == 1:
+        return found[0]
+    sort = "private" if is_private else "public"
+    if found:
+        raise ZoneError(
+            f"there are {len(found)} {sort} hosted zones {name} ({', '.join(item.id for item in found)}); "
+            "name the one that is meant by its id"
+        )
+    if every:
+        other = f"zone: {name}" if is_private else f"zone: {{name: {name}, private: true}}"
+        raise ZoneError(f"hosted zone {name} isn't {sort}; if it is meant, write {other}")
+    raise ZoneError(f"there is no {sort} hosted zone {name} in this account; create it, or correct the name")
+
+
+async def read_zone(aws: Aws, physical_id: str) -> Zone:
+    """The zone with an id (GetHostedZone). Raises ZoneError where there is none; AwsError."""
+    try:
+        return _zone((await aws.call("route53", "get_hosted_zone", Id=physical_id))["HostedZone"])
+    except AwsError as error:
+        if error.code != "NoSuchHostedZone":
+            raise
+    raise ZoneError(f"there is no hosted zone {physical_id} in this account; correct the id")
+
+
+async def every_zone(aws: Aws) -> list[Zone]:
+    """All of the account's (ListHostedZones)."""
+    found: list[Zone] = []
+    start: dict[str, Any] = {}
+    while True:
+        answer = await aws.call("route53", "list_hosted_zones", **start)
+        found += map(_zone, answer["HostedZones"])
+        if not answer.get("IsTruncated"):
+            return found
+        start = {"Marker": answer["NextMarker"]}
+
+
+async def _named(aws: Aws, name: str) -> list[Zone]:
+    """The zones of that name: the list begins there, and goes on to all names that follow."""
+    found: list[Zone] = []
+    start: dict[str, Any] = {"DNSName": name}
+    while True:
+        answer = await aws.call("route53", "list_hosted_zones_by_name", **start)
+        rows = [_zone(row) for row in answer["HostedZones"]]
+        found += [zone for zone in rows if zone.name == name]
+        if not answer.get("IsTruncated") or rows[-1].name != name:
+            return found
+        start = {"DNSName": answer["NextDNSName"], "HostedZoneId": answer["NextHostedZoneId"]}
+
+
+def _zone(row: Mapping[str, Any]) -> Zone:
+    return Zone(
+        str(row["Id"]).rpartition("/")[2],
+        plain_name(row["Name"]),
+        bool((row.get("Config") or {}).get("PrivateZone")),
+        int(row.get("ResourceRecordSetCount") or 0),
+    )

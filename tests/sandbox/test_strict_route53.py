@@ -1,0 +1,176 @@
+"""Route 53: refusals of change batches, changes that take their time, the order of lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.harness import World, by_hand, world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Zone:
+    """A hosted zone, changed by hand."""
+
+    def __init__(self, there: World) -> None:
+        self.world = there
+        self.route53 = by_hand("route53")
+        self.id = self.route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+
+    def change(self, *changes: tuple[str, dict[str, Any]]) -> str:
+        """The change's id, or what AWS says."""
+        self.world.clock.advance(1)
+        batch = {"Changes": [{"Action": action, "ResourceRecordSet": record} for action, record in changes]}
+        try:
+            answer = self.route53.change_resource_record_sets(HostedZoneId=self.id, ChangeBatch=batch)
+        except ClientError as error:
+            return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+        return str(answer["ChangeInfo"]["Id"])
+
+    def listed(self, **start: Any) -> list[str]:
+        rows = self.route53.list_resource_record_sets(HostedZoneId=self.id, **start)["ResourceRecordSets"]
+        return [f"{row['Name']} {row['Type']} {row.get('SetIdentifier', '')}".strip() for row in rows]
+
+
+@pytest.fixture
+def zone() -> Iterator[Zone]:
+    with world() as there:
+        yield Zone(there)
+
+
+def a(name: str, *values: str, ttl: int = 60, **more: Any) -> dict[str, Any]:
+    records = [{"Value": value} for value in values or ("192.0.2.1",)]
+    return {"Name": name, "Type": "A", "TTL": ttl, "ResourceRecords": records, **more}
+
+
+def cname(name: str) -> dict[str, Any]:
+    return {"Name": name, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "elsewhere.example.net"}]}
+
+
+def alias(target: str, zone_id: str) -> dict[str, Any]:
+    told = {"DNSName": target, "HostedZoneId": zone_id, "EvaluateTargetHealth": False}
+    return {"Name": "api.example.com", "Type": "A", "AliasTarget": told}
+
+
+def test_what_is_there_is_created_once_and_deleted_with_its_exact_values(zone: Zone) -> None:
+    assert zone.change(("CREATE", a("API.example.com"))).startswith("/change/")
+    exists = "[name='api.example.com.', type='A'] but it already exists"
+    assert exists in zone.change(("CREATE", a("api.example.com.")))
+    assert "do not match the current values" in zone.change(("DELETE", a("api.example.com", ttl=300)))
+    assert "but it was not found" in zone.change(("DELETE", a("www.example.com")))
+    assert zone.change(("DELETE", a("api.example.com")), ("CREATE", a("api.example.com", "192.0.2.2"))).startswith(
+        "/change/"
+    )
+
+
+def test_a_batch_is_made_as_a_whole_or_not_at_all(zone: Zone) -> None:
+    before = zone.listed()
+    said = zone.change(("CREATE", a("api.example.com")), ("CREATE", cname("example.com")), ("CREATE", a("example.net")))
+    assert said.startswith("InvalidChangeBatch: [")
+    assert "CNAME with DNS name example.com. is not permitted at apex in zone example.com." in said
+    assert "RRSet with DNS name example.net. is not permitted in zone example.com." in said
+    assert zone.listed() == before
+
+
+def test_a_cname_stands_beside_nothing(zone: Zone) -> None:
+    zone.change(("CREATE", cname("api.example.com")))
+    assert "conflicting RRSet of type CNAME" in zone.change(("CREATE", a("api.example.com")))
+
+
+def test_routing_needs_an_identifier_and_is_of_one_sort(zone: Zone) -> None:
+    assert "Missing field 'SetIdentifier'" in zone.change(("CREATE", a("api.example.com", Weight=1)))
+    assert "but found none" in zone.change(("CREATE", a("api.example.com", SetIdentifier="one")))
+    zone.change(("CREATE", a("api.example.com", SetIdentifier="one", Weight=1)))
+    assert "as other RRSets exist" in zone.change(("CREATE", a("api.example.com")))
+    primary = a("www.example.com", SetIdentifier="one", Failover="PRIMARY")
+    zone.change(("CREATE", primary))
+    assert "PRIMARY failover RRSet" in zone.change(("CREATE", {**primary, "SetIdentifier": "two"}))
+    assert zone.change(("CREATE", a("x.example.com", HealthCheckId="no"))).startswith("NoSuchHealthCheck")
+
+
+def test_an_alias_leads_to_a_load_balancer_with_its_own_zone_or_to_a_record_of_the_zone(zone: Zone) -> None:
+    ec2, elb = by_hand("ec2"), by_hand("elbv2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    ec2.attach_internet_gateway(
+        VpcId=vpc, InternetGatewayId=ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    )
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-east-1{letter}")["Subnet"][
+            "SubnetId"
+        ]
+        for number, letter in enumerate("ab")
+    ]
+    made = elb.create_load_balancer(Name="web", Subnets=subnets)["LoadBalancers"][0]
+    dns, own = made["DNSName"], made["CanonicalHostedZoneId"]
+    assert "target was not found" in zone.change(("CREATE", alias("dualstack.no-1.us-east-1.elb.amazonaws.com", own)))
+    assert "does not lie within the target zone" in zone.change(("CREATE", alias(dns, "ZOTHER")))
+    assert zone.change(("CREATE", alias(f"dualstack.{dns}", own))).startswith("/change/")
+    inside = {**alias("api.example.com", zone.id), "Name": "www.example.com"}
+    assert zone.change(("CREATE", inside)).startswith("/change/")
+    assert "target was not found" in zone.change(("CREATE", {**inside, "Name": "v6.example.com", "Type": "AAAA"}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("A", "192.0.2.300", "not a valid IPv4 address"),
+        ("AAAA", "192.0.2.3", "not a valid IPv6 address"),
+        ("TXT", "bare", "enclosed in quotation marks"),
+        ("TXT", f'"{"x" * 256}"', "Value is too long"),
+    ],
+)
+def test_values_are_of_their_type(zone: Zone, kind: str, value: str, said: str) -> None:
+    record = {"Name": "api.example.com", "Type": kind, "TTL": 60, "ResourceRecords": [{"Value": value}]}
+    assert said in zone.change(("CREATE", record))
+
+
+def test_a_request_has_limits(zone: Zone) -> None:
+    many = [f"10.0.{number // 250}.{number % 250}" for number in range(501)]
+    assert zone.change(("UPSERT", a("api.example.com", *many))).startswith("InvalidChangeBatch")
+    assert zone.change(("CREATE", a("api.example.com", *many))).startswith("/change/")
+
+
+def test_a_change_takes_its_time(zone: Zone) -> None:
+    number = zone.change(("CREATE", a("api.example.com")))
+    assert zone.route53.get_change(Id=number)["ChangeInfo"]["Status"] == "PENDING"
+    zone.world.clock.advance(60)
+    assert zone.route53.get_change(Id=number)["ChangeInfo"]["Status"] == "INSYNC"
+    with pytest.raises(ClientError, match="NoSuchChange"):
+        zone.route53.get_change(Id="C1")
+
+
+def test_one_change_of_a_zone_comes_after_the_other(zone: Zone) -> None:
+    zone.change(("CREATE", a("api.example.com")))
+    batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": a("www.example.com")}]}
+    asked = []
+
+    def advance(**_: Any) -> None:  # as time does while botocore waits
+        asked.append(zone.world.clock.now())
+        zone.world.clock.advance(1)
+
+    events = zone.route53.meta.events
+    events.register("needs-retry.route53", advance, unique_id="advance")
+    try:
+        zone.route53.change_resource_record_sets(HostedZoneId=zone.id, ChangeBatch=batch)
+    finally:
+        events.unregister("needs-retry.route53", unique_id="advance")
+    assert len(asked) == 2, "the first attempt was refused: PriorRequestNotComplete"
+
+
+def test_lists_go_by_labels_from_the_right(zone: Zone) -> None:
+    names = ["b.example.com", "a.b.example.com", "b-x.example.com", "*.example.com"]
+    zone.change(*(("CREATE", a(name)) for name in names))
+    assert zone.listed(StartRecordName="a.example.com") == [
+        "b-x.example.com. A",
+        "b.example.com. A",
+        "a.b.example.com. A",
+    ]
+    assert r"\052.example.com. A" in zone.listed()
+    assert zone.listed(StartRecordName="*.example.com", StartRecordType="A", MaxItems="1") == [r"\052.example.com. A"]
+    zone.change(*(("CREATE", a("w.example.com", SetIdentifier=name, Weight=1)) for name in ("x", "y")))
+    start = {"StartRecordName": "w.example.com", "StartRecordType": "A", "StartRecordIdentifier": "y"}
+    assert zone.listed(**start) == ["w.example.com. A y"]
