@@ -297,10 +297,10 @@ async def _zone(run: Run, zone: str) -> Zone:
 
 
 def _whose(record: RecordId, said: Mapping[str, str]) -> str:
-    told = f"{record.type} record {record.name}" + (f" ({record.set_identifier})" if record.set_identifier else "")
+    told = f"record {record.name} ({' '.join(filter(None, record[2:]))})"
     if stack := said.get(tags.STACK):
         return f"{told} is stack {stack}'s; choose another name, or let {stack} release it"
-    return f"there is {told} already, outside this stack; adopt it, choose another name, or delete it"
+    return f"there is a {told} already, outside this stack; adopt it, choose another name, or delete it"
 
 
 async def _check(aws: Aws, item: Intent) -> list[Finding]:
@@ -342,7 +342,7 @@ async def _check_taken(aws: Aws, item: Intent, wanted: Record, zone: Zone) -> li
         if beside.key != wanted.key and wanted.conflicts(beside):
             other = RecordId(zone.id, *beside.key)
             if await read_record(aws, zone.id, (name_about(other, zone.name), "TXT", "")) is None:
-                text = f"there is a {beside.type} record {beside.name} already, which can't stand beside this one"
+                text = f"there is a record {beside.name} ({beside.type}) already, which can't stand beside this one"
                 return [Finding(item.desired, "name", f"{text}; delete it, or choose another name")]
     return []
 
