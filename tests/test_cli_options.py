@@ -99,6 +99,7 @@ def _spell(option: argparse.Action) -> list[str]:
     values = {
         "--set": "NAME=value",
         "--allow": "delete=1",
+        "--tag": "service=shop",
         "--connect-to": "443=localhost:8443",
         "--stack": "shop",
         "--timeout": "15m",

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,11 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.discover import resolve_images
 from alb_reconcile.engine.lookups import resolve_lookups
 from alb_reconcile.kinds._instance_options import UNSHOWN, attributes
+from alb_reconcile.kinds._secrets import current_version, secret_of, secret_tag
 from alb_reconcile.kinds.images import RESOLVE
 from alb_reconcile.kinds.instance import Instance
 from alb_reconcile.model import tags
+from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, UserData
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
@@ -41,26 +43,47 @@ class Adoption:
     notes: tuple[str, ...] = ()
 
 
+class UnmatchedError(RefusedError):
+    """What the entries at these addresses mean can't be told without ids."""
+
+    def __init__(self, text: str, addresses: Iterable[Address]) -> None:
+        super().__init__(text)
+        self.addresses = tuple(addresses)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What of the resources counts as the spec's though it can't be seen: that `images` are those that references lead to, and
+    that the client `secrets` are those that the spec names."""
+
+    images: bool = False
+    secrets: bool = False
+
+
 async def find_adoption(
-    aws: Aws, target: DesiredStack, given: Mapping[Address, str], *, keep_images: bool = False
+    aws: Aws,
+    target: DesiredStack,
+    given: Mapping[Address, str],
+    *,
+    keep_images: bool = False,
+    keep_secrets: bool = False,
 ) -> Adoption:
     """Match the entries that the stack doesn't have yet. `given` holds ids, or `new`, by address.
 
-    With `keep_images` an instance counts as launched by its image reference, whatever that leads to now. Raises
-    RefusedError with everything that is ambiguous, somebody else's or not there.
+    With `keep_images` an instance counts as launched by its image reference, whatever that leads to now; with `keep_secrets`
+    the client secret that AWS has counts as the one that the spec names. Raises RefusedError with everything that is
+    ambiguous, somebody else's or not there.
     """
     target = await resolve_lookups(aws, target)
     reader = HypotheticalReader(aws, target.stack, target.desired, [item for item in given.values() if item != NEW])
     try:
-        return await _find(reader, target, given, keep_images=keep_images)
+        return await _find(reader, target, given, Keep(keep_images, keep_secrets))
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
 
 
-async def _find(
-    reader: HypotheticalReader, target: DesiredStack, given: Mapping[Address, str], *, keep_images: bool
-) -> Adoption:
+async def _find(reader: HypotheticalReader, target: DesiredStack, given: Mapping[Address, str], keep: Keep) -> Adoption:
     references = {
         state.image_id for _, state in each_of(target.desired.values(), Instance) if state.image_id.startswith(RESOLVE)
     }
@@ -81,9 +104,8 @@ async def _find(
     add_findings(scene, found)
     for kind in order()[1:]:
         matcher.match(kind, found[kind])
-    problems = [*_misplaced(given, there), *matcher.problems]
-    _refuse(problems)
-    return await _prepare(reader, target, matcher, tuple(there), keep_images=keep_images)
+    _refuse([*_misplaced(given, there), *matcher.problems], matcher.ambiguous)
+    return await _prepare(reader, target, matcher, tuple(there), keep)
 
 
 def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> list[str]:
@@ -94,19 +116,18 @@ def _misplaced(given: Mapping[Address, str], there: Mapping[Address, Any]) -> li
     ]
 
 
-def _refuse(problems: list[str]) -> None:
+def _refuse(problems: list[str], ambiguous: Iterable[Address] = ()) -> None:
     if problems:
-        raise RefusedError("\n".join(["nothing was adopted:", *(f"  {printable(item)}" for item in problems)]))
+        text = "\n".join(["nothing was adopted:", *(f"  {printable(item)}" for item in problems)])
+        raise UnmatchedError(text, ambiguous)
 
 
 async def _prepare(
-    reader: HypotheticalReader, target: DesiredStack, matcher: Matcher, there: tuple[Address, ...], *, keep_images: bool
+    reader: HypotheticalReader, target: DesiredStack, matcher: Matcher, there: tuple[Address, ...], keep: Keep
 ) -> Adoption:
     matches = tuple(matcher.matches[address] for address in target.desired if address in matcher.matches)
     notes: list[str] = []
-    parts = await asyncio.gather(
-        *(_tag(reader, target, match, matcher.scene.images, notes, keep_images=keep_images) for match in matches)
-    )
+    parts = await asyncio.gather(*(_tag(reader, target, match, matcher.scene.images, notes, keep) for match in matches))
     imagined = {item.id: {**reader.tags[item.id], **item.write} for item in parts}
     imagined |= {
         volume: {**reader.tags.get(volume, {}), **tags.identity(target.desired[item.address], target.stack)}
@@ -139,12 +160,14 @@ async def _tag(
     match: Match,
     images: Mapping[str, str],
     notes: list[str],
-    *,
-    keep_images: bool,
+    keep: Keep,
 ) -> Tagging:
     """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
     desired, found = target.desired[match.address], match.found.found
     bookkeeping = {**tags.tags_of(replace(desired, tags={}), target.stack), tags.NAME: tags.KEPT}
+    secret = secret_of(action_of(desired.state))
+    if keep.secrets and secret is not None:
+        bookkeeping |= secret_tag(replace(secret, version=await current_version(reader.aws, secret)))
     volumes: tuple[str, ...] = ()
     if isinstance(desired.state, Instance) and isinstance(found.state, Instance):
         bookkeeping[tags.ADOPTED] = found.id
@@ -152,7 +175,7 @@ async def _tag(
             bookkeeping[tags.ATTRIBUTES] = attributes(await _with_attributes(reader, found.id, desired.state))
         reference = desired.state.image_id
         if images.get(reference, reference) != found.state.image_id and not (
-            keep_images and reference.startswith(RESOLVE)
+            keep.images and reference.startswith(RESOLVE)
         ):
             del bookkeeping[tags.IMAGE]
         if desired.state.user_data is not None and not await _has_user_data(reader, found.id, desired.state.user_data):

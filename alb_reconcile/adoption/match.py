@@ -35,6 +35,8 @@ class Matcher:
     given: Mapping[Address, str]
     matches: dict[Address, Match] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    ambiguous: list[Address] = field(default_factory=list)
+    """Those of the problems for which an id would be the answer."""
     settled: set[Address] = field(default_factory=set)
     """Those that nothing more is looked for: matched, ambiguous, or said to be new."""
 
@@ -139,6 +141,7 @@ class Matcher:
             f"{names} could be {found}{others}; choose with {choice}, or {team[0].address}={NEW} to have apply create it"
         )
         self.settled.update(desired.address for desired in team)
+        self.ambiguous += [*(desired.address for desired in team), *rivals]
 
     def _refuse_foreign(self, desired: Desired, candidates: Iterable[Candidate]) -> None:
         """What has the entry's own name and another stack's tags is neither taken nor passed over in silence."""

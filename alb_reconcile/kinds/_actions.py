@@ -1,16 +1,15 @@
 """Actions of listeners and rules: from a spec, to ELBv2, and back from what it describes."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from alb_reconcile.kinds.base import Around, Entry
+from alb_reconcile.kinds.base import Around, Entry, Named
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.model.actions import Action, Authentication, Forward, Secret, canonical
 from alb_reconcile.model.address import Ref
-from alb_reconcile.model.text import camel
+from alb_reconcile.model.text import camel, snake
 
 _ROUTING: Final = {
     "forward": ("ForwardConfig", "TargetGroups", "TargetGroupStickinessConfig"),
@@ -45,11 +44,6 @@ _LEFT_OUT: Final = {
     "additional_claims": "[]",
 }
 """What AWS fills in for the settings of an authentication that were left out (ELBv2, AuthenticateOidcActionConfig)."""
-
-
-def snake(key: str) -> str:
-    """A name of AWS's as a spec has it."""
-    return re.sub("(?<!^)([A-Z])", r"_\1", key).lower()
 
 
 def in_words(item: Mapping[str, Any]) -> str:
@@ -218,3 +212,46 @@ def _read_routing(entry: Entry) -> Action:
         stickiness_seconds=stickiness.get("duration_seconds") if stickiness.get("enabled") else None,
         keeps_split=True if "weights" in forward else None,
     )
+
+
+# -- back to a spec
+
+
+def write_action(action: Action, named: Named) -> Entry:
+    """The inverse of `read_action`. What no spec can say is remarked."""
+    for words in action.unsupported:
+        named.remark(f"no spec can say this of what it does, which stays as it is: {words}")
+    found = _write_authentication(action.authentication, named) if action.authentication else {}
+    if action.redirect:
+        return {**found, "redirect": {key: _port(text) if key == "port" else text for key, text in action.redirect}}
+    if action.fixed_response:
+        given = dict(action.fixed_response)
+        return {**found, "fixed_response": {**given, "status_code": int(given["status_code"])}}
+    groups = [(named.name_of(str(group)), weight) for group, weight in action.forward]
+    if len(groups) == 1 and action.stickiness_seconds is None:
+        return {**found, "forward": groups[0][0]}
+    forward: Entry = {"target_groups": [{"target_group": name, "weight": weight} for name, weight in groups]}
+    if action.stickiness_seconds is not None:
+        forward["stickiness"] = {"enabled": True, "duration_seconds": action.stickiness_seconds}
+    return {**found, "forward": forward}
+
+
+def _port(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _write_authentication(found: Authentication, named: Named) -> Entry:
+    entry: Entry = {}
+    for key, text in found.settings:
+        entry[key] = text
+        if key in ("session_timeout", "authentication_request_extra_params"):
+            entry[key] = json.loads(text)
+        elif key == "additional_claims":
+            entry[key] = [{snake(name): value for name, value in item.items()} for item in json.loads(text)]
+    if found.type == "authenticate-oidc":
+        entry["client_secret"] = {"env": "OIDC_CLIENT_SECRET", "version": "1"}
+        named.remark(
+            "AWS shows no client secret: say where yours is (ssm, secretsmanager, env, file); "
+            "adopt --keep-secrets takes it for the one that AWS has"
+        )
+    return {found.type.replace("-", "_"): entry}

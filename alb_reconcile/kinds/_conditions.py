@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from alb_reconcile.kinds._actions import from_words, in_words
-from alb_reconcile.kinds.base import Entry
+from alb_reconcile.kinds.base import Entry, Named
 
 _FIELDS: Final = {
     "host_header": ("host-header", "HostHeaderConfig"),
@@ -60,6 +60,9 @@ class Transform(NamedTuple):
 
     def __str__(self) -> str:
         return self.unsupported or f"{self.type} {self.regex} to {self.replacement}"
+
+
+_S = TypeVar("_S", Condition, Transform)
 
 
 # -- conditions
@@ -178,3 +181,40 @@ def _transform_from_aws(item: Mapping[str, Any]) -> Transform:
             return Transform(name, rewrites[0]["Regex"], rewrites[0]["Replace"])
     kind, _, rest = in_words(item).partition(" ")
     return Transform(kind, json.dumps(json.loads(rest), sort_keys=True))
+
+
+# -- back to a spec
+
+
+def write_conditions(conditions: Iterable[Condition], named: Named) -> list[Entry]:
+    """The inverse of `read_conditions`. What no spec can say is remarked."""
+    return [{item.field: _write(item)} for item in _sayable(conditions, "a condition", named)]
+
+
+def _write(item: Condition) -> Any:
+    if item.field == "query_string":
+        return [{**({"key": key} if key else {}), "value": value} for key, value in item.pairs]
+    entry: Entry = {"http_header_name": item.name} if item.name else {}
+    entry |= {"values": list(item.values)} if item.values else {}
+    entry |= {"regex_values": list(item.regex_values)} if item.regex_values else {}
+    return entry if item.name or item.regex_values else _one_or_many(item.values)
+
+
+def _one_or_many(values: tuple[str, ...]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def write_transforms(transforms: Iterable[Transform], named: Named) -> list[Entry]:
+    """The inverse of `read_transforms`. What no spec can say is remarked."""
+    return [
+        {item.type: {"regex": item.regex, "replace": item.replacement}}
+        for item in _sayable(transforms, "a transform", named)
+    ]
+
+
+def _sayable(items: Iterable[_S], what: str, named: Named) -> list[_S]:
+    found = list(items)
+    for item in found:
+        if item.unsupported:
+            named.remark(f"no spec can say {what} of it, which stays as it is: {item.unsupported}")
+    return [item for item in found if not item.unsupported]

@@ -114,6 +114,12 @@ def observe_data(row: Row, volumes: Mapping[str, Row], wanted: Disk | None) -> d
     return found
 
 
+def at_devices(row: Row) -> dict[str, Any]:
+    """Data volumes for all devices of an instance but its root disk's, each named after its own: `sdf.device_name`."""
+    has = attached(row)
+    return {f"{device.rpartition('/')[2]}.device_name": device for device in has.ids if device != has.root}
+
+
 def _observe(row: Row, volumes: Mapping[str, Row], device: str) -> dict[str, Any] | None:
     volume = volumes.get(attached(row).ids.get(device, ""))
     if volume is None:

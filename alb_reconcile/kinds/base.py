@@ -78,6 +78,21 @@ class Around(Protocol):
         """The IPv4 ranges that the spec gives to subnets of a subnet's VPC."""
 
 
+class Named(Protocol):
+    """What the resources around an observed one are called, for the entry that is to describe it."""
+
+    region: str
+
+    def name_of(self, physical_id: str) -> str:
+        """The name of the entry that describes a resource; its id where none does."""
+
+    def state_of(self, physical_id: str) -> Properties | None:
+        """What was observed of a resource, whether an entry describes it or not."""
+
+    def remark(self, text: str) -> None:
+        """Say beside the entry what it can't say."""
+
+
 class Kind(ABC, Generic[P]):
     """One kind of resource. It has no state: what it works on is handed to it.
 
@@ -107,6 +122,12 @@ class Kind(ABC, Generic[P]):
     """AWS's codes for one that something still uses, and for how long a delete waits for that."""
     ready: ClassVar[frozenset[str]] = frozenset()
     """AWS's words for the status of one that is in order."""
+
+    usual: ClassVar[Mapping[str, Any]] = {}
+    """What AWS gives to one where nothing is said, by path, as a spec would say it. False, nothing and the schema's defaults
+    go without saying."""
+    chosen: ClassVar[frozenset[str]] = frozenset()
+    """The fields, or paths below them, that AWS chooses where nothing is said, for each resource otherwise."""
 
     iam_actions: ClassVar[IamActions]
     quotas: ClassVar[tuple[Quota, ...]] = ()
@@ -149,6 +170,21 @@ class Kind(ABC, Generic[P]):
         `fields` holds those of its keys that are fields, with references instead of names, and its VPC.
         """
         return self.properties(**fields)  # type: ignore[return-value]  # P is bound to that class
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        """The inverse of `read_entry`: the entry that describes what is observed.
+
+        `entry` has the fields that are as plain in a spec, with names instead of ids, and without what goes without saying.
+        """
+        return entry
+
+    def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
+        """The inverse of `members`, of one of them: add it to the entry that describes it. `own` has its plain fields."""
+        entry.update(own)
+
+    def suggest_name(self, state: P) -> str:
+        """What to call an entry whose resource has no name; empty for its kind's name."""
+        return ""
 
     def is_in_vpc(self, entry: Entry) -> bool:
         """Whether an entry of a kind that has a `vpc` is in one."""
@@ -231,6 +267,17 @@ class Intent:
 
 
 Zones = Awaitable[Collection[str]]
+
+
+@runtime_checkable
+class HasFile(Protocol):
+    """A kind of which a part of the entry is a file's, and of which AWS can tell what it was."""
+
+    file_key: ClassVar[str]
+    """The key that names the file; it stands for the field of that name without `_file`."""
+
+    async def read_file(self, aws: Aws, observed: Observed) -> bytes:
+        """What would be in the file; nothing where there is none. It may hold secrets."""
 
 
 @runtime_checkable

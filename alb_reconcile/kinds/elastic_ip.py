@@ -8,7 +8,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row, refuse_foreign_interfaces
 from alb_reconcile.kinds._ipam import Use, check_pools, is_from_pool
-from alb_reconcile.kinds.base import IamActions, Intent, Listing, Zones
+from alb_reconcile.kinds.base import Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -16,6 +16,8 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
 from alb_reconcile.model.resource import Desired, Observed, Properties
+
+_USUAL: Final = {"public_ipv4_pool": "amazon"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
     section = "elastic_ips"
     id_prefix = "eipalloc-"
     is_rare = True
+    usual = _USUAL
+    chosen = frozenset({"address", "network_border_group"})
     listing = Listing(
         "describe_addresses", "Addresses", "AllocationId", "allocation-id", vpc_filter="", needs_foreign=True
     )
@@ -82,6 +86,11 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         )
         holder = Holder(row.get("NetworkInterfaceId") or "", row.get("InstanceId") or "")
         return self.observe(reader, row, state, details=holder)
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        if "ipam_pool_id" in entry:
+            entry.pop("public_ipv4_pool", None)
+        return entry
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

@@ -10,7 +10,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Row
 from alb_reconcile.kinds._instance_options import primary_interface
 from alb_reconcile.kinds._instances import is_alive, is_copy
-from alb_reconcile.kinds.base import Entry, IamActions, Kind
+from alb_reconcile.kinds.base import Entry, IamActions, Kind, Named
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip import KIND as ELASTIC_IP
 from alb_reconcile.kinds.identifiers import refer
@@ -107,6 +107,12 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
                 key = f"{instance['InstanceId']}/elastic_ip"
                 found.append(Observed(address, key, state, {}, reader.stack, details=details))
         return found
+
+    def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
+        """Of a group of instances, one after the other."""
+        known = named.name_of(str(self.of(observed).elastic_ip))
+        given = entry.get("elastic_ip")
+        entry["elastic_ip"] = known if given is None else [*(given if isinstance(given, list) else [given]), known]
 
     async def create(self, run: Run, wanted: ElasticIpAssociation, desired: Desired) -> str:
         await _associate(run, str(wanted.elastic_ip), str(wanted.instance))

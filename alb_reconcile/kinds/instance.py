@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _volumes, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
+from alb_reconcile.kinds._instance_entry import WritesInstances
 from alb_reconcile.kinds._instance_options import (
     CHANGING,
     UNSHOWN,
@@ -183,7 +184,7 @@ def place_of(found: Observed | None) -> tuple[str, ...]:
     return tuple(map(str, getattr(found.state, "subnets", ()))) if found else ()
 
 
-class InstanceKind(ProtectedInstances, Ec2Kind[Instance]):
+class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
     """Drives instances."""
 
     properties = Instance
@@ -273,15 +274,19 @@ class InstanceKind(ProtectedInstances, Ec2Kind[Instance]):
             disks = {item.address: state.data_volumes for item, state in each_of(reader.desired.values(), Instance)}
             volumes = await read_volumes(reader, disks)
         credit: dict[str, Any] = {}
-        if any(state.credit_specification for state in wanted):
+        if reader.thorough or any(state.credit_specification for state in wanted):
             bursting = [item["InstanceId"] for item in rows if item["InstanceType"].startswith("t") and is_alive(item)]
-            credit = await read_credits(reader.aws, bursting)
+            read = read_credits(reader.aws, bursting)
+            credit = await reader.beside("credit options", read) or {}
         return [self._observe(reader, item, volumes, credit) for item in rows if not is_copy(item)]
 
     def _observe(self, reader: Reader, item: Row, volumes: Mapping[str, Row], credit: Mapping[str, Any]) -> Observed:
         found = tags.from_list(item.get("Tags"))
         status = item["State"]["Name"]
         desired = reader.desired.get(tags.own_address(found, self.name, item["InstanceId"]))
+        disks = getattr(desired and desired.state, "data_volumes", None)
+        if reader.thorough:
+            disks = _volumes.at_devices(item)
         state = Instance(
             **observe_options(item) | {"credit_specification": credit.get(item["InstanceId"])},
             **attributes_of(found.get(tags.ATTRIBUTES, "")),
@@ -292,7 +297,7 @@ class InstanceKind(ProtectedInstances, Ec2Kind[Instance]):
             key_name=item.get("KeyName") or None,
             iam_instance_profile=(item.get("IamInstanceProfile") or {}).get("Arn") or None,
             root_volume=_volumes.observe_root(item, volumes),
-            data_volumes=_volumes.observe_data(item, volumes, getattr(desired and desired.state, "data_volumes", None)),
+            data_volumes=_volumes.observe_data(item, volumes, disks),
             user_data=UserData(found[tags.USER_DATA]) if tags.USER_DATA in found else None,
             state={"pending": "running", "stopping": "stopped"}.get(status, status),
         )

@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _secrets, waits
-from alb_reconcile.kinds._actions import actions_from_aws, read_action
+from alb_reconcile.kinds._actions import actions_from_aws, read_action, write_action
 from alb_reconcile.kinds._certificates import check_certificates
 from alb_reconcile.kinds._elb import HasAttributes, is_ours
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._providers import check_providers
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
@@ -97,6 +97,7 @@ class ListenerKind(HasAttributes[Listener]):
     section = "listeners"
     arn_type = "listener/app"
     missing = ("ListenerNotFound",)
+    usual: ClassVar[Mapping[str, Any]] = {"attributes.routing.http.response.server.enabled": True}
     quotas = (Quota("listeners-per-application-load-balancer", "listeners", 50, ("load_balancer",)),)
     iam_actions = IamActions(
         read=(
@@ -120,6 +121,20 @@ class ListenerKind(HasAttributes[Listener]):
             store = {"trust_store": refer("trust_store", given["trust_store"])} if "trust_store" in given else {}
             read["mutual_authentication"] = MutualAuthentication(**{**given, **store})
         return Listener(**{**fields, **read})
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        state = self.of(observed)
+        mutual = state.mutual_authentication
+        if mutual and mutual.mode != "off":
+            said = {key: value for key, value in mutual._asdict().items() if value not in ("", False, "off")}
+            entry["mutual_authentication"] = said
+            if mutual.trust_store:
+                said["trust_store"] = named.name_of(str(mutual.trust_store))
+        return {**entry, "default_action": write_action(state.default_action, named)}
+
+    def suggest_name(self, state: Listener) -> str:
+        usual = {"HTTP": 80, "HTTPS": 443}[state.protocol] == state.port
+        return state.protocol.lower() + ("" if usual else f"-{state.port}")
 
     def defaults_for(self, wanted: Listener, defaults: dict[str, Any]) -> dict[str, Any]:
         if wanted.protocol == "HTTP":
@@ -164,29 +179,29 @@ class ListenerKind(HasAttributes[Listener]):
             certificate_arn=certificates[0]["CertificateArn"] if certificates else None,
             mutual_authentication=_mutual_from_aws(item.get("MutualAuthentication") or {}),
             default_action=action,
-            **await self._read_beside(reader, item["ListenerArn"], wanted.state if wanted else None),
+            **await self._read_beside(reader, item, wanted),
         )
         return Observed(
             address, item["ListenerArn"], state, item["Tags"], item["Tags"].get(tags.STACK), details=version,
             reason=tell_unsupported(state),
         )  # fmt: skip
 
-    async def _read_beside(self, reader: Reader, arn: str, wanted: Properties | None) -> dict[str, Any]:
+    async def _read_beside(self, reader: Reader, item: Mapping[str, Any], wanted: Desired | None) -> dict[str, Any]:
         """What DescribeListeners doesn't say, where the spec says it."""
         found: dict[str, Any] = {}
-        if not isinstance(wanted, Listener):
-            return found
-        if wanted.certificates is not None:
+        arn = item["ListenerArn"]
+        if reader.asks(wanted, "certificates") and (item["Protocol"] == "HTTPS" or not reader.thorough):
             with ignoring("ListenerNotFound"):
                 rows = await reader.aws.pages(
                     "elbv2", "describe_listener_certificates", "Certificates", ListenerArn=arn
                 )
                 arns = (row["CertificateArn"] for row in rows if not row.get("IsDefault"))
                 found["certificates"] = tuple(sorted(set(arns)))
-        if wanted.attributes is not None:
-            have = await self.read_attributes(reader.aws, arn) or {}
+        if reader.asks(wanted, "attributes"):
+            have = await reader.beside("a listener's attributes", self.read_attributes(reader.aws, arn)) or {}
+            declared = getattr(wanted.state, "attributes", None) if wanted else None
             # one that has no value may not be shown
-            found["attributes"] = {**dict.fromkeys(wanted.attributes, ""), **have}
+            found["attributes"] = {**dict.fromkeys(declared or (), ""), **have}
         return found
 
     async def create(self, run: Run, wanted: Listener, desired: Desired) -> str:

@@ -15,7 +15,7 @@ from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._logs import bucket_refs, check_logs, with_bucket_arns, with_bucket_names
 from alb_reconcile.kinds._web_acls import check_web_acl
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -29,6 +29,16 @@ from alb_reconcile.model.steps import Place, TakeOver
 _MOST_ARNS: Final = 20
 """Of one DescribeLoadBalancers call."""
 _PROTECTION: Final = "deletion_protection.enabled"
+_USUAL: Final = {
+    "ip_address_type": "ipv4",
+    "attributes.idle_timeout.timeout_seconds": 60,
+    "attributes.client_keep_alive.seconds": 3600,
+    "attributes.load_balancing.cross_zone.enabled": True,
+    "attributes.routing.http.desync_mitigation_mode": "defensive",
+    "attributes.routing.http.xff_header_processing.mode": "append",
+    "attributes.routing.http2.enabled": True,
+}
+"""ELBv2 LoadBalancerAttribute: the defaults."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),
     )
     protection = "deletion protection"
+    usual = _USUAL
+    chosen = frozenset({"name"})
     ready = frozenset({"active"})
     iam_actions = IamActions(
         read=(
@@ -142,6 +154,16 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             read["attributes"] = bucket_refs(fields["attributes"], around.entries("log_buckets"))
         return LoadBalancer(**{**fields, **read})
 
+    def suggest_name(self, state: LoadBalancer) -> str:
+        return state.name or ""
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        if pool := entry.pop("ipam_pools", None):
+            entry["ipam_pools"] = {"ipv4_ipam_pool_id": pool}
+        if units := entry.pop("minimum_load_balancer_capacity", None):
+            entry["minimum_load_balancer_capacity"] = {"capacity_units": units}
+        return entry
+
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
@@ -171,26 +193,26 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             customer_owned_ipv4_pool=item.get("CustomerOwnedIpv4Pool"),
             ipam_pools=(item.get("IpamPools") or {}).get("Ipv4IpamPoolId", ""),
             name=item["LoadBalancerName"],
-            **await self._read_beside(reader.aws, arn, wanted.state if wanted else None),
+            **await self._read_beside(reader, arn, wanted),
         )
         details = Entrance(dns_name=item.get("DNSName", ""), vpc=item.get("VpcId", ""))
         return Observed(
             address, arn, state, found, reader.stack, item["State"]["Code"], str(item.get("CreatedTime", "")), details
         )
 
-    async def _read_beside(self, aws: Aws, arn: str, wanted: Properties | None) -> dict[str, Any]:
+    async def _read_beside(self, reader: Reader, arn: str, wanted: Desired | None) -> dict[str, Any]:
         """What DescribeLoadBalancers doesn't say, where the spec says it."""
         found: dict[str, Any] = {}
-        if not isinstance(wanted, LoadBalancer):
-            return found
-        if wanted.minimum_load_balancer_capacity is not None:
+        if reader.asks(wanted, "minimum_load_balancer_capacity"):
             with ignoring("LoadBalancerNotFound"):
-                answer = await aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
+                read = reader.aws.call("elbv2", "describe_capacity_reservation", LoadBalancerArn=arn)
+                answer = await reader.beside("the reserved capacity", read) or {}
                 units = (answer.get("MinimumLoadBalancerCapacity") or {}).get("CapacityUnits")
                 found["minimum_load_balancer_capacity"] = int(units or 0)
-        if wanted.web_acl is not None:
+        if reader.asks(wanted, "web_acl"):
             with ignoring("WAFNonexistentItemException"):
-                answer = await aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
+                read = reader.aws.call("wafv2", "get_web_acl_for_resource", ResourceArn=arn)
+                answer = await reader.beside("the web ACL", read) or {}
                 found["web_acl"] = (answer.get("WebACL") or {}).get("ARN", "")
         return found
 

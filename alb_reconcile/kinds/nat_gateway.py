@@ -16,7 +16,7 @@ from alb_reconcile.kinds._nat_addresses import (
     wait_for_gateway,
 )
 from alb_reconcile.kinds._nat_zones import crowded_zones
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer_all
 from alb_reconcile.kinds.reader import Reader
@@ -29,6 +29,7 @@ from alb_reconcile.model.text import digest
 _REGIONAL: Final = "regional"
 _ZONES: Final = "availability_zone_addresses"
 _PRIVATE: Final = "secondary_private_ip_addresses"
+_USUAL: Final = {"connectivity_type": "public", "availability_mode": "zonal"}
 _LEAVING: Final = ("disassociating", "unassigning", "failed")
 
 
@@ -113,6 +114,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     listing = Listing("describe_nat_gateways", "NatGateways", "NatGatewayId", "nat-gateway-id", needs_foreign=True)
     missing = ("NatGatewayNotFound", "InvalidNatGatewayID.NotFound")
     ready = frozenset({"available"})
+    usual = _USUAL
+    chosen = frozenset({"private_ip_address", "secondary_private_ip_address_count"})
     iam_actions = IamActions(
         read=("ec2:DescribeNatGateways", "ec2:DescribeTags"),
         look=("ec2:DescribeAddresses", "ec2:DescribeSubnets", "servicequotas:GetServiceQuota"),
@@ -137,6 +140,16 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         if (private := fields.get(_PRIVATE)) is not None:
             fields[_PRIVATE] = tuple(sorted(private))
         return NatGateway(**fields)
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        if "subnet" in entry:
+            entry.pop("vpc", None)  # which is its subnet's
+        if zones := self.of(observed).availability_zone_addresses:
+            entry[_ZONES] = [
+                {"availability_zone": zone, "elastic_ips": [named.name_of(str(item)) for item in addresses]}
+                for zone, addresses in zones
+            ]
+        return entry
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self.own_rows(reader)

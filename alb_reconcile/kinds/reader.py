@@ -36,6 +36,8 @@ class Reader:
         self.desired = desired
         self.everything = everything
         self.shared = shared
+        self.thorough = False
+        """Whether it reads also what only a spec that says it would have it read: who asks wants all that there is."""
         self.eager = False
         """Whether it reads at once what no other answer may turn out to make needless."""
         self.warnings: list[str] = []
@@ -54,6 +56,20 @@ class Reader:
         if (read, *args) not in self._tasks:
             self._tasks[read, *args] = asyncio.ensure_future(read(*args))
         return self._tasks[read, *args]
+
+    def asks(self, wanted: Desired | None, field: str) -> bool:
+        """Whether to read a property of a resource that takes a read of its own: the spec says it, or everything is asked for."""
+        return self.thorough or (wanted is not None and getattr(wanted.state, field, None) is not None)
+
+    async def beside(self, what: str, read: Awaitable[_T]) -> _T | None:
+        """What was read of such a property. Where nobody has declared it, what can't be read is told, and None."""
+        try:
+            return await read
+        except AwsError as error:
+            if not self.thorough:
+                raise
+            self.warnings.append(f"{what} can't be read ({error.operation}: {error.code}), so it is left out")
+            return None
 
     async def cancel(self) -> None:
         """Drop what is still being read after a failure."""

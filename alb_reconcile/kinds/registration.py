@@ -16,7 +16,7 @@ from alb_reconcile.kinds._health import (
     wait_until_healthy,
 )
 from alb_reconcile.kinds._targets import IP, LAMBDA, Place, address_of, as_address, by_address, label
-from alb_reconcile.kinds.base import IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds.base import Entry, IamActions, Intent, Kind, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -119,6 +119,18 @@ class RegistrationKind(Kind[Registration]):
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until health checks have begun; what a look may be behind."""
         return 0, 30 if action == "create" else 15
+
+    def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
+        """Each instance of an entry is a target that is said once."""
+        state = self.of(observed)
+        target = named.name_of(str(state.target))
+        key = "address" if as_address(target) else "instances"
+        beside: Entry = {"port": state.port} if state.port not in (None, entry.get("port")) else {}
+        if state.availability_zone:
+            beside["availability_zone"] = state.availability_zone
+        said = {key: target, **beside} if beside else target
+        if said not in entry.setdefault("targets", []):
+            entry["targets"].append(said)
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]

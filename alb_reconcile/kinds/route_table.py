@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds import load_kinds, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Listing, Named
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
@@ -19,6 +19,7 @@ from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
 from alb_reconcile.model.steps import HandOver
+from alb_reconcile.model.text import snake
 
 
 class Route(NamedTuple):
@@ -113,6 +114,15 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         if (routes := entry.get("routes")) is not None:
             fields["routes"] = tuple(sorted(map(_read_route, routes), key=str))
         return RouteTable(**fields)
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        routes = self.of(observed).routes or ()
+        strange = [route for route in routes if _key_of(route) is None]
+        for route in strange:
+            named.remark(f"no spec can say a route for {route.destination} to {route.target}, so routes are left out")
+        if routes and not strange:
+            entry["routes"] = [_write_route(route, named) for route in routes]
+        return entry
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         main = any(part.get("Main") for part in row.get("Associations", ()))
@@ -241,6 +251,19 @@ def _read_route(item: Mapping[str, str]) -> Route:
     )
 
 
+def _write_route(route: Route, named: Named) -> dict[str, str]:
+    """The inverse."""
+    return {
+        snake(_destination_key(route.destination)): route.destination,
+        str(_key_of(route)): named.name_of(str(route.target)),
+    }
+
+
+def _key_of(route: Route) -> str | None:
+    """What a spec calls a route's target; None where it has no word for it."""
+    return next((key for mark, key in _KEYS.items() if mark in str(route.target)), None)
+
+
 def _destination_key(destination: str) -> str:
     """What CreateRoute calls a destination."""
     cidr, ipv6, prefix_list = _DESTINATIONS
@@ -274,6 +297,21 @@ _TARGETS: Final = {
     "i-": "InstanceId",  # which others may have given; AWS shows its interface beside it
 }
 """What CreateRoute calls a target, by what its id or ARN has in it. The first that fits."""
+_KEYS: Final = {
+    "eigw-": "egress_only_internet_gateway",
+    "igw-": "internet_gateway",
+    "vgw-": "virtual_private_gateway",
+    "nat-": "nat_gateway",
+    "tgw-": "transit_gateway",
+    "pcx-": "vpc_peering_connection",
+    "eni-": "network_interface",
+    "vpce-": "vpc_endpoint",
+    "lgw-": "local_gateway",
+    "cagw-": "carrier_gateway",
+    ":networkmanager:": "core_network",
+    ":odb:": "odb_network",
+}
+"""The same of what an entry calls it."""
 
 
 KIND: Final = RouteTableKind()

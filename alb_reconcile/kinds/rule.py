@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
 from alb_reconcile.kinds import _secrets, waits
-from alb_reconcile.kinds._actions import actions_from_aws, read_action
+from alb_reconcile.kinds._actions import actions_from_aws, read_action, write_action
 from alb_reconcile.kinds._conditions import (
     Condition,
     Transform,
@@ -18,11 +18,13 @@ from alb_reconcile.kinds._conditions import (
     read_transforms,
     transforms_from_aws,
     transforms_to_aws,
+    write_conditions,
+    write_transforms,
 )
 from alb_reconcile.kinds._elb import is_ours
 from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._providers import check_providers
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -111,6 +113,19 @@ class RuleKind(Kind[Rule]):
             "transforms": read_transforms(entry.get("transforms")),
         }
         return Rule(**{**fields, **read})
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        state = self.of(observed)
+        found = {**entry, "conditions": write_conditions(state.conditions, named)}
+        if transforms := write_transforms(state.transforms or (), named):
+            found["transforms"] = transforms
+        return {**found, "action": write_action(state.action, named)}
+
+    def suggest_name(self, state: Rule) -> str:
+        values = [
+            text for item in state.conditions if not item.unsupported for text in (*item.values, *item.regex_values)
+        ]
+        return values[0] if values else f"rule-{state.priority}"
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

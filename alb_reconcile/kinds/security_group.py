@@ -47,6 +47,7 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
     missing = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
     in_use = waits.GROUP_IN_USE
     holds_interfaces = True
+    chosen = frozenset({"name"})
     quotas = (Quota("L-E79EC296", "security groups", 2500),)
     iam_actions = IamActions(
         read=("ec2:DescribeSecurityGroups",),
@@ -67,6 +68,9 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "its VPC's default security group, which AWS never deletes" if row.get("GroupName") == "default" else ""
+
+    def suggest_name(self, state: SecurityGroup) -> str:
+        return state.name or ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

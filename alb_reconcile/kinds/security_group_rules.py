@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Entry, IamActions, Kind
+from alb_reconcile.kinds.base import Entry, IamActions, Kind, Named
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
@@ -133,6 +133,14 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         address, own_id = Address(self.name, owner.name), f"{group['GroupId']}/rules"
         return Observed(address, own_id, state, {}, reader.stack, details=elsewhere)
 
+    def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
+        """What every new group lets out goes without saying."""
+        state = self.of(observed)
+        if state.ingress:
+            entry["ingress"] = [_write(item, named) for item in state.ingress]
+        if state.egress != _ANYWHERE:
+            entry["egress"] = [_write(item, named) for item in state.egress or ()]
+
     async def create(self, run: Run, wanted: SecurityGroupRules, desired: Desired) -> str:
         group = str(wanted.security_group)
         await self._authorize(run, group, "ingress", wanted.ingress or ())
@@ -244,6 +252,23 @@ def _permission(entry: Entry) -> Permission:
     return Permission(protocol, first, last, source, entry.get("description"))
 
 
+def _write(item: Permission, named: Named) -> Entry:
+    """The inverse."""
+    protocol, first, last, source, description = item
+    found: Entry = {"protocol": "all" if protocol == "-1" else protocol}
+    if first == last != -1 and protocol in ("tcp", "udp"):
+        found["port"] = first
+    elif protocol != "-1":
+        found |= {key: port for key, port in (("from_port", first), ("to_port", last)) if port != -1}
+    found[_source_key(str(source))] = named.name_of(str(source))
+    return {**found, "description": description} if description else found
+
+
+def _source_key(source: str) -> str:
+    prefixes = {"sg": "security_group", "pl": "prefix_list_id"}
+    return prefixes.get(source.partition("-")[0], "ipv6_cidr_block" if ":" in source else "cidr_block")
+
+
 def _describe(
     wanted: tuple[Permission, ...] | None, found: tuple[Permission, ...] | None
 ) -> tuple[Permission, ...] | None:
@@ -257,6 +282,7 @@ def _describe(
     return tuple(sorted(described, key=str))
 
 
+_ANYWHERE: Final = (Permission("-1", -1, -1, "0.0.0.0/0", ""),)
 _LISTS: Final = {
     "CidrIp": "IpRanges",
     "CidrIpv6": "Ipv6Ranges",

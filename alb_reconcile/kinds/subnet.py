@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import repeat_until
@@ -31,7 +31,7 @@ from alb_reconcile.kinds._ranges import (
     wait_until_gone,
     wait_while_associating,
 )
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -151,6 +151,8 @@ class SubnetKind(Ec2Kind[Subnet]):
     in_use = waits.SUBNET_IN_USE
     holds_interfaces = True
     ready = frozenset({"available"})
+    usual: ClassVar[Mapping[str, Any]] = {"private_dns_name_options_on_launch.hostname_type": "ip-name"}
+    chosen = frozenset({"ipv4_netmask_length", "availability_zone_id", "ipv6_ipam_pool_id", "ipv6_netmask_length"})
     quotas = (Quota("L-407747CB", "subnets", 200, ("vpc",)),)
     iam_actions = IamActions(
         read=("ec2:DescribeSubnets", "ec2:GetIpamPoolAllocations"),
@@ -180,6 +182,13 @@ class SubnetKind(Ec2Kind[Subnet]):
             read["ipv6_cidr_block"] = str(ipaddress.IPv6Network(ipv6))
         state = Subnet(**{**fields, **read})
         return replace(state, besides=around.given_ranges(name)) if state.is_chosen else state
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        letter = entry["availability_zone"].removeprefix(named.region)
+        return {**entry, "availability_zone": letter} if len(letter) == 1 else entry
+
+    def suggest_name(self, state: Subnet) -> str:
+        return f"subnet-{str(state.availability_zone)[-1:]}"
 
     async def discover(self, reader: Reader) -> list[Observed]:
         pools = [state.ipv6_ipam_pool_id for _, state in each_of(reader.desired.values(), Subnet)]

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._targets import IP, LAMBDA, as_address, is_function, label
-from alb_reconcile.kinds.base import Around, Entry, IamActions
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Named
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.kinds.quotas import Quota
@@ -31,6 +31,34 @@ _HEALTH_CHECK: Final = {
 }
 
 _CHECKED: Final = frozenset(f"health_check.{name}" for name in ("protocol", "port", "path", "matcher"))
+
+
+_USUAL: Final = {
+    "target_type": INSTANCE,
+    "protocol_version": "HTTP1",
+    "ip_address_type": "ipv4",
+    "health_check.enabled": True,
+    "health_check.protocol": "HTTP",
+    "health_check.port": "traffic-port",
+    "health_check.path": "/",
+    "health_check.interval_seconds": 30,
+    "health_check.timeout_seconds": 5,
+    "health_check.healthy_threshold_count": 5,
+    "health_check.unhealthy_threshold_count": 2,
+    "health_check.matcher": "200",
+    "attributes.deregistration_delay.timeout_seconds": 300,
+    "attributes.stickiness.type": "lb_cookie",
+    "attributes.stickiness.lb_cookie.duration_seconds": 86400,
+    "attributes.stickiness.app_cookie.duration_seconds": 86400,
+    "attributes.load_balancing.algorithm.type": "round_robin",
+    "attributes.load_balancing.algorithm.anomaly_mitigation": "off",
+    "attributes.load_balancing.cross_zone.enabled": "use_load_balancer_configuration",
+    "attributes.target_group_health.dns_failover.minimum_healthy_targets.count": 1,
+    "attributes.target_group_health.dns_failover.minimum_healthy_targets.percentage": "off",
+    "attributes.target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": 1,
+    "attributes.target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
+}
+"""ELBv2 CreateTargetGroup and TargetGroupAttribute: the defaults of groups of HTTP."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +120,8 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
         Quota("target-groups-per-application-load-balancer", "target groups", 100, ("load_balancer",)),
     )
     in_use = waits.TARGET_GROUP_IN_USE
+    usual: ClassVar[Mapping[str, Any]] = _USUAL
+    chosen = frozenset({"name"})
     iam_actions = IamActions(
         read=(
             "elasticloadbalancing:DescribeTargetGroups",
@@ -117,6 +147,15 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
             given = fields["health_check"]
             fields["health_check"] = {key: str(item) if key == "port" else item for key, item in given.items()}
         return TargetGroup(**fields)
+
+    def suggest_name(self, state: TargetGroup) -> str:
+        return state.name or ""
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        is_checked = (self.of(observed).health_check or {}).get("enabled")
+        if self.of(observed).target_type == LAMBDA and not is_checked:
+            entry.pop("health_check", None)  # none of it counts
+        return entry
 
     def is_in_vpc(self, entry: Entry) -> bool:
         return entry.get("target_type") != LAMBDA
@@ -147,7 +186,8 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
         address = tags.own_address(found, self.name, arn)
         wanted = reader.desired.get(address)
         attributes = None
-        if getattr(wanted.state, "attributes", None) if wanted else reader.desired:  # how long it drains, where it goes
+        # of one that goes, how long it drains
+        if reader.thorough or (getattr(wanted.state, "attributes", None) if wanted else reader.desired):
             attributes = await self.read_attributes(reader.aws, arn)
         health_check = {name: item[key] for name, key in _HEALTH_CHECK.items() if key in item}
         matcher = item.get("Matcher") or {}

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _encryption, waits
@@ -42,7 +42,7 @@ from alb_reconcile.kinds._ranges import (
     wait_until_associated,
     wait_until_gone,
 )
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -156,6 +156,16 @@ class VpcKind(Ec2Kind[Vpc]):
     missing = ("InvalidVpcID.NotFound",)
     in_use = waits.VPC_IN_USE
     ready = frozenset({"available"})
+    usual: ClassVar[Mapping[str, Any]] = {"instance_tenancy": "default", "enable_dns_support": True}
+    chosen = frozenset(
+        {
+            "ipv4_ipam_pool_id",
+            "ipv4_netmask_length",
+            "ipv6_cidr_block_network_border_group",
+            "ipv6_ipam_pool_id",
+            "ipv6_netmask_length",
+        }
+    )
     quotas = (
         Quota("L-F678F1CE", "VPCs"),
         Quota(
@@ -198,6 +208,16 @@ class VpcKind(Ec2Kind[Vpc]):
             fields = {**fields, "vpc_encryption_control": {"mode": NONE}}
         return Vpc(**fields)
 
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        if entry.get("amazon_provided_ipv6_cidr_block"):
+            entry.pop("ipv6_cidr_block", None)
+        elif "ipv6_cidr_block" in entry and "ipv6_pool" not in entry:
+            named.remark(f"its IPv6 range {entry.pop('ipv6_cidr_block')} is from an IPAM pool, which AWS doesn't name")
+        if (control := entry.pop("vpc_encryption_control", None)) and control["mode"] != NONE:
+            told = {key: value for key, value in control.items() if key == "mode" or value == "enable"}
+            entry["vpc_encryption_control"] = told
+        return entry
+
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "the account's default VPC" if row.get("IsDefault") else ""
 
@@ -207,14 +227,17 @@ class VpcKind(Ec2Kind[Vpc]):
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self.own_rows(reader)
-        is_asked = any(state.vpc_encryption_control for _, state in each_of(reader.desired.values(), Vpc))
-        controls = await read_controls(reader.aws, [row["VpcId"] for row in rows]) if is_asked and rows else None
+        declared = any(state.vpc_encryption_control for _, state in each_of(reader.desired.values(), Vpc))
+        controls = None
+        if rows and (declared or reader.thorough):
+            read = read_controls(reader.aws, [row["VpcId"] for row in rows])
+            controls = await reader.beside("encryption controls", read)
         return list(await asyncio.gather(*(self._observe(reader, vpc, controls) for vpc in rows)))
 
     async def _observe(self, reader: Reader, vpc: dict[str, Any], controls: Mapping[str, Any] | None) -> Observed:
         address = tags.address_of(tags.from_list(vpc["Tags"]), "vpc")
         wanted = reader.desired.get(address) if address else None
-        declared = [name for name in _ATTRIBUTES if wanted and getattr(wanted.state, name) is not None]
+        declared = [name for name in _ATTRIBUTES if reader.asks(wanted, name)]
         pools = wanted.state.pools if wanted and isinstance(wanted.state, Vpc) else []
         values, known = await asyncio.gather(
             asyncio.gather(*(_read(reader, vpc["VpcId"], name) for name in declared)), read_allocations(reader, pools)

@@ -1,5 +1,6 @@
 """VPC endpoints (EC2 CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints)."""
 
+import json
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from alb_reconcile.aws.polling import WaitError
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
 from alb_reconcile.kinds._endpoint_services import find_lost_services
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -39,6 +40,16 @@ _DNS_OPTIONS: Final = (
     "private_dns_preference",
     DOMAINS,
 )
+_USUAL: Final = {
+    "private_dns_enabled": True,
+    "ip_address_type": "ipv4",
+    "dns_options.dns_record_ip_type": "ipv4",
+}
+_FULL_ACCESS: Final = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+_GIVEN: Final = {
+    PolicyDocument.of({"Version": version, **_FULL_ACCESS}).meaning for version in ("2008-10-17", "2012-10-17")
+}
+"""The policy where nothing is said (AWS PrivateLink Guide, "Default endpoint policy")."""
 _TAKEN: Final = ("RouteAlreadyExists", "InvalidParameter~conflicting DNS domain")
 """What AWS says where another endpoint has the service's route, or its private DNS name, already."""
 _OVER: Final = ("failed", "rejected", "expired")
@@ -102,6 +113,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     id_prefix = "vpce-"
     listing = Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-endpoint-id")
     is_rare = True
+    usual = _USUAL
     missing = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound")
     ready = frozenset({"available"})
     quotas = (
@@ -128,6 +140,28 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         if "policy_document" in entry:
             own["policy_document"] = PolicyDocument.of(entry["policy_document"])
         return VpcEndpoint(**{**fields, **own})
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        state = self.of(observed)
+        region = entry.pop("service_region", named.region)
+        if region != named.region:
+            entry["service_region"] = region
+        if "service_name" in entry:
+            entry["service_name"] = entry["service_name"].removeprefix(f"com.amazonaws.{region}.")
+        if type_of({**entry, "vpc_endpoint_type": None}) == state.vpc_endpoint_type:
+            entry.pop("vpc_endpoint_type", None)
+        if state.vpc_endpoint_type == INTERFACE and not state.private_dns_enabled:
+            entry["private_dns_enabled"] = False
+        elif state.vpc_endpoint_type not in (RESOURCE, SERVICE_NETWORK) or not state.private_dns_enabled:
+            entry.pop("private_dns_enabled", None)
+        else:
+            entry["private_dns_enabled"] = True
+        if state.policy_document and state.policy_document.meaning not in _GIVEN:
+            entry["policy_document"] = json.loads(state.policy_document.text)
+        return entry
+
+    def suggest_name(self, state: VpcEndpoint) -> str:
+        return state.leads_to.rpartition(".")[2]
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

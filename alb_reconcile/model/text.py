@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Final
 
 
@@ -23,6 +24,11 @@ def printable(text: str) -> str:
 def camel(name: str) -> str:
     """AWS's name of what is written in snake_case here."""
     return "".join(word.capitalize() for word in name.split("_"))
+
+
+def snake(key: str) -> str:
+    """The inverse: a name of AWS's as a spec has it."""
+    return re.sub("(?<!^)([A-Z])", r"_\1", key).lower()
 
 
 def digest(value: object, length: int = 12) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from alb_reconcile import __version__
+from alb_reconcile.cli.options.exporting import add_exporting
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports
 from alb_reconcile.model.errors import ExitCode
@@ -155,6 +156,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
     _add_adoption(add)
+    add_exporting(add)
     _add_format(add("stacks", "status.stacks", "list the stacks that have resources in a region"))
     _add_locks(commands, common)
     _add_sandbox(commands)

@@ -1,0 +1,94 @@
+"""`export`: a spec from what runs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.specs import LoadingOptions, default_region
+from alb_reconcile.export.export import Export, Wishes, export
+from alb_reconcile.export.foreign_names import names_in_stack, names_in_state
+from alb_reconcile.export.scope import Scope
+from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.stack import check_region
+
+_FOLDER = "user-data"
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    load_balancers: tuple[str, ...]
+    vpcs: tuple[str, ...]
+    tags: Mapping[str, str]
+    stack: str | None
+    states: tuple[str, ...]
+    stacks: tuple[str, ...]
+    out: str | None
+    loading: LoadingOptions
+    connection: ConnectionOptions
+
+
+def export_spec(options: ExportOptions) -> ExitCode:
+    """Write a spec that describes what runs."""
+    scope = Scope(options.load_balancers, options.vpcs, options.tags)
+    if not (scope.load_balancers or scope.vpcs or scope.tags):
+        raise UsageError("say what to export: --load-balancer NAME, --vpc ID or --tag KEY=VALUE")
+    check_region(options.loading.region)
+    region = options.loading.region or default_region(options.loading)
+    if region is None:
+        raise UsageError("give --region, or set AWS_REGION")
+    if options.out:
+        _refuse_existing(Path(options.out))
+    names = {key: name for file in options.states for key, name in names_in_state(file).items()}
+    found = with_aws(options.connection, region, _export, region, scope, names, options)
+    for note in found.notes:
+        complain(f"Note: {printable(note)}")
+    if options.out:
+        _write(Path(options.out), found)
+        emit(f"Wrote {options.out}: {found.entries} resources. Next: {_next(options.out, found)}")
+    else:
+        emit(found.text.rstrip("\n"))
+    for problem in found.problems:
+        complain(f"It can't be adopted as it is: {printable(problem)}")
+    return ExitCode.FAILED if found.problems else ExitCode.OK
+
+
+async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str], options: ExportOptions) -> Export:
+    for stack in options.stacks:
+        names = {**names, **await names_in_stack(aws, stack)}
+    wishes = Wishes(options.stack or "", names, options.out or "", _FOLDER if options.out else "")
+    return await export(aws, region, scope, wishes)
+
+
+def _next(file: str, found: Export) -> str:
+    secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
+    return " ".join(["alb-reconcile adopt", file, *secrets, *found.adopting])
+
+
+def _refuse_existing(file: Path) -> None:
+    if file.exists():
+        raise RefusedError(f"{file} already exists and was left unchanged; name another file")
+
+
+def _write(file: Path, found: Export) -> None:
+    """The spec, and before it what it names: readable by its owner only, since it may hold secrets. Nothing is overwritten."""
+    try:
+        for name, data in sorted(found.files.items()):
+            _create(file.parent / name, data, 0o600)
+        _create(file, found.text.encode(), 0o666)
+    except FileExistsError as error:
+        raise RefusedError(f"{error.filename} already exists and was left unchanged; name another file") from None
+    except OSError as error:
+        raise ReconcileError(
+            f"{error.filename or file} can't be written: {error.strerror}; name another file"
+        ) from None
+
+
+def _create(file: Path, data: bytes, mode: int) -> None:
+    file.parent.mkdir(exist_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as stream:
+        stream.write(data)

@@ -1,0 +1,344 @@
+"""A spec in the making: entries of what was chosen, their names, and what turned out to be better left unsaid."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from alb_reconcile.export.entries import entry_of, plain_fields
+from alb_reconcile.export.naming import name_of, unique
+from alb_reconcile.export.scope import Found
+from alb_reconcile.kinds import in_spec_order, load_kinds
+from alb_reconcile.kinds.base import AnyKind, Entry, Grouped, HasFile
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Observed, Properties, field_names
+from alb_reconcile.model.text import digest
+from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.schema import SECTIONS, resolved
+
+_OURS = ("aws:", "alb-reconcile:")
+
+
+@dataclass
+class Draft:
+    """What is written, from the same findings again and again, each time with less that doesn't hold."""
+
+    found: Found
+    stack: str
+    region: str
+    account: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What other tools call resources, by id."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What was in the files of resources, by id."""
+    folder: str = ""
+    """Where files go, below the spec's own folder; empty for nowhere."""
+    excluded: dict[str, str] = field(default_factory=dict)
+    """Why resources are left out, by id."""
+    unsaid: dict[tuple[str, Path], str] = field(default_factory=dict)
+    """Why keys are left out, by a resource's id and the path in its entry."""
+
+    def write(self) -> "Written":
+        """The spec, with all that is known now."""
+        return _Writer(self).write()
+
+
+@dataclass
+class Written:
+    """A spec as plain data."""
+
+    data: dict[str, Any]
+    remarks: dict[Path, list[str]] = field(default_factory=dict)
+    """What is said beside an entry, or beside one of its keys."""
+    ids: dict[Address, str] = field(default_factory=dict)
+    """The resources that its addresses stand for."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """Where the entries of resources are."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What is to be in the files that it names, by their names."""
+
+
+class _Writer:
+    """Names what the draft has chosen, writes its entries; it is what kinds ask about the resources around one."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft, self.region = draft, draft.region
+        self.result = Written({"stack": draft.stack, "region": draft.region, "account_ids": [draft.account]})
+        self.called: dict[str, str] = {}
+        self.here: Path = ()
+        there = draft.found.all
+        self.own = {key: there[key].found for key in draft.found.chosen if key not in draft.excluded}
+        self.members: dict[str, list[Observed]] = defaultdict(list)
+        for item in there.values():
+            if not item.found.state.service and item.found.parent_id in self.own:
+                self.members[str(item.found.parent_id)].append(item.found)
+
+    # -- what kinds ask
+
+    def name_of(self, physical_id: str) -> str:
+        return self.called.get(physical_id, physical_id)
+
+    def state_of(self, physical_id: str) -> Properties | None:
+        found = self.draft.found.all.get(physical_id)
+        return found.found.state if found else None
+
+    def remark(self, text: str) -> None:
+        self.result.remarks.setdefault(self.here, []).append(text)
+
+    # -- writing
+
+    def write(self) -> Written:
+        tags = self._common_tags()
+        if tags:
+            self.result.data["tags"] = tags
+        kinds = [kind for kind in in_spec_order() if kind.section and kind.properties.parent is None]
+        for kind in kinds:
+            if not isinstance(kind, Grouped):
+                self._name_all(kind, self._of(kind), "")
+        for kind in kinds:
+            section: dict[str, Entry] = {}
+            if isinstance(kind, Grouped):
+                self._write_groups(kind, section)
+            else:
+                for item in sorted(self._of(kind), key=lambda item: self.called[item.id]):
+                    self._write_one(kind, item, section, (kind.section,), self.called[item.id])
+            if section:
+                self.result.data[kind.section] = section
+        self._imply_vpc()
+        for item in sorted(self.own.values(), key=lambda item: item.id):
+            for member in sorted(self.members[item.id], key=lambda member: member.id):
+                if not (member.is_leaving or member.is_gone):
+                    self._write_member(item, member)
+        self._leave_unsaid()
+        for path in {*self.result.paths.values()}:
+            _put_in_order(self._at(path))
+        return self.result
+
+    def _of(self, kind: AnyKind, parent: str = "") -> list[Observed]:
+        return [
+            item
+            for item in self.own.values()
+            if item.state.kind == kind.name and (not parent or item.parent_id == parent)
+        ]
+
+    def _name_all(self, kind: AnyKind, items: Sequence[Observed], above: str) -> None:
+        taken: set[str] = set()
+        for item in sorted(items, key=lambda item: (item.created, str(item.state), item.id)):
+            own = self.draft.found.tags.get(item.id, {})
+            before = (self.draft.stack, *above.strip("/").split("/"))
+            name = unique(name_of(kind, item, own, before, self.draft.names), taken)
+            taken.add(name)
+            self.called[item.id] = name
+            self.result.ids[Address(kind.name, f"{above}{name}")] = item.id
+
+    def _write_one(self, kind: AnyKind, item: Observed, section: dict[str, Entry], above: Path, name: str) -> None:
+        self.here = (*above, name)
+        self.result.paths[item.id] = self.here
+        entry = {
+            **self._name_of(kind, item, f"{self.draft.stack}-{name}"),
+            **entry_of(kind, item, self),
+            **self._tags_of(item),
+        }
+        section[name] = entry
+        address = "/".join(str(part) for part in self.here[1::2])
+        for child in in_spec_order():
+            if child.section and child.properties.parent == kind.name:
+                self._write_children(child, item, entry, (*above, name, child.section), address)
+
+    def _write_children(self, kind: AnyKind, item: Observed, entry: Entry, above: Path, address: str) -> None:
+        children = self._of(kind, item.id)
+        self._name_all(kind, children, f"{address}/")
+        nested: dict[str, Entry] = {}
+        for child in sorted(children, key=_in_order):
+            self._write_one(kind, child, nested, above, self.called[child.id])
+        if nested:
+            entry[kind.section] = nested
+        strange = [
+            key for key, other in self.draft.found.all.items()
+            if other.found.state.kind == kind.name and other.found.parent_id == item.id and key not in self.own
+        ]  # fmt: skip
+        if strange:
+            entry["others"] = "keep"
+            reasons = [
+                f"{key.partition(':listener')[2]} {self.draft.excluded.get(key, 'is left out')}" for key in strange
+            ]
+            self.result.remarks.setdefault(above[:-1], []).append(f"others: keep, since {'; '.join(sorted(reasons))}")
+
+    # -- groups
+
+    def _write_groups(self, kind: Any, section: dict[str, Entry]) -> None:
+        groups: dict[str, list[Observed]] = defaultdict(list)
+        for item in self._of(kind):
+            groups[self._likeness(kind, item)].append(item)
+        self.result.remarks = {key: value for key, value in self.result.remarks.items() if key}
+        taken: set[str] = set()
+        for items in sorted(groups.values(), key=lambda items: min((item.created, item.id) for item in items)):
+            own = [self.draft.found.tags.get(item.id, {}) for item in items]
+            ordered = [item for _, item in sorted(zip(map(_number, own), items, strict=True), key=_by_number)]
+            first = self.draft.found.tags.get(ordered[0].id, {})
+            names = name_of(kind, ordered[0], {**first, "Name": _stem(first)}, (self.draft.stack,), self.draft.names)
+            name = unique(names, taken)
+            taken.add(name)
+            self._write_group(kind, ordered, section, name)
+
+    def _write_group(self, kind: Any, items: Sequence[Observed], section: dict[str, Entry], name: str) -> None:
+        self.here = (kind.section, name)
+        entry = entry_of(kind, items[0], self)
+        if len(items) > 1:
+            entry = {"count": len(items), **entry}
+        for key in ("subnets",):
+            entry[key] = sorted({self.name_of(text) for item in items for text in getattr(item.state, key)})
+        for number, item in enumerate(items, 1):
+            self.called[item.id] = name
+            self.result.ids[Address(kind.name, f"{name}-{number}")] = item.id
+            self.result.paths[item.id] = self.here
+        entry |= self._file_of(kind, items[0], name)
+        given = self._name_of(kind, items[0], self._usual_name(items, name))
+        if given and len(items) > 1:
+            given = self._common_name(items, given["name"])
+        section[name] = {**given, **entry, **self._tags_of(items[0])}
+
+    def _usual_name(self, items: Sequence[Observed], name: str) -> str:
+        return f"{self.draft.stack}-{name}-1" if len(items) == 1 else ""
+
+    def _common_name(self, items: Sequence[Observed], first: str) -> Entry:
+        """The name of which each has its number, where it isn't the one that they would get anyway."""
+        stem = _stem({"Name": first})
+        have = [self.draft.found.tags.get(item.id, {}).get("Name") for item in items]
+        numbered = have == [f"{stem}-{number}" for number in range(1, len(items) + 1)]
+        return {"name": stem} if numbered and stem != f"{self.draft.stack}-{self.called[items[0].id]}" else {}
+
+    def _likeness(self, kind: Any, item: Observed) -> str:
+        """Equal for those that one entry can describe."""
+        self.here = ()
+        own = self.draft.found.tags.get(item.id, {})
+        entry = {**entry_of(kind, item, self), "subnets": None}
+        uses = [self._use(member) for member in self._uses_of(item.id)]
+        known = self.draft.names.get(item.id, "")
+        return digest(
+            [
+                entry,
+                _plain_tags(own),
+                _stem(own),
+                _stem({"Name": known}),
+                sorted(uses, key=str),
+                self.draft.files.get(item.id, b"").hex(),
+            ]
+        )
+
+    def _uses_of(self, physical_id: str) -> list[Observed]:
+        every = (item.found for item in self.draft.found.all.values() if not item.found.state.service)
+        return [
+            item for item in every
+            if physical_id in (getattr(item.state, name) for name in field_names(type(item.state)))
+        ]  # fmt: skip
+
+    @staticmethod
+    def _use(member: Observed) -> list[str]:
+        state: Any = member.state
+        return [state.kind, str(getattr(state, "target_group", "")), str(getattr(state, "port", ""))]
+
+    def _file_of(self, kind: AnyKind, item: Observed, name: str) -> Entry:
+        data = self.draft.files.get(item.id)
+        if not data or not isinstance(kind, HasFile):
+            return {}
+        word = kind.file_key.removesuffix("_file").replace("_", " ")
+        if not self.draft.folder:
+            self.remark(
+                f"its {word} isn't written here, since it may hold secrets: with --out it goes to a file; without it a new one starts without any"
+            )
+            return {}
+        file = f"{self.draft.folder}/{name}"
+        self.result.files[file] = data
+        return {kind.file_key: file}
+
+    # -- tags
+
+    def _common_tags(self) -> dict[str, str]:
+        every = [
+            _plain_tags(self.draft.found.tags.get(key, {})) for key, item in self.own.items() if item.state.service
+        ]
+        common = set.intersection(*(set(item.items()) for item in every)) if every else set()
+        return dict(sorted(common))
+
+    def _name_of(self, kind: AnyKind, item: Observed, usual: str) -> Entry:
+        """Its Name tag, where an entry says that, and it isn't the usual one."""
+        own = self.draft.found.tags.get(item.id, {})
+        is_tag = "name" in resolved(kind.name)["properties"] and "name" not in field_names(kind.properties)
+        if is_tag and own.get("Name") and own["Name"] != usual:
+            return {"name": own["Name"]}
+        return {}
+
+    def _tags_of(self, item: Observed) -> Entry:
+        common = self.result.data.get("tags", {})
+        own = _plain_tags(self.draft.found.tags.get(item.id, {}))
+        further = {key: value for key, value in own.items() if key not in common}
+        return {"tags": further} if further else {}
+
+    # -- members, and what is left out
+
+    def _write_member(self, carrier: Observed, member: Observed) -> None:
+        kind = load_kinds()[member.state.kind]
+        self.here = self.result.paths[carrier.id]
+        entry = self._at(self.here)
+        kind.write_member(member, entry, plain_fields(kind, member, self), self)
+
+    def _at(self, path: Path) -> Any:
+        place: Any = self.result.data
+        for part in path:
+            place = place[part]
+        return place
+
+    def _imply_vpc(self) -> None:
+        """An entry needn't say its VPC while there is one."""
+        vpcs = self.result.data.get("vpcs", {})
+        if len(vpcs) == 1:
+            for path in self.result.paths.values():
+                entry = self._at(path)
+                if entry.get("vpc") in vpcs:
+                    del entry["vpc"]
+
+    def _leave_unsaid(self) -> None:
+        for (physical_id, path), why in self.draft.unsaid.items():
+            if physical_id not in self.result.paths:
+                continue
+            where = self.result.paths[physical_id]
+            try:
+                holder = self._at((*where, *path[:-1]))
+                del holder[path[-1]]
+            except (KeyError, IndexError, TypeError):
+                continue
+            if holder == {} and len(path) > 1:
+                del self._at((*where, *path[:-2]))[path[-2]]
+            self.result.remarks.setdefault(where, []).append(f"{'.'.join(map(str, path))} is left out: {why}")
+
+
+def _put_in_order(entry: Entry) -> None:
+    """What it is first, then its tags, then what nests in it."""
+    for key in ("tags", "others", *SECTIONS):
+        if isinstance(entry.get(key), dict | str):
+            entry[key] = entry.pop(key)
+
+
+def _in_order(item: Observed) -> tuple[int, int, str]:
+    return getattr(item.state, "priority", 0), getattr(item.state, "port", 0), item.id
+
+
+def _plain_tags(own: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in sorted(own.items()) if key != "Name" and not key.lower().startswith(_OURS)}
+
+
+def _stem(own: Mapping[str, str]) -> str:
+    """A name without the number at its end."""
+    return re.sub(r"[-_ ]*\d+$", "", own.get("Name", ""))
+
+
+def _number(own: Mapping[str, str]) -> int:
+    found = re.search(r"(\d{1,9})$", own.get("Name", ""))
+    return int(found[1]) if found else 0
+
+
+def _by_number(pair: tuple[int, Observed]) -> tuple[int, str, str]:
+    number, item = pair
+    return number, item.created, item.id

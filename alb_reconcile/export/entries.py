@@ -1,0 +1,82 @@
+"""Entries from what was observed: the way back, derived from a kind's fields and its schema; what differs, the kind says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from alb_reconcile.kinds.base import AnyKind, Entry, Named
+from alb_reconcile.model.resource import Observed, field_names
+from alb_reconcile.spec.schema import resolved
+
+_NOTHING: tuple[Any, ...] = (None, False, "", (), [], {})
+Schema = Mapping[str, Any]
+
+
+def entry_of(kind: AnyKind, observed: Observed, named: Named) -> Entry:
+    """The entry of a kind with a section, without tags and without what nests in it."""
+    return kind.write_entry(observed, plain_fields(kind, observed, named), named)
+
+
+def plain_fields(kind: AnyKind, observed: Observed, named: Named) -> Entry:
+    """The fields that a spec has in the same form, without what goes without saying."""
+    schema = resolved(kind.name)
+    hidden = {observed.state.parent, *kind.properties.said_elsewhere}
+    entry = {
+        name: value
+        for name in field_names(kind.properties)
+        if name in schema["properties"] and name not in hidden
+        for value in [_plain(schema["properties"][name], getattr(observed.state, name), named)]
+        if value is not None
+    }
+    return _without_usual(kind, schema, entry, "")
+
+
+def _plain(schema: Schema, value: Any, named: Named) -> Any:
+    """A field's value as a key has it; None for what is no plain data."""
+    if isinstance(value, Mapping):
+        return _plain_mapping(schema, value, named)
+    if isinstance(value, tuple | list):
+        if hasattr(value, "_fields"):
+            return None
+        found = [_plain(schema.get("items", {}), item, named) for item in value]
+        if None in found:
+            return None
+        return sorted(found) if "x-refers" in schema.get("items", {}) else found
+    if isinstance(value, str):
+        return named.name_of(value) if "x-refers" in schema else value
+    return value if isinstance(value, bool | int) else None
+
+
+def _plain_mapping(schema: Schema, value: Mapping[str, Any], named: Named) -> Entry:
+    known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
+    if "string" in others.get("type", ()) and "integer" in others["type"]:  # AWS has texts for whatever it is
+        return {key: _typed(str(item)) for key, item in sorted(value.items())}
+    pairs = ((key, _plain(known.get(key, others), item, named)) for key, item in value.items())
+    return {key: item for key, item in pairs if item is not None}
+
+
+def _typed(text: str) -> str | int | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isdigit() and str(int(text)) == text and len(text) < 16 else text
+
+
+def _without_usual(kind: AnyKind, schema: Schema, entry: Entry, above: str) -> Entry:
+    """Without what the schema's defaults say, or AWS's, or what AWS chooses for each. Left out, a new one would get the same."""
+    known, required = schema.get("properties", {}), schema.get("required", ())
+    found: Entry = {}
+    for key, value in entry.items():
+        path, below = f"{above}{key}", known.get(key, {})
+        if path in kind.chosen:
+            continue
+        said = _without_usual(kind, below, value, f"{path}.") if isinstance(value, dict) else value
+        if key in required or not _is_usual(kind, below, said, path):
+            found[key] = said
+    return found if found.keys() - set(required) or not above else {}
+
+
+def _is_usual(kind: AnyKind, schema: Schema, value: Any, path: str) -> bool:
+    if "default" in schema:
+        return bool(value == schema["default"])
+    if path in kind.usual:
+        return bool(value == kind.usual[path])
+    return value in _NOTHING

@@ -1,0 +1,258 @@
+"""`export`: a spec of what runs, tried before anybody sees it: adopted as it is, it leaves nothing to do."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from alb_reconcile.adoption.adopt import Adoption, UnmatchedError, find_adoption
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.discover import read_account
+from alb_reconcile.export.draft import Draft, Written
+from alb_reconcile.export.naming import common_prefix, stack_name
+from alb_reconcile.export.scope import Found, Scope, find
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import HasFile
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.errors import AwsError, Problem, RefusedError, SpecError
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.text import printable
+from alb_reconcile.spec.document import Path, render_path
+from alb_reconcile.spec.formatting import dump
+from alb_reconcile.spec.schema import resolved
+from alb_reconcile.spec.stack import Stack, parse_stack
+
+_ATTEMPTS: Final = 12
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user wants an export to be like. `names` are what other tools call resources, by id."""
+
+    stack: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
+    """Where the spec goes; empty for standard output, beside which no files can be."""
+    folder: str = ""
+    """Where files go, below the spec's folder."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A spec of what runs, as text."""
+
+    text: str
+    stack: str
+    files: Mapping[str, bytes]
+    adopting: tuple[str, ...]
+    """What `adopt` has to be told, ADDRESS=ID, since nothing tells these resources from others."""
+    entries: int
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Why it can't be adopted as it is."""
+
+
+async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
+    """Write a spec of what is meant. Changes nothing. Raises RefusedError where nothing is, or it is another stack's."""
+    found, account = await asyncio.gather(find(aws, scope), read_account(aws, ()))
+    stack = wishes.stack or stack_name(_stack_names(found, scope))
+    draft = Draft(found, stack, region, account, wishes.names, await _read_files(aws, found), wishes.folder)
+    written, problems, adoption = await _try(aws, draft, wishes)
+    given = await _needed(aws, written, adoption, wishes) if adoption else ()
+    command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
+    header = [
+        f"What ran in {region}, account {account}: {scope}.",
+        f"To bring it under management: {printable(command)}",
+        *(f"Not adoptable as it is: {text}" for text in problems),
+    ]
+    return Export(
+        dump(written.data, written.remarks, header), stack, written.files, given, len(written.ids), tuple(found.notes), problems
+    )  # fmt: skip
+
+
+def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
+    names = [name for key in found.chosen if (name := found.tags.get(key, {}).get("Name"))]
+    yield common_prefix(names)
+    yield from scope.tags.values()
+    for key in sorted(found.seeds):
+        item = found.all[key].found
+        if item.state.kind in ("load_balancer", "vpc"):
+            yield found.tags.get(key, {}).get("aws:cloudformation:stack-name", "")
+            yield found.tags.get(key, {}).get("Name", "")
+            yield load_kinds()[item.state.kind].suggest_name(item.state)
+
+
+def _flags(written: Written) -> list[str]:
+    text = str(written.data)
+    return ["--keep-secrets"] if "'client_secret':" in text else []
+
+
+async def _read_files(aws: Aws, found: Found) -> dict[str, bytes]:
+    kinds = load_kinds()
+    asked = [
+        (key, kind, found.all[key].found)
+        for key in sorted(found.chosen)
+        if isinstance(kind := kinds[found.all[key].found.state.kind], HasFile)
+    ]
+    try:
+        read = await asyncio.gather(*(kind.read_file(aws, item) for _, kind, item in asked))
+    except AwsError as error:
+        found.notes.append(
+            f"what instances were launched with can't be read ({error.operation}: {error.code}); it is left out"
+        )
+        return {}
+    return {key: data for (key, _, _), data in zip(asked, read, strict=True) if data}
+
+
+async def _try(aws: Aws, draft: Draft, wishes: Wishes) -> tuple[Written, tuple[str, ...], Adoption | None]:
+    """Write it, and leave out what doesn't hold, until adopting it leaves nothing to do."""
+    problems: tuple[str, ...] = ()
+    written, adoption = draft.write(), None
+    for _ in range(_ATTEMPTS):
+        try:
+            stack = _parsed(written, wishes)
+        except SpecError as error:
+            problems = tuple(f"{item.path}: {item.message}" if item.path else item.message for item in error.problems)
+            again = _leave_out_refused(draft, written, error.problems)
+        else:
+            try:
+                adoption = await find_adoption(
+                    aws, stack.target(), dict(written.ids), keep_images=True, keep_secrets=True
+                )
+            except RefusedError as error:
+                return written, tuple(str(error).split("\n")), None
+            problems, again = _differences(draft, written, adoption)
+        if not again:
+            break
+        written = draft.write()
+    return written, problems, None if problems else adoption
+
+
+def _parsed(written: Written, wishes: Wishes) -> Stack:
+    """As it would be read, from a folder that nobody else can look into."""
+    with TemporaryDirectory() as folder:
+        for name, data in written.files.items():
+            (FilePath(folder) / name).parent.mkdir(exist_ok=True)
+            (FilePath(folder) / name).write_bytes(data)
+        return parse_stack(dump(written.data, {}).encode(), wishes.file or "export", FilePath(folder), {})
+
+
+def _leave_out_refused(draft: Draft, written: Written, problems: Iterable[Problem]) -> bool:
+    """What `validate` would refuse. Returns whether something can be left out."""
+    again = False
+    known = {render_path(path): path for path in _paths(written.data, ())}
+    for problem in problems:
+        path = known.get(problem.path)
+        while path is None and "." in problem.path and not problem.path.endswith("]"):
+            shorter = problem.path.rpartition(".")[0]
+            path = known.get(shorter)
+            problem = Problem(problem.line, problem.column, shorter, problem.message)
+        if path is not None:
+            again |= _leave_out(draft, written, path, printable(problem.message))
+    return again
+
+
+def _paths(value: Any, path: Path) -> Iterator[Path]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _paths(item, (*path, key))
+
+
+def _leave_out(draft: Draft, written: Written, path: Path, why: str) -> bool:
+    """A key of an entry, or the whole entry where it can't be without. A list is left out whole."""
+    own = [key for key, where in written.paths.items() if path[: len(where)] == where]
+    if not own:
+        return False
+    depth = max(len(written.paths[key]) for key in own)
+    below = path[depth:]
+    own = [key for key in own if len(written.paths[key]) == depth]
+    below = below[: next((number for number, part in enumerate(below) if isinstance(part, int)), len(below))]
+    schema: Any = resolved(draft.found.all[own[0]].found.state.kind)
+    for number, part in enumerate(below):
+        if part in schema.get("required", ()):
+            below = below[:number]
+            break
+        schema = schema.get("properties", {}).get(part) or {}
+    again = False
+    for key in own:
+        if below and (key, below) not in draft.unsaid:
+            draft.unsaid[key, below] = why
+            again = True
+        elif not below and key not in draft.excluded:
+            draft.excluded[key] = why
+            draft.found.notes.append(f"{key} is left out, and named by its id: {why}")
+            again = True
+    return again
+
+
+def _differences(draft: Draft, written: Written, adoption: Adoption) -> tuple[tuple[str, ...], bool]:
+    """What would still differ once it is adopted; whether something can be left out for it."""
+    if adoption.preview.plan is None:
+        return tuple(adoption.preview.refusal.split("\n")), False
+    again = False
+    problems = []
+    for step in adoption.preview.plan.steps:
+        problems.append(f"{step.address} would be {step.action}d ({', '.join(item.path for item in step.changes)})")
+        for path, why in _unsayable(step):
+            entry = _entry_path(written, step)
+            if entry:
+                again |= _leave_out(draft, written, (*entry, *path), why)
+    return tuple(problems), again
+
+
+def _entry_path(written: Written, step: Step) -> Path:
+    desired = step.desired
+    address = (desired.carrier or desired.address) if desired else step.address
+    physical_id = written.ids.get(address)
+    if physical_id is None and step.observed is not None:
+        physical_id = step.observed.parent_id or ""
+    return written.paths.get(physical_id or "", ())
+
+
+def _unsayable(step: Step) -> Iterator[tuple[Path, str]]:
+    """The keys that would make a difference, and why they can't be said."""
+    kind = load_kinds()[step.address.kind]
+    if not kind.section and step.action != "update":
+        for key in resolved(kind.name).get("properties", {}):
+            yield (key,), "what there is can't be said so that it stays as it is"
+    for change in step.changes:
+        name, _, rest = change.path.partition(".")
+        path: Path = (name, rest) if rest else (name,)
+        yield path, "AWS shows it otherwise than a spec can say it"
+
+
+def _is_alike(written: Written, meant: str, matched: str | None) -> bool:
+    """Whether it is the one that is meant, or one that the same entry describes as well."""
+    path = written.paths[meant]
+    entry: Any = written.data
+    for part in path:
+        entry = entry[part]
+    return meant == matched or (
+        matched is not None and written.paths.get(matched) == path and "elastic_ip" not in entry
+    )
+
+
+async def _needed(aws: Aws, written: Written, adoption: Adoption, wishes: Wishes) -> tuple[str, ...]:
+    """The ids without which `adopt` wouldn't know which resource is meant."""
+    target = adoption.target
+    needed: dict[Address, str] = {}
+    for _ in range(_ATTEMPTS):
+        try:
+            found = await find_adoption(aws, target, needed, keep_images=True, keep_secrets=True)
+        except UnmatchedError as error:
+            lost: set[Address] = set(error.addresses)
+        except RefusedError:
+            lost = set(written.ids)
+        else:
+            matched = {match.address: match.found.found.id for match in found.matches}
+            lost = {
+                address for address, key in written.ids.items() if not _is_alike(written, key, matched.get(address))
+            }
+        more = {address: written.ids[address] for address in lost if address in written.ids and address not in needed}
+        if not more:
+            break
+        needed |= more
+    return tuple(f"{address}={key}" for address, key in written.ids.items() if address in needed)

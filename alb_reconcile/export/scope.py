@@ -1,0 +1,178 @@
+"""Which resources of an account an export is about."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from alb_reconcile.adoption.evidence import Candidate
+from alb_reconcile.adoption.hypothetical import HypotheticalReader
+from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.plan.decide import named_ids
+from alb_reconcile.kinds.identifiers import is_id_of
+from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.resource import Properties, field_names
+from alb_reconcile.model.text import printable
+
+_NO_STACK: Final = "-"
+"""No stack can have that name, so whatever carries a stack's tags is somebody's."""
+_AROUND: Final = frozenset({"vpc", "subnet", "subnets", "routes", "ingress", "egress"})
+"""Fields that say where something is, and what it lets through: what they name isn't a part of it."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the user has asked for: load balancers by name or ARN, VPCs by id, and what carries all of some tags."""
+
+    load_balancers: tuple[str, ...] = ()
+    vpcs: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [f"load balancer {name}" for name in self.load_balancers]
+        parts += [f"VPC {vpc}" for vpc in self.vpcs]
+        parts += [f"tag {' and '.join(f'{key}={value}' for key, value in self.tags.items())}"] if self.tags else []
+        return printable(", ".join(parts))
+
+
+@dataclass
+class Found:
+    """What there is: all that was read by id, and the ids of what is meant."""
+
+    all: dict[str, Candidate]
+    tags: Mapping[str, Mapping[str, str]]
+    chosen: set[str]
+    seeds: set[str]
+    """Those of `chosen` that the user has named, or that carry the tags."""
+    notes: list[str]
+
+
+async def find(aws: Aws, scope: Scope) -> Found:
+    """Read the VPCs in question, and choose what is meant. Raises RefusedError where nothing is, or it is another stack's."""
+    reader = HypotheticalReader(aws, _NO_STACK, {})
+    reader.everything = reader.thorough = True
+    try:
+        vpcs = await survey_vpcs(reader)
+        balancers = await _balancers(reader, scope)
+        rest, _ = await survey_rest(reader, _near(scope, balancers, {item.found.id for item in vpcs}))
+    except BaseException:  # an interruption too: no read may go on behind it
+        await reader.cancel()
+        raise
+    everything = {item.found.id: item for part in (vpcs, *rest.values()) for item in part}
+    found = Found(everything, reader.tags, set(), set(), list(dict.fromkeys(reader.warnings)))
+    named = {item["LoadBalancerArn"] for item in balancers}
+    _choose(found, scope, named)
+    if not found.chosen:
+        raise RefusedError(f"nothing that a spec could describe was found by {scope}")
+    return found
+
+
+def _near(scope: Scope, balancers: Iterable[Mapping[str, str]], vpcs: set[str]) -> set[str]:
+    """The VPCs to look into."""
+    if lost := sorted(set(scope.vpcs) - vpcs):
+        raise RefusedError(f"there is no VPC {printable(lost[0])} in this region and account; correct the id")
+    return vpcs if scope.tags else {*scope.vpcs, *(item["VpcId"] for item in balancers)}
+
+
+async def _balancers(reader: HypotheticalReader, scope: Scope) -> list[dict[str, str]]:
+    """The load balancers that are named."""
+    if not scope.load_balancers:
+        return []
+    there = await reader.load_balancers()
+    rows = []
+    for name in scope.load_balancers:
+        row = next((item for item in there if name in (item["LoadBalancerName"], item["LoadBalancerArn"])), None)
+        if row is None:
+            what = "ARN" if is_id_of("load_balancer", name) else "name"
+            raise RefusedError(
+                f"there is no Application Load Balancer {printable(name)} in this region and account; correct the {what}"
+            )
+        rows.append(row)
+    return rows
+
+
+def _choose(found: Found, scope: Scope, balancers: set[str]) -> None:
+    """The seeds, what is in them, and, but for tags, what they lead to."""
+    tagged = {
+        key
+        for key, item in found.all.items()
+        if scope.tags and item.found.state.service and scope.tags.items() <= found.tags.get(key, {}).items()
+    }
+    within = {key for key, item in found.all.items() if item.found.id in scope.vpcs or item.vpc in scope.vpcs}
+    _refuse_foreign(found, balancers | set(scope.vpcs))
+    led = _reach(found, within | balancers)
+    found.seeds = balancers | within | tagged
+    found.chosen = led | _reach(found, tagged, follow=False)
+    _leave_out(found)
+    if not scope.vpcs:
+        _leave_to_others(found)
+    while orphans := {key for key in found.chosen if _above(found, key) not in (None, *found.chosen)}:
+        found.chosen -= orphans
+
+
+def _refuse_foreign(found: Found, named: Iterable[str]) -> None:
+    for key in sorted(named):
+        if owner := found.all[key].owner:
+            raise RefusedError(f"{key} belongs to the stack {printable(owner)} already; release it there first")
+
+
+def _above(found: Found, key: str) -> str | None:
+    return found.all[key].found.parent_id
+
+
+def _reach(found: Found, start: Iterable[str], *, follow: bool = True) -> set[str]:
+    """What is in these, and what they lead to, if that is to be followed."""
+    inside: dict[str, list[str]] = defaultdict(list)
+    for key in found.all:
+        if (parent := _above(found, key)) is not None:
+            inside[parent].append(key)
+    reached: set[str] = set()
+    ahead = list(start)
+    while ahead:
+        key = ahead.pop()
+        if key in reached or key not in found.all:
+            continue
+        reached.add(key)
+        ahead += inside[key]
+        if follow and not found.all[key].builtin:
+            ahead += uses(found.all[key].found.state)
+    return reached
+
+
+def uses(state: Properties) -> Iterator[str]:
+    """The ids of what a resource leads to, or wears."""
+    for name in field_names(type(state)):
+        if name not in _AROUND and name != state.parent:
+            yield from named_ids(getattr(state, name))
+
+
+def _leave_out(found: Found) -> None:
+    """What AWS made itself, for nothing or for something else, and what another stack has."""
+    for item in found.all.values():
+        found.chosen.difference_update(getattr(item.found.details, "made_along", ()))
+    for key in sorted(found.chosen):
+        item = found.all[key]
+        if item.owner:
+            found.notes.append(
+                f"{key} belongs to the stack {printable(item.owner)}: it is left out, and named by its id"
+            )
+        if item.owner or item.builtin:
+            found.chosen.discard(key)
+
+
+def _leave_to_others(found: Found) -> None:
+    """What something else uses as well: this stack isn't to change it, let alone to delete it."""
+    while True:
+        for key, item in sorted(found.all.items()):
+            user = key if item.found.state.service else str(_above(found, key))
+            if user in found.chosen or item.found.is_leaving:
+                continue
+            shared = {text for text in uses(item.found.state) if text in found.chosen and text not in found.seeds}
+            for text in sorted(shared):
+                found.notes.append(f"{text} is used by {user} as well: it is left out, and named by its id")
+            found.chosen -= shared
+            if shared:
+                break
+        else:
+            return

@@ -1,0 +1,212 @@
+"""Specs as text: written from plain data, and laid out anew with the comments that they have."""
+
+import io
+import textwrap
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from alb_reconcile.model.errors import Problem, SpecError
+from alb_reconcile.spec.document import DocumentError, Path, parse, printable, to_plain
+from alb_reconcile.spec.schema import SECTIONS
+
+_WIDTH: Final = 120
+_LONGEST_FLOW: Final = 100
+_DEEPEST_FLOW: Final = 2
+_EMPTY: Final = "`alb-reconcile init` writes a spec to start from"
+
+
+def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Iterable[str] = ()) -> str:
+    """A spec as text, with comments: `header` above everything, `remarks` by the paths of the entries that they stand before.
+
+    What is read from it is `data`, whatever texts are in it. Raises AssertionError if it weren't.
+    """
+    root = _build(data, (), frozenset(remarks))
+    for path, texts in remarks.items():
+        holder = root
+        for part in path[:-1]:
+            holder = holder[part]
+        indent = 2 * (len(path) - 1)
+        holder.yaml_set_comment_before_after_key(
+            path[-1], before="\n".join(line for text in texts for line in _wrapped(text, indent)), indent=indent
+        )
+    for key in list(root)[1:]:
+        if isinstance(data[key], dict) and _is_block(data[key]):
+            root.yaml_set_comment_before_after_key(key, before="\n")
+    head = "".join(f"# {printable(line)}\n" for line in header)
+    text = head + "".join(line if line.strip() else "\n" for line in _dumped(root).splitlines(keepends=True))
+    if _read(text) != _escaped(data):
+        raise AssertionError("a spec was written that reads otherwise")
+    return text
+
+
+def _read(text: str) -> Any:
+    root, problems = parse(text.encode(), _EMPTY)
+    if problems:
+        raise AssertionError(f"a spec was written that can't be read: {problems[0].message}")
+    return to_plain(root)
+
+
+def _escaped(value: Any) -> Any:
+    """With what looks like a variable as the text that it is."""
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    return textwrap.wrap(printable(text), _WIDTH - 2 - indent, break_on_hyphens=False, break_long_words=False) or [""]
+
+
+def _is_block(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(item, dict) for item in value.values())
+
+
+def _build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
+    """The tree that ruamel.yaml writes: short things on a line of their own."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(value, str):
+        return _scalar(value.replace("${", "$${"))
+    if not isinstance(value, dict | list):
+        return value
+    has_remarks = any(other[: len(path)] == path and len(other) > len(path) for other in spoken)
+    found: Any
+    if isinstance(value, dict):
+        found = CommentedMap((_scalar(key), _build(item, (*path, key), spoken)) for key, item in value.items())
+    else:
+        found = CommentedSeq(_build(item, (*path, index), spoken) for index, item in enumerate(value))
+    is_section = isinstance(value, dict) and bool(path) and path[-1] in SECTIONS
+    lists_mappings = isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    fits = len(path) * 2 + len(str(value)) <= _LONGEST_FLOW and _depth(value) <= _DEEPEST_FLOW
+    holds_section = isinstance(value, dict) and any(key in SECTIONS and isinstance(value[key], dict) for key in value)
+    if path and fits and not (is_section or holds_section or lists_mappings or has_remarks):
+        found.fa.set_flow_style()
+    else:
+        found.fa.set_block_style()
+    return found
+
+
+def _depth(value: Any) -> int:
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return max((_depth(item) + 1 for item in below if isinstance(item, dict | list)), default=0)
+
+
+def _scalar(text: str) -> Any:
+    """A text, in quotes where some reader of YAML would take it for something else."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if text.isascii() and text.isprintable() and text.strip() == text and text:
+        with suppress(DocumentError):
+            root, problems = parse(f"[{text}]\n".encode(), _EMPTY)
+            if not problems and to_plain(root) == [text]:
+                return text
+    return DoubleQuotedScalarString(text)
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _dumped(root: Any) -> str:
+    stream = io.StringIO()
+    _yaml().dump(root, stream)
+    return stream.getvalue()
+
+
+# -- laid out anew
+
+
+def reformat(data: bytes, file: str) -> str:
+    """A spec with the usual indentation and spaces, its comments, and the same meaning. Raises SpecError."""
+    before = _meaning(data, file)
+    text = data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n")
+    root = _loaded(text, file)
+    _shorten(root, 0)
+    laid_out = _dumped(root)
+    tidy = _tidy(laid_out)
+    for found in (tidy, laid_out):
+        if _same(found, before, file):
+            return found
+    return text
+
+
+def edited(data: bytes, file: str, changes: Mapping[Path, Any]) -> str:
+    """A spec with other values at some paths; None takes a key out. Its comments stay. Raises SpecError."""
+    _meaning(data, file)
+    root = _loaded(data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n"), file)
+    for path, value in changes.items():
+        place = root
+        for part in path[:-1]:
+            place = place[part]
+        if value is None:
+            place.pop(path[-1], None)
+        else:
+            place[path[-1]] = _build(value, path, frozenset())
+    return _dumped(root)
+
+
+def _meaning(data: bytes, file: str) -> Any:
+    try:
+        root, problems = parse(data, _EMPTY)
+    except DocumentError as error:
+        raise SpecError(file, error.args) from None
+    if problems:
+        raise SpecError(file, problems)
+    return to_plain(root)
+
+
+def _loaded(text: str, file: str) -> Any:
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return _yaml().load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        what = str(getattr(error, "problem", None) or "it can't be read")
+        raise SpecError(
+            file, [Problem(place[0], place[1], "", f"can't be laid out: {printable(what)}; correct it by hand")]
+        ) from None
+
+
+def _same(text: str, before: Any, file: str) -> bool:
+    try:
+        return bool(_meaning(text.encode(), file) == before)
+    except SpecError:
+        return False
+
+
+def _shorten(node: Any, indent: int) -> None:
+    """What is longer than a line isn't written on one."""
+    if not hasattr(node, "fa"):
+        return
+    is_map = hasattr(node, "items")
+    if node.fa.flow_style() and indent + len(str(_plain(node))) > _WIDTH:
+        node.fa.set_block_style()
+    for item in node.values() if is_map else node:
+        _shorten(item, indent + 2)
+
+
+def _plain(node: Any) -> Any:
+    if hasattr(node, "items"):
+        return {str(key): _plain(item) for key, item in node.items()}
+    return [_plain(item) for item in node] if isinstance(node, list) else str(node)
+
+
+def _tidy(text: str) -> str:
+    """No blanks at the ends of lines, and no two empty lines in a row: where that means something else, it isn't taken."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        stripped = line.rstrip()
+        if stripped or (lines and lines[-1]):
+            lines.append(stripped)
+    return "\n".join(lines).strip("\n") + "\n"

@@ -1,0 +1,54 @@
+"""For random specs: what was made and let go is exported as a spec that adopts it whole, and leaves nothing to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import Phase, given, settings
+
+from alb_reconcile.export.scope import Scope
+from tests.adoption.adopting import keeper, our_tags
+from tests.export.exporting import adopted, exported, steps
+from tests.properties.strategies import specs
+
+if TYPE_CHECKING:
+    from tests.harness import Spec
+
+
+# not shrunk: shrinking takes many minutes, and a failing spec tells enough
+@pytest.mark.usefixtures("only_fresh")
+@settings(
+    max_examples=int(os.environ.get("N","0")) or (300 if os.environ.get("SOAK") else 4), database=None, deadline=None, print_blob=True,
+    phases=[Phase.generate], derandomize=not os.environ.get("N"),
+)  # fmt: skip
+@given(specs())
+def test_what_runs_is_exported_adopted_and_planned_to_nothing(spec: Spec) -> None:
+    with keeper() as (world, keep), TemporaryDirectory() as name:
+        folder = Path(name)
+        world.add_strangers()
+        spec = world.localized(spec)
+        world.converge(spec)
+        ids = set(our_tags(world))
+        keep.release(spec)
+        scope = Scope(
+            vpcs=tuple(item for item in ids if item.startswith("vpc-")),
+            load_balancers=tuple(item for item in ids if ":loadbalancer/" in item),
+        )
+        if not scope.vpcs and not scope.load_balancers:
+            return
+        found = exported(world, scope, folder)
+        assert not found.problems, found.problems
+        assert steps(adopted(world, found, folder)) == []
+        there = set(our_tags(world))
+        if scope.vpcs:
+            assert there == ids, found.text
+        # of a network that isn't the stack's, groups that nothing else wears come along
+        assert {item for item in there if not item.startswith("sg-")} <= ids, found.text
+        assert all(any(kind in key for key in there) for kind in KINDS if any(kind in key for key in ids))
+
+
+KINDS = (":loadbalancer/", ":listener/", ":listener-rule/")
