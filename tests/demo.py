@@ -19,15 +19,15 @@ from urllib.parse import urlsplit
 import boto3
 import httpx
 
-from alb_reconcile.verify.attribution import Attribution
-from alb_reconcile.verify.client import Client, Endpoint, Shot
-from alb_reconcile.verify.load import send
-from alb_reconcile.verify.matching import Request
+from alb_reconcile.verification.attribution import Attribution
+from alb_reconcile.verification.client import Client, Endpoint, Shot
+from alb_reconcile.verification.load import send
+from alb_reconcile.verification.matching import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from alb_reconcile.verify.load import Answer
+    from alb_reconcile.verification.load import Answer
 
 TOOL = str(Path(sys.executable).parent / "alb-reconcile")
 SPECS = Path(__file__).parent.parent / "specs"

@@ -14,7 +14,7 @@ import pytest
 from alb_reconcile.cli.main import main
 from alb_reconcile.journal.history import history_file, read_history, write_history
 from alb_reconcile.locking.host import StackLock
-from alb_reconcile.verify.client import Trust, make_context
+from alb_reconcile.verification.client import Trust, make_context
 from tests.harness import world
 from tests.journal.records import made
 from tests.processes import GUARD

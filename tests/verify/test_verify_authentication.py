@@ -13,14 +13,14 @@ import pytest
 
 from alb_reconcile.model.actions import Action, Authentication
 from alb_reconcile.model.address import Address
-from alb_reconcile.verify.attribution import DEMO
-from alb_reconcile.verify.checks import Check
-from alb_reconcile.verify.client import Client, Endpoint, Reply, Shot, Trust
-from alb_reconcile.verify.expect import ANSWERED
-from alb_reconcile.verify.judge import Tally
-from alb_reconcile.verify.load import Answer
-from alb_reconcile.verify.matching import Request
-from alb_reconcile.verify.sign_in import SignInError, Visitor, with_headers
+from alb_reconcile.verification.attribution import DEMO
+from alb_reconcile.verification.checks import Check
+from alb_reconcile.verification.client import Client, Endpoint, Reply, Shot, Trust
+from alb_reconcile.verification.expect import ANSWERED
+from alb_reconcile.verification.judge import Tally
+from alb_reconcile.verification.load import Answer
+from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.sign_in import SignInError, Visitor, with_headers
 from tests.harness import by_hand, demo, world
 from tests.kinds.test_authentication import COGNITO, JWT, OIDC
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates

@@ -13,7 +13,7 @@ import yaml
 from alb_reconcile.cli.commands.verify import Way
 from alb_reconcile.cli.main import main
 from alb_reconcile.sandbox import client as sandbox_client
-from alb_reconcile.verify.site import Settings
+from alb_reconcile.verification.site import Settings
 from tests.harness import World, demo
 from tests.verify import servers
 from tests.verify.bench import QUICK, Bench, converged, to

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alb_reconcile.kinds._conditions import conditions_from_aws
-from alb_reconcile.verify.expressions import describes, samples
-from alb_reconcile.verify.matching import Condition, Request, read_conditions, takes
-from alb_reconcile.verify.pattern_search import HOST, PATH, search
-from alb_reconcile.verify.request_search import Preferences, find_request
+from alb_reconcile.verification.expressions import describes, samples
+from alb_reconcile.verification.matching import Condition, Request, read_conditions, takes
+from alb_reconcile.verification.pattern_search import HOST, PATH, search
+from alb_reconcile.verification.request_search import Preferences, find_request
 
 WISHES = Preferences("lb.aws")
 

@@ -10,15 +10,15 @@ import pytest
 
 from alb_reconcile.model.actions import Action, Forward, canonical
 from alb_reconcile.model.address import Address
-from alb_reconcile.verify import site
-from alb_reconcile.verify.attribution import DEMO
-from alb_reconcile.verify.checks import Check
-from alb_reconcile.verify.client import Endpoint, Reply, Shot, Trust
-from alb_reconcile.verify.expect import ANSWERED, Statuses, mismatch
-from alb_reconcile.verify.judge import Finding, Tally, judge, percentiles
-from alb_reconcile.verify.load import Answer
-from alb_reconcile.verify.matching import Request
-from alb_reconcile.verify.shares import Group, Target
+from alb_reconcile.verification import site
+from alb_reconcile.verification.attribution import DEMO
+from alb_reconcile.verification.checks import Check
+from alb_reconcile.verification.client import Endpoint, Reply, Shot, Trust
+from alb_reconcile.verification.expect import ANSWERED, Statuses, mismatch
+from alb_reconcile.verification.judge import Finding, Tally, judge, percentiles
+from alb_reconcile.verification.load import Answer
+from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.shares import Group, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

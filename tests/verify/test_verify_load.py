@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from alb_reconcile.verify.attribution import DEMO, Attribution, attribute
-from alb_reconcile.verify.client import MAX_BODY, Client, Endpoint, Reply, Shot, Trust
-from alb_reconcile.verify.load import Answer, send
-from alb_reconcile.verify.matching import Request
-from alb_reconcile.verify.websocket import try_websocket
+from alb_reconcile.verification.attribution import DEMO, Attribution, attribute
+from alb_reconcile.verification.client import MAX_BODY, Client, Endpoint, Reply, Shot, Trust
+from alb_reconcile.verification.load import Answer, send
+from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.websocket import try_websocket
 from tests.verify import servers
 
 if TYPE_CHECKING:

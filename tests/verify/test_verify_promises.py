@@ -12,11 +12,11 @@ import pytest
 from alb_reconcile.kinds._conditions import Transform
 from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
-from alb_reconcile.verify.checks import Check
-from alb_reconcile.verify.client import Endpoint, Reply, Shot, Trust
-from alb_reconcile.verify.matching import Request
-from alb_reconcile.verify.promises import inserted_headers, missing_header, untransformed
-from alb_reconcile.verify.site import Settings, Site, drop_unreachable
+from alb_reconcile.verification.checks import Check
+from alb_reconcile.verification.client import Endpoint, Reply, Shot, Trust
+from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.promises import inserted_headers, missing_header, untransformed
+from alb_reconcile.verification.site import Settings, Site, drop_unreachable
 from tests.harness import demo, world
 from tests.kinds.test_trust_store import store, upload
 from tests.verify import servers

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alb_reconcile.model.actions import Forward
-from alb_reconcile.verify.client import Endpoint, Shot
-from alb_reconcile.verify.matching import Request
-from alb_reconcile.verify.schedule import mix
-from alb_reconcile.verify.shares import (
+from alb_reconcile.verification.client import Endpoint, Shot
+from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.schedule import mix
+from alb_reconcile.verification.shares import (
     Group,
     Target,
     binomial_tail,

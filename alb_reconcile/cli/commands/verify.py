@@ -26,12 +26,12 @@ from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.sandbox.identity.places import local_issuer
-from alb_reconcile.verify.attribution import Attribution
-from alb_reconcile.verify.client import Endpoint, Trust
-from alb_reconcile.verify.expect import ANSWERED, Statuses
-from alb_reconcile.verify.request_search import is_host
-from alb_reconcile.verify.session import Report, verify_stack
-from alb_reconcile.verify.site import Sending, Settings, Site, VerifyError
+from alb_reconcile.verification.attribution import Attribution
+from alb_reconcile.verification.client import Endpoint, Trust
+from alb_reconcile.verification.expect import ANSWERED, Statuses
+from alb_reconcile.verification.request_search import is_host
+from alb_reconcile.verification.session import Report, verify_stack
+from alb_reconcile.verification.site import Sending, Settings, Site, VerifyError
 
 _DOORS: Final = 15.0
 """Seconds for which a new listener's local port is waited for, in the sandbox."""

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.text import printable
-from alb_reconcile.verify.checks import Check
-from alb_reconcile.verify.judge import Finding, TargetShare
-from alb_reconcile.verify.matching import Request
-from alb_reconcile.verify.session import Report
-from alb_reconcile.verify.tls import Tls
+from alb_reconcile.verification.checks import Check
+from alb_reconcile.verification.judge import Finding, TargetShare
+from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.session import Report
+from alb_reconcile.verification.tls import Tls
 
 _WIDTH: Final = 100
 _SIGNS: Final = {"ok": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow"), "unreachable": ("✗", "red")}

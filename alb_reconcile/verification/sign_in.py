@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from alb_reconcile.model.actions import Authentication
-from alb_reconcile.verify.authentication import CALLBACK, Provider, needed_claims
-from alb_reconcile.verify.checks import Check
-from alb_reconcile.verify.client import ERRORS, Client, Reply, Shot, Trust, classify, make_context
+from alb_reconcile.verification.authentication import CALLBACK, Provider, needed_claims
+from alb_reconcile.verification.checks import Check
+from alb_reconcile.verification.client import ERRORS, Client, Reply, Shot, Trust, classify, make_context
 
 Headers = tuple[tuple[str, str], ...]
 """What a request has to carry to get through."""

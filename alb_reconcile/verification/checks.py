@@ -13,10 +13,10 @@ from alb_reconcile.model.actions import Action
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.resource import Desired, Observed, Properties, bind, each_of
-from alb_reconcile.verify.matching import Request, read_conditions
-from alb_reconcile.verify.promises import inserted_headers
-from alb_reconcile.verify.request_search import Preferences, Rules, find_request
-from alb_reconcile.verify.shares import uneven
+from alb_reconcile.verification.matching import Request, read_conditions
+from alb_reconcile.verification.promises import inserted_headers
+from alb_reconcile.verification.request_search import Preferences, Rules, find_request
+from alb_reconcile.verification.shares import uneven
 
 State = Literal["send", "skipped", "unreachable", "missing"]
 

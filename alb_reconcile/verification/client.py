@@ -18,9 +18,9 @@ from urllib.parse import urlencode
 import httpx
 
 from alb_reconcile.model.files import read_file
-from alb_reconcile.verify.attribution import Attribution, attribute
-from alb_reconcile.verify.matching import Request
-from alb_reconcile.verify.tls import Tls, read_tls
+from alb_reconcile.verification.attribution import Attribution, attribute
+from alb_reconcile.verification.matching import Request
+from alb_reconcile.verification.tls import Tls, read_tls
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of a body that are read; what is beyond is left."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from alb_reconcile.verify.client import Client, Reply, Shot
+from alb_reconcile.verification.client import Client, Reply, Shot
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from alb_reconcile.model.actions import Authentication
-from alb_reconcile.verify.client import Reply, Shot
+from alb_reconcile.verification.client import Reply, Shot
 
 CALLBACK: Final = "/oauth2/idpresponse"
 """Where an ALB takes users back from their provider (AWS ELB, 'Authenticate users using an Application Load Balancer')."""

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from alb_reconcile.kinds import _conditions as rules
-from alb_reconcile.verify.expressions import describes
+from alb_reconcile.verification.expressions import describes
 
 
 @dataclass(frozen=True)

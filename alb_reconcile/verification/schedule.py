@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from alb_reconcile.verify.checks import Check, plan_checks
-from alb_reconcile.verify.client import Client, Shot, Trust
-from alb_reconcile.verify.judge import Tally
-from alb_reconcile.verify.load import send
-from alb_reconcile.verify.shares import Group
-from alb_reconcile.verify.sign_in import SignInError, Visitor, check_keys, with_headers
-from alb_reconcile.verify.site import Settings, Site, VerifyError
-from alb_reconcile.verify.websocket import try_websocket
+from alb_reconcile.verification.checks import Check, plan_checks
+from alb_reconcile.verification.client import Client, Shot, Trust
+from alb_reconcile.verification.judge import Tally
+from alb_reconcile.verification.load import send
+from alb_reconcile.verification.shares import Group
+from alb_reconcile.verification.sign_in import SignInError, Visitor, check_keys, with_headers
+from alb_reconcile.verification.site import Settings, Site, VerifyError
+from alb_reconcile.verification.websocket import try_websocket
 
 FEW: Final = 3
 """Requests for what isn't a forward: their answers don't vary."""

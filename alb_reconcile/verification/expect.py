@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from alb_reconcile.model.actions import Action
-from alb_reconcile.verify.client import Reply, Shot
+from alb_reconcile.verification.client import Reply, Shot
 
 _PORTS: Final = {"http": 80, "https": 443}
 _ALB_SAYS: Final = {

@@ -10,11 +10,11 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ReconcileError
 from alb_reconcile.model.resource import Desired
-from alb_reconcile.verify.attribution import DEMO, Attribution
-from alb_reconcile.verify.authentication import Provider
-from alb_reconcile.verify.checks import Check, Choice
-from alb_reconcile.verify.client import Endpoint
-from alb_reconcile.verify.expect import ANSWERED, Statuses
+from alb_reconcile.verification.attribution import DEMO, Attribution
+from alb_reconcile.verification.authentication import Provider
+from alb_reconcile.verification.checks import Check, Choice
+from alb_reconcile.verification.client import Endpoint
+from alb_reconcile.verification.expect import ANSWERED, Statuses
 
 DNS_TIMEOUT: Final = 180.0
 """Seconds until a new load balancer's name resolves."""

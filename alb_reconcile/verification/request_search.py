@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from alb_reconcile.verify.expressions import samples
-from alb_reconcile.verify.matching import EXTRAS, Condition, Request, comes_from, meets, takes
-from alb_reconcile.verify.pattern_search import HOST, PATH, search
+from alb_reconcile.verification.expressions import samples
+from alb_reconcile.verification.matching import EXTRAS, Condition, Request, comes_from, meets, takes
+from alb_reconcile.verification.pattern_search import HOST, PATH, search
 
 SAFE_METHODS: Final = ("GET", "OPTIONS", "HEAD")
 """Those that a service doesn't change anything for (RFC 9110, 9.2.1), the ones whose answers say most first."""

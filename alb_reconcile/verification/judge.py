@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from alb_reconcile.verify.attribution import Attribution
-from alb_reconcile.verify.authentication import Provider, unasked
-from alb_reconcile.verify.checks import Check
-from alb_reconcile.verify.client import ERRORS
-from alb_reconcile.verify.expect import Statuses, mismatch
-from alb_reconcile.verify.load import Answer
-from alb_reconcile.verify.promises import missing_header, untransformed
-from alb_reconcile.verify.shares import ENOUGH, Group, Target, expected_shares, is_within
-from alb_reconcile.verify.tls import Tls
+from alb_reconcile.verification.attribution import Attribution
+from alb_reconcile.verification.authentication import Provider, unasked
+from alb_reconcile.verification.checks import Check
+from alb_reconcile.verification.client import ERRORS
+from alb_reconcile.verification.expect import Statuses, mismatch
+from alb_reconcile.verification.load import Answer
+from alb_reconcile.verification.promises import missing_header, untransformed
+from alb_reconcile.verification.shares import ENOUGH, Group, Target, expected_shares, is_within
+from alb_reconcile.verification.tls import Tls
 
 GIVE_UP: Final = 5
 """Errors in a row, without a single answer before them, after which a check is given up."""

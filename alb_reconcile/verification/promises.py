@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from alb_reconcile.kinds._conditions import Transform
-from alb_reconcile.verify.client import Reply, Shot
+from alb_reconcile.verification.client import Reply, Shot
 
 _RESPONSE: Final = re.compile(r"routing\.http\.response\.(?P<name>[a-z_]+)\.header_value")
 _GROUPS: Final = re.compile(r"\$([0-9])")

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from typing import Final
 
-from alb_reconcile.verify.client import ERRORS, Client, Shot, classify
+from alb_reconcile.verification.client import ERRORS, Client, Shot, classify
 
 _MESSAGE: Final = "alb-reconcile verify"
 _LARGEST: Final = 64 * 1024

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import InterruptedRun
 from alb_reconcile.model.resource import each_of
-from alb_reconcile.verify.checks import Check, notes_on_groups, plan_checks
-from alb_reconcile.verify.judge import Finding, Tally, judge
-from alb_reconcile.verify.schedule import send_all
-from alb_reconcile.verify.shares import Group, read_targets
-from alb_reconcile.verify.site import Settings, Site, VerifyError, drop_unreachable
+from alb_reconcile.verification.checks import Check, notes_on_groups, plan_checks
+from alb_reconcile.verification.judge import Finding, Tally, judge
+from alb_reconcile.verification.schedule import send_all
+from alb_reconcile.verification.shares import Group, read_targets
+from alb_reconcile.verification.site import Settings, Site, VerifyError, drop_unreachable
 
 
 @dataclass(frozen=True)
