@@ -33,7 +33,7 @@ async def may_have(reader: Reader, kind: AnyKind) -> bool:
 
 async def _left_over(reader: Reader) -> frozenset[str] | None:
     """The ids of all that carries the stack's tag, where that is worth a look; None if these credentials may not look."""
-    if not reader.eager and await _is_applied(reader):
+    if not reader.eager and await is_applied(reader):
         return frozenset()
     with ignoring("UnauthorizedOperation"):
         if reader.shared is not None:
@@ -43,7 +43,8 @@ async def _left_over(reader: Reader) -> frozenset[str] | None:
     return None
 
 
-async def _is_applied(reader: Reader) -> bool:
+async def is_applied(reader: Reader) -> bool:
+    """Whether what is read anyway says that the spec at hand was applied last, as a whole."""
     parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
     rows = [row for part in parts for row in part] or await reader.instances()
     return {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}

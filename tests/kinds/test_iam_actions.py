@@ -53,6 +53,7 @@ SERVICES = {
     name: actions_of(name)
     for name in (
         "ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas", "secretsmanager", "wafv2", "s3",
+        "route53",
     )
 }  # fmt: skip
 

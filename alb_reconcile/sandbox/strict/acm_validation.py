@@ -55,6 +55,7 @@ class Requested:
     ends: datetime | None = None
     renewal: str = ""
     type: str = "AMAZON_ISSUED"
+    in_use_by: list[str] = field(default_factory=list)  # which only moto fills, and nobody reads
     cert_options: Mapping[str, str] = field(
         default_factory=lambda: {"CertificateTransparencyLoggingPreference": "ENABLED", "Export": "DISABLED"}
     )
@@ -181,16 +182,18 @@ def record_of(account: str, name: str) -> dict[str, str]:
 
 
 def authoritative(account: str, name: str) -> Iterator[Any]:
-    """The records of the public zone that the world is sent to for a name: of a zone within another, if that one names it (NS)."""
+    """The records of the public zone that the world is sent to for a name: of a zone within another, if that one names it (NS).
+
+    To which of several zones of one name the world is sent, their registrar says: here it is all of them.
+    """
     backend = route53_backends[account]["aws"]
     bare = plain(name)
     zones = [zone for zone in backend.zones.values() if not zone.private_zone and _is_within(bare, plain(zone.name))]
-    chosen: Any = None
-    for zone in sorted(zones, key=lambda zone: len(zone.name)):
-        above = {plain(item.name) for item in chosen.rrsets if item.type == "NS"} if chosen is not None else set()
-        if chosen is None or plain(zone.name) in above:
-            chosen = zone if chosen is None or plain(zone.name) != plain(chosen.name) else chosen
-    yield from chosen.rrsets if chosen is not None else ()
+    chosen: list[Any] = []
+    for home in sorted({plain(zone.name) for zone in zones}, key=len):
+        if not chosen or any(item.type == "NS" and plain(item.name) == home for item in chosen):
+            chosen = [item for zone in zones if plain(zone.name) == home for item in zone.rrsets]
+    yield from chosen
 
 
 def _is_within(name: str, zone: str) -> bool:

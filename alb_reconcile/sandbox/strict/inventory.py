@@ -126,7 +126,10 @@ def add_certificates(world: World, found: dict[str, dict[str, Any]]) -> None:
     kept = ("DomainName", "SubjectAlternativeNames", "Type", "KeyAlgorithm", "Serial")
     for arn, item in acm_backends[world.account][world.region]._certificates.items():
         told = item.describe()["Certificate"]
-        found[arn] = {**{key: told.get(key) for key in kept}, "Tags": dict(item.tags)}
+        found[arn] = {
+            **{key: told.get(key) for key in kept},
+            "Tags": [{"Key": key, "Value": value} for key, value in item.tags.items()],
+        }
 
 
 def add_groups(world: World, ask: Ask, found: dict[str, dict[str, Any]]) -> None:
