@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tests.outputs import check
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -35,6 +37,7 @@ def run_forked(
             process.join()
             raise subprocess.TimeoutExpired(list(arguments), timeout)
         said = [file.read_text(encoding="utf-8") if file.exists() else "" for file in files]
+        check(arguments, said[0])
         return subprocess.CompletedProcess(list(arguments), process.exitcode or 0, *said)
 
 

@@ -58,6 +58,7 @@ def _transport() -> BotoTransport:
     os.environ.update(FAKE_ENVIRONMENT)
     transport = BotoTransport(region=REGION)
     transport.prepare()
+    transport._attempts = 1  # botocore would wait on our own clock
     return transport
 
 

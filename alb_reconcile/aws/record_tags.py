@@ -76,7 +76,7 @@ def record_about(record: RecordId, zone_name: str, tags: Mapping[str, str]) -> d
 
 def _txt(record: RecordId, zone_name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     about = " ".join(filter(None, (record.type, record.name, record.set_identifier)))
-    values = [_quoted(f"{key}={value}") for key, value in sorted({**texts, _OURS + _ABOUT: about}.items())]
+    values = [quoted(f"{key}={value}") for key, value in sorted({**texts, _OURS + _ABOUT: about}.items())]
     return {
         "Name": name_about(record, zone_name) + ".", "Type": "TXT", "TTL": TTL,
         "ResourceRecords": [{"Value": value} for value in values],
@@ -108,7 +108,7 @@ def _value(key: str, value: str) -> str:
     return value if key.startswith(_OURS) else digest([key, value], 8)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A text in the strings of at most 255 characters that a TXT record has."""
     raw = text.encode()
     parts = [raw[start : start + 255] for start in range(0, len(raw), 255)]

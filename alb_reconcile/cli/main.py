@@ -10,12 +10,14 @@ from typing import Final, NoReturn
 
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
-from alb_reconcile.cli.render.console import complain, finish
+from alb_reconcile.cli.render.console import complain, finish, reset
+from alb_reconcile.cli.render.output import report
 from alb_reconcile.model.errors import ExitCode, ReconcileError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
+    reset()
     try:
         parsed = make_parser().parse_args(argv)
     except SystemExit as stop:  # argparse's way to end, for --help as well as for mistakes
@@ -23,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(_call(parsed))
     except ReconcileError as error:
-        complain(str(error))
+        report(error, getattr(parsed, "format", ""))
         return int(error.exit_code)
     except KeyboardInterrupt:
         complain("interrupted")

@@ -29,13 +29,16 @@ async def write_applied_tags(aws: Aws, stack: str, desired: Mapping[Address, Des
         entry = desired.get(item.address)
         if entry is not None and item.tags.get(tags.SPEC) != tags.spec_tag(entry):
             wanted[item.id] = {tags.SPEC: tags.spec_tag(entry)}
-    applied = tags.applied_tag(desired)
+    applied, zones = tags.applied_tag(desired), tags.zones_tag(desired)
     anchors = {item.id for item in find_anchors(own)}
     for item in own:
         said = item.tags.get(tags.APPLIED)
         # who was asked once, when there were fewer, may be asked again
         if said != applied and (said is not None or item.id in anchors):
             wanted.setdefault(item.id, {})[tags.APPLIED] = applied
+        told = item.tags.get(tags.ZONES)
+        if told != zones and (told is not None or (zones and item.id in anchors)):
+            wanted.setdefault(item.id, {})[tags.ZONES] = zones
     return await _write(aws, wanted, "sync can't tell drift from a changed spec")
 
 
@@ -61,11 +64,14 @@ async def begin_making(
     kinds = load_kinds()
     if not any(step.action == "create" and kinds[step.address.kind].is_rare for step in plan.steps):
         return ""
-    wanted = {}
+    wanted: dict[str, dict[str, str]] = {}
     for item in find_anchors(_own(stack, discovery)):
+        before = item.tags.get(tags.ZONES, "")
+        if (zones := tags.zones_tag(desired, before)) != before:
+            wanted[item.id] = {tags.ZONES: zones}
         whole, _, codes = item.tags.get(tags.APPLIED, "").partition(" ")
         if whole not in ("", tags.DESTROYING, tags.UNFINISHED, tags.spec_digest_of(desired)):
-            wanted[item.id] = {tags.APPLIED: f"{tags.UNFINISHED} {codes}".strip()}
+            wanted.setdefault(item.id, {})[tags.APPLIED] = f"{tags.UNFINISHED} {codes}".strip()
     return await _write(aws, wanted, "if this run stops half-way, an earlier spec may not find what it has made")
 
 

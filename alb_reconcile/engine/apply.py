@@ -74,7 +74,7 @@ class _Application:
         self.news = asyncio.Event()
         """Set where a step has just announced what it has made, for those that only have to name it."""
         run.ids.update(plan.ids)
-        run.applied = plan.applied
+        run.applied, run.zones = plan.applied, tags.zones_tag(plan.desired)
 
     async def carry_out(self) -> tuple[Outcome, ...]:
         try:

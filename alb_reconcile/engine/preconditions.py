@@ -76,7 +76,7 @@ def _intent(item: Decision, decisions: Decisions, discovery: Discovery, facts: L
     known = item.found.id if item.found and not is_made else ""
     fields = None if is_made else frozenset(change.path.partition(".")[0] for change in item.changes)
     paths = frozenset() if is_made else frozenset(change.path for change in item.changes)
-    return Intent(item.desired, wanted, fields, bool(item.forces), paths, tuple(sorted(zones)), known)
+    return Intent(item.desired, wanted, fields, bool(item.forces), paths, tuple(sorted(zones)), known, decisions.stack)
 
 
 async def find_protected(aws: Aws, steps: Iterable[Step]) -> dict[str, str]:

@@ -195,8 +195,10 @@ async def recorded(
     say: Callable[[str], None],
     *,
     sandbox: bool = False,
+    keep: Callable[[Record], object] = lambda _: None,
 ) -> AsyncIterator[Recorder]:
-    """Record the run within, however it ends. `say` is given one line for each place that can't be written to."""
+    """Record the run within, however it ends. `say` is given one line for each place that can't be written to, `keep` the
+    record."""
     recorder = Recorder(
         command, target.stack, target.region, mask=settings.mask, spec_file=target.spec_file,
         desired=target.desired, place=place_name(aws.endpoint, sandbox=sandbox),
@@ -210,6 +212,7 @@ async def recorded(
     finally:
         recorder.throttled = aws.throttled
         record = recorder.close(account=aws.known_account, calls=aws.calls, requests=aws.requests, error=error)
+        keep(record)
         await save_record(record, settings, say)
 
 

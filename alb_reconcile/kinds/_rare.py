@@ -1,7 +1,7 @@
 """Kinds of which most stacks have none: nobody reads them for a stack that has none."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.reader import Reader
@@ -43,8 +43,13 @@ async def _left_over(reader: Reader) -> frozenset[str] | None:
     return None
 
 
+async def read_anyway(reader: Reader) -> list[dict[str, Any]]:
+    """The stack's resources that every look reads and that tell of the whole: what EC2 has, or else its instances."""
+    parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
+    return [row for part in parts for row in part] or await reader.instances()
+
+
 async def is_applied(reader: Reader) -> bool:
     """Whether what is read anyway says that the spec at hand was applied last, as a whole."""
-    parts = await asyncio.gather(*(reader.tagged(*read) for read in _READ_ANYWAY))
-    rows = [row for part in parts for row in part] or await reader.instances()
+    rows = await read_anyway(reader)
     return {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}

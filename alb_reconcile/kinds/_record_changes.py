@@ -4,6 +4,7 @@ A batch is done as a whole, or not at all. Nothing is ever upserted: what was se
 wasn't is created. So where somebody else was faster, Route 53 refuses, and nobody's record is overwritten.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,8 @@ RecordSet = Mapping[str, Any]
 Change = tuple[Literal["CREATE", "DELETE"], RecordSet]
 _MOST: Final = 40
 """Members of one batch: of 1,000 records and 32,000 characters, what two dozen of each take; more are halved when refused."""
-_PAGE: Final = 300
+PAGE: Final = 300
+"""Record sets of one list, at most."""
 
 
 def key_of(record: RecordSet) -> tuple[str, str, str]:
@@ -50,11 +52,13 @@ async def change_records(run: Run, zone: str, changes: Sequence[Change], *, wait
     for done. Raises RefusedError where somebody else has changed one of the records meanwhile; AwsError, WaitError.
     """
     sent: dict[str, str] = await run.once("changes of records", _nothing)
+    turn: asyncio.Lock = await run.once(f"changes of {zone}", _turn)
 
     async def send(members: Sequence[str]) -> None:
         batch = [change for member in members for change in json.loads(member)]
         told = {"Changes": [{"Action": action, "ResourceRecordSet": record} for action, record in batch]}
-        answer = await run.aws.call("route53", "change_resource_record_sets", HostedZoneId=zone, ChangeBatch=told)
+        async with turn:  # Route 53 takes one after the other
+            answer = await run.aws.call("route53", "change_resource_record_sets", HostedZoneId=zone, ChangeBatch=told)
         sent.update(dict.fromkeys(members, str(answer["ChangeInfo"]["Id"]).rpartition("/")[2]))
 
     member = json.dumps(list(changes), sort_keys=True)
@@ -88,6 +92,10 @@ _SOMEBODY: Final = re.compile("already exists|was not found|do not match")
 
 async def _nothing() -> dict[str, str]:
     return {}
+
+
+async def _turn() -> asyncio.Lock:
+    return asyncio.Lock()
 
 
 def _names(message: str, member: str) -> bool:
@@ -128,12 +136,20 @@ async def read_record(aws: Aws, zone: str, key: tuple[str, str, str]) -> dict[st
     return next((row for row in found if key_of(row) == key), None)
 
 
+async def records_at(aws: Aws, zone: str, name: str) -> list[dict[str, Any]]:
+    """The record sets of one name."""
+    answer = await aws.call(
+        "route53", "list_resource_record_sets", HostedZoneId=zone, MaxItems=str(PAGE), StartRecordName=name
+    )
+    return [row for row in answer["ResourceRecordSets"] if plain_name(row["Name"]) == name]
+
+
 async def list_records(aws: Aws, zone: str, *, below: str = "") -> list[dict[str, Any]]:
     """All record sets of a zone, or those of a name and of all names below it, which follow each other in Route 53's order."""
     found: list[dict[str, Any]] = []
     start: dict[str, Any] = {"StartRecordName": below} if below else {}
     while True:
-        answer = await aws.call("route53", "list_resource_record_sets", HostedZoneId=zone, MaxItems=str(_PAGE), **start)
+        answer = await aws.call("route53", "list_resource_record_sets", HostedZoneId=zone, MaxItems=str(PAGE), **start)
         rows: list[dict[str, Any]] = answer["ResourceRecordSets"]
         within = list(_within(rows, below))
         found += within

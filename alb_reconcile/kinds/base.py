@@ -226,6 +226,8 @@ class Intent:
     """The zones of the subnets that it may be in, as far as they are known."""
     id: str = ""
     """The id of what is to be changed."""
+    stack: str = ""
+    """The stack's name."""
 
 
 Zones = Awaitable[Collection[str]]

@@ -59,6 +59,8 @@ class Run:
     """The ids of all that carried the stack's tags when the run began, of what has ended, too."""
     applied: str = ""
     """What the tag of that name is to say."""
+    zones: str = ""
+    """What the tag about hosted zones is to say."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
     announce: Announce = lambda _, *, usable: None
@@ -95,6 +97,8 @@ class Run:
         # a launch is repeated with the very same tags, so what other entries say stays out of it
         if self.applied and desired.state.carries_applied:
             made[tags.APPLIED] = self.applied
+        if self.zones and (desired.state.carries_applied or desired.state.kind == "load_balancer"):
+            made[tags.ZONES] = self.zones
         return tags.to_list(made)
 
     def tag_specification(self, desired: Desired) -> list[dict[str, Any]]:

@@ -254,7 +254,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         for address in takeover.successors:
             successor = run.ids.get(address)
             if successor and successor != observed.id:
-                await _wait_until_active(run, successor, waits.BALANCER_ACTIVE)
+                await wait_until_active(run, successor, waits.BALANCER_ACTIVE)
         off = {"LoadBalancerArn": observed.id, "Attributes": [{"Key": _PROTECTION, "Value": "false"}]}
         async with run.unlocked(
             self.protection, "elbv2", "modify_load_balancer_attributes", missing=self.missing, **off
@@ -264,7 +264,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         await _wait_for_interfaces(run, observed.id)
 
     async def wait_until_serving(self, run: Run, observed: Observed, timeout: float) -> None:
-        await _wait_until_active(run, observed.id, timeout)
+        await wait_until_active(run, observed.id, timeout)
 
     async def is_protected(self, aws: Aws, observed: Observed) -> bool:
         """DescribeLoadBalancerAttributes, where they weren't read anyway."""
@@ -311,7 +311,7 @@ async def _wait_for_interfaces(run: Run, arn: str) -> None:
         raise WaitError(f"{error}; AWS releases them by itself: run destroy again later") from None
 
 
-async def _wait_until_active(run: Run, arn: str, timeout: float) -> None:
+async def wait_until_active(run: Run, arn: str, timeout: float) -> None:
     """Wait until a load balancer answers. Raises WaitError if it fails, or isn't active in time."""
 
     async def read(arns: Sequence[str]) -> list[dict[str, Any]]:

@@ -29,6 +29,8 @@ class Properties:
     """The AWS service whose API tags it (`aws.tagging`); empty where it carries no tags."""
     replaced_on: ClassVar[frozenset[str]] = frozenset()
     """The fields (or paths below them) that AWS can't change in place."""
+    unique_names: ClassVar[bool] = True
+    """Whether AWS has one of a `name` only."""
     stopped_on: ClassVar[frozenset[str]] = frozenset()
     """Of these, the fields (or paths below them) that AWS can change in place while the resource is stopped (`type_change`)."""
     said_elsewhere: ClassVar[frozenset[str]] = frozenset()

@@ -46,6 +46,10 @@ DESTROYING: Final = "destroying"
 """What `applied` says from the beginning of a destroy on."""
 UNFINISHED: Final = "unfinished"
 """What it says instead of the digest while something is made that few stacks have."""
+ZONES: Final = "alb-reconcile:zones"
+"""The hosted zones in which the stack has DNS records, which carry no tags: on what carries `applied`, and on load balancers."""
+EVERY_ZONE: Final = "*"
+"""What it says where they are more than a tag holds."""
 IGNORE_UNTIL: Final = "alb-reconcile:ignore-until"
 """Set by hand in an emergency: until that time `sync` leaves the resource as it is."""
 
@@ -82,6 +86,16 @@ def applied_tag(desired: Mapping[Address, Desired]) -> str:
     return " ".join(
         [spec_digest_of(desired), "".join(_entry_code(address, own) for _, address, own in ranked[:_MOST_CODES])]
     )
+
+
+def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
+    """The zones of records that a spec declares, and those of earlier tags; empty where there are none."""
+    records = (
+        item.state for address, item in desired.items() if address.kind == "record"
+    )  # certificates have zones, too
+    named = {str(getattr(state, "zone", "")) for state in records} - {""}
+    found = " ".join(sorted(named.union(*(tag.split() for tag in before))))
+    return found if len(found) <= 256 else EVERY_ZONE
 
 
 def is_known_in(tag: str, wanted: Desired) -> bool:

@@ -105,7 +105,8 @@ class Sandbox:
 
     `traffic`: whether its load balancers carry requests, `lag`: how late they may learn of a change; `serve`: the user's own web API, or nothing for the demo's;
     `serve_ports`: where it answers, with commas between, for instances whose user data doesn't say it;
-    `ca_file`: the certificates that its HTTPS listeners are trusted by; `provider`: the address of its own identity provider.
+    `ca_file`: the certificates that its HTTPS listeners are trusted by; `provider`: the address of its own identity provider;
+    `names`: the port on which the names of its hosted zones resolve.
     """
 
     pid: int
@@ -119,6 +120,7 @@ class Sandbox:
     lag: float = LAG
     serve_ports: str = SERVE_PORTS
     provider: str | None = None
+    names: int | None = None
 
     @property
     def endpoint_url(self) -> str:

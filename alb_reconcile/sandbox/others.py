@@ -15,6 +15,7 @@ from moto.iam.models import iam_backends
 from moto.wafv2.models import FakeWebACL, wafv2_backends
 
 from alb_reconcile.sandbox.buckets import make_buckets
+from alb_reconcile.sandbox.names.zones import make_zones
 from alb_reconcile.sandbox.networks import make_group, make_looked_up, make_subnet, make_vpc
 from alb_reconcile.sandbox.secrets import make_secrets
 from alb_reconcile.sandbox.strict import StrictAws
@@ -52,6 +53,7 @@ def make_others(
         strict.changes += 1
         made = [*_networks(world, named), *make_looked_up(world, lookups, _home(world, named))]
         made += [*_pools(world, named), *_functions(world, named)]
+        made += make_zones(world, states)
         made += make_buckets(world, named, states, folder)
         made += [*make_secrets(world, states), *_web_acls(world, named)]
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]

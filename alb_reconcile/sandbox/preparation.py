@@ -28,11 +28,21 @@ def _without_references(value: Any) -> Any:
     return value
 
 
+def prepare_zones(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
+    """The same for hosted zones alone, which a user of AWS has with a domain: nobody can register one here."""
+    named = [
+        {"zone": zone, "name": getattr(state, "name", None)}
+        for state in states
+        if (zone := getattr(state, "zone", None))
+    ]
+    return _send(sandbox, {"region": region, "states": named, "lookups": []}) if named else []
+
+
 def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
     """Returns what has been made, a line each, for desired states (dataclasses). Raises SandboxError."""
     states = list(states)
     lookups = dict.fromkeys(item for state in states for item in lookups_in(state))
-    wanted = {
+    wanted: dict[str, Any] = {
         "region": region,
         "states": describe(states),
         "lookups": [
@@ -47,6 +57,10 @@ def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
             if item.by != "default"  # of which there is one from the beginning
         ],
     }
+    return _send(sandbox, wanted)
+
+
+def _send(sandbox: Sandbox, wanted: dict[str, Any]) -> list[str]:
     connection = HTTPConnection(HOST, sandbox.port, timeout=_TIMEOUT)
     try:
         body = json.dumps(wanted, default=str)

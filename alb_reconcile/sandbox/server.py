@@ -145,6 +145,7 @@ def main() -> None:
         args.lag,
         args.serve_ports,
         provider,
+        _serve_names(strict),
     )
     server.app = Application(
         sandbox, lambda: _empty(strict), lambda **named: _prepare(strict, args.state.parent, **named), driver
@@ -194,6 +195,18 @@ def _carry_traffic(args: argparse.Namespace, strict: StrictAws) -> tuple[Driver,
     logs = Logbook(front.records, front.targets, put_object, args.speed)
     driver = Driver(strict, lambda: take_snapshot(strict, ports), front, processes, prober, args.lag, logs)
     return driver, str(front.ca_file), front.provider_url
+
+
+def _serve_names(strict: StrictAws) -> int:
+    """Answer for the hosted zones, on the port that is returned."""
+    from alb_reconcile.sandbox.names.answers import Found, take_book
+    from alb_reconcile.sandbox.names.server import NameServer
+
+    def ask(name: str, kind: str) -> Found:
+        with strict._lock:
+            return take_book(strict.clock()).answer(name, kind)
+
+    return NameServer(ask).port
 
 
 def _empty(strict: StrictAws) -> None:

@@ -148,7 +148,7 @@ def _with_defaults(state: Properties) -> Properties:
 
 def _plain(schema: dict[str, Any], value: Any) -> Any:
     """A key's value as a field holds it: references by address, and attributes as AWS has them, which is text."""
-    if "x-refers" in schema:
+    if "x-refers" in schema and not isinstance(value, dict):
         return refer(schema["x-refers"], value)
     if "x-refers" in schema.get("items", {}):
         return refer_all(schema["items"]["x-refers"], value)

@@ -44,7 +44,7 @@ def test_a_second_host_is_held_and_then_runs(
             assert f"by the lease s3://{BUCKET}/{KEY}, which holds until 20" in ended.stderr
             second.run("destroy", "--yes", *NAMED, expect=5)
             read_until(waiting, "waiting for alb-reconcile apply (user ")
-            (shown,) = json.loads(second.run("lock", "show", "--format", "json", LEASED).stdout)
+            (shown,) = json.loads(second.run("lock", "show", "--format", "json", LEASED).stdout)["locks"]
             assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("held", process.pid)
             assert shown["host_lock"]["state"] == "free"
             gate.open()
@@ -129,7 +129,7 @@ def test_ctrl_c_gives_the_lease_back(proxied: tuple[Proxy, Tool], sandbox: Tool,
         gate.open()
         rest_of(process)
     assert process.returncode == 130
-    (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)
+    (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)["locks"]
     assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("free", process.pid)
 
 

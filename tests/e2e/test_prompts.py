@@ -38,7 +38,7 @@ def test_who_leaves_at_the_question_leaves_nothing_held(
             process.send_signal(getattr(signal, name))
         assert process.wait(GUARD) == 130
     os.close(ours)
-    (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)
+    (shown,) = json.loads(host.run("lock", "show", "--format", "json", LEASED).stdout)["locks"]
     assert (shown["lease"]["state"], shown["lease"]["pid"]) == ("free", process.pid)
     (run,) = json.loads(host.run("history", "--format", "json", LEASED).stdout)["runs"]
     assert (run["result"], run["exit_code"], run["error"]) == (

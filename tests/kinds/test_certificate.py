@@ -381,7 +381,8 @@ def test_its_own_certificate_is_named_not_looked_up(hand: Hand) -> None:
 def test_a_zone_that_isnt_the_one(hand: Hand, made: list[tuple[str, Spec]], wanted: str) -> None:
     vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     for reference, more in made:
-        zone(reference=reference, **more, **({"VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}} if more else {}))
+        within = {"VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}} if more else {}
+        zone(reference=reference, **{**more, **within})
     assert wanted in refusal(hand, {**BARE, "certificates": {"api": api()}})
 
 

@@ -52,8 +52,7 @@ def actions_of(service: str) -> dict[str, str]:
 SERVICES = {
     name: actions_of(name)
     for name in (
-        "ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas", "secretsmanager", "wafv2", "s3",
-        "route53",
+        "ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas", "secretsmanager", "wafv2", "s3", "route53",
     )
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.schema import bundle
+from alb_reconcile.cli.render.schema import bundle, output_bundle, output_schemas
 from alb_reconcile.cli.render.validate import ValidationView, validations_json, validations_text
 from alb_reconcile.cli.session.specs import refuse_twins
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, SpecError, UsageError
@@ -49,9 +49,20 @@ def _look(file: str, options: ValidateOptions, seen: dict[tuple[str, str | None]
     return ValidationView(file, stack.warnings, len(stack.desired), audit(outline) if options.security else None)
 
 
-def print_schema() -> ExitCode:
-    """Print the bundled JSON Schema."""
-    emit(json.dumps(bundle(), indent=2))
+@dataclass(frozen=True)
+class SchemaOptions:
+    name: str | None
+
+
+def print_schema(options: SchemaOptions) -> ExitCode:
+    """Print the bundled JSON Schema of specs, or that of a command's JSON."""
+    if options.name is None:
+        emit(json.dumps(bundle(), indent=2))
+        return ExitCode.OK
+    known = output_schemas()
+    if options.name not in known:
+        raise UsageError(f'there is no JSON of "{options.name}"; known: {", ".join(known)}')
+    emit(json.dumps(output_bundle(options.name), indent=2, ensure_ascii=False))
     return ExitCode.OK
 
 

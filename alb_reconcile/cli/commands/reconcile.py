@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_outcomes, render_times
-from alb_reconcile.cli.render.status import unready, url_lines
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.runs import RunView, runs_json
+from alb_reconcile.cli.render.status import unready, url_lines, urls
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, unimitated, with_stack
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
@@ -49,7 +50,7 @@ class ApplyOptions:
     lock_timeout: int
     allow: Mapping[str, int]
     policy: str | None
-    no_color: bool
+    output: Output
     record: RecordOptions
     loading: LoadingOptions
     connection: ConnectionOptions
@@ -57,6 +58,7 @@ class ApplyOptions:
 
 def apply(options: ApplyOptions) -> ExitCode:
     """Do what the spec wants."""
+    options.output.narrate(yes=options.yes)
     if options.plan and len(options.specs) > 1:
         raise UsageError("--plan holds the plan of one spec: name one SPEC")
     stacks = load_stacks(options.specs, options.loading, options.policy)
@@ -64,15 +66,15 @@ def apply(options: ApplyOptions) -> ExitCode:
     return _each(targets, _apply, options)
 
 
-async def _apply(aws: Aws, target: DesiredStack, options: ApplyOptions) -> ExitCode:
-    async with _running(aws, target, "apply", options) as (recorder, planned):
+async def _apply(aws: Aws, target: DesiredStack, options: ApplyOptions, view: RunView) -> ExitCode:
+    async with _running(aws, target, "apply", options, view) as (recorder, planned):
         recorder.causes = find_causes(planned)
-        recorder.exit_code = await _reach(aws, options, planned, recorder)
+        recorder.exit_code = await _reach(aws, options, planned, recorder, view)
     return recorder.exit_code
 
 
-async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
-    made, style = planned.plan, Style.detect(no_color=options.no_color)
+async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: Recorder, view: RunView) -> ExitCode:
+    made, style = planned.plan, options.output.style
     if options.plan:
         _compare(options.plan, made)
     emit(render_plan(made, style, notice=""))
@@ -98,7 +100,9 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         emit("Converged.")
     if applied.times and (made.steps or applied.entrance):
         emit(render_times(applied.times, applied.entrance))
-    for line in url_lines(applied.found.discovery, local_urls(options.connection)):
+    local = local_urls(options.connection)
+    view.urls = urls(applied.found.discovery, local)
+    for line in url_lines(applied.found.discovery, local):
         emit(line)
     balancers = (item.id for item in applied.found.discovery.resources if item.address.kind == "load_balancer")
     for line in unimitated(options.connection, balancers):
@@ -122,7 +126,7 @@ class DestroyOptions:
     lock_timeout: int
     allow: Mapping[str, int]
     policy: str | None
-    no_color: bool
+    output: Output
     record: RecordOptions
     loading: LoadingOptions
     connection: ConnectionOptions
@@ -130,6 +134,7 @@ class DestroyOptions:
 
 def destroy(options: DestroyOptions) -> ExitCode:
     """Delete a whole stack."""
+    options.output.narrate(yes=options.yes)
     if bool(options.named.stack) == bool(options.specs):
         raise UsageError("destroy needs SPEC, or --stack NAME with --region")
     if options.named.stack:
@@ -142,14 +147,14 @@ def destroy(options: DestroyOptions) -> ExitCode:
     return _each(targets, _destroy, options)
 
 
-async def _destroy(aws: Aws, target: DesiredStack, options: DestroyOptions) -> ExitCode:
-    async with _running(aws, target, "destroy", options) as (recorder, planned):
+async def _destroy(aws: Aws, target: DesiredStack, options: DestroyOptions, view: RunView) -> ExitCode:
+    async with _running(aws, target, "destroy", options, view) as (recorder, planned):
         recorder.exit_code = await _remove(aws, options, planned, recorder)
     return recorder.exit_code
 
 
 async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorder: Recorder) -> ExitCode:
-    stack, made, style = planned.plan.stack, planned.plan, Style.detect(no_color=options.no_color)
+    stack, made, style = planned.plan.stack, planned.plan, options.output.style
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
@@ -176,20 +181,26 @@ _Options = TypeVar("_Options", ApplyOptions, DestroyOptions)
 
 def _each(
     targets: Sequence[DesiredStack],
-    run: Callable[[Aws, DesiredStack, _Options], Awaitable[ExitCode]],
+    run: Callable[[Aws, DesiredStack, _Options, RunView], Awaitable[ExitCode]],
     options: _Options,
 ) -> ExitCode:
     """One stack after the other; the first that doesn't end well ends the command."""
-    for target in targets:
-        code = with_stack(options.connection, target, run, options)
-        if code is not ExitCode.OK:
-            return code
-    return ExitCode.OK
+    views: list[RunView] = []
+    try:
+        for target in targets:
+            views.append(RunView())
+            code = with_stack(options.connection, target, run, options, views[-1])
+            if code is not ExitCode.OK:
+                return code
+        return ExitCode.OK
+    finally:
+        if any(view.record for view in views):
+            options.output.show(views, lambda *_: "", runs_json)
 
 
 @asynccontextmanager
 async def _running(
-    aws: Aws, target: DesiredStack, command: str, options: ApplyOptions | DestroyOptions
+    aws: Aws, target: DesiredStack, command: str, options: ApplyOptions | DestroyOptions, view: RunView
 ) -> AsyncIterator[tuple[Recorder, StackPlan]]:
     """A run that holds the stack and is recorded, with the plan that was made meanwhile."""
     settings, sandbox = settings_of(options.record), options.connection.sandbox
@@ -200,10 +211,10 @@ async def _running(
         return found
 
     async with (
-        recorded(aws, target, command, settings, complain, sandbox=sandbox) as recorder,
+        recorded(aws, target, command, settings, complain, sandbox=sandbox, keep=view.keep) as recorder,
         hold(aws, target, command, options.lock_timeout, look, complain) as planned,
     ):
-        recorder.plan = planned.plan
+        recorder.plan, view.warnings = planned.plan, planned.plan.warnings
         yield recorder, planned
 
 

@@ -78,6 +78,10 @@ def status() -> ExitCode:
     emit(traffic_text(found.look()) if found.traffic else _WITHOUT)
     if found.provider:
         emit(f"Users of rules that authenticate log in at {found.provider}.")
+    if found.names:
+        emit(
+            f"Names of its hosted zones resolve at 127.0.0.1 port {found.names}, as in: dig @127.0.0.1 -p {found.names} NAME"
+        )
     return ExitCode.OK
 
 

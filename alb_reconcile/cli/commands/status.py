@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.status import StatusView, status_json, status_text
+from alb_reconcile.cli.render.status import StacksView, StatusView, stacks_json, stacks_text, status_json, status_text
 from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
 from alb_reconcile.engine.discover import discover
@@ -50,6 +50,7 @@ async def _look(aws: Aws, target: DesiredStack) -> tuple[Discovery, list[Address
 
 @dataclass(frozen=True)
 class StacksOptions:
+    output: Output
     loading: LoadingOptions
     connection: ConnectionOptions
 
@@ -62,10 +63,7 @@ def stacks(options: StacksOptions) -> ExitCode:
     counts, warnings = with_aws(options.connection, region, count_by_stack)
     for warning in warnings:
         complain(f"warning: {warning}")
-    for name, count in sorted(counts.items()):
-        emit(f"{name}  {count} resources")
-    if not counts:
-        emit(f"No stack has resources in {region}.")
+    options.output.show(StacksView(region, counts, warnings), stacks_text, stacks_json)
     return ExitCode.OK
 
 

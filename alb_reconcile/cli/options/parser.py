@@ -91,8 +91,11 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("specs", nargs="+", metavar="SPEC")
     text = "also report what AWS Security Hub would find; exit with 2 if there is something that isn't accepted"
     command.add_argument("--security", action="store_true", help=text)
-    command.add_argument("--format", choices=("text", "json"), default="text")
-    add("schema", "authoring.print_schema", "print the JSON Schema, for editors")
+    _add_format(command)
+    command = add(
+        "schema", "authoring.print_schema", "print the JSON Schema of specs, for editors, or of a command's JSON"
+    )
+    command.add_argument("name", nargs="?", metavar="COMMAND", help="a command that takes --format json, or error")
     command = add("init", "authoring.init", "write a commented spec to start from")
     command.add_argument(
         "file", nargs="?", default="stack.yaml", metavar="FILE", help="default stack.yaml; - is standard output"
@@ -103,7 +106,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("plan", "plan.plan", "show what apply would do; changes nothing")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    _add_format(command)
     command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)
@@ -112,6 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("apply", "reconcile.apply", "make the stack match its spec")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--yes", action="store_true", help="don't ask")
+    _add_format(command)
     command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     command.add_argument(
         "--timeout", type=duration(), default=900, metavar="15m", help="how long to wait for targets to be healthy"
@@ -128,6 +132,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("specs", nargs="*", metavar="SPEC")
     add_named(command)
     command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
+    _add_format(command)
     add_lock(command)
     add_record(command)
     add_allow(command)
@@ -137,7 +142,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
     command.add_argument("specs", nargs="+", metavar="SPEC")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    _add_format(command)
 
     command = add("verify", "verify.verify", "send real requests through each listener and rule")
     add_verify(command)
@@ -145,15 +150,19 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("history", "history.show", "show a stack's runs: when, what, who, what failed")
     command.add_argument("spec", nargs="?", metavar="SPEC")
     command.add_argument("--stack", metavar="NAME", help="a stack whose spec is lost or broken")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    _add_format(command)
     command.add_argument("--limit", type=number(1, 100_000), default=20, metavar="N", help="the newest N (default 20)")
     command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
     _add_adoption(add)
-    add("stacks", "status.stacks", "list the stacks that have resources in a region")
+    _add_format(add("stacks", "status.stacks", "list the stacks that have resources in a region"))
     _add_locks(commands, common)
     _add_sandbox(commands)
     return parser
+
+
+def _add_format(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--format", choices=("text", "json"), default="text")
 
 
 def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -162,7 +171,7 @@ def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
     text = "show who holds lock and lease, since when and for how long, or held them last"
     show = _add(actions, "show", "lock.show", text, parents=[common])
     show.add_argument("specs", nargs="*", metavar="SPEC")
-    show.add_argument("--format", choices=("text", "json"), default="text")
+    _add_format(show)
     text = "take the lease away from a run that is dead, or has to stop"
     broken = _add(actions, "break", "lock.break_", text, parents=[common])
     broken.add_argument("spec", nargs="?", metavar="SPEC")
@@ -224,7 +233,7 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--parallel", type=number(1, 64), default=8, metavar="N", help="how many stacks are changed at once (default 8)"
     )
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    _add_format(command)
     command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
     text = "how long to wait for a corrected stack's targets to be healthy"
     command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
@@ -256,5 +265,5 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     move.add_argument("new", metavar="NEW")
     for item in (command, release, move):
         item.add_argument("--yes", action="store_true", help="don't ask")
-        item.add_argument("--format", choices=("text", "json"), default="text")
+        _add_format(item)
         add_lock(item)

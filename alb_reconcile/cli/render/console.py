@@ -13,7 +13,28 @@ _OBEYED: Final = re.compile(
 
 def emit(text: str) -> None:
     """Write a line to standard output. A reader that has left (`| head -1`) doesn't disturb a run."""
+    _write(sys.stderr if _diverted else sys.stdout, text + "\n")
+
+
+def emit_document(text: str) -> None:
+    """Write what programs read to standard output, whatever else is diverted."""
     _write(sys.stdout, text + "\n")
+    _documents.append(None)
+
+
+def divert() -> None:
+    """From now on what is said for people goes to standard error: standard output is for programs."""
+    _diverted.append(None)
+
+
+def is_diverted() -> bool:
+    """Whether standard output is for programs."""
+    return bool(_diverted)
+
+
+def has_document() -> bool:
+    """Whether this process has written a document for programs."""
+    return bool(_documents)
 
 
 def complain(text: str) -> None:
@@ -29,6 +50,15 @@ def finish(code: int) -> int:
 
 
 _unwritten: list[str] = []
+_diverted: list[None] = []
+_documents: list[None] = []
+"""One process runs one command; `reset` is for tests that run several in one."""
+
+
+def reset() -> None:
+    """Forget what an earlier command in this process has chosen."""
+    for known in (_unwritten, _diverted, _documents):
+        known.clear()
 
 
 def _write(stream: IO[str], text: str) -> None:

@@ -69,8 +69,8 @@ def _lease(view: LockView) -> str:
 
 
 def locks_json(views: Sequence[LockView]) -> str:
-    """A list with an object for each stack."""
-    return json.dumps([_plain(view) for view in views], indent=2)
+    """The documented form: an object for each stack."""
+    return json.dumps({"version": 1, "locks": [_plain(view) for view in views]}, indent=2)
 
 
 def _plain(view: LockView) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""The form of a command's result: text or JSON."""
+"""The form of a command's result: text or JSON, and of the error that it ends with."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar
 
-from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.console import complain, divert, emit, emit_document, has_document
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.errors import AwsError, ReconcileError, SpecError, UsageError
 
 _T = TypeVar("_T")
 
@@ -17,12 +19,45 @@ class Output:
     format: Literal["text", "json"]
     no_color: bool
 
+    @property
+    def style(self) -> Style:
+        """The colours of what is said meanwhile."""
+        return Style.detect(no_color=self.no_color)
+
     def show(self, result: _T, text: Callable[[_T, Style], str], json: Callable[[_T], str]) -> None:
         """Write a result to standard output, in the form that was chosen; nothing where that is empty."""
-        shown = json(result) if self.format == "json" else text(result, Style.detect(no_color=self.no_color))
-        if shown:
+        if self.format == "json":
+            emit_document(json(result))
+        elif shown := text(result, self.style):
             emit(shown)
 
     def remark(self, text: str) -> None:
         """Write a line beside the result: not among JSON, which programs read."""
         (complain if self.format == "json" else emit)(text)
+
+    def narrate(self, *, yes: bool) -> None:
+        """For a command that says much before its result: JSON has standard output for itself, and nobody is asked.
+
+        Raises UsageError where somebody would have to be.
+        """
+        if self.format == "json":
+            if not yes:
+                raise UsageError("--format json asks nobody: add --yes")
+            divert()
+
+
+def report(error: ReconcileError, form: str) -> None:
+    """Say what ended the command; with `--format json` as a document too, where the command has written none."""
+    if form == "json" and not has_document():
+        emit_document(error_json(error))
+    complain(str(error))
+
+
+def error_json(error: ReconcileError) -> str:
+    """The documented form of an error."""
+    found: dict[str, Any] = {"exit_code": int(error.exit_code), "message": str(error)}
+    if isinstance(error, AwsError):
+        found |= {"code": error.code, "request_id": error.request_id}
+    if isinstance(error, SpecError):
+        found["problems"] = [{"file": error.file, **asdict(item)} for item in error.problems]
+    return json.dumps({"version": 1, "error": found}, indent=2)

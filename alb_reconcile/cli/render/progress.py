@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from alb_reconcile.aws.throttle import Throttled
-from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.console import complain, emit, is_diverted
 from alb_reconcile.cli.render.plan import show_duration
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.engine.apply import Event, Outcome
@@ -28,7 +28,7 @@ class Progress:
         self.verbose = verbose
         self.speed = speed
         """How much faster than the wall's clock AWS's runs; all times are shown on AWS's."""
-        self.live = sys.stdout.isatty() and not verbose
+        self.live = sys.stdout.isatty() and not verbose and not is_diverted()
         self.running: dict[str, tuple[Step, float, str]] = {}
         self._said: dict[str, tuple[str, float]] = {}
         self._footer = False

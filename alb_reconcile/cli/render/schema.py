@@ -1,8 +1,11 @@
-"""The schema as `alb-reconcile schema` prints it: one file for editors."""
+"""The schemas as `alb-reconcile schema` prints them: each one file, of specs for editors, of JSON outputs for programs."""
 
+import json
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from alb_reconcile.spec.schema import load_schemas
+from alb_reconcile.spec.schema import load_schemas, schema_folder
 
 
 def bundle() -> dict[str, Any]:
@@ -25,3 +28,20 @@ def _rewrite(schema: Any, file: str) -> Any:
         target, _, pointer = schema["$ref"].partition("#")
         result["$ref"] = f"#/$defs/{(target or file).removesuffix('.schema.json')}{pointer}"
     return result
+
+
+@cache
+def output_schemas() -> Mapping[str, dict[str, Any]]:
+    """The JSON Schema of each command's JSON, by the command's name; `run` is a part of others, `error` what all may write."""
+    files = sorted((schema_folder() / "output").glob("*.schema.json"))
+    schemas = {file.name.removesuffix(".schema.json"): json.loads(file.read_text(encoding="utf-8")) for file in files}
+    return dict(sorted({**schemas, "destroy": schemas["apply"]}.items()))
+
+
+def output_bundle(name: str) -> dict[str, Any]:
+    """One of them with whatever it refers to."""
+    wanted = output_schemas()[name]
+    parts = {key: part for key, part in output_schemas().items() if f'"{key}.schema.json"' in json.dumps(wanted)}
+    plain = {key: {k: v for k, v in part.items() if k not in ("$schema", "$id")} for key, part in parts.items()}
+    rewritten: dict[str, Any] = _rewrite(wanted, f"{name}.schema.json")
+    return {**rewritten, "$defs": _rewrite(plain, "")} if len(plain) > 1 else rewritten

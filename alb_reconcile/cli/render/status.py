@@ -159,6 +159,29 @@ def _lines(view: StatusView, style: Style) -> Iterator[str]:
         yield from found
 
 
+@dataclass(frozen=True)
+class StacksView:
+    """How many resources each stack has in a region."""
+
+    region: str
+    counts: Mapping[str, int]
+    warnings: Sequence[str] = ()
+
+
+def stacks_text(view: StacksView, _: Style) -> str:
+    """A line for each stack."""
+    lines = [f"{name}  {count} resources" for name, count in sorted(view.counts.items())]
+    return "\n".join(lines) or f"No stack has resources in {view.region}."
+
+
+def stacks_json(view: StacksView) -> str:
+    """The documented form."""
+    stacks = [{"stack": name, "resources": count} for name, count in sorted(view.counts.items())]
+    return json.dumps(
+        {"version": 1, "region": view.region, "stacks": stacks, "warnings": list(view.warnings)}, indent=2
+    )
+
+
 def traffic_text(traffic: Traffic) -> str:
     """What `sandbox status` says of listeners and instances."""
     lines = [

@@ -126,9 +126,24 @@ def with_stack(
     """`with_aws` for a stack, with ids in the place of what it looks up. Raises what `resolve_lookups` raises, too."""
 
     async def found(aws: Aws) -> _T:
+        if options.sandbox:
+            _have_zones(target)
         return await main(aws, await resolve_lookups(aws, target), *args, **named)
 
     return with_aws(options, target.region, found)
+
+
+def _have_zones(target: DesiredStack) -> None:
+    """Have the sandbox make the hosted zones that a stack names: on AWS they come with a domain."""
+    states = [item.creation for item in target.desired.values() if getattr(item.creation, "zone", "")]
+    if not states:
+        return
+    from alb_reconcile.sandbox import client as sandbox_client
+    from alb_reconcile.sandbox import preparation
+
+    if found := sandbox_client.running():
+        for line in preparation.prepare_zones(found, target.region, states):
+            complain(f"Made in the sandbox: {line}")
 
 
 def local_urls(options: ConnectionOptions) -> dict[str, str]:

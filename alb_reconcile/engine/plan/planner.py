@@ -14,6 +14,7 @@ from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
+from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
 from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
@@ -74,6 +75,7 @@ def make_plan(
     swap_groups_late(graph)
     add_edges(graph)
     add_rollout(graph)
+    lead_names_late(graph)
     move_addresses(graph)
     tell_volumes(graph)
     keys = sort_keys(graph)

@@ -61,6 +61,16 @@ def as_told(record: Any) -> dict[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
+def served(zone: Any, now: float) -> list[Any]:
+    """The records that name servers answer by now."""
+    held = zone.__dict__.get("strict_served")
+    return list(_latest(held, now)[0][1] if held else zone.rrsets)
+
+
+def _latest(held: list[tuple[float, list[Any]]], now: float) -> list[tuple[float, list[Any]]]:
+    return [item for item in held if item[0] <= now][-1:]
+
+
 class Changes:
     """What is asked of Route 53 in one strict AWS: one change after the other, each of which takes its time."""
 
@@ -80,6 +90,9 @@ class Changes:
                 raise Route53ClientError("PriorRequestNotComplete", text)
             check_request(changes)
             records = check_batch(response.backend, zone, [dict(change) for change in changes])
+            held = zone.__dict__.setdefault("strict_served", [(float("-inf"), zone.rrsets)])
+            held.append((now + self._timing.record_sync, records))
+            zone.strict_served = [*_latest(held, now), *(item for item in held if item[0] > now)]
             zone.rrsets = records
             zone.busy_until = now + self._timing.record_change
             number = f"C{next(self._numbers):013d}"

@@ -53,7 +53,7 @@ def _check_entry_names(outline: Outline) -> None:
 def _check_physical_names(outline: Outline) -> None:
     for kind in load_kinds().values():
         fields, section = field_names(kind.properties), kind.section
-        if "name" not in fields:
+        if "name" not in fields or not kind.properties.unique_names:
             continue
         seen: dict[tuple[str | None, str], str] = {}
         for path, physical in outline.texts(section, ..., "name"):

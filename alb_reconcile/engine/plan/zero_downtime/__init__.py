@@ -12,7 +12,9 @@
 5. `rollout.add_rollout`: an instance that stops leaves its target groups first; members change `max_surge` at a time; then
    `capacity.guard_capacity` says how many healthy targets each step that moves requests must leave or find, and each pause
    is known (`settle`).
-6. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
+6. `aliases.lead_names_late`: a DNS name leads to another load balancer when that serves, and the old one stays until clients
+   have forgotten it.
+7. `costs.add_costs`: what each step waits for, for how long, and how many healthy targets stay, in words.
 
 `forwards` has the questions that several of them ask: who forwards to which group, now and as desired. None of them asks
 AWS; what must be true when a step runs is written into its `details` (`model.steps`), and the kinds wait for it.

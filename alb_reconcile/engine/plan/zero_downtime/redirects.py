@@ -7,7 +7,6 @@ from alb_reconcile.engine.plan.decide import entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.kinds.listener import Listener
 from alb_reconcile.kinds.load_balancer import LoadBalancer
-from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, each_of
@@ -56,9 +55,11 @@ def _way_to(graph: Graph, listener: Address) -> Iterator[str]:
     entrance = entrance_of(graph.decisions, decision.desired)
     for step in [*graph.forwarding(*MAKING), *graph.of_kind("record", *MAKING)]:
         state = step.desired.state if step.desired else None
-        if step.address == listener or listener == getattr(state, "listener", None):
-            yield step.key
-        elif entrance is not None and getattr(state, "alias", None) == entrance:
+        if (
+            step.address == listener
+            or listener == getattr(state, "listener", None)
+            or (entrance is not None and getattr(state, "alias", None) == entrance)
+        ):
             yield step.key
     balancer = graph.decisions.desired[entrance].desired.state if entrance else None
     for group in balancer.security_groups or () if isinstance(balancer, LoadBalancer) else ():

@@ -1,0 +1,30 @@
+"""What `apply` and `destroy` did, for programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alb_reconcile.journal.record import Record
+
+
+@dataclass
+class RunView:
+    """One run: its record, which is made when it has ended, and what its reader needs besides."""
+
+    record: Record | None = None
+    urls: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    def keep(self, record: Record) -> None:
+        """Take the record."""
+        self.record = record
+
+
+def runs_json(views: Sequence[RunView]) -> str:
+    """The documented form: a record as in the history for each run, with the URLs that answer."""
+    runs = [
+        {**view.record.to_data(), "urls": list(view.urls), "warnings": list(view.warnings)}
+        for view in views
+        if view.record is not None
+    ]
+    return json.dumps({"version": 1, "runs": runs}, indent=2)

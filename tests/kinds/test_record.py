@@ -1,0 +1,392 @@
+"""DNS records: whose they are is said beside them, nobody's is taken over, and names follow their load balancer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.route53.models import route53_backends
+
+from alb_reconcile.model.errors import RefusedError
+from tests.adoption.adopting import Keeper
+from tests.harness import by_hand, demo
+from tests.kinds.example import Example
+from tests.kinds.hand import calls, create, edited, order, short, update
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.harness import Spec, World
+    from tests.kinds.hand import Faults, Hand
+
+CHECK, OTHER = "0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f", "0a1b2c3d-0000-4000-8000-0a1b2c3d4e60"
+ZONE = "example.com"
+
+
+def prepare() -> None:
+    """A hosted zone and two health checks."""
+    route53 = by_hand("route53")
+    route53.create_hosted_zone(Name=ZONE, CallerReference="1")
+    checks = route53_backends[DEFAULT_ACCOUNT_ID]["aws"].health_checks
+    config = {"Type": "TCP", "IPAddress": "192.0.2.1", "Port": 80}
+    for name in (CHECK, OTHER):
+        made = route53.create_health_check(CallerReference=name, HealthCheckConfig=config)["HealthCheck"]["Id"]
+        checks[name] = checks.pop(made)
+        checks[name].id = name
+
+
+def record(name: str, **entry: Any) -> Spec:
+    return {"zone": ZONE, "name": f"{name}.{ZONE}", "type": "A", **entry}
+
+
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "records": {
+            "api": record(
+                "api", ttl=60, resource_records=["192.0.2.1", "192.0.2.2"], set_identifier="one", weight=10, health_check_id=CHECK
+            ),
+            "www": record("*.www", resource_records=["192.0.2.1"], set_identifier="one", failover="PRIMARY"),
+            "cdn": record(
+                "cdn", alias={"dns_name": "d1.cloudfront.net", "hosted_zone_id": "Z2FDTNDATAQYW2"}, evaluate_target_health=False
+            ),
+        },
+    },
+    address="record.api",
+    changes={"ttl": 300, "resource_records": ["192.0.2.3"], "weight": 20, "health_check_id": OTHER},
+    others={
+        "record.www": {"failover": "SECONDARY"},
+        "record.cdn": {
+            "alias": {"dns_name": "d2.cloudfront.net", "hosted_zone_id": "Z2FDTNDATAQYW2"}, "evaluate_target_health": True,
+        },
+    },
+    prepare=prepare,
+)  # fmt: skip
+
+
+class Names:
+    """The zone, changed by hand."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        prepare()
+        self.id = by_hand("route53").list_hosted_zones()["HostedZones"][0]["Id"].rpartition("/")[2]
+
+    def rows(self, zone: str = "") -> dict[str, dict[str, Any]]:
+        """All record sets but the zone's own, by name and type."""
+        found = by_hand("route53").list_resource_record_sets(HostedZoneId=zone or self.id)["ResourceRecordSets"]
+        return {
+            f"{row['Name'].removesuffix('.')} {row['Type']}": row for row in found if row["Type"] not in ("NS", "SOA")
+        }
+
+    def change(self, action: str, row: Mapping[str, Any], zone: str = "") -> None:
+        self.world.clock.advance(1)
+        batch = {"Changes": [{"Action": action, "ResourceRecordSet": row}]}
+        by_hand("route53").change_resource_record_sets(HostedZoneId=zone or self.id, ChangeBatch=batch)
+
+
+@pytest.fixture
+def names(hand: Hand) -> Names:
+    return Names(hand.world)
+
+
+def plain(name: str, *values: str) -> dict[str, Any]:
+    return {
+        "Name": name,
+        "Type": "A",
+        "TTL": 300,
+        "ResourceRecords": [{"Value": item} for item in values or ("192.0.2.1",)],
+    }
+
+
+def only(**entries: Spec) -> Spec:
+    return {"stack": "demo", "region": "us-east-1", "records": entries}
+
+
+def web(name: str = "api", **entry: Any) -> Spec:
+    """The demo, and a name for its load balancer."""
+    return {**demo(), "records": {"api": record(name, alias="public", **entry)}}
+
+
+def api(*values: str, **entry: Any) -> Spec:
+    return only(api=record("api", resource_records=list(values or ("192.0.2.1",)), **entry))
+
+
+# -- a name for a load balancer
+
+
+def test_a_name_leads_to_the_load_balancer_and_follows_it(hand: Hand, names: Names) -> None:
+    hand.make(web())
+    old = names.rows()["api.example.com A"]["AliasTarget"]
+    assert old["DNSName"].startswith("dualstack.demo-public-")
+    assert old["EvaluateTargetHealth"]
+    spec = edited(web(), "load_balancers/public/scheme", "internal")
+    result = hand.make(spec, allow={"replace-load-balancer": 2, "replace": 9, "delete": 9})
+    assert names.rows()["api.example.com A"]["AliasTarget"]["DNSName"] != old["DNSName"]
+    done = [item.step for item in result.outcomes]
+    at = {(step.action, str(step.address)): index for index, step in enumerate(done)}
+    assert at["replace", "listener.public/http"] < at["update", "record.api"] < at["delete", "load_balancer.public"]
+    gone = next(step for step in done if (step.action, step.address.kind) == ("delete", "load_balancer"))
+    assert "clients have forgotten where its names led (60 s)" in gone.waits
+    changed, deleted = (
+        order(hand.world, "change_resource_record_sets", "delete_load_balancer")[index] for index in (0, -1)
+    )
+    assert (changed, deleted) == ("change_resource_record_sets", "delete_load_balancer")
+
+
+def test_a_name_that_somebody_led_elsewhere_is_led_back(hand: Hand, names: Names) -> None:
+    hand.make(web(evaluate_target_health=False))
+    row = names.rows()["api.example.com A"]
+    names.change("UPSERT", plain("api.example.com"))
+    hand.repairs(update("record.api", "alias", "evaluate_target_health"), by="change_resource_record_sets")
+    assert names.rows()["api.example.com A"] == row
+
+
+def test_a_spec_without_records_asks_nothing_of_route_53(hand: Hand, names: Names) -> None:
+    hand.make(demo())
+    hand.world.plan(demo())
+    assert not {name for name, _ in hand.world.log} & {
+        "list_hosted_zones",
+        "list_hosted_zones_by_name",
+        "get_hosted_zone",
+    }
+
+
+def test_an_unchanged_plan_takes_two_reads_more(hand: Hand, names: Names) -> None:
+    hand.make(web())
+    hand.world.plan(web())
+    asked = [name for name, _ in hand.world.log if "hosted_zone" in name or "record" in name]
+    assert sorted(asked) == ["list_hosted_zones_by_name", "list_resource_record_sets"]
+
+
+def test_what_a_spec_drops_with_its_zone_is_found_and_the_tag_goes(hand: Hand, names: Names) -> None:
+    hand.make(demo())
+    hand.make(web())
+    assert zones_told(hand) == ZONE
+    assert short(hand.world.plan(demo())) == [("delete", "record.api", ())]
+    hand.make(demo())
+    assert names.rows() == {}
+    assert zones_told(hand) == ""
+
+
+def zones_told(hand: Hand) -> str:
+    """What the VPC's tag says."""
+    tags = hand.ec2.describe_vpcs(VpcIds=[hand["vpc.main"]])["Vpcs"][0]["Tags"]
+    return next((str(tag["Value"]) for tag in tags if tag["Key"] == "alb-reconcile:zones"), "")
+
+
+def test_destroy_finds_all_whatever_is_left_of_the_stack(hand: Hand, names: Names) -> None:
+    hand.make(api())
+    hand.world.destroy({"stack": "demo", "region": "us-east-1"})
+    assert names.rows() == {}
+
+
+def test_credentials_without_a_right_to_look_destroy_the_rest(hand: Hand, names: Names, faults: Faults) -> None:
+    hand.make(demo())
+    faults.refuse("list_hosted_zones", "AccessDenied", times=9)
+    result = hand.world.apply(demo(), destroy=True)
+    assert not result.failures
+
+
+# -- whose it is
+
+
+def test_nobodys_record_is_refused_and_adopted(hand: Hand, names: Names) -> None:
+    names.change("CREATE", plain("api.example.com"))
+    with pytest.raises(
+        RefusedError,
+        match=r"spec.yaml:\d+:\d+: .*there is a record api.example.com \(A\) already, outside this stack; adopt",
+    ):
+        hand.world.plan(api())
+    Keeper(hand.world).adopt(api())
+    assert hand.world.plan(api()).is_empty
+    assert names.rows().keys() == {"api.example.com A", "a.api.alb-reconcile.example.com TXT"}
+
+
+def test_another_stacks_record_is_refused_and_never_adopted(hand: Hand, names: Names) -> None:
+    hand.make({**api(), "stack": "other"})
+    with pytest.raises(RefusedError, match=r"record api.example.com \(A\) is stack other\'s; choose another name"):
+        hand.world.plan(api())
+    with pytest.raises(RefusedError, match="other"):
+        Keeper(hand.world).adopt(api())
+    assert hand.world.plan({**api(), "stack": "other"}).is_empty
+
+
+def test_a_record_that_cannot_stand_beside_nobodys_is_refused(hand: Hand, names: Names) -> None:
+    names.change("CREATE", plain("api.example.com"))
+    cname = only(api={"zone": ZONE, "name": "api.example.com", "type": "CNAME", "resource_records": ["a.example.net"]})
+    with pytest.raises(
+        RefusedError, match=r"there is a record api.example.com \(A\) already, which can't stand beside"
+    ):
+        hand.world.plan(cname)
+
+
+def test_who_is_faster_is_not_overwritten(hand: Hand, names: Names, faults: Faults) -> None:
+    """Somebody makes the record between plan and apply, and changes another one."""
+    hand.make(api())
+    real = hand.world._call
+
+    def meanwhile(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "change_resource_record_sets":
+            hand.world._call = real  # type: ignore[method-assign]
+            names.change("UPSERT", plain("api.example.com", "192.0.2.9"))
+            names.change("CREATE", plain("www.example.com", "192.0.2.9"))
+        return real(service, operation, params)
+
+    hand.world._call = meanwhile  # type: ignore[method-assign]
+    spec = only(**api("192.0.2.2")["records"], www=record("www", resource_records=["192.0.2.1"]))
+    result = hand.world.apply(spec)
+    assert [text.count("somebody has changed this record meanwhile") for text in result.failures] == [1, 1]
+    values = {name: row["ResourceRecords"] for name, row in names.rows().items() if name.endswith(" A")}
+    assert values == {f"{name}.example.com A": [{"Value": "192.0.2.9"}] for name in ("api", "www")}
+
+
+def test_names_are_the_same_in_capitals_with_a_dot_and_with_a_star(hand: Hand, names: Names) -> None:
+    names.change("CREATE", plain(r"\052.Example.COM."))
+    entry = {"zone": "Example.com.", "name": "*.EXAMPLE.com.", "type": "A", "resource_records": ["192.0.2.1"]}
+    Keeper(hand.world).adopt(only(any=entry))
+    assert hand.world.plan(only(any=entry)).is_empty
+    assert "a._wildcard.alb-reconcile.example.com TXT" in names.rows()
+
+
+def test_a_users_tags_are_not_published(hand: Hand, names: Names) -> None:
+    hand.make({**api(), "tags": {"owner": "alice@example.com"}})
+    said = str(names.rows()["a.api.alb-reconcile.example.com TXT"])
+    assert '"alb-reconcile:stack=demo"' in said
+    assert "alice" not in said
+    assert "owner" not in said
+
+
+def test_the_txt_record_goes_with_one_that_somebody_deleted(hand: Hand, names: Names) -> None:
+    hand.make(api())
+    names.change("DELETE", names.rows()["api.example.com A"])
+    hand.repairs(create("record.api"), by="change_resource_record_sets")
+    names.change("DELETE", names.rows()["api.example.com A"])
+    hand.world.destroy(api())
+    assert names.rows() == {}
+
+
+def test_a_txt_record_that_somebody_deleted_makes_it_nobodys(hand: Hand, names: Names) -> None:
+    hand.make(api())
+    names.change("DELETE", names.rows()["a.api.alb-reconcile.example.com TXT"])
+    with pytest.raises(RefusedError, match="outside this stack; adopt it"):
+        hand.world.plan(api())
+
+
+def test_an_entry_with_another_name_takes_the_record_over_in_two_steps(hand: Hand, names: Names) -> None:
+    hand.make(api())
+    hand.make(only(front=api()["records"]["api"]))
+    assert names.rows().keys() == {"api.example.com A", "a.api.alb-reconcile.example.com TXT"}
+
+
+# -- zones
+
+
+def test_a_zone_that_is_not_there_is_told(hand: Hand, names: Names) -> None:
+    spec = edited(api(), "records/api/zone", {"name": "example.com", "private": True})
+    with pytest.raises(
+        RefusedError,
+        match=r"spec.yaml:\d+:\d+: records.api.zone: hosted zone example.com isn't private; .* zone: example.com",
+    ):
+        hand.world.plan(spec)
+    with pytest.raises(RefusedError, match=r"there is no public hosted zone example.org in this account"):
+        hand.world.plan(
+            only(
+                api={**record("api"), "zone": "example.org", "name": "a.example.org", "resource_records": ["192.0.2.1"]}
+            )
+        )
+    with pytest.raises(RefusedError, match=r"there is no hosted zone Z0123456789 in this account; correct the id"):
+        hand.world.plan(edited(api(), "records/api/zone", "Z0123456789"))
+
+
+def test_of_two_zones_the_one_with_the_id_is_meant(hand: Hand, names: Names) -> None:
+    other = by_hand("route53").create_hosted_zone(Name=ZONE, CallerReference="2")["HostedZone"]["Id"].rpartition("/")[2]
+    with pytest.raises(
+        RefusedError, match=rf"there are 2 public hosted zones example.com \(.*{other}.*\); name the one"
+    ):
+        hand.world.plan(api())
+    hand.make(edited(api(), "records/api/zone", other))
+    assert names.rows() == {}
+    assert "api.example.com A" in names.rows(other)
+    with pytest.raises(RefusedError, match=r"api.example.net isn't in zone example.com, nor is it that name itself"):
+        hand.world.plan(
+            only(api={**record("api"), "zone": other, "name": "api.example.net", "resource_records": ["192.0.2.1"]})
+        )
+
+
+def test_a_private_zone_is_meant_where_it_is_said(hand: Hand, names: Names) -> None:
+    vpc = {"VPCRegion": "us-east-1", "VPCId": hand.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]}
+    private = (
+        by_hand("route53")
+        .create_hosted_zone(Name=ZONE, CallerReference="2", VPC=vpc, HostedZoneConfig={"PrivateZone": True})[
+            "HostedZone"
+        ]["Id"]
+        .rpartition("/")[2]
+    )
+    hand.make(edited(api(), "records/api/zone", {"name": ZONE, "private": True}))
+    assert names.rows() == {}
+    assert "api.example.com A" in names.rows(private)
+
+
+def test_of_a_large_zone_only_what_matters_is_read(hand: Hand, names: Names) -> None:
+    zone = route53_backends[DEFAULT_ACCOUNT_ID]["aws"].zones[names.id]
+    for number in range(1000):
+        zone.add_rrset({**plain(f"n{number}.example.com."), "ResourceRecords": ["192.0.2.1"]})
+    hand.make(api())
+    hand.world.plan(api())
+    asked = [params for name, params in hand.world.log if name == "list_resource_record_sets"]
+    assert [params["StartRecordName"] for params in asked] == ["alb-reconcile.example.com", "api.example.com"]
+    hand.world.destroy(api())
+    assert len(names.rows()) == 298  # a page of the others
+
+
+def test_a_health_check_that_is_not_there_is_told(hand: Hand, names: Names) -> None:
+    with pytest.raises(
+        RefusedError, match=r"records.api.health_check_id: there is no health check 0a1b in this account"
+    ):
+        hand.world.plan(api(health_check_id="0a1b"))
+    hand.make(api(health_check_id=CHECK))
+    hand.make(api(health_check_id="none"))
+    assert "HealthCheckId" not in names.rows()["api.example.com A"]
+
+
+# -- on the way to AWS
+
+
+def test_records_of_a_zone_are_changed_together(hand: Hand, names: Names) -> None:
+    hand.make(only(**{f"n{number}": record(f"n{number}", resource_records=["192.0.2.1"]) for number in range(30)}))
+    assert len(calls(hand.world, "change_resource_record_sets")) == 1
+
+
+def test_one_that_is_refused_leaves_the_others(hand: Hand, names: Names) -> None:
+    spec = only(api=api()["records"]["api"], bad=record("bad", resource_records=["192.0.2.1"]))
+    real = hand.world._call
+
+    def meanwhile(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "change_resource_record_sets":
+            hand.world._call = real  # type: ignore[method-assign]
+            names.change("CREATE", plain("bad.example.com", "192.0.2.9"))
+        return real(service, operation, params)
+
+    hand.world._call = meanwhile  # type: ignore[method-assign]
+    result = hand.world.apply(spec)
+    assert [item.split(":")[1] for item in result.failures] == ["record.bad"]
+    assert "api.example.com A" in names.rows()
+
+
+@pytest.mark.parametrize("code", ["PriorRequestNotComplete", "Throttling"])
+def test_a_change_that_comes_too_early_is_repeated(hand: Hand, names: Names, faults: Faults, code: str) -> None:
+    faults.refuse("change_resource_record_sets", code, times=3)
+    hand.make(api())
+
+
+def test_a_change_whose_answer_was_lost_is_taken_for_done(hand: Hand, names: Names, faults: Faults) -> None:
+    faults.lose_reply("change_resource_record_sets")
+    hand.make(api())
+    faults.lose_reply("change_resource_record_sets")
+    hand.make(api("192.0.2.2"))
+    faults.lose_reply("change_resource_record_sets")
+    hand.world.destroy(api())
+    assert names.rows() == {}
