@@ -52,7 +52,7 @@ def zones() -> None:
     """Two of one name, which only their ids tell from each other."""
     held = route53_backends[DEFAULT_ACCOUNT_ID]["aws"].zones
     for physical_id in ("Z0000ONE", "Z0000TWO"):
-        made = zone(reference=physical_id)
+        made = zone("example.net", physical_id)
         held[made].resource_id = physical_id
         held[physical_id] = held.pop(made)
 
@@ -71,8 +71,8 @@ EXAMPLE = Example(
         "region": "us-east-1",
         "certificates": {
             "api": {
-                "domain_name": "api.example.com",
-                "subject_alternative_names": ["*.api.example.com"],
+                "domain_name": "api.example.net",
+                "subject_alternative_names": ["*.api.example.net"],
                 "key_algorithm": "EC_prime256v1",
                 "zone": "Z0000ONE",
             },
