@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import json
 import os
 import pickle
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,7 +103,15 @@ def load(spec: Spec) -> Stack:
 
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> Stack:
-    return parse_stack(text.encode(), "spec.yaml", SPECS, {}, None)
+    return parse_stack(text.encode(), "spec.yaml", spec_folder(), {}, None)
+
+
+@cache
+def spec_folder() -> Path:
+    """The folder in which the specs of `load` lie: a copy of the shipped one, for files that they name."""
+    folder = Path(tempfile.mkdtemp(prefix="alb-reconcile-specs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(shutil.copytree(SPECS, folder, dirs_exist_ok=True))
 
 
 @dataclass

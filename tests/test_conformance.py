@@ -35,7 +35,7 @@ HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others"}
 """Keys that say how a resource is handled, and nothing that AWS knows."""
 SHARED = "weights"
 """A key of ours in what listeners and rules share."""
-LOOKUPS = {"tag", "default", "ssm"}
+LOOKUPS = {"tag", "default", "ssm", "domain", "file"}
 """Keys of ours in whatever refers to something."""
 
 
@@ -114,6 +114,7 @@ def consumed(name: str) -> set[str]:
         if key in own_keys(name) | members_of(name) | {"tags"}
         or item.get("x-aws") == "Tag Name"
         or item.get("x-aws") in said  # another way to say a property
+        or item.get("x-secret")  # which is no property, so that nothing shows it
     }
 
 

@@ -92,6 +92,17 @@ async def _remove_route53(aws: Aws, resources: Sequence[str], keys: Sequence[str
     await write_record_tags(aws, resources, {}, keys)
 
 
+async def _write_acm(aws: Aws, resources: Sequence[str], wanted: Mapping[str, str]) -> None:
+    for arn in resources:
+        await aws.call("acm", "add_tags_to_certificate", CertificateArn=arn, Tags=tags.to_list(wanted))
+
+
+async def _remove_acm(aws: Aws, resources: Sequence[str], keys: Sequence[str]) -> None:
+    named: list[dict[str, str]] = [{"Key": key} for key in keys]
+    for arn in resources:
+        await aws.call("acm", "remove_tags_from_certificate", CertificateArn=arn, Tags=named)
+
+
 def _last(arn: str) -> str:
     """The name in an ARN."""
     return re.split("[:/]", arn)[-1]
@@ -112,6 +123,10 @@ SERVICES: Final = {
         ),
         Service(
             "s3", "arn:[a-z-]+:s3:::[a-z0-9.-]+", 1, ("s3:PutBucketTagging",), _write_s3, _remove_s3, gone="NoSuchBucket"
+        ),
+        Service(
+            "acm", "arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:TYPE/.+", 1, ("acm:AddTagsToCertificate",),
+            _write_acm, _remove_acm, gone="ResourceNotFoundException",
         ),
         Service(
             "route53", "arn:[a-z-]+:route53:::hostedzone/[A-Z0-9]+/recordset/.+", 25,

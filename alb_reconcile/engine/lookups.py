@@ -9,6 +9,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.certificate import find_certificates
 from alb_reconcile.kinds.identifiers import describe_id, is_id_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -40,14 +41,21 @@ async def resolve_lookups(aws: Aws, target: DesiredStack) -> DesiredStack:
         return target
     if target.account_ids:
         await read_account(aws, target.account_ids)
-    by_rows = [item for item in users if item.by != "ssm"]
+    by_rows = [item for item in users if item.by in ("tag", "default")]
+    by_domain = [item for item in users if item.by == "domain"]
     by_parameter = {item.parameter for item in users if item.by == "ssm"}
-    rows, parameters = await asyncio.gather(_read_rows(aws, by_rows), _read_parameters(aws, sorted(by_parameter)))
+    rows, parameters, certificates = await asyncio.gather(
+        _read_rows(aws, by_rows),
+        _read_parameters(aws, sorted(by_parameter)),
+        find_certificates(aws, by_domain, target.stack),
+    )
     found: dict[Lookup, tuple[FoundId, ...]] = {}
     problems: list[str] = []
     for wanted, places in users.items():
         if wanted.by == "ssm":
             ids, problem = _of_parameter(wanted, parameters)
+        elif wanted.by == "domain":
+            ids, problem = certificates[wanted]
         else:
             ids, problem = _of_rows(wanted, rows[wanted], target.stack)
         problems += [str(Finding(item, path, problem)) for item, path in places if problem]

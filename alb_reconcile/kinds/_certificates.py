@@ -1,26 +1,33 @@
 """Whether certificates can serve a listener (ACM DescribeCertificate)."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds.base import Intent
+from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.resource import Desired
 
 _FIELD = "certificate_arn"
 
 
-async def check_certificates(aws: Aws, item: Intent, hosts: Iterable[str]) -> list[Finding]:
+async def check_certificates(
+    aws: Aws, item: Intent, hosts: Iterable[str], desired: Mapping[Address, Desired]
+) -> list[Finding]:
     """What stands against a listener's certificates; as a warning, which of the `hosts` none of them covers. Only ACM's are
-    looked at."""
-    arns: Sequence[str] = (item.wanted.certificate_arn, *(item.wanted.certificates or ()))
+    looked at, and those of the stack itself are as the spec says."""
+    declared: Any = item.desired.state
+    wanted = (declared.certificate_arn, *(declared.certificates or ()))
+    own = [desired[ref].state for ref in wanted if isinstance(ref, Address)]
+    arns = [ref for ref in wanted if not isinstance(ref, Address)]
     found = await asyncio.gather(*(_read(aws, arn) for arn in arns))
     findings = [
-        Finding(item.desired, "certificates" if index else _FIELD, text)
-        for index, (arn, read) in enumerate(zip(arns, found, strict=True))
+        Finding(item.desired, _FIELD if arn == declared.certificate_arn else "certificates", text)
+        for arn, read in zip(arns, found, strict=True)
         if (text := _objection(arn, read))
     ]
     if findings or any(read is None for read in found):  # what can't be read may cover them
@@ -28,12 +35,25 @@ async def check_certificates(aws: Aws, item: Intent, hosts: Iterable[str]) -> li
     names = {
         name for read in found if read for name in (read.get("DomainName"), *read.get("SubjectAlternativeNames", ()))
     }
+    names |= {name for state in own for name in getattr(state, "names", ())}
     bare = sorted(host for host in hosts if not any(_covers(name, host) for name in names if name))
     if not bare:
         return []
-    what = "its certificate is" if len(arns) == 1 else "its certificates are"
+    what = "its certificate is" if len(wanted) == 1 else "its certificates are"
     text = f"{what} for {', '.join(sorted(filter(None, names)))}, so clients of {', '.join(bare)} refuse it; add the names, or choose another certificate"
     return [Finding(item.desired, _FIELD, text, warning=True)]
+
+
+def match_domain(rows: Iterable[Mapping[str, Any]], domain: str) -> list[Mapping[str, Any]]:
+    """The issued certificates that are for a name: those that name it, or else those with a wildcard for it."""
+    wanted = domain.lower()
+    names = [(row, {str(row.get("DomainName", "")).lower(), *_listed(row)}) for row in rows]
+    exact = [row for row, own in names if wanted in own]
+    return exact or [row for row, own in names if any(name.startswith("*.") and _covers(name, wanted) for name in own)]
+
+
+def _listed(row: Mapping[str, Any]) -> list[str]:
+    return [str(name).lower() for name in row.get("SubjectAlternativeNameSummaries", ())]
 
 
 async def _read(aws: Aws, arn: str) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ async def may_have(reader: Reader, kind: AnyKind) -> bool:
 
 async def _left_over(reader: Reader) -> frozenset[str] | None:
     """The ids of all that carries the stack's tag, where that is worth a look; None if these credentials may not look."""
-    if not reader.eager and await _is_applied(reader):
+    if not reader.eager and await is_applied(reader):
         return frozenset()
     with ignoring("UnauthorizedOperation"):
         if reader.shared is not None:
@@ -49,6 +49,7 @@ async def read_anyway(reader: Reader) -> list[dict[str, Any]]:
     return [row for part in parts for row in part] or await reader.instances()
 
 
-async def _is_applied(reader: Reader) -> bool:
+async def is_applied(reader: Reader) -> bool:
+    """Whether what is read anyway says that the spec at hand was applied last, as a whole."""
     rows = await read_anyway(reader)
     return {tags.from_list(row.get("Tags")).get(tags.APPLIED) for row in rows} == {tags.applied_tag(reader.desired)}

@@ -60,8 +60,9 @@ class Listener(Properties):
     protocol: str
     port: int
     ssl_policy: str | None = None
-    certificate_arn: str | None = None
-    certificates: tuple[str, ...] | None = None
+    certificate_arn: Ref | None = None
+    """The default one."""
+    certificates: tuple[Ref, ...] | None = None
     """Those that are chosen by the name that a client asks for (SNI), beside the default one."""
     mutual_authentication: MutualAuthentication | None = None
     attributes: Mapping[str, str] | None = None
@@ -116,7 +117,10 @@ class ListenerKind(HasAttributes[Listener]):
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
         read: dict[str, Any] = {"default_action": read_action(entry["default_action"], around)}
         if "certificates" in entry:
-            read["certificates"] = tuple(sorted(entry["certificates"]))
+            named = [refer("certificate", item) for item in entry["certificates"]]
+            default: Ref = fields.get("certificate_arn") or named[0]
+            others = sorted({item for item in named if item != default}, key=str)
+            read |= {"certificate_arn": default, "certificates": tuple(others)}
         if given := entry.get("mutual_authentication"):
             store = {"trust_store": refer("trust_store", given["trust_store"])} if "trust_store" in given else {}
             read["mutual_authentication"] = MutualAuthentication(**{**given, **store})
@@ -146,7 +150,7 @@ class ListenerKind(HasAttributes[Listener]):
     ) -> list[Finding]:
         asked = [item for item in intents if item.wanted.certificate_arn and _gets_certificate(item)]
         found = await asyncio.gather(
-            *(check_certificates(aws, item, _host_names(item, desired)) for item in asked),
+            *(check_certificates(aws, item, _host_names(item, desired), desired) for item in asked),
             *(_secrets.check_secret(aws, item, "default_action") for item in intents),
             check_providers(aws, intents, "default_action"),
         )
@@ -195,8 +199,9 @@ class ListenerKind(HasAttributes[Listener]):
                 rows = await reader.aws.pages(
                     "elbv2", "describe_listener_certificates", "Certificates", ListenerArn=arn
                 )
-                arns = (row["CertificateArn"] for row in rows if not row.get("IsDefault"))
-                found["certificates"] = tuple(sorted(set(arns)))
+                arns = {row["CertificateArn"] for row in rows}
+                default = {row["CertificateArn"] for row in rows if row.get("IsDefault")}
+                found["certificates"] = tuple(sorted(arns - default))
         if reader.asks(wanted, "attributes"):
             have = await reader.beside("a listener's attributes", self.read_attributes(reader.aws, arn)) or {}
             declared = getattr(wanted.state, "attributes", None) if wanted else None
@@ -249,14 +254,15 @@ class ListenerKind(HasAttributes[Listener]):
             await run.tag(observed.id, secret_tags)
         if "protocol" in fields and wanted.protocol == "HTTPS":
             await self._add_certificates(run, observed.id, set(certificates).difference(before))
-        for arn in sorted(set(before).difference(certificates)):
+        # one that has become the default one can't be taken away
+        for arn in sorted(map(str, set(before).difference(certificates, {wanted.certificate_arn}))):
             told: dict[str, Any] = {"ListenerArn": observed.id, "Certificates": [{"CertificateArn": arn}]}
             await run.aws.call("elbv2", "remove_listener_certificates", retry=waits.LISTENER_UNKNOWN, **told)
         await self.write_attributes(run, observed.id, wanted.attributes, fields)
 
-    async def _add_certificates(self, run: Run, listener: str, arns: Iterable[str]) -> None:
+    async def _add_certificates(self, run: Run, listener: str, arns: Iterable[Ref]) -> None:
         """One a call, as AWS wants it."""
-        for arn in sorted(arns):
+        for arn in sorted(map(str, arns)):
             told: dict[str, Any] = {"ListenerArn": listener, "Certificates": [{"CertificateArn": arn}]}
             await run.aws.call("elbv2", "add_listener_certificates", retry=waits.LISTENER_UNKNOWN, **told)
 

@@ -71,6 +71,7 @@ BALANCER_UNKNOWN: Final[Codes] = {
 LISTENER_UNKNOWN: Final[Codes] = {
     **unknown("LoadBalancerNotFound", "TargetGroupNotFound", "TrustStoreNotFound", "TrustStoreNotReady"),
     "CertificateNotFound": 60.0,
+    "UnsupportedCertificate": 60.0,  # also of one that was issued a moment ago (terraform-provider-aws, issue 41789)
     "ListenerNotFound": 20.0,
 }
 RULE_UNKNOWN: Final[Codes] = {**unknown("TargetGroupNotFound"), "ListenerNotFound": 60.0, "RuleNotFound": 60.0}
@@ -126,7 +127,15 @@ GROUP_IN_USE: Final[Codes] = {"DependencyViolation": 900.0, "InvalidGroup.InUse"
 TARGET_GROUP_IN_USE: Final[Codes] = {"ResourceInUse": 120.0}
 TRUST_STORE_IN_USE: Final[Codes] = {"TrustStoreInUse": 120.0}
 
+CERTIFICATE_IN_USE: Final[Codes] = {"ResourceInUseException": 300.0, "ConflictException": 120.0}
+
 # -- states, in seconds
+CERTIFICATE_SHOWN: Final = 180.0
+"""Until ACM shows a new certificate, and says which records validate it."""
+CERTIFICATE_ISSUED: Final = 1800.0
+"""ACM User Guide, "DNS validation": "can take up to 30 minutes"."""
+CERTIFICATE_LET_GO: Final = 300.0
+"""Until ACM knows that no listener has it any more."""
 ENDPOINT_AVAILABLE: Final = 600.0
 ENDPOINT_GONE: Final = 900.0
 RANGE_ASSOCIATED: Final = 600.0

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from alb_reconcile.model.resource import Properties, field_names
 
-By = Literal["tag", "default", "ssm"]
+By = Literal["tag", "default", "ssm", "domain"]
 
 
 class Lookup(str):
@@ -21,6 +21,7 @@ class Lookup(str):
     by: By
     tags: tuple[tuple[str, str], ...]
     parameter: str
+    domain: str
     many: bool
     words: str = ""
     """How it is found, as plans say it behind the id."""
@@ -33,10 +34,13 @@ class Lookup(str):
             words = "tag " + ", ".join(f"{key}={text}" for key, text in sorted(value.items()))
         elif by == "ssm":
             words = f"SSM parameter {value}"
+        elif by == "domain":
+            words = f"domain {value}"
         made = cls(f"{kind}{'s' if many else ''} ({words})")
         made.kind, made.by, made.many = kind, by, many
         made.tags = tuple(sorted(value.items())) if by == "tag" else ()
         made.parameter = value if by == "ssm" else ""
+        made.domain = value if by == "domain" else ""
         made.words = words
         return made
 

@@ -29,6 +29,8 @@ BUNDLE: Final = "alb-reconcile:bundle"
 """Digests of the bucket, key and version that a trust store's certificates were read from."""
 REVOCATIONS: Final = "alb-reconcile:revocations"
 """The ids of a trust store's revocation lists, each with a digest of where it was read from."""
+VALIDATION: Final = "alb-reconcile:validation"
+"""The hosted zone of a certificate's validation records, and a digest of each that this tool has made there."""
 PREVENT_DESTROY: Final = "alb-reconcile:prevent-destroy"
 ADOPTED: Final = "alb-reconcile:adopted"
 NAME: Final = "alb-reconcile:name"
@@ -88,7 +90,10 @@ def applied_tag(desired: Mapping[Address, Desired]) -> str:
 
 def zones_tag(desired: Mapping[Address, Desired], *before: str) -> str:
     """The zones of records that a spec declares, and those of earlier tags; empty where there are none."""
-    named = {str(getattr(item.state, "zone", "")) for item in desired.values()} - {""}
+    records = (
+        item.state for address, item in desired.items() if address.kind == "record"
+    )  # certificates have zones, too
+    named = {str(getattr(state, "zone", "")) for state in records} - {""}
     found = " ".join(sorted(named.union(*(tag.split() for tag in before))))
     return found if len(found) <= 256 else EVERY_ZONE
 

@@ -56,6 +56,7 @@ def make_others(
         made += make_zones(world, states)
         made += make_buckets(world, named, states, folder)
         made += [*make_secrets(world, states), *_web_acls(world, named)]
+        made += _looked_up_certificates(world, lookups)
         return [*made, *_certificates(world, named), *_keys_and_profiles(world, named)]
 
 
@@ -147,6 +148,16 @@ def _certificates(world: World, named: Named) -> Iterator[str]:
         else:
             continue
         yield f"certificate {text} (for {', '.join(names)})"
+
+
+def _looked_up_certificates(world: World, lookups: list[dict[str, Any]]) -> Iterator[str]:
+    """An issued certificate for each name that is looked up, and that none is for."""
+    acm = acm_backends[world.account][world.region]
+    for domain in dict.fromkeys(item.get("domain") for item in lookups):
+        if domain and not any(domain in (item.common_name, *item.sans) for item in acm._certificates.values()):
+            made = CertBundle.generate_cert(domain, world.account, world.region)
+            acm._certificates[made.arn] = made
+            yield f"certificate {made.arn} (for {domain})"
 
 
 def _functions(world: World, named: Named) -> Iterator[str]:

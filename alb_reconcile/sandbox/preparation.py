@@ -50,6 +50,7 @@ def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
                 "kind": item.kind,
                 "tags": dict(item.tags),
                 "parameter": item.parameter,
+                "domain": item.domain,
                 "many": item.many,
                 "words": item.words,
             }

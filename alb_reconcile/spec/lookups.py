@@ -38,5 +38,6 @@ def _lookup_of(node: Node, kind: str, *, many: bool) -> Lookup | None:
         "tag": isinstance(value, dict) and bool(value) and all(isinstance(item, str) for item in value.values()),
         "default": value is True,
         "ssm": isinstance(value, str),
+        "domain": isinstance(value, str),
     }
     return Lookup.of(kind, by, value, many=many) if by and fits[by] else None

@@ -26,6 +26,7 @@ TAGGING = {
     "create_tags", "delete_tags", "add_tags", "remove_tags",
     "tag_instance_profile", "untag_instance_profile", "tag_role", "untag_role",
     "put_bucket_tagging", "change_resource_record_sets",
+    "add_tags_to_certificate", "remove_tags_from_certificate",
 }  # fmt: skip
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 

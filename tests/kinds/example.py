@@ -113,7 +113,8 @@ def changeable(kind: AnyKind, example: Example) -> frozenset[str]:
     """
     states = [load(example.spec).desired[Address.parse(item)].state for item in (example.address, *example.others)]
     found: set[str] = set()
-    for name in set(field_names(kind.properties)) - kind.properties.replaced_on - {kind.properties.parent}:
+    unsaid = kind.properties.replaced_on | kind.properties.said_elsewhere | {kind.properties.parent}
+    for name in set(field_names(kind.properties)) - unsaid:
         schema = resolved(kind.name)["properties"][name]
         if not any(isinstance(getattr(state, name), Mapping) for state in states):
             found.add(name)

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
+from moto.acm.models import acm_backends
 from moto.iam.models import iam_backends
+from moto.route53.models import route53_backends
 
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import extra_tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.resource import field_names
-from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock, acm
 from alb_reconcile.sandbox.strict.health import balancer_of
 from alb_reconcile.sandbox.strict.history import copies, put_in_place
 from alb_reconcile.sandbox.strict.world import World as Account
@@ -58,6 +60,9 @@ class Moment:
     time: float
     backends: tuple[Any, Any]
     identities: dict[str, Any]
+    certificates: dict[str, Any]
+    records: dict[str, list[Any]]
+    """Of each hosted zone."""
     past: dict[Account, Any]
     """What reads that lag may still see."""
     lows: dict[str, Low]
@@ -136,7 +141,10 @@ class WatchedWorld(World):
     def moment(self, words: str = "") -> Moment:
         """The account as it is now."""
         past = dict(self.strict._history._past)
-        return Moment(words, self.clock.now(), copies(self.account), _identities(), past, dict(self.lows))
+        return Moment(
+            words, self.clock.now(), copies(self.account), _identities(), acm.copied(ACCOUNT, REGION), _records(), past,
+            dict(self.lows),
+        )  # fmt: skip
 
     def _keep(self, words: str) -> None:
         assert self._moments is not None
@@ -156,6 +164,9 @@ class WatchedWorld(World):
         """Let the account be what it was then; once for each moment, since it is used up."""
         put_in_place(self.account, *moment.backends)
         vars(iam_backends[ACCOUNT]["aws"]).update(moment.identities)
+        vars(acm_backends[ACCOUNT][REGION]).update(moment.certificates)
+        for physical_id, records in moment.records.items():
+            route53_backends[ACCOUNT]["aws"].zones[physical_id].rrsets = records
         self.strict._history._past = dict(moment.past)
         self.clock._now = moment.time
         self._seen = None
@@ -281,6 +292,10 @@ def _identities() -> dict[str, Any]:
     memo: dict[int, Any] = {id(item): item for item in (iam, *iam.managed_policies.values())}
     names = ("roles", "instance_profiles", "inline_policies", "tagger")
     return {name: copy.deepcopy(getattr(iam, name), memo) for name in names}
+
+
+def _records() -> dict[str, list[Any]]:
+    return {key: list(zone.rrsets) for key, zone in route53_backends[ACCOUNT]["aws"].zones.items()}
 
 
 @contextmanager

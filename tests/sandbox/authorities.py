@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+import trustme
 from cryptography import x509
 
 from alb_reconcile.sandbox.client_authority import DAY, ClientAuthority, as_pem
@@ -40,3 +41,20 @@ class Client:
 def authority(name: str) -> TestAuthority:
     """The same one for a name, for as long as the process lives."""
     return TestAuthority(name)
+
+
+@cache
+def server_certificate(*names: str, number: int = 1, rsa: bool = False) -> tuple[str, str]:
+    """A server's certificate and its key (PEM): the same ones for the same arguments."""
+    issued = _servers().issue_cert(*names, key_type=trustme.KeyType.RSA if rsa else trustme.KeyType.ECDSA)
+    return issued.cert_chain_pems[0].bytes().decode(), issued.private_key_pem.bytes().decode()
+
+
+@cache
+def _servers() -> trustme.CA:
+    return trustme.CA()
+
+
+def servers_pem() -> str:
+    """The authority of those."""
+    return _servers().cert_pem.bytes().decode()

@@ -9,7 +9,7 @@ import pytest
 from tests.sandbox.strict_world import Network, client, refused
 
 if TYPE_CHECKING:
-    from alb_reconcile.sandbox.strict import StrictAws
+    from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 
 FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
 
@@ -246,3 +246,27 @@ def test_a_rule_that_is_gone(network: Network, elb: Any, listener: str) -> None:
         elb.describe_rules(RuleArns=[rule])
     with refused("ListenerNotFound"):
         elb.describe_rules(ListenerArn=listener[:-1] + "z")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_certificate_is_in_use_as_long_as_a_listener_has_it_and_a_while(
+    clock: VirtualClock, elb: Any, balancer: str, group: str, certificate: str
+) -> None:
+    acm = client("acm")
+    wanted = {"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": [forward(group)]}
+    made = elb.create_listener(**wanted, Certificates=[{"CertificateArn": certificate}])
+    assert acm.describe_certificate(CertificateArn=certificate)["Certificate"]["InUseBy"] == [balancer]
+    with refused("ResourceInUseException"):
+        acm.delete_certificate(CertificateArn=certificate)
+    elb.delete_listener(ListenerArn=made["Listeners"][0]["ListenerArn"])
+    with refused("ResourceInUseException"):
+        acm.delete_certificate(CertificateArn=certificate)
+    clock.advance(20)
+    acm.delete_certificate(CertificateArn=certificate)
+
+
+def test_a_listener_takes_no_certificate_that_is_pending(elb: Any, balancer: str, group: str) -> None:
+    arn = client("acm").request_certificate(DomainName="api.example.com", ValidationMethod="DNS")["CertificateArn"]
+    wanted = {"LoadBalancerArn": balancer, "Protocol": "HTTPS", "Port": 443, "DefaultActions": [forward(group)]}
+    with refused("UnsupportedCertificate"):
+        elb.create_listener(**wanted, Certificates=[{"CertificateArn": arn}])

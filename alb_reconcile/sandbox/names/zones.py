@@ -14,7 +14,7 @@ _PRIVATE: Final = "/private"
 
 
 def make_zones(world: World, states: list[Any]) -> Iterator[str]:
-    """A zone for each `zone` of the states that isn't there: by its name, or by its id, for the domain above a record's name."""
+    """A zone for each `zone` of the states that isn't there: by its name, or by its id, for the domain above the name of a record or a certificate."""
     backend = route53_backends[world.account]["aws"]
     for state in states:
         text = state.get("zone") if isinstance(state, dict) else None
@@ -22,7 +22,7 @@ def make_zones(world: World, states: list[Any]) -> Iterator[str]:
             continue
         is_id = _ID.fullmatch(text) is not None
         is_private = text.endswith(_PRIVATE)
-        above = plain(str(state.get("name") or "")).removeprefix("*.")
+        above = plain(str(state.get("name") or state.get("domain_name") or "")).removeprefix("*.")
         name = (above.partition(".")[2] if above.count(".") > 1 else above) if is_id else text.removesuffix(_PRIVATE)
         known = backend.zones.values()
         if any(

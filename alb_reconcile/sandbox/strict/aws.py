@@ -24,6 +24,7 @@ from moto.elbv2.models import elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
 from . import (
+    acm,
     corrections,
     ec2_attachments,
     ec2_encryption,
@@ -125,7 +126,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
                 replace(stack, moto.settings, setting, True)
                 stack.callback(restore_variable, variable, os.environ.get(variable))
                 os.environ[variable] = "true"
-            # nobody can validate a name here, so that who requests a certificate need not wait for it
+            # who requests a certificate that is validated by mail need not wait for it
             replace(stack, moto.settings, "ACM_VALIDATION_WAIT", -1)
             for target, attribute, wrapper in self._patches():
                 replace(stack, target, attribute, wrapper)
@@ -146,6 +147,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (ELBV2Response, "call_action", self._wrapped(ELBV2Response.call_action, "elbv2")),
             (Ledger, "usual_quotas", self._usual_quotas),
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
+            *acm.Acm(self.clock, self.moment, self.timing, lambda: self.lag).patches(),
             *corrections.patches(),
             *ec2_encryption.patches(),
             *ec2_ipam.patches(),

@@ -47,6 +47,10 @@ class Timing:
     nat_visible: float = 3600.0
     record_change: float = 0.3  # until Route 53 takes the next change of a zone
     record_sync: float = 30.0  # until a change is on all of its name servers
+    certificate_visible: float = 3.0  # until a new certificate is shown
+    certificate_records: float = 6.0  # until the records that validate it are told
+    certificate_issued: float = 90.0  # after they are there; the User Guide: up to 30 minutes
+    certificate_in_use: float = 10.0  # after a listener has let it go
     initial: float | None = None  # one interval of the health check
     recovering: float | None = None  # healthy threshold × interval
     failing: float | None = None  # unhealthy threshold × interval

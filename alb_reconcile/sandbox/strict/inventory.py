@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from botocore.parsers import create_parser
+from moto.acm.models import acm_backends
 from moto.core.utils import get_service_model
 from moto.s3.models import s3_backends
 
@@ -70,6 +71,7 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
     add_groups(world, ask, found)
     add_trust_stores(ask, found)
     add_buckets(world, found)
+    add_certificates(world, found)
     ordered = json.loads(json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str))
     return dict(ordered)
 
@@ -117,6 +119,17 @@ def add_buckets(world: World, found: dict[str, dict[str, Any]]) -> None:
         rules = [rule.to_config_dict() for rule in bucket.rules]
         policy = (bucket.policy or b"").decode()
         found[bucket.arn] = {"Policy": policy, "PublicAccessBlock": shut, "Rules": rules, **tags}
+
+
+def add_certificates(world: World, found: dict[str, dict[str, Any]]) -> None:
+    """Of ACM's own, which isn't asked by actions: what stays as it is while time passes."""
+    kept = ("DomainName", "SubjectAlternativeNames", "Type", "KeyAlgorithm", "Serial")
+    for arn, item in acm_backends[world.account][world.region]._certificates.items():
+        told = item.describe()["Certificate"]
+        found[arn] = {
+            **{key: told.get(key) for key in kept},
+            "Tags": [{"Key": key, "Value": value} for key, value in item.tags.items()],
+        }
 
 
 def add_groups(world: World, ask: Ask, found: dict[str, dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from . import (
+    acm,
     ec2_addresses,
     ec2_attachments,
     ec2_encryption,
@@ -55,7 +56,7 @@ EC2 = (
     quotas,
 )
 ELB = (
-    elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores,
+    acm, elb_balancers, elb_attributes, elb_groups, elb_targets, elb_listeners, elb_priorities, elb_tags, elb_trust_stores,
     elb_capacity, elb_logs, quotas,
 )  # fmt: skip
 

@@ -85,6 +85,7 @@ class Ledger:
     hidden: set[str] = field(default_factory=set)  # interfaces that an AWS service manages and hides
     trust_stores: dict[str, TrustStore] = field(default_factory=dict)
     mutual: dict[str, dict[str, Any]] = field(default_factory=dict)  # listener → MutualAuthentication
+    certificates_left: dict[str, float] = field(default_factory=dict)  # ARN → when no listener had it any more
     ipam_pools: dict[str, Any] = field(default_factory=dict)  # ipam.Pool
     controls: dict[str, Any] = field(default_factory=dict)  # ec2_encryption.Control
     capacity: dict[str, int] = field(default_factory=dict)  # load balancer → reserved capacity units

@@ -43,13 +43,26 @@ class Authority:
             self._issued[key] = self._issue(key)
         return self._issued[key]
 
+    def keep(self, chain: str, key: str) -> Certificate:
+        """A certificate of somebody else's authority, with its key, in files."""
+        stem = digest([chain, "imported"])
+        files = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
+        files.chain.write_text(chain)
+        self._shut(files.key).write_text(key)
+        return files
+
+    @staticmethod
+    def _shut(file: Path) -> Path:
+        """A file that nobody else may read, before there is anything in it, also where it was there already."""
+        file.touch(mode=0o600)
+        file.chmod(0o600)
+        return file
+
     def _issue(self, names: tuple[str, ...]) -> Certificate:
         issued = self._authority.issue_cert(*names)
         stem = digest(list(names))
         files = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         for part in issued.cert_chain_pems:
             part.write_to_path(files.chain, append=part is not issued.cert_chain_pems[0])
-        files.key.touch(mode=0o600)
-        files.key.chmod(0o600)  # before there is anything in it, also where the file was there already
-        issued.private_key_pem.write_to_path(os.fspath(files.key))
+        issued.private_key_pem.write_to_path(os.fspath(self._shut(files.key)))
         return files

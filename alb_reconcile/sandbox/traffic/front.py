@@ -178,4 +178,10 @@ class Front:
     def _certify(self, snapshot: Snapshot, found: Listener) -> list[Certificate]:
         if found.protocol != "HTTPS":
             return []
-        return [self._authority.certify(snapshot.certificates.get(arn, ())) for arn in found.certificates or ("",)]
+        served = []
+        for arn in found.certificates or ("",):
+            if imported := snapshot.imported.get(arn):
+                served += [self._authority.keep(imported.chain, imported.key), self._authority.certify(())]
+            else:
+                served.append(self._authority.certify(snapshot.certificates.get(arn, ())))
+        return list(dict.fromkeys(served))  # whoever comes to localhost gets a certificate for that

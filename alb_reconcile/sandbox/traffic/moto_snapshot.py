@@ -15,6 +15,7 @@ from alb_reconcile.sandbox.strict.world import World
 from alb_reconcile.sandbox.traffic.reach import find_ingress, find_shut_out
 from alb_reconcile.sandbox.traffic.snapshot import (
     HealthCheck,
+    Imported,
     Instance,
     Listener,
     LoadBalancer,
@@ -47,7 +48,8 @@ def take_snapshot(strict: StrictAws, ports: tuple[int, ...] = (80,)) -> Snapshot
         ingress |= find_ingress(world)
     named = {arn for item in balancers for listener in item.listeners for arn in listener.certificates}
     certificates = {arn: names for arn in sorted(named) if (names := _names(arn))}
-    return Snapshot(tuple(balancers), groups, certificates, tuple(instances), ingress)
+    imported = {arn: found for arn in sorted(named) if (found := _imported(arn))}
+    return Snapshot(tuple(balancers), groups, certificates, imported, tuple(instances), ingress)
 
 
 def _worlds() -> Iterator[World]:
@@ -171,6 +173,18 @@ def _names(arn: str) -> tuple[str, ...]:
     found = acm_backends[account][region]._certificates.get(arn)
     names: Iterable[str] = (found.common_name, *found.sans) if found else ()
     return tuple(dict.fromkeys(str(name) for name in names if name))
+
+
+def _imported(arn: str) -> Imported | None:
+    """An imported certificate of ACM; None for any other one."""
+    from moto.acm.models import acm_backends
+
+    _, _, service, region, account, _ = arn.split(":", 5)
+    found = acm_backends[account][region]._certificates.get(arn) if service == "acm" else None
+    if found is None or found.type != "IMPORTED":
+        return None
+    chain = getattr(found, "strict_chain", None) or b""
+    return Imported((found.cert + b"\n" + chain).decode(), found.key.decode())
 
 
 def _names_in(pem: str) -> tuple[str, ...]:

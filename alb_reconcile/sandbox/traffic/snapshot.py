@@ -88,6 +88,14 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """A certificate that was imported, and is served as it is: its chain and its key (PEM)."""
+
+    chain: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class LoadBalancer:
     """A load balancer that is active. `attributes` have AWS's literal keys. `has_acl`: whether a web ACL is in front of it."""
 
@@ -122,6 +130,8 @@ class Snapshot:
     target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Domain names of the certificates that listeners name, by ARN."""
+    imported: Mapping[str, Imported] = field(default_factory=dict)
+    """Those of them that aren't the sandbox's own to issue."""
     instances: tuple[Instance, ...] = ()
     ingress: Mapping[str, tuple[range, ...]] = field(default_factory=dict)
     """The ports at which security groups let clients in, by load balancer; every one where it isn't named."""

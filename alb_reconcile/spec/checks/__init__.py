@@ -5,6 +5,7 @@ from alb_reconcile.spec.checks import (
     accepted,
     addresses,
     balancing,
+    certificates,
     egress,
     encryption,
     endpoints,
@@ -29,7 +30,7 @@ from alb_reconcile.spec.outline import Outline
 def run_checks(outline: Outline) -> None:
     """All of them, in the order in which a reader would want to mend things."""
     for module in (
-        names, lookups, network, ranges, pools, encryption, endpoints, keys, instances, balancing, rules, records, targets, vpcs, reachability, egress,
+        names, lookups, network, ranges, pools, encryption, endpoints, keys, instances, certificates, balancing, rules, records, targets, vpcs, reachability, egress,
         addresses, runs, unreachable, redirects, accepted,
     ):  # fmt: skip
         module.check(outline)

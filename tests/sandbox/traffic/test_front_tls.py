@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from alb_reconcile.sandbox.traffic.certificates import Authority
+from alb_reconcile.sandbox.traffic.snapshot import Imported
+from tests.sandbox.authorities import server_certificate, servers_pem
 from tests.sandbox.traffic.front_lab import TIMEOUT, Lab, fixed, forward, group, headers_of, listener, rule
 
 if TYPE_CHECKING:
@@ -159,3 +161,18 @@ def test_a_listener_that_turns_to_https_keeps_its_port(lab: Lab) -> None:
     lab.show([listener(443, rule(fixed("safe")), protocol="HTTPS", certificates=["shop"])], certificates=NAMES)
     assert lab.url(443) == before.replace("http", "https")
     assert httpx.get(lab.url(443), verify=trust(lab)).text == "safe"
+
+
+class TestImported:
+    def test_it_is_served_as_it_is_and_localhost_stays_trusted(self, lab: Lab) -> None:
+        chain, key = server_certificate("imported.example.com")
+        secure = listener(443, rule(forward("web")), protocol="HTTPS", certificates=["theirs"])
+        lab.show([secure], [group("web", "i-a")])
+        lab.change(imported={"theirs": Imported(chain, key)})
+        context = ssl.create_default_context(cadata=servers_pem())
+        with (
+            socket.create_connection(("127.0.0.1", httpx.URL(lab.url(443)).port), timeout=TIMEOUT) as plain,
+            context.wrap_socket(plain, server_hostname="imported.example.com") as shown,
+        ):
+            assert shown.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(chain)
+        assert names_for(lab, "localhost") == {"localhost"}

@@ -16,6 +16,7 @@ from alb_reconcile.sandbox.traffic.moto_snapshot import take_snapshot
 from alb_reconcile.sandbox.traffic.snapshot import HealthCheck, Instance, Snapshot, TargetState
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.kinds.test_trust_store import FILES, LISTS, upload
+from tests.sandbox.authorities import server_certificate
 from tests.sandbox.strict_world import REGION, Network, client
 
 if TYPE_CHECKING:
@@ -202,6 +203,18 @@ def test_certificates_have_their_names(aws: StrictAws, network: Network, clock: 
         made[0]: {"shop.example.com", "www.shop.example.com"},
         made[1]: {"blog.example.com", "www.blog.example.com"},
     }
+
+
+def test_an_imported_certificate_is_taken_with_its_key(aws: StrictAws, network: Network, clock: VirtualClock) -> None:
+    certificate, key = server_certificate("shop.example.com")
+    acm = boto3.client("acm", region_name=REGION)
+    arn = acm.import_certificate(Certificate=certificate, PrivateKey=key)["CertificateArn"]
+    own = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": arn}]}
+    network.listener(network.balancer(), network.target_group(), 443, **own)
+    clock.advance(60)
+    found = look(aws)
+    assert (found.imported[arn].chain.strip(), found.imported[arn].key) == (certificate.strip(), key)
+    assert key not in repr(found)
 
 
 def test_server_certificates_of_iam_have_theirs(aws: StrictAws, network: Network, clock: VirtualClock) -> None:

@@ -1,0 +1,245 @@
+"""How a requested certificate is validated: CNAME records that stay, since ACM looks at them again whenever it renews.
+
+A name has the same record in all certificates of an account. So what others need stays, and what was there before this tool
+came isn't its to delete: a tag says which records it has made.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.polling import WaitError
+from alb_reconcile.kinds import waits
+from alb_reconcile.kinds._record_changes import Change, change_records, read_record
+from alb_reconcile.kinds._zones import Zone
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.model import tags
+from alb_reconcile.model.errors import RefusedError, ignoring
+from alb_reconcile.model.text import digest
+
+KEY_ALGORITHMS: Final = (
+    "RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1",
+)  # fmt: skip
+PENDING, ISSUED = "PENDING_VALIDATION", "ISSUED"
+DEAD: Final = frozenset({"FAILED", "EXPIRED", "REVOKED", "VALIDATION_TIMED_OUT"})
+"""Statuses out of which a certificate doesn't come."""
+_TTL: Final = 300
+_OF_ACM: Final = ".acm-validations.aws"
+_REASONS: Final = {
+    "CAA_ERROR": "a CAA record of the domain, or of one above it, doesn't let Amazon issue for it; add one with the value "
+    '0 issue "amazon.com", then run again',
+    "ADDITIONAL_VERIFICATION_REQUIRED": "AWS wants to know more before it issues for that name; open a case at AWS Support",
+    "DOMAIN_NOT_ALLOWED": "a name is on a list of unsafe ones; have it taken off there (Google Safe Browsing), or choose another",
+    "INVALID_PUBLIC_DOMAIN": "a name isn't below a public suffix; correct it",
+    "OTHER": "AWS doesn't say why; look whether each name is spelled right, then run again",
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """The record that validates a name, and its wildcard."""
+
+    name: str
+    value: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"CNAME {self.name} with the value {self.value}"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The record set."""
+        return {"Name": self.name, "Type": "CNAME", "TTL": _TTL, "ResourceRecords": [{"Value": self.value}]}
+
+    @property
+    def mark(self) -> str:
+        """What tells it from others in a tag."""
+        return digest(self.name.lower().removesuffix("."), 6)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What ACM says of a certificate beside its properties."""
+
+    type: str = ""
+    records: tuple[Record, ...] = ()
+    users: tuple[str, ...] = ()
+    ends: datetime | None = None
+    renewal: str = ""
+
+
+def records_of(row: Mapping[str, Any]) -> tuple[Record, ...]:
+    """Those that ACM asks for, as far as it tells them by now."""
+    found = {}
+    for option in row.get("DomainValidationOptions") or ():
+        if told := option.get("ResourceRecord"):
+            name = str(option["DomainName"]).removeprefix("*.")
+            found[told["Name"]] = Record(told["Name"], told["Value"], name)
+    return tuple(found[name] for name in sorted(found))
+
+
+def explain_status(row: Mapping[str, Any]) -> str:
+    """Why a certificate is dead, and the way out; empty for one that isn't."""
+    status, reason = str(row["Status"]), row.get("FailureReason", "")
+    if status not in DEAD:
+        return ""
+    if reason:
+        return f"{status}, {reason}: {_REASONS.get(reason, 'see its reason in the ACM User Guide, then run again')}"
+    if status == "VALIDATION_TIMED_OUT":
+        return f"{status}: its records weren't there within 72 hours"
+    return status
+
+
+async def describe(aws: Aws, arn: str) -> dict[str, Any] | None:
+    """What ACM says of a certificate; None of one that isn't shown."""
+    with ignoring("ResourceNotFoundException"):
+        answer = await aws.call("acm", "describe_certificate", CertificateArn=arn)
+        found: dict[str, Any] = answer["Certificate"]
+        return found
+    return None
+
+
+async def faults(aws: Aws, zone: Zone, records: Sequence[Record]) -> list[tuple[Record, dict[str, Any] | None]]:
+    """The records that a zone hasn't, or has with another value: each with what it has."""
+    rows = await asyncio.gather(*(read_record(aws, zone.id, (_plain(item.name), "CNAME", "")) for item in records))
+    return [(item, row) for item, row in zip(records, rows, strict=True) if row is None or not _is_right(item, row)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix(".")
+
+
+def _values(row: Mapping[str, Any]) -> list[str]:
+    return [_plain(item["Value"]) for item in row.get("ResourceRecords", ())]
+
+
+def _is_right(record: Record, row: Mapping[str, Any]) -> bool:
+    return _values(row) == [_plain(record.value)]
+
+
+async def wait_for_records(run: Run, arn: str) -> tuple[Record, ...] | None:
+    """The records that ACM asks for, some seconds after a request. None where it doesn't know the certificate."""
+
+    def check(row: dict[str, Any] | None) -> str:
+        if row is None:
+            return f"ACM to show {arn}"
+        options = row.get("DomainValidationOptions") or ()
+        told = options and all("ResourceRecord" in item for item in options)
+        return "" if told or row["Status"] != PENDING else "ACM to say which records validate the certificate"
+
+    try:
+        row = await _watch(run).until(arn, check, waits.CERTIFICATE_SHOWN, run.say)
+    except WaitError:
+        if await describe(run.aws, arn) is not None:
+            raise
+        return None
+    return records_of(row or {})
+
+
+def _watch(run: Run) -> Any:
+    async def fetch(arns: set[str]) -> Mapping[str, Any]:
+        names = sorted(arns)
+        return dict(zip(names, await asyncio.gather(*(describe(run.aws, arn) for arn in names)), strict=True))
+
+    return run.watch("certificates", fetch)
+
+
+async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record], before: str) -> None:
+    """Make the records that a zone lacks, and put right those of ACM's that are wrong. `before` is what the tag says.
+
+    Raises RefusedError where something else has a record's name.
+    """
+    wrong = await faults(run.aws, zone, records)
+    made, marks = [item for item, row in wrong if row is None], {item.mark for item in records}
+    known = set(before.split()[1:]) if before.split()[:1] == [zone.id] else set()
+    text = " ".join([zone.id, *sorted((known & marks) | {item.mark for item in made})])
+    changes: list[Change] = []
+    for item, row in wrong:
+        if row is not None:
+            if not all(value.endswith(_OF_ACM) for value in _values(row)):
+                raise RefusedError(
+                    f"zone {zone.name} has a CNAME {_plain(item.name)} with another value ({', '.join(_values(row))}), which isn't "
+                    f"overwritten; delete it, or give it the value {item.value}"
+                )
+            changes.append(("DELETE", row))
+        changes.append(("CREATE", item.row))
+    if text != before:
+        await run.tag(arn, {tags.VALIDATION: text})
+    if changes:
+        await change_records(run, zone.id, changes)
+
+
+async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequence[Record]) -> None:
+    """Raises RefusedError where ACM gives up; WaitError, with what is missing, where it takes too long."""
+    needed = "; ".join(map(str, records))
+
+    def check(row: dict[str, Any] | None) -> str:
+        if row is None:
+            return f"ACM to show {arn}"
+        if problem := explain_status(row):
+            raise RefusedError(f"the certificate for {row['DomainName']} is {problem}")
+        if row["Status"] == ISSUED:
+            return ""
+        if zone is None:
+            return f"its names to be validated by {needed} (now {row['Status']})"
+        return f"it to be issued (now {row['Status']})"
+
+    try:
+        await _watch(run).until(arn, check, waits.CERTIFICATE_ISSUED, run.say)
+    except WaitError:
+        raise WaitError(await _why_pending(run, zone, records)) from None
+
+
+async def _why_pending(run: Run, zone: Zone | None, records: Sequence[Record]) -> str:
+    minutes = waits.CERTIFICATE_ISSUED / 60
+    said = f"the certificate isn't issued after {minutes:.0f} min"
+    if zone is None:
+        return f"{said}: ACM doesn't see {' and '.join(map(str, records))}; make {'it' if len(records) == 1 else 'them'}, or correct what is there, and run again"
+    if wrong := await faults(run.aws, zone, records):
+        item, row = wrong[0]
+        return f"{said}: zone {zone.name} {'has another' if row else 'has no'} {item}; run again"
+    return (
+        f"{said}, though its records are in zone {zone.name} ({zone.id}); look whether the domain's registrar names that zone's "
+        "name servers, and run again"
+    )
+
+
+async def remove_records(run: Run, arn: str, tag: str, records: Sequence[Record]) -> None:
+    """Delete the records of a zone that this tool has made for a certificate, as its tag says, and that no other certificate of
+    the account and region needs."""
+    zone, *marks = tag.split() or [""]
+    own = [item for item in records if item.mark in marks]
+    if not own:
+        return
+    needed = await _needed(run, arn)
+    own = [item for item in own if item.domain.lower() not in needed]
+    with ignoring("NoSuchHostedZone"):
+        rows = await asyncio.gather(*(read_record(run.aws, zone, (_plain(item.name), "CNAME", "")) for item in own))
+        there = [row for item, row in zip(own, rows, strict=True) if row is not None and _is_right(item, row)]
+        if there:
+            await change_records(run, zone, [("DELETE", row) for row in there], wait=False)
+
+
+async def _needed(run: Run, arn: str) -> set[str]:
+    """The names that other certificates are validated for, without wildcards (ListCertificates)."""
+    found: set[str] = set()
+    for row in await list_certificates(run.aws):
+        other = str(row["CertificateArn"])
+        if other == arn or other in run.departed or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
+            continue
+        names = [row.get("DomainName", ""), *row.get("SubjectAlternativeNameSummaries", ())]
+        if row.get("HasAdditionalSubjectAlternativeNames"):
+            names += (await describe(run.aws, other) or {}).get("SubjectAlternativeNames", ())
+        found |= {str(name).lower().removeprefix("*.") for name in names}
+    return found
+
+
+async def list_certificates(aws: Aws, *statuses: str) -> list[dict[str, Any]]:
+    """All of the account's in the region; ACM would list those with keys of RSA_2048 alone."""
+    told: dict[str, Any] = {"Includes": {"keyTypes": list(KEY_ALGORITHMS)}}
+    if statuses:
+        told["CertificateStatuses"] = list(statuses)
+    return await aws.pages("acm", "list_certificates", "CertificateSummaryList", **told)

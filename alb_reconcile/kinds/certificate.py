@@ -1,0 +1,492 @@
+"""Certificates: requested of ACM and validated by DNS records, or imported from files (ACM RequestCertificate, ImportCertificate,
+DeleteCertificate)."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.polling import WaitError, repeat_until
+from alb_reconcile.kinds import _validation, waits
+from alb_reconcile.kinds._certificates import match_domain
+from alb_reconcile.kinds._pem import PemError, PemFile, read_certificate
+from alb_reconcile.kinds._rare import is_applied
+from alb_reconcile.kinds._validation import DEAD, ISSUED, PENDING, Seen
+from alb_reconcile.kinds._zones import Zone, ZoneError, find_zone, is_within, name_in, zone_text
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.quotas import Quota
+from alb_reconcile.kinds.reader import Reader
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.discovery import Finding
+from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
+from alb_reconcile.model.lookup import Lookup
+from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
+from alb_reconcile.model.text import digest
+
+IMPORTED, REQUESTED = "IMPORTED", "AMAZON_ISSUED"
+_FROM_FILES: Final = frozenset({"certificate", "certificate_chain", "domain_name", "subject_alternative_names"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate(Properties):
+    """A certificate, of one of two types. Of an imported one the files say what it is for."""
+
+    kind = "certificate"
+    service = "acm"
+    is_for_others = True
+    missed = 1
+    replaced_on = frozenset({"type", "domain_name", "subject_alternative_names", "key_algorithm"})
+    said_elsewhere = frozenset({"type", "status"})
+
+    type: str
+    """AWS's word for where it is from."""
+    domain_name: str | None = None
+    subject_alternative_names: tuple[str, ...] | None = None
+    """The other names, in lower case and sorted."""
+    key_algorithm: str | None = None
+    zone: str | None = None
+    """Where its validation records are, as `kinds._zones.zone_text` has it; where they aren't as they should be, in words."""
+    certificate: PemFile | None = None
+    certificate_chain: PemFile | None = None
+    status: str | None = None
+    """AWS's word for it, which is to be ISSUED where it is requested."""
+
+    def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
+        """What AWS says of an imported certificate is right where it is the file's; it may show more of a chain."""
+        found = observed.state if observed else None
+        if not isinstance(found, Certificate) or self.type != IMPORTED or found.type != IMPORTED:
+            return self
+        settled = self
+        if found.certificate == self.certificate:
+            settled = replace(
+                self,
+                domain_name=found.domain_name,
+                subject_alternative_names=found.subject_alternative_names,
+                key_algorithm=found.key_algorithm,
+            )
+        chain, shown = self.certificate_chain, found.certificate_chain
+        if chain and shown and shown.startswith(chain):
+            settled = replace(settled, certificate_chain=chain.shown_as(shown))
+        return settled
+
+    def fixed(self, observed: Observed) -> frozenset[str]:
+        """One that is imported again may be for other names ("Reimport a certificate"); a request that failed stays failed."""
+        if self.type == IMPORTED:
+            return frozenset({"type", "key_algorithm"})
+        return self.replaced_on | ({"status"} if observed.status in DEAD else set())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that it is for, as far as the spec says them."""
+        return tuple(name for name in (self.domain_name, *(self.subject_alternative_names or ())) if name)
+
+
+class CertificateKind(Kind[Certificate]):
+    """Drives certificates."""
+
+    properties = Certificate
+    noun = "a certificate"
+    position = 78
+    section = "certificates"
+    arn_type = "certificate"
+    missing = ("ResourceNotFoundException",)
+    in_use = waits.CERTIFICATE_IN_USE
+    ready = frozenset({ISSUED})
+    quotas = (
+        Quota(
+            "L-FB94F0B0", "domain names of a certificate", 10, path="subject_alternative_names",
+            count=lambda names: len(names) + 1, service="acm",
+        ),
+    )  # fmt: skip
+    iam_actions = IamActions(
+        read=(
+            "acm:ListCertificates", "acm:ListTagsForCertificate", "acm:DescribeCertificate", "acm:GetCertificate",
+            "route53:ListHostedZonesByName", "route53:GetHostedZone", "route53:ListResourceRecordSets",
+        ),
+        look=("servicequotas:GetServiceQuota",),
+        create=(
+            "acm:RequestCertificate", "acm:ImportCertificate", "acm:AddTagsToCertificate",
+            "route53:ChangeResourceRecordSets", "route53:GetChange",
+        ),
+        update=(
+            "acm:ImportCertificate", "acm:AddTagsToCertificate", "route53:ChangeResourceRecordSets", "route53:GetChange",
+        ),
+        delete=("acm:DeleteCertificate", "route53:ChangeResourceRecordSets"),
+    )  # fmt: skip
+
+    def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Certificate:
+        if "certificate" in entry:
+            return _from_files(entry, around)
+        zone = {"zone": zone_text(entry["zone"])} if "zone" in entry else {}
+        domain = str(entry["domain_name"]).lower()
+        others = {}
+        if "subject_alternative_names" in entry:
+            others["subject_alternative_names"] = _others(domain, entry["subject_alternative_names"])
+        return Certificate(**{**fields, **zone, **others, "type": REQUESTED, "domain_name": domain, "status": ISSUED})
+
+    def defaults_for(self, wanted: Certificate, defaults: dict[str, Any]) -> dict[str, Any]:
+        return defaults if wanted.type == REQUESTED else {}
+
+    def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
+        """Until it is issued."""
+        return (60, 600) if action == "create" or {"status", "zone"} & set(fields) else (1, 30)
+
+    async def check_preconditions(
+        self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
+    ) -> list[Finding]:
+        """The zones of those that are requested, the dates of those that are imported."""
+        found = await asyncio.gather(*(_check(aws, item) for item in intents))
+        return [finding for part in found for finding in part]
+
+    async def discover(self, reader: Reader) -> list[Observed]:
+        """ACM is read where the spec declares certificates, or a listener of the stack uses one that the spec doesn't name."""
+        found = await reader.looked_for(self.name, "certificates", self._find(reader))
+        seen = [(arn, reader.seen(arn, {}, there, within=near)) for arn, there, near in found]
+        ours = [(arn, there) for arn, there in seen if reader.ours(there)]
+        observed = await asyncio.gather(*(self._observe(reader, arn, there) for arn, there in ours))
+        return [item for item in observed if item is not None]
+
+    async def owners(self, aws: Aws) -> list[str]:
+        rows = await _validation.list_certificates(aws)
+        found = await asyncio.gather(*(_read_tags(aws, str(row["CertificateArn"])) for row in rows))
+        return [there[tags.STACK] for there in found if tags.STACK in there]
+
+    async def _find(self, reader: Reader) -> list[tuple[str, dict[str, str], bool]]:
+        """The certificates that may be the stack's, with their tags, and whether they look like what the spec declares.
+
+        ACM lists no tags, so that each is asked for its own: of all where the spec was changed, or a run was cut short, else of
+        those that look like it, and that listeners use.
+        """
+        declared = [item.state for item in reader.desired.values() if isinstance(item.state, Certificate)]
+        used = await _used(reader)
+        if not (declared or used or reader.everything):
+            return []
+        near, every = set[str](), set(used)
+        if declared or reader.everything:
+            rows = await _once(reader, "certificates", _validation.list_certificates)
+            near = {str(row["CertificateArn"]) for row in rows if any(_looks_like(row, item) for item in declared)}
+            if reader.everything or not await is_applied(reader):
+                every |= {str(row["CertificateArn"]) for row in rows}
+        arns = sorted(near | every)
+        found = await asyncio.gather(
+            *(_once(reader, f"tags of {arn}", lambda aws, arn=arn: _read_tags(aws, arn)) for arn in arns)
+        )
+        return [(arn, there, arn in near) for arn, there in zip(arns, found, strict=True)]
+
+    async def _observe(self, reader: Reader, arn: str, found: Mapping[str, str]) -> Observed | None:
+        row = await _validation.describe(reader.aws, arn)
+        if row is None:
+            return None
+        address = tags.own_address(found, self.name, arn)
+        entry = reader.desired.get(address)
+        wanted = entry.state if entry and isinstance(entry.state, Certificate) else None
+        state, seen = _state(row), _seen(row)
+        if state.type == IMPORTED and wanted is not None:
+            state = await _with_files(reader.aws, arn, state)
+        elif wanted is not None and wanted.zone is not None:
+            state = replace(state, zone=await _observe_zone(reader, wanted.zone, found.get(tags.VALIDATION, ""), seen))
+        return Observed(
+            address, arn, state, found, reader.stack, str(row["Status"]), str(row.get("CreatedAt", "")), seen,
+            reason=_tell(row, seen),
+        )  # fmt: skip
+
+    async def create(self, run: Run, wanted: Certificate, desired: Desired) -> str:
+        if wanted.type == IMPORTED:
+            return await self._import(run, wanted, desired)
+        zone = await _zone(run, wanted.zone) if wanted.zone else None
+        told: dict[str, Any] = {
+            "DomainName": wanted.domain_name,
+            "ValidationMethod": "DNS",
+            "Tags": run.tag_list(desired),
+        }
+        if wanted.subject_alternative_names:
+            told["SubjectAlternativeNames"] = list(wanted.subject_alternative_names)
+        if wanted.key_algorithm:
+            told["KeyAlgorithm"] = wanted.key_algorithm
+        before = ""
+        for _ in range(2):
+            token = digest([run.stack, str(desired.address), run.beside, before, {**told, "Tags": None}], 32)
+            answer = await run.aws.call("acm", "request_certificate", IdempotencyToken=token, **told)
+            arn = str(answer["CertificateArn"])
+            records = await _validation.wait_for_records(run, arn)
+            if records is not None:
+                await self._validate(run, arn, zone, records, "")
+                return arn
+            before = arn  # within the hour the same request may be answered with what is deleted
+        raise WaitError(f"ACM doesn't show {before}, which it has just made; run again")
+
+    async def _validate(
+        self, run: Run, arn: str, zone: Zone | None, records: Sequence[_validation.Record], before: str
+    ) -> None:
+        if zone is not None:
+            if before and before.split()[0] != zone.id:
+                await _validation.remove_records(run, arn, before, records)
+            await _validation.write_records(run, arn, zone, records, before)
+        await _validation.wait_until_issued(run, arn, zone, records)
+
+    async def _import(self, run: Run, wanted: Certificate, desired: Desired) -> str:
+        async def find() -> str | None:
+            """What an earlier call has made, whose reply was lost."""
+            for row in await _validation.list_certificates(run.aws):
+                arn = str(row["CertificateArn"])
+                if row.get("Type") == IMPORTED and arn not in run.own and arn not in run.departed:
+                    found = await _read_tags(run.aws, arn)
+                    if tags.identity(desired, run.stack).items() <= found.items():
+                        return arn
+            return None
+
+        told = _import_told(wanted)
+        answer = await run.create_once("acm", "import_certificate", find, **told, Tags=run.tag_list(desired))
+        arn = answer if isinstance(answer, str) else str(answer["CertificateArn"])
+        await repeat_until(run.aws, lambda: _validation.describe(run.aws, arn), bool, waits.CERTIFICATE_SHOWN)
+        return arn
+
+    async def update(self, run: Run, wanted: Certificate, observed: Observed, fields: frozenset[str]) -> None:
+        if wanted.type == IMPORTED:
+            if not fields.isdisjoint(_FROM_FILES):
+                await run.aws.call("acm", "import_certificate", CertificateArn=observed.id, **_import_told(wanted))
+            return
+        if not fields.isdisjoint({"zone", "status"}):
+            zone = await _zone(run, wanted.zone) if wanted.zone else None
+            records = await _validation.wait_for_records(run, observed.id)
+            if records is None:
+                raise WaitError(f"ACM doesn't show {observed.id} any more; run again")
+            await self._validate(run, observed.id, zone, records, observed.tags.get(tags.VALIDATION, ""))
+
+    async def delete(self, run: Run, observed: Observed) -> None:
+        """With the records that this tool has made for it, unless another certificate needs them."""
+        seen = observed.detail(Seen)
+
+        async def read() -> Sequence[str]:
+            return tuple((await _validation.describe(run.aws, observed.id) or {}).get("InUseBy") or ())
+
+        users = await repeat_until(run.aws, read, lambda found: not found, waits.CERTIFICATE_LET_GO)
+        if users:
+            raise RefusedError(
+                f"{observed.address}: {observed.id} is used by {', '.join(users)}, outside this stack; take it away there, or keep "
+                "the certificate with release"
+            )
+        lock: asyncio.Lock = await run.once("certificates that are deleted", _lock)
+        async with lock:  # of two that share a record, the second one sees that it is the last
+            await _validation.remove_records(run, observed.id, observed.tags.get(tags.VALIDATION, ""), seen.records)
+            await self.call_delete(run, observed.id, self.in_use)
+            run.departed.add(observed.id)
+
+
+async def _lock() -> asyncio.Lock:
+    return asyncio.Lock()
+
+
+async def _once(reader: Reader, name: str, read: Any) -> Any:
+    """A read that several stacks may have in common."""
+    if reader.shared is not None:
+        return await reader.shared.once(name, read)
+    return await read(reader.aws)
+
+
+async def _read_tags(aws: Aws, arn: str) -> dict[str, str]:
+    """Of one that is gone meanwhile, none."""
+    with ignoring("ResourceNotFoundException"):
+        answer = await aws.call("acm", "list_tags_for_certificate", CertificateArn=arn)
+        return tags.from_list(answer.get("Tags"))
+    return {}
+
+
+async def _used(reader: Reader) -> set[str]:
+    """The certificates of ACM that listeners of the stack have by default, and that the spec doesn't name by their ARNs."""
+    balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
+    found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
+    arns = {str(held["CertificateArn"]) for part in found for item in part for held in item.get("Certificates") or ()}
+    return {arn for arn in arns if ":acm:" in arn}.difference(reader.literal_ids("arn:"))
+
+
+def _looks_like(row: Mapping[str, Any], wanted: Certificate) -> bool:
+    return row.get("Type") == wanted.type and str(row.get("DomainName", "")).lower() == wanted.domain_name
+
+
+def _others(domain: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names beside the first one; which of them is the first makes no difference to anybody."""
+    return tuple(sorted({name.lower() for name in names} - {domain}))
+
+
+def _from_files(entry: Entry, around: Around) -> Certificate:
+    folder, file = around.folder, entry["certificate"]["file"]
+    made = PemFile.of(_read(around, file), folder, file, entry["private_key"]["file"])
+    read = read_certificate(made.read())
+    domain = read.names[0] if read.names else ""
+    chain = None
+    if "certificate_chain" in entry:
+        name = entry["certificate_chain"]["file"]
+        chain = PemFile.of(_read(around, name), folder, name)
+    return Certificate(
+        type=IMPORTED,
+        domain_name=domain,
+        subject_alternative_names=_others(domain, read.names),
+        key_algorithm=read.key_algorithm,
+        certificate=made,
+        certificate_chain=chain,
+    )
+
+
+def _read(around: Around, file: str) -> bytes:
+    return (around.folder / file).read_bytes()
+
+
+def _import_told(wanted: Certificate) -> dict[str, Any]:
+    """What ImportCertificate is told. Raises RefusedError where a file can't be read any more."""
+    assert wanted.certificate is not None  # noqa: S101 (for mypy: an imported one has it)
+    try:
+        told = {"Certificate": wanted.certificate.read(), "PrivateKey": wanted.certificate.read_key()}
+        if wanted.certificate_chain:
+            told["CertificateChain"] = wanted.certificate_chain.read()
+    except OSError as error:
+        raise RefusedError(f"a file of the certificate can't be read: {error.strerror}: {error.filename}") from None
+    return told
+
+
+def _state(row: Mapping[str, Any]) -> Certificate:
+    kind = IMPORTED if row.get("Type") == IMPORTED else str(row.get("Type", REQUESTED))
+    domain = str(row.get("DomainName", "")).lower()
+    return Certificate(
+        type=kind,
+        domain_name=domain,
+        subject_alternative_names=_others(domain, row.get("SubjectAlternativeNames") or ()),
+        key_algorithm=str(row.get("KeyAlgorithm", "")).replace("-", "_"),  # it is answered with a hyphen
+        status=None if kind == IMPORTED else str(row["Status"]),
+    )
+
+
+def _seen(row: Mapping[str, Any]) -> Seen:
+    ends = row.get("NotAfter")
+    return Seen(
+        str(row.get("Type", "")),
+        _validation.records_of(row),
+        tuple(row.get("InUseBy") or ()),
+        ends if isinstance(ends, datetime) else None,
+        str((row.get("RenewalSummary") or {}).get("RenewalStatus", "")),
+    )
+
+
+def _tell(row: Mapping[str, Any], seen: Seen) -> str:
+    """How it is, for people."""
+    if problem := _validation.explain_status(row):
+        return problem
+    if row["Status"] == PENDING:
+        return f"validated by {'; '.join(map(str, seen.records))}" if seen.records else ""
+    left = f"until {seen.ends:%Y-%m-%d} ({(seen.ends - datetime.now(UTC)).days} days)" if seen.ends else ""
+    if seen.renewal == "SUCCESS":
+        return f"{left}, renewed"
+    return left + (f", renewal {seen.renewal}" if seen.renewal else "")
+
+
+async def _with_files(aws: Aws, arn: str, state: Certificate) -> Certificate:
+    """An imported certificate with what it is (GetCertificate)."""
+    with ignoring("ResourceNotFoundException", "RequestInProgressException"):
+        answer = await aws.call("acm", "get_certificate", CertificateArn=arn)
+        chain = str(answer.get("CertificateChain") or "").encode()
+        with suppress(PemError):
+            found = PemFile.of(str(answer["Certificate"]).encode())
+            return replace(state, certificate=found, certificate_chain=PemFile.of(chain) if chain.strip() else None)
+    return state
+
+
+async def _observe_zone(reader: Reader, wanted: str, tag: str, seen: Seen) -> str:
+    """The zone as the spec says it where its records are there, and this tool's tag names no other one; else what is wrong."""
+    try:
+        zone = await reader.once(find_zone, reader.aws, wanted)
+    except ZoneError:
+        return "(unknown)"
+    if tag and tag.split()[0] != zone.id:
+        return tag.split()[0]
+    wrong = await _validation.faults(reader.aws, zone, seen.records)
+    if not wrong:
+        return wanted
+    return f"{wanted}, where {wrong[0][0].name} is {'wrong' if wrong[0][1] else 'missing'}"
+
+
+async def _zone(run: Run, zone: str) -> Zone:
+    found: Zone = await run.once(f"zone {zone}", lambda: find_zone(run.aws, zone))
+    return found
+
+
+async def _check(aws: Aws, item: Intent) -> list[Finding]:
+    wanted: Certificate = item.wanted
+    if wanted.type == IMPORTED:
+        return _check_dates(item, wanted)
+    if wanted.zone is None or not (item.fields is None or item.fields & {"zone", "status"}):
+        return []
+    try:
+        zone = await find_zone(aws, wanted.zone)
+    except ZoneError as error:
+        private = f"hosted zone {name_in(wanted.zone)} is private, and ACM looks at public ones; name a public zone, or leave zone out"
+        return [Finding(item.desired, "zone", private if "isn't public" in str(error) else str(error))]
+    except AwsError as error:
+        if "AccessDenied" not in error.code:
+            raise
+        return []
+    if zone.is_private:
+        text = f"hosted zone {zone.id} ({zone.name}) is private, and ACM looks at public ones; name a public zone, or leave zone out"
+        return [Finding(item.desired, "zone", text)]
+    outside = [name for name in wanted.names if not is_within(name.removeprefix("*."), zone.name)]
+    path = "domain_name" if wanted.domain_name in outside else "subject_alternative_names"
+    text = f"{', '.join(outside)}: not in zone {zone.name}; name the zone that it is in, or give it a certificate of its own"
+    return [Finding(item.desired, path, text)] if outside else []
+
+
+def _check_dates(item: Intent, wanted: Certificate) -> list[Finding]:
+    if wanted.certificate is None or not (item.fields is None or item.fields & _FROM_FILES):
+        return []
+    try:
+        read = read_certificate(wanted.certificate.read())
+    except (OSError, PemError) as error:
+        return [Finding(item.desired, "certificate", f"can't be read: {error}; correct the file")]
+    now = datetime.now(UTC)
+    if read.not_after <= now:
+        return [
+            Finding(
+                item.desired, "certificate", f"it ended on {read.not_after:%Y-%m-%d}; put a newer one into the file"
+            )
+        ]
+    if read.not_before > now:
+        return [
+            Finding(
+                item.desired,
+                "certificate",
+                f"it isn't valid before {read.not_before:%Y-%m-%d %H:%M} UTC; wait until then",
+            )
+        ]
+    return []
+
+
+async def find_certificates(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dict[Lookup, tuple[list[str], str]]:
+    """The issued certificates that look-ups by domain lead to, and what is wrong with each look-up."""
+    if not wanted:
+        return {}
+    rows = await _validation.list_certificates(aws, ISSUED)
+    found = await asyncio.gather(*(_find_one(aws, item, match_domain(rows, item.domain), stack) for item in wanted))
+    return dict(zip(wanted, found, strict=True))
+
+
+async def _find_one(aws: Aws, wanted: Lookup, rows: Sequence[Mapping[str, Any]], stack: str) -> tuple[list[str], str]:
+    arns = sorted(str(row["CertificateArn"]) for row in rows)
+    if not arns:
+        return (
+            arns,
+            f"no issued certificate is found by {wanted.words} in this account and region; correct it, or declare one under certificates",
+        )
+    if len(arns) > 1:
+        return (
+            arns,
+            f"{len(arns)} issued certificates are found by {wanted.words} ({', '.join(arns[:8])}); give the ARN of one",
+        )
+    if (await _read_tags(aws, arns[0])).get(tags.STACK) == stack:
+        return arns, f"{arns[0]} is found by {wanted.words}, and is this stack's own; name its entry"
+    return arns, ""
+
+
+KIND: Final = CertificateKind()

@@ -1,0 +1,216 @@
+"""Certificates that were requested with DNS validation, which moto issues without looking at any record."""
+
+import copy
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from moto.acm.models import TagHolder
+from moto.route53.models import route53_backends
+
+from alb_reconcile.model.text import digest
+
+from .clock import Timing
+from .route53_rules import plain
+
+VALID: Final = timedelta(days=198)
+"""For how long a public certificate of ACM's is valid (ACM User Guide, 'ACM certificate characteristics')."""
+RENEWED: Final = timedelta(days=60)
+"""How long before its end ACM begins to renew it (ACM User Guide, 'Managed certificate renewal')."""
+_GIVEN_UP: Final = 72 * 3600.0
+"""DNS validation, 'Troubleshooting': after 72 hours without its record a certificate is VALIDATION_TIMED_OUT."""
+_AUTHORITIES: Final = ("amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com")
+"""ACM User Guide, '(Optional) Configure a CAA record': one of these has to be allowed, if any record is there."""
+
+
+@dataclass
+class Watched:
+    """What a certificate looks at: the clock, AWS's calendar, how long things take, who uses it."""
+
+    clock: Callable[[], float]
+    moment: Callable[[float], datetime]
+    timing: Timing
+    lag: Callable[[], float]
+    users: Callable[[str], Sequence[str]]
+
+
+@dataclass
+class Requested:
+    """A certificate that was requested. It stands among moto's, and has what moto asks of one."""
+
+    watched: Watched
+    account: str
+    arn: str
+    names: tuple[str, ...]
+    key_algorithm: str
+    since: float
+    tags: TagHolder = field(default_factory=TagHolder)
+    status: str = "PENDING_VALIDATION"
+    failure: str = ""
+    noticed: Mapping[str, float] = field(default_factory=dict)
+    """When the record of a name was first there, by the record's name."""
+    issued: float = 0.0
+    ends: datetime | None = None
+    renewal: str = ""
+    type: str = "AMAZON_ISSUED"
+    in_use_by: list[str] = field(default_factory=list)  # which only moto fills, and nobody reads
+    cert_options: Mapping[str, str] = field(
+        default_factory=lambda: {"CertificateTransparencyLoggingPreference": "ENABLED", "Export": "DISABLED"}
+    )
+    serial: str = field(default_factory=lambda: ":".join(secrets.token_hex(1) for _ in range(16)))
+
+    @property
+    def common_name(self) -> str:
+        return self.names[0]
+
+    @property
+    def sans(self) -> list[str]:
+        return list(self.names)
+
+    def copied(self) -> "Requested":
+        """One that changes no more with this one."""
+        other = copy.copy(self)
+        other.tags = copy.copy(self.tags)
+        return other
+
+    def check(self) -> None:
+        """Bring it to the present, as moto does with its own before it tells of them."""
+        now = self.watched.clock()
+        if self.status == "PENDING_VALIDATION":
+            self._validate(now)
+        elif self.status == "ISSUED" and self.ends is not None:
+            self._renew(now)
+
+    def _validate(self, now: float) -> None:
+        """DNS validation: issued when each name has its record, unless a CAA record forbids it."""
+        if now < self.since + self.watched.timing.certificate_records:
+            return
+        there = [record for record in self.records() if self._is_there(record)]
+        self.noticed = {record["Name"]: self.noticed.get(record["Name"], now) for record in there}
+        if len(there) == len(self.records()):
+            when = max(self.noticed.values()) + self.watched.timing.certificate_issued
+            if any(forbidden(self.account, name) for name in self.names):
+                self.status, self.failure = "FAILED", "CAA_ERROR"
+            elif now >= when:
+                self.status, self.issued, self.ends = "ISSUED", when, self.watched.moment(when) + VALID
+        elif now >= self.since + _GIVEN_UP:
+            self.status = "VALIDATION_TIMED_OUT"
+
+    def _renew(self, now: float) -> None:
+        """Managed renewal: of one that is in use, as long as its records are there."""
+        moment = self.watched.moment(now)
+        while self.ends is not None and moment >= self.ends - RENEWED and self.watched.users(self.arn):
+            if not all(map(self._is_there, self.records())):
+                self.renewal = "PENDING_VALIDATION"
+                break
+            self.renewal, self.ends = "SUCCESS", self.ends + VALID - RENEWED
+        if self.ends is not None and moment >= self.ends:
+            self.status = "EXPIRED"
+
+    def records(self) -> list[dict[str, str]]:
+        """The CNAMEs that are looked for: the same for a name and its wildcard, and for all certificates of the account."""
+        return [
+            dict(pair) for pair in dict.fromkeys(tuple(record_of(self.account, name).items()) for name in self.names)
+        ]
+
+    def _is_there(self, record: Mapping[str, str]) -> bool:
+        return any(
+            plain(item.name) == plain(record["Name"])
+            and item.type == "CNAME"
+            and [plain(value) for value in item.records] == [plain(record["Value"])]
+            for item in authoritative(self.account, record["Name"])
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """DescribeCertificate. The records are told some seconds after the request ('there is a delay of several seconds')."""
+        told: dict[str, Any] = {
+            "CertificateArn": self.arn,
+            "DomainName": self.common_name,
+            "SubjectAlternativeNames": self.sans,
+            "Status": self.status,
+            "Type": self.type,
+            "KeyAlgorithm": self.key_algorithm,
+            "CreatedAt": self.watched.moment(self.since),
+            "InUseBy": [],
+            "RenewalEligibility": "INELIGIBLE",
+            "Options": self.cert_options,
+            "DomainValidationOptions": self._options(),
+            "Serial": self.serial,
+            "Subject": f"CN={self.common_name}",
+            "Issuer": "Amazon",
+        }
+        if self.failure:
+            told["FailureReason"] = self.failure
+        if self.ends is not None:
+            told |= {
+                "IssuedAt": self.watched.moment(self.issued),
+                "NotBefore": self.watched.moment(self.issued),
+                "NotAfter": self.ends,
+            }
+        if self.renewal:
+            told["RenewalSummary"] = {
+                "RenewalStatus": self.renewal,
+                "DomainValidationOptions": self._options(),
+                "UpdatedAt": self.watched.moment(self.watched.clock()),
+            }
+        return {"Certificate": told}
+
+    def _options(self) -> list[dict[str, Any]]:
+        known = self.watched.clock() >= self.since + self.watched.timing.certificate_records
+        found = []
+        for name in self.names:
+            record = record_of(self.account, name)
+            status = "SUCCESS" if self.status == "ISSUED" or record["Name"] in self.noticed else "PENDING_VALIDATION"
+            status = "FAILED" if self.status == "FAILED" else status
+            option = {
+                "DomainName": name,
+                "ValidationDomain": name,
+                "ValidationStatus": status,
+                "ValidationMethod": "DNS",
+            }
+            found.append(option | ({"ResourceRecord": record} if known else {}))
+        return found
+
+
+def record_of(account: str, name: str) -> dict[str, str]:
+    """ACM User Guide, 'DNS validation': the same record for `example.com` and `*.example.com`, again and again."""
+    bare = name.lower().removeprefix("*.")
+    mark, value = digest([account, bare, "name"], 32), digest([account, bare, "value"], 32)
+    return {"Name": f"_{mark}.{bare}.", "Type": "CNAME", "Value": f"_{value}.jkddzztszm.acm-validations.aws."}
+
+
+def authoritative(account: str, name: str) -> Iterator[Any]:
+    """The records of the public zone that the world is sent to for a name: of a zone within another, if that one names it (NS).
+
+    To which of several zones of one name the world is sent, their registrar says: here it is all of them.
+    """
+    backend = route53_backends[account]["aws"]
+    bare = plain(name)
+    zones = [zone for zone in backend.zones.values() if not zone.private_zone and _is_within(bare, plain(zone.name))]
+    chosen: list[Any] = []
+    for home in sorted({plain(zone.name) for zone in zones}, key=len):
+        if not chosen or any(item.type == "NS" and plain(item.name) == home for item in chosen):
+            chosen = [item for zone in zones if plain(zone.name) == home for item in zone.rrsets]
+    yield from chosen
+
+
+def _is_within(name: str, zone: str) -> bool:
+    return name == zone or name.endswith(f".{zone}")
+
+
+def forbidden(account: str, name: str) -> bool:
+    """RFC 8659: the CAA records of the closest name above that has any say who may issue."""
+    bare, is_wild = name.lower().removeprefix("*."), name.startswith("*.")
+    found = [item for item in authoritative(account, bare) if item.type == "CAA"]
+    labels = bare.split(".")
+    for index in range(len(labels)):
+        values = [value for item in found if plain(item.name) == ".".join(labels[index:]) for value in item.records]
+        parts = [value.split(None, 2) for value in values]
+        issue = [part[2].strip('"') for part in parts if len(part) == 3 and part[1] == "issue"]
+        wild = [part[2].strip('"') for part in parts if len(part) == 3 and part[1] == "issuewild"]
+        rules = wild if is_wild and wild else issue
+        if values:
+            return bool(rules) and not any(rule.partition(";")[0].strip() in _AUTHORITIES for rule in rules)
+    return False

@@ -1,0 +1,411 @@
+"""Certificates: requested and validated, imported and imported again, used by listeners, and deleted with no record of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto.acm.models import acm_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.route53.models import route53_backends
+
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.errors import RefusedError
+from tests.harness import Spec, by_hand, demo, spec_folder
+from tests.kinds.example import Example
+from tests.kinds.hand import edited, order, replaced, short, update
+from tests.sandbox.authorities import server_certificate, servers_pem
+from tests.sandbox.strict_world import Network
+
+if TYPE_CHECKING:
+    from tests.kinds.hand import Faults, Hand
+
+API, OTHER, HTTPS = "certificate.api", "certificate.other", "listener.public/https"
+BARE: Spec = {"stack": "demo", "region": "us-east-1"}
+PRIVATE = {"HostedZoneConfig": {"PrivateZone": True, "Comment": ""}}
+NAMES = ("shop.example.org", "www.shop.example.org")
+
+
+def write_files() -> None:
+    """Two certificates for the same names with their keys, and chains."""
+    folder = spec_folder() / "certificates"
+    folder.mkdir(exist_ok=True)
+    for number in (1, 2, 3):
+        certificate, key = server_certificate(*NAMES, number=number, rsa=number == 3)
+        (folder / f"{number}.pem").write_text(certificate)
+        (folder / f"{number}.key").write_text(key)
+    (folder / "chain-1.pem").write_text(servers_pem())
+    (folder / "chain-2.pem").write_text(server_certificate("ca.example.org")[0])
+
+
+write_files()
+
+
+def zone(name: str = "example.com", reference: str = "", **more: Any) -> str:
+    """A hosted zone; its id."""
+    made = by_hand("route53").create_hosted_zone(Name=name, CallerReference=reference or name, **more)
+    return str(made["HostedZone"]["Id"]).rpartition("/")[2]
+
+
+def zones() -> None:
+    """Two of one name, which only their ids tell from each other."""
+    held = route53_backends[DEFAULT_ACCOUNT_ID]["aws"].zones
+    for physical_id in ("Z0000ONE", "Z0000TWO"):
+        made = zone("example.net", physical_id)
+        held[made].resource_id = physical_id
+        held[physical_id] = held.pop(made)
+
+
+def imported(number: int = 1) -> Spec:
+    return {
+        "certificate": {"file": f"certificates/{number}.pem"},
+        "private_key": {"file": f"certificates/{number}.key"},
+        "certificate_chain": {"file": "certificates/chain-1.pem"},
+    }
+
+
+EXAMPLE = Example(
+    spec={
+        "stack": "demo",
+        "region": "us-east-1",
+        "certificates": {
+            "api": {
+                "domain_name": "api.example.net",
+                "subject_alternative_names": ["*.api.example.net"],
+                "key_algorithm": "EC_prime256v1",
+                "zone": "Z0000ONE",
+            },
+            "other": imported(),
+        },
+    },
+    address=API,
+    changes={"zone": "Z0000TWO"},
+    others={
+        OTHER: {
+            "certificate": {"file": "certificates/2.pem"},
+            "certificate_chain": {"file": "certificates/chain-2.pem"},
+        }
+    },
+    beside={"certificate": {"private_key": {"file": "certificates/2.key"}}},
+    prepare=zones,
+)
+
+
+def secure(*certificates: Any, **entries: Spec) -> Spec:
+    """The demo behind HTTPS, with these certificates."""
+    entry = {"protocol": "HTTPS", "port": 443, "certificates": list(certificates), "default_action": {"forward": "web"}}
+    spec = edited(demo(), "load_balancers/public/listeners", {"https": entry})
+    return {**spec, "certificates": entries} if entries else spec
+
+
+def api(**more: Any) -> Spec:
+    return {"domain_name": "api.example.com", "zone": "example.com", **more}
+
+
+def acm() -> Any:
+    return by_hand("acm")
+
+
+def status(arn: str) -> str:
+    return str(acm().describe_certificate(CertificateArn=arn)["Certificate"]["Status"])
+
+
+def record_of(arn: str) -> dict[str, Any]:
+    found = acm().describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"][0][
+        "ResourceRecord"
+    ]
+    return {
+        "Name": found["Name"],
+        "Type": found["Type"],
+        "TTL": 60,
+        "ResourceRecords": [{"Value": found["Value"]}],
+    }
+
+
+def cnames(zone_id: str) -> list[dict[str, Any]]:
+    rows = by_hand("route53").list_resource_record_sets(HostedZoneId=zone_id)["ResourceRecordSets"]
+    return [row for row in rows if row["Type"] == "CNAME"]
+
+
+def change(hand: Hand, zone_id: str, action: str, record: dict[str, Any]) -> None:
+    hand.wait(1)
+    batch = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+    by_hand("route53").change_resource_record_sets(HostedZoneId=zone_id, ChangeBatch=batch)
+
+
+def requested(hand: Hand, name: str = "api.example.com") -> str:
+    """A certificate that somebody else has requested."""
+    arn = acm().request_certificate(DomainName=name, ValidationMethod="DNS")["CertificateArn"]
+    hand.wait(10)
+    return str(arn)
+
+
+def served(hand: Hand) -> list[str]:
+    """The certificates of the listener, the default one first."""
+    (found,) = hand.elb.describe_listeners(ListenerArns=[hand[HTTPS]])["Listeners"]
+    rows = hand.elb.describe_listener_certificates(ListenerArn=hand[HTTPS])["Certificates"]
+    return [
+        found["Certificates"][0]["CertificateArn"],
+        *(row["CertificateArn"] for row in rows if not row["IsDefault"]),
+    ]
+
+
+def refusal(hand: Hand, spec: Spec) -> str:
+    with pytest.raises(RefusedError) as caught:
+        hand.world.plan(spec)
+    return str(caught.value)
+
+
+def test_a_listener_waits_for_it_and_nothing_else_does(hand: Hand) -> None:
+    home = zone()
+    hand.make(secure("api", api=api()))
+    calls = [name for name, _ in hand.world.log]
+    listener = calls.index("create_listener")
+    assert "describe_certificate" in calls[calls.index("register_targets") : listener], "it isn't issued by then"
+    assert served(hand) == [hand[API]]
+    assert len(cnames(home)) == 1
+    hand.world.destroy(hand.spec)
+    assert cnames(home) == []
+    assert acm().list_certificates()["CertificateSummaryList"] == []
+
+
+def test_an_unchanged_plan_reads_five_things_of_it_and_a_stack_without_one_none(hand: Hand) -> None:
+    zone()
+    hand.make(secure("api", api=api()))
+    hand.world.plan(hand.spec)
+    reads = [name for name, _ in hand.world.log if "certificate" in name and "listener" not in name]
+    assert sorted(reads) == ["describe_certificate", "list_certificates", "list_tags_for_certificate"]
+    assert order(hand.world, "list_hosted_zones_by_name", "list_resource_record_sets") == [
+        "list_hosted_zones_by_name", "list_resource_record_sets"
+    ]  # fmt: skip
+    hand.world.destroy(hand.spec)
+    hand.make(demo())
+    hand.world.plan(demo())
+    assert not [name for name, _ in hand.world.log if "certificate" in name or "hosted" in name]
+
+
+def test_a_run_that_ended_before_it_was_issued_is_continued(hand: Hand) -> None:
+    home = zone()
+    spec = {**BARE, "certificates": {"api": api()}}
+    hand.make(spec)
+    record = record_of(hand[API])
+    acm_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]._certificates[hand[API]].status = "PENDING_VALIDATION"
+    change(hand, home, "DELETE", cnames(home)[0])
+    hand.repairs(update(API, "status", "zone"), by=("change_resource_record_sets",))
+    assert cnames(home)[0]["Name"] == record["Name"]
+    assert status(hand[API]) == "ISSUED"
+
+
+def test_a_record_that_is_missing_or_wrong_is_put_right_and_somebody_elses_stays(hand: Hand) -> None:
+    home = zone()
+    hand.make({**BARE, "certificates": {"api": api()}})
+    (right,) = cnames(home)
+    change(hand, home, "DELETE", right)
+    hand.repairs(update(API, "zone"), by=("change_resource_record_sets",))
+    wrong = {**right, "ResourceRecords": [{"Value": "_old.jkddzztszm.acm-validations.aws."}]}
+    change(hand, home, "UPSERT", wrong)
+    hand.repairs(update(API, "zone"), by=("change_resource_record_sets",))
+    assert cnames(home) == [right]
+    theirs = {**right, "ResourceRecords": [{"Value": "elsewhere.example.net"}]}
+    change(hand, home, "UPSERT", theirs)
+    (failure,) = hand.world.apply(hand.spec).failures
+    assert (
+        "with another value (elsewhere.example.net), which isn't overwritten; delete it, or give it the value _"
+        in failure
+    )
+    assert cnames(home) == [theirs]
+
+
+def test_a_record_that_another_certificate_needs_stays_until_the_last_one_goes(hand: Hand) -> None:
+    home = zone()
+    theirs = requested(hand, "*.api.example.com")
+    spec = {**BARE, "certificates": {"api": api(), "other": api(key_algorithm="EC_prime256v1")}}
+    hand.make(spec)
+    hand.world.destroy(spec)
+    assert len(cnames(home)) == 1, "somebody else's wildcard has the same record"
+    acm().delete_certificate(CertificateArn=theirs)
+    change(hand, home, "DELETE", cnames(home)[0])
+    hand.make(spec)
+    hand.world.destroy(spec)
+    assert cnames(home) == [], "of two that go in one run the last one takes it along"
+
+
+def test_a_record_that_was_there_before_stays(hand: Hand) -> None:
+    home = zone()
+    theirs = requested(hand)
+    change(hand, home, "CREATE", record_of(theirs))
+    acm().delete_certificate(CertificateArn=theirs)
+    hand.make({**BARE, "certificates": {"api": api()}})
+    hand.world.destroy(hand.spec)
+    assert len(cnames(home)) == 1
+
+
+def test_without_a_zone_the_run_says_which_record_it_waits_for(hand: Hand) -> None:
+    home = zone()
+    spec = secure("api", api={"domain_name": "api.example.com"})
+    result = hand.world.apply(spec)
+    (row,) = acm().list_certificates()["CertificateSummaryList"]
+    record = record_of(row["CertificateArn"])
+    needed = f"CNAME {record['Name']} with the value {record['ResourceRecords'][0]['Value']}"
+    assert any(needed in event.text for event in result.events if hasattr(event, "text"))
+    assert any(f"isn't issued after 30 min: ACM doesn't see {needed}" in text for text in result.failures)
+    assert hand.elb.describe_load_balancers()["LoadBalancers"], "all else is made"
+    assert needed in next(item.reason for item in hand.world.plan(spec).live if str(item.address) == API)
+    change(hand, home, "CREATE", record)
+    hand.make(spec)
+    hand.world.destroy(spec)
+    assert len(cnames(home)) == 1
+
+
+def test_what_a_caa_record_forbids_is_told_and_then_replaced(hand: Hand) -> None:
+    home = zone()
+    forbids = {"Name": "example.com", "Type": "CAA", "TTL": 60, "ResourceRecords": [{"Value": '0 issue "ca.example"'}]}
+    change(hand, home, "CREATE", forbids)
+    spec = {**BARE, "certificates": {"api": api()}}
+    (failure,) = hand.world.apply(spec).failures
+    assert "FAILED, CAA_ERROR: a CAA record of the domain, or of one above it, doesn't let Amazon issue" in failure
+    change(hand, home, "DELETE", forbids)
+    assert short(hand.world.plan(spec)) == sorted(replaced(API, "status"))
+    hand.make(spec)
+    assert len(acm().list_certificates()["CertificateSummaryList"]) == 1
+
+
+def test_other_names_are_for_another_certificate_to_which_the_listener_moves(hand: Hand) -> None:
+    home = zone()
+    hand.make(secure("api", api=api()))
+    old = hand[API]
+    hand.make(secure("api", api=api(subject_alternative_names=["www.example.com"])))
+    assert served(hand) == [hand[API]]
+    assert hand[API] != old
+    assert order(hand.world, "request_certificate", "modify_listener", "delete_certificate") == [
+        "request_certificate", "modify_listener", "delete_certificate"
+    ]  # fmt: skip
+    assert len(cnames(home)) == 2
+
+
+def test_several_certificates_of_a_listener_and_one_that_the_spec_drops(hand: Hand) -> None:
+    zone()
+    entries = {"api": api(), "www": {"domain_name": "www.example.com", "zone": "example.com"}, "other": imported()}
+    hand.make(secure("api", "www", "other", **entries))
+    assert served(hand)[0] == hand[API]
+    assert set(served(hand)) == {hand[API], hand[OTHER], hand["certificate.www"]}
+    hand.make(secure("other", other=imported()))
+    assert served(hand) == [hand[OTHER]]
+    assert [
+        row["CertificateArn"]
+        for row in acm().list_certificates(Includes={"keyTypes": ["RSA_2048"]})["CertificateSummaryList"]
+    ] == []
+
+
+def test_the_last_certificate_that_a_spec_drops_is_found_by_the_listener(hand: Hand) -> None:
+    zone()
+    hand.make(secure("api", api=api()))
+    hand.make(demo())
+    assert acm().list_certificates()["CertificateSummaryList"] == []
+
+
+def test_nothing_of_a_private_key_is_shown_or_kept(hand: Hand) -> None:
+    spec = {**BARE, "certificates": {"other": imported()}}
+    key = server_certificate(*NAMES)[1]
+    plan = hand.world.plan(spec)
+    hand.make(spec)
+    found = hand.world.plan(spec).live
+    secret = key.splitlines()[1]
+    assert secret not in repr(plan)
+    assert secret not in render_plan(plan, Style(colored=False)) + repr(found)
+    assert "1.key" not in render_plan(plan, Style(colored=False))
+    assert secret not in str(acm().list_tags_for_certificate(CertificateArn=hand[OTHER]))
+
+
+def test_another_file_is_imported_in_place_and_another_sort_of_key_is_not(hand: Hand) -> None:
+    hand.make(secure("other", other=imported()))
+    arn = hand[OTHER]
+    hand.repairs(
+        update(OTHER, "certificate"), spec=secure("other", other=imported(2)), by=("import_certificate", "add_tags_to_certificate"),
+    )  # fmt: skip
+    assert hand[OTHER] == arn
+    hand.make(secure("other", other=imported(3)))
+    assert hand[OTHER] != arn
+    assert served(hand) == [hand[OTHER]]
+
+
+def test_lost_replies_make_no_second_certificate(hand: Hand, faults: Faults) -> None:
+    zone()
+    faults.lose_reply("request_certificate")
+    faults.lose_reply("import_certificate")
+    hand.world.apply({**BARE, "certificates": {"api": api(), "other": imported()}})
+    hand.make({**BARE, "certificates": {"api": api(), "other": imported()}})
+    keys = {"keyTypes": ["RSA_2048", "EC_prime256v1"]}
+    assert len(acm().list_certificates(Includes=keys)["CertificateSummaryList"]) == 2
+
+
+def test_an_issued_certificate_is_looked_up_by_its_name(hand: Hand) -> None:
+    home = zone()
+    assert "no issued certificate is found by domain api.example.com" in refusal(
+        hand, secure({"domain": "api.example.com"})
+    )
+    theirs = requested(hand, "*.example.com")
+    change(hand, home, "CREATE", record_of(theirs))
+    assert status(theirs) == "PENDING_VALIDATION"
+    hand.wait(120)
+    hand.make(secure({"domain": "api.example.com"}))
+    assert served(hand) == [theirs]
+    hand.world.destroy(hand.spec)
+    assert status(theirs) == "ISSUED"
+    acm().request_certificate(DomainName="*.example.com", ValidationMethod="DNS")
+    hand.wait(10)
+    for row in acm().list_certificates()["CertificateSummaryList"]:
+        status(row["CertificateArn"])
+    hand.wait(120)
+    assert "2 issued certificates are found by domain api.example.com" in refusal(
+        hand, secure({"domain": "api.example.com"})
+    )
+
+
+def test_its_own_certificate_is_named_not_looked_up(hand: Hand) -> None:
+    zone()
+    hand.make({**BARE, "certificates": {"api": api()}})
+    text = refusal(hand, secure({"domain": "api.example.com"}, api=api()))
+    assert "is this stack's own; name its entry" in text
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted"),
+    [
+        ([], "there is no public hosted zone example.com in this account"),
+        ([("one", {}), ("two", {})], "there are 2 public hosted zones example.com"),
+        ([("one", PRIVATE)], "hosted zone example.com is private, and ACM looks at public ones"),
+    ],
+)
+def test_a_zone_that_isnt_the_one(hand: Hand, made: list[tuple[str, Spec]], wanted: str) -> None:
+    vpc = hand.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    for reference, more in made:
+        within = {"VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}} if more else {}
+        zone(reference=reference, **{**more, **within})
+    assert wanted in refusal(hand, {**BARE, "certificates": {"api": api()}})
+
+
+def test_a_name_outside_of_a_zone_that_is_known_by_its_id(hand: Hand) -> None:
+    home = zone("example.org")
+    text = refusal(hand, {**BARE, "certificates": {"api": api(zone=home)}})
+    assert "api.example.com: not in zone example.org" in text
+
+
+def test_a_certificate_that_somebody_else_uses_stays(hand: Hand) -> None:
+    home = zone()
+    spec = {**BARE, "certificates": {"api": api()}}
+    hand.make(spec)
+    network = Network.make(hand.ec2, hand.elb, hand.world.clock)
+    balancer = network.balancer()
+    held = [{"CertificateArn": hand[API]}]
+    listener = network.listener(balancer, network.target_group(), 443, Protocol="HTTPS", Certificates=held)
+    result = hand.world.apply(spec, destroy=True)
+    assert any(
+        "outside this stack; take it away there, or keep the certificate with release" in text
+        for text in result.failures
+    )
+    assert len(cnames(home)) == 1
+    hand.elb.delete_listener(ListenerArn=listener)
+    hand.world.destroy(spec)
+    assert cnames(home) == []
