@@ -61,7 +61,7 @@ class _Form:
             for kind in self._types():
                 self._add((), "records", self._record_name(str(node.value), kind), self._record(node, kind))
         own = {key: node for key, node in self.given.items() if key not in _OWN}
-        listener = {"protocol": self._node("HTTPS"), "port": self._node(443), "certificate": certificate, **own}
+        listener = {"protocol": self._node("HTTPS"), "port": self._node(443), "certificate_arn": certificate, **own}
         where = ("load_balancers", self.name)
         self._add(where, "listeners", "https", self._mapping(listener, keys=self.short.keys))
         if self.given.get("redirect", self._node(True)).value is not False:

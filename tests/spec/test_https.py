@@ -38,7 +38,7 @@ def written_out() -> Spec:
     action = balancer["listeners"]["http"]["default_action"]
     balancer["listeners"] = {
         "http": {"protocol": "HTTP", "port": 80, "default_action": REDIRECT},
-        "https": {"protocol": "HTTPS", "port": 443, "certificate": "public", "default_action": action},
+        "https": {"protocol": "HTTPS", "port": 443, "certificate_arn": "public", "default_action": action},
     }
     first, *others = NAMES
     zone = {"zone": "example.com"}
@@ -88,7 +88,7 @@ def test_keys_of_a_listener_are_those_of_the_listener(load: Any) -> None:
 def test_a_dual_stack_load_balancer_gets_both_records(load: Any) -> None:
     spec = short()
     spec["load_balancers"]["public"]["ip_address_type"] = "dualstack"
-    spec["vpcs"]["main"]["assign_generated_ipv6_cidr_block"] = True
+    spec["vpcs"]["main"]["amazon_provided_ipv6_cidr_block"] = True
     for number, subnet in enumerate(spec["subnets"].values()):
         subnet["ipv6_cidr_block"] = number
     found = [str(item) for item in load(spec).desired if item.kind == "record"]
@@ -112,7 +112,7 @@ def test_a_certificate_that_there_is_isnt_requested(load: Any) -> None:
     arn = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
     stack = load(short(certificate=arn))
     assert not [item for item in stack.desired if item.kind == "certificate"]
-    assert stack.desired[Address("listener", "public/https")].state.certificate == arn
+    assert stack.desired[Address("listener", "public/https")].state.certificate_arn == arn
 
 
 def test_port_80_can_be_left_alone(load: Any) -> None:
@@ -126,11 +126,18 @@ def test_two_load_balancers_can_share_what_they_say(load: Any) -> None:
     found = problems(load, spec)
     assert any("record" in item for item in found), "two load balancers can't have the same names"
     listener(spec)["names"] = NAMES
-    other = {**spec["load_balancers"]["public"], "https": {**listener(spec), "names": ["other.example.com"]}}
+    other = {
+        **spec["load_balancers"]["public"],
+        "https": {
+            **listener(spec),
+            "names": ["other.example.com"],
+            "default_action": {"fixed_response": {"status_code": 404}},
+        },
+    }
     spec["load_balancers"]["other"] = other
     stack = load(spec)
-    assert stack.desired[Address("listener", "other/https")].state.certificate == Address("certificate", "other")
-    assert stack.desired[Address("listener", "public/https")].state.certificate == Address("certificate", "public")
+    assert stack.desired[Address("listener", "other/https")].state.certificate_arn == Address("certificate", "other")
+    assert stack.desired[Address("listener", "public/https")].state.certificate_arn == Address("certificate", "public")
 
 
 def test_what_has_the_name_already_is_in_the_way(load: Any) -> None:
