@@ -28,16 +28,6 @@ def _without_references(value: Any) -> Any:
     return value
 
 
-def prepare_zones(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
-    """The same for hosted zones alone, which a user of AWS has with a domain: nobody can register one here."""
-    named = [
-        {"zone": zone, "name": getattr(state, "name", None)}
-        for state in states
-        if (zone := getattr(state, "zone", None))
-    ]
-    return _send(sandbox, {"region": region, "states": named, "lookups": []}) if named else []
-
-
 def prepare(sandbox: Sandbox, region: str, states: Iterable[Any]) -> list[str]:
     """Returns what has been made, a line each, for desired states (dataclasses). Raises SandboxError."""
     states = list(states)

@@ -127,22 +127,20 @@ def with_stack(
 
     async def found(aws: Aws) -> _T:
         if options.sandbox:
-            _have_zones(target)
+            _prepare(target)
         return await main(aws, await resolve_lookups(aws, target), *args, **named)
 
     return with_aws(options, target.region, found)
 
 
-def _have_zones(target: DesiredStack) -> None:
-    """Have the sandbox make the hosted zones that a stack names: on AWS they come with a domain."""
-    states = [item.creation for item in target.desired.values() if getattr(item.creation, "zone", "")]
-    if not states:
-        return
+def _prepare(target: DesiredStack) -> None:
+    """Have the sandbox make what a stack names and doesn't declare, so that any spec can be tried in it."""
     from alb_reconcile.sandbox import client as sandbox_client
     from alb_reconcile.sandbox import preparation
 
-    if found := sandbox_client.running():
-        for line in preparation.prepare_zones(found, target.region, states):
+    states = [item.creation for item in target.desired.values()]
+    if states and (found := sandbox_client.running()):
+        for line in preparation.prepare(found, target.region, states):
             complain(f"Made in the sandbox: {line}")
 
 
