@@ -9,6 +9,7 @@ from botocore.parsers import create_parser
 from moto.core.utils import get_service_model
 from moto.s3.models import s3_backends
 
+from .route53 import records_of
 from .world import World
 
 Ask = Callable[..., dict[str, Any]]
@@ -70,6 +71,7 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
     add_groups(world, ask, found)
     add_trust_stores(ask, found)
     add_buckets(world, found)
+    found |= records_of(world)
     ordered = json.loads(json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str))
     return dict(ordered)
 
