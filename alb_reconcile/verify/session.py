@@ -8,7 +8,9 @@ from alb_reconcile.kinds.registration import Registration
 from alb_reconcile.model.errors import InterruptedRun
 from alb_reconcile.model.resource import each_of
 from alb_reconcile.verify.checks import Check, notes_on_groups, plan_checks
+from alb_reconcile.verify.client import Client
 from alb_reconcile.verify.judge import Finding, Tally, judge
+from alb_reconcile.verify.names import NameFinding, verify_names
 from alb_reconcile.verify.schedule import send_all
 from alb_reconcile.verify.shares import Group, read_targets
 from alb_reconcile.verify.site import Settings, Site, VerifyError, drop_unreachable
@@ -22,13 +24,14 @@ class Report:
     region: str
     account: str
     findings: tuple[Finding, ...] = ()
+    names: tuple[NameFinding, ...] = ()
     answered: float | None = None
     """When the first request was answered as expected, on the loop's clock."""
 
     @property
     def ok(self) -> bool:
         """Whether everything that was expected to answer did so as expected."""
-        return all(item.ok for item in self.findings)
+        return all(item.ok for item in self.findings) and all(item.ok for item in self.names)
 
 
 async def verify_stack(site: Site, settings: Settings, stopping: asyncio.Event, say: Callable[[str], None]) -> Report:
@@ -73,7 +76,9 @@ async def _verify(site: Site, settings: Settings, say: Callable[[str], None]) ->
         else _unsent(check)
         for check in checks
     )
-    return Report(site.stack, site.region, discovery.account, findings, answered)
+    async with Client.opened(settings.attribution, settings.timeout) as client:
+        names = await verify_names(site, settings, client, say)
+    return Report(site.stack, site.region, discovery.account, findings, names, answered)
 
 
 def _unsent(check: Check) -> Finding:

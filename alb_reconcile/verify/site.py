@@ -24,6 +24,10 @@ Health = Mapping[str, Mapping[str, Any]]
 """DescribeTargetHealth's TargetHealth by `target:port`."""
 
 
+LookUp = Callable[[str, str], Awaitable[tuple[str, ...]]]
+"""The values that a name server has for a name and a type; none where it has none."""
+
+
 class VerifyError(ReconcileError):
     """There is nothing that could be verified; the text says why and what to do."""
 
@@ -72,6 +76,10 @@ class Site:
     absent: str = "its address is unknown"
     provider: Provider | None = None
     """The sandbox's own, at which verify logs in."""
+    look_up: LookUp | None = None
+    """How names are looked up; None where they can't be."""
+    sees_private: bool = False
+    """Whether that knows the names of private zones."""
 
 
 async def drop_unreachable(

@@ -89,9 +89,15 @@ def test_redirect_rules_weights_http2_and_websockets(tool: Tool) -> None:
         "access_logs.s3.enabled": True,
         "access_logs.s3.bucket": log_bucket(s3),
     }
+    spec["records"] = {"shop": {"zone": "example.com", "name": "shop.example.com", "type": "A", "alias": "public"}}
     file.write_text(yaml.safe_dump(spec, sort_keys=False))
     # without weights, whose shares are up to chance
-    assert "Verified: 4 of 4 listeners and rules" in tool.run("apply", "--yes", "--verify", file.name).stdout
+    applied = tool.run("apply", "--yes", "--verify", file.name)
+    assert "Made in the sandbox: hosted zone example.com (Z" in applied.stderr
+    assert "Verified: 4 of 4 listeners and rules" in applied.stdout
+    assert "; 1 of 1 names lead where they should." in " ".join(applied.stdout.split())
+    assert "HTTPS by TLS 1.3, port 80 redirects to it" in applied.stdout
+    assert f"dig @127.0.0.1 -p {tool.state()['names']} NAME" in tool.run("sandbox", "status").stdout
 
     weights = [{"target_group": "web", "weight": 80}, {"target_group": "new", "weight": 20}]
     rules = spec["load_balancers"]["public"]["listeners"]["https"]["rules"]

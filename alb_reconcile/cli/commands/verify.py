@@ -29,6 +29,7 @@ from alb_reconcile.sandbox.identity.places import local_issuer
 from alb_reconcile.verify.attribution import Attribution
 from alb_reconcile.verify.client import Endpoint, Trust
 from alb_reconcile.verify.expect import ANSWERED, Statuses
+from alb_reconcile.verify.names import asking
 from alb_reconcile.verify.request_search import is_host
 from alb_reconcile.verify.session import Report, verify_stack
 from alb_reconcile.verify.site import Sending, Settings, Site, VerifyError
@@ -90,7 +91,21 @@ async def check(aws: Aws, target: DesiredStack, way: Way, settings: Settings) ->
     health = partial(read_health, Run(aws, target.stack))
     sandbox = sandbox_client.running() if way.sandbox else None
     provider = partial(local_issuer, sandbox.provider) if sandbox and sandbox.provider else None
-    site = Site(target.stack, target.region, found, target.desired, endpoints, health, absent, provider)
+    has_names = any(address.kind == "record" for address in target.desired)
+    server = (sandbox_client.HOST, sandbox.names) if sandbox and sandbox.names else (None, 53)
+    look_up = asking(*server) if has_names and not way.instead else None
+    site = Site(
+        target.stack,
+        target.region,
+        found,
+        target.desired,
+        endpoints,
+        health,
+        absent,
+        provider,
+        look_up,
+        server[0] is not None,
+    )
     return await verify_stack(site, settings, aws.stopping, complain)
 
 

@@ -10,6 +10,7 @@ from alb_reconcile.model.text import printable
 from alb_reconcile.verify.checks import Check
 from alb_reconcile.verify.judge import Finding, TargetShare
 from alb_reconcile.verify.matching import Request
+from alb_reconcile.verify.names import NameFinding, names_json
 from alb_reconcile.verify.session import Report
 from alb_reconcile.verify.tls import Tls
 
@@ -29,12 +30,17 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
     yield ""
     for finding in report.findings:
         yield from _finding(finding, style)
+    for name in report.names:
+        yield from _name(name, style)
     yield ""
     total = sum(item.requests for item in report.findings)
     fine = sum(item.state == "ok" for item in report.findings)
     skipped = sum(item.state == "skipped" for item in report.findings)
     words = f"{fine} of {len(report.findings)} listeners and rules answered {total} requests as expected"
     words += f", {skipped} can't be checked" if skipped else ""
+    if report.names:
+        right = sum(item.state == "ok" for item in report.names)
+        words += f"; {right} of {len(report.names)} names lead where they should"
     yield style.paint(
         f"Verified: {words}." if report.ok else f"Not verified: {words}.", "green" if report.ok else "red"
     )
@@ -60,6 +66,21 @@ def _finding(finding: Finding, style: Style) -> Iterator[str]:
     for text in finding.problems:
         yield from (style.paint(line, "red") for line in _wrap(text, "✗ "))
     for text in finding.notes:
+        yield from (style.paint(line, "yellow") for line in _wrap(text, "! "))
+
+
+def _name(found: NameFinding, style: Style) -> Iterator[str]:
+    sign, color = _SIGNS[found.state]
+    yield f"  {style.paint(f'{sign} {found.address}', color)}  {printable(found.name)} {found.type}"
+    if found.values:
+        yield from _wrap(", ".join(found.values), "")
+    parts = [f"HTTPS by {found.tls.version.replace('v', ' ', 1)}"] if found.tls else []
+    parts += ["port 80 redirects to it"] if found.redirects else []
+    if parts:
+        yield f"      {', '.join(parts)}"
+    for text in found.problems:
+        yield from (style.paint(line, "red") for line in _wrap(text, "✗ "))
+    for text in found.notes:
         yield from (style.paint(line, "yellow") for line in _wrap(text, "! "))
 
 
@@ -150,6 +171,7 @@ def verify_json(report: Report) -> str:
             "account": report.account,
             "ok": report.ok,
             "checks": [_check_json(item) for item in report.findings],
+            "names": [names_json(item) for item in report.names],
         },
         indent=2,
     )
