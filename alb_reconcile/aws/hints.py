@@ -51,7 +51,7 @@ def explain_code(service: str, operation: str, code: str) -> str:
     """What a user can do about an error code; empty if nothing can be said."""
     if code in THROTTLED:
         return "AWS throttles this account's calls: see what else calls so often, and run again"
-    if code.endswith("LimitExceeded") or code.startswith("TooMany"):
+    if code.endswith(("LimitExceeded", "LimitExceededException")) or code.startswith("TooMany"):
         return "an account quota is reached: raise it in Service Quotas, or delete what isn't needed"
     if (operation, code) == ("register_targets", "AccessDenied"):
         return f"{_HINTS[code].format(action='elasticloadbalancing:RegisterTargets')}, or a function's policy keeps load balancers out: see it"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds.certificate import find_certificates
+from alb_reconcile.kinds._certificates import find_certificates
 from alb_reconcile.kinds.identifiers import describe_id, is_id_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack

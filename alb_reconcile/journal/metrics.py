@@ -24,6 +24,7 @@ GAUGES: Final[Mapping[str, str]] = {
     "drift_found": "Steps of the last plan that correct drift.",
     "drift_left": "Steps of the last plan that correct drift and weren't done.",
     "spec_left": "Steps of the last plan that apply a changed spec and weren't done.",
+    "certificate_end_timestamp_seconds": "When a certificate of the stack ends, as the last run found it.",
     "last_throttled_timestamp_seconds": "When AWS last throttled a call, by operation.",
 }
 COUNTERS: Final[Mapping[str, str]] = {
@@ -76,6 +77,13 @@ def _put(series: Series, record: Record, owner: Mapping[str, str], last_success:
         gauge("last_success_timestamp_seconds", ended)
     elif last_success is not None:
         series.setdefault("last_success_timestamp_seconds", {}).setdefault(_labels(owner, {}), last_success)
+    if record.counts:  # one that a plan doesn't show is gone
+        ends = series.get("certificate_end_timestamp_seconds", {})
+        series["certificate_end_timestamp_seconds"] = {
+            key: item for key, item in ends.items() if not _owned(key, owner)
+        }
+    for address, end in record.certificates.items():
+        gauge("certificate_end_timestamp_seconds", datetime.fromisoformat(end).timestamp(), certificate=address)
     corrected = len(record.having(how="done", cause="drift"))
     if record.counts:  # a run that was held, or failed early, knows nothing of drift
         drift = len(record.having(cause="drift"))

@@ -52,7 +52,7 @@ class Record:
     `counts` are the plan's steps by action, and empty if there was no plan. `calls` and `throttled` are by operation.
     `requests`: the operation and AWS's request id of each call that changed something. `times`: seconds on AWS's clock until
     a first healthy target was `ready`, all `converged`, a request of --verify was `answered`. `not_ready`: what wasn't in the
-    end, where nobody waited for it. `error` ended the run as a whole.
+    end, where nobody waited for it. `certificates`: when those end that the stack had before, by address. `error` ended the run as a whole.
     """
 
     run: str
@@ -76,6 +76,7 @@ class Record:
     throttled: Mapping[str, Throttled] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
     times: Mapping[str, float] = field(default_factory=dict)
+    certificates: Mapping[str, str] = field(default_factory=dict)
     not_ready: tuple[str, ...] = ()
     exit_code: int = 0
     code: str = ""
@@ -102,11 +103,14 @@ class Record:
         return self.having(how="withheld")
 
     def to_data(self) -> dict[str, Any]:
-        """The documented form, without what is empty in a step."""
+        """The documented form, without what is empty in a step, and without certificates where there are none."""
         steps = [
             {key: value for key, value in asdict(step).items() if value not in ("", 0.0, ())} for step in self.steps
         ]
-        return {"version": VERSION, **asdict(self), "steps": steps}
+        found = {"version": VERSION, **asdict(self), "steps": steps}
+        if not self.certificates:
+            del found["certificates"]
+        return found
 
     def to_json(self) -> str:
         """The same on one line, in ASCII."""

@@ -120,6 +120,7 @@ class Recorder:
             throttled=dict(self.throttled),
             requests=tuple(map(self._line, requests)),
             times={name: round(seconds, 3) for name, seconds in self.times.items()},
+            certificates=dict(_ends(self.plan)) if self.plan else {},
             not_ready=tuple(map(self._line, self.not_ready)),
             exit_code=int(self.exit_code),
             **self._failure(error),
@@ -173,6 +174,14 @@ class Recorder:
 
     def _line(self, text: object) -> str:
         return self._mask.line(text)
+
+
+def _ends(plan: Plan) -> Iterator[tuple[str, str]]:
+    """When what a stack has ends, of what does."""
+    for item in plan.live:
+        ends = getattr(item.details, "ends", None)
+        if isinstance(ends, datetime):
+            yield str(item.address), iso(ends.timestamp())
 
 
 def result_of(error: BaseException) -> Result:

@@ -1,15 +1,19 @@
 """Whether certificates can serve a listener (ACM DescribeCertificate)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.kinds._certificate_reads import read_tags
+from alb_reconcile.kinds._validation import ISSUED, list_certificates
 from alb_reconcile.kinds.base import Intent
+from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError
+from alb_reconcile.model.lookup import Lookup
 from alb_reconcile.model.resource import Desired
 
 _FIELD = "certificate_arn"
@@ -82,3 +86,29 @@ def _covers(name: str, host: str) -> bool:
     """Whether a certificate's name is for a host, or for one that a rule's pattern means. A wildcard stands for one label."""
     name, host = name.lower(), host.lower()
     return fnmatchcase(name, host) or (fnmatchcase(host, name) and host.count(".") == name.count("."))
+
+
+async def find_certificates(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dict[Lookup, tuple[list[str], str]]:
+    """The issued certificates that look-ups by domain lead to, and what is wrong with each look-up."""
+    if not wanted:
+        return {}
+    rows = await list_certificates(aws, ISSUED)
+    found = await asyncio.gather(*(_find_one(aws, item, match_domain(rows, item.domain), stack) for item in wanted))
+    return dict(zip(wanted, found, strict=True))
+
+
+async def _find_one(aws: Aws, wanted: Lookup, rows: Sequence[Mapping[str, Any]], stack: str) -> tuple[list[str], str]:
+    arns = sorted(str(row["CertificateArn"]) for row in rows)
+    if not arns:
+        return (
+            arns,
+            f"no issued certificate is found by {wanted.words} in this account and region; correct it, or declare one under certificates",
+        )
+    if len(arns) > 1:
+        return (
+            arns,
+            f"{len(arns)} issued certificates are found by {wanted.words} ({', '.join(arns[:8])}); give the ARN of one",
+        )
+    if (await read_tags(aws, arns[0])).get(tags.STACK) == stack:
+        return arns, f"{arns[0]} is found by {wanted.words}, and is this stack's own; name its entry"
+    return arns, ""

@@ -5,17 +5,17 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import _validation, waits
-from alb_reconcile.kinds._certificates import match_domain
+from alb_reconcile.kinds._certificate_checks import check_certificate
+from alb_reconcile.kinds._certificate_reads import observe_zone, once, read_tags, seen_in, tell, used
 from alb_reconcile.kinds._pem import PemError, PemFile, read_certificate
 from alb_reconcile.kinds._rare import is_applied
-from alb_reconcile.kinds._validation import DEAD, ISSUED, PENDING, Seen
-from alb_reconcile.kinds._zones import Zone, ZoneError, find_zone, is_within, name_in, zone_text
+from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen
+from alb_reconcile.kinds._zones import Zone, find_zone, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
@@ -23,8 +23,7 @@ from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Finding
-from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
-from alb_reconcile.model.lookup import Lookup
+from alb_reconcile.model.errors import RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Lookups, Observed, Properties
 from alb_reconcile.model.text import digest
 
@@ -140,7 +139,7 @@ class CertificateKind(Kind[Certificate]):
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
         """The zones of those that are requested, the dates of those that are imported."""
-        found = await asyncio.gather(*(_check(aws, item) for item in intents))
+        found = await asyncio.gather(*(check_certificate(aws, item) for item in intents))
         return [finding for part in found for finding in part]
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -153,7 +152,7 @@ class CertificateKind(Kind[Certificate]):
 
     async def owners(self, aws: Aws) -> list[str]:
         rows = await _validation.list_certificates(aws)
-        found = await asyncio.gather(*(_read_tags(aws, str(row["CertificateArn"])) for row in rows))
+        found = await asyncio.gather(*(read_tags(aws, str(row["CertificateArn"])) for row in rows))
         return [there[tags.STACK] for there in found if tags.STACK in there]
 
     async def _find(self, reader: Reader) -> list[tuple[str, dict[str, str], bool]]:
@@ -163,18 +162,18 @@ class CertificateKind(Kind[Certificate]):
         those that look like it, and that listeners use.
         """
         declared = [item.state for item in reader.desired.values() if isinstance(item.state, Certificate)]
-        used = await _used(reader)
-        if not (declared or used or reader.everything):
+        held = await used(reader)
+        if not (declared or held or reader.everything):
             return []
-        near, every = set[str](), set(used)
+        near, every = set[str](), set(held)
         if declared or reader.everything:
-            rows = await _once(reader, "certificates", _validation.list_certificates)
+            rows = await once(reader, "certificates", _validation.list_certificates)
             near = {str(row["CertificateArn"]) for row in rows if any(_looks_like(row, item) for item in declared)}
             if reader.everything or not await is_applied(reader):
                 every |= {str(row["CertificateArn"]) for row in rows}
         arns = sorted(near | every)
         found = await asyncio.gather(
-            *(_once(reader, f"tags of {arn}", lambda aws, arn=arn: _read_tags(aws, arn)) for arn in arns)
+            *(once(reader, f"tags of {arn}", lambda aws, arn=arn: read_tags(aws, arn)) for arn in arns)
         )
         return [(arn, there, arn in near) for arn, there in zip(arns, found, strict=True)]
 
@@ -185,14 +184,14 @@ class CertificateKind(Kind[Certificate]):
         address = tags.own_address(found, self.name, arn)
         entry = reader.desired.get(address)
         wanted = entry.state if entry and isinstance(entry.state, Certificate) else None
-        state, seen = _state(row), _seen(row)
+        state, seen = _state(row), seen_in(row)
         if state.type == IMPORTED and wanted is not None:
             state = await _with_files(reader.aws, arn, state)
         elif wanted is not None and wanted.zone is not None:
-            state = replace(state, zone=await _observe_zone(reader, wanted.zone, found.get(tags.VALIDATION, ""), seen))
+            state = replace(state, zone=await observe_zone(reader, wanted.zone, found.get(tags.VALIDATION, ""), seen))
         return Observed(
             address, arn, state, found, reader.stack, str(row["Status"]), str(row.get("CreatedAt", "")), seen,
-            reason=_tell(row, seen),
+            reason=tell(row, seen),
         )  # fmt: skip
 
     async def create(self, run: Run, wanted: Certificate, desired: Desired) -> str:
@@ -235,7 +234,7 @@ class CertificateKind(Kind[Certificate]):
             for row in await _validation.list_certificates(run.aws):
                 arn = str(row["CertificateArn"])
                 if row.get("Type") == IMPORTED and arn not in run.own and arn not in run.departed:
-                    found = await _read_tags(run.aws, arn)
+                    found = await read_tags(run.aws, arn)
                     if tags.identity(desired, run.stack).items() <= found.items():
                         return arn
             return None
@@ -280,29 +279,6 @@ class CertificateKind(Kind[Certificate]):
 
 async def _lock() -> asyncio.Lock:
     return asyncio.Lock()
-
-
-async def _once(reader: Reader, name: str, read: Any) -> Any:
-    """A read that several stacks may have in common."""
-    if reader.shared is not None:
-        return await reader.shared.once(name, read)
-    return await read(reader.aws)
-
-
-async def _read_tags(aws: Aws, arn: str) -> dict[str, str]:
-    """Of one that is gone meanwhile, none."""
-    with ignoring("ResourceNotFoundException"):
-        answer = await aws.call("acm", "list_tags_for_certificate", CertificateArn=arn)
-        return tags.from_list(answer.get("Tags"))
-    return {}
-
-
-async def _used(reader: Reader) -> set[str]:
-    """The certificates of ACM that listeners of the stack have by default, and that the spec doesn't name by their ARNs."""
-    balancers = [item["LoadBalancerArn"] for item in await reader.load_balancers() if reader.ours(item["Tags"])]
-    found = await asyncio.gather(*(reader.listeners(arn) for arn in balancers))
-    arns = {str(held["CertificateArn"]) for part in found for item in part for held in item.get("Certificates") or ()}
-    return {arn for arn in arns if ":acm:" in arn}.difference(reader.literal_ids("arn:"))
 
 
 def _looks_like(row: Mapping[str, Any], wanted: Certificate) -> bool:
@@ -361,29 +337,6 @@ def _state(row: Mapping[str, Any]) -> Certificate:
     )
 
 
-def _seen(row: Mapping[str, Any]) -> Seen:
-    ends = row.get("NotAfter")
-    return Seen(
-        str(row.get("Type", "")),
-        _validation.records_of(row),
-        tuple(row.get("InUseBy") or ()),
-        ends if isinstance(ends, datetime) else None,
-        str((row.get("RenewalSummary") or {}).get("RenewalStatus", "")),
-    )
-
-
-def _tell(row: Mapping[str, Any], seen: Seen) -> str:
-    """How it is, for people."""
-    if problem := _validation.explain_status(row):
-        return problem
-    if row["Status"] == PENDING:
-        return f"validated by {'; '.join(map(str, seen.records))}" if seen.records else ""
-    left = f"until {seen.ends:%Y-%m-%d} ({(seen.ends - datetime.now(UTC)).days} days)" if seen.ends else ""
-    if seen.renewal == "SUCCESS":
-        return f"{left}, renewed"
-    return left + (f", renewal {seen.renewal}" if seen.renewal else "")
-
-
 async def _with_files(aws: Aws, arn: str, state: Certificate) -> Certificate:
     """An imported certificate with what it is (GetCertificate)."""
     with ignoring("ResourceNotFoundException", "RequestInProgressException"):
@@ -395,98 +348,9 @@ async def _with_files(aws: Aws, arn: str, state: Certificate) -> Certificate:
     return state
 
 
-async def _observe_zone(reader: Reader, wanted: str, tag: str, seen: Seen) -> str:
-    """The zone as the spec says it where its records are there, and this tool's tag names no other one; else what is wrong."""
-    try:
-        zone = await reader.once(find_zone, reader.aws, wanted)
-    except ZoneError:
-        return "(unknown)"
-    if tag and tag.split()[0] != zone.id:
-        return tag.split()[0]
-    wrong = await _validation.faults(reader.aws, zone, seen.records)
-    if not wrong:
-        return wanted
-    return f"{wanted}, where {wrong[0][0].name} is {'wrong' if wrong[0][1] else 'missing'}"
-
-
 async def _zone(run: Run, zone: str) -> Zone:
     found: Zone = await run.once(f"zone {zone}", lambda: find_zone(run.aws, zone))
     return found
-
-
-async def _check(aws: Aws, item: Intent) -> list[Finding]:
-    wanted: Certificate = item.wanted
-    if wanted.type == IMPORTED:
-        return _check_dates(item, wanted)
-    if wanted.zone is None or not (item.fields is None or item.fields & {"zone", "status"}):
-        return []
-    try:
-        zone = await find_zone(aws, wanted.zone)
-    except ZoneError as error:
-        private = f"hosted zone {name_in(wanted.zone)} is private, and ACM looks at public ones; name a public zone, or leave zone out"
-        return [Finding(item.desired, "zone", private if "isn't public" in str(error) else str(error))]
-    except AwsError as error:
-        if "AccessDenied" not in error.code:
-            raise
-        return []
-    if zone.is_private:
-        text = f"hosted zone {zone.id} ({zone.name}) is private, and ACM looks at public ones; name a public zone, or leave zone out"
-        return [Finding(item.desired, "zone", text)]
-    outside = [name for name in wanted.names if not is_within(name.removeprefix("*."), zone.name)]
-    path = "domain_name" if wanted.domain_name in outside else "subject_alternative_names"
-    text = f"{', '.join(outside)}: not in zone {zone.name}; name the zone that it is in, or give it a certificate of its own"
-    return [Finding(item.desired, path, text)] if outside else []
-
-
-def _check_dates(item: Intent, wanted: Certificate) -> list[Finding]:
-    if wanted.certificate is None or not (item.fields is None or item.fields & _FROM_FILES):
-        return []
-    try:
-        read = read_certificate(wanted.certificate.read())
-    except (OSError, PemError) as error:
-        return [Finding(item.desired, "certificate", f"can't be read: {error}; correct the file")]
-    now = datetime.now(UTC)
-    if read.not_after <= now:
-        return [
-            Finding(
-                item.desired, "certificate", f"it ended on {read.not_after:%Y-%m-%d}; put a newer one into the file"
-            )
-        ]
-    if read.not_before > now:
-        return [
-            Finding(
-                item.desired,
-                "certificate",
-                f"it isn't valid before {read.not_before:%Y-%m-%d %H:%M} UTC; wait until then",
-            )
-        ]
-    return []
-
-
-async def find_certificates(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dict[Lookup, tuple[list[str], str]]:
-    """The issued certificates that look-ups by domain lead to, and what is wrong with each look-up."""
-    if not wanted:
-        return {}
-    rows = await _validation.list_certificates(aws, ISSUED)
-    found = await asyncio.gather(*(_find_one(aws, item, match_domain(rows, item.domain), stack) for item in wanted))
-    return dict(zip(wanted, found, strict=True))
-
-
-async def _find_one(aws: Aws, wanted: Lookup, rows: Sequence[Mapping[str, Any]], stack: str) -> tuple[list[str], str]:
-    arns = sorted(str(row["CertificateArn"]) for row in rows)
-    if not arns:
-        return (
-            arns,
-            f"no issued certificate is found by {wanted.words} in this account and region; correct it, or declare one under certificates",
-        )
-    if len(arns) > 1:
-        return (
-            arns,
-            f"{len(arns)} issued certificates are found by {wanted.words} ({', '.join(arns[:8])}); give the ARN of one",
-        )
-    if (await _read_tags(aws, arns[0])).get(tags.STACK) == stack:
-        return arns, f"{arns[0]} is found by {wanted.words}, and is this stack's own; name its entry"
-    return arns, ""
 
 
 KIND: Final = CertificateKind()

@@ -10,6 +10,7 @@ from moto.acm.models import acm_backends
 from moto.core.utils import get_service_model
 from moto.s3.models import s3_backends
 
+from .route53 import records_of
 from .world import World
 
 Ask = Callable[..., dict[str, Any]]
@@ -72,6 +73,7 @@ def take_inventory(world: World, ask: Ask) -> dict[str, dict[str, Any]]:
     add_trust_stores(ask, found)
     add_buckets(world, found)
     add_certificates(world, found)
+    found |= records_of(world)
     ordered = json.loads(json.dumps({key: in_order(value) for key, value in sorted(found.items())}, default=str))
     return dict(ordered)
 

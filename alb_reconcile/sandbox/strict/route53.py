@@ -13,11 +13,13 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.route53.exceptions import Route53ClientError
-from moto.route53.models import Route53Backend
+from moto.route53.models import Route53Backend, route53_backends
 from moto.route53.responses import Route53
 
+from alb_reconcile.aws.record_tags import RecordId, read_about, tags_in
+
 from .clock import Timing
-from .route53_rules import check_batch, check_request, plain
+from .route53_rules import check_batch, check_request, key_of, plain
 from .rule import Call, RefusedError
 from .throttling import Throttling
 from .world import World
@@ -69,6 +71,22 @@ def served(zone: Any, now: float) -> list[Any]:
 
 def _latest(held: list[tuple[float, list[Any]]], now: float) -> list[tuple[float, list[Any]]]:
     return [item for item in held if item[0] <= now][-1:]
+
+
+def records_of(world: World) -> dict[str, dict[str, Any]]:
+    """All of the account's record sets by their ids, each with what the TXT record about it says as its tags."""
+    found: dict[str, dict[str, Any]] = {}
+    tags: dict[str, list[dict[str, str]]] = {}
+    for zone in route53_backends[world.account]["aws"].zones.values():
+        rows = [as_told(item) for item in zone.rrsets]
+        ids = {id(row): RecordId(zone.resource_id, *key_of(row)).arn("aws") for row in rows}
+        found |= {ids[id(row)]: row for row in rows}
+        for row in rows:
+            about = read_about(row, zone.resource_id) if row["Type"] == "TXT" else None
+            if about and (arn := about[0].arn("aws")) in ids.values():
+                del found[ids[id(row)]]
+                tags[arn] = [{"Key": key, "Value": value} for key, value in tags_in(about[1], {}).items()]
+    return {arn: {**row, "Tags": tags.get(arn, [])} for arn, row in found.items()}
 
 
 class Changes:
