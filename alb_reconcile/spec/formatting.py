@@ -21,7 +21,7 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
 
     What is read from it is `data`, whatever texts are in it. Raises AssertionError if it weren't.
     """
-    root = _build(data, (), frozenset(remarks))
+    root = build(data, (), frozenset(remarks))
     for path, texts in remarks.items():
         holder = root
         for part in path[:-1]:
@@ -34,7 +34,9 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
         if isinstance(data[key], dict) and _is_block(data[key]):
             root.yaml_set_comment_before_after_key(key, before="\n")
     head = "".join(f"# {printable(line)}\n" for line in header)
-    text = head + "".join(line if line.strip() else "\n" for line in _dumped(root).splitlines(keepends=True))
+    text = head + "".join(line if line.strip() else "\n" for line in dumped(root).splitlines(keepends=True))
+    # what a terminal would obey, or nobody would see, is in quotes
+    text = "".join(char if char.isprintable() or char == "\n" else f"\\U{ord(char):08x}" for char in text)
     if _read(text) != _escaped(data):
         raise AssertionError("a spec was written that reads otherwise")
     return text
@@ -64,7 +66,7 @@ def _is_block(value: Any) -> bool:
     return isinstance(value, dict) and any(isinstance(item, dict) for item in value.values())
 
 
-def _build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
+def build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
     """The tree that ruamel.yaml writes: short things on a line of their own."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
@@ -75,9 +77,9 @@ def _build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
     has_remarks = any(other[: len(path)] == path and len(other) > len(path) for other in spoken)
     found: Any
     if isinstance(value, dict):
-        found = CommentedMap((_scalar(key), _build(item, (*path, key), spoken)) for key, item in value.items())
+        found = CommentedMap((_scalar(key), build(item, (*path, key), spoken)) for key, item in value.items())
     else:
-        found = CommentedSeq(_build(item, (*path, index), spoken) for index, item in enumerate(value))
+        found = CommentedSeq(build(item, (*path, index), spoken) for index, item in enumerate(value))
     is_section = isinstance(value, dict) and bool(path) and path[-1] in SECTIONS
     lists_mappings = isinstance(value, list) and any(isinstance(item, dict) for item in value)
     fits = len(path) * 2 + len(str(value)) <= _LONGEST_FLOW and _depth(value) <= _DEEPEST_FLOW
@@ -98,7 +100,7 @@ def _scalar(text: str) -> Any:
     """A text, in quotes where some reader of YAML would take it for something else."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-    if text.isascii() and text.isprintable() and text.strip() == text and text:
+    if text.isprintable() and text.strip() == text and text:
         with suppress(DocumentError):
             root, problems = parse(f"[{text}]\n".encode(), _EMPTY)
             if not problems and to_plain(root) == [text]:
@@ -116,7 +118,7 @@ def _yaml() -> Any:
     return yaml
 
 
-def _dumped(root: Any) -> str:
+def dumped(root: Any) -> str:
     stream = io.StringIO()
     _yaml().dump(root, stream)
     return stream.getvalue()
@@ -127,11 +129,11 @@ def _dumped(root: Any) -> str:
 
 def reformat(data: bytes, file: str) -> str:
     """A spec with the usual indentation and spaces, its comments, and the same meaning. Raises SpecError."""
-    before = _meaning(data, file)
+    before = meaning(data, file)
     text = data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n")
     root = _loaded(text, file)
     _shorten(root, 0)
-    laid_out = _dumped(root)
+    laid_out = dumped(root)
     tidy = _tidy(laid_out)
     for found in (tidy, laid_out):
         if _same(found, before, file):
@@ -139,22 +141,7 @@ def reformat(data: bytes, file: str) -> str:
     return text
 
 
-def edited(data: bytes, file: str, changes: Mapping[Path, Any]) -> str:
-    """A spec with other values at some paths; None takes a key out. Its comments stay. Raises SpecError."""
-    _meaning(data, file)
-    root = _loaded(data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n"), file)
-    for path, value in changes.items():
-        place = root
-        for part in path[:-1]:
-            place = place[part]
-        if value is None:
-            place.pop(path[-1], None)
-        else:
-            place[path[-1]] = _build(value, path, frozenset())
-    return _dumped(root)
-
-
-def _meaning(data: bytes, file: str) -> Any:
+def meaning(data: bytes, file: str) -> Any:
     try:
         root, problems = parse(data, _EMPTY)
     except DocumentError as error:
@@ -180,7 +167,7 @@ def _loaded(text: str, file: str) -> Any:
 
 def _same(text: str, before: Any, file: str) -> bool:
     try:
-        return bool(_meaning(text.encode(), file) == before)
+        return bool(meaning(text.encode(), file) == before)
     except SpecError:
         return False
 
