@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+import yaml
+
 from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.spec.document import DocumentError, Path, parse, printable, to_plain
 from alb_reconcile.spec.schema import SECTIONS
@@ -108,19 +110,20 @@ def _scalar(text: str) -> Any:
     return DoubleQuotedScalarString(text)
 
 
-def _yaml() -> Any:
+def _round_trip() -> Any:
     from ruamel.yaml import YAML
 
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1_000_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml
+    found = YAML()
+    found.preserve_quotes = True
+    found.width = 1_000_000
+    found.brace_single_entry_mapping_in_flow_sequence = True
+    found.indent(mapping=2, sequence=4, offset=2)
+    return found
 
 
 def dumped(root: Any) -> str:
     stream = io.StringIO()
-    _yaml().dump(root, stream)
+    _round_trip().dump(root, stream)
     return stream.getvalue()
 
 
@@ -155,7 +158,7 @@ def _loaded(text: str, file: str) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return _yaml().load(text)
+        return _round_trip().load(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -176,24 +179,31 @@ def _shorten(node: Any, indent: int) -> None:
     """What is longer than a line isn't written on one."""
     if not hasattr(node, "fa"):
         return
-    is_map = hasattr(node, "items")
-    if node.fa.flow_style() and indent + len(str(_plain(node))) > _WIDTH:
+    if node.fa.flow_style() and indent + _width(node) > _WIDTH:
         node.fa.set_block_style()
-    for item in node.values() if is_map else node:
-        _shorten(item, indent + 2)
+    pairs = node.items() if hasattr(node, "items") else (("", item) for item in node)
+    for key, item in pairs:
+        _shorten(item, indent + len(str(key)) + 2 if getattr(item, "fa", None) and item.fa.flow_style() else indent + 2)
 
 
-def _plain(node: Any) -> Any:
+def _width(node: Any) -> int:
+    """How long it is on one line."""
     if hasattr(node, "items"):
-        return {str(key): _plain(item) for key, item in node.items()}
-    return [_plain(item) for item in node] if isinstance(node, list) else str(node)
+        return sum(len(str(key)) + 4 + _width(item) for key, item in node.items())
+    if isinstance(node, list):
+        return sum(_width(item) + 2 for item in node)
+    return len(str(node)) + 2 * hasattr(node, "yaml_anchor")
 
 
 def _tidy(text: str) -> str:
-    """No blanks at the ends of lines, and no two empty lines in a row: where that means something else, it isn't taken."""
+    """No blanks at the ends of lines, and no two empty lines in a row, but in texts of several lines."""
+    kept: set[int] = set()
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.ScalarEvent) and event.start_mark.line != event.end_mark.line:
+            kept.update(range(event.start_mark.line, event.end_mark.line))
     lines: list[str] = []
-    for line in text.splitlines():
-        stripped = line.rstrip()
-        if stripped or (lines and lines[-1]):
-            lines.append(stripped)
+    for number, line in enumerate(text.split("\n")):
+        tidied = line if number in kept else line.rstrip()
+        if tidied or number in kept or (lines and lines[-1]):
+            lines.append(tidied)
     return "\n".join(lines).strip("\n") + "\n"
