@@ -83,7 +83,7 @@ def build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
     else:
         found = CommentedSeq(build(item, (*path, index), spoken) for index, item in enumerate(value))
     is_section = isinstance(value, dict) and bool(path) and path[-1] in SECTIONS
-    lists_mappings = isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    lists_mappings = _lists_mappings(value)
     fits = len(path) * 2 + len(str(value)) <= _LONGEST_FLOW and _depth(value) <= _DEEPEST_FLOW
     holds_section = isinstance(value, dict) and any(key in SECTIONS and isinstance(value[key], dict) for key in value)
     if path and fits and not (is_section or holds_section or lists_mappings or has_remarks):
@@ -91,6 +91,13 @@ def build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
     else:
         found.fa.set_block_style()
     return found
+
+
+def _lists_mappings(value: Any) -> bool:
+    """Whether a list of mappings is in it, each of which gets a line."""
+    if isinstance(value, list):
+        return any(isinstance(item, dict) for item in value)
+    return isinstance(value, dict) and any(map(_lists_mappings, value.values()))
 
 
 def _depth(value: Any) -> int:
