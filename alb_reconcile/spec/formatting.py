@@ -206,8 +206,9 @@ def _tidy(text: str) -> str:
     """No blanks at the ends of lines, and no two empty lines in a row, but in texts of several lines."""
     kept: set[int] = set()
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.ScalarEvent) and event.start_mark.line != event.end_mark.line:
-            kept.update(range(event.start_mark.line, event.end_mark.line))
+        start, end = event.start_mark, event.end_mark
+        if isinstance(event, yaml.ScalarEvent) and start and end and start.line != end.line:
+            kept.update(range(start.line, end.line))
     lines: list[str] = []
     for number, line in enumerate(text.split("\n")):
         tidied = line if number in kept else line.rstrip()
