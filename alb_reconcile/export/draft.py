@@ -177,7 +177,12 @@ class _Writer:
             own = [self.draft.found.tags.get(item.id, {}) for item in items]
             ordered = [item for _, item in sorted(zip(map(_number, own), items, strict=True), key=_by_number)]
             first = self.draft.found.tags.get(ordered[0].id, {})
-            names = name_of(kind, ordered[0], {**first, "Name": _stem(first)}, (self.draft.stack,), self.draft.names)
+            known = self.draft.names.get(ordered[0].id, "")
+            if len(items) > 1:
+                known = _stem({"Name": known})
+            names = name_of(
+                kind, ordered[0], {**first, "Name": _stem(first)}, (self.draft.stack,), {ordered[0].id: known}
+            )
             name = unique(names, taken)
             taken.add(name)
             self._write_group(kind, ordered, section, name)

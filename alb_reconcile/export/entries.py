@@ -11,12 +11,12 @@ _NOTHING: tuple[Any, ...] = (None, False, "", (), [], {})
 Schema = Mapping[str, Any]
 
 
-def entry_of(kind: AnyKind, observed: Observed, named: Named) -> Entry:
-    """The entry of a kind with a section, without tags and without what nests in it."""
-    return kind.write_entry(observed, plain_fields(kind, observed, named), named)
+def entry_of(kind: AnyKind, observed: Observed, named: Named, *, whole: bool = False) -> Entry:
+    """The entry of a kind with a section, without tags and without what nests in it; a `whole` one says also what it needn't."""
+    return kind.write_entry(observed, plain_fields(kind, observed, named, whole=whole), named)
 
 
-def plain_fields(kind: AnyKind, observed: Observed, named: Named) -> Entry:
+def plain_fields(kind: AnyKind, observed: Observed, named: Named, *, whole: bool = False) -> Entry:
     """The fields that a spec has in the same form, without what goes without saying."""
     schema = resolved(kind.name)
     hidden = {observed.state.parent, *kind.properties.said_elsewhere}
@@ -27,7 +27,7 @@ def plain_fields(kind: AnyKind, observed: Observed, named: Named) -> Entry:
         for value in [_plain(schema["properties"][name], getattr(observed.state, name), named)]
         if value is not None
     }
-    return _without_usual(kind, schema, entry, "")
+    return entry if whole else _without_usual(kind, schema, entry, "")
 
 
 def _plain(schema: Schema, value: Any, named: Named) -> Any:

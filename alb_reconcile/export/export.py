@@ -60,6 +60,10 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
     stack = wishes.stack or stack_name(_stack_names(found, scope))
     draft = Draft(found, stack, region, account, wishes.names, await _read_files(aws, found), wishes.folder)
     written, problems, adoption = await _try(aws, draft, wishes)
+    lost = sorted(
+        key for key in found.seeds & draft.excluded.keys() if found.all[key].found.state.kind == "load_balancer"
+    )
+    problems += tuple(f"{key} can't be described: {draft.excluded[key]}" for key in lost)
     given = await _needed(aws, written, adoption, wishes) if adoption else ()
     command = " ".join(["alb-reconcile adopt", wishes.file or "FILE", *_flags(written), *given])
     header = [
@@ -73,7 +77,9 @@ async def export(aws: Aws, region: str, scope: Scope, wishes: Wishes) -> Export:
 
 
 def _stack_names(found: Found, scope: Scope) -> Iterator[str]:
-    names = [name for key in found.chosen if (name := found.tags.get(key, {}).get("Name"))]
+    states = {key: found.all[key].found.state for key in found.chosen}
+    given = [found.tags.get(key, {}).get("Name") or getattr(states[key], "name", None) for key in sorted(states)]
+    names = [name for name in given if name]
     yield common_prefix(names)
     yield from scope.tags.values()
     for key in sorted(found.seeds):

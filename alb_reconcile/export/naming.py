@@ -17,7 +17,7 @@ _STACK: Final = re.compile(r"(?!sg-|internal-)[a-z][a-z0-9-]{0,38}[a-z0-9]")
 
 def slug(text: str) -> str:
     """A text as an entry's name can be; empty where nothing of it is left."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "-", text)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", text)
     plain = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     found = re.sub(r"^[0-9-]+", "", plain)[:_LONGEST].strip("-")
     return "" if found and is_aws_id(found) else found

@@ -48,10 +48,32 @@ class Found:
     notes: list[str]
 
 
-async def find(aws: Aws, scope: Scope) -> Found:
-    """Read the VPCs in question, and choose what is meant. Raises RefusedError where nothing is, or it is another stack's."""
+async def read_around(aws: Aws, vpcs: set[str]) -> Found:
+    """All that there is in some VPCs; nothing is chosen."""
+    reader = _reader(aws)
+    try:
+        found = await survey_vpcs(reader)
+        rest, _ = await survey_rest(reader, vpcs)
+    except BaseException:  # an interruption too: no read may go on behind it
+        await reader.cancel()
+        raise
+    return _found(reader, [*found, *(item for part in rest.values() for item in part)])
+
+
+def _reader(aws: Aws) -> HypotheticalReader:
     reader = HypotheticalReader(aws, _NO_STACK, {})
     reader.everything = reader.thorough = True
+    return reader
+
+
+def _found(reader: HypotheticalReader, items: Iterable[Candidate]) -> Found:
+    everything = {item.found.id: item for item in items}
+    return Found(everything, reader.tags, set(), set(), list(dict.fromkeys(reader.warnings)))
+
+
+async def find(aws: Aws, scope: Scope) -> Found:
+    """Read the VPCs in question, and choose what is meant. Raises RefusedError where nothing is, or it is another stack's."""
+    reader = _reader(aws)
     try:
         vpcs = await survey_vpcs(reader)
         balancers = await _balancers(reader, scope)
@@ -59,8 +81,7 @@ async def find(aws: Aws, scope: Scope) -> Found:
     except BaseException:  # an interruption too: no read may go on behind it
         await reader.cancel()
         raise
-    everything = {item.found.id: item for part in (vpcs, *rest.values()) for item in part}
-    found = Found(everything, reader.tags, set(), set(), list(dict.fromkeys(reader.warnings)))
+    found = _found(reader, [*vpcs, *(item for part in rest.values() for item in part)])
     named = {item["LoadBalancerArn"] for item in balancers}
     _choose(found, scope, named)
     if not found.chosen:
@@ -105,6 +126,7 @@ def _choose(found: Found, scope: Scope, balancers: set[str]) -> None:
     found.seeds = balancers | within | tagged
     found.chosen = led | _reach(found, tagged, follow=False)
     _leave_out(found)
+    _leave_without_table(found)
     if not scope.vpcs:
         _leave_to_others(found)
     while orphans := {key for key in found.chosen if _above(found, key) not in (None, *found.chosen)}:
@@ -159,6 +181,29 @@ def _leave_out(found: Found) -> None:
             )
         if item.owner or item.builtin:
             found.chosen.discard(key)
+
+
+def _leave_without_table(found: Found) -> None:
+    """Subnets whose ways out are in a route table that isn't taken along, and their VPC. A VPC's main table never is: AWS
+    deletes it only with the VPC."""
+    tables = [item for item in found.all.values() if item.found.state.kind == "route_table"]
+    by_subnet = {subnet: item for item in tables for subnet in getattr(item.found.details, "by_subnet", ())}
+    mains = {item.vpc: item for item in tables if item.builtin}
+    following: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for key in sorted(found.chosen):
+        item = found.all[key]
+        table = by_subnet.get(key) or mains.get(item.vpc)
+        if item.found.state.kind != "subnet" or table is None or table.found.id in found.chosen:
+            continue
+        if any(named_ids(getattr(table.found.state, "routes", ()))):
+            following[item.vpc, table.found.id].append(key)
+    for (vpc, table_id), named in following.items():
+        what = f"the main route table of {vpc} ({table_id})" if found.all[table_id].builtin else table_id
+        found.notes.append(
+            f"{', '.join(named)} follow {what}, which can't be in the spec: they and the VPC are left out, and named by their "
+            "ids; give them a route table of their own to bring them in"
+        )
+        found.chosen.difference_update(named, {vpc})
 
 
 def _leave_to_others(found: Found) -> None:

@@ -186,7 +186,7 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             attributes = await self.read_attributes(reader.aws, arn)
         state = LoadBalancer(
             subnets=tuple(sorted(zone["SubnetId"] for zone in item["AvailabilityZones"])),
-            scheme=item["Scheme"],
+            scheme=item.get("Scheme"),
             ip_address_type=item.get("IpAddressType"),
             security_groups=tuple(sorted(item.get("SecurityGroups", ()))),
             attributes=with_bucket_arns(attributes, wanted.state if wanted else None, reader.aws.region),

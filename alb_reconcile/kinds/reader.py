@@ -68,7 +68,7 @@ class Reader:
         except AwsError as error:
             if not self.thorough:
                 raise
-            self.warnings.append(f"{what} can't be read ({error.operation}: {error.code}), so it is left out")
+            self.warnings.append(f"{what} can't be read ({error.operation}: {error.code}), so that is left out")
             return None
 
     async def cancel(self) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+import yaml
+
 from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.spec.document import DocumentError, Path, parse, printable, to_plain
 from alb_reconcile.spec.schema import SECTIONS
@@ -21,7 +23,7 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
 
     What is read from it is `data`, whatever texts are in it. Raises AssertionError if it weren't.
     """
-    root = _build(data, (), frozenset(remarks))
+    root = build(data, (), frozenset(remarks))
     for path, texts in remarks.items():
         holder = root
         for part in path[:-1]:
@@ -34,7 +36,9 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
         if isinstance(data[key], dict) and _is_block(data[key]):
             root.yaml_set_comment_before_after_key(key, before="\n")
     head = "".join(f"# {printable(line)}\n" for line in header)
-    text = head + "".join(line if line.strip() else "\n" for line in _dumped(root).splitlines(keepends=True))
+    text = head + "".join(line if line.strip() else "\n" for line in dumped(root).splitlines(keepends=True))
+    # what a terminal would obey, or nobody would see, is in quotes
+    text = "".join(char if char.isprintable() or char == "\n" else f"\\U{ord(char):08x}" for char in text)
     if _read(text) != _escaped(data):
         raise AssertionError("a spec was written that reads otherwise")
     return text
@@ -64,7 +68,7 @@ def _is_block(value: Any) -> bool:
     return isinstance(value, dict) and any(isinstance(item, dict) for item in value.values())
 
 
-def _build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
+def build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
     """The tree that ruamel.yaml writes: short things on a line of their own."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
@@ -75,11 +79,11 @@ def _build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
     has_remarks = any(other[: len(path)] == path and len(other) > len(path) for other in spoken)
     found: Any
     if isinstance(value, dict):
-        found = CommentedMap((_scalar(key), _build(item, (*path, key), spoken)) for key, item in value.items())
+        found = CommentedMap((_scalar(key), build(item, (*path, key), spoken)) for key, item in value.items())
     else:
-        found = CommentedSeq(_build(item, (*path, index), spoken) for index, item in enumerate(value))
+        found = CommentedSeq(build(item, (*path, index), spoken) for index, item in enumerate(value))
     is_section = isinstance(value, dict) and bool(path) and path[-1] in SECTIONS
-    lists_mappings = isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    lists_mappings = _lists_mappings(value)
     fits = len(path) * 2 + len(str(value)) <= _LONGEST_FLOW and _depth(value) <= _DEEPEST_FLOW
     holds_section = isinstance(value, dict) and any(key in SECTIONS and isinstance(value[key], dict) for key in value)
     if path and fits and not (is_section or holds_section or lists_mappings or has_remarks):
@@ -87,6 +91,13 @@ def _build(value: Any, path: Path, spoken: frozenset[Path]) -> Any:
     else:
         found.fa.set_block_style()
     return found
+
+
+def _lists_mappings(value: Any) -> bool:
+    """Whether a list of mappings is in it, each of which gets a line."""
+    if isinstance(value, list):
+        return any(isinstance(item, dict) for item in value)
+    return isinstance(value, dict) and any(map(_lists_mappings, value.values()))
 
 
 def _depth(value: Any) -> int:
@@ -98,7 +109,7 @@ def _scalar(text: str) -> Any:
     """A text, in quotes where some reader of YAML would take it for something else."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-    if text.isascii() and text.isprintable() and text.strip() == text and text:
+    if text.isprintable() and text.strip() == text and text:
         with suppress(DocumentError):
             root, problems = parse(f"[{text}]\n".encode(), _EMPTY)
             if not problems and to_plain(root) == [text]:
@@ -106,19 +117,20 @@ def _scalar(text: str) -> Any:
     return DoubleQuotedScalarString(text)
 
 
-def _yaml() -> Any:
+def _round_trip() -> Any:
     from ruamel.yaml import YAML
 
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1_000_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml
+    found = YAML()
+    found.preserve_quotes = True
+    found.width = 1_000_000
+    found.brace_single_entry_mapping_in_flow_sequence = True
+    found.indent(mapping=2, sequence=4, offset=2)
+    return found
 
 
-def _dumped(root: Any) -> str:
+def dumped(root: Any) -> str:
     stream = io.StringIO()
-    _yaml().dump(root, stream)
+    _round_trip().dump(root, stream)
     return stream.getvalue()
 
 
@@ -127,11 +139,11 @@ def _dumped(root: Any) -> str:
 
 def reformat(data: bytes, file: str) -> str:
     """A spec with the usual indentation and spaces, its comments, and the same meaning. Raises SpecError."""
-    before = _meaning(data, file)
+    before = meaning(data, file)
     text = data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n")
     root = _loaded(text, file)
     _shorten(root, 0)
-    laid_out = _dumped(root)
+    laid_out = dumped(root)
     tidy = _tidy(laid_out)
     for found in (tidy, laid_out):
         if _same(found, before, file):
@@ -139,22 +151,7 @@ def reformat(data: bytes, file: str) -> str:
     return text
 
 
-def edited(data: bytes, file: str, changes: Mapping[Path, Any]) -> str:
-    """A spec with other values at some paths; None takes a key out. Its comments stay. Raises SpecError."""
-    _meaning(data, file)
-    root = _loaded(data.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n"), file)
-    for path, value in changes.items():
-        place = root
-        for part in path[:-1]:
-            place = place[part]
-        if value is None:
-            place.pop(path[-1], None)
-        else:
-            place[path[-1]] = _build(value, path, frozenset())
-    return _dumped(root)
-
-
-def _meaning(data: bytes, file: str) -> Any:
+def meaning(data: bytes, file: str) -> Any:
     try:
         root, problems = parse(data, _EMPTY)
     except DocumentError as error:
@@ -168,7 +165,7 @@ def _loaded(text: str, file: str) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return _yaml().load(text)
+        return _round_trip().load(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -180,7 +177,7 @@ def _loaded(text: str, file: str) -> Any:
 
 def _same(text: str, before: Any, file: str) -> bool:
     try:
-        return bool(_meaning(text.encode(), file) == before)
+        return bool(meaning(text.encode(), file) == before)
     except SpecError:
         return False
 
@@ -189,24 +186,32 @@ def _shorten(node: Any, indent: int) -> None:
     """What is longer than a line isn't written on one."""
     if not hasattr(node, "fa"):
         return
-    is_map = hasattr(node, "items")
-    if node.fa.flow_style() and indent + len(str(_plain(node))) > _WIDTH:
+    if node.fa.flow_style() and indent + _width(node) > _WIDTH:
         node.fa.set_block_style()
-    for item in node.values() if is_map else node:
-        _shorten(item, indent + 2)
+    pairs = node.items() if hasattr(node, "items") else (("", item) for item in node)
+    for key, item in pairs:
+        _shorten(item, indent + len(str(key)) + 2 if getattr(item, "fa", None) and item.fa.flow_style() else indent + 2)
 
 
-def _plain(node: Any) -> Any:
+def _width(node: Any) -> int:
+    """How long it is on one line."""
     if hasattr(node, "items"):
-        return {str(key): _plain(item) for key, item in node.items()}
-    return [_plain(item) for item in node] if isinstance(node, list) else str(node)
+        return sum(len(str(key)) + 4 + _width(item) for key, item in node.items())
+    if isinstance(node, list):
+        return sum(_width(item) + 2 for item in node)
+    return len(str(node)) + 2 * hasattr(node, "yaml_anchor")
 
 
 def _tidy(text: str) -> str:
-    """No blanks at the ends of lines, and no two empty lines in a row: where that means something else, it isn't taken."""
+    """No blanks at the ends of lines, and no two empty lines in a row, but in texts of several lines."""
+    kept: set[int] = set()
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        start, end = event.start_mark, event.end_mark
+        if isinstance(event, yaml.ScalarEvent) and start and end and start.line != end.line:
+            kept.update(range(start.line, end.line))
     lines: list[str] = []
-    for line in text.splitlines():
-        stripped = line.rstrip()
-        if stripped or (lines and lines[-1]):
-            lines.append(stripped)
+    for number, line in enumerate(text.split("\n")):
+        tidied = line if number in kept else line.rstrip()
+        if tidied or number in kept or (lines and lines[-1]):
+            lines.append(tidied)
     return "\n".join(lines).strip("\n") + "\n"

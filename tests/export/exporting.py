@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from alb_reconcile.adoption.adopt import entries_of, find_adoption
 from alb_reconcile.adoption.tagging import carry_out
@@ -59,3 +61,9 @@ def adopted(world: World, found: Export, folder: Path | None = None) -> Plan:
 def steps(plan: Plan) -> list[str]:
     """What it would do, to read."""
     return [f"{step.key} {[item.path for item in step.changes]}" for step in plan.steps]
+
+
+def plain(found: Export) -> dict[str, Any]:
+    """The spec as plain data."""
+    data: dict[str, Any] = yaml.safe_load(found.text)
+    return data

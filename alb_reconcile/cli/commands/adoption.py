@@ -1,12 +1,14 @@
 """`adopt`, `release` and `move`: bringing resources under the stack's care and letting them go, by tags alone."""
 
 import difflib
+import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Final, TypeVar
 
-from alb_reconcile.adoption.adopt import entries_of, find_adoption
+from alb_reconcile.adoption.adopt import Adoption, entries_of, find_adoption
 from alb_reconcile.adoption.match import NEW
 from alb_reconcile.adoption.move import find_move
 from alb_reconcile.adoption.release import find_release
@@ -24,12 +26,19 @@ from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
+from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
+from alb_reconcile.export.taking_over import changes_for
 from alb_reconcile.kinds.identifiers import is_aws_id
 from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, InterruptedRun, UsageError
+from alb_reconcile.model.files import read_start
+from alb_reconcile.model.resource import Change
+from alb_reconcile.spec.document import MAX_BYTES
+from alb_reconcile.spec.editing import edited
+from alb_reconcile.spec.stack import parse_stack
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ _Options = TypeVar("_Options", bound=AdoptionOptions)
 class AdoptOptions(AdoptionOptions):
     choices: tuple[str, ...]
     keep_images: bool
+    keep_secrets: bool
+    write: bool
 
 
 def adopt(options: AdoptOptions) -> ExitCode:
@@ -60,14 +71,68 @@ def adopt(options: AdoptOptions) -> ExitCode:
 
 async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitCode:
     given = parse_choices(options.choices, entries_of(target.desired))
-    look = partial(find_adoption, aws, target, given, keep_images=options.keep_images)
-    async with hold(aws, target, "adopt", options.lock_timeout, look, complain) as found:
+    keep = partial(find_adoption, aws, keep_images=options.keep_images, keep_secrets=options.keep_secrets)
+    async with hold(aws, target, "adopt", options.lock_timeout, partial(keep, target, given), complain) as found:
+        rewritten = Rewritten()
+        if options.write:
+            found, rewritten = await _rewrite(aws, found, options, partial(keep, given=given))
         options.output.show(found, adoption_text, adoption_json)
-        if not found.taggings:
+        if not found.taggings and not rewritten.text:
             return ExitCode.OK
+        if rewritten.text:
+            options.output.remark(f"{options.spec} is to say what runs:\n\n{rewritten.diff}")
         await confirm(aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes", yes=options.yes)
+        if rewritten.text:
+            replace_file(Path(options.spec), rewritten.text)
         await _write(aws, found.taggings, options.output, "adopted")
     return ExitCode.OK
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A spec that says what runs; empty where it does already."""
+
+    text: str = ""
+    diff: str = ""
+
+
+async def _rewrite(
+    aws: Aws, found: Adoption, options: AdoptOptions, look: Callable[[DesiredStack], Awaitable[Adoption]]
+) -> tuple[Adoption, Rewritten]:
+    """Take over into the spec what its entries have otherwise, as long as that leaves less to do."""
+    file = Path(options.spec)
+    before = read_start(file, MAX_BYTES + 1)
+    text = ""
+    for _ in range(_ROUNDS):
+        changes = await changes_for(aws, found)
+        if not changes:
+            break
+        tried = edited(text.encode() or before, options.spec, changes)
+        stack = parse_stack(
+            tried.encode(), options.spec, file.parent, {**os.environ, **options.loading.variables}, found.target.region
+        )
+        again = await look(stack.target())
+        if len(_open(again)) >= len(_open(found)):
+            break
+        text, found = tried, again
+    if not text:
+        return found, Rewritten()
+    lines = difflib.unified_diff(
+        before.decode().splitlines(), text.splitlines(), options.spec, options.spec, lineterm="", n=1
+    )
+    return found, Rewritten(text, "\n".join(lines) + "\n")
+
+
+def _open(found: Adoption) -> list[str]:
+    plan = found.preview.plan
+    return (
+        [f"{step.key} {change.path}" for step in plan.steps for change in step.changes or [Change("", 0, 0)]]
+        if plan
+        else []
+    )
+
+
+_ROUNDS: Final = 4
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """`fmt` and `diff`: specs laid out in the usual way, and compared."""
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 from alb_reconcile.cli.render.comparing import Comparison, comparison_json, comparison_text
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.session.files import replace_file
 from alb_reconcile.cli.session.specs import LoadingOptions, load_in_region
-from alb_reconcile.model.errors import ExitCode, Problem, ReconcileError, SpecError
+from alb_reconcile.model.errors import ExitCode, Problem, SpecError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.spec.comparing import compare
 from alb_reconcile.spec.document import MAX_BYTES
@@ -36,7 +36,7 @@ def fmt(options: FmtOptions) -> ExitCode:
         elif file == "-":
             emit(text.removesuffix("\n"))
         elif differs:
-            _replace(Path(file), text)
+            replace_file(Path(file), text)
             emit(f"{file} was laid out anew")
     return ExitCode.CHANGES if changed and options.check else ExitCode.OK
 
@@ -47,20 +47,6 @@ def _read(file: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(file, [Problem(1, 1, "", f"can't be read: {reason}; name a spec file")]) from None
-
-
-def _replace(file: Path, text: str) -> None:
-    """Whole or not at all: a spec is never left half written."""
-    place = file.resolve()
-    beside = place.with_name(f".{place.name}.new")
-    try:
-        with os.fdopen(
-            os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, place.stat().st_mode & 0o777), "w"
-        ) as stream:
-            stream.write(text)
-        beside.replace(place)
-    except OSError as error:
-        raise ReconcileError(f"{file} can't be written: {error.strerror}; it was left as it was") from None
 
 
 @dataclass(frozen=True)

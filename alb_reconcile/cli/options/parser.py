@@ -258,6 +258,10 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
         action="store_true",
         help="treat instances as launched from their image reference, whatever it resolves to now",
     )
+    text = "treat the client secrets that AWS has as those that the spec names"
+    command.add_argument("--keep-secrets", action="store_true", help=text)
+    text = "write what runs into the spec, where it says otherwise, rather than have apply change it"
+    command.add_argument("--write", action="store_true", help=text)
     release = add("release", "adoption.release", "stop managing resources, or the whole stack; changes tags only")
     release.add_argument("spec", metavar="SPEC")
     release.add_argument("addresses", nargs="*", metavar="ADDRESS", help="default: the whole stack")

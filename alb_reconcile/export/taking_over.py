@@ -1,0 +1,111 @@
+"""`adopt --write`: a spec that is to say what runs, where it says otherwise."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from alb_reconcile.adoption.adopt import Adoption
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.export.entries import entry_of, plain_fields
+from alb_reconcile.export.scope import Found, read_around
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds.base import Entry, Grouped
+from alb_reconcile.model import tags
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Properties
+from alb_reconcile.spec.document import Path
+from alb_reconcile.spec.schema import resolved
+
+_UNNAMED = "data_volumes"
+"""What a spec has names of its own for, which AWS doesn't know."""
+
+
+async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
+    """The values that the spec would have to have, by their paths in it; None for a key that it shouldn't have."""
+    plan = adoption.preview.plan
+    if plan is None or plan.is_empty:
+        return {}
+    found = await read_around(aws, {match.found.vpc for match in adoption.matches} - {""})
+    addresses = {key: address for address, key in plan.ids.items()}
+    addresses |= {match.found.found.id: match.address for match in adoption.matches}
+    writer = _Writer(found, plan.region, addresses)
+    values: dict[Path, list[Any]] = defaultdict(list)
+    for step in plan.steps:
+        if step.observed is not None and step.part_of is None and step.action != "create":
+            for path, value in writer.values_of(step):
+                values[path] += [] if value in values[path] else [value]
+    # what equal members of a group have otherwise each can't be said
+    return {path: options[0] for path, options in values.items() if len(options) == 1}
+
+
+@dataclass
+class _Writer:
+    """What kinds ask about the resources around one, by the names that the spec has for them."""
+
+    found: Found
+    region: str
+    addresses: Mapping[str, Address]
+
+    def name_of(self, physical_id: str) -> str:
+        address = self.addresses.get(physical_id)
+        return str(path_of(address)[-1]) if address else physical_id
+
+    def state_of(self, physical_id: str) -> Properties | None:
+        found = self.found.all.get(physical_id)
+        return found.found.state if found else None
+
+    def remark(self, text: str) -> None:
+        """What can't be said stays a difference, which is shown."""
+
+    def values_of(self, step: Step) -> Iterator[tuple[Path, Any]]:
+        kind = load_kinds()[step.address.kind]
+        if not kind.section:
+            carrier = (step.observed and step.observed.parent_id) or ""
+            if carrier in self.addresses:
+                yield from self._of_members(kind.name, carrier, path_of(self.addresses[carrier]))
+            return
+        item = self.found.all.get(step.id or "")
+        if item is None or step.desired is None:
+            return
+        path, entry = path_of(step.desired.address), entry_of(kind, item.found, self, whole=True)
+        for change in step.changes:
+            name, _, rest = change.path.partition(".")
+            if name == "tags":
+                yield from self._of_tag(path, rest, self.found.tags.get(item.found.id, {}), entry)
+            elif name != _UNNAMED:
+                below = entry.get(name)
+                yield (*path, name, rest) if rest else (*path, name), below.get(rest) if rest and below else below
+
+    def _of_members(self, kind: str, carrier: str, path: Path) -> Iterator[tuple[Path, Any]]:
+        above = self.found.all[carrier].found
+        entry = entry_of(load_kinds()[above.state.kind], above, self, whole=True)
+        for item in self.found.all.values():
+            if item.found.state.kind == kind and item.found.parent_id == carrier and not item.found.is_leaving:
+                driver = load_kinds()[kind]
+                driver.write_member(item.found, entry, plain_fields(driver, item.found, self), self)
+        for key in resolved(kind).get("properties", {}):
+            yield (*path, key), entry.get(key)
+
+    @staticmethod
+    def _of_tag(path: Path, key: str, own: Mapping[str, str], entry: Entry) -> Iterator[tuple[Path, Any]]:
+        if key == tags.IMAGE:
+            yield (*path, "image_id"), entry["image_id"]
+            yield (*path, "image"), None
+        elif key == "Name":
+            yield (*path, "name"), own.get(key)
+        elif not key.startswith("alb-reconcile:"):
+            yield (*path, "tags", key), own.get(key)
+
+
+def path_of(address: Address) -> Path:
+    """Where an entry stands in a spec: listener.main/http in load_balancers, main, listeners, http."""
+    kinds = load_kinds()
+    kind = kinds[address.kind]
+    sections = [kind.section]
+    names = [kind.group_of(address.name)] if isinstance(kind, Grouped) else address.name.split("/")
+    while (parent := kind.properties.parent) is not None:
+        kind = kinds[parent]
+        sections.insert(0, kind.section)
+    return tuple(part for pair in zip(sections, names, strict=True) for part in pair)

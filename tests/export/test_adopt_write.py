@@ -1,0 +1,120 @@
+"""`adopt --write`: where a spec says otherwise than what runs, it is the spec that is changed."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.main import main
+from tests.adoption.adopting import RUNBOOK_NAMES, build_runbook, our_tags
+from tests.harness import world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.harness import World
+
+SPEC = """\
+# ours
+stack: alb
+region: us-east-1
+
+vpcs:
+  vpc: {cidr_block: 10.10.0.0/16, enable_dns_hostnames: false} # why not
+
+subnets:
+  subnet-1: {cidr_block: 10.10.0.0/24, availability_zone: a, map_public_ip_on_launch: true}
+  subnet-2: {cidr_block: 10.10.1.0/24, availability_zone: b, map_public_ip_on_launch: true}
+
+internet_gateways:
+  internet-gateway: {}
+
+route_tables:
+  route-table:
+    subnets: [subnet-1] # and the other one?
+    routes:
+      - {destination_cidr_block: 0.0.0.0/0, internet_gateway: internet-gateway}
+
+security_groups:
+  security-group:
+    ingress: # the whole world
+      - {protocol: tcp, port: 443, cidr_block: 0.0.0.0/0}
+
+instances:
+  instance:
+    count: 2
+    image_id: ami-0123456789abcdef0
+    instance_type: t3.micro # small
+    subnets: [subnet-1, subnet-2]
+    security_groups: [security-group]
+
+target_groups:
+  target-group:
+    protocol: HTTP
+    port: 80
+    targets: [{instances: instance, port: 8080}]
+    health_check: {interval_seconds: 10}
+
+load_balancers:
+  alb:
+    subnets: [subnet-1, subnet-2]
+    security_groups: [security-group]
+    attributes: {idle_timeout.timeout_seconds: 90}
+    listeners:
+      http:
+        protocol: HTTP
+        port: 80
+        default_action: {forward: target-group}
+"""
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setenv("ALB_RECONCILE_LOCK_DIR", str(tmp_path / "locks"))
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    with world() as found:
+        build_runbook(found, RUNBOOK_NAMES)
+        yield found
+
+
+def test_what_differs_is_taken_over_with_the_comments_kept(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["adopt", "spec.yaml", "--write"]) == 4
+    assert (tmp_path / "spec.yaml").read_text(encoding="utf-8") == SPEC, "nobody has said yes"
+    assert not our_tags(account)
+    shown = capsys.readouterr().out
+    assert "After that, apply has nothing to do." in shown
+    assert "-    instance_type: t3.micro # small\n" in shown
+    assert "+    instance_type: t2.micro # small\n" in shown
+    assert main(["adopt", "spec.yaml", "--write", "--yes"]) == 0
+    text = (tmp_path / "spec.yaml").read_text(encoding="utf-8")
+    for said in (
+        "enable_dns_hostnames: true} # why not",
+        "subnets: [subnet-1, subnet-2] # and the other one?",
+        "ingress: # the whole world\n      - {protocol: tcp, port: 22, cidr_block: 0.0.0.0/0}\n",
+        "targets: [instance]",
+        "health_check: {interval_seconds: 30}",
+        "targets: [instance]\n    health_check",
+        "attributes: {idle_timeout.timeout_seconds: 60}",
+    ):
+        assert said in text
+    capsys.readouterr()
+    assert main(["plan", "spec.yaml", "--detailed-exitcode"]) == 0
+    assert main(["adopt", "spec.yaml", "--write"]) == 0
+    assert (tmp_path / "spec.yaml").read_text(encoding="utf-8") == text
+
+
+def test_a_spec_that_says_what_runs_stays_as_it_is(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["adopt", "spec.yaml", "--write", "--yes"]) == 0
+    before = (tmp_path / "spec.yaml").stat()
+    assert main(["adopt", "spec.yaml", "--write", "--yes"]) == 0
+    assert (tmp_path / "spec.yaml").stat().st_ino == before.st_ino
+    assert "There is nothing to adopt." in capsys.readouterr().out

@@ -1,0 +1,44 @@
+"""What holds for every kind, and for the next one too: its example, let go, is exported so that nothing is left to do."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.export.scope import Scope
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.errors import RefusedError
+from tests.adoption.adopting import keeper, our_tags
+from tests.export.exporting import adopted, exported, steps
+from tests.kinds.example import example_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BY_NAME = {"iam", "s3"}
+"""Services whose resources are found by a name that has their stack in it: what has another name is nobody's."""
+
+
+@pytest.mark.parametrize("name", load_kinds())
+def test_its_example_is_exported_adopted_and_planned_to_nothing(name: str, tmp_path: Path) -> None:
+    example, kind = example_of(name), load_kinds()[name]
+    with keeper() as (world, keep):
+        example.prepare()
+        spec = copy.deepcopy(example.spec)
+        spec["tags"] = {**spec.get("tags", {}), "export": "this"}
+        world.converge(spec, allow=example.allow)
+        before = our_tags(world)
+        keep.release(spec)
+        scope = Scope(vpcs=tuple(key for key in before if key.startswith("vpc-")), tags={"export": "this"})
+        if kind.properties.service in BY_NAME and not scope.vpcs:
+            with pytest.raises(RefusedError, match="nothing that a spec could describe"):
+                exported(world, scope, tmp_path)
+            return
+        found = exported(world, scope, tmp_path)
+        assert not found.problems, found.problems
+        assert steps(adopted(world, found, tmp_path)) == []
+        left = before.keys() - our_tags(world).keys()
+        told = " ".join(found.notes)
+        assert all(key in told for key in left), f"{left} are passed over in silence"

@@ -1,0 +1,227 @@
+"""Exports of what isn't there, isn't free, or isn't what it is said to be: one clear line, and nothing written."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alb_reconcile.cli.main import main
+from alb_reconcile.export.foreign_names import names_in_state
+from alb_reconcile.export.scope import Scope
+from alb_reconcile.model.errors import RefusedError, UsageError
+from tests.adoption.adopting import keeper, our_tags
+from tests.export.exporting import adopted, exported, plain, steps
+from tests.export.hand_made import by_ansible, elb_tags, network, tagged
+from tests.harness import demo, world
+from tests.test_hostile_texts import assert_harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.harness import World
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.chdir(tmp_path)
+    with world() as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        (Scope(load_balancers=("shop",)), "there is no Application Load Balancer shop in this region and account"),
+        (Scope(vpcs=("vpc-0123456789abcdef0",)), "there is no VPC vpc-0123456789abcdef0 in this region and account"),
+        (Scope(tags={"team": "\x1b[2J"}), r"nothing that a spec could describe was found by tag team=\x1b[2J"),
+    ],
+)
+def test_nothing_is_there(account: World, scope: Scope, words: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        exported(account, scope)
+    assert words in str(refused.value)
+    assert_harmless(str(refused.value))
+
+
+def test_another_stacks_is_refused_and_what_is_its_in_ones_own_is_left_out(account: World) -> None:
+    account.converge(demo())
+    arn = account.client("elbv2").describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    with pytest.raises(RefusedError, match="belongs to the stack demo already; release it there first"):
+        exported(account, Scope(load_balancers=(arn,)))
+
+
+def test_what_is_half_another_stacks_is_described_around_it(tmp_path: Path) -> None:
+    with keeper() as (account, _):
+        made = by_ansible(account)
+        foreign = made["instances"][0]
+        theirs = {
+            "alb-reconcile:stack": "theirs",
+            "alb-reconcile:address": "instance.web-1",
+            "alb-reconcile:adopted": foreign,
+        }
+        account.client("ec2").create_tags(Resources=[foreign], Tags=elb_tags(**theirs))
+        found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+        assert found.notes == (f"{foreign} belongs to the stack theirs: it is left out, and named by its id",)
+        spec = plain(found)
+        assert spec["instances"]["web"]["count"] == 2
+        assert sorted(spec["target_groups"]["web"]["targets"]) == [foreign, "web"]
+        assert steps(adopted(account, found, tmp_path)) == []
+        assert our_tags(account)[foreign]["alb-reconcile:stack"] == "theirs"
+
+
+def test_what_others_use_as_well_stays_theirs(tmp_path: Path) -> None:
+    with keeper() as (account, _):
+        made = by_ansible(account)
+        image = account.client("ec2").describe_instances()["Reservations"][0]["Instances"][0]["ImageId"]
+        other = account.client("ec2").run_instances(
+            ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=made["subnets"][0],
+            SecurityGroupIds=[made["web"]],
+        )["Instances"][0]["InstanceId"]  # fmt: skip
+        found = exported(account, Scope(load_balancers=("shop",)), tmp_path)
+        note = f"{made['web']} is used by {other} as well: it is left out, and named by its id"
+        assert found.notes == (note,)
+        spec = plain(found)
+        assert spec["instances"]["web"]["security_groups"] == [made["web"]]
+        assert list(spec["security_groups"]) == ["front"]
+        assert steps(adopted(account, found, tmp_path)) == []
+
+
+def test_a_tag_takes_what_carries_it_and_what_is_in_that(tmp_path: Path) -> None:
+    with keeper() as (account, _):
+        made = by_ansible(account)
+        found = exported(account, Scope(tags={"managed_by": "ansible"}), tmp_path)
+        spec = plain(found)
+        assert f"follow {made['table']}, which can't be in the spec" in found.notes[0]
+        assert spec.keys() - {"stack", "region", "account_ids"} == {"instances", "load_balancers"}
+        listener = spec["load_balancers"]["shop"]["listeners"]["http"]
+        assert listener["default_action"] == {"forward": made["group"]}
+        assert len(listener["rules"]) == 2
+        assert steps(adopted(account, found, tmp_path)) == []
+
+
+def test_what_no_spec_can_say_is_told_and_left(tmp_path: Path) -> None:
+    """A rule whose condition no spec has a word for, and a route to an instance."""
+    with keeper() as (account, _):
+        made = by_ansible(account)
+        ec2 = account.client("ec2")
+        interface = ec2.describe_instances(InstanceIds=made["instances"][:1])
+        target = interface["Reservations"][0]["Instances"][0]["NetworkInterfaces"][0]["NetworkInterfaceId"]
+        ec2.create_route(RouteTableId=made["table"], DestinationCidrBlock="10.99.0.0/16", NetworkInterfaceId=target)
+        found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+        routes = plain(found)["route_tables"]["route-table"]["routes"]
+        assert {"destination_cidr_block": "10.99.0.0/16", "network_interface": target} in routes
+        assert steps(adopted(account, found, tmp_path)) == []
+
+
+HOSTILE = [
+    "\x85Converged.", "${HOME}", "no", "0x1F", "22:22", "a: b # c", "'\"", "- x", "*all", "&a", "!!python/object", "%TAG", "\u202e|",
+    "vpc-0123456789abcdef0", "null", " ", "é漢", "~",
+]  # fmt: skip
+
+
+def test_hostile_names_and_tags_are_data(tmp_path: Path) -> None:
+    """Names that YAML, a shell, a terminal or this tool would take for something else."""
+    with keeper() as (account, _):
+        made = network(account)
+        ec2 = account.client("ec2")
+        for number, text in enumerate(HOSTILE):
+            ec2.create_subnet(
+                VpcId=made["vpc"], CidrBlock=f"10.20.{number + 10}.0/24", AvailabilityZone="us-east-1a",
+                TagSpecifications=tagged("subnet", Name=text, **{f"key{number}": text}),
+            )  # fmt: skip
+        found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+        assert_harmless(found.text)
+        assert found.problems == ()
+        spec = plain(found)
+        assert len(spec["subnets"]) == len(HOSTILE) + 2
+        names = {entry.get("name", "").replace("$${", "${") for entry in spec["subnets"].values()}
+        assert names >= {text for text in HOSTILE if text.strip()}
+        assert steps(adopted(account, found, tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x00\xff", "it isn't JSON"),
+        (b"", "it isn't JSON"),
+        (b"[" * 100_000, "it isn't JSON"),
+        (b"[]", "says no version, and only states of version 4 are read"),
+        (b'{"version": 3, "modules": []}', "has version 3, and only states of version 4 are read"),
+        (b'{"version": 5, "resources": []}', "has version 5, and only"),
+        (b'{"version": true}', "and only states of version 4"),
+        (b'{"version": 4, "resources": {}}', "and only states of version 4"),
+    ],
+)
+def test_a_state_file_of_another_sort_is_refused_in_one_line(tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "x.tfstate").write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        names_in_state(str(tmp_path / "x.tfstate"))
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        None,
+        1,
+        {},
+        {"mode": "managed"},
+        {"mode": "managed", "instances": [None, {"attributes": 3}, {"attributes": {"id": 5}}]},
+    ],
+)
+def test_what_a_state_file_says_strangely_is_passed_over(tmp_path: Path, resource: Any) -> None:
+    (tmp_path / "x.tfstate").write_text(json.dumps({"version": 4, "resources": [resource]}), encoding="utf-8")
+    assert names_in_state(str(tmp_path / "x.tfstate")) == {}
+
+
+def test_a_state_file_that_is_too_large_or_missing_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "huge.tfstate").open("wb") as stream:
+        stream.truncate(65 * 1024 * 1024)
+    for name, words in (("huge.tfstate", "larger than"), ("none.tfstate", "No such file"), (".", "directory")):
+        with pytest.raises(UsageError, match=words):
+            names_in_state(str(tmp_path / name))
+
+
+def test_the_command_writes_a_spec_and_its_files_once(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = by_ansible(account)
+    assert main(["export", "--load-balancer", "shop", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "Wrote stack.yaml: 15 resources. Next: alb-reconcile adopt stack.yaml\n"
+    assert "hunter2" not in said.out + said.err + (tmp_path / "stack.yaml").read_text(encoding="utf-8")
+    assert (tmp_path / "user-data" / "web").stat().st_mode & 0o777 == 0o600
+    assert main(["export", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 4
+    assert "stack.yaml already exists and was left unchanged" in capsys.readouterr().err
+    assert main(["export", "--vpc", made["vpc"], "-o", "other.yaml"]) == 4
+    assert "user-data/web already exists and was left unchanged" in capsys.readouterr().err
+    assert not (tmp_path / "other.yaml").exists()
+    assert main(["export", "--vpc", made["vpc"]]) == 0
+    said = capsys.readouterr()
+    assert "hunter2" not in said.out + said.err
+    assert "# its user data isn't written here, since it may hold secrets" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 64, "say what to export: --load-balancer NAME, --vpc ID or --tag KEY=VALUE"),
+        (["--tag", "x"], 64, "--tag expects KEY=VALUE"),
+        (["--vpc", "vpc-1", "--stack", "A b"], 64, "isn't a stack's name"),
+        (["--vpc", "vpc-1", "--region", "here"], 64, "--region expects a region"),
+        (["--vpc", "vpc-1", "--from-state", "none"], 64, "--from-state none: can't be read: No such file or directory"),
+        (["--vpc", "vpc-1", "--from-stack", "none"], 4, "there is no CloudFormation stack none in this region"),
+        (["--vpc", "vpc-1"], 4, "there is no VPC vpc-1 in this region and account"),
+    ],
+)
+def test_a_command_that_cant_be_meant_is_one_line(
+    account: World, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
+) -> None:
+    assert main(["export", *arguments]) == code
+    said = capsys.readouterr()
+    assert words in said.err
+    assert not said.out
