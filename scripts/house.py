@@ -279,7 +279,12 @@ def _makes_a_pause_longer(node: ast.AST) -> bool:
 
 NUMBERS: Final = (
     Number("modules in the hall", modules_in_the_hall, 2, "__init__ and __main__; everything else has a room"),
-    Number("root layers", root_layers, 7, "the rooms in one order, with imports for types counted"),
+    Number(
+        "root layers",
+        root_layers,
+        8,
+        "the rooms in one order, with imports for types counted; what both users and the command line call is one",
+    ),
     Number("circles between modules", module_circles, 0, "what knows each other is one module"),
     Number("circles between packages", package_circles, 0, "what knows each other is one package"),
     Number("notes, facts, memory by key", notes_by_key, 0, "planner, executor and kinds talk by types"),
@@ -295,11 +300,11 @@ NUMBERS: Final = (
         lines_of_the_core,
         10_200,
         "model, aws, spec, engine, what kinds share: read in a day",
-        13_600,
+        13_700,
     ),
     Number("lines of a kind's room", lines_of_the_kinds, 400, "on the average, with what only a few kinds share", 440),
     Number(
-        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 34_000
+        "lines without the sandbox", lines_of_the_product, 20_500, "the product, before any breadth is added", 34_700
     ),
     Number("args.format ==", formats, 0, "render/ alone knows the formats"),
     Number("argparse.Namespace elsewhere", namespaces, 0, "behind the command line's parser options have types"),
