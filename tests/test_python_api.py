@@ -168,6 +168,11 @@ class TestSpecs:
             loaded(wrong)
         assert caught.value.problems == problems
 
+    def test_a_text_that_is_none(self) -> None:
+        for text in ("stack: \ud800\n", "", "[", "a: 1\n" * 500_000):
+            (problem, *_) = api.validate("made.yaml", text=text)
+            assert problem.message
+
     def test_variables_and_files_beside_it(self, tmp_path: Path) -> None:
         (tmp_path / "run.sh").write_text("#!/bin/sh\n")
         spec = edited(demo(), "stack", "${TEAM}")
@@ -214,6 +219,23 @@ class TestSpecs:
 
 
 class TestRuns:
+    def test_in_an_event_loop_it_takes_a_thread(self, account: Account) -> None:
+        stack = loaded()
+
+        async def use() -> api.Plan:
+            with pytest.raises(api.UsageError, match="an event loop is running here"):
+                api.plan(stack)
+            return await asyncio.to_thread(api.plan, stack)
+
+        assert len(asyncio.run(use()).steps) == len(stack.addresses)
+
+    @pytest.mark.parametrize("allow", [{"deletes": 3}, {"delete": -1}])
+    def test_what_nobody_could_allow(self, allow: dict[str, int]) -> None:
+        stack = loaded()
+        for call in (api.plan, api.apply, api.destroy):
+            with pytest.raises(api.UsageError, match="allow takes numbers from 0 for delete, replace, "):
+                call(stack, allow=allow)
+
     def test_a_life(self, virtual: World, capsys: pytest.CaptureFixture[str]) -> None:
         stack, events = loaded(), list[api.Event]()
         planned = api.plan(stack)

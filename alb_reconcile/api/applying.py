@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from alb_reconcile.api.allowances import check_allowed
 from alb_reconcile.api.runs import on_stack
 from alb_reconcile.api.serving import unready, urls
 from alb_reconcile.api.session import LOG, Session, local_urls
@@ -115,6 +116,7 @@ class _Wishes:
 
 
 def _run(stack: Stack, command: str, wishes: _Wishes) -> Result:
+    check_allowed(wishes.allow)
     settings, session = read_settings(os.environ), stack.session
 
     async def main(aws: Aws, target: DesiredStack) -> Result:

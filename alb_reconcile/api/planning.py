@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from alb_reconcile.api.allowances import check_allowed
 from alb_reconcile.api.runs import on_stack
 from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
@@ -30,6 +31,7 @@ def plan(stack: Stack, *, allow: Mapping[str, int] | None = None, destroy: bool 
     Raises PlanRefusedError, with the plan, for what `apply` would refuse; RefusedError for a wrong account or a look-up in
     vain; PlanError, AwsError, UnreachableError.
     """
+    check_allowed(allow or {})
     return on_stack(stack, lambda aws, target: make(aws, target, allow or {}), destroy=destroy)
 
 

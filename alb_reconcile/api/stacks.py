@@ -76,7 +76,9 @@ def validate(
 def _read(file: str, text: str | None, variables: Mapping[str, str] | None, region: str | None) -> Declared:
     if text is None:
         return load_stack(file, variables, region)
-    return parse_stack(text.encode(), file, Path(file).parent, {**os.environ, **(variables or {})}, region)
+    return parse_stack(
+        text.encode("utf-8", "surrogatepass"), file, Path(file).parent, {**os.environ, **(variables or {})}, region
+    )
 
 
 def in_region(
