@@ -279,7 +279,12 @@ def _makes_a_pause_longer(node: ast.AST) -> bool:
 
 NUMBERS: Final = (
     Number("modules in the hall", modules_in_the_hall, 2, "__init__ and __main__; everything else has a room"),
-    Number("root layers", root_layers, 8, "the rooms in one order, with imports for types counted"),
+    Number(
+        "root layers",
+        root_layers,
+        8,
+        "the rooms in one order, with imports for types counted; what both users and the command line call is one",
+    ),
     Number("circles between modules", module_circles, 0, "what knows each other is one module"),
     Number("circles between packages", package_circles, 0, "what knows each other is one package"),
     Number("notes, facts, memory by key", notes_by_key, 0, "planner, executor and kinds talk by types"),

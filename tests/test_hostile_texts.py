@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from alb_reconcile.engine.apply import What
+
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e\r\n\u2028Converged."
 PLAIN = Style(colored=False)
 
@@ -64,7 +66,7 @@ def test_what_a_spec_says_is_shown_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("what", ["done", "failed", "waiting", "skipped", "interrupted"])
-def test_progress(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress(what: What, capsys: pytest.CaptureFixture[str]) -> None:
     with world() as aws:
         step = aws.plan(demo()).steps[0]
     error = AwsError("ec2", "create_vpc", EVIL, EVIL, EVIL)

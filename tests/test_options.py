@@ -159,19 +159,19 @@ def test_a_pace_of_the_environment_that_is_none(
 @pytest.mark.parametrize(
     ("option", "variable", "usual", "pace"),
     [
-        (None, None, {}, 1.0), (None, None, {"usual_pace": "0.5"}, 0.5), (None, "0.7", {"usual_pace": "0.5"}, 0.7),
+        (None, None, {}, 1.0), (None, None, {"usual_pace": 0.5}, 0.5), (None, "0.7", {"usual_pace": 0.5}, 0.7),
         (0.3, "0.7", {}, 0.3), (0.3, "fast", {}, 0.3), (None, "", {}, 1.0),
     ],
 )  # fmt: skip
 def test_the_pace_that_a_command_begins_at(
-    option: float | None, variable: str | None, usual: dict[str, str], pace: float, monkeypatch: pytest.MonkeyPatch
+    option: float | None, variable: str | None, usual: dict[str, float], pace: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The option, the variable, or what is usual; all that the command does in a region has one."""
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("ALB_RECONCILE_PACE", raising=False)
     if variable is not None:
         monkeypatch.setenv("ALB_RECONCILE_PACE", variable)
-    options = ConnectionOptions(None, None, sandbox=False, max_workers=1, pace=option, verbose=0)
+    options = ConnectionOptions(max_workers=1, pace=option)
     here, again, there = (connect(options, name, **usual).throttle for name in ("us-east-1", "us-east-1", "eu-west-1"))
     assert here is again
     assert here is not there

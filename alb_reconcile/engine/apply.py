@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Literal
 
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind, Ordered, Prepares
@@ -20,14 +21,20 @@ from alb_reconcile.model.resource import bind
 from alb_reconcile.model.steps import Launch, SetPriorities
 from alb_reconcile.model.text import printable
 
+How = Literal["done", "failed", "skipped", "interrupted"]
+"""How a step ends."""
+What = Literal["started", "waiting"] | How
+"""What happens to a step."""
+
 
 @dataclass(frozen=True)
 class Event:
     """Something that happened to a step: started, waiting, done, failed, skipped or interrupted."""
 
-    what: str
+    what: What
     step: Step
     elapsed: float = 0.0
+    """Seconds since it was started, on AWS's clock."""
     text: str = ""
     """What is waited for, the id of what was made, the error, or the root cause of a skip."""
 
@@ -37,7 +44,7 @@ class Outcome:
     """How a step ended: done, failed, skipped or interrupted."""
 
     step: Step
-    how: str
+    how: How
     error: ReconcileError | None = None
     cause: Step | None = None
     """The step whose failure made this one impossible."""

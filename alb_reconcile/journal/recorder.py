@@ -10,7 +10,6 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from alb_reconcile import __version__
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.engine.apply import Event, Outcome
@@ -29,6 +28,7 @@ from alb_reconcile.model.host import iso, user_name
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.resource import Desired
 from alb_reconcile.model.text import printable
+from alb_reconcile.model.version import __version__
 
 _MOST: Final = 50
 """Changes of one step that are kept."""
@@ -138,7 +138,8 @@ class Recorder:
         return "interrupted" if self.exit_code is ExitCode.INTERRUPTED else "failed"
 
     def _step(self, step: Step, outcome: Outcome | None) -> StepRecord:
-        how, reason = "planned" if outcome is None else outcome.how, self.withheld.get(step.key)
+        how: str = "planned" if outcome is None else outcome.how
+        reason = self.withheld.get(step.key)
         if reason is None and outcome is not None and outcome.cause is not None:
             reason = f"it needs {outcome.cause.address}"
         elif reason is not None and outcome is None:

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from alb_reconcile import __version__
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.journal.webhook_addresses import refusal, resolve
 from alb_reconcile.model.errors import UsageError
+from alb_reconcile.model.version import __version__
 
 URL_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL"
 SECRET_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_SECRET"  # noqa: S105 (a variable's name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from alb_reconcile.cli.commands.verify import Way
+from alb_reconcile.api.verifying import Way
 from alb_reconcile.cli.main import main
 from alb_reconcile.sandbox import client as sandbox_client
 from alb_reconcile.verification.site import Settings

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from alb_reconcile.api.session import default_region
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws
-from alb_reconcile.cli.session.specs import LoadingOptions, default_region
+from alb_reconcile.cli.session.specs import LoadingOptions
 from alb_reconcile.export.export import Export, Wishes, export
 from alb_reconcile.export.foreign_names import names_in_stack, names_in_state
 from alb_reconcile.export.scope import Scope
@@ -38,7 +39,7 @@ def export_spec(options: ExportOptions) -> ExitCode:
     if not (scope.load_balancers or scope.vpcs or scope.tags):
         raise UsageError("say what to export: --load-balancer NAME, --vpc ID or --tag KEY=VALUE")
     check_region(options.loading.region)
-    region = options.loading.region or default_region(options.loading)
+    region = options.loading.region or default_region(options.connection)
     if region is None:
         raise UsageError("give --region, or set AWS_REGION")
     if options.out:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from alb_reconcile.api.planning import PlanRefusedError, make
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
@@ -11,8 +12,6 @@ from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import write_file
@@ -58,12 +57,10 @@ def plan(options: PlanOptions) -> ExitCode:
 
 async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
     """The plan, and why it would be refused."""
-    allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
     try:
-        planned = await plan_stack(aws, target, Options(allow=allow, check=not options.destroy))
-    except RefusedError as error:  # what is refused without a plan is refused again
-        return (await plan_stack(aws, target, Options(check=False))).plan, error
-    return planned.plan, None
+        return await make(aws, target, options.allow), None
+    except PlanRefusedError as error:
+        return error.plan, error
 
 
 def _save(file: str, made: Plan) -> None:

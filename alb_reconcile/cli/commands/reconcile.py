@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from alb_reconcile.api.applying import carry_out, code_of, holding, refuse_blocked
+from alb_reconcile.api.serving import unready, urls
+from alb_reconcile.api.session import local_urls, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import render_plan, summarize
 from alb_reconcile.cli.render.progress import Progress, render_outcomes, render_times
 from alb_reconcile.cli.render.runs import RunView, runs_json
-from alb_reconcile.cli.render.status import unready, url_lines, urls
+from alb_reconcile.cli.render.status import url_lines
 from alb_reconcile.cli.session.confirmation import confirm
-from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, unimitated, with_stack
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
@@ -25,13 +28,10 @@ from alb_reconcile.cli.session.specs import (
     named_target,
     refuse_lease,
 )
-from alb_reconcile.engine.apply import Event, Outcome
-from alb_reconcile.engine.permissions import check_permissions
+from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.limits import check_windows
-from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.stack import Applied, StackPlan
 from alb_reconcile.journal.recorder import Recorder, recorded
-from alb_reconcile.locking.hold import hold
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 from alb_reconcile.model.files import read_start
@@ -158,9 +158,7 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
     if made.is_empty:
         emit(render_plan(made, style))
         return ExitCode.OK
-    if planned.blockers:
-        first = f"{stack} can't be destroyed, and nothing was changed:"
-        raise RefusedError("\n".join([first, *(f"  {item}" for item in (*planned.blockers, *made.warnings))]))
+    refuse_blocked(planned)
     emit(render_plan(made, style, notice=""))
     question = f"Delete all of this? Type the stack's name ({stack}): "
     await confirm(aws, question, stack, yes=options.yes)
@@ -204,15 +202,9 @@ async def _running(
 ) -> AsyncIterator[tuple[Recorder, StackPlan]]:
     """A run that holds the stack and is recorded, with the plan that was made meanwhile."""
     settings, sandbox = settings_of(options.record), options.connection.sandbox
-
-    async def look() -> StackPlan:
-        found = await plan_stack(aws, target, Options(allow=options.allow, eager=True))
-        await check_permissions(aws, found.plan)
-        return found
-
     async with (
         recorded(aws, target, command, settings, complain, sandbox=sandbox, keep=view.keep) as recorder,
-        hold(aws, target, command, options.lock_timeout, look, complain) as planned,
+        holding(aws, target, command, options.allow, options.lock_timeout, complain) as planned,
     ):
         recorder.plan, view.warnings = planned.plan, planned.plan.warnings
         yield recorder, planned
@@ -221,16 +213,9 @@ async def _running(
 async def _carry_out(
     aws: Aws, planned: StackPlan, recorder: Recorder, progress: Progress, timeout: float | None
 ) -> Applied:
-    """`apply_stack`, shown as it goes. Raises what ended it after its steps."""
+    """The steps, shown as they go. Raises what ended it after its steps."""
     if not planned.plan.is_empty:
         emit("")
-
-    def on_event(event: Event) -> None:
-        recorder(event)
-        progress(event)
-
-    def on_outcomes(outcomes: tuple[Outcome, ...]) -> None:
-        recorder.outcomes = outcomes  # at once: whatever comes after, the record says what was done
 
     async def tick() -> None:
         while progress.live:
@@ -239,27 +224,18 @@ async def _carry_out(
 
     ticking = asyncio.ensure_future(tick())
     try:
-        applied = await apply_stack(
-            aws, planned, on_event=on_event, on_outcomes=on_outcomes, warn=lambda text: complain(f"warning: {text}"),
+        return await carry_out(
+            aws, planned, recorder, on_event=progress, warn=lambda text: complain(f"warning: {text}"),
             say=progress.waiting, timeout=timeout,
         )  # fmt: skip
     finally:
         ticking.cancel()
         progress.close()
-    if applied.error is not None:
-        raise applied.error
-    return applied
 
 
 def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
     complain(render_outcomes(outcomes))
-    if aws.halted is not None:
-        raise aws.halted
-    if aws.stopping.is_set():
-        return ExitCode.INTERRUPTED
-    failed = [item.error for item in outcomes if item.error is not None]
-    refused = failed and all(isinstance(error, RefusedError) for error in failed)
-    return ExitCode.REFUSED if refused else ExitCode.FAILED
+    return code_of(aws, outcomes)
 
 
 def _compare(file: str, made: Plan) -> None:

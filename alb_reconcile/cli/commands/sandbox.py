@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from alb_reconcile.api.session import check_sandbox_region
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.status import traffic_text
-from alb_reconcile.cli.session.connection import check_sandbox_region
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.errors import ExitCode, UsageError

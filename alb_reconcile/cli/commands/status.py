@@ -2,25 +2,22 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
+from alb_reconcile.api.session import default_region, local_urls
+from alb_reconcile.api.status import look
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.status import StacksView, StatusView, stacks_json, stacks_text, status_json, status_text
-from alb_reconcile.cli.session.connection import ConnectionOptions, local_urls, with_aws, with_stack
-from alb_reconcile.cli.session.specs import LoadingOptions, default_region, load_stacks
-from alb_reconcile.engine.discover import discover
-from alb_reconcile.engine.stack import find_missing
+from alb_reconcile.cli.session.connection import ConnectionOptions, with_aws, with_stack
+from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._instances import is_copy, warnings_of_copies
 from alb_reconcile.kinds.base import ListedApart
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address
-from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.discovery import Discovery
 from alb_reconcile.model.errors import ExitCode, UsageError, ignoring
 
 
@@ -36,16 +33,10 @@ def status(options: StatusOptions) -> ExitCode:
     """Show each resource, the health of the targets, and the URLs."""
     for stack in load_stacks(options.specs, options.loading):
         target = stack.target()
-        found, missing = with_stack(options.connection, target, _look)
+        found, missing = with_stack(options.connection, target, look)
         view = StatusView(target.stack, target.region, found, local_urls(options.connection), missing)
         options.output.show(view, status_text, status_json)
     return ExitCode.OK
-
-
-async def _look(aws: Aws, target: DesiredStack) -> tuple[Discovery, list[Address]]:
-    found = await discover(aws, target.stack, target.desired, account_ids=target.account_ids)
-    lost = dict.fromkeys(map(str, found.findings))
-    return replace(found, warnings=(*found.warnings, *lost)), find_missing(target, found)
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ class StacksOptions:
 
 def stacks(options: StacksOptions) -> ExitCode:
     """List the stacks that own something in a region."""
-    region = options.loading.region or default_region(options.loading)
+    region = options.loading.region or default_region(options.connection)
     if region is None:
         raise UsageError("no region: give --region, or set AWS_REGION")
     counts, warnings = with_aws(options.connection, region, count_by_stack)

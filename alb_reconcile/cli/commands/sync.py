@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from alb_reconcile.api.session import check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.sync import sync_json, sync_text
-from alb_reconcile.cli.session.connection import ConnectionOptions, check_options, connect
+from alb_reconcile.cli.session.connection import ConnectionOptions, connect
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy, load_in_region
 from alb_reconcile.journal.log import configure_logs, tell
@@ -48,7 +49,7 @@ def sync(options: SyncOptions) -> ExitCode:
     find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
     load_further_policy(options.policy, options.loading)
     check_region(options.loading.region)
-    check_options(options.connection)
+    check_session(options.connection)
     configure_logs(
         complain,
         terminal=sys.stderr.isatty(),
@@ -56,7 +57,7 @@ def sync(options: SyncOptions) -> ExitCode:
         verbose=bool(options.connection.verbose),
         quiet=options.quiet,
     )
-    ask = partial(connect, options.connection, usual_pace="0.5")  # nobody waits for it, and others may
+    ask = partial(connect, options.connection, usual_pace=0.5)  # nobody waits for it, and others may
     ways = Ways(options.apply_changes, options.timeout)
     rounds = Rounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
     try:

@@ -2,7 +2,8 @@
 
 import argparse
 
-from alb_reconcile.cli.options.values import COUNTED, Allowance, Detour, decimal, duration, number, stack_name
+from alb_reconcile.api.allowances import COUNTED
+from alb_reconcile.cli.options.values import Allowance, Detour, decimal, duration, number, stack_name
 
 
 def add_verify(command: argparse.ArgumentParser) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from alb_reconcile import __version__
 from alb_reconcile.cli.options.exporting import add_exporting
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports
 from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.version import __version__
 
 _EPILOG = """\
 exit codes:

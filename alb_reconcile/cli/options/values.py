@@ -3,8 +3,9 @@
 import argparse
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
+from alb_reconcile.api.allowances import ANY_TIME, COUNTED
 from alb_reconcile.model.text import parse_duration
 
 
@@ -20,21 +21,6 @@ class Assignment(argparse.Action):
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: value})
 
 
-COUNTED: Final = (
-    "delete",
-    "replace",
-    "delete-load-balancer",
-    "replace-load-balancer",
-    "touch",
-    "never-delete",
-    "lift-protection",
-    "remove-unsupported",
-    "remove-authentication",
-    "cut-off",
-)
-"""What `--allow` takes a number of; `any-time` stands alone."""
-
-
 class Allowance(argparse.Action):
     """`--allow WHAT=N` or `--allow any-time`, as often as wanted, into a dict."""
 
@@ -42,7 +28,7 @@ class Allowance(argparse.Action):
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: str | None = None
     ) -> None:
         name, equals, number = str(values).partition("=")
-        if name == "any-time" and not equals:
+        if name == ANY_TIME and not equals:
             number = "1"
         elif name not in COUNTED or not (number.isascii() and number.isdigit()) or len(number) > 6:
             wanted = ", ".join(f"{item}=N" for item in COUNTED)

@@ -1,12 +1,12 @@
 """The stacks that a command is about: specs, loaded in a region and under further policy; or a name, where a spec is lost."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alb_reconcile.aws.transport import BotoTransport
+from alb_reconcile.api.session import Session, default_region
+from alb_reconcile.api.stacks import in_region
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
@@ -64,22 +64,13 @@ def load_further_policy(file: str | None, options: LoadingOptions) -> Policy:
 
 def load_in_region(file: str, options: LoadingOptions) -> Stack:
     """One spec, in a region. Raises SpecError, UsageError."""
-    stack = load_stack(file, options.variables, options.region)
-    if stack.region is not None:
-        return stack
-    region = default_region(options)
-    if region is None:
-        raise UsageError(f"{file} names no region: add region: to it, give --region, or set AWS_REGION")
-    return load_stack(file, options.variables, region)
-
-
-def default_region(options: LoadingOptions) -> str | None:
-    """The region that is configured."""
-    if options.sandbox:
-        from alb_reconcile.sandbox import client as sandbox_client
-
-        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or sandbox_client.REGION
-    return BotoTransport.default_region(options.profile)
+    configured = Session(profile=options.profile, sandbox=options.sandbox)
+    return in_region(
+        lambda region: load_stack(file, options.variables, region),
+        file,
+        options.region,
+        lambda: default_region(configured),
+    )
 
 
 def named_target(options: StackOptions) -> DesiredStack:

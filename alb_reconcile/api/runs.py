@@ -1,0 +1,35 @@
+"""Running something over a stack, for whoever has no command line."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from alb_reconcile.api.session import LOG, connect, over, prepare
+from alb_reconcile.api.stacks import Stack
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.lookups import resolve_lookups
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.errors import UsageError
+
+_T = TypeVar("_T")
+
+
+def on_stack(stack: Stack, main: Callable[[Aws, DesiredStack], Awaitable[_T]], *, destroy: bool = False) -> _T:
+    """Run what asks AWS about a stack, with ids in the place of what it looks up, to its end.
+
+    Raises UsageError inside a running event loop, which it would stop; what `main` and `connect` raise; RefusedError for look-ups
+    that find nothing, or not the one.
+    """
+    with suppress(RuntimeError):  # there is none
+        asyncio.get_running_loop()
+        raise UsageError(
+            "an event loop is running here; call this in a thread, as in: await asyncio.to_thread(plan, stack)"
+        )
+    target = stack.declared.target(destroy=destroy)
+
+    async def found(aws: Aws) -> _T:
+        prepare(stack.session, target, LOG.info)
+        return await main(aws, await resolve_lookups(aws, target))
+
+    return over(connect(stack.session, stack.region), found)

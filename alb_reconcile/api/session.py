@@ -1,0 +1,185 @@
+"""Which AWS is asked, and how: the real one, or the sandbox; and running something over it."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, TypeVar
+
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.aws.connection import Connection
+from alb_reconcile.aws.endpoint import endpoint_of
+from alb_reconcile.aws.throttle import Throttle
+from alb_reconcile.aws.transport import BotoTransport
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.errors import UsageError
+
+LOG: Final = logging.getLogger("alb_reconcile.api")
+_WORKERS: Final = (1, 64)
+_PACES: Final = (0.1, 1.0)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Which AWS is asked, and how. Making one asks nothing.
+
+    `profile`: an AWS profile; else AWS_PROFILE, and where the AWS SDK looks for credentials. `region`: of a spec that names
+    none; else AWS_REGION, or the profile's. `endpoint_url`: of AWS's API; else AWS_ENDPOINT_URL. `sandbox`: the local AWS,
+    which is started if none runs. `max_workers`: how many calls run at once, 1 to 64. `pace`: the share of AWS's request
+    limits to begin with, 0.1 to 1; else ALB_RECONCILE_PACE, else 1.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    sandbox: bool = False
+    max_workers: int = 16
+    pace: float | None = None
+
+    @cached_property
+    def throttles(self) -> dict[str, Throttle]:
+        """Of each region one, for all that is done there."""
+        return {}
+
+
+def connect(
+    session: Session, region: str, *, usual_pace: float = 1, say: Callable[[str], None] = LOG.info,
+    on_call: Callable[[str], None] | None = None,
+) -> Connection:  # fmt: skip
+    """The way to AWS. `say` is told that a sandbox was started, `on_call` each call.
+
+    Raises what `check_session` raises, SandboxError, UnreachableError.
+    """
+    check_session(session)
+    endpoint, speed = session.endpoint_url, 1.0
+    if session.sandbox:
+        from alb_reconcile.sandbox import client as sandbox_client
+
+        check_sandbox_region(region)
+        found, fresh = sandbox_client.start()
+        endpoint, speed = found.endpoint_url, found.speed
+        if fresh:
+            say(f"sandbox started at {endpoint}; it doesn't run user data, and lasts until: alb-reconcile sandbox stop")
+    workers, sandbox = session.max_workers, session.sandbox
+    transport = BotoTransport(
+        region=region, profile=session.profile, endpoint_url=endpoint, max_workers=workers, sandbox=sandbox
+    )
+    transport.prepare()
+    throttle = session.throttles.setdefault(region, Throttle(_pace_of(session, usual_pace)))
+    return Connection(transport, workers, speed, on_call, sandbox, throttle)
+
+
+def check_sandbox_region(region: str) -> None:
+    """Raises SandboxError for a region that the local AWS doesn't have."""
+    from alb_reconcile.sandbox.client import REGION, SandboxError
+
+    if region not in BotoTransport.regions():
+        raise SandboxError(f"the sandbox has no region {region}; choose another one, such as {REGION}")
+
+
+def check_session(session: Session) -> None:
+    """Raises UsageError for what contradicts itself, and for a value that can't be one."""
+    _pace_of(session, 1)
+    if not _WORKERS[0] <= session.max_workers <= _WORKERS[1]:
+        raise UsageError(f"max_workers is {session.max_workers}; give a number from {_WORKERS[0]} to {_WORKERS[1]}")
+    if session.sandbox and (session.profile or session.endpoint_url):
+        raise UsageError("--sandbox can't be combined with --profile or --endpoint-url: leave them out")
+    if not session.sandbox:
+        endpoint_of(session.endpoint_url, os.environ)
+
+
+def _pace_of(session: Session, usual: float) -> float:
+    if session.pace is not None:
+        if not _PACES[0] <= session.pace <= _PACES[1]:
+            raise UsageError(f"pace is {session.pace:g}; give a number from 0.1 to 1")
+        return session.pace
+    return _pace_of_environment(os.environ, usual)
+
+
+def _pace_of_environment(environ: Mapping[str, str], usual: float) -> float:
+    text = environ.get("ALB_RECONCILE_PACE") or str(usual)
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = 0.0
+    if not _PACES[0] <= pace <= _PACES[1]:
+        raise UsageError(f"ALB_RECONCILE_PACE: {text[:40]!r} isn't a number from 0.1 to 1; correct it, or unset it")
+    return pace
+
+
+def default_region(session: Session) -> str | None:
+    """The region that is configured. Raises UnreachableError for an unknown profile."""
+    if session.sandbox:
+        from alb_reconcile.sandbox import client as sandbox_client
+
+        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or sandbox_client.REGION
+    return BotoTransport.default_region(session.profile)
+
+
+def over(
+    connection: Connection,
+    main: Callable[[Aws], Awaitable[_T]],
+    *,
+    begin: Callable[[Aws], None] = lambda _: None,
+    end: Callable[[Aws], None] = lambda _: None,
+) -> _T:
+    """Run what asks AWS to its end. `begin` and `end` are given what asks. Raises what `main` raises, and UnreachableError."""
+
+    async def run() -> _T:
+        aws = connection.client()
+        begin(aws)
+        try:
+            return await _stoppable(aws, connection.until_answered(main(aws)))
+        finally:
+            aws.close()
+            end(aws)
+
+    return asyncio.run(run())
+
+
+async def _stoppable(aws: Aws, work: Coroutine[Any, Any, _T]) -> _T:
+    """The result of some work. Where it is cancelled (Ctrl-C), nothing new starts, and calls in progress finish first."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        aws.stopping.set()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+def prepare(session: Session, target: DesiredStack, say: Callable[[str], None]) -> None:
+    """Have the sandbox make what a stack names and doesn't declare, so that any spec can be tried in it."""
+    states = [item.creation for item in target.desired.values()]
+    if not (session.sandbox and states):
+        return
+    from alb_reconcile.sandbox import client as sandbox_client
+    from alb_reconcile.sandbox import preparation
+
+    if found := sandbox_client.running():
+        for line in preparation.prepare(found, target.region, states):
+            say(f"Made in the sandbox: {line}")
+
+
+def local_urls(session: Session) -> dict[str, str]:
+    """In the sandbox each listener's local URL, by ARN."""
+    if not session.sandbox:
+        return {}
+    from alb_reconcile.sandbox import client as sandbox_client
+
+    found = sandbox_client.running()
+    return {door.listener_arn: door.url for door in found.doors()} if found else {}
+
+
+def unimitated(session: Session, load_balancers: Iterable[str]) -> list[str]:
+    """In the sandbox what these load balancers (ARNs) have that it doesn't imitate."""
+    if not session.sandbox:
+        return []
+    from alb_reconcile.sandbox import client as sandbox_client
+
+    found, wanted = sandbox_client.running(), set(load_balancers)
+    gaps = found.look().gaps if found and found.traffic else ()
+    return [f"{arn.split('/')[2]}: {text}" for arn, text in gaps if arn in wanted]

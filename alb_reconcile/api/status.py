@@ -1,0 +1,72 @@
+"""What there is of a stack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from alb_reconcile.api.runs import on_stack
+from alb_reconcile.api.serving import unready, urls
+from alb_reconcile.api.session import local_urls
+from alb_reconcile.api.stacks import Stack
+from alb_reconcile.aws.client import Aws
+from alb_reconcile.engine.discover import discover as read
+from alb_reconcile.engine.stack import find_missing
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.resource import Observed
+
+
+@dataclass(frozen=True)
+class Status:
+    """A stack as it was seen, and what its spec declares that isn't there."""
+
+    stack: str
+    region: str
+    discovery: Discovery = field(repr=False)
+    missing: tuple[Address, ...] = ()
+    local: Mapping[str, str] = field(default_factory=dict)
+    """In the sandbox its listeners' URLs on this machine, by ARN."""
+
+    @property
+    def account(self) -> str:
+        """The account's number."""
+        return self.discovery.account
+
+    @property
+    def resources(self) -> tuple[Observed, ...]:
+        """What there is, by address; without terminated instances, which AWS shows for about an hour."""
+        return tuple(
+            sorted((item for item in self.discovery.resources if not item.is_gone), key=lambda item: item.address)
+        )
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where the listeners answer."""
+        return tuple(urls(self.discovery, self.local))
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """What doesn't answer requests yet, in words."""
+        return tuple(unready(self.discovery))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look at."""
+        return self.discovery.warnings
+
+
+def discover(stack: Stack) -> Status:
+    """Read what there is of a stack, found by its tags. Changes nothing.
+
+    AWS's actions: the *Read* column of the permissions by kind, and sts:GetCallerIdentity. Raises RefusedError in an account
+    that isn't in `account_ids`, AwsError, UnreachableError.
+    """
+    found, missing = on_stack(stack, look)
+    return Status(stack.name, stack.region, found, tuple(missing), local_urls(stack.session))
+
+
+async def look(aws: Aws, target: DesiredStack) -> tuple[Discovery, list[Address]]:
+    """The same over a connection, with what can't be found among the warnings."""
+    found = await read(aws, target.stack, target.desired, account_ids=target.account_ids)
+    lost = dict.fromkeys(map(str, found.findings))
+    return replace(found, warnings=(*found.warnings, *lost)), find_missing(target, found)

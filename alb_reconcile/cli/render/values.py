@@ -1,0 +1,35 @@
+"""What the Python API returns, in the forms that the commands print."""
+
+from alb_reconcile.api.status import Status
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.status import StatusView, status_json, status_text
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.model.plan import Plan
+from alb_reconcile.verification.session import Report
+
+
+def to_text(value: Plan | Status | Report) -> str:
+    """A plan, a status or a report as `plan`, `status` and `verify` print it, without colours."""
+    plain = Style(colored=False)
+    if isinstance(value, Plan):
+        return render_plan(value, plain)
+    if isinstance(value, Status):
+        return status_text(_view(value), plain)
+    from alb_reconcile.cli.render.verify import verify_text
+
+    return verify_text(value, plain)
+
+
+def to_json(value: Plan | Status | Report) -> str:
+    """The same as their `--format json` prints it: documented, versioned, in stable order, without secrets."""
+    if isinstance(value, Plan):
+        return value.to_json()
+    if isinstance(value, Status):
+        return status_json(_view(value))
+    from alb_reconcile.cli.render.verify import verify_json
+
+    return verify_json(value)
+
+
+def _view(status: Status) -> StatusView:
+    return StatusView(status.stack, status.region, status.discovery, status.local, status.missing)
