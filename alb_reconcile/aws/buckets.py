@@ -2,6 +2,7 @@
 
 EC2: "Request throttling for the Amazon EC2 API" (Amazon EC2 Developer Guide): one for each action, sized by its category.
 ELBv2: "Request throttling for the ELB API" (Elastic Load Balancing User Guide): one a category, one for the account.
+ACM: "API rate quotas" (AWS Certificate Manager User Guide, "Quotas"), one for each action, by the second.
 Route 53: "Five requests per second per AWS account" (Amazon Route 53 Developer Guide, "Quotas").
 """
 
@@ -32,6 +33,9 @@ def buckets_of(service: str, action: str, params: Callable[[], Mapping[str, Any]
         yield *_TABLE["elbv2"]["all"], 1
     elif service == "route53":
         yield *_TABLE["route53"]["all"], 1
+    elif service == "acm":
+        category, bucket = _TABLE["acm"].get(action, _TABLE["acm"]["all"])
+        yield f"{action} {category}", bucket, 1
     elif service == "ec2":
         category, bucket = _TABLE["ec2"].get(action, _TABLE["ec2"][usual])
         if not any(params().get(name) for name in ("Filters", "Filter", "MaxResults", "NextToken")):

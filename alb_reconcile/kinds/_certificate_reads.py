@@ -5,13 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import _validation
 from alb_reconcile.kinds._validation import PENDING, Seen
 from alb_reconcile.kinds._zones import ZoneError, find_zone
 from alb_reconcile.kinds.reader import Reader
-from alb_reconcile.model import tags
-from alb_reconcile.model.errors import ignoring
 
 
 async def once(reader: Reader, name: str, read: Any) -> Any:
@@ -19,14 +16,6 @@ async def once(reader: Reader, name: str, read: Any) -> Any:
     if reader.shared is not None:
         return await reader.shared.once(name, read)
     return await read(reader.aws)
-
-
-async def read_tags(aws: Aws, arn: str) -> dict[str, str]:
-    """Of one that is gone meanwhile, none."""
-    with ignoring("ResourceNotFoundException"):
-        answer = await aws.call("acm", "list_tags_for_certificate", CertificateArn=arn)
-        return tags.from_list(answer.get("Tags"))
-    return {}
 
 
 async def used(reader: Reader) -> set[str]:

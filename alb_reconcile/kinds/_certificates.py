@@ -6,8 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds._certificate_reads import read_tags
-from alb_reconcile.kinds._validation import ISSUED, list_certificates
+from alb_reconcile.kinds._validation import ISSUED, list_certificates, read_tags
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address

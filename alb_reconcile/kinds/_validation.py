@@ -5,7 +5,7 @@ came isn't its to delete: a tag says which records it has made.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -150,11 +150,15 @@ def _watch(run: Run) -> Any:
 async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record], before: str) -> None:
     """Make the records that a zone lacks, and put right those of ACM's that are wrong. `before` is what the tag says.
 
+    One that this tool has made for another certificate counts as made for this one, too: whichever goes last takes it along.
+
     Raises RefusedError where something else has a record's name.
     """
     wrong = await faults(run.aws, zone, records)
     made, marks = [item for item, row in wrong if row is None], {item.mark for item in records}
     known = set(before.split()[1:]) if before.split()[:1] == [zone.id] else set()
+    if not before and len(wrong) < len(records):
+        known = await _made_for_others(run, arn, zone, {item.domain.lower() for item in records})
     text = " ".join([zone.id, *sorted((known & marks) | {item.mark for item in made})])
     changes: list[Change] = []
     for item, row in wrong:
@@ -170,6 +174,22 @@ async def write_records(run: Run, arn: str, zone: Zone, records: Sequence[Record
         await run.tag(arn, {tags.VALIDATION: text})
     if changes:
         await change_records(run, zone.id, changes)
+
+
+async def _made_for_others(run: Run, arn: str, zone: Zone, domains: Set[str]) -> set[str]:
+    """The marks of records in a zone that this tool has made for other certificates of these names, whichever stack's."""
+    rows = [
+        row for row in await list_certificates(run.aws) if row["CertificateArn"] != arn and domains & _bare_names(row)
+    ]
+    found = await asyncio.gather(*(read_tags(run.aws, str(row["CertificateArn"])) for row in rows))
+    parts = (there.get(tags.VALIDATION, "").split() for there in found)
+    return {mark for part in parts if part[:1] == [zone.id] for mark in part[1:]}
+
+
+def _bare_names(row: Mapping[str, Any]) -> set[str]:
+    """The names of a listed certificate, without wildcards."""
+    names = (row.get("DomainName", ""), *row.get("SubjectAlternativeNameSummaries", ()))
+    return {str(name).lower().removeprefix("*.") for name in names}
 
 
 async def wait_until_issued(run: Run, arn: str, zone: Zone | None, records: Sequence[Record]) -> None:
@@ -230,10 +250,10 @@ async def _needed(run: Run, arn: str) -> set[str]:
         other = str(row["CertificateArn"])
         if other == arn or other in run.departed or row.get("Type") == "IMPORTED" or row.get("Status") in DEAD:
             continue
-        names = [row.get("DomainName", ""), *row.get("SubjectAlternativeNameSummaries", ())]
+        found |= _bare_names(row)
         if row.get("HasAdditionalSubjectAlternativeNames"):
-            names += (await describe(run.aws, other) or {}).get("SubjectAlternativeNames", ())
-        found |= {str(name).lower().removeprefix("*.") for name in names}
+            every = (await describe(run.aws, other) or {}).get("SubjectAlternativeNames", ())
+            found |= _bare_names({"SubjectAlternativeNameSummaries": every})
     return found
 
 
@@ -243,3 +263,11 @@ async def list_certificates(aws: Aws, *statuses: str) -> list[dict[str, Any]]:
     if statuses:
         told["CertificateStatuses"] = list(statuses)
     return await aws.pages("acm", "list_certificates", "CertificateSummaryList", **told)
+
+
+async def read_tags(aws: Aws, arn: str) -> dict[str, str]:
+    """Of one that is gone meanwhile, none."""
+    with ignoring("ResourceNotFoundException"):
+        answer = await aws.call("acm", "list_tags_for_certificate", CertificateArn=arn)
+        return tags.from_list(answer.get("Tags"))
+    return {}

@@ -11,10 +11,10 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import _validation, waits
 from alb_reconcile.kinds._certificate_checks import check_certificate
-from alb_reconcile.kinds._certificate_reads import observe_zone, once, read_tags, seen_in, tell, used
+from alb_reconcile.kinds._certificate_reads import observe_zone, once, seen_in, tell, used
 from alb_reconcile.kinds._pem import PemError, PemFile, read_certificate
 from alb_reconcile.kinds._rare import is_applied
-from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen
+from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen, read_tags
 from alb_reconcile.kinds._zones import Zone, find_zone, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
 from alb_reconcile.kinds.context import Run

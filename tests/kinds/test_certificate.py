@@ -231,6 +231,19 @@ def test_a_record_that_another_certificate_needs_stays_until_the_last_one_goes(h
     assert cnames(home) == [], "of two that go in one run the last one takes it along"
 
 
+def test_one_that_takes_anothers_place_takes_its_record_along_in_the_end(hand: Hand) -> None:
+    home = zone()
+    hand.make({**BARE, "certificates": {"api": api()}})
+    hand.make({**BARE, "certificates": {"api": api(key_algorithm="EC_prime256v1")}})
+    assert order(hand.world, "request_certificate", "delete_certificate") == [
+        "request_certificate",
+        "delete_certificate",
+    ]
+    assert len(cnames(home)) == 1
+    hand.world.destroy(hand.spec)
+    assert cnames(home) == []
+
+
 def test_a_record_that_was_there_before_stays(hand: Hand) -> None:
     home = zone()
     theirs = requested(hand)

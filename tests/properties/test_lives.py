@@ -178,6 +178,8 @@ def _neighbour(kind: str) -> Spec:
     if kind == "subnet":
         spec["vpcs"]["main"] = {"cidr_block": "10.0.0.0/16", "amazon_provided_ipv6_cidr_block": True}
         del spec["subnets"]["pooled"]
+    if kind == "certificate":  # of one name all have one record, which stays as long as anybody needs it
+        spec["certificates"]["api"] |= {"domain_name": "www.example.net", "subject_alternative_names": []}
     for entry in spec["records"].values() if kind == "record" else ():
         entry["name"] = f"{entry['name'].partition('.example')[0]}-2.example.com"  # of one name there is one
     return spec
