@@ -49,7 +49,9 @@ def _read(text: str) -> Any:
     try:
         root, problems = parse(text.encode(), _EMPTY)
     except DocumentError as error:
-        raise RefusedError(f"one spec can't hold all of that: it {error.args[0].message}; ask for less at once") from None
+        raise RefusedError(
+            f"one spec can't hold all of that: it {error.args[0].message}; ask for less at once"
+        ) from None
     if problems:
         raise AssertionError(f"a spec was written that can't be read: {problems[0].message}")
     return to_plain(root)
