@@ -1,6 +1,7 @@
 """What speaks for a resource of the account being the one that an entry of the spec describes, kind by kind."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -59,6 +60,8 @@ class Scene:
     """Of listeners and rules, by ARN."""
     ports: Mapping[str, Collection[int]] = field(default_factory=dict)
     """Of each load balancer's listeners, by its ARN."""
+    _bound: dict[Address, tuple[int, Any]] = field(default_factory=dict)
+    """Bound properties by address, each with how many ids were known then: no id is ever forgotten."""
 
     @cached_property
     def shared_names(self) -> dict[str, str | None]:
@@ -66,12 +69,30 @@ class Scene:
         instances = each_of(self.desired.values(), Instance)
         return {shared_name(item, self.stack): item.lifecycle.group for item, _ in instances}
 
+    @cached_property
+    def groups(self) -> Mapping[object, list[Address]]:
+        """The target groups that instances are to be registered in, by instance."""
+        found: dict[object, list[Address]] = defaultdict(list)
+        for other in self.desired.values():
+            if other.address.kind == "registration":
+                group = Address("target_group", other.address.name.partition("/")[0])
+                found[getattr(other.state, "target", None)].append(group)
+        return found
+
+    def bound(self, desired: Desired) -> Any:
+        """The desired properties with the ids that are known by now."""
+        known, found = self._bound.get(desired.address, (-1, None))
+        if known != len(self.ids):
+            found = bind(desired.state, self.ids)
+            self._bound[desired.address] = len(self.ids), found
+        return found
+
     def place_of(self, desired: Desired) -> str | None:
         """The id of the VPC, or of the parent, that the resource must be in; None while that isn't known.
 
         Empty for what is in none.
         """
-        state: Any = bind(desired.state, self.ids)
+        state = self.bound(desired)
         if state.parent:
             place = getattr(state, state.parent)
         elif isinstance(subnet := getattr(state, "subnet", None), str) and subnet in self.subnet_vpcs:
@@ -107,7 +128,7 @@ def weigh(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
 
 def _plain(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     """Of a kind about which nothing else is known: its name, and the properties that AWS can't change."""
-    wanted: Any = bind(desired.state, scene.ids)
+    wanted = scene.bound(desired)
     immutable = sorted(desired.state.replaced_on - {"vpc", "name", desired.state.parent})
     pairs = [(getattr(wanted, field), getattr(item.found.state, field)) for field in immutable]
     said = [field for field, (want, _) in zip(immutable, pairs, strict=True) if want is not None]
@@ -158,7 +179,7 @@ def _internet_gateway(desired: Desired, item: Candidate, _: Scene) -> Evidence |
 
 
 def _route_table(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted: Any = bind(desired.state, scene.ids)
+    wanted = scene.bound(desired)
     found: Any = item.found.state
     subnets = set(wanted.subnets or ()).intersection(item.found.detail(Associations).by_subnet)
     name = _name(desired, item)
@@ -202,7 +223,7 @@ def _rule_shapes(rules: Collection[Any], wanted: Collection[Any]) -> set[tuple[o
 
 
 def _instance(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted = bind(desired.state, scene.ids)
+    wanted = scene.bound(desired)
     found = item.found.state
     if not isinstance(wanted, Instance) or not isinstance(found, Instance):
         return None
@@ -220,11 +241,7 @@ def _instance(desired: Desired, item: Candidate, scene: Scene) -> Evidence | Non
         return Evidence(2 if alike and image else 3, f"its Name tag {item.found.tags['Name']}", named=True)
     if shared:
         return None
-    groups = [
-        scene.ids.get(Address("target_group", other.address.name.partition("/")[0]))
-        for other in scene.desired.values()
-        if other.address.kind == "registration" and getattr(other.state, "target", None) == desired.address
-    ]
+    groups = [scene.ids.get(group) for group in scene.groups.get(desired.address, ())]
     if alike and any((group, item.found.id) in scene.targets for group in groups if group):
         return Evidence(2, "its type, subnet and registration")
     if alike and image and wanted.security_groups in (None, found.security_groups):
@@ -233,7 +250,7 @@ def _instance(desired: Desired, item: Candidate, scene: Scene) -> Evidence | Non
 
 
 def _load_balancer(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
-    wanted: Any = bind(desired.state, scene.ids)
+    wanted = scene.bound(desired)
     found: Any = item.found.state
     ports = {
         getattr(other.state, "port", 0)

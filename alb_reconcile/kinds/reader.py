@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar, TypeVarTuple
 
 from alb_reconcile.aws.client import Aws, batches
@@ -248,9 +249,12 @@ class Reader:
 
     def literal_ids(self, prefix: str) -> list[str]:
         """The literal ids of one sort that the spec refers to."""
-        return sorted(
-            {text for item in self.desired.values() for text in _strings(item.state) if text.startswith(prefix)}
-        )
+        return sorted(text for text in self._literals if text.startswith(prefix))
+
+    @cached_property
+    def _literals(self) -> frozenset[str]:
+        """All that the spec says in its own words."""
+        return frozenset(text for item in self.desired.values() for text in _strings(item.state))
 
     def users(self, text: str) -> list[tuple[Desired, str]]:
         """Who names a literal id in the spec, each with the property that does."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from alb_reconcile.model.errors import Problem, SpecError
+from alb_reconcile.model.errors import Problem, RefusedError, SpecError
 from alb_reconcile.spec.document import DocumentError, Path, parse, printable, to_plain
 from alb_reconcile.spec.schema import SECTIONS
 
@@ -21,7 +21,8 @@ _EMPTY: Final = "`alb-reconcile init` writes a spec to start from"
 def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Iterable[str] = ()) -> str:
     """A spec as text, with comments: `header` above everything, `remarks` by the paths of the entries that they stand before.
 
-    What is read from it is `data`, whatever texts are in it. Raises AssertionError if it weren't.
+    What is read from it is `data`, whatever texts are in it. Raises AssertionError if it weren't, RefusedError for more than a
+    spec can hold.
     """
     root = build(data, (), frozenset(remarks))
     for path, texts in remarks.items():
@@ -45,7 +46,12 @@ def dump(data: Mapping[str, Any], remarks: Mapping[Path, list[str]], header: Ite
 
 
 def _read(text: str) -> Any:
-    root, problems = parse(text.encode(), _EMPTY)
+    try:
+        root, problems = parse(text.encode(), _EMPTY)
+    except DocumentError as error:
+        raise RefusedError(
+            f"one spec can't hold all of that: it {error.args[0].message}; ask for less at once"
+        ) from None
     if problems:
         raise AssertionError(f"a spec was written that can't be read: {problems[0].message}")
     return to_plain(root)
