@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import pickle
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,6 +94,22 @@ def _demo() -> Spec:
 def demo() -> Spec:
     """The demo's spec as plain data, to be changed at will."""
     return copy.deepcopy(_demo())
+
+
+def shop(certificate: str) -> Spec:
+    """specs/https.yaml without variables, in the tests' region: its short form written out, with a certificate that there is, and
+    without DNS records."""
+    text = re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", lambda match: match[1], (SPECS / "https.yaml").read_text())
+    spec: Spec = yaml.safe_load(text.replace("eu-central-1", REGION))
+    balancer = spec["load_balancers"]["public"]
+    short = balancer.pop("https")
+    own = {key: short[key] for key in ("default_action", "rules")}
+    redirect = {"protocol": "HTTPS", "port": 443, "status_code": "HTTP_301"}
+    balancer["listeners"] = {
+        "http": {"protocol": "HTTP", "port": 80, "default_action": {"redirect": redirect}},
+        "https": {"protocol": "HTTPS", "port": 443, "certificate_arn": certificate, **own},
+    }
+    return spec
 
 
 def load(spec: Spec) -> Stack:

@@ -31,7 +31,9 @@ MEMBERS = {name for name, kind in KINDS.items() if not kind.section}
 """Kinds without an entry of their own: they have no tags, and no life without their entry."""
 NESTED = {name for name, kind in KINDS.items() if kind.section and kind.properties.parent}
 """Kinds whose entries stand in another kind's."""
-HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others"}
+SHORT = "https"
+"""The short form of entries, whose keys are theirs."""
+HANDLING = {item.name for item in dataclasses.fields(Lifecycle)} | {"others", SHORT}
 """Keys that say how a resource is handled, and nothing that AWS knows."""
 SHARED = "weights"
 """A key of ours in what listeners and rules share."""
@@ -276,6 +278,8 @@ def is_ours(item: Property) -> bool:
     """Whether AWS has no term for it."""
     if item.kind == "stack":
         return item.path != ("tags",)
+    if item.path[0] == SHORT:
+        return "x-aws" not in item.schema
     own = own_keys(item.kind)
     return item.path[0] in own or SHARED in item.path or (item.path[-1] in LOOKUPS and "x-aws" not in item.schema)
 

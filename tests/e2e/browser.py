@@ -75,8 +75,8 @@ class Page:
 
 
 @contextmanager
-def browsing(folder: Path) -> Iterator[Page]:
-    """A browser with a profile of its own, which trusts any certificate."""
+def browsing(folder: Path, *further: str) -> Iterator[Page]:
+    """A browser with a profile of its own, which trusts any certificate. `further` are options of Chromium's."""
     assert BROWSER
     options = (
         "--headless",
@@ -86,7 +86,7 @@ def browsing(folder: Path) -> Iterator[Page]:
         "--remote-debugging-port=0",
     )
     process = subprocess.Popen(
-        [BROWSER, *options, f"--user-data-dir={folder}", "about:blank"],
+        [BROWSER, *options, *further, f"--user-data-dir={folder}", "about:blank"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -20,3 +20,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     made = Stage(tmp_path_factory.mktemp("load"), speed=SPEED)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """For stories that wait for what takes AWS minutes, and measure nothing against a drain."""
+    made = Stage(tmp_path_factory.mktemp("hasty"), speed=120)
+    yield made
+    made.close()

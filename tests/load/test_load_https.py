@@ -30,18 +30,18 @@ def secure() -> Spec:
     return spec
 
 
-def test_port_80_redirects_when_https_answers(stage: Stage) -> None:
+def test_port_80_redirects_when_https_answers(hasty: Stage) -> None:
     spec = secure()
-    with stage.under_load(web(version="first", stack="secure"), requests=400, around=80) as proof:
-        stage.apply(spec)
+    with hasty.under_load(web(version="first", stack="secure"), requests=400, around=80) as proof:
+        hasty.apply(spec)
     statuses = Counter(answer.status for answer in proof.load.answers)
     assert not [answer for answer in proof.load.answers if answer.error]
     assert statuses.keys() == {200, 301}
     assert {answer.status for answer in proof.load.answers if answer.begun > proof.changed} == {301}
     assert proof.watch.low() >= 2
-    stage.is_settled(spec)
-    urls = json.loads(stage.tool.run("status", "--format", "json", stage.write(spec)).stdout)["urls"]
+    hasty.is_settled(spec)
+    urls = json.loads(hasty.tool.run("status", "--format", "json", hasty.write(spec)).stdout)["urls"]
     (url,) = [item for item in urls if item.startswith("https:")]
     answer = httpx.get(url, headers={"Host": NAME}, verify=False, trust_env=False, timeout=GUARD)
     assert answer.status_code == 200
-    stage.tool.run("verify", "--requests", "5", stage.write(spec))
+    hasty.tool.run("verify", "--requests", "5", hasty.write(spec))

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.load.specs import private
-from tests.load.stage import SOAK, Stage
+from tests.load.stage import SOAK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.load.stage import Stage
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A faster one than the others': NAT gateways take minutes of AWS's time, and nothing here is measured against a drain."""
-    made = Stage(tmp_path_factory.mktemp("private"), speed=120)
-    yield made
-    made.close()
-
-
-def test_a_private_stack_is_rolled(stage: Stage) -> None:
+def test_a_private_stack_is_rolled(hasty: Stage) -> None:
     """With SOAK=1 its NAT gateways are replaced as well, with other addresses, and it is rolled back after that."""
-    with stage.under_load(private(version="first"), requests=10_000 if SOAK else 400, around=80) as proof:
-        stage.apply(private(version="second"))
+    with hasty.under_load(private(version="first"), requests=10_000 if SOAK else 400, around=80) as proof:
+        hasty.apply(private(version="second"))
         if SOAK:
-            stage.apply(private(version="second", addresses="other"))
-            stage.apply(private(version="first", addresses="other"))
-            stage.apply(private(version="second", addresses="other"))
+            hasty.apply(private(version="second", addresses="other"))
+            hasty.apply(private(version="first", addresses="other"))
+            hasty.apply(private(version="second", addresses="other"))
     proof.holds(least=2)
     proof.moves("first", "second")
-    assert all("PublicIpAddress" not in item for item in instances(stage))
-    stage.is_settled(private(version="second", addresses="other" if SOAK else "nat"))
+    assert all("PublicIpAddress" not in item for item in instances(hasty))
+    hasty.is_settled(private(version="second", addresses="other" if SOAK else "nat"))
 
 
 def instances(stage: Stage) -> list[dict[str, object]]:

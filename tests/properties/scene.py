@@ -12,7 +12,7 @@ import yaml
 
 from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests import direct
-from tests.harness import REGION, SPECS, Spec, demo, load
+from tests.harness import REGION, SPECS, Spec, demo, load, shop
 from tests.kinds.example import example_of
 from tests.kinds.hand import prepare, rich
 from tests.properties import examples
@@ -146,11 +146,7 @@ def full() -> Spec:
 
 def secure() -> Spec:
     """specs/https.yaml: two listeners, weights, two groups of instances."""
-    text = (SPECS / "https.yaml").read_text().replace("${REGION:-eu-central-1}", REGION)
-    start = text.index("${CERTIFICATE_ARN")
-    text = text[:start] + FOREIGN["certificate"] + text[text.index("}", start) + 1 :]
-    spec: Spec = yaml.safe_load(text)
-    return spec
+    return shop(FOREIGN["certificate"])
 
 
 def foreign() -> Spec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from alb_reconcile.cli.main import main
-from tests.harness import SPECS, Spec, World, world
+from tests.harness import Spec, World, world
+from tests.harness import shop as whole_shop
 from tests.verify import servers
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ QUICK = ("--requests", "40", "--rate", "1000")
 
 
 def shop() -> Spec:
-    """specs/https.yaml without variables, in the tests' region, and without TLS, which has tests of its own."""
-    text = re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", lambda match: match[1], (SPECS / "https.yaml").read_text())
-    spec: Spec = yaml.safe_load(text.replace("eu-central-1", "us-east-1"))
+    """specs/https.yaml without TLS, which has tests of its own."""
+    spec = whole_shop("")
     for listener in spec["load_balancers"]["public"]["listeners"].values():
         listener["protocol"] = "HTTP"
         listener.pop("certificate_arn", None)

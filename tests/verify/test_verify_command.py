@@ -13,6 +13,7 @@ import yaml
 from alb_reconcile.api.verifying import Way
 from alb_reconcile.cli.main import main
 from alb_reconcile.sandbox import client as sandbox_client
+from alb_reconcile.sandbox import preparation
 from alb_reconcile.verification.site import Settings
 from tests.harness import World, demo
 from tests.verify import servers
@@ -203,6 +204,7 @@ class TestBadWeather:
     def test_a_sandbox_without_traffic(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         quiet = sandbox_client.Sandbox(1, 1, 10, "", "", traffic=False)
         monkeypatch.setattr(sandbox_client, "running", lambda: quiet)
+        monkeypatch.setattr(preparation, "prepare", lambda *_: [])
         monkeypatch.setattr(sandbox_client, "start", lambda: (quiet, False))
         monkeypatch.setattr(sandbox_client.Sandbox, "endpoint_url", property(lambda _: None))
         shown = bench.run("--sandbox")
