@@ -317,6 +317,14 @@ def test_of_two_zones_the_one_with_the_id_is_meant(hand: Hand, names: Names) -> 
         )
 
 
+def test_another_zone_of_that_name_hides_nothing(hand: Hand, names: Names) -> None:
+    hand.make({**demo(), **api()})
+    by_hand("route53").create_hosted_zone(Name=ZONE, CallerReference="2")
+    assert hand.world.plan(hand.spec).is_empty
+    hand.world.destroy(hand.spec)
+    assert names.rows() == {}
+
+
 def test_a_private_zone_is_meant_where_it_is_said(hand: Hand, names: Names) -> None:
     vpc = {"VPCRegion": "us-east-1", "VPCId": hand.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]}
     private = (
