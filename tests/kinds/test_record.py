@@ -14,6 +14,7 @@ from tests.adoption.adopting import Keeper
 from tests.harness import World, by_hand, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, short, update
+from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -427,3 +428,21 @@ def test_its_pace_is_route_53s() -> None:
         )
         assert len(asked) > 20
         assert not throttled
+
+
+def test_wherever_a_replacement_is_cut_short_the_next_run_ends_it_and_the_name_never_leads_nowhere() -> None:
+    spec = edited(web(), "load_balancers/public/scheme", "internal")
+    allow = {"replace-load-balancer": 2, "replace": 9, "delete": 9}
+    with watched() as world:
+        names = Names(world)
+        world.converge(web())
+        with world.moments() as moments:
+            world.converge(spec, allow=allow)
+        wanted = names.rows().keys()
+        for moment in moments[::3]:
+            world.go_back(moment)
+            balancers = {item["DNSName"] for item in by_hand("elbv2").describe_load_balancers()["LoadBalancers"]}
+            target = names.rows()["api.example.com A"]["AliasTarget"]["DNSName"]
+            assert target.removeprefix("dualstack.").removesuffix(".") in balancers, moment.words
+            world.converge(spec, allow=allow)
+            assert names.rows().keys() == wanted

@@ -14,6 +14,7 @@ from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import iam_backends
+from moto.route53.models import route53_backends
 
 from alb_reconcile.engine.discover import discover
 from alb_reconcile.model import tags
@@ -61,6 +62,8 @@ class Moment:
     past: dict[Account, Any]
     """What reads that lag may still see."""
     lows: dict[str, Low]
+    records: dict[str, list[Any]]
+    """By hosted zone."""
 
 
 class WatchedWorld(World):
@@ -136,7 +139,7 @@ class WatchedWorld(World):
     def moment(self, words: str = "") -> Moment:
         """The account as it is now."""
         past = dict(self.strict._history._past)
-        return Moment(words, self.clock.now(), copies(self.account), _identities(), past, dict(self.lows))
+        return Moment(words, self.clock.now(), copies(self.account), _identities(), past, dict(self.lows), _records())
 
     def _keep(self, words: str) -> None:
         assert self._moments is not None
@@ -156,6 +159,8 @@ class WatchedWorld(World):
         """Let the account be what it was then; once for each moment, since it is used up."""
         put_in_place(self.account, *moment.backends)
         vars(iam_backends[ACCOUNT]["aws"]).update(moment.identities)
+        for zone, records in moment.records.items():
+            vars(_zones()[zone]).update(rrsets=records, strict_served=None, busy_until=0.0)
         self.strict._history._past = dict(moment.past)
         self.clock._now = moment.time
         self._seen = None
@@ -281,6 +286,15 @@ def _identities() -> dict[str, Any]:
     memo: dict[int, Any] = {id(item): item for item in (iam, *iam.managed_policies.values())}
     names = ("roles", "instance_profiles", "inline_policies", "tagger")
     return {name: copy.deepcopy(getattr(iam, name), memo) for name in names}
+
+
+def _zones() -> dict[str, Any]:
+    found: dict[str, Any] = route53_backends[ACCOUNT]["aws"].zones
+    return found
+
+
+def _records() -> dict[str, list[Any]]:
+    return {name: list(zone.rrsets) for name, zone in _zones().items()}
 
 
 @contextmanager
