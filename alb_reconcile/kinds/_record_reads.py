@@ -14,7 +14,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.record_tags import RecordId, name_about, plain_name, read_about, registry_of, tags_in
 from alb_reconcile.kinds._rare import read_anyway
 from alb_reconcile.kinds._record_changes import PAGE, RecordSet, key_of, list_records, read_record
-from alb_reconcile.kinds._zones import Zone, ZoneError, every_zone, find_zone
+from alb_reconcile.kinds._zones import Zone, every_zone, zones_meant
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -45,11 +45,8 @@ async def find_rows(reader: Reader) -> list[Rows]:
     if tags.EVERY_ZONE in texts or (reader.everything and not has_anchors):
         zones |= {zone.id: (zone, []) for zone in await reader.once(every_zone, reader.aws)}
     for text in sorted(texts - {tags.EVERY_ZONE}):
-        try:
-            zone = await reader.once(find_zone, reader.aws, text)
-        except ZoneError:  # which is told where a record is to be made there
-            continue
-        zones.setdefault(zone.id, (zone, []))[1].append(text)
+        for zone in await reader.once(zones_meant, reader.aws, text):
+            zones.setdefault(zone.id, (zone, []))[1].append(text)
     parts = await asyncio.gather(*(_read_zone(reader, zone, tuple(names)) for zone, names in zones.values()))
     return [rows for part in parts for rows in part]
 

@@ -53,7 +53,7 @@ async def find_zone(aws: Aws, zone: str) -> Zone:
         return await read_zone(aws, zone)
     is_private = zone.endswith(_PRIVATE)
     every = await _named(aws, name)
-    found = [item for item in every if item.is_private == is_private]
+    found = _meant(every, zone)
     if len(found) == 1:
         return found[0]
     sort = "private" if is_private else "public"
@@ -66,6 +66,20 @@ async def find_zone(aws: Aws, zone: str) -> Zone:
         other = f"zone: {name}" if is_private else f"zone: {{name: {name}, private: true}}"
         raise ZoneError(f"hosted zone {name} isn't {sort}; if it is meant, write {other}")
     raise ZoneError(f"there is no {sort} hosted zone {name} in this account; create it, or correct the name")
+
+
+async def zones_meant(aws: Aws, zone: str) -> list[Zone]:
+    """All zones that a text may mean: what is in one already is found, though there is another one by now."""
+    if name := name_in(zone):
+        return _meant(await _named(aws, name), zone)
+    try:
+        return [await read_zone(aws, zone)]
+    except ZoneError:
+        return []
+
+
+def _meant(zones: list[Zone], text: str) -> list[Zone]:
+    return [item for item in zones if item.is_private == text.endswith(_PRIVATE)]
 
 
 async def read_zone(aws: Aws, physical_id: str) -> Zone:

@@ -14,6 +14,7 @@ from tests.adoption.adopting import Keeper
 from tests.harness import World, by_hand, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, short, update
+from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -317,6 +318,14 @@ def test_of_two_zones_the_one_with_the_id_is_meant(hand: Hand, names: Names) -> 
         )
 
 
+def test_another_zone_of_that_name_hides_nothing(hand: Hand, names: Names) -> None:
+    hand.make({**demo(), **api()})
+    by_hand("route53").create_hosted_zone(Name=ZONE, CallerReference="2")
+    assert hand.world.plan(hand.spec).is_empty
+    hand.world.destroy(hand.spec)
+    assert names.rows() == {}
+
+
 def test_a_private_zone_is_meant_where_it_is_said(hand: Hand, names: Names) -> None:
     vpc = {"VPCRegion": "us-east-1", "VPCId": hand.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]}
     private = (
@@ -419,3 +428,21 @@ def test_its_pace_is_route_53s() -> None:
         )
         assert len(asked) > 20
         assert not throttled
+
+
+def test_wherever_a_replacement_is_cut_short_the_next_run_ends_it_and_the_name_never_leads_nowhere() -> None:
+    spec = edited(web(), "load_balancers/public/scheme", "internal")
+    allow = {"replace-load-balancer": 2, "replace": 9, "delete": 9}
+    with watched() as world:
+        names = Names(world)
+        world.converge(web())
+        with world.moments() as moments:
+            world.converge(spec, allow=allow)
+        wanted = names.rows().keys()
+        for moment in moments[::3]:
+            world.go_back(moment)
+            balancers = {item["DNSName"] for item in by_hand("elbv2").describe_load_balancers()["LoadBalancers"]}
+            target = names.rows()["api.example.com A"]["AliasTarget"]["DNSName"]
+            assert target.removeprefix("dualstack.").removesuffix(".") in balancers, moment.words
+            world.converge(spec, allow=allow)
+            assert names.rows().keys() == wanted

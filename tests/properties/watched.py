@@ -165,8 +165,8 @@ class WatchedWorld(World):
         put_in_place(self.account, *moment.backends)
         vars(iam_backends[ACCOUNT]["aws"]).update(moment.identities)
         vars(acm_backends[ACCOUNT][REGION]).update(moment.certificates)
-        for physical_id, records in moment.records.items():
-            route53_backends[ACCOUNT]["aws"].zones[physical_id].rrsets = records
+        for zone, records in moment.records.items():
+            vars(_zones()[zone]).update(rrsets=records, strict_served=None, busy_until=0.0)
         self.strict._history._past = dict(moment.past)
         self.clock._now = moment.time
         self._seen = None
@@ -294,8 +294,13 @@ def _identities() -> dict[str, Any]:
     return {name: copy.deepcopy(getattr(iam, name), memo) for name in names}
 
 
+def _zones() -> dict[str, Any]:
+    found: dict[str, Any] = route53_backends[ACCOUNT]["aws"].zones
+    return found
+
+
 def _records() -> dict[str, list[Any]]:
-    return {key: list(zone.rrsets) for key, zone in route53_backends[ACCOUNT]["aws"].zones.items()}
+    return {name: list(zone.rrsets) for name, zone in _zones().items()}
 
 
 @contextmanager

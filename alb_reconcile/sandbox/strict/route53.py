@@ -108,7 +108,7 @@ class Changes:
                 raise Route53ClientError("PriorRequestNotComplete", text)
             check_request(changes)
             records = check_batch(response.backend, zone, [dict(change) for change in changes])
-            held = zone.__dict__.setdefault("strict_served", [(float("-inf"), zone.rrsets)])
+            held = [*(getattr(zone, "strict_served", None) or [(float("-inf"), zone.rrsets)])]
             held.append((now + self._timing.record_sync, records))
             zone.strict_served = [*_latest(held, now), *(item for item in held if item[0] > now)]
             zone.rrsets = records
