@@ -105,8 +105,7 @@ class Sandbox:
 
     `traffic`: whether its load balancers carry requests, `lag`: how late they may learn of a change; `serve`: the user's own web API, or nothing for the demo's;
     `serve_ports`: where it answers, with commas between, for instances whose user data doesn't say it;
-    `ca_file`: the certificates that its HTTPS listeners are trusted by; `provider`: the address of its own identity provider;
-    `names`: the port on which the names of its hosted zones resolve.
+    `ca_file`: the certificates that its HTTPS listeners are trusted by; `provider`: its identity provider; `names`: its name server's port.
     """
 
     pid: int

@@ -8,16 +8,17 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.route53.models import route53_backends
 
-from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.model.errors import AwsError, RefusedError
+from alb_reconcile.sandbox.strict import StrictAws, VirtualClock
 from tests.adoption.adopting import Keeper
-from tests.harness import by_hand, demo
+from tests.harness import World, by_hand, demo
 from tests.kinds.example import Example
 from tests.kinds.hand import calls, create, edited, order, short, update
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.harness import Spec, World
+    from tests.harness import Spec
     from tests.kinds.hand import Faults, Hand
 
 CHECK, OTHER = "0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f", "0a1b2c3d-0000-4000-8000-0a1b2c3d4e60"
@@ -390,3 +391,31 @@ def test_a_change_whose_answer_was_lost_is_taken_for_done(hand: Hand, names: Nam
     faults.lose_reply("change_resource_record_sets")
     hand.world.destroy(api())
     assert names.rows() == {}
+
+
+def test_its_pace_is_route_53s() -> None:
+    """Five calls a second, of all that an account asks: nothing is throttled."""
+    clock = VirtualClock()
+    with StrictAws(clock=clock.now, throttling=True) as strict:
+        there = World(strict, clock)
+        names = Names(there)
+        zone = route53_backends[DEFAULT_ACCOUNT_ID]["aws"].zones[names.id]
+        for number in range(1900):  # so many that each is read by its name
+            zone.add_rrset({**plain(f"n{number}.example.com."), "ResourceRecords": ["192.0.2.1"]})
+        clock.advance(60)
+        real, throttled, asked = there._call, [], []
+
+        def call(service: str, operation: str, params: Mapping[str, Any]) -> Any:
+            asked.extend([operation] * (service == "route53"))
+            try:
+                return real(service, operation, params)
+            except AwsError as error:
+                throttled.extend([operation] * error.is_throttled)
+                raise
+
+        there._call = call  # type: ignore[method-assign]
+        there.converge(
+            only(**{f"r{number}": record(f"r{number}", resource_records=["192.0.2.1"]) for number in range(5)})
+        )
+        assert len(asked) > 20
+        assert not throttled
