@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from moto.route53.models import route53_backends
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.errors import RefusedError
+from alb_reconcile.sandbox.strict.world import World as Place
 from tests.harness import Spec, by_hand, demo, spec_folder
 from tests.kinds.example import Example
 from tests.kinds.hand import edited, order, replaced, short, update
@@ -422,3 +424,40 @@ def test_a_certificate_that_somebody_else_uses_stays(hand: Hand) -> None:
     hand.elb.delete_listener(ListenerArn=listener)
     hand.world.destroy(spec)
     assert cnames(home) == []
+
+
+def ends_sooner(hand: Hand, days: int) -> None:
+    """As if so many days had passed."""
+    found: Any = acm_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]._certificates[hand[API]]
+    found.ends -= timedelta(days=days)
+
+
+def test_one_that_expired_is_replaced(hand: Hand) -> None:
+    zone()
+    hand.make({**BARE, "certificates": {"api": api()}})
+    ends_sooner(hand, 199)
+    assert short(hand.world.plan(hand.spec)) == sorted(replaced(API, "status"))
+    hand.make(hand.spec)
+    assert len(acm().list_certificates()["CertificateSummaryList"]) == 1
+
+
+def test_its_renewal_is_told_and_needs_its_record(hand: Hand) -> None:
+    home = zone()
+    hand.make(secure("api", api=api()))
+    change(hand, home, "DELETE", cnames(home)[0])
+    ends_sooner(hand, 150)
+    (found,) = [item for item in hand.world.plan(hand.spec).live if str(item.address) == API]
+    assert found.reason.endswith("renewal PENDING_VALIDATION")
+    hand.repairs(update(API, "zone"), by=("change_resource_record_sets",))
+    (found,) = [item for item in hand.world.plan(hand.spec).live if str(item.address) == API]
+    assert found.reason.endswith("renewed")
+
+
+def test_more_names_than_the_account_may_have(hand: Hand) -> None:
+    zone()
+    spec = {**BARE, "certificates": {"api": api(subject_alternative_names=[f"a{n}.example.com" for n in range(10)])}}
+    (failure,) = hand.world.apply(spec).failures
+    assert "LimitExceededException" in failure
+    assert "raise it in Service Quotas" in failure
+    Place(DEFAULT_ACCOUNT_ID, "us-east-1").ledger.quotas["L-FB94F0B0"] = 10
+    assert "this account may have 10 domain names of a certificate" in refusal(hand, spec)
