@@ -17,6 +17,8 @@ from alb_reconcile.model.text import printable
 
 _NO_STACK: Final = "-"
 """No stack can have that name, so whatever carries a stack's tags is somebody's."""
+_SCALED: Final = "aws:autoscaling:groupName"
+"""The tag of instances that an Auto Scaling group launches and ends."""
 _AROUND: Final = frozenset({"vpc", "subnet", "subnets", "routes", "ingress", "egress"})
 """Fields that say where something is, and what it lets through: what they name isn't a part of it."""
 
@@ -179,7 +181,10 @@ def _leave_out(found: Found) -> None:
             found.notes.append(
                 f"{key} belongs to the stack {printable(item.owner)}: it is left out, and named by its id"
             )
-        if item.owner or item.builtin:
+        group = found.tags.get(key, {}).get(_SCALED, "")
+        if group:
+            found.notes.append(f"{key} is of the Auto Scaling group {printable(group)}: it is left out")
+        if item.owner or item.builtin or group:
             found.chosen.discard(key)
 
 

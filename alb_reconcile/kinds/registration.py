@@ -121,10 +121,17 @@ class RegistrationKind(Kind[Registration]):
         return 0, 30 if action == "create" else 15
 
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
-        """Each instance of an entry is a target that is said once."""
+        """Each instance of an entry is a target that is said once. What has no entry is somebody's, an ECS service's, say, who
+        will take it out again: it stays, and isn't managed."""
         state = self.of(observed)
         target = named.name_of(str(state.target))
-        key = "address" if as_address(target) else "instances"
+        if target == state.target and state.target_type != LAMBDA:
+            entry["others"] = "keep"
+            named.remark(
+                f"others: keep, since {target} on port {state.port} has no entry here; add it to targets if it is yours"
+            )
+            return
+        key = "instances"
         beside: Entry = {"port": state.port} if state.port not in (None, entry.get("port")) else {}
         if state.availability_zone:
             beside["availability_zone"] = state.availability_zone

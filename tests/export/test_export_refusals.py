@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.export.foreign_names import names_in_state
@@ -14,7 +16,7 @@ from alb_reconcile.model.errors import RefusedError, UsageError
 from tests.adoption.adopting import keeper, our_tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import by_ansible, elb_tags, network, tagged
-from tests.harness import demo, world
+from tests.harness import REGION, demo, world
 from tests.test_hostile_texts import assert_harmless
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def test_what_is_half_another_stacks_is_described_around_it(tmp_path: Path) -> N
         assert found.notes == (f"{foreign} belongs to the stack theirs: it is left out, and named by its id",)
         spec = plain(found)
         assert spec["instances"]["web"]["count"] == 2
-        assert sorted(spec["target_groups"]["web"]["targets"]) == [foreign, "web"]
+        assert spec["target_groups"]["web"]["targets"] == ["web"]
+        assert spec["target_groups"]["web"]["others"] == "keep"
         assert steps(adopted(account, found, tmp_path)) == []
         assert our_tags(account)[foreign]["alb-reconcile:stack"] == "theirs"
 
@@ -87,6 +90,35 @@ def test_what_others_use_as_well_stays_theirs(tmp_path: Path) -> None:
         assert spec["instances"]["web"]["security_groups"] == [made["web"]]
         assert list(spec["security_groups"]) == ["front"]
         assert steps(adopted(account, found, tmp_path)) == []
+
+
+def test_what_is_registered_by_others_isnt_managed(tmp_path: Path) -> None:
+    """Instances of an Auto Scaling group, and addresses such as an ECS service registers: they come and go."""
+    with keeper() as (account, _):
+        made = by_ansible(account)
+        scaled = made["instances"][:2]
+        for item in scaled:  # a tag that only AWS may write
+            ec2_backends[DEFAULT_ACCOUNT_ID][REGION].tags[item]["aws:autoscaling:groupName"] = "web"
+        elb = account.client("elbv2")
+        tasks = elb.create_target_group(
+            Name="tasks", Protocol="HTTP", Port=80, VpcId=made["vpc"], TargetType="ip"
+        )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+        elb.register_targets(TargetGroupArn=tasks, Targets=[{"Id": "10.20.0.77", "Port": 80}])
+        found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+        assert set(found.notes) == {f"{item} is of the Auto Scaling group web: it is left out" for item in scaled}
+        groups = plain(found)["target_groups"]
+        assert (groups["web"]["targets"], groups["web"]["others"]) == (["web"], "keep")
+        assert "targets" not in groups["tasks"]
+        assert "count" not in plain(found)["instances"]["web"]
+        assert "# others: keep, since 10.20.0.77 on port 80 has no entry here" in found.text
+        assert steps(adopted(account, found, tmp_path)) == []
+        elb.register_targets(TargetGroupArn=tasks, Targets=[{"Id": "10.20.0.78", "Port": 80}])
+        elb.deregister_targets(TargetGroupArn=made["group"], Targets=[{"Id": scaled[0], "Port": 8080}])
+        account.clock.advance(300)
+        spec = plain(found)
+        (web,) = spec["instances"].values()
+        web["user_data"] = (tmp_path / web.pop("user_data_file")).read_text(encoding="utf-8")
+        assert account.plan(spec).is_empty
 
 
 def test_a_tag_takes_what_carries_it_and_what_is_in_that(tmp_path: Path) -> None:
