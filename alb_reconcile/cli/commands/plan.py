@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.plan import last_run_lines, render_plan
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
+from alb_reconcile.cli.session.last_run import LastRun, find_last_run
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.journal.record import place_name
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import write_file
@@ -39,9 +43,11 @@ def plan(options: PlanOptions) -> ExitCode:
     pending, refused = False, False
     for stack in load_stacks(options.specs, options.loading, options.policy):
         target = stack.target(destroy=options.destroy)
-        made, refusal = with_stack(options.connection, target, _plan, options)
+        made, refusal, place = with_stack(options.connection, target, _plan, options)
         pending = pending or not made.is_empty
-        options.output.show(made, render_plan, Plan.to_json)
+        last = find_last_run(made, target.spec_file, place)
+        text = partial(_text, last=last)
+        options.output.show(made, text, Plan.to_json)
         if refusal is not None:
             complain(str(refusal))
             refused = True
@@ -56,14 +62,19 @@ def plan(options: PlanOptions) -> ExitCode:
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
 
 
-async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
-    """The plan, and why it would be refused."""
+async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None, str]:
+    """The plan, why it would be refused, and what records call the place."""
+    place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
     allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
     try:
         planned = await plan_stack(aws, target, Options(allow=allow, check=not options.destroy))
     except RefusedError as error:  # what is refused without a plan is refused again
-        return (await plan_stack(aws, target, Options(check=False))).plan, error
-    return planned.plan, None
+        return (await plan_stack(aws, target, Options(check=False))).plan, error, place
+    return planned.plan, None, place
+
+
+def _text(made: Plan, style: Style, last: LastRun) -> str:
+    return render_plan(made, style, head=last_run_lines(last.told, last.warning, style))
 
 
 def _save(file: str, made: Plan) -> None:

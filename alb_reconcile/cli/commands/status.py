@@ -62,7 +62,7 @@ def stacks(options: StacksOptions) -> ExitCode:
     for warning in warnings:
         complain(f"warning: {warning}")
     for name, count in sorted(counts.items()):
-        emit(f"{name}  {count} resources")
+        emit(f"{name}  {count} resources (listeners, rules and targets not counted)")
     if not counts:
         emit(f"No stack has resources in {region}.")
     return ExitCode.OK

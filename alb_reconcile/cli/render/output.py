@@ -19,7 +19,8 @@ class Output:
 
     def show(self, result: _T, text: Callable[[_T, Style], str], json: Callable[[_T], str]) -> None:
         """Write a result to standard output, in the form that was chosen; nothing where that is empty."""
-        shown = json(result) if self.format == "json" else text(result, Style.detect(no_color=self.no_color))
+        style = Style.detect(no_color=self.no_color)
+        shown = json(result) if self.format == "json" else style.fit(text(result, style))
         if shown:
             emit(shown)
 
