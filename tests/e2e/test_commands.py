@@ -209,7 +209,10 @@ def test_another_account_is_refused(sandbox: Tool, account: Account) -> None:
 def test_several_specs_in_one_command(sandbox: Tool) -> None:
     one, two = small(sandbox, "one", 1), small(sandbox, "two", 2)
     sandbox.run("apply", "--yes", one, two)
-    assert sandbox.run("stacks", "--region", REGION).stdout == "one  2 resources (listeners, rules and targets not counted)\ntwo  2 resources (listeners, rules and targets not counted)\n"
+    assert (
+        sandbox.run("stacks", "--region", REGION).stdout
+        == "one  2 resources (listeners, rules and targets not counted)\ntwo  2 resources (listeners, rules and targets not counted)\n"
+    )
     told = sandbox.run("plan", one, two).stdout
     assert (told.count("No changes"), "one · us-east-1" in told, "two · us-east-1" in told) == (2, True, True)
     sandbox.run("plan", "--out", "saved", one, two, expect=64)

@@ -12,7 +12,7 @@ from alb_reconcile.cli.render.plan import last_run_lines, render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.last_run import LastRun, find_last_run
-from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
+from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_stacks
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
@@ -38,7 +38,7 @@ class PlanOptions:
 
 def plan(options: PlanOptions) -> ExitCode:
     """Show what would be done."""
-    if options.out and len(options.specs) > 1:
+    if options.out and len(chosen_specs(options.specs)) > 1:
         raise UsageError("--out takes one plan: name one SPEC")
     pending, refused = False, False
     for stack in load_stacks(options.specs, options.loading, options.policy):

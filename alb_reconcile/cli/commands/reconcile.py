@@ -20,6 +20,7 @@ from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
     StackOptions,
+    chosen_specs,
     load_further_policy,
     load_stacks,
     named_target,
@@ -59,7 +60,7 @@ class ApplyOptions:
 
 def apply(options: ApplyOptions) -> ExitCode:
     """Do what the spec wants."""
-    if options.plan and len(options.specs) > 1:
+    if options.plan and len(chosen_specs(options.specs)) > 1:
         raise UsageError("--plan holds the plan of one spec: name one SPEC")
     stacks = load_stacks(options.specs, options.loading, options.policy)
     targets = [stack.target() for stack in stacks]
