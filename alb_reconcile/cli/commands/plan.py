@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain
@@ -11,16 +12,17 @@ from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import last_run_lines, render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
-from alb_reconcile.cli.session.last_run import LastRun, find_last_run
 from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_stacks
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.plan.planner import Options
 from alb_reconcile.engine.stack import plan_stack
-from alb_reconcile.journal.record import place_name
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import write_file
 from alb_reconcile.model.plan import Plan
+
+if TYPE_CHECKING:
+    from alb_reconcile.cli.session.last_run import LastRun
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,9 @@ def plan(options: PlanOptions) -> ExitCode:
     pending, refused = False, False
     for stack in load_stacks(options.specs, options.loading, options.policy):
         target = stack.target(destroy=options.destroy)
-        made, refusal, place = with_stack(options.connection, target, _plan, options)
+        made, refusal, endpoint = with_stack(options.connection, target, _plan, options)
         pending = pending or not made.is_empty
-        last = find_last_run(made, target.spec_file, place)
-        text = partial(_text, last=last)
-        options.output.show(made, text, Plan.to_json)
+        options.output.show(made, partial(_text, head=_head(made, target.spec_file, endpoint, options)), Plan.to_json)
         if refusal is not None:
             complain(str(refusal))
             refused = True
@@ -63,18 +63,25 @@ def plan(options: PlanOptions) -> ExitCode:
 
 
 async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None, str]:
-    """The plan, why it would be refused, and what records call the place."""
-    place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
+    """The plan, why it would be refused, and the endpoint of AWS's API."""
     allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
     try:
         planned = await plan_stack(aws, target, Options(allow=allow, check=not options.destroy))
     except RefusedError as error:  # what is refused without a plan is refused again
-        return (await plan_stack(aws, target, Options(check=False))).plan, error, place
-    return planned.plan, None, place
+        return (await plan_stack(aws, target, Options(check=False))).plan, error, aws.endpoint
+    return planned.plan, None, aws.endpoint
 
 
-def _text(made: Plan, style: Style, last: LastRun) -> str:
-    return render_plan(made, style, head=last_run_lines(last.told, last.warning, style))
+def _head(made: Plan, spec_file: str, endpoint: str, options: PlanOptions) -> "LastRun":
+    """Who changed the stack last. What reads that is imported after AWS was asked, which nobody has to wait for."""
+    from alb_reconcile.cli.session.last_run import find_last_run
+    from alb_reconcile.journal.record import place_name
+
+    return find_last_run(made, spec_file, place_name(endpoint, sandbox=options.connection.sandbox))
+
+
+def _text(made: Plan, style: Style, head: "LastRun") -> str:
+    return render_plan(made, style, head=last_run_lines(head.told, head.warning, style))
 
 
 def _save(file: str, made: Plan) -> None:

@@ -66,7 +66,7 @@ class Progress:
         else:
             self.running.pop(key, None)
             self.ended[key] = event.what
-            emit(_describe(event, self.style))
+            emit(self.style.fit(_describe(event, self.style)))
         self.tick()
 
     def waiting(self, item: Awaited) -> None:
