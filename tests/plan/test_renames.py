@@ -70,3 +70,18 @@ def test_what_differs_otherwise_too_is_another_thing() -> None:
         other = edited(renamed(demo(), ("load-balancer", "edge")), "security_groups/edge/description", "something else")
         assert hints(aws.plan(other).warnings) == []
         assert hints(aws.plan(demo()).warnings) == []
+
+
+def test_of_many_the_first_are_told() -> None:
+    spec = edited(demo(), "security_groups", {
+        **demo()["security_groups"], **{f"old-{number:02}": {"description": f"number {number}"} for number in range(13)},
+    })  # fmt: skip
+    after = json.loads(json.dumps(spec).replace('"old-', '"new-'))
+    with world() as aws:
+        aws.converge(spec)
+        told = aws.plan(after, allow={"delete": 20}).warnings
+    assert hints(told)[:2] == [
+        f"alb-reconcile move SPEC security_group.old-{number} security_group.new-{number}" for number in ("00", "01")
+    ]
+    assert len(hints(told)) == 10
+    assert "3 more look renamed, too" in told

@@ -1,11 +1,16 @@
 """Entries that look renamed: what goes under one name and comes under another with the same properties."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from alb_reconcile.model.abilities import settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Lookups, Properties, bind, field_names, references
+
+_MOST: Final = 10
+"""Renames that are told one by one."""
 
 
 def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Lookups) -> list[str]:
@@ -16,12 +21,14 @@ def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Looku
     steps = tuple(steps)
     gone = [step for step in steps if step.action == "delete" and step.part_of is None and _moves(step)]
     made = [step for step in steps if step.action == "create" and _moves(step)]
-    pairs = dict.fromkeys(_pairs(gone, made, ids, facts))
-    return [
+    pairs = list(dict.fromkeys(_pairs(gone, made, ids, facts)))
+    hints = [
         f"{new} is like {old}, which is deleted; if the entry was only renamed, run this first: "
         f"alb-reconcile move SPEC {old} {new}"
-        for old, new in pairs
+        for old, new in pairs[:_MOST]
     ]
+    more = len(pairs) - len(hints)
+    return hints + ([f"{more} more look renamed, too"] if more else [])
 
 
 def _moves(step: Step) -> bool:
@@ -32,21 +39,27 @@ def _moves(step: Step) -> bool:
 def _pairs(
     gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str], facts: Lookups
 ) -> Iterator[tuple[str, str]]:
-    left = list(gone)
+    left: dict[tuple[str, ...], list[Step]] = defaultdict(list)
+    for old in gone:
+        left[_place(old.address)].append(old)
+    comparisons = 5_000  # of very many entries not each is held against each
     for new in made:
-        alike = [old for old in left if _is_like(old, new, ids, facts)]
-        if alike:
-            left.remove(alike[0])
-            yield _spelled(alike[0].address), _spelled(new.address)
+        near = left[_place(new.address)][:comparisons]
+        comparisons -= len(near)
+        like = next((old for old in near if _is_like(old, new, ids, facts)), None)
+        if like is not None:
+            left[_place(new.address)].remove(like)
+            yield _spelled(like.address), _spelled(new.address)
+
+
+def _place(address: Address) -> tuple[str, ...]:
+    """What stays when an entry is renamed: its kind, what it is in, and a member's number."""
+    number = address.name.rpartition("-")[2] if address.kind == "instance" else ""
+    return address.kind, address.name.rpartition("/")[0], number
 
 
 def _is_like(old: Step, new: Step, ids: Mapping[Address, str], facts: Lookups) -> bool:
-    if old.address.kind != new.address.kind or old.observed is None or new.desired is None:
-        return False
-    parents = [address.name.rpartition("/")[0] for address in (old.address, new.address)]
-    if parents[0] != parents[1]:
-        return False
-    if old.address.kind == "instance" and _number(old.address) != _number(new.address):
+    if old.observed is None or new.desired is None:
         return False
     return _is_same(settle(bind(new.desired.state, ids), old.observed, facts), old.observed.state)
 
@@ -62,10 +75,6 @@ def _is_there(wanted: object, found: object) -> bool:
     if isinstance(wanted, dict):
         return isinstance(found, dict) and all(found.get(key) == value for key, value in wanted.items())
     return wanted == found
-
-
-def _number(address: Address) -> str:
-    return address.name.rpartition("-")[2]
 
 
 def _spelled(address: Address) -> str:
