@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from jsonschema import Draft202012Validator
 from alb_reconcile import __version__
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.cli.render.editor_schema import accept_variables
 from alb_reconcile.cli.render.schema import bundle
 from alb_reconcile.spec import schema
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).parent.parent
+SPECS = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "specs/examples").glob("*.yaml")])
 AUTHORING = ("validate", "schema", "init", "explain")
 VALID = "stack: shop\nregion: eu-west-1\nvpcs:\n  main: {cidr_block: 10.0.0.0/16}\n"
 BROKEN = VALID.replace("10.0.0.0/16", "10.0.0.0/40")
@@ -63,7 +67,7 @@ class TestValidate:
         done = run("validate", file)
         assert (done.returncode, done.stderr) == (3, "")
         assert done.stdout.startswith(f'{file}:4:22: vpcs.main.cidr_block: "10.0.0.0/40" is not an address range')
-        assert done.stdout.count("\n") == 1
+        assert done.stdout.splitlines()[1:] == ["1 error, 0 warnings; 0 of 1 spec valid"]
 
     def test_missing(self, tmp_path: Path) -> None:
         done = run("validate", str(tmp_path / "none.yaml"))
@@ -74,15 +78,49 @@ class TestValidate:
         assert main(["validate", str(ROOT / "specs/runbook.yaml"), "--set", "EC2_SSH_KEY_NAME=key"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert re.search(r"runbook.yaml:\d+:\d+: warning: security_groups\.main\.ingress\[0\]: ", lines[0])
-        assert lines[-1].endswith("valid, 14 resources")
+        assert lines[-2].endswith("valid, 14 resources")
+        assert lines[-1] == "0 errors, 1 warning; 1 of 1 spec valid"
 
     def test_several(self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Each is checked, whatever is wrong with those before it."""
         bad = write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
         third = write(tmp_path, "third.yaml", VALID.replace("shop", "third"))
-        assert main(["validate", bad, str(spec), str(tmp_path), third]) == 3
+        none = str(tmp_path / "none.yaml")
+        assert main(["validate", bad, str(spec), none, third]) == 3
         lines = capsys.readouterr().out.splitlines()
-        assert [line.split(":")[0] for line in lines] == [bad, str(spec), str(tmp_path), third]
+        assert [line.split(":")[0] for line in lines[:-1]] == [bad, str(spec), none, third]
+        assert lines[-1] == "2 errors, 0 warnings; 2 of 4 specs valid"
+
+    def test_a_folder_is_its_specs(self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write(tmp_path, "bad.yaml", BROKEN.replace("shop", "other"))
+        assert main(["validate", str(tmp_path)]) == 3
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split(":")[0] for line in lines[:-1]] == [str(tmp_path / "bad.yaml"), str(spec)]
+
+    def test_the_usual_spec(
+        self, spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(spec.parent)
+        assert main(["validate"]) == 0
+        assert capsys.readouterr().out == "stack.yaml: valid, 1 resources\n"
+        spec.unlink()
+        assert main(["validate"]) == 64
+        assert "there is no stack.yaml here" in capsys.readouterr().err
+
+    def test_annotations_in_a_workflow(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = write(tmp_path, "bad,100%.yaml", BROKEN)
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        assert main(["validate", "--format", "json", file]) == 3
+        shown = capsys.readouterr()
+        place = f"file={tmp_path}/bad%2C100%25.yaml,line=4,col=22,title=vpcs.main.cidr_block"
+        assert shown.err.startswith(f'::error {place}::"10.0.0.0/40" is not an address range')
+        assert not json.loads(shown.out)["specs"][0]["valid"]
+        assert main(["plan", file, "--endpoint-url", "http://127.0.0.1:1"]) == 3
+        assert f"\n::error {place}::" in capsys.readouterr().err
+        assert main(["explain", "nonsense"]) == 64
+        assert '\n::error title=alb-reconcile::there is no kind "nonsense"' in capsys.readouterr().err
 
     def test_two_specs_of_one_stack(self, tmp_path: Path, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
         twin = write(tmp_path, "twin.yaml", "# a copy\n" + VALID)
@@ -229,12 +267,76 @@ class TestHelp:
         assert main([command, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"usage: alb-reconcile {command} ")
 
-    @pytest.mark.parametrize("command", AUTHORING)
-    def test_common_options(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize(
+        ("command", "there", "missing"),
+        [
+            ("plan", ("--profile", "--region", "--sandbox", "--set NAME=VALUE", "--max-workers N", "--no-color"), ()),
+            ("validate", ("--region", "--set NAME=VALUE", "-v", "--no-color"), ("--profile", "--sandbox", "--pace")),
+            ("schema", (), ("--region", "--profile", "--no-color")),
+            ("init", ("--template NAME",), ("--region", "--profile", "--no-color")),
+        ],
+    )
+    def test_options_only_where_they_mean_something(
+        self, command: str, there: Sequence[str], missing: Sequence[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
         main([command, "--help"])
         text = capsys.readouterr().out
-        for option in ("--profile", "--region", "--endpoint-url", "--sandbox", "--set NAME=VALUE", "--max-workers N", "-v", "--no-color"):  # fmt: skip
-            assert option in text
+        assert [option for option in there if option not in text] == []
+        assert [option for option in missing if option in text] == []
+
+    def test_help_is_a_command_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for words in ([], ["plan"], ["lock", "break"]):
+            main([*words, "--help"])
+            shown = capsys.readouterr().out
+            assert main(["help", *words]) == 0
+            assert capsys.readouterr().out == shown
+        assert main(["help", "lock", "brek"]) == 64
+        assert "there is no action 'brek'; did you mean break?" in capsys.readouterr().err
+        assert main(["help", "plan", "x"]) == 64
+
+    @pytest.mark.parametrize(
+        ("words", "usage", "text"),
+        [
+            (["aply"], "alb-reconcile [-h]", "there is no command 'aply'; did you mean apply?"),
+            (["zzz"], "alb-reconcile [-h]", "there is no command 'zzz'; known: validate, "),
+            (["plan", "x", "--formt", "json"], "alb-reconcile plan", "unrecognized arguments: --formt"),
+            (["plan", "x", "--formt=json"], "alb-reconcile plan", "; did you mean --format?"),
+            (["sandbox", "start", "--sped", "3"], "alb-reconcile sandbox start", "; did you mean --speed?"),
+            (["lock", "sow"], "alb-reconcile lock", "there is no action 'sow'; did you mean show?"),
+        ],
+    )
+    def test_what_was_meant(
+        self, words: Sequence[str], usage: str, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(words) == 64
+        shown = capsys.readouterr().err
+        assert shown.startswith(f"usage: {usage}")
+        assert text in shown
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_completion(self, shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """Each shell reads it, where it is installed."""
+        assert main(["completion", shell]) == 0
+        script = capsys.readouterr().out
+        assert "detailed-exitcode" in script
+        if place := shutil.which(shell):
+            done = subprocess.run([place, "-n"], input=script, capture_output=True, text=True, timeout=60, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+
+    def test_bash_completes(self, capsys: pytest.CaptureFixture[str]) -> None:
+        main(["completion", "bash"])
+        script = capsys.readouterr().out
+        asked = 'COMP_WORDS=(alb-reconcile plan --det); COMP_CWORD=2; _shtab_alb_reconcile; echo "${COMPREPLY[@]}"'
+        done = subprocess.run(
+            ["bash", "-c", f"{script}\n{asked}"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.stdout.strip() == "--detailed-exitcode"
+
+    def test_the_manual_page(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["man"]) == 0
+        page = capsys.readouterr().out
+        assert page.startswith(".TH ")
+        assert "detailed" in page
 
     def test_help_and_version(self) -> None:
         done = run("--help")
@@ -243,13 +345,19 @@ class TestHelp:
         assert run("--version").stdout == f"alb-reconcile {__version__}\n"
 
 
+@cache
+def editors() -> Draft202012Validator:
+    """What an editor holds a spec against."""
+    return Draft202012Validator(accept_variables(bundle()))
+
+
 class TestSchema:
     """The bundled JSON Schema."""
 
     def test_printed(self) -> None:
         done = run("schema")
         assert (done.returncode, done.stderr) == (0, "")
-        assert json.loads(done.stdout) == bundle()
+        assert json.loads(done.stdout) == accept_variables(bundle())
 
     def test_accepts_the_starter(self, capsys: pytest.CaptureFixture[str]) -> None:
         import yaml
@@ -260,9 +368,83 @@ class TestSchema:
         assert Draft202012Validator(printed).is_valid(yaml.safe_load(text))
         assert not Draft202012Validator(printed).is_valid(yaml.safe_load(text.replace("vpcs:", "vpc:")))
 
+    @pytest.mark.parametrize("file", [*SPECS, ROOT / "alb_reconcile/starter.yaml"], ids=lambda file: file.stem)
+    def test_accepts_what_is_shipped_with_its_variables(self, file: Path) -> None:
+        import yaml
+
+        spec = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert [error.message for error in editors().iter_errors(spec)] == []
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("vpcs/main/cidr_block", "10.0.0.0"),
+            ("vpcs/main/cidr_block", "$x"),
+            ("vpcs/main/enable_dns_hostnames", "yes"),
+            ("target_groups/web/port", "eighty"),
+            ("target_groups/web/port", 70000),
+            ("target_groups/web/health_check", "${ALL}"),
+            ("load_balancers/public/scheme", "inside"),
+            ("load_balancers/public/listeners/http/default_action/forward", []),
+        ],
+    )
+    def test_and_still_refuses_what_is_wrong(self, path: str, value: object) -> None:
+        import yaml
+
+        spec = yaml.safe_load((ROOT / "specs/demo.yaml").read_text(encoding="utf-8"))
+        *parents, last = path.split("/")
+        place = spec
+        for part in parents:
+            place = place[part]
+        if isinstance(value, str):
+            place[last] = "${ANY_VALUE}"
+            assert editors().is_valid(spec) or value == "${ALL}"
+        place[last] = value
+        assert not editors().is_valid(spec)
+
 
 class TestInit:
     """A first spec, never over another file."""
+
+    @pytest.mark.parametrize(
+        ("folder", "file", "name"),
+        [
+            ("Shop_API", "stack.yaml", "shop-api"),
+            ("x", "orders.yaml", "orders"),
+            ("9", "stack.yaml", "my-service"),
+            ("internal-things", "stack.yaml", "my-service"),
+        ],
+    )
+    def test_the_stack_is_named_after_file_or_folder(self, tmp_path: Path, folder: str, file: str, name: str) -> None:
+        (tmp_path / folder).mkdir()
+        assert main(["init", str(tmp_path / folder / file)]) == 0
+        assert f"\nstack: {name} #" in (tmp_path / folder / file).read_text(encoding="utf-8")
+        assert main(["init", "--stack", "mine", str(tmp_path / "own.yaml")]) == 0
+        assert "\nstack: mine #" in (tmp_path / "own.yaml").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("name", [file.stem for file in SPECS])
+    def test_templates(self, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Each spec that is shipped, with the files beside it."""
+        file = tmp_path / "shop.yaml"
+        assert main(["init", "--template", name, str(file)]) == 0
+        text = file.read_text(encoding="utf-8")
+        assert "\nstack: shop\n" in f"\n{text}"
+        assert "yaml-language-server" not in text
+        variables = ["--set", "EC2_SSH_KEY_NAME=key"] if name == "runbook" else []
+        assert main(["validate", str(file), *variables]) == 0
+        capsys.readouterr()
+
+    def test_templates_are_listed_and_others_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["init", "--template", "list"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == sorted(file.stem for file in SPECS)
+        assert all(len(line.split()) > 2 for line in lines)
+        assert main(["init", "--template", "nonsense", str(tmp_path / "s.yaml")]) == 64
+        assert "known: ansible, " in capsys.readouterr().err
+        (tmp_path / "user-data").mkdir()
+        (tmp_path / "user-data/web-api.py").write_text("mine")
+        assert main(["init", "--template", "demo", str(tmp_path / "s.yaml")]) == 0
+        assert (tmp_path / "user-data/web-api.py").read_text() == "mine"
 
     def test_written_and_valid(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = tmp_path / "new.yaml"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMON = {"profile", "region", "endpoint_url", "sandbox", "variables", "max_workers", "pace", "verbose", "no_color"}
-"""What every command takes, so that a script can give the same to all; not every command needs it."""
+"""What every command that asks AWS takes, so that a script can give the same to all; not every one needs it."""
 
 
 def find_commands(
@@ -80,15 +80,20 @@ def test_the_values_are_of_the_fields_types(command: str) -> None:
     parser, options = COMMANDS[command], OPTIONS[command]
     given = [item for item in parser._actions if item.option_strings and item.dest != "help"]
     wanted = [item for item in parser._actions if not item.option_strings]
-    fewest = ["x" for item in wanted if item.nargs in (None, "+")]
+    fewest = [_word(item) for item in wanted if item.nargs in (None, "+")]
     for words in (
         fewest,
-        ["x" for _ in wanted],
+        [_word(item) for item in wanted],
         *([*fewest, *_spell(item)] for item in given),
     ):
         filled = fill(options, parser.parse_args(words))
         for name, hint in find_fields(options):
             assert fits(_find(filled, name), hint), f"{name} of {words}"
+
+
+def _word(argument: argparse.Action) -> str:
+    """A value that an argument takes."""
+    return str(argument.choices[0]) if isinstance(argument.choices, tuple) else "x"
 
 
 def _spell(option: argparse.Action) -> list[str]:

@@ -118,7 +118,7 @@ class TestImports:
         assert done.returncode == 0
         imported = done.stderr
         assert "'alb_reconcile'" in imported
-        for name in ("boto3", "botocore", "s3transfer", "urllib3", "moto"):
+        for name in ("boto3", "botocore", "s3transfer", "urllib3", "moto", "rich", "shtab", "argparse_manpage"):
             assert f"'{name}'" not in imported
         if words == ["--help"]:
             assert "'yaml'" not in imported

@@ -68,9 +68,10 @@ def test_what_a_spec_says_is_shown_as_it_is_written() -> None:
 @pytest.mark.parametrize("what", ["done", "failed", "waiting", "skipped", "interrupted"])
 def test_progress(what: What, capsys: pytest.CaptureFixture[str]) -> None:
     with world() as aws:
-        step = aws.plan(demo()).steps[0]
+        plan = aws.plan(demo())
+        step = plan.steps[0]
     error = AwsError("ec2", "create_vpc", EVIL, EVIL, EVIL)
-    Progress(PLAIN)(Event(what, step, 1.0, str(error) if what == "failed" else EVIL))
+    Progress(PLAIN, plan)(Event(what, step, 1.0, str(error) if what == "failed" else EVIL))
     assert_harmless(capsys.readouterr().out)
 
 

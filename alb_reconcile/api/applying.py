@@ -17,7 +17,7 @@ from alb_reconcile.engine.apply import Event, Outcome
 from alb_reconcile.engine.permissions import check_permissions
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import Applied, StackPlan, apply_stack, plan_stack
+from alb_reconcile.engine.stack import Applied, Awaited, StackPlan, apply_stack, plan_stack
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.locking.hold import hold
@@ -128,7 +128,13 @@ def _run(stack: Stack, command: str, wishes: _Wishes) -> Result:
             recorder.causes = {} if target.destroy else find_causes(planned)
             await _ask(aws, planned, wishes)
             applied = await carry_out(
-                aws, planned, recorder, on_event=wishes.on_event, warn=LOG.warning, say=LOG.info, timeout=wishes.timeout
+                aws,
+                planned,
+                recorder,
+                on_event=wishes.on_event,
+                warn=LOG.warning,
+                on_wait=lambda item: LOG.info(item.text),
+                timeout=wishes.timeout,
             )
             result = _result(planned, applied, recorder, wishes, session)
             if applied.found is None:
@@ -209,7 +215,7 @@ async def carry_out(
     *,
     on_event: Callable[[Event], None],
     warn: Callable[[str], None],
-    say: Callable[[str], None],
+    on_wait: Callable[[Awaited], None],
     timeout: float | None,
 ) -> Applied:
     """`apply_stack`, followed by the recorder. Raises what ended it after its steps."""
@@ -222,7 +228,7 @@ async def carry_out(
         recorder.outcomes = outcomes  # at once: whatever comes after, the record says what was done
 
     applied = await apply_stack(
-        aws, planned, on_event=both, on_outcomes=on_outcomes, warn=warn, say=say, timeout=timeout
+        aws, planned, on_event=both, on_outcomes=on_outcomes, warn=warn, on_wait=on_wait, timeout=timeout
     )
     if applied.error is not None:
         raise applied.error

@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from alb_reconcile.cli.options.fill import fill, options_of
 from alb_reconcile.cli.options.parser import make_parser
+from alb_reconcile.cli.render.annotations import annotate
 from alb_reconcile.cli.render.console import complain, finish, reset
 from alb_reconcile.cli.render.output import report
 from alb_reconcile.model.errors import ExitCode, ReconcileError
@@ -26,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(_call(parsed))
     except ReconcileError as error:
         report(error, getattr(parsed, "format", ""))
+        annotate(error)
         return int(error.exit_code)
+    except SystemExit as stop:  # a mistake in what `help` was asked for
+        return int(stop.code or 0)
     except KeyboardInterrupt:
         complain("interrupted")
         return int(ExitCode.INTERRUPTED)

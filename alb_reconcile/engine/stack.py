@@ -157,6 +157,17 @@ class Applied:
     error: ReconcileError | None = None
 
 
+@dataclass(frozen=True)
+class Awaited:
+    """What a run waits for in the end, until it serves: a load balancer, or one target of a group."""
+
+    address: Address
+    within: Address
+    """The target group of a target; a load balancer is its own."""
+    text: str
+    """What is waited for, in words; empty when it serves."""
+
+
 async def apply_stack(
     aws: Aws,
     planned: StackPlan,
@@ -164,14 +175,14 @@ async def apply_stack(
     on_event: Callable[[Event], None] = lambda _: None,
     on_outcomes: Callable[[tuple[Outcome, ...]], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
-    say: Callable[[str], None] = lambda _: None,
+    on_wait: Callable[[Awaited], None] = lambda _: None,
     timeout: float | None = 900,
     goal: Goal | None = None,
 ) -> Applied:
     """Carry out a plan, look until it is so, write down that the spec is applied, and wait until the stack serves.
 
-    `on_event` is told how the steps go, `on_outcomes` at their end how each has ended, `warn` what couldn't be written, `say` what is waited for in the end: `timeout`
-    seconds at most, and not at all with None. What was done is told whatever happens: from the first step on nothing is
+    `on_event` is told how the steps go, `on_outcomes` at their end how each has ended, `warn` what couldn't be written, `on_wait` how each thing is
+    that is waited for in the end: `timeout` seconds at most, and not at all with None. What was done is told whatever happens: from the first step on nothing is
     raised. Before it AwsError is, where the tags can't be written that say how it begins.
     """
     goal, target = goal or Goal(), planned.target
@@ -201,7 +212,7 @@ async def apply_stack(
         if timeout is None:
             return applied
         seen: dict[str, float] = {}
-        problems = await _wait_until_serving(replace(run, say=say), applied.found, timeout, goal, seen)
+        problems = await _wait_until_serving(run, applied.found, timeout, goal, seen, on_wait)
         ready = None if find_ready(planned.discovery) else find_ready(applied.found.discovery, seen)
         moments = ({"ready": ready[0]} if ready else {}) | ({} if problems else {"converged": aws.now()})
         times = {name: moment - applied.began for name, moment in moments.items()}
@@ -221,16 +232,27 @@ async def _look_until_reached(aws: Aws, target: DesiredStack, goal: Goal, applie
 
 
 async def _wait_until_serving(
-    run: Run, found: StackPlan, timeout: float, goal: Goal, seen: dict[str, float]
+    run: Run,
+    found: StackPlan,
+    timeout: float,
+    goal: Goal,
+    seen: dict[str, float],
+    on_wait: Callable[[Awaited], None],
 ) -> list[str]:
     """Wait until the stack's load balancers are active and the targets that they forward to are healthy.
 
     Returns what isn't by then, in words; of what is, `seen` gets the time by id.
     """
 
+    names = {item.id: item.address for item in found.discovery.resources}
+
     async def wait(kind: Serves, item: Observed) -> None:
-        await kind.wait_until_serving(run, item, timeout)
+        known = Awaited(item.address, names.get(item.parent_id or "", item.address), "not looked at yet")
+        on_wait(known)
+        own = replace(run, say=lambda text: on_wait(replace(known, text=text)))
+        await kind.wait_until_serving(own, item, timeout)
         seen[item.id] = run.aws.now()
+        on_wait(replace(known, text=""))
 
     kinds = load_kinds()
     without = goal.without(found)

@@ -52,7 +52,8 @@ class Record:
     `counts` are the plan's steps by action, and empty if there was no plan. `calls` and `throttled` are by operation.
     `requests`: the operation and AWS's request id of each call that changed something. `times`: seconds on AWS's clock until
     a first healthy target was `ready`, all `converged`, a request of --verify was `answered`. `not_ready`: what wasn't in the
-    end, where nobody waited for it. `certificates`: when those end that the stack had before, by address. `error` ended the run as a whole.
+    end, where nobody waited for it. `certificates`: when those end that the stack had before, by address. `commit` was checked out where
+    the spec is. `error` ended the run as a whole.
     """
 
     run: str
@@ -70,6 +71,7 @@ class Record:
     tool: str = ""
     spec_file: str = ""
     spec_digest: str = ""
+    commit: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)

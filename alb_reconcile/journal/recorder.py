@@ -18,6 +18,7 @@ from alb_reconcile.journal.history import read_history, write_history
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.notify import notify
 from alb_reconcile.journal.record import Record, Result, StepRecord, place_name
+from alb_reconcile.journal.revision import commit_of
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shown import show_change
 from alb_reconcile.model import tags
@@ -69,6 +70,8 @@ class Recorder:
         self.times: dict[str, float] = {}
         self.not_ready: tuple[str, ...] = ()
         self.throttled: Mapping[str, Throttled] = {}
+        self.commit = ""
+        """What is checked out where the spec is."""
         self.record: Record | None = None
         """What `close` has made."""
         self._command, self._stack, self._region, self._place = command, stack, region, place
@@ -114,6 +117,7 @@ class Recorder:
             tool=__version__,
             spec_file=self._line(self._spec_file),
             spec_digest=self._spec_digest,
+            commit=self.commit,
             counts=self.plan.count() if self.plan else {},
             steps=tuple(self._step(step, outcomes.get(key)) for key, step in planned.items()),
             calls=dict(calls or {}),
@@ -213,6 +217,7 @@ async def recorded(
         command, target.stack, target.region, mask=settings.mask, spec_file=target.spec_file,
         desired=target.desired, place=place_name(aws.endpoint, sandbox=sandbox),
     )  # fmt: skip
+    recorder.commit = commit_of(target.spec_file) if target.spec_file else ""
     error: BaseException | None = None
     try:
         yield recorder

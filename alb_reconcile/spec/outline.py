@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path as FilePath
 from types import EllipsisType
@@ -91,6 +92,14 @@ class Outline:
     def warn(self, path: Path, message: str, *, at_key: bool = False) -> None:
         """Report a risk."""
         self.error(path, message, at_key=at_key, warning=True)
+
+    def is_misnamed(self, section: str) -> bool:
+        """Whether a section itself is wrong: refused, or there under another name. That its entries are missing follows."""
+        keys = self.root.keys
+        if section in keys:
+            return not isinstance(self.data.get(section), dict)
+        unknown = [key[:80] for key in keys if key not in resolved("stack")["properties"]]
+        return bool(get_close_matches(section, unknown[:50], 1, 0.6))
 
     def entries(self, section: str) -> dict[str, Entry]:
         """A section's entries by name."""

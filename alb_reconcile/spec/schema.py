@@ -147,9 +147,26 @@ def _errors(root: Node, section: str) -> tuple[list[Any], bool]:
             errors.append(error)
         if len(errors) == MAX_PROBLEMS:
             break
-    unknown = [error.absolute_path for error in errors if error.validator == "additionalProperties"]
-    # a key with a slip of the pen is no key that is missing
-    return [item for item in errors if item.validator != "oneOf" or item.absolute_path not in unknown], coerced
+    unknown = {tuple(item.absolute_path): item.schema for item in errors if item.validator == "additionalProperties"}
+
+    def follows(error: Any) -> bool:
+        # a key with a slip of the pen, or another tool's word for it, is no key that is missing
+        schema = unknown.get(tuple(error.absolute_path))
+        return schema is not None and (error.validator == "oneOf" or _is_meant_otherwise(error, schema))
+
+    return [error for error in errors if not follows(error)], coerced
+
+
+def _is_meant_otherwise(error: Any, schema: _Schema) -> bool:
+    """Whether what is missing is there under a name that `schema` doesn't know, whose hint names it."""
+    if error.validator != "required":
+        return False
+    wanted, known, instead = error.message.split("'")[1], schema.get("properties", {}), schema.get("x-instead", {})
+    others = [key for key in islice(error.instance, 100) if isinstance(key, str) and key not in known]
+    return any(
+        instead[key] == f"write {wanted}" if key in instead else get_close_matches(key[:80], known, 1, 0.6) == [wanted]
+        for key in others
+    )
 
 
 def _types(schema: _Schema) -> list[str]:

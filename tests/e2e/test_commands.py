@@ -209,13 +209,16 @@ def test_another_account_is_refused(sandbox: Tool, account: Account) -> None:
 def test_several_specs_in_one_command(sandbox: Tool) -> None:
     one, two = small(sandbox, "one", 1), small(sandbox, "two", 2)
     sandbox.run("apply", "--yes", one, two)
-    assert sandbox.run("stacks", "--region", REGION).stdout == "one  2 resources\ntwo  2 resources\n"
+    assert (
+        sandbox.run("stacks", "--region", REGION).stdout
+        == "one  2 resources (listeners, rules and targets not counted)\ntwo  2 resources (listeners, rules and targets not counted)\n"
+    )
     told = sandbox.run("plan", one, two).stdout
     assert (told.count("No changes"), "one · us-east-1" in told, "two · us-east-1" in told) == (2, True, True)
     sandbox.run("plan", "--out", "saved", one, two, expect=64)
     (sandbox.folder / "bad.yaml").write_text("stack: BAD\n")
     sandbox.run("destroy", "--yes", one, "bad.yaml", expect=3)
-    assert sandbox.run("stacks", "--region", REGION).stdout.startswith("one  2 resources\n")
+    assert sandbox.run("stacks", "--region", REGION).stdout.startswith("one  2 resources (")
     sandbox.run("destroy", "--yes", one, two)
 
 

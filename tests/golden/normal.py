@@ -45,7 +45,8 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     (r"(?<= seconds=)\d+\.\d+", "<n>"),
     (r"(?m)^(\S+_(?:timestamp|duration)_seconds\{.*\}) \S+$", r"\1 <n>"),
     (r'(?m)^(\S+_api_calls_total\{.*operation="(?:describe|get|list)_.*\}) \S+$', r"\1 <n>"),
-    (r"((?:[Rr]eady|[Cc]onverged|[Aa]nswered) after )(?:\d+m ?)?(?:\d+s)?", r"\1<n>"),
+    (r"(?m)^((?:\d+ \w+d(?:, )?)+ in |Waited )[\dhms ]+(?=[.,])", r"\1<n>"),
+    (r"(first (?:healthy target|answer) after )[\dhms ]+(?=\.)", r"\1<n>"),
     (r"(?<=failed after )\d+\.\d(?= s:)", "<n>"),
 )
 _PROGRESS: Final = re.compile(r"  (?:\x1b\[\d+m)?[✓✗·](?:\x1b\[0m)? \S+ .*")

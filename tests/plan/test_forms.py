@@ -126,7 +126,7 @@ def test_the_text_says_which_of_two_comes_first_as_the_steps_do(plan: Any) -> No
     for old in plan.steps:
         if old.part_of is None:
             continue
-        (line,) = [line for line in text.splitlines() if line.startswith(f"  -/+ {old.address} ")]
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"-/+ {old.address} ")]
         old_first = places[old.key] < places[old.part_of]
         assert ("the old one is deleted first" in line) is old_first, line
 

@@ -27,9 +27,24 @@ def test_whatever_wasnt_done_is_listed_once() -> None:
         ]
     )
     assert text.splitlines() == [
-        "1 of 7 steps done, 1 failed, 5 not done.",
+        "1 of 7 done, 1 failed, 5 not done.",
         "  security_group.main: AWS said no",
         "    not done because of it: listener.main",
         "  interrupted: vpc.main, internet_gateway.main, route_table.main, subnet.main",
         "Nothing is rolled back; run the same command again to continue.",
     ]
+
+
+def test_a_replacement_is_one_thing() -> None:
+    """Its second half isn't named beside the first."""
+    new = Step("replace", Address("instance", "web-1"), "i-1")
+    old = Step("delete", Address("instance", "web-1"), "i-1", part_of=new.key)
+    failed = [Outcome(new, "failed", error=ReconcileError("AWS said no")), Outcome(old, "skipped", cause=new)]
+    assert render_outcomes(failed).splitlines()[:2] == [
+        "0 of 1 done, 1 failed, 0 not done.",
+        "  instance.web-1: AWS said no",
+    ]
+    assert "not done because" not in render_outcomes(failed)
+    assert render_outcomes([Outcome(new, "done"), Outcome(old, "done")]).startswith(
+        "1 of 1 done, 0 failed, 0 not done."
+    )

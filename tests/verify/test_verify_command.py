@@ -156,7 +156,7 @@ class TestDemo:
             monkeypatch.setattr("alb_reconcile.cli.commands.verify.Settings", quick)
             shown = bench.run("--yes", "--verify", "--state-dir", str(bench.file.parent), command="apply")
         assert shown.code == 0, shown.text + shown.errors
-        assert re.search(r"(?m)^Answered after (\d+m )?\d+s: first request\.$", shown.text)
+        assert re.search(r"(?m)^\d+ \w+ in [\dms ]+, first answer after (\d+m )?\d+s\.$", shown.text)
         told = bench.run("--state-dir", str(bench.file.parent), "--format", "json", command="history")
         times = told.json["runs"][0]["times"]
         assert list(times) == ["converged", "answered"]

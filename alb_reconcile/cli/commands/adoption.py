@@ -81,7 +81,12 @@ async def _adopt(aws: Aws, target: DesiredStack, options: AdoptOptions) -> ExitC
             return ExitCode.OK
         if rewritten.text:
             options.output.remark(f"{options.spec} is to say what runs:\n\n{rewritten.diff}")
-        await confirm(aws, f"Adopt ({len(found.matches)} in all)? Type yes: ", "yes", yes=options.yes)
+        await confirm(
+            aws,
+            f"Adopt {len(found.matches)} into {_place(target, found.preview.account)}? Type yes: ",
+            "yes",
+            yes=options.yes,
+        )
         if rewritten.text:
             replace_file(Path(options.spec), rewritten.text)
         await _write(aws, found.taggings, options.output, "adopted")
@@ -155,9 +160,11 @@ async def _release(aws: Aws, target: DesiredStack, options: ReleaseOptions) -> E
         if not found.taggings:
             return ExitCode.OK
         if found.whole:
-            question, answer = f"Release the whole stack? Type its name ({target.stack}): ", target.stack
+            place = f"account {found.account}"
+            question, answer = f"Release the whole stack in {place}? Type its name ({target.stack}): ", target.stack
         else:
-            question, answer = f"Release ({len(found.taggings)} in all)? Type yes: ", "yes"
+            place = _place(target, found.account)
+            question, answer = f"Release {len(found.taggings)} from {place}? Type yes: ", "yes"
         await confirm(aws, question, answer, yes=options.yes)
         await carry_out(aws, found.unknowing, lambda _: None)
         await _write(aws, found.taggings, options.output, "released")
@@ -180,7 +187,12 @@ async def _move(aws: Aws, target: DesiredStack, options: MoveOptions) -> ExitCod
     async with hold(aws, target, "move", options.lock_timeout, look, complain) as found:
         options.output.show(found, move_text, move_json)
         if found.moves:
-            await confirm(aws, f"Move ({len(found.moves)} in all)? Type yes: ", "yes", yes=options.yes)
+            await confirm(
+                aws,
+                f"Move {len(found.moves)} within {_place(target, found.preview.account)}? Type yes: ",
+                "yes",
+                yes=options.yes,
+            )
             await _write(aws, [item for _, item in found.moves], options.output, "moved")
     return ExitCode.OK
 
@@ -211,6 +223,10 @@ def _run(options: _Options, command: Callable[[Aws, DesiredStack, _Options], Awa
     (stack,) = load_stacks([options.spec], options.loading)
     target = stack.target()
     return with_aws(options.connection, target.region, command, target, options)
+
+
+def _place(target: DesiredStack, account: str) -> str:
+    return f"{target.stack} (account {account})"
 
 
 async def _write(aws: Aws, items: Sequence[Tagging], output: Output, word: str) -> None:

@@ -1,19 +1,19 @@
-"""`validate`, `schema`, `init` and `explain`: writing a spec, without AWS."""
+"""`validate`, `schema` and `explain`: writing a spec, without AWS."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
+from alb_reconcile.cli.render.annotations import annotate_problems
 from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.editor_schema import accept_variables
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.schema import bundle, output_bundle, output_schemas
 from alb_reconcile.cli.render.validate import ValidationView, validations_json, validations_text
-from alb_reconcile.cli.session.specs import refuse_twins
-from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, SpecError, UsageError
+from alb_reconcile.cli.session.specs import chosen_specs, refuse_twins
+from alb_reconcile.model.errors import ExitCode, SpecError, UsageError
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.security.audit import audit
 from alb_reconcile.spec.stack import load_outline, stack_of
@@ -32,7 +32,9 @@ class ValidateOptions:
 def validate(options: ValidateOptions) -> ExitCode:
     """Print every mistake and risk in the given specs, one a line; with `security` also what they don't meet."""
     seen: dict[tuple[str, str | None], str] = {}
-    views = [_look(file, options, seen) for file in options.specs]
+    views = [_look(file, options, seen) for file in chosen_specs(options.specs)]
+    for view in views:
+        annotate_problems(view.file, view.problems)
     options.output.show(views, partial(validations_text, verbose=options.verbose), validations_json)
     if any(view.resources is None for view in views):
         return ExitCode.INVALID
@@ -57,34 +59,12 @@ class SchemaOptions:
 def print_schema(options: SchemaOptions) -> ExitCode:
     """Print the bundled JSON Schema of specs, or that of a command's JSON."""
     if options.name is None:
-        emit(json.dumps(bundle(), indent=2))
+        emit(json.dumps(accept_variables(bundle()), indent=2))
         return ExitCode.OK
     known = output_schemas()
     if options.name not in known:
         raise UsageError(f'there is no JSON of "{options.name}"; known: {", ".join(known)}')
     emit(json.dumps(output_bundle(options.name), indent=2, ensure_ascii=False))
-    return ExitCode.OK
-
-
-@dataclass(frozen=True)
-class InitOptions:
-    file: str
-
-
-def init(options: InitOptions) -> ExitCode:
-    """Write a commented spec to start from."""
-    text = resources.files("alb_reconcile").joinpath("starter.yaml").read_text(encoding="utf-8")
-    if options.file == "-":
-        emit(text.rstrip("\n"))
-        return ExitCode.OK
-    try:
-        with Path(options.file).open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise RefusedError(f"{options.file} already exists and was left unchanged; name another file") from None
-    except OSError as error:
-        raise ReconcileError(f"{options.file} can't be written: {error.strerror}; name another file") from None
-    emit(f"Wrote {options.file}; edit it, then run: alb-reconcile validate {options.file}")
     return ExitCode.OK
 
 

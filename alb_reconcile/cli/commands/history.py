@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from alb_reconcile.aws.endpoint import endpoint_of
 from alb_reconcile.cli.render.history import history_json, history_text
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.session.specs import USUAL
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import History, read_history
 from alb_reconcile.journal.record import place_name
@@ -50,9 +52,10 @@ def show(options: HistoryOptions) -> ExitCode:
 
 def _named(options: HistoryOptions) -> tuple[str, str | None]:
     """The stack's name and region, as far as they are known."""
-    if options.spec and not options.stack:
-        stack = load_stack(options.spec, options.variables, options.region)
+    spec = options.spec or (USUAL if not options.stack and Path(USUAL).exists() else None)
+    if spec and not options.stack:
+        stack = load_stack(spec, options.variables, options.region)
         return stack.name, stack.region
     if options.stack and not options.spec:
         return options.stack, options.region
-    raise UsageError("history needs SPEC, or --stack NAME")
+    raise UsageError("history needs SPEC (default stack.yaml), or --stack NAME")

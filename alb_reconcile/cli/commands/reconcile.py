@@ -13,16 +13,19 @@ from alb_reconcile.api.session import local_urls, unimitated
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.cli.render.console import complain, emit
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.render.plan import render_plan, summarize
-from alb_reconcile.cli.render.progress import Progress, render_outcomes, render_times
+from alb_reconcile.cli.render.plan import last_run_lines, render_plan, summarize
+from alb_reconcile.cli.render.progress import Progress, render_closing, render_outcomes
 from alb_reconcile.cli.render.runs import RunView, runs_json
 from alb_reconcile.cli.render.status import url_lines
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.confirmation import confirm
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
+from alb_reconcile.cli.session.last_run import find_last_run
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.cli.session.specs import (
     LoadingOptions,
     StackOptions,
+    chosen_specs,
     load_further_policy,
     load_stacks,
     named_target,
@@ -31,6 +34,7 @@ from alb_reconcile.cli.session.specs import (
 from alb_reconcile.engine.apply import Outcome
 from alb_reconcile.engine.plan.limits import check_windows
 from alb_reconcile.engine.stack import Applied, StackPlan
+from alb_reconcile.journal.record import place_name
 from alb_reconcile.journal.recorder import Recorder, recorded
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
@@ -59,7 +63,7 @@ class ApplyOptions:
 def apply(options: ApplyOptions) -> ExitCode:
     """Do what the spec wants."""
     options.output.narrate(yes=options.yes)
-    if options.plan and len(options.specs) > 1:
+    if options.plan and len(chosen_specs(options.specs)) > 1:
         raise UsageError("--plan holds the plan of one spec: name one SPEC")
     stacks = load_stacks(options.specs, options.loading, options.policy)
     targets = [stack.target() for stack in stacks]
@@ -77,11 +81,13 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     made, style = planned.plan, options.output.style
     if options.plan:
         _compare(options.plan, made)
-    emit(render_plan(made, style, notice=""))
+    emit(style.fit(render_plan(made, style, notice="", head=_head(aws, options, planned, style))))
     if not made.is_empty:
-        await confirm(aws, "Apply these changes? Type yes: ", "yes", yes=options.yes)
+        await confirm(
+            aws, f"Apply these changes to {made.stack} (account {made.account})? Type yes: ", "yes", yes=options.yes
+        )
         check_windows(planned.target.policy, options.allow, datetime.now(UTC))  # the answer may have taken hours
-    progress = Progress(style, verbose=bool(options.connection.verbose), speed=aws.speed)
+    progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None if options.no_wait else options.timeout)
     if applied.found is None:
         return _report(aws, applied.outcomes)
@@ -98,8 +104,8 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         emit("All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it.")
     else:
         emit("Converged.")
-    if applied.times and (made.steps or applied.entrance):
-        emit(render_times(applied.times, applied.entrance))
+    if not options.verify:
+        _close(aws, made, applied, applied.times)
     local = local_urls(options.connection)
     view.urls = urls(applied.found.discovery, local)
     for line in url_lines(applied.found.discovery, local):
@@ -113,9 +119,15 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         report = await check_applied(aws, planned.target, style, sandbox=options.connection.sandbox)
         if report.answered is not None and made.steps:
             recorder.times["answered"] = report.answered * aws.speed - applied.began
-            emit(render_times({"answered": recorder.times["answered"]}))
+        _close(aws, made, applied, recorder.times)
         return ExitCode.OK if report.ok and not problems else ExitCode.FAILED
     return ExitCode.FAILED if problems else ExitCode.OK
+
+
+def _close(aws: Aws, made: Plan, applied: Applied, times: Mapping[str, float]) -> None:
+    """The closing line, where something was done or waited for."""
+    if made.steps or applied.entrance:
+        emit(render_closing(made, aws.now() - applied.began, times))
 
 
 @dataclass(frozen=True)
@@ -159,11 +171,11 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
         emit(render_plan(made, style))
         return ExitCode.OK
     refuse_blocked(planned)
-    emit(render_plan(made, style, notice=""))
-    question = f"Delete all of this? Type the stack's name ({stack}): "
+    emit(style.fit(render_plan(made, style, notice="", head=_head(aws, options, planned, style))))
+    question = f"Delete all of this in account {made.account}? Type the stack's name ({stack}): "
     await confirm(aws, question, stack, yes=options.yes)
     check_windows(planned.target.policy, options.allow, datetime.now(UTC))
-    progress = Progress(style, verbose=bool(options.connection.verbose), speed=aws.speed)
+    progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None)
     if applied.found is None:
         return _report(aws, applied.outcomes)
@@ -171,7 +183,14 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
         complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
     emit(f"Destroyed: nothing of {stack} is left.")
+    emit(render_closing(made, aws.now() - applied.began, {}))
     return ExitCode.OK
+
+
+def _head(aws: Aws, options: ApplyOptions | DestroyOptions, planned: StackPlan, style: Style) -> list[str]:
+    place = place_name(aws.endpoint, sandbox=options.connection.sandbox)
+    last = find_last_run(planned.plan, planned.target.spec_file, place, options.record.state_dir)
+    return last_run_lines(last.told, last.warning, style)
 
 
 _Options = TypeVar("_Options", ApplyOptions, DestroyOptions)
@@ -226,7 +245,7 @@ async def _carry_out(
     try:
         return await carry_out(
             aws, planned, recorder, on_event=progress, warn=lambda text: complain(f"warning: {text}"),
-            say=progress.waiting, timeout=timeout,
+            on_wait=progress.waiting, timeout=timeout,
         )  # fmt: skip
     finally:
         ticking.cancel()

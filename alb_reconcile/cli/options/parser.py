@@ -1,15 +1,14 @@
 """The whole command line: every command with its options, and as `run` the function in commands/ that takes them."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from alb_reconcile.cli.options.exporting import add_exporting
+from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
-from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports
-from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, stack_name
 from alb_reconcile.model.version import __version__
 
 _EPILOG = """\
@@ -19,18 +18,8 @@ exit codes:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.register("type", None, given)  # of every option and argument that names no type
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
-
-
-def _common() -> _Parser:
-    common = _Parser(add_help=False)
+def _common() -> Parser:
+    common = Parser(add_help=False)
     group = common.add_argument_group("common options")
     group.add_argument("--profile", help="the AWS profile; else AWS_PROFILE")
     group.add_argument("--region", help="the region of a spec that names none")
@@ -46,9 +35,23 @@ def _common() -> _Parser:
         "--pace", type=decimal(0.1, 1), metavar="0.5",
         help="the share of AWS's request limits to begin with, 0.1 to 1; else ALB_RECONCILE_PACE (default 1, of sync 0.5)",
     )  # fmt: skip
-    group.add_argument("-v", "--verbose", action="count", default=0, help="more output; -vv shows each API call")
-    group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
+    _add_output(group, "more output; -vv shows each API call")
     return common
+
+
+def _offline() -> Parser:
+    """What means something to a command that reads specs and asks AWS nothing."""
+    offline = Parser(add_help=False)
+    group = offline.add_argument_group("common options")
+    group.add_argument("--region", help="the region of a spec that names none")
+    _add_variables(group)
+    _add_output(group, "more output")
+    return offline
+
+
+def _add_output(group: Any, verbose: str) -> None:
+    group.add_argument("-v", "--verbose", action="count", default=0, help=verbose)
+    group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
 
 
 def _add_variables(group: Any) -> None:
@@ -77,7 +80,7 @@ def _add(
 
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="alb-reconcile",
         description="An HTTP service behind an AWS Application Load Balancer, from one YAML file.",
         epilog=_EPILOG,
@@ -87,25 +90,32 @@ def make_parser() -> argparse.ArgumentParser:
     commands = _add_commands(parser, "COMMAND")
     common = _common()
     add = partial(_add, commands, parents=[common])
+    bare = partial(_add, commands)
 
-    command = add("validate", "authoring.validate", "check specs without calling AWS")
-    command.add_argument("specs", nargs="+", metavar="SPEC")
+    command = _add(commands, "validate", "authoring.validate", "check specs without calling AWS", parents=[_offline()])
+    _add_specs(command)
     text = "also report what AWS Security Hub would find; exit with 2 if there is something that isn't accepted"
     command.add_argument("--security", action="store_true", help=text)
     _add_format(command)
-    command = add(
+    command = bare(
         "schema", "authoring.print_schema", "print the JSON Schema of specs, for editors, or of a command's JSON"
     )
     command.add_argument("name", nargs="?", metavar="COMMAND", help="a command that takes --format json, or error")
-    command = add("init", "authoring.init", "write a commented spec to start from")
+    command = bare("init", "starting.init", "write a commented spec to start from")
     command.add_argument(
         "file", nargs="?", default="stack.yaml", metavar="FILE", help="default stack.yaml; - is standard output"
     )
-    command = add("explain", "authoring.explain", "explain a kind or one of its keys")
+    command.add_argument("--stack", type=stack_name, metavar="NAME", help="the stack's name (default: the folder's)")
+    command.add_argument(
+        "--template", type=given, metavar="NAME", help="a spec that comes with this program; --template list lists them"
+    )
+    command = bare("explain", "authoring.explain", "explain a kind or one of its keys")
     command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
 
+    _add_helpers(bare)
+
     command = add("plan", "plan.plan", "show what apply would do; changes nothing")
-    command.add_argument("specs", nargs="+", metavar="SPEC")
+    _add_specs(command)
     command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
     _add_format(command)
     command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
@@ -114,8 +124,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_policy(command)
 
     command = add("apply", "reconcile.apply", "make the stack match its spec")
-    command.add_argument("specs", nargs="+", metavar="SPEC")
-    command.add_argument("--yes", action="store_true", help="don't ask")
+    _add_specs(command)
+    command.add_argument("-y", "--yes", action="store_true", help="don't ask")
     _add_format(command)
     command.add_argument("--plan", metavar="FILE", help="refuse unless the plan is still the one in FILE")
     command.add_argument(
@@ -132,7 +142,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("destroy", "reconcile.destroy", "delete a whole stack and nothing else")
     command.add_argument("specs", nargs="*", metavar="SPEC")
     add_named(command)
-    command.add_argument("--yes", action="store_true", help="don't ask for the stack's name")
+    command.add_argument("-y", "--yes", action="store_true", help="don't ask for the stack's name")
     _add_format(command)
     add_lock(command)
     add_record(command)
@@ -142,7 +152,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sync(add)
 
     command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
-    command.add_argument("specs", nargs="+", metavar="SPEC")
+    _add_specs(command)
     _add_format(command)
 
     command = add("verify", "verify.verify", "send real requests through each listener and rule")
@@ -167,6 +177,18 @@ def _add_format(command: argparse.ArgumentParser) -> None:
     command.add_argument("--format", choices=("text", "json"), default="text")
 
 
+def _add_specs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec, or a folder of specs (default stack.yaml)")
+
+
+def _add_helpers(bare: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    command = bare("help", "manual.show_help", "show what a command does, with its options")
+    command.add_argument("words", nargs="*", metavar="COMMAND")
+    command = bare("completion", "manual.completion", "print what completes commands and options in a shell")
+    command.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish")
+    bare("man", "manual.man", "print the manual page, for man -l - or a man1 folder")
+
+
 def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
     text = "show who holds a stack, by the lock on this host and the lease; break the lease"
     actions = _add_commands(_add(commands, "lock", "", text), "ACTION")
@@ -177,7 +199,7 @@ def _add_locks(commands: Any, common: argparse.ArgumentParser) -> None:
     text = "take the lease away from a run that is dead, or has to stop"
     broken = _add(actions, "break", "lock.break_", text, parents=[common])
     broken.add_argument("spec", nargs="?", metavar="SPEC")
-    broken.add_argument("--yes", action="store_true", help="don't ask")
+    broken.add_argument("-y", "--yes", action="store_true", help="don't ask")
     for action in (show, broken):
         add_named(action)
 
@@ -270,6 +292,6 @@ def _add_adoption(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     move.add_argument("old", metavar="OLD", help="such as instance.web-1, target_group.web or instances.web")
     move.add_argument("new", metavar="NEW")
     for item in (command, release, move):
-        item.add_argument("--yes", action="store_true", help="don't ask")
+        item.add_argument("-y", "--yes", action="store_true", help="don't ask")
         _add_format(item)
         add_lock(item)

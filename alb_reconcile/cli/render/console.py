@@ -3,10 +3,14 @@
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import IO, Final
 
+from alb_reconcile.cli.render.style import CODES
+
 _OBEYED: Final = re.compile(
-    r"(\x1b\[(?:0|1|2|31|32|33)m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+    rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 """The colours of `Style`, which stay, and whatever else a terminal obeys."""
 
@@ -42,6 +46,18 @@ def complain(text: str) -> None:
     _write(sys.stderr, text + "\n")
 
 
+def draw(text: str) -> None:
+    """Write to the terminal what moves its cursor, too. The text is this program's own, or was escaped."""
+    _put(sys.stdout, text)
+
+
+def draw_above(write: Callable[[str], None] | None) -> None:
+    """Who writes lines to the terminal from now on, since something stays below them; None: nobody but this module."""
+    _screen.clear()
+    if write is not None:
+        _screen.append(write)
+
+
 def finish(code: int) -> int:
     """Flush both streams. Returns the exit code: 1 instead of 0 if what was to be read couldn't be written."""
     for stream in (sys.stdout, sys.stderr):
@@ -53,24 +69,32 @@ _unwritten: list[str] = []
 _diverted: list[None] = []
 _documents: list[None] = []
 """One process runs one command; `reset` is for tests that run several in one."""
+_screen: list[Callable[[str], None]] = []
 
 
 def reset() -> None:
     """Forget what an earlier command in this process has chosen."""
-    for known in (_unwritten, _diverted, _documents):
+    for known in (_unwritten, _diverted, _documents, _screen):
         known.clear()
 
 
 def _write(stream: IO[str], text: str) -> None:
     # whatever a text quotes, of AWS or of a file; written as JSON has it, so that JSON stays JSON
     text = _OBEYED.sub(lambda found: found[1] or f"\\u{ord(found[0]):04x}", text)
+    if _screen and text and stream.isatty():
+        _screen[0](text.removesuffix("\n"))
+    else:
+        _put(stream, text)
+
+
+def _put(stream: IO[str], text: str) -> None:
     try:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
         _silence(stream)
     except UnicodeEncodeError:
-        _write(stream, text.encode("ascii", "replace").decode("ascii"))
+        _put(stream, text.encode("ascii", "replace").decode("ascii"))
     except OSError as error:  # a full disk; a run under way goes on
         _silence(stream)
         _unwritten.append(stream.name)

@@ -49,7 +49,8 @@ def _title(record: Record) -> str:
 
 
 def _run(record: Record, style: Style) -> str:
-    result = style.paint(f"{result_text(record.result):<11}", _COLORS.get(record.result, "dim"))
+    word = "done" if record.result == "corrected" and record.command != "sync" else result_text(record.result)
+    result = style.paint(f"{word:<11}", _COLORS.get(record.result, "dim"))
     when = printable(record.started).replace("T", " ")
     who = f"{printable(record.user)}@{printable(record.host)}"
     told = ", ".join([*done_counts(record), *_counts(record), _duration(record.seconds), who])
@@ -62,9 +63,10 @@ def result_text(result: str) -> str:
 
 
 def done_counts(record: Record) -> list[str]:
-    """What was done, such as "2 created". The halves of a replacement are a made and a deleted one in the plan; so are
-    they here."""
-    counts = Counter(step.action for step in record.having(how="done"))
+    """What was done, such as "2 created", counted as plans do: a replacement is one, and its second half none."""
+    replaced = {step.key.partition(":")[2] for step in record.steps if step.action == "replace"}
+    halves = {f"delete:{key}" for key in replaced}
+    counts = Counter(step.action for step in record.having(how="done") if step.key not in halves)
     return [f"{counts[action]} {action}d" for action in ("create", "update", "replace", "delete") if counts[action]]
 
 

@@ -28,7 +28,7 @@ class Output:
         """Write a result to standard output, in the form that was chosen; nothing where that is empty."""
         if self.format == "json":
             emit_document(json(result))
-        elif shown := text(result, self.style):
+        elif shown := self.style.fit(text(result, self.style)):
             emit(shown)
 
     def remark(self, text: str) -> None:

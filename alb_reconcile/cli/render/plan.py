@@ -1,9 +1,9 @@
 """A plan as text: what is made, changed, replaced and deleted, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.style import Style, show_seconds
 from alb_reconcile.engine.plan.decide import forcing
 from alb_reconcile.kinds.shown import short_id, show_change, show_member
 from alb_reconcile.model.plan import Plan, Step
@@ -18,16 +18,25 @@ _SIGNS: Final = {
 }
 
 
-def render_plan(plan: Plan, style: Style, *, notice: str = "Nothing has been changed.") -> str:
-    """The whole plan. `notice` ends the summary line."""
-    return "\n".join(_lines(plan, style, notice))
+def render_plan(
+    plan: Plan, style: Style, *, notice: str = "Nothing has been changed.", head: Sequence[str] = ()
+) -> str:
+    """The whole plan. `head` stands below its title, `notice` ends the summary line."""
+    return "\n".join(_lines(plan, style, notice, head))
 
 
-def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
+def _lines(plan: Plan, style: Style, notice: str, head: Sequence[str]) -> Iterator[str]:
     yield style.paint(f"{plan.stack} · {plan.region} · account {plan.account}", "bold")
+    yield from head
     yield ""
+    groups = group_steps(plan)
+    members = {step.key for steps in groups.values() for step in steps}
     for step in plan.steps:
-        if step.part_of is None:
+        if step.key in groups:
+            yield f"  {headline(plan, step, groups[step.key])}"
+            for part in (step, *groups[step.key]):
+                yield from (f"  {line}" for line in _step(plan, part, style, is_part=part is not step))
+        elif step.part_of is None and step.key not in members:
             yield from _step(plan, step, style)
     if plan.steps:
         yield ""
@@ -37,13 +46,8 @@ def _lines(plan: Plan, style: Style, notice: str) -> Iterator[str]:
         yield style.paint(f"Note: {printable(note)}", "dim")
     yield summarize(plan, notice)
     if plan.seconds:
-        least, most = show_duration(plan.takes[0] // 10 * 10 or 1), show_duration(-(-plan.takes[1] // 10) * 10)
-        yield f"Takes about {least} to {most}; up to {show_duration(plan.seconds)} of it by the spec's own settings (health checks, draining, settling)."
-
-
-def show_duration(seconds: int) -> str:
-    """As in `2m 10s`."""
-    return " ".join(f"{number}{unit}" for number, unit in zip(divmod(seconds, 60), "ms", strict=True) if number)
+        least, most = show_seconds(plan.takes[0] // 10 * 10 or 1), show_seconds(-(-plan.takes[1] // 10) * 10)
+        yield f"Takes about {least} to {most}; up to {show_seconds(plan.seconds)} of it by the spec's own settings (health checks, draining, settling)."
 
 
 def summarize(plan: Plan, notice: str = "") -> str:
@@ -55,7 +59,59 @@ def summarize(plan: Plan, notice: str = "") -> str:
     return f"Plan: {words}. {notice}".rstrip()
 
 
-def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
+def last_run_lines(told: str, warning: str, style: Style) -> list[str]:
+    """Who changed the stack last, and what is remarkable about it, below a plan's title."""
+    return [
+        *([style.paint(told, "dim")] if told else []),
+        *([style.paint(f"Warning: {warning}", "yellow")] if warning else []),
+    ]
+
+
+def group_steps(plan: Plan) -> dict[str, list[Step]]:
+    """With the step of an instance, by its key, those of its targets that share its fate: the same action, as it is one thing
+    to whoever reads it. Second halves of replacements are in none."""
+    firsts = [step for step in plan.steps if step.part_of is None]
+    owners = {_key(step, step.id): step for step in firsts if step.address.kind == "instance"}
+    groups: dict[str, list[Step]] = {}
+    for step in firsts:
+        if step.address.kind == "registration":
+            owner = owners.get(_key(step, _target(step)))
+            if owner is not None:
+                groups.setdefault(owner.key, []).append(step)
+    return groups
+
+
+def _key(step: Step, known: object) -> tuple[str, object]:
+    """What an instance and its target have in common: what is new has its address, of the others two may have the same one."""
+    if step.action == "create":
+        return step.action, _target(step) if step.address.kind == "registration" else step.address
+    return step.action, known
+
+
+def _target(step: Step) -> object:
+    state = step.state if step.action == "create" else step.observed.state if step.observed else None
+    return getattr(state, "target", None)
+
+
+def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
+    """What becomes of an instance with its targets, in one line."""
+    name = step.address.name
+    behind = ", ".join(dict.fromkeys(f"target_group.{item.address.name.partition('/')[0]}" for item in targets))
+    if step.action == "create":
+        return f"{name} is created: {getattr(step.state, 'instance_type', None) or 'an instance'}, in {behind}"
+    if step.action == "delete":
+        return f"{name} ({short_id(step.id or '')}) is deleted, and leaves {behind}"
+    forces = _forces(step)
+    changes = [change for change in step.changes if change.path in forces]
+    if len(changes) == 1 and changes[0].path in ("instance_type", "image_id"):
+        ((_, text),) = show_change(changes[0], plan.names)
+        return f"{name} is replaced: {text}"
+    why = ", ".join(change.path for change in changes) or printable(step.reason)
+    return f"{name} is replaced: {why}" if why else f"{name} is replaced"
+
+
+def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Iterator[str]:
+    """A step, with what it changes; of one that is part of a group, not that the target is its instance."""
     sign, color = _SIGNS[step.action]
     remark = f"   ({printable(step.reason)})" if step.reason else ""
     if step.action == "replace":
@@ -65,8 +121,9 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
     if step.action == "create":
         yield from _properties(plan, step)
     forces = _forces(step)
-    width = max((len(change.path) for change in step.changes), default=0)
-    for change in step.changes:
+    changes = [change for change in step.changes if not (is_part and change.path == "target")]
+    width = max((len(change.path) for change in changes), default=0)
+    for change in changes:
         yield from _change(plan, change, width, style, forced=change.path in forces)
     companions = [step, *(other for other in plan.steps if other.part_of == step.key)]
     for text in dict.fromkeys(f"waits until {wait}" for part in companions for wait in part.waits):

@@ -1,91 +1,188 @@
 """A run as it happens: one line for each thing done, and what is being waited for."""
 
 import re
-import shutil
-import sys
 import time
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alb_reconcile.aws.throttle import Throttled
 from alb_reconcile.cli.render.console import complain, emit, is_diverted
-from alb_reconcile.cli.render.plan import show_duration
-from alb_reconcile.cli.render.style import Style
+from alb_reconcile.cli.render.style import Style, is_terminal, show_seconds
 from alb_reconcile.engine.apply import Event, Outcome
+from alb_reconcile.engine.plan.zero_downtime.costs import longest
+from alb_reconcile.engine.stack import Awaited
 from alb_reconcile.kinds.shown import short_id
-from alb_reconcile.model.plan import Step
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.text import printable
+
+if TYPE_CHECKING:
+    from alb_reconcile.cli.render.footer import Footer, Row
 
 _EVERY: Final = 15.0
 """Seconds after which a wait that hasn't changed is mentioned again where there is no terminal."""
+_DOING: Final = {"create": "is created", "replace": "is created", "update": "is updated", "delete": "is deleted"}
+ENDINGS: Final = ("done", "failed", "skipped", "interrupted")
+
+
+class _Running(NamedTuple):
+    """A step under way: since when, by the wall's clock, and what it waits for."""
+
+    step: Step
+    since: float
+    text: str
 
 
 class Progress:
-    """Prints events as they come. On a terminal, a last line says what runs now and for how long."""
+    """Prints events as they come. On a terminal there is a footer: what runs, how far the run is, and what is left of it."""
 
-    def __init__(self, style: Style, *, verbose: bool = False, speed: float = 1.0) -> None:
+    def __init__(self, style: Style, plan: Plan, *, verbose: bool = False, speed: float = 1.0) -> None:
         self.style = style
+        self.plan = plan
         self.verbose = verbose
         self.speed = speed
         """How much faster than the wall's clock AWS's runs; all times are shown on AWS's."""
-        self.live = sys.stdout.isatty() and not verbose and not is_diverted()
-        self.running: dict[str, tuple[Step, float, str]] = {}
+        self.live = is_terminal() and not verbose and not is_diverted()
+        self.began = time.monotonic()
+        self.running: dict[str, _Running] = {}
+        self.ended: dict[str, str] = {}
+        """How each step ended, by its key."""
+        self.awaited: dict[Address, tuple[Awaited, float]] = {}
+        """What is waited for in the end, and since when."""
         self._said: dict[str, tuple[str, float]] = {}
-        self._footer = False
+        self._footer: Footer | None = None
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
         key, text = event.step.key, _brief(event.text)
         if event.what in ("started", "waiting"):
-            since = self.running.get(key, (event.step, time.monotonic(), ""))[1]
-            self.running[key] = (event.step, since, text)
+            since = self.running[key].since if key in self.running else time.monotonic()
+            self.running[key] = _Running(event.step, since, text)
             if event.what == "started" and self.verbose:
                 complain(f"  {event.step.address} started ({event.step.action})")
             if event.what == "waiting" and not self.live:
                 self._mention(key, f"  {event.step.address} waits for {text} ({event.elapsed:.0f} s)", text)
         else:
             self.running.pop(key, None)
-            self._line(_describe(event, self.style))
+            self.ended[key] = event.what
+            emit(self.style.fit(_describe(event, self.style)))
         self.tick()
 
-    def waiting(self, text: str) -> None:
-        """Something that is waited for outside of any step."""
-        text = _brief(text)
-        self._mention(text.partition("(")[0], f"  waits for {text}", text)
+    def waiting(self, item: Awaited) -> None:
+        """Take how something is that is waited for outside of any step."""
+        since = self.awaited[item.address][1] if item.address in self.awaited else time.monotonic()
+        self.awaited[item.address] = (item, since)
+        text = _brief(item.text)
+        if "(now" in text and not self.live:
+            self._mention(str(item.address), f"  {item.address} waits for {text}", text)
+        self.tick()
 
     def tick(self) -> None:
-        """Renew the last line."""
-        if not self.live or not self.running:
+        """Draw the footer anew."""
+        if not self.live or not (self.plan.steps or self.awaited):
             return
-        now = time.monotonic()
-        alone = len(self.running) == 1
-        parts = [
-            f"{step.address} {(now - since) * self.speed:.0f} s{f' ({text})' if text and alone else ''}"
-            for step, since, text in self.running.values()
-        ]
-        width = shutil.get_terminal_size().columns - 1
-        text = f"  … {len(parts)} running: {', '.join(parts)}"
-        sys.stdout.write("\r\x1b[K" + self.style.paint(text[:width], "dim"))
-        sys.stdout.flush()
-        self._footer = True
+        if self._footer is None:
+            from alb_reconcile.cli.render.footer import Footer
+
+            self._footer = Footer(self.style)
+        self._footer.show([*self.rows()], self.summary())
 
     def close(self) -> None:
-        """Take the last line away."""
-        if self._footer:
-            sys.stdout.write("\r\x1b[K")
-            sys.stdout.flush()
-            self._footer = False
+        """Take the footer away."""
+        if self._footer is not None:
+            self._footer.close()
+
+    def rows(self) -> Iterator["Row"]:
+        """What runs, the oldest first; when all is done, what doesn't serve yet."""
+        from alb_reconcile.cli.render.footer import Row
+
+        now = time.monotonic()
+        for step, since, text in self.running.values():
+            what = _plain(text) if text else _DOING[step.action]
+            yield Row(str(step.address), what, (now - since) * self.speed)
+        for group, items in self._groups().items():
+            if any(item.text for item, _ in items):
+                yield Row(str(group), _readiness(group, [item for item, _ in items]), (now - items[0][1]) * self.speed)
+        if len(self.ended) == len(self.plan.steps) and not self.awaited:
+            yield Row("the whole stack", "is read again: is all as the spec wants it?", 0)
+
+    def summary(self) -> str:
+        """How far the run is: how much of the plan is done, for how long it has run, what is left by the plan's estimate."""
+        counts = Counter(self.ended.values())
+        halves = Counter(step.part_of or step.key for step in self.plan.steps)
+        done = Counter(step.part_of or step.key for step in self.plan.steps if self.ended.get(step.key) == "done")
+        whole = sum(done[key] == number for key, number in halves.items())
+        parts = [f"{whole} of {len(halves)} done"] if halves else []
+        parts += [
+            f"{counts[how]} {word}" for how, word in (("failed", "failed"), ("skipped", "skipped")) if counts[how]
+        ]
+        elapsed = (time.monotonic() - self.began) * self.speed
+        parts += [show_seconds(elapsed), *self._left(elapsed)]
+        return " · ".join(parts)
+
+    def _left(self, elapsed: float) -> Iterator[str]:
+        """By the plan's estimate, and never less than what the steps that aren't done yet take one after another."""
+        if not self.plan.takes[1]:
+            return
+        now = time.monotonic()
+
+        def ahead(index: int) -> float:
+            def seconds(step: Step) -> int:
+                if step.key in self.ended:
+                    return 0
+                spent = (now - self.running[step.key].since) * self.speed if step.key in self.running else 0.0
+                return max(step.seconds + step.takes[index] - round(spent), 0)
+
+            return max(self.plan.takes[index] - elapsed, longest(self.plan.steps, seconds))
+
+        least, most = (_rounded(ahead(index)) for index in (0, 1))
+        if most <= 0:
+            yield f"longer than the estimated {show_seconds(self.plan.takes[1])}"
+        elif least <= 0 or least == most:
+            yield f"up to {show_seconds(most)} left"
+        else:
+            yield f"about {show_seconds(least)} to {show_seconds(most)} left"
+
+    def _groups(self) -> dict[Address, list[tuple[Awaited, float]]]:
+        groups: dict[Address, list[tuple[Awaited, float]]] = {}
+        for item, since in self.awaited.values():
+            groups.setdefault(item.within, []).append((item, since))
+        return groups
 
     def _mention(self, key: str, line: str, text: str) -> None:
         said, when = self._said.get(key, ("", 0.0))
         now = time.monotonic()
         if said.partition("(now")[0] != text.partition("(now")[0] or now - when > _EVERY:
             self._said[key] = (text, now)
-            self._line(self.style.paint(line, "dim"))
+            emit(self.style.paint(line, "dim"))
 
-    def _line(self, text: str) -> None:
-        self.close()
-        emit(text)
+
+def _rounded(seconds: float) -> int:
+    """To ten seconds, upwards: nobody knows it better."""
+    return -(-round(max(seconds, 0)) // 10) * 10
+
+
+def _readiness(group: Address, items: list[Awaited]) -> str:
+    """How a load balancer is, or how many targets of a group are healthy and how the others are."""
+    words = Counter(_state(item.text) for item in items if item.text)
+    if items[0].address == group:
+        return f"waits to be active (now {next(iter(words))})"
+    others = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
+    return f"{len(items) - words.total()} of {len(items)} targets healthy ({others})"
+
+
+def _plain(text: str) -> str:
+    """What is waited for, without the id or kind of what the line is about."""
+    return re.sub(
+        r"^waits for (?:target \S+|[a-z]+-[0-9a-f]{8,}|the load balancer) to ", "waits to ", f"waits for {text}"
+    )
+
+
+def _state(text: str) -> str:
+    """AWS's word for how something is, in a text that says what is waited for."""
+    found = re.search(r"\(now ([\w-]+)", text)
+    return found[1] if found else "not looked at yet"
 
 
 def _brief(text: str) -> str:
@@ -103,7 +200,12 @@ def _describe(event: Event, style: Style) -> str:
             word += "" if event.text.startswith("arn:") else f" {printable(event.text)}"
         return f"  {style.paint('✓', 'green')} {step.address} {word} ({event.elapsed:.1f} s)"
     if event.what == "skipped":
-        return f"  {style.paint('·', 'dim')} {step.address} skipped: it needs {event.text}"
+        why = (
+            "its replacement isn't there"
+            if step.part_of and event.text == str(step.address)
+            else f"it needs {event.text}"
+        )
+        return f"  {style.paint('·', 'dim')} {step.address} skipped: {why}"
     if event.what == "interrupted":
         return f"  {style.paint('·', 'dim')} {step.address} {event.text}"
     return f"  {style.paint('✗', 'red')} {step.address} failed after {event.elapsed:.1f} s: {event.text}"
@@ -113,12 +215,16 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     """How a run ended that didn't end well: what was done, what failed and what that made impossible."""
     ended = list(outcomes)
     failed = [item for item in ended if item.how == "failed"]
-    lines = [
-        f"{sum(item.how == 'done' for item in ended)} of {len(ended)} steps done, {len(failed)} failed, {sum(item.how in ('skipped', 'interrupted') for item in ended)} not done."
-    ]
+    hows: dict[str, set[str]] = {}
+    for item in ended:  # a replacement is two steps, and one thing to whoever counts
+        hows.setdefault(item.step.part_of or item.step.key, set()).add(item.how)
+    done = sum(how == {"done"} for how in hows.values())
+    wrong = sum("failed" in how for how in hows.values())
+    lines = [f"{done} of {len(hows)} done, {wrong} failed, {len(hows) - done - wrong} not done."]
     for item in failed:
         lines.append(f"  {item.step.address}: {item.error}")
         victims = [str(other.step.address) for other in ended if other.cause is item.step]
+        victims = [name for name in victims if name != str(item.step.address)]
         if victims:
             lines.append(f"    not done because of it: {', '.join(dict.fromkeys(victims))}")
     causes = {item.step.key for item in failed}
@@ -129,12 +235,24 @@ def render_outcomes(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def render_times(times: Mapping[str, float], entrance: object = None) -> str:
-    """When a run got where, in one line."""
-    notes = {"ready": f": first healthy target behind {entrance}", "answered": ": first request"}
-    parts = (f"{name} after {show_duration(max(round(at), 1))}{notes.get(name, '')}" for name, at in times.items())
-    line = "; ".join(parts)
-    return f"{line[:1].upper()}{line[1:]}."
+def render_closing(plan: Plan, seconds: float, times: Mapping[str, float]) -> str:
+    """What was done and in which time, and when the stack first served, as far as that was waited for.
+
+    `times` are as in a run's record.
+    """
+    counts = plan.count()
+    words = ", ".join(f"{number} {action}d" for action, number in counts.items() if number)
+    taken = _moment(times.get("converged", seconds))
+    parts = [f"{words} in {taken}" if words else f"Waited {taken}"]
+    if "answered" in times:
+        parts.append(f"first answer after {_moment(times['answered'])}")
+    elif "ready" in times:
+        parts.append(f"first healthy target after {_moment(times['ready'])}")
+    return f"{', '.join(parts)}."
+
+
+def _moment(seconds: float) -> str:
+    return show_seconds(max(round(seconds), 1))
 
 
 def render_calls(calls: Mapping[str, int], throttled: Mapping[str, Throttled]) -> str:

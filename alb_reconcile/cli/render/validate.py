@@ -23,8 +23,24 @@ class ValidationView:
 
 
 def validations_text(views: Sequence[ValidationView], style: Style, *, verbose: int = 0) -> str:
-    """A line for each problem and finding, and one for each spec."""
-    return "\n".join(line for view in views for line in _lines(view, verbose))
+    """A line for each problem and finding, one for each spec, and what they come to."""
+    lines = [line for view in views for line in _lines(view, verbose)]
+    return "\n".join([*lines, *_total(views)])
+
+
+def _total(views: Sequence[ValidationView]) -> Iterator[str]:
+    """How many mistakes and risks there are; nothing where one spec says it."""
+    problems = [problem for view in views for problem in view.problems]
+    if len(views) == 1 and not problems:
+        return
+    warnings = sum(problem.warning for problem in problems)
+    valid = sum(view.resources is not None for view in views)
+    counts = f"{_of(len(problems) - warnings, 'error')}, {_of(warnings, 'warning')}"
+    yield f"{counts}; {valid} of {_of(len(views), 'spec')} valid"
+
+
+def _of(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _lines(view: ValidationView, verbose: int) -> Iterator[str]:

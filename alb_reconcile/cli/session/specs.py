@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from alb_reconcile.api.session import Session, default_region
 from alb_reconcile.api.stacks import in_region
+from alb_reconcile.cli.render.annotations import annotate_problems
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import Problem, SpecError, UsageError
@@ -14,6 +16,7 @@ from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec import schema
 from alb_reconcile.spec.document import shorten
 from alb_reconcile.spec.stack import Stack, load_policy, load_stack
+from alb_reconcile.sync.fleet import find_specs
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,27 @@ class StackOptions:
     lease: str | None
 
 
+USUAL: Final = "stack.yaml"
+
+
+def chosen_specs(places: Sequence[str]) -> list[str]:
+    """The spec files that a command is about: those of folders and patterns, and stack.yaml where none is named. Raises UsageError."""
+    if not places and not Path(USUAL).exists():
+        raise UsageError(f"name a SPEC: there is no {USUAL} here; `alb-reconcile init` writes one")
+    return find_specs(places or [USUAL])
+
+
 def load_stacks(files: Sequence[str], options: LoadingOptions, policy: str | None = None) -> list[Stack]:
     """All specs, under the policy of `--policy` too, before AWS is asked anything. Raises SpecError, UsageError."""
     further = load_further_policy(policy, options)
     loaded: list[Stack] = []
     seen: dict[tuple[str, str | None], str] = {}
-    for file in files:
+    for file in chosen_specs(files):
         stack = load_in_region(file, options)
         refuse_twins(stack, seen)
         for warning in stack.warnings:
             complain(warning.render(file))
+        annotate_problems(file, stack.warnings)
         loaded.append(replace(stack, policy=stack.policy.tighten(further)))
     return loaded
 

@@ -278,6 +278,10 @@ def _entry(plan: Plan, step: Step, own: set[str]) -> str | None:
     return (step.observed.parent_id if step.observed else None) or step.id
 
 
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterator[str]:
     """The limits that are exceeded, in words."""
     for action, count, what in (
@@ -293,7 +297,7 @@ def _excess(damage: _Damage, policy: Policy, allow: Mapping[str, int]) -> Iterat
     if total >= _SMALL_STACK and (deleted + replaced) * 2 > total and exceeded:
         words = " ".join(f"--allow {action}={counts[action]}" for action in exceeded)
         yield (
-            f"{deleted} deletions and {replaced} replacements are more than half of the stack's {total} resources; "
+            f"{_number(deleted, 'deletion')} and {_number(replaced, 'replacement')} are more than half of the stack's {total} resources; "
             f"if that is intended, allow it with {words}"
         )
     for action, noun, limit in (

@@ -12,6 +12,7 @@ from alb_reconcile.engine.plan.graph import Graph
 from alb_reconcile.engine.plan.launches import launch_together
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
+from alb_reconcile.engine.plan.renames import find_renames
 from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
@@ -28,6 +29,7 @@ from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of, remark, settle
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.discovery import Discovery
+from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.model.resource import Desired, Lookups, Properties, bind, each_of, field_names
@@ -57,7 +59,23 @@ def make_plan(
 
     Raises PlanError if no order of steps leads there, RefusedError if the way is forbidden or needs the user's word.
     """
-    options = options or Options()
+    renames: list[str] = []
+    try:
+        return _make_plan(stack, region, desired, discovery, options or Options(), renames)
+    except (PlanError, RefusedError) as error:  # whoever has renamed something should hear of it before they allow it
+        error.args = ("\n".join([str(error), *renames]),)
+        raise
+
+
+def _make_plan(
+    stack: str,
+    region: str,
+    desired: Mapping[Address, Desired],
+    discovery: Discovery,
+    options: Options,
+    renames: list[str],
+) -> Plan:
+    """The same; `renames` is given the hints at renamed entries."""
     now = options.now or datetime.now(UTC)
     unseen = find_unseen(discovery.resources, now)
     decisions = decide(stack, desired, discovery, {}, unseen)
@@ -67,7 +85,9 @@ def make_plan(
         decisions = decide(stack, desired, discovery, forced, unseen)
     findings = check_facts(decisions, discovery)
     graph = Graph(decisions, discovery, destroy=options.destroy)
-    _add_steps(graph, Lookups(images=discovery.images, desired=desired))
+    facts = Lookups(images=discovery.images, desired=desired)
+    _add_steps(graph, facts)
+    renames += find_renames(graph.steps.values(), decisions.ids, facts)
     graph.drop_implied()
     add_traffic(graph)
     redirect_last(graph)
@@ -91,6 +111,7 @@ def make_plan(
             *findings,
             *_warnings(decisions, steps),
             *discovery.warnings,
+            *renames,
         ),
         kept=(*_no_longer_managed(decisions), *decisions.kept),
         ids=decisions.ids,

@@ -30,6 +30,8 @@ def _check_references(outline: Outline) -> None:
                     f'"{target}" can\'t name this; give it {describe_id(load_kinds()[kind])} or the name of an entry under {section}',
                 )
         elif not isinstance(outline.data.get(section), dict) or target not in outline.data[section]:
+            if outline.is_misnamed(section):
+                continue
             names = outline.entries(section)
             near = get_close_matches(target, names, 1, 0.6) if comparisons > 0 else []
             comparisons -= len(names)

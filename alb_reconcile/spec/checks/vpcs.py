@@ -31,6 +31,8 @@ def _check_implied(outline: Outline) -> None:
             given = outline.given((section, name))
             if not given.keys().isdisjoint(("vpc", "subnet")) or len(vpcs) == 1 or outline.vpc_of(section, name):
                 continue
+            if outline.is_misnamed("vpcs"):
+                continue
             choice = f"say which: {', '.join(vpcs[:8])}" if vpcs else _NONE
             outline.error(
                 (section, name, "vpc"), f"is missing, and the file has {len(vpcs) or 'no'} VPCs; {choice}", at_key=True

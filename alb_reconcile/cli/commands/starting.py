@@ -1,0 +1,105 @@
+"""`init`: a spec to start from, the commented one or one of those that come with this program."""
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from alb_reconcile.cli.render.console import emit
+from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
+from alb_reconcile.spec import schema
+
+_USUAL: Final = "my-service"
+_PACKAGE: Final = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    file: str
+    stack: str | None
+    template: str | None
+
+
+def init(options: InitOptions) -> ExitCode:
+    """Write a spec to start from, never over another file."""
+    if options.template == "list":
+        emit("\n".join(f"{name:<24}{_title(file)}" for name, file in sorted(_templates().items())))
+        return ExitCode.OK
+    source = _chosen(options.template) if options.template else None
+    text = _text(source) if source else _starter()
+    name = options.stack or (None if options.file == "-" else _derived(Path(options.file)))
+    if name is not None:
+        text = re.sub(r"(?m)^stack: \S+", f"stack: {name}", text, count=1)
+    if options.file == "-":
+        emit(text.rstrip("\n"))
+        return ExitCode.OK
+    _write(Path(options.file), text)
+    emit(f"Wrote {options.file}; edit it, then run: alb-reconcile validate {options.file}")
+    for beside in sorted(set(re.findall(r"user_data_file: ([\w./-]+)", text))) if source else ():
+        _copy(_template_folder() / beside, Path(options.file).parent / beside)
+    return ExitCode.OK
+
+
+def _starter() -> str:
+    return resources.files("alb_reconcile").joinpath("starter.yaml").read_text(encoding="utf-8")
+
+
+def _derived(file: Path) -> str:
+    """The stack's name: the file's, or its folder's where that says nothing; a usual one where neither can be a name."""
+    wanted = file.stem if file.stem not in ("stack", "spec", "alb-reconcile") else file.resolve().parent.name
+    name = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")
+    pattern = schema.resolved("stack")["properties"]["stack"]["pattern"]
+    return name if re.fullmatch(pattern, name) else _USUAL
+
+
+def _template_folder() -> Path:
+    """In a wheel they lie inside the package, in a checkout beside it."""
+    inside = _PACKAGE / "specs"
+    return inside if inside.is_dir() else _PACKAGE.parent / "specs"
+
+
+def _templates() -> dict[str, Path]:
+    folder = _template_folder()
+    return {file.stem: file for file in (*folder.glob("*.yaml"), *(folder / "examples").glob("*.yaml"))}
+
+
+def _chosen(name: str) -> Path:
+    known = _templates()
+    if name not in known:
+        raise UsageError(f"there is no template {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]
+
+
+def _text(source: Path) -> str:
+    """Without the line that tells editors where a schema is in our own folder."""
+    return re.sub(r"\A# yaml-language-server: .*\n(?:#?\s*\n)*", "", source.read_text(encoding="utf-8"))
+
+
+def _title(source: Path) -> str:
+    """Its first sentence."""
+    first = _text(source).partition("\n")[0].partition(". ")[0]
+    return first.removeprefix("# ") if first.startswith("# ") else ""
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise RefusedError(f"{file} already exists and was left unchanged; name another file") from None
+    except OSError as error:
+        raise ReconcileError(f"{file} can't be written: {error.strerror}; name another file") from None
+
+
+def _copy(source: Path, file: Path) -> None:
+    """What the spec names beside itself; a file that is there stays."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(source.read_text(encoding="utf-8"))
+        emit(f"Wrote {file}, which it names")
+    except FileExistsError:
+        emit(f"{file}, which it names, was there and was left unchanged")
+    except OSError as error:
+        raise ReconcileError(f"{file} can't be written: {error.strerror}; copy it there yourself") from None

@@ -1,0 +1,67 @@
+"""A parser that answers a mistake with what may have been meant, and with the usage of the command that was called."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from alb_reconcile.cli.options.values import given
+from alb_reconcile.model.errors import ExitCode
+
+
+class Parser(argparse.ArgumentParser):
+    """Of the whole command line, and of each command."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("type", None, given)  # of every option and argument that names no type
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Nothing is left for whoever called: what a command doesn't know is told with its own usage."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            hints = (_near(word.partition("=")[0], self._option_string_actions) for word in rest if word[:1] == "-")
+            self.error(f"unrecognized arguments: {' '.join(rest)}{next(filter(None, hints), '')}")
+        return found, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            known = ", ".join(action.choices)
+            raise argparse.ArgumentError(
+                None,
+                f"there is no {_noun(action)} {_shown(value)}{_near(value, action.choices) or f'; known: {known}'}",
+            )
+        super()._check_value(action, value)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, with the command's usage."""
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+
+def parser_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command, or of an action of one. Ends like any mistake for words that name none."""
+    for word in words:
+        actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        if not actions:
+            parser.error(f"it has no actions, and no {_shown(word)}")
+        try:
+            parser._check_value(actions[0], word)
+        except argparse.ArgumentError as error:
+            parser.error(str(error))
+        parser = actions[0].choices[word]
+    return parser
+
+
+def _noun(action: argparse.Action) -> str:
+    return str(action.metavar or "command").lower()
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word[:80], [*known], 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")

@@ -1,0 +1,78 @@
+"""Who changed a stack last, as far as this host's history and the stack's own tags say it. Asks AWS nothing."""
+
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from alb_reconcile.journal.files import RecordError, state_folder
+from alb_reconcile.journal.history import read_history
+from alb_reconcile.journal.record import Record
+from alb_reconcile.model import tags
+from alb_reconcile.model.host import user_name
+from alb_reconcile.model.plan import Plan
+from alb_reconcile.model.text import printable
+
+_LOOKED_AT: Final = 50
+"""Runs among which the last one is looked for that changed something."""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """What the head of a plan says of it: one sentence each, or empty."""
+
+    told: str = ""
+    warning: str = ""
+
+
+def find_last_run(plan: Plan, spec_file: str, place: str, state_dir: str | None = None) -> LastRun:
+    """Who it was, when, and from what; with a warning where it was somebody else, or another spec, or isn't recorded here.
+
+    `place` is as `place_name` says. A history that can't be read says nothing.
+    """
+    with suppress(RecordError):
+        folder = state_folder(state_dir, os.environ)
+        past = read_history(folder, plan.stack, plan.region, account=plan.account, place=place, limit=_LOOKED_AT)
+        last = next((record for record in past.runs if record.having(how="done")), None)
+        applied = _applied(plan)
+        if last is None:
+            other = applied and applied != tags.spec_digest_of(plan.desired)
+            text = "another spec than this was applied to the stack last, and no run that did it is recorded here"
+            return LastRun(warning=f"{text}; make sure that {plan.stack} isn't somebody else's" if other else "")
+        return LastRun(_told(last), _difference(last, spec_file, applied))
+    return LastRun()
+
+
+def _applied(plan: Plan) -> str:
+    """The digest of the spec that was applied last, as the resources' tags have it; empty where they don't agree."""
+    found = {
+        item.tags[tags.APPLIED].partition(" ")[0]
+        for item in plan.live
+        if item.owner == plan.stack and tags.APPLIED in item.tags
+    }
+    (digest,) = found if len(found) == 1 else ("",)
+    return "" if digest in (tags.DESTROYING, tags.UNFINISHED) else digest
+
+
+def _told(last: Record) -> str:
+    words = {"apply": "applied", "destroy": "destroyed", "sync": "corrected by sync"}
+    where = f", from {last.spec_file}" if last.spec_file else ""
+    commit = f" at commit {last.commit[:12]}" if last.commit else ""
+    ended = "" if last.is_success else f"; it ended as {last.result.replace('_', ' ')}"
+    when = last.started.replace("T", " ")
+    who = f"{last.user}@{last.host}"
+    return printable(f"Last {words.get(last.command, last.command)} {when} by {who}{where}{commit}{ended}.")
+
+
+def _difference(last: Record, spec_file: str, applied: str) -> str:
+    if applied and last.is_success and applied != last.spec_digest:
+        return "another spec has been applied since then, by a run that isn't recorded here"
+    if last.command != "sync" and last.user != user_name():
+        return printable(f"that was {last.user}, not you")
+    if last.host != socket.gethostname():
+        return printable(f"that was on {last.host}, not here")
+    if spec_file and last.spec_file and Path(last.spec_file).name != Path(spec_file).name:
+        return printable(f"that was {last.spec_file}, not {spec_file}")
+    return ""

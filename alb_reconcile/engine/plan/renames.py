@@ -1,0 +1,84 @@
+"""Entries that look renamed: what goes under one name and comes under another with the same properties."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from alb_reconcile.model.abilities import settle
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.plan import Step
+from alb_reconcile.model.resource import Lookups, Properties, bind, field_names, references
+
+_MOST: Final = 10
+"""Renames that are told one by one."""
+
+
+def find_renames(steps: Iterable[Step], ids: Mapping[Address, str], facts: Lookups) -> list[str]:
+    """A hint for each pair, with the command that follows a rename without replacing anything.
+
+    What has no tags of its own, or moves along with what it is in, isn't named.
+    """
+    steps = tuple(steps)
+    gone = [step for step in steps if step.action == "delete" and step.part_of is None and _moves(step)]
+    made = [step for step in steps if step.action == "create" and _moves(step)]
+    pairs = list(dict.fromkeys(_pairs(gone, made, ids, facts)))
+    hints = [
+        f"{new} is like {old}, which is deleted; if the entry was only renamed, run this first: "
+        f"alb-reconcile move SPEC {old} {new}"
+        for old, new in pairs[:_MOST]
+    ]
+    more = len(pairs) - len(hints)
+    return hints + ([f"{more} more look renamed, too"] if more else [])
+
+
+def _moves(step: Step) -> bool:
+    state = step.state or (step.observed.state if step.observed else None)
+    return state is not None and bool(state.service)
+
+
+def _pairs(
+    gone: Sequence[Step], made: Iterable[Step], ids: Mapping[Address, str], facts: Lookups
+) -> Iterator[tuple[str, str]]:
+    left: dict[tuple[str, ...], list[Step]] = defaultdict(list)
+    for old in gone:
+        left[_place(old.address)].append(old)
+    comparisons = 5_000  # of very many entries not each is held against each
+    for new in made:
+        near = left[_place(new.address)][:comparisons]
+        comparisons -= len(near)
+        like = next((old for old in near if _is_like(old, new, ids, facts)), None)
+        if like is not None:
+            left[_place(new.address)].remove(like)
+            yield _spelled(like.address), _spelled(new.address)
+
+
+def _place(address: Address) -> tuple[str, ...]:
+    """What stays when an entry is renamed: its kind, what it is in, and a member's number."""
+    number = address.name.rpartition("-")[2] if address.kind == "instance" else ""
+    return address.kind, address.name.rpartition("/")[0], number
+
+
+def _is_like(old: Step, new: Step, ids: Mapping[Address, str], facts: Lookups) -> bool:
+    if old.observed is None or new.desired is None:
+        return False
+    return _is_same(settle(bind(new.desired.state, ids), old.observed, facts), old.observed.state)
+
+
+def _is_same(wanted: Properties, found: Properties) -> bool:
+    """Whether all that is wanted and was read is there; what it refers to may be new itself."""
+    names = [name for name in field_names(type(wanted)) if getattr(wanted, name) is not None]
+    read = [name for name in names if getattr(found, name) is not None and not any(references(getattr(wanted, name)))]
+    return bool(names) and all(_is_there(getattr(wanted, name), getattr(found, name)) for name in read)
+
+
+def _is_there(wanted: object, found: object) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(found.get(key) == value for key, value in wanted.items())
+    return wanted == found
+
+
+def _spelled(address: Address) -> str:
+    """As `move` wants it: all members of an instance entry move together."""
+    if address.kind == "instance":
+        return f"instances.{address.name.rpartition('-')[0]}"
+    return str(address)

@@ -1,0 +1,48 @@
+"""The commit that is checked out where a file is: read from Git's own files, without running anything."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from alb_reconcile.model.files import read_start
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_LONGEST: Final = 4 * 1024 * 1024
+"""Bytes of a list of references that are read."""
+
+
+def commit_of(file: str) -> str:
+    """The commit's name; empty where there is none, or it can't be read."""
+    with suppress(OSError, ValueError):
+        folder = Path(file).resolve().parent
+        for place in (folder, *folder.parents):
+            if (place / ".git").exists():
+                return _head(_git_folder(place / ".git"))
+    return ""
+
+
+def _git_folder(git: Path) -> Path:
+    """Of a work tree beside the first one `.git` is a file that names the folder."""
+    return git if git.is_dir() else git.parent / _read(git).removeprefix("gitdir: ")
+
+
+def _head(git: Path) -> str:
+    head = _read(git / "HEAD")
+    if not head.startswith("ref: refs/") or ".." in head:
+        return head if _COMMIT.fullmatch(head) else ""
+    name = head.removeprefix("ref: ")
+    shared = git / _read(git / "commondir") if (git / "commondir").exists() else git
+    for place in (git / name, shared / name):
+        if place.is_file():
+            found = _read(place)
+            return found if _COMMIT.fullmatch(found) else ""
+    for line in _read(shared / "packed-refs").splitlines():
+        commit, _, packed = line.partition(" ")
+        if packed == name and _COMMIT.fullmatch(commit):
+            return commit
+    return ""
+
+
+def _read(file: Path) -> str:
+    return read_start(str(file), _LONGEST).decode("utf-8").strip()

@@ -1,0 +1,192 @@
+"""What a terminal shows while a run goes on: a footer that says what runs and how far it is, and colours that can be read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.render.console import emit
+from alb_reconcile.cli.render.footer import Footer, Row
+from alb_reconcile.cli.render.progress import Progress, render_closing
+from alb_reconcile.cli.render.style import CODES, Style, show_seconds
+from alb_reconcile.engine.apply import Event
+from alb_reconcile.engine.stack import Awaited
+from alb_reconcile.model.address import Address
+from tests.harness import demo, world
+
+if TYPE_CHECKING:
+    from alb_reconcile.model.plan import Plan
+
+PLAIN = Style(colored=False)
+TARGET = "target i-0123456789abcdef0:80 to be healthy (now initial Elb.InitialHealthChecking)"
+CURSOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    with world() as aws:
+        return aws.plan(demo())
+
+
+def shown(progress: Progress) -> list[tuple[str, str]]:
+    return [(row.name, row.text) for row in progress.rows()]
+
+
+def test_it_says_what_runs_and_counts_what_is_done(plan: Plan) -> None:
+    progress = Progress(PLAIN, plan)
+    assert progress.summary().startswith("0 of 16 done · 0s · about ")
+    first, second = plan.steps[:2]
+    progress(Event("started", first))
+    progress(Event("waiting", second, 1.0, "i-0123456789abcdef0 to be running (now pending)"))
+    assert shown(progress) == [
+        (str(first.address), "is created"),
+        (str(second.address), "waits to be running (now pending)"),
+    ]
+    progress(Event("done", first, 1.0, "vpc-1"))
+    progress(Event("failed", second, 1.0, "AWS said no"))
+    assert shown(progress) == []
+    assert progress.summary().startswith("1 of 16 done · 1 failed · ")
+
+
+def test_the_last_minute_has_the_load_balancer_and_its_targets(plan: Plan) -> None:
+    progress = Progress(PLAIN, plan)
+    for step in plan.steps:
+        progress(Event("done", step))
+    assert shown(progress) == [("the whole stack", "is read again: is all as the spec wants it?")]
+    balancer, group = Address("load_balancer", "public"), Address("target_group", "web")
+    targets = [Address("registration", f"web/web-{number}:80") for number in (1, 2, 3)]
+    progress.waiting(Awaited(balancer, balancer, "the load balancer to be active (now provisioning)"))
+    for target in targets:
+        progress.waiting(Awaited(target, group, TARGET))
+    progress.waiting(Awaited(targets[0], group, ""))
+    progress.waiting(Awaited(targets[1], group, TARGET.replace("initial Elb.Initial", "unhealthy Elb.Initial")))
+    assert shown(progress) == [
+        ("load_balancer.public", "waits to be active (now provisioning)"),
+        ("target_group.web", "1 of 3 targets healthy (1 initial, 1 unhealthy)"),
+    ]
+    assert progress.summary().startswith("16 of 16 done · ")
+    for address, within in ((balancer, balancer), *((target, group) for target in targets)):
+        progress.waiting(Awaited(address, within, ""))
+    assert shown(progress) == []
+
+
+def test_an_estimate_that_is_past_is_said_to_be(plan: Plan) -> None:
+    progress = Progress(PLAIN, plan)
+    least, most = plan.takes
+    assert re.search(rf"about {show_seconds(-(-least // 10) * 10)} to ", progress.summary())
+    progress.began -= (least + most) / 2
+    assert "left" in progress.summary()
+    for step in plan.steps:
+        progress(Event("done", step))
+    progress.began -= most
+    assert progress.summary().endswith(f"longer than the estimated {show_seconds(most)}")
+
+
+def test_what_is_still_to_be_done_takes_its_time(plan: Plan) -> None:
+    """However long the run has taken: a load balancer that hasn't begun isn't there in no time."""
+    progress = Progress(PLAIN, plan)
+    progress.began -= 10 * plan.takes[1]
+    assert f" to {show_seconds(-(-plan.takes[1] // 10) * 10)} left" in progress.summary()
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    footer = Footer(PLAIN, width=width, height=10)
+    rows = [
+        Row(f"registration.{'web-' * number}{number}:80", "waits for " + "words " * 40, 61.0) for number in range(12)
+    ]
+    footer.show(rows, "0 of 12 done · 1m 1s · about 2m to 8m 20s left")
+    lines = CURSOR.sub("", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 7, "as many as the terminal has room for"
+    assert lines[5].strip() == "… and 7 more"
+    footer.close()
+
+
+def test_lines_of_the_report_stand_above_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    footer = Footer(Style(colored=True, fine=True), width=80, height=24)
+    footer.show([Row("vpc.main", "is created", 1.0)], "0 of 1 done")
+    capsys.readouterr()
+    emit(f"  {Style(colored=True, fine=True).paint('✓', 'green')} vpc.main created")
+    drawn = capsys.readouterr().out
+    assert drawn.index("created") < drawn.index("0 of 1 done")
+    assert "\x1b[38;5;29m✓" in drawn
+    footer.close()
+    capsys.readouterr()
+    emit("plain again")
+    assert capsys.readouterr().out == "plain again\n"
+
+
+def test_the_closing_line(plan: Plan) -> None:
+    assert render_closing(plan, 50.0, {}) == "16 created in 50s."
+    times = {"ready": 48.0, "converged": 92.0}
+    assert render_closing(plan, 99.0, times) == "16 created in 1m 32s, first healthy target after 48s."
+    assert render_closing(plan, 99.0, {**times, "answered": 55.0}) == "16 created in 1m 32s, first answer after 55s."
+
+
+def luminance(red: int, green: int, blue: int) -> float:
+    """WCAG 2.2, relative luminance."""
+    parts = [part / 255 for part in (red, green, blue)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_colours_stand_out_from_white_and_from_black() -> None:
+    """Those of 256 look the same everywhere; of 16 each terminal has its own."""
+    fixed = [int(code.removeprefix("38;5;")) for code in CODES if code.startswith("38;5;")]
+    assert len(fixed) == 4
+    for code in fixed:
+        if code >= 232:
+            color = (8 + 10 * (code - 232),) * 3
+        else:
+            index = code - 16
+            color = tuple((0, 95, 135, 175, 215, 255)[index // step % 6] for step in (36, 6, 1))  # type: ignore[assignment]  # three of them
+        light = luminance(*color)
+        assert 1.05 / (light + 0.05) >= 4, "on white"
+        assert (light + 0.05) / 0.05 >= 3.8, "on black"
+
+
+@pytest.mark.parametrize(
+    ("environment", "no_color", "colored", "fine"),
+    [
+        ({}, False, False, False),
+        ({"FORCE_COLOR": "1", "TERM": "xterm-256color"}, False, True, True),
+        ({"FORCE_COLOR": "3", "TERM": "dumb"}, False, True, True),
+        ({"FORCE_COLOR": "0"}, False, False, False),
+        ({"FORCE_COLOR": ""}, False, False, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False, False),
+        ({"FORCE_COLOR": "1"}, True, False, False),
+        ({"NO_COLOR": ""}, False, False, False),
+    ],
+)
+def test_who_decides_on_colours(
+    environment: dict[str, str], no_color: bool, colored: bool, fine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TERM", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    style = Style.detect(no_color=no_color)
+    assert style.colored is colored
+    assert style.fine is fine or not colored
+
+
+def test_lines_are_broken_between_words() -> None:
+    style = Style(colored=True, width=40)
+    text = f"  {style.paint('- vpc.main', 'red')}  vpc-0123456789abcdef0   created before the old one is deleted"
+    lines = CURSOR.sub("", style.fit(text)).split("\n")
+    assert lines == ["  - vpc.main  vpc-0123456789abcdef0", "      created before the old one is", "      deleted"]
+    assert style.fit("x" * 100) == "x" * 100
+    assert Style(colored=False).fit("a b " * 100) == "a b " * 100
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59.4, "59s"), (60, "1m"), (130, "2m 10s"), (3600, "1h"), (3900, "1h 5m")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert show_seconds(seconds) == text

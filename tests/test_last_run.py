@@ -1,0 +1,120 @@
+"""A plan's head says who changed the stack last, when and from what; and warns where it was somebody or something else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.session.last_run import find_last_run
+from alb_reconcile.journal.history import write_history
+from alb_reconcile.journal.record import StepRecord
+from alb_reconcile.journal.revision import commit_of
+from alb_reconcile.model.tags import spec_digest_of
+from tests.harness import demo, world
+from tests.journal.records import RECORD
+from tests.kinds.hand import edited
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alb_reconcile.journal.record import Record
+    from alb_reconcile.model.plan import Plan
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    with world() as aws:
+        aws.converge(demo())
+        return aws.plan(demo())
+
+
+@pytest.fixture(autouse=True)
+def me(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ann")
+    monkeypatch.setattr("socket.gethostname", lambda: "desk")
+
+
+def record(plan: Plan, **changes: object) -> Record:
+    """A run that created something, by ann on her desk, from this spec."""
+    done = (StepRecord("create:vpc.main", "create", how="done"),)
+    mine = replace(
+        RECORD, stack=plan.stack, region=plan.region, account=plan.account, place="", command="apply",
+        started="2026-01-02T03:04:05Z", ended="2026-01-02T03:05:05Z", user="ann", host="desk",
+        spec_file="specs/demo.yaml", spec_digest=spec_digest_of(plan.desired), commit="", result="corrected", steps=done,
+    )  # fmt: skip
+    return replace(mine, **changes)  # type: ignore[arg-type]  # of the fields' types
+
+
+def test_who_when_and_from_what(plan: Plan, tmp_path: Path) -> None:
+    write_history(record(plan, commit="0123456789abcdef" * 2 + "01234567"), tmp_path)
+    write_history(record(plan, started="2026-01-03T00:00:00Z", steps=(), result="in_sync", user="bob"), tmp_path)
+    found = find_last_run(plan, "specs/demo.yaml", "", str(tmp_path))
+    when = "2026-01-02 03:04:05Z"
+    assert found.told == f"Last applied {when} by ann@desk, from specs/demo.yaml at commit 0123456789ab."
+    assert found.warning == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"user": "bob"}, "that was bob, not you"),
+        ({"host": "ci"}, "that was on ci, not here"),
+        ({"spec_file": "other.yaml"}, "that was other.yaml, not specs/demo.yaml"),
+        ({"command": "sync", "user": "bot"}, ""),
+        ({"spec_digest": "another"}, "another spec has been applied since then, by a run that isn't recorded here"),
+        ({"user": "\x1b[2J"}, "that was \\x1b[2J, not you"),
+    ],
+)
+def test_another(plan: Plan, tmp_path: Path, changes: dict[str, str], warning: str) -> None:
+    write_history(record(plan, **changes), tmp_path)
+    assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).warning == warning
+
+
+def test_a_run_that_failed_says_so(plan: Plan, tmp_path: Path) -> None:
+    write_history(record(plan, result="failed"), tmp_path)
+    assert find_last_run(plan, "specs/demo.yaml", "", str(tmp_path)).told.endswith("; it ended as failed.")
+
+
+def test_a_stack_that_somebody_else_has_made(tmp_path: Path) -> None:
+    """The spec of a second person, with the same name: nothing of the first one is recorded here."""
+    with world() as aws:
+        assert find_last_run(aws.plan(demo()), "a.yaml", "", str(tmp_path)) == find_last_run(aws.plan(demo()), "", "")
+        aws.converge(demo())
+        other = aws.plan(edited(demo(), "target_groups/web/health_check/interval_seconds", 20))
+        same = aws.plan(demo())
+    assert "make sure that demo isn't somebody else's" in find_last_run(other, "a.yaml", "", str(tmp_path)).warning
+    assert find_last_run(same, "a.yaml", "", str(tmp_path)).warning == ""
+    assert find_last_run(other, "a.yaml", "sandbox", str(tmp_path)).told == ""
+
+
+def test_the_commit_is_read_from_gits_own_files(tmp_path: Path) -> None:
+    """On a branch, packed, detached, in a second work tree; and nothing where there is no commit, or no Git."""
+
+    def git(*words: str) -> str:
+        settings = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+        done = subprocess.run(
+            ["git", "-C", tmp_path / "r", *settings, *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    (tmp_path / "r" / "specs").mkdir(parents=True)
+    file = tmp_path / "r" / "specs" / "demo.yaml"
+    assert commit_of(str(file)) == ""
+    git("init", "-q")
+    assert commit_of(str(file)) == ""
+    git("commit", "-q", "--allow-empty", "-m", "one")
+    head = git("rev-parse", "HEAD")
+    assert commit_of(str(file)) == head
+    git("pack-refs", "--all")
+    assert commit_of(str(file)) == head
+    git("worktree", "add", "-q", "-b", "side", str(tmp_path / "w"))
+    assert commit_of(str(tmp_path / "w" / "demo.yaml")) == head
+    git("checkout", "-q", "--detach")
+    assert commit_of(str(file)) == head
+    (tmp_path / "r" / ".git" / "HEAD").write_text("ref: refs/../../secret")
+    assert commit_of(str(file)) == ""
+    assert json.dumps(commit_of("/dev/null")) == '""'
