@@ -1,11 +1,14 @@
 """`plan`: what `apply` would do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import complain
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import render_plan
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
@@ -36,24 +39,48 @@ def plan(options: PlanOptions) -> ExitCode:
     """Show what would be done."""
     if options.out and len(options.specs) > 1:
         raise UsageError("--out takes one plan: name one SPEC")
+    with _told_as_markdown(options.output, ", ".join(options.specs)):
+        return _each(options)
+
+
+def _each(options: PlanOptions) -> ExitCode:
     pending, refused = False, False
     for stack in load_stacks(options.specs, options.loading, options.policy):
         target = stack.target(destroy=options.destroy)
         made, refusal = with_stack(options.connection, target, _plan, options)
         pending = pending or not made.is_empty
-        options.output.show(made, render_plan, Plan.to_json)
+        why, space = str(refusal or ""), MOST // len(options.specs)
+        markdown = partial(plan_markdown, refusal=why, note=_closed(target, made, options), most=space)
+        options.output.show(made, render_plan, Plan.to_json, markdown=markdown)
         if refusal is not None:
             complain(str(refusal))
             refused = True
             continue
         if options.out:
             _save(options.out, made)
-        closed = describe_closure(target.policy, datetime.now(UTC))
-        if closed and not made.is_empty and ANY_TIME not in options.allow:
+        if closed := _closed(target, made, options):
             complain(f"Note: {closed}")
     if refused:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
+
+
+@contextmanager
+def _told_as_markdown(output: Output, files: str) -> Iterator[None]:
+    """Where a plan is to be posted, what keeps it from being made is posted, too."""
+    try:
+        yield
+    except ReconcileError as error:
+        if output.format == "markdown":
+            emit(error_markdown(files, str(error), error.exit_code))
+        raise
+
+
+def _closed(target: DesiredStack, made: Plan, options: PlanOptions) -> str:
+    """Why the policy has it wait; empty if it needn't, or nothing is to be done."""
+    if made.is_empty or ANY_TIME in options.allow:
+        return ""
+    return describe_closure(target.policy, datetime.now(UTC))
 
 
 async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None]:

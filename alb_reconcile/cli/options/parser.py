@@ -103,7 +103,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("plan", "plan.plan", "show what apply would do; changes nothing")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument("--format", choices=("text", "json", "markdown"), default="text")
     command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)

@@ -59,12 +59,12 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
     sign, color = _SIGNS[step.action]
     remark = f"   ({printable(step.reason)})" if step.reason else ""
     if step.action == "replace":
-        remark = f"   {_replacement_order(plan, step)}"
+        remark = f"   {replacement_order(plan, step)}"
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
     yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}{remark}"
     if step.action == "create":
         yield from _properties(plan, step)
-    forces = _forces(step)
+    forces = forces_replacement(step)
     width = max((len(change.path) for change in step.changes), default=0)
     for change in step.changes:
         yield from _change(plan, change, width, style, forced=change.path in forces)
@@ -75,22 +75,32 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
         yield f"      {text}"
 
 
-def _replacement_order(plan: Plan, step: Step) -> str:
+def replacement_order(plan: Plan, step: Step) -> str:
+    """Which of the two halves of a replacement comes first, in words."""
     old = next((other for other in plan.steps if other.part_of == step.key), None)
     first = old is not None and plan.steps.index(old) < plan.steps.index(step)
     order = "the old one is deleted first" if first else "created before the old one is deleted"
     return f"{order} ({step.reason})" if step.reason and not step.changes else order
 
 
-def _forces(step: Step) -> tuple[str, ...]:
+def forces_replacement(step: Step) -> tuple[str, ...]:
+    """The paths of the changes because of which a step replaces."""
     if step.action != "replace" or step.state is None or step.desired is None or step.observed is None:
         return ()
     return forcing(step.desired, step.state, step.observed, step.changes)
 
 
 def _properties(plan: Plan, step: Step) -> Iterator[str]:
+    found = properties_of(plan, step)
+    width = max((len(name) for name, _ in found), default=0)
+    for name, text in found:
+        yield f"      {name:<{width}}  {text}"
+
+
+def properties_of(plan: Plan, step: Step) -> list[tuple[str, str]]:
+    """What is made, property by property, each with its text."""
     if step.state is None:
-        return
+        return []
     found = []
     for name in [name for name in field_names(type(step.state)) if name not in type(step.state).said_elsewhere]:
         value = getattr(step.state, name)
@@ -102,9 +112,7 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
             found += [(name, item) for item in value]
         else:
             found.append((name, value))
-    width = max((len(name) for name, _ in found), default=0)
-    for name, value in found:
-        yield f"      {name:<{width}}  {show_member(name, value, plan.names)}"
+    return [(name, show_member(name, value, plan.names)) for name, value in found]
 
 
 def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:
