@@ -15,7 +15,7 @@ from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, load_stacks
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import StackPlan, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import write_file
@@ -37,6 +37,8 @@ class PlanOptions:
 
 def plan(options: PlanOptions) -> ExitCode:
     """Show what would be done."""
+    if options.output.format == "html" and len(options.specs) > 1:
+        raise UsageError("--format html is one page: name one SPEC; report has several stacks")
     if options.out and len(options.specs) > 1:
         raise UsageError("--out takes one plan: name one SPEC")
     with _told_as_markdown(options.output, ", ".join(options.specs)):
@@ -47,18 +49,22 @@ def _each(options: PlanOptions) -> ExitCode:
     pending, refused = False, False
     for stack in load_stacks(options.specs, options.loading, options.policy):
         target = stack.target(destroy=options.destroy)
-        made, refusal = with_stack(options.connection, target, _plan, options)
+        planned, refusal = with_stack(options.connection, target, _plan, options)
+        made = planned.plan
         pending = pending or not made.is_empty
         why, space = str(refusal or ""), MOST // len(options.specs)
-        markdown = partial(plan_markdown, refusal=why, note=_closed(target, made, options), most=space)
-        options.output.show(made, render_plan, Plan.to_json, markdown=markdown)
+        closed = _closed(target, made, options)
+        markdown = partial(plan_markdown, refusal=why, note=closed, most=space)
+        options.output.show(
+            made, render_plan, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=closed)
+        )
         if refusal is not None:
             complain(str(refusal))
             refused = True
             continue
         if options.out:
             _save(options.out, made)
-        if closed := _closed(target, made, options):
+        if closed:
             complain(f"Note: {closed}")
     if refused:
         return ExitCode.REFUSED
@@ -83,14 +89,21 @@ def _closed(target: DesiredStack, made: Plan, options: PlanOptions) -> str:
     return describe_closure(target.policy, datetime.now(UTC))
 
 
-async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None]:
+async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[StackPlan, RefusedError | None]:
     """The plan, and why it would be refused."""
     allow = {**options.allow, ANY_TIME: 1}  # looking is allowed outside of the policy's windows
     try:
         planned = await plan_stack(aws, target, Options(allow=allow, check=not options.destroy))
     except RefusedError as error:  # what is refused without a plan is refused again
-        return (await plan_stack(aws, target, Options(check=False))).plan, error
-    return planned.plan, None
+        return await plan_stack(aws, target, Options(check=False)), error
+    return planned, None
+
+
+def _page(planned: StackPlan, made: Plan, *, refusal: str, note: str) -> str:
+    from alb_reconcile.cli.pictures.page import plan_page
+    from alb_reconcile.cli.pictures.scene import make_scene
+
+    return plan_page(made, make_scene(planned), refusal, note)
 
 
 def _save(file: str, made: Plan) -> None:

@@ -103,7 +103,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("plan", "plan.plan", "show what apply would do; changes nothing")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
-    command.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    command.add_argument("--format", choices=("text", "json", "markdown", "html"), default="text")
     command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)
@@ -138,6 +138,11 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
     command.add_argument("specs", nargs="+", metavar="SPEC")
     command.add_argument("--format", choices=("text", "json"), default="text")
+
+    command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")
+    command.add_argument("spec", metavar="SPEC")
+    command.add_argument("--destroy", action="store_true", help="draw what the deletion of the stack takes")
+    command.add_argument("--format", choices=("svg", "html", "mermaid"), default="svg", help="default svg")
 
     command = add("verify", "verify.verify", "send real requests through each listener and rule")
     add_verify(command)
