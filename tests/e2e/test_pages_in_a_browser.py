@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.cli.pictures.page import plan_page, scene_page
+from alb_reconcile.cli.pictures.report import report_page
 from alb_reconcile.cli.pictures.scene import make_scene
 from alb_reconcile.cli.pictures.svg import scene_svg
 from tests.e2e.browser import BROWSER, browsing
 from tests.plan.test_pictures import CANARY, EVIL, many, planned
+from tests.test_report import subjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +49,12 @@ def pages() -> dict[str, str]:
         "changed": plan_page(changed.plan, make_scene(changed), "web-1 would be replaced", "later"),
         "large": scene_page(make_scene(planned({"instances/web/count": 60}))),
         "going": scene_page(make_scene(planned(destroy=True))),
+        "report": report_page("stacks", subjects(), "now"),
         "hostile": plan_page(hostile.plan, make_scene(hostile), EVIL, EVIL),
     }
 
 
-@pytest.mark.parametrize("name", ["changed", "large", "going", "hostile"])
+@pytest.mark.parametrize("name", ["changed", "large", "going", "report", "hostile"])
 def test_it_is_for_everybody_and_nothing_in_it_runs(page: Page, tmp_path: Path, name: str) -> None:
     file = tmp_path / f"{name}.html"
     file.write_text(pages()[name], encoding="utf-8")

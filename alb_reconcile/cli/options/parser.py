@@ -144,6 +144,13 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--destroy", action="store_true", help="draw what the deletion of the stack takes")
     command.add_argument("--format", choices=("svg", "html", "mermaid"), default="svg", help="default svg")
 
+    command = add(
+        "report", "report.report", "all stacks of a folder on one page: health, drift, shares of requests, last runs"
+    )
+    command.add_argument("place", nargs="?", default=".", metavar="DIRECTORY", help="default: this one")
+    command.add_argument("--format", choices=("html",), default="html", help="default html")
+    command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
+
     command = add("verify", "verify.verify", "send real requests through each listener and rule")
     add_verify(command)
 

@@ -27,7 +27,8 @@ _MOST_STEPS: Final = 500
 _STYLE: Final = """
 * { box-sizing: border-box; } body { margin: 0 auto; padding: 1rem clamp(.8rem, 3vw, 2.5rem) 3rem; max-width: 90rem;
   background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: .5rem 0 0; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; }
+h1 { font-size: 1.5rem; margin: .5rem 0 0; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; } h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
+ul { margin: .3rem 0; padding-left: 1.4rem; }
 p { margin: .4rem 0; } a { color: var(--focus); } code, pre { font: 13px/1.45 ui-monospace, monospace; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
 .dim { color: var(--dim); } .create { color: var(--create); } .update { color: var(--update); }
@@ -42,7 +43,8 @@ ul.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; list-style: none;
 details { border: 1px solid var(--edge); border-radius: 5px; margin: .4rem 0; background: var(--box); }
 summary { padding: .45rem .8rem; cursor: pointer; overflow-wrap: anywhere; } details > div { padding: 0 .8rem .7rem 1.9rem; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
-  border-bottom: 1px solid var(--zone); overflow-wrap: anywhere; } th { font-weight: 600; } details th { overflow-wrap: normal; padding-right: 1.2rem; } tr:target { background: var(--zone); }
+  border-bottom: 1px solid var(--zone); overflow-wrap: break-word; }
+.scroll th, .scroll td { min-width: 5.5rem; max-width: 34rem; } details td { overflow-wrap: anywhere; } th { font-weight: 600; } details th { overflow-wrap: normal; padding-right: 1.2rem; } tr:target { background: var(--zone); }
 .gone { text-decoration: line-through; } .steps td:first-child { white-space: nowrap; }
 """
 
@@ -50,7 +52,7 @@ table { border-collapse: collapse; width: 100%; } th, td { text-align: left; ver
 def plan_page(plan: Plan, scene: Scene, refusal: str = "", note: str = "") -> str:
     """A plan, with the picture of what it makes."""
     title = f"Plan of {plan.stack}"
-    parts = [f"<p class=count><strong>{_text(summarize(plan))}</strong></p>"]
+    parts = [f"<p class=count><strong>{escaped(summarize(plan))}</strong></p>"]
     if plan.seconds:
         most = show_duration(-(-plan.takes[1] // 10) * 10)
         parts.append(f"<p class=dim>Takes about {show_duration(plan.takes[0] // 10 * 10 or 1)} to {most}.</p>")
@@ -82,21 +84,21 @@ def page(title: str, place: str, parts: Iterable[str]) -> str:
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
-        f"<title>{_text(title)}</title><style>{COLORS}{_STYLE}</style></head><body>"
+        f"<title>{escaped(title)}</title><style>{COLORS}{_STYLE}</style></head><body>"
     )
-    body = f"<header><h1>{_text(title)}</h1><p class=dim>{_text(place)}</p></header><main>"
+    body = f"<header><h1>{escaped(title)}</h1><p class=dim>{escaped(place)}</p></header><main>"
     return "\n".join([head, body, *parts, "</main></body></html>"])
 
 
 def notice(style: str, title: str, text: str) -> str:
     """Something to be read first."""
     shown = "\n".join(printable(line) for line in text.splitlines())
-    return f'<section class="notice {style}"><strong>{_text(title)}</strong><pre>{escape(shown)}</pre></section>'
+    return f'<section class="notice {style}"><strong>{escaped(title)}</strong><pre>{escape(shown)}</pre></section>'
 
 
 def table(name: str, heads: Sequence[str], rows: Iterable[str]) -> str:
     """A table that scrolls by itself where it is too wide. `rows` are markup."""
-    head = "".join(f"<th scope=col>{_text(item)}</th>" for item in heads)
+    head = "".join(f"<th scope=col>{escaped(item)}</th>" for item in heads)
     label = escape(name, quote=True)
     return (
         f'<div class=scroll tabindex=0 role=region aria-label="{label}"><table><thead><tr>{head}</tr></thead>'
@@ -104,7 +106,8 @@ def table(name: str, heads: Sequence[str], rows: Iterable[str]) -> str:
     )
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text in a page: in one line, and no markup."""
     return escape(printable(text))
 
 
@@ -114,14 +117,14 @@ def _picture(scene: Scene) -> Iterator[str]:
     changed = {node.change for node in scene.nodes() if node.change}
     if changed:
         legend = "".join(
-            f"<li class='word {name}'>{_text(word)}</li>" for name, word in WORDS.items() if name in changed
+            f"<li class='word {name}'>{escaped(word)}</li>" for name, word in WORDS.items() if name in changed
         )
         yield f"<ul class=legend>{legend}</ul>"
     drawing = arrange(scene)
     yield '<div class=scroll tabindex=0 role=region aria-label="Picture of the stack">'
     yield render_svg(scene, drawing, linked=True)
     yield "</div>"
-    yield from (f"<p class=dim>{_text(note)}</p>" for note in drawing.notes)
+    yield from (f"<p class=dim>{escaped(note)}</p>" for note in drawing.notes)
 
 
 def _tables(scene: Scene) -> Iterator[str]:
@@ -131,17 +134,17 @@ def _tables(scene: Scene) -> Iterator[str]:
         yield "<h2>Beside them</h2><ul>"
         for kind, (count, changing) in scene.others.items():
             more = f", {changing} of them in the plan" if changing else ""
-            yield f"<li>{count} × {_text(kind.replace('_', ' '))}{more}</li>"
+            yield f"<li>{count} × {escaped(kind.replace('_', ' '))}{more}</li>"
         yield "</ul>"
 
 
 def _row(node: Node) -> str:
-    word = f"<span class='word {node.change}'>{_text(WORDS[node.change])}</span>" if node.change else ""
-    told = "".join(f"<br><code>{_text(line)}</code>" for line in node.told)
+    word = f"<span class='word {node.change}'>{escaped(WORDS[node.change])}</span>" if node.change else ""
+    told = "".join(f"<br><code>{escaped(line)}</code>" for line in node.told)
     well = "" if node.is_well else " class=bad"
     return (
-        f"<tr id={anchor(node)}><th scope=row>{_text(node.key)}</th><td>{_text(', '.join(node.lines))}</td>"
-        f"<td{well}>{_text(node.status or 'present')}</td><td>{word}{told}</td></tr>"
+        f"<tr id={anchor(node)}><th scope=row>{escaped(node.key)}</th><td>{escaped(', '.join(node.lines))}</td>"
+        f"<td{well}>{escaped(node.status or 'present')}</td><td>{word}{told}</td></tr>"
     )
 
 
@@ -149,14 +152,14 @@ def _step(plan: Plan, step: Step) -> str:
     remark = replacement_order(plan, step) if step.action == "replace" else step.reason
     known = short_id(step.id) if step.id and step.action != "create" else ""
     head = (
-        f"<span class='word {step.action}'>{_text(WORDS[step.action])}</span> <strong>{_text(str(step.address))}</strong> "
-        f"<span class=dim>{_text(known)} {_text(remark)}</span>"
+        f"<span class='word {step.action}'>{escaped(WORDS[step.action])}</span> <strong>{escaped(str(step.address))}</strong> "
+        f"<span class=dim>{escaped(known)} {escaped(remark)}</span>"
     )
     rows = list(_changes(plan, step))
     companions = [step, *(other for other in plan.steps if other.part_of == step.key)]
     said = [f"waits until {wait}" for part in companions for wait in part.waits]
     said += [effect for part in companions for effect in part.effects]
-    rest = "".join(f"<p>{_text(text)}</p>" for text in dict.fromkeys(said))
+    rest = "".join(f"<p>{escaped(text)}</p>" for text in dict.fromkeys(said))
     body = (f"<table>{''.join(rows)}</table>" if rows else "") + rest
     is_open = " open" if step.action in ("replace", "delete") and body else ""
     return f"<details{is_open}><summary>{head}</summary><div>{body or '<p class=dim>No further details.</p>'}</div></details>"
@@ -165,10 +168,10 @@ def _step(plan: Plan, step: Step) -> str:
 def _changes(plan: Plan, step: Step) -> Iterator[str]:
     if step.action == "create":
         for name, text in properties_of(plan, step):
-            yield f"<tr><th scope=row>{_text(name)}</th><td>{_text(text)}</td></tr>"
+            yield f"<tr><th scope=row>{escaped(name)}</th><td>{escaped(text)}</td></tr>"
     forces = forces_replacement(step)
     for change in step.changes:
         why = " <span class='word replace'>forces replacement</span>" if change.path in forces else ""
         for sign, text in show_change(change, plan.names):
             word = {"+": "<span class=create>added: ", "-": "<span class=delete>removed: "}.get(sign, "<span>")
-            yield f"<tr><th scope=row>{_text(change.path)}</th><td>{word}{_text(text)}</span>{why}</td></tr>"
+            yield f"<tr><th scope=row>{escaped(change.path)}</th><td>{word}{escaped(text)}</span>{why}</td></tr>"
