@@ -97,6 +97,22 @@ def test_weights_are_parts() -> None:
     assert "-->|25%|" in scene_mermaid(scene)
 
 
+def test_who_checks_is_told_beside_who_gets_the_request() -> None:
+    oidc = {
+        "issuer": "https://id.example.com", "authorization_endpoint": "https://id.example.com/a",
+        "token_endpoint": "https://id.example.com/t", "user_info_endpoint": "https://id.example.com/u",
+        "client_id": "shop", "client_secret": {"ssm": "/shop/secret"},
+    }  # fmt: skip
+    secure = {
+        "protocol": "HTTPS", "port": 443, "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1",
+        "default_action": {"authenticate_oidc": oidc, "forward": "web"},
+    }  # fmt: skip
+    scene = make_scene(planned(want={"load_balancers/public/listeners/a": secure}))
+    assert [door.node.lines[0] for door in scene.balancers[0].doors] == ["HTTP 80", "HTTPS 443"]
+    assert scene.balancers[0].doors[1].routes[0].what == "authenticate-oidc"
+    assert "→ authenticate-oidc, then web 100%" in scene_svg(scene)
+
+
 def test_sixty_instances_in_the_order_that_people_count() -> None:
     scene = make_scene(planned({"instances/web/count": 60}))
     titles = [node.title for zone in scene.networks[0].zones for net in zone.subnets for node in net.instances]
@@ -158,4 +174,10 @@ def test_the_commands_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
             assert capsys.readouterr().out.startswith(start)
         assert main(["plan", spec, "--format", "html"]) == 0
         assert "Steps, in their order" in capsys.readouterr().out
-        assert main(["plan", spec, spec, "--format", "html"]) == 64
+    capsys.readouterr()
+    (tmp_path / "broken.yaml").write_text("stack: a\nvpcz: {}\n")
+    assert main(["plan", str(tmp_path / "broken.yaml"), "--format", "html"]) == 3
+    page = capsys.readouterr().out
+    assert "<title>No plan of" in page
+    assert "vpcz" in page
+    assert main(["plan", spec, spec, "--format", "html"]) == 64

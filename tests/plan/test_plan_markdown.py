@@ -11,6 +11,8 @@ from markdown_it import MarkdownIt
 
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
+from alb_reconcile.cli.render.plan import render_plan
+from alb_reconcile.cli.render.style import Style
 from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import PlanError, RefusedError
 from alb_reconcile.model.plan import Plan, Step
@@ -40,6 +42,8 @@ def test_every_step_is_named_and_every_change_told(file: Path, name: str) -> Non
         if step.part_of is None:
             assert re.search(rf"^[-+!] {re.escape(str(step.address))}", text, re.MULTILINE)
         assert all(f" {change.path} " in text for change in step.changes if step.part_of is None)
+    for words in ("the old one is deleted first", "created before the old one is deleted"):
+        assert text.count(words) == render_plan(plan, Style(colored=False)).count(words)
     folded = {step.action for step in plan.steps if step.part_of is None} | ({"notes"} if plan.kept else set())
     assert text.count("<details") == len(folded)
 

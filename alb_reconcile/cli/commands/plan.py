@@ -41,7 +41,7 @@ def plan(options: PlanOptions) -> ExitCode:
         raise UsageError("--format html is one page: name one SPEC; report has several stacks")
     if options.out and len(options.specs) > 1:
         raise UsageError("--out takes one plan: name one SPEC")
-    with _told_as_markdown(options.output, ", ".join(options.specs)):
+    with _told_in_its_place(options.output, ", ".join(options.specs)):
         return _each(options)
 
 
@@ -72,13 +72,17 @@ def _each(options: PlanOptions) -> ExitCode:
 
 
 @contextmanager
-def _told_as_markdown(output: Output, files: str) -> Iterator[None]:
-    """Where a plan is to be posted, what keeps it from being made is posted, too."""
+def _told_in_its_place(output: Output, files: str) -> Iterator[None]:
+    """Where a plan is for others to read, what keeps it from being made is, too."""
     try:
         yield
     except ReconcileError as error:
         if output.format == "markdown":
             emit(error_markdown(files, str(error), error.exit_code))
+        elif output.format == "html":
+            from alb_reconcile.cli.pictures.page import error_page
+
+            emit(error_page(files, str(error), error.exit_code))
         raise
 
 

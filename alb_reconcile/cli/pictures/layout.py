@@ -11,10 +11,10 @@ from alb_reconcile.cli.pictures.scene import Balancer, Group, Net, Network, Node
 
 WORDS: Final = {"create": "+ created", "update": "~ updated", "replace": "-/+ replaced", "delete": "- deleted"}
 """What the plan does to a resource, as a picture says it: not by a colour alone."""
-_LETTER: Final = 6.4
-"""How wide one is at 12 pixels, on the average."""
+_LETTER, _BOLD = 6.7, 7.6
+"""How wide one is at 12 pixels, on the average and a little more."""
 _CARD, _CARD_HEIGHT, _GAP, _LINE = 196, 48, 10, 18
-_GROUP, _GROUP_HEIGHT, _BAND = 226, 64, 58
+_GROUP, _GROUP_HEIGHT, _BAND = 236, 64, 58
 _LEAST: Final = 760
 _ARROWS: Final = 60
 """More between target groups and subnets would be a thicket; the subnets say the same in words."""
@@ -87,16 +87,16 @@ def arrange(scene: Scene) -> Drawing:
     return drawing
 
 
-def _fit(text: str, width: float) -> str:
-    most = max(int(width / _LETTER), 1)
+def _fit(text: str, width: float, letter: float = _LETTER) -> str:
+    most = max(int(width / letter), 1)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _head(node: Node, width: float, *more: str) -> tuple[Words, ...]:
     """A name and what the plan does to it, and lines below."""
     word = WORDS.get(node.change, "")
-    room = width - 20 - (len(word) * _LETTER + 8 if word else 0)
-    found = [Words(10, 18, "name", _fit(node.title, room))]
+    room = width - 20 - (len(word) * _BOLD + 8 if word else 0)
+    found = [Words(10, 18, "name", _fit(node.title, room, _BOLD))]
     if word:
         found.append(Words(width - 10, 18, f"word {node.change}", word))
     found += [Words(10, 18 + _LINE * number, "", _fit(text, width - 20)) for number, text in enumerate(more, 1)]
@@ -116,7 +116,7 @@ def _balancer(drawing: Drawing, balancer: Balancer, y: float) -> float:
             if door.more and number == len(door.routes) - 1:
                 words.append(Words(34, height + 16, "dim", f"… and {door.more} more rules"))
                 height += 22
-            target = route.what or ", ".join(map(_share, route.shares[:6]))
+            target = ", then ".join(filter(None, [route.what, ", ".join(map(_share, route.shares[:6]))]))
             rows.append(_row(route.node, _matches(route), f"→ {target}", y + height, width, "route"))
             height += 24
         height += 6

@@ -12,10 +12,10 @@ from typing import Final
 from alb_reconcile.cli.pictures.layout import WORDS, arrange
 from alb_reconcile.cli.pictures.scene import Node, Scene
 from alb_reconcile.cli.pictures.svg import COLORS, anchor, render_svg
+from alb_reconcile.cli.render.halves import Halves
 from alb_reconcile.cli.render.plan import (
     forces_replacement,
     properties_of,
-    replacement_order,
     show_duration,
     summarize,
 )
@@ -65,12 +65,21 @@ def plan_page(plan: Plan, scene: Scene, refusal: str = "", note: str = "") -> st
     parts += _picture(scene)
     steps = [step for step in plan.steps if step.part_of is None]
     if steps:
-        parts += ["<h2 id=steps>Steps, in their order</h2>", *(_step(plan, step) for step in steps[:_MOST_STEPS])]
+        halves = Halves(plan)
+        parts += [
+            "<h2 id=steps>Steps, in their order</h2>",
+            *(_step(plan, halves, step) for step in steps[:_MOST_STEPS]),
+        ]
         if len(steps) > _MOST_STEPS:
             parts.append(
                 f"<p>{len(steps) - _MOST_STEPS} more steps are left out here; alb-reconcile plan shows them.</p>"
             )
     return page(title, scene.place, [*parts, *_tables(scene)])
+
+
+def error_page(file: str, error: str, exit_code: int) -> str:
+    """Why there is no plan."""
+    return page(f"No plan of {file}", "", [notice("refused", f"Exit code {exit_code}", error)])
 
 
 def scene_page(scene: Scene) -> str:
@@ -148,18 +157,14 @@ def _row(node: Node) -> str:
     )
 
 
-def _step(plan: Plan, step: Step) -> str:
-    remark = replacement_order(plan, step) if step.action == "replace" else step.reason
+def _step(plan: Plan, halves: Halves, step: Step) -> str:
     known = short_id(step.id) if step.id and step.action != "create" else ""
     head = (
         f"<span class='word {step.action}'>{escaped(WORDS[step.action])}</span> <strong>{escaped(str(step.address))}</strong> "
-        f"<span class=dim>{escaped(known)} {escaped(remark)}</span>"
+        f"<span class=dim>{escaped(known)} {escaped(halves.remark(step))}</span>"
     )
     rows = list(_changes(plan, step))
-    companions = [step, *(other for other in plan.steps if other.part_of == step.key)]
-    said = [f"waits until {wait}" for part in companions for wait in part.waits]
-    said += [effect for part in companions for effect in part.effects]
-    rest = "".join(f"<p>{escaped(text)}</p>" for text in dict.fromkeys(said))
+    rest = "".join(f"<p>{escaped(text)}</p>" for text in halves.said(step))
     body = (f"<table>{''.join(rows)}</table>" if rows else "") + rest
     is_open = " open" if step.action in ("replace", "delete") and body else ""
     return f"<details{is_open}><summary>{head}</summary><div>{body or '<p class=dim>No further details.</p>'}</div></details>"

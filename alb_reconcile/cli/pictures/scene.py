@@ -81,7 +81,8 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Route:
-    """A rule, or a listener's default action: what it matches and what it does."""
+    """A rule, or a listener's default action, and what it does: in words where it checks, redirects or answers itself; to whom
+    it forwards."""
 
     node: Node
     what: str
@@ -324,8 +325,9 @@ class _Maker:
 
     def _balancer(self, thing: _Thing) -> Balancer:
         key = str(thing.address)
-        doors = [self._door(item) for item in self.kinds["listener"] if self._ref(item.get("load_balancer")) == key]
-        doors, more = self._some("listener", doors, f" of {key}")
+        listeners = [item for item in self.kinds["listener"] if self._ref(item.get("load_balancer")) == key]
+        drawn, more = self._some("listener", sorted(listeners, key=lambda item: item.get("port") or 0), f" of {key}")
+        doors = map(self._door, drawn)
         dns_name = printable(thing.found.detail(Entrance).dns_name) if thing.found else ""
         return Balancer(self._node(thing, thing.get("scheme")), dns_name, tuple(doors), more)
 
@@ -347,8 +349,9 @@ class _Maker:
             Share(self._ref(item.target_group), item.weight, self._part(item.weight, total, len(action.forward)))
             for item in action.forward
         )
-        words = "" if action.forward and not action.authentication else show(action, self.plan.names)
-        return Route(node, words, shares)
+        checks = action.authentication.type if action.authentication else ""
+        rest = "" if action.forward else show(replace(action, authentication=None), self.plan.names)
+        return Route(node, ", then ".join(filter(None, [checks, rest])), shares)
 
     @staticmethod
     def _part(weight: int, total: int, groups: int) -> float:

@@ -6,13 +6,12 @@ mentions.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from alb_reconcile.cli.render.halves import Halves
 from alb_reconcile.cli.render.plan import (
     forces_replacement,
     properties_of,
-    replacement_order,
     show_duration,
     summarize,
 )
@@ -62,37 +61,26 @@ def error_markdown(file: str, error: str, exit_code: int) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Told:
-    """A step, in one line and in all of its lines."""
-
-    head: str
-    body: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        return len(self.head) + sum(len(line) + 1 for line in self.body) + 1
-
-
 def _groups(plan: Plan, space: int) -> Iterator[str]:
     """A folded part for each action. Where they are too long, steps lose their details, and then the list its steps."""
-    told = {
-        action: [_told(plan, step, mark) for step in plan.steps if step.action == action and step.part_of is None]
-        for action, mark, _, _ in _GROUPS
+    halves = Halves(plan)
+    steps = {
+        action: [step for step in plan.steps if step.action == action and step.part_of is None]
+        for action, _, _, _ in _GROUPS
     }
-    space -= 300 * sum(bool(items) for items in told.values())  # what stands around them
+    space -= 300 * sum(bool(items) for items in steps.values())  # what stands around them
     if space < 0:
         yield "The steps are left out here; `alb-reconcile plan` shows them."
         return
-    heads = {action: sum(len(item.head) + 1 for item in items) for action, items in told.items()}
-    for action, _, title, is_open in _GROUPS:
-        items = told[action]
+    heads = {action: [_head(halves, step, mark) for step in steps[action]] for action, mark, _, _ in _GROUPS}
+    sizes = {action: sum(len(head) + 1 for head in each) for action, each in heads.items()}
+    for number, (action, _, title, is_open) in enumerate(_GROUPS):
+        items = steps[action]
         if not items:
             continue
         # before one of these is told in all its lines, those that come later are named
-        behind = list(told)[list(told).index(action) + 1 :]
-        later = min(sum(heads[name] for name in behind), max(space - heads[action], 0))
-        lines, left = _fill(items, space - later)
+        later = min(sum(sizes[name] for name, _, _, _ in _GROUPS[number + 1 :]), max(space - sizes[action], 0))
+        lines, left = _fill(plan, halves, items, heads[action], space - later)
         space -= sum(len(line) + 1 for line in lines)
         text = _fence(lines, "diff")
         if left:
@@ -100,32 +88,33 @@ def _groups(plan: Plan, space: int) -> Iterator[str]:
         yield _folded(f"{title} ({len(items)})", text, is_open=is_open)
 
 
-def _fill(items: Sequence[_Told], space: int) -> tuple[list[str], int]:
+def _fill(plan: Plan, halves: Halves, steps: Sequence[Step], heads: Sequence[str], space: int) -> tuple[list[str], int]:
     """The lines that there is space for, and how many steps aren't among them: details only as far as all heads fit."""
     lines: list[str] = []
-    heads = sum(len(item.head) + 1 for item in items)
-    for number, item in enumerate(items):
-        heads -= len(item.head) + 1
-        if item.size + heads <= space:
-            lines += [item.head, *item.body]
-            space -= item.size
-        elif len(item.head) + 1 <= space:
-            lines.append(item.head)
-            space -= len(item.head) + 1
-        else:
-            return lines, len(items) - number
+    ahead = sum(len(head) + 1 for head in heads)
+    for number, (step, head) in enumerate(zip(steps, heads, strict=True)):
+        ahead -= len(head) + 1
+        space -= len(head) + 1
+        if space < 0:
+            return lines, len(steps) - number
+        lines.append(head)
+        if space > ahead:
+            body = [_line(line) for line in _body(plan, halves, step)]
+            size = sum(len(line) + 1 for line in body)
+            if size + ahead <= space:
+                lines += body
+                space -= size
     return lines, 0
 
 
-def _told(plan: Plan, step: Step, mark: str) -> _Told:
-    remark = f"  ({step.reason})" if step.reason else ""
-    if step.action == "replace":
-        remark = f"  {replacement_order(plan, step)}"
+def _head(halves: Halves, step: Step, mark: str) -> str:
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
-    return _Told(_line(f"{mark} {step.address}{known}{remark}"), tuple(map(_line, _body(plan, step))))
+    remark = halves.remark(step)
+    remark = f"({remark})" if remark and step.action != "replace" else remark
+    return _line(f"{mark} {step.address}{known}  {remark}".rstrip())
 
 
-def _body(plan: Plan, step: Step) -> Iterator[str]:
+def _body(plan: Plan, halves: Halves, step: Step) -> Iterator[str]:
     if step.action == "create":
         found = properties_of(plan, step)
         width = max((len(name) for name, _ in found), default=0)
@@ -140,9 +129,7 @@ def _body(plan: Plan, step: Step) -> Iterator[str]:
             before, _, after = text.partition(" → ")
             yield f"-     {change.path}  {before}"
             yield f"+     {change.path}  {after}{mark}"
-    companions = [step, *(other for other in plan.steps if other.part_of == step.key)]
-    yield from dict.fromkeys(f"#     waits until {wait}" for part in companions for wait in part.waits)
-    yield from dict.fromkeys(f"#     {effect}" for part in companions for effect in part.effects)
+    yield from (f"#     {text}" for text in halves.said(step))
 
 
 def _line(text: str) -> str:

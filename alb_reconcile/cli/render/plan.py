@@ -59,7 +59,7 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
     sign, color = _SIGNS[step.action]
     remark = f"   ({printable(step.reason)})" if step.reason else ""
     if step.action == "replace":
-        remark = f"   {replacement_order(plan, step)}"
+        remark = f"   {_replacement_order(plan, step)}"
     known = f"  {short_id(step.id)}" if step.id and step.action != "create" else ""
     yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}{remark}"
     if step.action == "create":
@@ -75,11 +75,15 @@ def _step(plan: Plan, step: Step, style: Style) -> Iterator[str]:
         yield f"      {text}"
 
 
-def replacement_order(plan: Plan, step: Step) -> str:
-    """Which of the two halves of a replacement comes first, in words."""
+def _replacement_order(plan: Plan, step: Step) -> str:
     old = next((other for other in plan.steps if other.part_of == step.key), None)
     first = old is not None and plan.steps.index(old) < plan.steps.index(step)
-    order = "the old one is deleted first" if first else "created before the old one is deleted"
+    return replacement_words(step, is_old_first=first)
+
+
+def replacement_words(step: Step, *, is_old_first: bool) -> str:
+    """Which of the two halves of a replacement comes first, in words."""
+    order = "the old one is deleted first" if is_old_first else "created before the old one is deleted"
     return f"{order} ({step.reason})" if step.reason and not step.changes else order
 
 
