@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import plan_page, scene_page
 from alb_reconcile.cli.pictures.report import report_page
-from alb_reconcile.cli.pictures.scene import make_scene
 from alb_reconcile.cli.pictures.svg import scene_svg
 from tests.e2e.browser import BROWSER, browsing
 from tests.plan.test_pictures import CANARY, EVIL, many, planned

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import pytest
 
 from alb_reconcile.cli.main import main
+from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.mermaid import scene_mermaid
 from alb_reconcile.cli.pictures.page import plan_page, scene_page
-from alb_reconcile.cli.pictures.scene import Scene, make_scene
+from alb_reconcile.cli.pictures.scene import Scene
 from alb_reconcile.cli.pictures.svg import scene_svg
 from alb_reconcile.engine.plan.planner import Options, make_plan
 from alb_reconcile.engine.stack import StackPlan

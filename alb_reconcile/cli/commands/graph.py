@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from alb_reconcile.aws.client import Aws
+from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.mermaid import scene_mermaid
 from alb_reconcile.cli.pictures.page import scene_page
-from alb_reconcile.cli.pictures.scene import make_scene
 from alb_reconcile.cli.pictures.svg import scene_svg
 from alb_reconcile.cli.render.console import emit
 from alb_reconcile.cli.render.output import Output

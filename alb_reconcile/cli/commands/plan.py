@@ -104,8 +104,8 @@ async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[S
 
 
 def _page(planned: StackPlan, made: Plan, *, refusal: str, note: str) -> str:
+    from alb_reconcile.cli.pictures.compose import make_scene
     from alb_reconcile.cli.pictures.page import plan_page
-    from alb_reconcile.cli.pictures.scene import make_scene
 
     return plan_page(made, make_scene(planned), refusal, note)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
-from alb_reconcile.cli.pictures.scene import Scene, make_scene
+from alb_reconcile.cli.pictures.scene import Scene
 from alb_reconcile.cli.render.history import done_counts, result_text
 from alb_reconcile.cli.render.status import unready
 from alb_reconcile.engine.stack import StackPlan
