@@ -160,7 +160,7 @@ def _groups(drawing: Drawing, scene: Scene, y: float, bottom: float) -> tuple[di
         left = (drawing.width - in_row * (_GROUP + _GAP) + _GAP) / 2
         x, top = left + column * (_GROUP + _GAP), y + row * (_GROUP_HEIGHT + _BAND) + _BAND
         tally = group.tally
-        words = _head(group.node, _GROUP, ", ".join(group.node.lines), f"targets: {tally}")
+        words = _head(group.node, _GROUP, ", ".join(group.node.lines), str(tally) if any(tally) else "no targets")
         style = "group" if tally.healthy == tally.there else "group ill"
         drawing.boxes.append(Box(x, top, _GROUP, _GROUP_HEIGHT, style, group.node, words))
         starts[group.node.key] = (x + _GROUP / 2, top + _GROUP_HEIGHT)
