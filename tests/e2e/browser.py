@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -120,6 +122,7 @@ def browsing(folder: Path) -> Iterator[Page]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        start_new_session=True,  # Debian's program is a shell script: to kill that leaves the browser running
     )
     with process:
         try:
@@ -128,4 +131,4 @@ def browsing(folder: Path) -> Iterator[Page]:
             with connect(found[0], max_size=None, proxy=None) as socket:
                 yield Page(socket)
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
