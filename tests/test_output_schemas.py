@@ -65,7 +65,7 @@ def test_each_command_that_writes_json_has_a_schema() -> None:
         name
         for name, command in commands(make_parser())
         for action in command._actions
-        if "--format" in action.option_strings
+        if "--format" in action.option_strings and "json" in (action.choices or ())
     }
     assert writing == output_schemas().keys() - {"run", "error"}
 

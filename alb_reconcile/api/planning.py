@@ -8,7 +8,7 @@ from alb_reconcile.api.stacks import Stack
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.limits import ANY_TIME
 from alb_reconcile.engine.plan.planner import Options
-from alb_reconcile.engine.stack import plan_stack
+from alb_reconcile.engine.stack import StackPlan, plan_stack
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Plan
@@ -32,14 +32,16 @@ def plan(stack: Stack, *, allow: Mapping[str, int] | None = None, destroy: bool 
     vain; PlanError, AwsError, UnreachableError.
     """
     check_allowed(allow or {})
-    return on_stack(stack, lambda aws, target: make(aws, target, allow or {}), destroy=destroy)
+    planned, refusal = on_stack(stack, lambda aws, target: make(aws, target, allow or {}), destroy=destroy)
+    if refusal is not None:
+        raise PlanRefusedError(str(refusal), planned.plan)
+    return planned.plan
 
 
-async def make(aws: Aws, target: DesiredStack, allow: Mapping[str, int]) -> Plan:
-    """The same over a connection."""
+async def make(aws: Aws, target: DesiredStack, allow: Mapping[str, int]) -> tuple[StackPlan, RefusedError | None]:
+    """The same over a connection: the plan, what was read for it, and why it would be refused."""
     options = Options(allow={**allow, ANY_TIME: 1}, check=not target.destroy)  # looking is allowed outside of windows
     try:
-        return (await plan_stack(aws, target, options)).plan
+        return await plan_stack(aws, target, options), None
     except RefusedError as error:  # what is refused without a plan is refused again
-        planned = await plan_stack(aws, target, Options(check=False))
-        raise PlanRefusedError(str(error), planned.plan) from None
+        return await plan_stack(aws, target, Options(check=False)), error

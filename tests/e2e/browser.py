@@ -1,12 +1,14 @@
-"""A headless Chromium, driven by its own protocol: just what a login takes."""
+"""A headless Chromium, driven by its own protocol: just what a login and a look at a page take."""
 
 from __future__ import annotations
 
 import base64
 import itertools
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -36,6 +38,7 @@ class Page:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._numbers = socket, itertools.count(1)
         self._session: str | None = None
+        self._events: list[dict[str, Any]] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
@@ -44,7 +47,7 @@ class Page:
         message = {"id": number, "method": method, "params": params}
         self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
         while (answer := json.loads(self._socket.recv(timeout=GUARD))).get("id") != number:
-            pass  # events
+            self._events.append(answer)
         if "error" in answer:
             raise PageError(answer["error"]["message"])
         return dict(answer["result"])
@@ -54,6 +57,34 @@ class Page:
 
     def run(self, script: str) -> Any:
         return self._call("Runtime.evaluate", expression=script)["result"].get("value")
+
+    def listen(self) -> None:
+        """From now on keep what the page's console says."""
+        self._call("Runtime.enable")
+        self._call("Log.enable")
+
+    def complaints(self) -> list[str]:
+        """What the console has said: errors, warnings, violations of the page's policy."""
+        names = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        return [json.dumps(item["params"]) for item in self._events if item.get("method") in names]
+
+    def prefer(self, scheme: str, width: int, height: int) -> None:
+        """Be a screen of that size, in `light` or `dark`."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def evaluate(self, script: str) -> Any:
+        """The value that a promise comes to."""
+        answer = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press a key that types nothing, such as Tab."""
+        for kind in ("rawKeyDown", "keyUp"):
+            code = {"Tab": 9, "Enter": 13}[key]
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
     def wait_for(self, condition: str) -> None:
         deadline = time.monotonic() + GUARD
@@ -91,6 +122,7 @@ def browsing(folder: Path, *further: str) -> Iterator[Page]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        start_new_session=True,  # Debian's program is a shell script: to kill that leaves the browser running
     )
     with process:
         try:
@@ -99,4 +131,4 @@ def browsing(folder: Path, *further: str) -> Iterator[Page]:
             with connect(found[0], max_size=None, proxy=None) as socket:
                 yield Page(socket)
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)

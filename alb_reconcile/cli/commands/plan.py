@@ -1,20 +1,23 @@
 """`plan`: what `apply` would do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from alb_reconcile.api.planning import PlanRefusedError, make
+from alb_reconcile.api.planning import make
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.cli.render.console import complain
+from alb_reconcile.cli.render.console import complain, emit
+from alb_reconcile.cli.render.markdown import MOST, error_markdown, plan_markdown
 from alb_reconcile.cli.render.output import Output
 from alb_reconcile.cli.render.plan import last_run_lines, render_plan
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.cli.session.connection import ConnectionOptions, with_stack
 from alb_reconcile.cli.session.specs import LoadingOptions, chosen_specs, load_stacks
 from alb_reconcile.engine.plan.limits import ANY_TIME, describe_closure
+from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError, UsageError
 from alb_reconcile.model.files import write_file
@@ -39,34 +42,68 @@ class PlanOptions:
 
 def plan(options: PlanOptions) -> ExitCode:
     """Show what would be done."""
-    if options.out and len(chosen_specs(options.specs)) > 1:
+    number = len(chosen_specs(options.specs))
+    if options.output.format == "html" and number > 1:
+        raise UsageError("--format html is one page: name one SPEC; report has several stacks")
+    if options.out and number > 1:
         raise UsageError("--out takes one plan: name one SPEC")
+    with _told_in_its_place(options.output, ", ".join(options.specs)):
+        return _each(options)
+
+
+def _each(options: PlanOptions) -> ExitCode:
     pending, refused = False, False
-    for stack in load_stacks(options.specs, options.loading, options.policy):
+    stacks = load_stacks(options.specs, options.loading, options.policy)
+    for stack in stacks:
         target = stack.target(destroy=options.destroy)
-        made, refusal, endpoint = with_stack(options.connection, target, _plan, options)
+        planned, refusal, endpoint = with_stack(options.connection, target, _plan, options)
+        made = planned.plan
         pending = pending or not made.is_empty
-        options.output.show(made, partial(_text, head=_head(made, target.spec_file, endpoint, options)), Plan.to_json)
+        why, space = str(refusal or ""), MOST // len(stacks)
+        closed = _closed(target, made, options)
+        markdown = partial(plan_markdown, refusal=why, note=closed, most=space)
+        text = partial(_text, head=_head(made, target.spec_file, endpoint, options))
+        options.output.show(
+            made, text, Plan.to_json, markdown=markdown, html=partial(_page, planned, refusal=why, note=closed)
+        )
         if refusal is not None:
             complain(str(refusal))
             refused = True
             continue
         if options.out:
             _save(options.out, made)
-        closed = describe_closure(target.policy, datetime.now(UTC))
-        if closed and not made.is_empty and ANY_TIME not in options.allow:
+        if closed:
             complain(f"Note: {closed}")
     if refused:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if pending and options.detailed_exitcode else ExitCode.OK
 
 
-async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[Plan, RefusedError | None, str]:
-    """The plan, why it would be refused, and the endpoint of AWS's API."""
+@contextmanager
+def _told_in_its_place(output: Output, files: str) -> Iterator[None]:
+    """Where a plan is for others to read, what keeps it from being made is, too."""
     try:
-        return await make(aws, target, options.allow), None, aws.endpoint
-    except PlanRefusedError as error:
-        return error.plan, error, aws.endpoint
+        yield
+    except ReconcileError as error:
+        if output.format == "markdown":
+            emit(error_markdown(files, str(error), error.exit_code))
+        elif output.format == "html":
+            from alb_reconcile.cli.pictures.page import error_page
+
+            emit(error_page(files, str(error), error.exit_code))
+        raise
+
+
+def _closed(target: DesiredStack, made: Plan, options: PlanOptions) -> str:
+    """Why the policy has it wait; empty if it needn't, or nothing is to be done."""
+    if made.is_empty or ANY_TIME in options.allow:
+        return ""
+    return describe_closure(target.policy, datetime.now(UTC))
+
+
+async def _plan(aws: Aws, target: DesiredStack, options: PlanOptions) -> tuple[StackPlan, RefusedError | None, str]:
+    """The plan, why it would be refused, and the endpoint of AWS's API."""
+    return *(await make(aws, target, options.allow)), aws.endpoint
 
 
 def _head(made: Plan, spec_file: str, endpoint: str, options: PlanOptions) -> "LastRun":
@@ -79,6 +116,13 @@ def _head(made: Plan, spec_file: str, endpoint: str, options: PlanOptions) -> "L
 
 def _text(made: Plan, style: Style, head: "LastRun") -> str:
     return render_plan(made, style, head=last_run_lines(head.told, head.warning, style))
+
+
+def _page(planned: StackPlan, made: Plan, *, refusal: str, note: str) -> str:
+    from alb_reconcile.cli.pictures.compose import make_scene
+    from alb_reconcile.cli.pictures.page import plan_page
+
+    return plan_page(made, make_scene(planned), refusal, note)
 
 
 def _save(file: str, made: Plan) -> None:

@@ -117,7 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("plan", "plan.plan", "show what apply would do; changes nothing")
     _add_specs(command)
     command.add_argument("--destroy", action="store_true", help="plan the deletion of the stack")
-    _add_format(command)
+    command.add_argument("--format", choices=("text", "json", "markdown", "html"), default="text")
     command.add_argument("--out", metavar="FILE", help="save the plan for apply --plan")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if there are changes")
     add_allow(command)
@@ -154,6 +154,18 @@ def make_parser() -> argparse.ArgumentParser:
     command = add("status", "status.status", "show each resource, the health of the targets and the URLs")
     _add_specs(command)
     _add_format(command)
+
+    command = add("graph", "graph.graph", "draw the stack as it will be, coloured by the plan; changes nothing")
+    command.add_argument("spec", metavar="SPEC")
+    command.add_argument("--destroy", action="store_true", help="draw what the deletion of the stack takes")
+    command.add_argument("--format", choices=("svg", "html", "mermaid"), default="svg", help="default svg")
+
+    command = add(
+        "report", "report.report", "all stacks of a folder on one page: health, drift, shares of requests, last runs"
+    )
+    command.add_argument("place", nargs="?", default=".", metavar="DIRECTORY", help="default: this one")
+    command.add_argument("--format", choices=("html",), default="html", help="default html")
+    command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
     command = add("verify", "verify.verify", "send real requests through each listener and rule")
     add_verify(command)

@@ -1,4 +1,4 @@
-"""The form of a command's result: text or JSON, and of the error that it ends with."""
+"""The form of a command's result: text, JSON, or one of those that only some commands have; and of the error that it ends with."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 class Output:
     """What `--format` and `--no-color` choose. Nobody else asks which format it is."""
 
-    format: Literal["text", "json"]
+    format: Literal["text", "json", "markdown", "html", "svg", "mermaid"]
     no_color: bool
 
     @property
@@ -24,10 +24,14 @@ class Output:
         """The colours of what is said meanwhile."""
         return Style.detect(no_color=self.no_color)
 
-    def show(self, result: _T, text: Callable[[_T, Style], str], json: Callable[[_T], str]) -> None:
-        """Write a result to standard output, in the form that was chosen; nothing where that is empty."""
-        if self.format == "json":
-            emit_document(json(result))
+    def show(
+        self, result: _T, text: Callable[[_T, Style], str], json: Callable[[_T], str], **others: Callable[[_T], str]
+    ) -> None:
+        """Write a result to standard output, in the form that was chosen; nothing where that is empty. `others` are further
+        forms by their names."""
+        forms = {"json": json, **others}
+        if self.format in forms:
+            emit_document(forms[self.format](result))
         elif shown := self.style.fit(text(result, self.style)):
             emit(shown)
 

@@ -101,7 +101,7 @@ def headline(plan: Plan, step: Step, targets: Sequence[Step]) -> str:
         return f"{name} is created: {getattr(step.state, 'instance_type', None) or 'an instance'}, in {behind}"
     if step.action == "delete":
         return f"{name} ({short_id(step.id or '')}) is deleted, and leaves {behind}"
-    forces = _forces(step)
+    forces = forces_replacement(step)
     changes = [change for change in step.changes if change.path in forces]
     if len(changes) == 1 and changes[0].path in ("instance_type", "image_id"):
         ((_, text),) = show_change(changes[0], plan.names)
@@ -120,7 +120,7 @@ def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Ite
     yield f"  {style.paint(f'{sign} {step.address}', color)}{style.paint(known, 'dim')}{remark}"
     if step.action == "create":
         yield from _properties(plan, step)
-    forces = _forces(step)
+    forces = forces_replacement(step)
     changes = [change for change in step.changes if not (is_part and change.path == "target")]
     width = max((len(change.path) for change in changes), default=0)
     for change in changes:
@@ -135,19 +135,33 @@ def _step(plan: Plan, step: Step, style: Style, *, is_part: bool = False) -> Ite
 def _replacement_order(plan: Plan, step: Step) -> str:
     old = next((other for other in plan.steps if other.part_of == step.key), None)
     first = old is not None and plan.steps.index(old) < plan.steps.index(step)
-    order = "the old one is deleted first" if first else "created before the old one is deleted"
+    return replacement_words(step, is_old_first=first)
+
+
+def replacement_words(step: Step, *, is_old_first: bool) -> str:
+    """Which of the two halves of a replacement comes first, in words."""
+    order = "the old one is deleted first" if is_old_first else "created before the old one is deleted"
     return f"{order} ({step.reason})" if step.reason and not step.changes else order
 
 
-def _forces(step: Step) -> tuple[str, ...]:
+def forces_replacement(step: Step) -> tuple[str, ...]:
+    """The paths of the changes because of which a step replaces."""
     if step.action != "replace" or step.state is None or step.desired is None or step.observed is None:
         return ()
     return forcing(step.desired, step.state, step.observed, step.changes)
 
 
 def _properties(plan: Plan, step: Step) -> Iterator[str]:
+    found = properties_of(plan, step)
+    width = max((len(name) for name, _ in found), default=0)
+    for name, text in found:
+        yield f"      {name:<{width}}  {text}"
+
+
+def properties_of(plan: Plan, step: Step) -> list[tuple[str, str]]:
+    """What is made, property by property, each with its text."""
     if step.state is None:
-        return
+        return []
     found = []
     for name in [name for name in field_names(type(step.state)) if name not in type(step.state).said_elsewhere]:
         value = getattr(step.state, name)
@@ -159,9 +173,7 @@ def _properties(plan: Plan, step: Step) -> Iterator[str]:
             found += [(name, item) for item in value]
         else:
             found.append((name, value))
-    width = max((len(name) for name, _ in found), default=0)
-    for name, value in found:
-        yield f"      {name:<{width}}  {show_member(name, value, plan.names)}"
+    return [(name, show_member(name, value, plan.names)) for name, value in found]
 
 
 def _change(plan: Plan, change: Change, width: int, style: Style, *, forced: bool) -> Iterator[str]:

@@ -1,0 +1,113 @@
+"""Pages and pictures as a browser shows them: nothing runs, nothing is fetched, and axe has nothing serious to say.
+
+With PICTURE=1 the documentation's screenshots are taken anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alb_reconcile.cli.pictures.compose import make_scene
+from alb_reconcile.cli.pictures.page import plan_page, scene_page
+from alb_reconcile.cli.pictures.report import report_page
+from alb_reconcile.cli.pictures.svg import scene_svg
+from tests.e2e.browser import BROWSER, browsing
+from tests.plan.test_pictures import CANARY, EVIL, many, planned
+from tests.test_report import subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.browser import Page
+
+IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
+SERIOUS = (
+    "r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ' ' + v.nodes[0].html)"
+)
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium on this machine: apt-get install chromium-headless-shell"
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browsing(tmp_path_factory.mktemp("profile")) as found:
+        found.listen()
+        yield found
+
+
+def pages() -> dict[str, str]:
+    changed = planned(want=CANARY | {"instances/web/instance_type": "t3.small", "instances/web/count": 3})
+    hostile = many(2, EVIL)
+    return {
+        "changed": plan_page(changed.plan, make_scene(changed), "web-1 would be replaced", "later"),
+        "large": scene_page(make_scene(planned({"instances/web/count": 60}))),
+        "going": scene_page(make_scene(planned(destroy=True))),
+        "report": report_page("stacks", subjects(), "now"),
+        "hostile": plan_page(hostile.plan, make_scene(hostile), EVIL, EVIL),
+    }
+
+
+@pytest.mark.parametrize("name", ["changed", "large", "going", "report", "hostile"])
+def test_it_is_for_everybody_and_nothing_in_it_runs(page: Page, tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"{name}.html"
+    file.write_text(pages()[name], encoding="utf-8")
+    axe = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    for scheme, width in (("light", 1200), ("dark", 400)):
+        page.prefer(scheme, width, 900)
+        page.open(file.as_uri())
+        page.wait_for("document.querySelector('main')")
+        assert (
+            page.run("typeof owned + document.querySelectorAll('script, img, iframe, object, link').length")
+            == "undefined0"
+        )
+        # nothing but the parts that scroll by themselves is wider than the screen
+        assert page.run("document.documentElement.scrollWidth <= innerWidth")
+        page.run(f"{axe}; 0")
+        assert page.evaluate(f"axe.run().then({SERIOUS})") == []
+    assert page.complaints() == []
+
+
+def test_the_keyboard_leads_from_a_box_to_its_row(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(pages()["large"], encoding="utf-8")
+    page.open(file.as_uri())
+    page.wait_for("document.querySelector('main')")
+    for _ in range(3):  # past the link that skips the picture, into what scrolls, to the load balancer
+        page.press("Tab")
+    assert page.run("document.activeElement.querySelector('title').textContent").startswith("load_balancer.public")
+    page.press("Enter")
+    page.wait_for("location.hash")
+    assert page.run("document.querySelector(':target').innerText").startswith("load_balancer.public")
+
+
+def test_the_picture_stands_alone(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "picture.svg"
+    file.write_text(scene_svg(make_scene(many(2, EVIL))), encoding="utf-8")
+    page.open(file.as_uri())
+    page.wait_for("document.documentElement.tagName === 'svg'")
+    assert page.run("typeof owned + document.querySelectorAll('script, img, a').length") == "undefined0"
+    colors = []
+    for scheme in ("light", "dark"):
+        page.prefer(scheme, 800, 600)
+        colors.append(page.run("getComputedStyle(document.querySelector('text')).fill"))
+    assert colors[0] != colors[1]
+    assert page.complaints() == []
+
+
+@pytest.mark.skipif(not os.environ.get("PICTURE"), reason="takes the documentation's screenshots with PICTURE=1 only")
+def test_screenshots(page: Page, tmp_path: Path) -> None:
+    for name, scheme, size in (("changed", "light", (1000, 1180)), ("large", "dark", (1200, 1280))):
+        file = tmp_path / f"{name}.html"
+        file.write_text(pages()[name], encoding="utf-8")
+        page.prefer(scheme, *size)
+        page.open(file.as_uri())
+        page.wait_for("document.querySelector('main')")
+        (IMAGES / f"picture-{name}.png").write_bytes(page.look(*size))
+    assert json.dumps(page.complaints()) == "[]"
