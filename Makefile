@@ -29,6 +29,7 @@ check: $(READY)
 	$(BIN)/python scripts/iam_table.py
 	$(BIN)/python scripts/house.py --check
 	$(BIN)/codespell
+	$(BIN)/python scripts/dependencies.py
 	$(BIN)/python -m scripts.docs_site
 
 # the documentation's site, in build/docs/site; every link and page is checked, and nothing is fetched

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from alb_reconcile import __version__
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports
+from alb_reconcile.cli.options.version import Version
 from alb_reconcile.model.errors import ExitCode
 
 _EPILOG = """\
@@ -82,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"alb-reconcile {__version__}")
+    parser.add_argument("--version", action=Version, help="show the version and its commit, and exit")
     commands = _add_commands(parser, "COMMAND")
     common = _common()
     add = partial(_add, commands, parents=[common])
