@@ -156,7 +156,9 @@ def overview(parts: dict[str, list[str]]) -> str:
     ]
     for number, (name, shown) in enumerate(parts.items()):
         left = number * (card + gap)
-        lines.append(f'<rect x="{left}" y="0" width="{card}" height="{height}" rx="10" fill="#0d1117"/>')
+        lines.append(
+            f'<rect x="{left}" y="0" width="{card}" height="{height}" rx="10" fill="#0d1117" stroke="#30363d"/>'
+        )
         lines.append(f'<text x="{left + 18}" y="29" fill="#8b949e" font-weight="bold">{titles[name]}</text>')
         lines += [_text(line, left + 18, 58 + row * ROW) for row, line in enumerate(shown)]
         if number:
@@ -171,7 +173,7 @@ def _frame(width: int, height: int, title: str) -> str:
     dots = "".join(f'<circle cx="{20 + 18 * n}" cy="19" r="5.5" fill="{fill}"/>' for n, fill in enumerate(_dots()))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"><title>{title}</title>\n'
-        f'<rect width="{width}" height="{height}" rx="10" fill="#0d1117"/>{dots}'
+        f'<rect width="{width}" height="{height}" rx="10" fill="#0d1117" stroke="#30363d"/>{dots}'
     )
 
 

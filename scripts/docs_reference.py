@@ -95,8 +95,13 @@ def _keys(found: Schema, kind: str, prefix: str = "") -> Iterator[tuple[str, Sch
             continue
         seen.add(path)
         yield path, item, is_required
-        if name not in schema.SECTIONS:
+        if not _is_section(name, item):
             yield from _keys(item, kind, f"{path}.")
+
+
+def _is_section(name: str, item: Schema) -> bool:
+    """Whether a key holds entries of another kind, by their names."""
+    return name in schema.SECTIONS and isinstance(item.get("additionalProperties"), Mapping)
 
 
 def _own_keys(found: Schema) -> Iterator[tuple[str, Schema, bool]]:
@@ -113,7 +118,7 @@ def _own_keys(found: Schema) -> Iterator[tuple[str, Schema, bool]]:
 
 def _key(path: str, item: Schema, *, is_required: bool, example: Any) -> list[str]:
     facts = [f"Type: {schema.describe_type(item)}"]  # type: ignore[arg-type]
-    if path in schema.SECTIONS:
+    if _is_section(path, item):
         kind = schema.SECTIONS[path]
         facts = [f"Type: entries of [{kind}]({kind.replace('_', '-')}.md)"]
     if is_required:
@@ -168,7 +173,10 @@ class _Dumper(yaml.SafeDumper):
 def _examples() -> dict[tuple[str, str], Any]:
     """The first value of each key in the specs that come with the program; of each kind, its richest entry."""
     found: dict[tuple[str, str], Any] = {}
-    for file in sorted((ROOT / "specs").glob("*.yaml")) + sorted((ROOT / "specs" / "examples").glob("*.yaml")):
+    own = sorted(
+        (ROOT / "specs").glob("*.yaml"), key=lambda file: (file.stem == "runbook", file.name)
+    )  # it is full of variables
+    for file in own + sorted((ROOT / "specs" / "examples").glob("*.yaml")):
         _collect(yaml.safe_load(file.read_text(encoding="utf-8")), "stack", "", found)
     return found
 
@@ -182,14 +190,24 @@ def _collect(value: Any, kind: str, path: str, found: dict[tuple[str, str], Any]
         for name, item in value.items():
             key = f"{path}.{name}" if path else str(name)
             found.setdefault((kind, key), item)
-            if name in schema.SECTIONS and isinstance(item, dict):
+            if (
+                name in schema.SECTIONS
+                and isinstance(item, dict)
+                and _is_section(name, schema.resolved(kind)["properties"].get(name, {}))
+            ):
                 for entry_name, entry in item.items():
                     known = found.get((schema.SECTIONS[name], ""))
-                    if isinstance(entry, dict) and (known is None or len(str(entry)) > len(str(known[1]))):
+                    if isinstance(entry, dict) and (known is None or _worth(entry) > _worth(known[1])):
                         found[schema.SECTIONS[name], ""] = (entry_name, _shown(entry))
                     _collect(entry, schema.SECTIONS[name], "", found)
             else:
                 _collect(item, kind, key, found)
+
+
+def _worth(entry: Mapping[str, Any]) -> int:
+    """How much an entry shows; variables show little."""
+    text = str(_shown(entry))
+    return 0 if "${" in text else len(text)
 
 
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +215,7 @@ def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in entry.items()
-        if name not in schema.SECTIONS and not (isinstance(value, str) and "\n" in value)
+        if name not in ("listeners", "rules") and not (isinstance(value, str) and "\n" in value)
     }
 
 
