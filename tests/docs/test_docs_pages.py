@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from alb_reconcile.cli.options.parser import make_parser
 from tests.docs.page import Reader, blocks, commands, fits, like, patched
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 UPDATE = bool(os.environ.get("UPDATE_GOLDENS"))
 ALL = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("README*.md"))]
-FOLLOWED = [page for page in ALL if blocks(page.read_text(encoding="utf-8"))]
+TRANSLATED = ROOT / "README.ja.md"
+FOLLOWED = [page for page in ALL if page != TRANSLATED and blocks(page.read_text(encoding="utf-8"))]
 SPEED = "50"
 
 
@@ -75,6 +78,23 @@ def test_every_command_that_is_mentioned_parses(command: str, capsys: pytest.Cap
     except SystemExit:
         if "--help" not in command:
             pytest.fail(f"{command}\n{capsys.readouterr().err}")
+
+
+def test_the_translation_says_what_the_readme_says() -> None:
+    """The same commands and the same spec, in the same order, less what it leaves out."""
+
+    def told(page: Path) -> list[str]:
+        text = page.read_text(encoding="utf-8")
+        found = [command.line for block in blocks(text) if block.word == "console" for command in commands(block.lines)]
+        return [re.sub(r"localhost:\d+", "localhost", line) for line in found]
+
+    whole = iter(told(ROOT / "README.md"))
+    assert all(line in whole for line in told(TRANSLATED))  # in that order
+    specs = [
+        re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+        for page in (ROOT / "README.md", TRANSLATED)
+    ]
+    assert [yaml.safe_load(text) for text in specs[0]] == [yaml.safe_load(text) for text in specs[1]]
 
 
 class TestAPage:
