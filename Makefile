@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check house coverage bench soak lock clean
+.PHONY: demo test check docs docs-update house coverage bench soak lock clean
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call make PYTHON=/path/to/it" >&2; exit 1; }
@@ -28,6 +28,18 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/iam_table.py
 	$(BIN)/python scripts/house.py --check
+	$(BIN)/codespell
+	$(BIN)/python scripts/dependencies.py
+	$(BIN)/python -m scripts.docs_site
+
+# the documentation's site, in build/docs/site; every link and page is checked, and nothing is fetched
+docs: $(READY)
+	@$(BIN)/python -m scripts.docs_site
+
+# pages with what commands print now, and pictures of a run; read the difference
+docs-update: $(READY)
+	UPDATE_GOLDENS=1 $(BIN)/pytest --numprocesses=2 tests/docs
+	$(BIN)/python -m scripts.docs_pictures
 
 # the numbers that the architecture is held to, with the places that were counted
 house: $(READY)
@@ -52,4 +64,4 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra sandbox --group dev --no-header --no-annotate pyproject.toml --output-file requirements-dev.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

@@ -1,4 +1,4 @@
-"""The table of IAM actions in README.md, from what each kind states; `--write` brings README up to date."""
+"""The table of IAM actions in docs/iam.md, from what each kind states; `--write` brings it up to date."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds.base import AnyKind
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "iam.md"
 BEGIN, END = "<!-- iam: written by scripts/iam_table.py -->", "<!-- iam: end -->"
 HEAD = """\
 | Kind | Read | Looked at beforehand | Created | Changed | Deleted |
@@ -35,17 +35,17 @@ def _cell(actions: tuple[str, ...]) -> str:
 
 
 def with_table(text: str) -> str:
-    """README with the table as it should be."""
+    """The page with the table as it should be."""
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{table()}\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":
-    written = README.read_text(encoding="utf-8")
+    written = PAGE.read_text(encoding="utf-8")
     wanted = with_table(written)
     if "--write" in sys.argv:
-        README.write_text(wanted, encoding="utf-8")
+        PAGE.write_text(wanted, encoding="utf-8")
     elif written != wanted:
         sys.exit(
-            "README.md: the table of IAM actions isn't up to date; run .venv/bin/python scripts/iam_table.py --write"
+            "docs/iam.md: the table of IAM actions isn't up to date; run .venv/bin/python scripts/iam_table.py --write"
         )

@@ -1,4 +1,4 @@
-"""A commit is checked as continuous integration checks it, and as the README says."""
+"""A commit is checked as continuous integration checks it, and as CONTRIBUTING says."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_a_commit_is_checked_by_what_make_check_runs(repository: Path) -> None:
     assert [hook["entry"] for hook in hooks] == commands((repository / "Makefile").read_text(), "check")
 
 
-def test_continuous_integration_runs_what_the_readme_names(repository: Path) -> None:
+def test_continuous_integration_runs_what_contributing_names(repository: Path) -> None:
     runs = re.findall(r"^make \w+$", (repository / ".ci/run").read_text(), re.MULTILINE)
     assert runs == ["make check", "make test"]
-    readme = (repository / "README.md").read_text()
-    assert all(f"    {command} " in readme for command in runs)
+    told = (repository / "CONTRIBUTING.md").read_text()
+    assert all(f"    {command} " in told for command in runs)

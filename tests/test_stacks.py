@@ -1,4 +1,4 @@
-"""`stacks` asks for no more than its row in the README's table of permissions allows."""
+"""`stacks` asks for no more than its row in the documentation's table of permissions allows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from alb_reconcile.cli.commands.status import count_by_stack
 from alb_reconcile.model.text import camel
 from tests.harness import demo, world
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "iam.md"
 
 
 def test_it_asks_for_what_the_readme_says() -> None:
-    (row,) = (line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| `stacks` |"))
+    (row,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `stacks` |"))
     said = set(re.findall(r"(?:Describe|List)\w+", row))
     with world() as aws:
         aws.converge(demo())

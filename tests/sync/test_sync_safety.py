@@ -372,7 +372,7 @@ def test_books_are_kept_though_a_read_shows_what_is_gone(hand: Hand, spec: Spec)
 
 
 def test_who_may_tag_at_creation_only_can_apply_and_destroy(hand: Hand, spec: Spec) -> None:
-    """The README limits roles so; what the tags say of the spec is for `sync` alone, and its lack is told."""
+    """docs/iam.md limits roles so; what the tags say of the spec is for `sync` alone, and its lack is told."""
     faults = Faults(hand.world)
     spec["target_groups"]["web"]["min_healthy"] = 1
     for name in ("create_tags", "add_tags"):

