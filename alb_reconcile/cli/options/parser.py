@@ -195,7 +195,7 @@ def _add_specs(command: argparse.ArgumentParser) -> None:
 
 def _add_helpers(bare: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command = bare("help", "manual.show_help", "show what a command does, with its options")
-    command.add_argument("words", nargs="*", metavar="COMMAND")
+    command.add_argument("words", nargs="*", metavar="COMMAND", help="such as plan, or lock show")
     command = bare("completion", "manual.completion", "print what completes commands and options in a shell")
     command.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish")
     bare("man", "manual.man", "print the manual page, for man -l - or a man1 folder")
