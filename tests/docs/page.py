@@ -226,6 +226,8 @@ _VARYING: Final = (
     (re.compile(r"\b[0-9a-f]{16}\b(?= ×)"), "<digest>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ"), "<time>"),
     (re.compile(r"\d+(?:\.\d+)? s\b, \S+@\S+"), "<n> s, <user>"),
+    (re.compile(r"\bby \w+@[\w.-]+"), "by <user>"),
+    (re.compile(r"((?:in|after|Waited) )(?:\d+[hms] ?)+"), r"\1<time>"),
     (re.compile(r"process \d+"), "process <n>"),
     (re.compile(r"  [✓!]$", re.MULTILINE), ""),
     (re.compile(r"Testing CA #\w+, \d+ days"), "Testing CA #<id>, <n> days"),

@@ -54,9 +54,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 @pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_says_what_happens(page: Path, sandbox: dict[str, str], tmp_path: Path) -> None:
     empty(Path(sandbox["ALB_RECONCILE_SANDBOX_DIR"]))
-    shutil.copytree(ROOT / "specs", tmp_path / "specs")
+    folder = tmp_path / "my-service"  # `init` names the stack after it
+    shutil.copytree(ROOT / "specs", folder / "specs")
     text = page.read_text(encoding="utf-8")
-    told, differences = Reader(tmp_path, sandbox | {"ALB_RECONCILE_STATE_DIR": str(tmp_path / "runs")}).follow(text)
+    told, differences = Reader(folder, sandbox | {"ALB_RECONCILE_STATE_DIR": str(tmp_path / "runs")}).follow(text)
     if UPDATE:
         page.write_text(told, encoding="utf-8")
     else:
