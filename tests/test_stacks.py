@@ -20,7 +20,10 @@ def test_it_asks_for_what_the_readme_says() -> None:
         counts, _ = aws._run(count_by_stack)
         asked = sorted(camel(name).replace("ListBuckets", "ListAllMyBuckets") for name, _ in aws.log)
     assert counts["demo"] > 10
-    assert said - set(asked) == {"DescribeNatGateways", "ListInstanceProfileTags", "ListResourceRecordSets"}, (
-        "which are asked where there is one"
-    )
+    assert said - set(asked) == {
+        "DescribeNatGateways",
+        "ListInstanceProfileTags",
+        "ListResourceRecordSets",
+        "ListTagsForCertificate",
+    }, "which are asked where there is one"
     assert set(asked) <= said
