@@ -16,10 +16,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from alb_reconcile import __version__
+from alb_reconcile.cli.commands.authoring import ExplainOptions, explain
 from alb_reconcile.cli.main import main
 from alb_reconcile.cli.options.parser import make_parser
 from alb_reconcile.cli.render.editor_schema import accept_variables
 from alb_reconcile.cli.render.schema import bundle
+from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
 
 if TYPE_CHECKING:
@@ -504,7 +506,7 @@ class TestExplain:
         topics = self.topics()
         assert len(topics) > 150
         for topic in topics:
-            assert main(["explain", topic]) == 0
+            assert explain(ExplainOptions(topic)) is ExitCode.OK
             lines = capsys.readouterr().out.splitlines()
             assert lines[0] == topic
             assert lines[1].startswith("  ")

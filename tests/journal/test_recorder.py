@@ -350,8 +350,8 @@ class TestHistory:
     @pytest.mark.parametrize(
         ("words", "code", "text"),
         [
-            ([], 64, "history needs SPEC, or --stack NAME"),
-            (["shop.yaml", "--stack", "shop"], 64, "history needs SPEC, or --stack NAME"),
+            ([], 64, "history needs SPEC (default stack.yaml), or --stack NAME"),
+            (["shop.yaml", "--stack", "shop"], 64, "history needs SPEC (default stack.yaml), or --stack NAME"),
             (["none.yaml"], 3, "can't be read"),
             (["shop.yaml", "--limit", "0"], 64, "isn't a number from 1 to"),
             (["shop.yaml", "--state-dir", "shop.yaml"], 1, "can't be read: not a directory"),

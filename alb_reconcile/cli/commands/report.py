@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from alb_reconcile.api.session import check_session
 from alb_reconcile.aws.client import Aws
@@ -36,6 +37,8 @@ _RUNS = 5
 @dataclass(frozen=True)
 class ReportOptions:
     place: str
+    format: Literal["html"]
+    """There is one; others can come."""
     state_dir: str | None
     endpoint_url: str | None
     loading: LoadingOptions

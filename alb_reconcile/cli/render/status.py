@@ -130,7 +130,10 @@ class StacksView:
 
 def stacks_text(view: StacksView, _: Style) -> str:
     """A line for each stack."""
-    lines = [f"{name}  {count} resources" for name, count in sorted(view.counts.items())]
+    lines = [
+        f"{name}  {count} resources (listeners, rules and targets not counted)"
+        for name, count in sorted(view.counts.items())
+    ]
     return "\n".join(lines) or f"No stack has resources in {view.region}."
 
 
