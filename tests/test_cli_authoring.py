@@ -300,6 +300,9 @@ class TestHelp:
         ("words", "usage", "text"),
         [
             (["aply"], "alb-reconcile [-h]", "there is no command 'aply'; did you mean apply?"),
+            (["import", "x"], "alb-reconcile [-h]", "there is no command 'import'; did you mean export or adopt?"),
+            (["--sandbox", "plan", "x"], "alb-reconcile [-h]", "--sandbox; write --sandbox after the command"),
+            (["lock", "import"], "alb-reconcile lock", "there is no action 'import'; known: show, break"),
             (["zzz"], "alb-reconcile [-h]", "there is no command 'zzz'; known: validate, "),
             (["plan", "x", "--formt", "json"], "alb-reconcile plan", "unrecognized arguments: --formt"),
             (["plan", "x", "--formt=json"], "alb-reconcile plan", "; did you mean --format?"),

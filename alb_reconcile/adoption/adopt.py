@@ -41,6 +41,8 @@ class Adoption:
     taggings: tuple[Tagging, ...]
     preview: Preview
     notes: tuple[str, ...] = ()
+    vpcs: frozenset[str] = frozenset()
+    """Where it was looked: the stack's own, those that were matched, and those that the spec names or its subnets are in."""
 
 
 class UnmatchedError(RefusedError):
@@ -149,9 +151,9 @@ async def _prepare(
         for address, desired in target.desired.items()
         if desired.state.service and address not in matcher.matches and address not in there
     )
-    return Adoption(
-        target, matches, tuple(address for address in there if address in target.desired), missing, taggings, preview, tuple(notes)
-    )  # fmt: skip
+    held = tuple(address for address in there if address in target.desired)
+    vpcs = frozenset(reader.vpcs or ())
+    return Adoption(target, matches, held, missing, taggings, preview, tuple(notes), vpcs)
 
 
 async def _tag(

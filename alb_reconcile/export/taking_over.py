@@ -27,8 +27,10 @@ async def changes_for(aws: Aws, adoption: Adoption) -> dict[Path, Any]:
     plan = adoption.preview.plan
     if plan is None or plan.is_empty:
         return {}
-    found = await read_around(aws, {match.found.vpc for match in adoption.matches} - {""})
+    found = await read_around(aws, {*adoption.vpcs})
     addresses = {key: address for address, key in plan.ids.items()}
+    # what is to be replaced doesn't stay, and is what the entry stands for all the same
+    addresses |= {step.observed.id: step.address for step in plan.steps if step.observed and step.desired}
     addresses |= {match.found.found.id: match.address for match in adoption.matches}
     writer = _Writer(found, plan.region, addresses)
     values: dict[Path, list[Any]] = defaultdict(list)
@@ -63,7 +65,7 @@ class _Writer:
         kind = load_kinds()[step.address.kind]
         if not kind.section:
             carrier = (step.observed and step.observed.parent_id) or ""
-            if carrier in self.addresses:
+            if carrier in self.addresses and carrier in self.found.all:
                 yield from self._of_members(kind.name, carrier, path_of(self.addresses[carrier]))
             return
         item = self.found.all.get(step.id or "")

@@ -110,3 +110,26 @@ def test_what_differs_is_taken_over_with_the_comments_kept(
     assert main(["adopt", "spec.yaml", "--write", "--yes"]) == 0
     assert "There is nothing to adopt." in capsys.readouterr().out
     assert (tmp_path / "spec.yaml").stat().st_ino == number, "it isn't written again"
+
+
+@pytest.mark.parametrize("owned", ["all", "the VPC is somebody else's"])
+def test_what_has_drifted_since_is_taken_over_too(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], owned: str
+) -> None:
+    """Of an old spec nothing is left to adopt, and it is still otherwise than what runs."""
+    vpc = account.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["alb-vpc"]}])["Vpcs"][0]["VpcId"]
+    given = ["--vpc", vpc] if owned == "all" else ["--load-balancer", "alb"]
+    assert main(["export", *given, "-o", "old.yaml"]) == 0
+    assert main(["adopt", "old.yaml", "--yes"]) == 0
+    right = (tmp_path / "old.yaml").read_text(encoding="utf-8")
+    wrong = right.replace("instance_type: t2.micro", "instance_type: t3.small")
+    wrong = wrong.replace("targets: [instance]", "targets: [instance], health_check: {interval_seconds: 20}")
+    assert wrong.count("t3.small") == wrong.count("interval_seconds: 20") == 1
+    (tmp_path / "old.yaml").write_text(wrong, encoding="utf-8")
+    assert main(["adopt", "old.yaml", "--write", "--yes"]) == 0
+    assert "There is nothing to adopt." in capsys.readouterr().out
+    mended = (tmp_path / "old.yaml").read_text(encoding="utf-8")
+    assert "instance_type: t2.micro" in mended
+    assert "interval_seconds: 20" not in mended
+    assert "targets: [instance]" in mended
+    assert main(["plan", "old.yaml", "--detailed-exitcode"]) == 0

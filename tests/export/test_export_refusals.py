@@ -229,13 +229,40 @@ def test_the_command_writes_a_spec_and_its_files_once(
     assert (tmp_path / "user-data" / "web").stat().st_mode & 0o777 == 0o600
     assert main(["export", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 4
     assert "stack.yaml already exists and was left unchanged" in capsys.readouterr().err
+    (tmp_path / "other-user-data").mkdir()
+    (tmp_path / "other-user-data" / "web").touch()
     assert main(["export", "--vpc", made["vpc"], "-o", "other.yaml"]) == 4
-    assert "user-data/web already exists and was left unchanged" in capsys.readouterr().err
+    assert "other-user-data/web already exists and was left unchanged" in capsys.readouterr().err
     assert not (tmp_path / "other.yaml").exists()
     assert main(["export", "--vpc", made["vpc"]]) == 0
     said = capsys.readouterr()
     assert "hunter2" not in said.out + said.err
     assert "# its user data isn't written here, since it may hold secrets" in said.out
+
+
+def test_a_second_spec_in_a_folder_has_user_data_of_its_own(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = by_ansible(account)
+    for file, folder in (
+        ("stack.yaml", "user-data"), ("second.yaml", "second-user-data"), ("a/new/third.yaml", "user-data"),
+    ):  # fmt: skip
+        assert main(["export", "--vpc", made["vpc"], "-o", file]) == 0
+        assert f"user_data_file: {folder}/web\n" in (tmp_path / file).read_text(encoding="utf-8")
+        assert ((tmp_path / file).parent / folder / "web").is_file()
+    capsys.readouterr()
+
+
+def test_the_next_command_asks_the_same_aws(
+    account: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = by_ansible(account)
+    (tmp_path / "config").write_text(
+        "[profile shop]\naws_access_key_id = a\naws_secret_access_key = b\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert main(["export", "--profile", "shop", "--vpc", made["vpc"], "-o", "my stack.yaml"]) == 0
+    assert capsys.readouterr().out.endswith("Next: alb-reconcile adopt --profile shop 'my stack.yaml'\n")
 
 
 @pytest.mark.parametrize(

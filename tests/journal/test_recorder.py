@@ -315,6 +315,9 @@ class TestHistory:
         assert main(["history", "shop.yaml"]) == 0
         folder = tmp_path / "state" / "history"
         assert capsys.readouterr().out == f'No runs of "shop" in eu-west-1 are recorded in "{folder}".\n'
+        self.write(tmp_path, made(place="sandbox"))
+        assert main(["history", "shop.yaml"]) == 0
+        assert capsys.readouterr().out.endswith('". Those in the sandbox are shown with --sandbox.\n')
 
     def test_another_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_history(made(), tmp_path / "other")

@@ -114,6 +114,13 @@ def test_who_checks_is_told_beside_who_gets_the_request() -> None:
     assert "→ authenticate-oidc, then web 100%" in scene_svg(scene)
 
 
+def test_a_fixed_response_is_told_by_its_status() -> None:
+    """Its text would push the status out of the picture."""
+    response = {"fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": "soon " * 50}}
+    scene = make_scene(planned(want={"load_balancers/public/listeners/http/default_action": response}))
+    assert [route.what for route in scene.balancers[0].doors[0].routes] == ["fixed response 503"]
+
+
 def test_sixty_instances_in_the_order_that_people_count() -> None:
     scene = make_scene(planned({"instances/web/count": 60}))
     titles = [node.title for zone in scene.networks[0].zones for net in zone.subnets for node in net.instances]

@@ -1,8 +1,9 @@
 """`validate`, `schema` and `explain`: writing a spec, without AWS."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -84,18 +85,24 @@ def explain(options: ExplainOptions) -> ExitCode:
     word, *keys = options.topic.split(".")
     name = schema.SECTIONS.get(word, word)
     if name not in _kinds():
-        raise UsageError(f'there is no kind "{word}"; known: {", ".join(_kinds())}')
+        raise UsageError(f'there is no kind "{word}"; {_meant(word, _kinds())}')
     found, done, is_required = schema.resolved(name), name, False
     while keys:
         properties = _properties(found)
         joined = (".".join(keys[: count + 1]) for count in range(len(keys)))  # some names have dots
         key = next((name for name in joined if name in properties), "")
         if not key:
-            raise UsageError(f'{done} has no key "{keys[0]}"; known: {", ".join(properties) or "none"}')
+            raise UsageError(f'{done} has no key "{keys[0]}"; {_meant(keys[0], properties)}')
         is_required = key in found.get("items", found).get("required", ())
         found, done, keys = properties[key], f"{done}.{key}", keys[key.count(".") + 1 :]
     emit("\n".join(_explanation(done, found, is_required=is_required)))
     return ExitCode.OK
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    """The nearest of them, or all."""
+    near = get_close_matches(word[:80], known, 1, 0.6)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
 def _kinds() -> list[str]:

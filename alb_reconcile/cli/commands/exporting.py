@@ -1,6 +1,8 @@
 """`export`: a spec from what runs."""
 
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +52,7 @@ def export_spec(options: ExportOptions) -> ExitCode:
         complain(f"Note: {printable(note)}")
     if options.out:
         _write(Path(options.out), found)
-        emit(f"Wrote {options.out}: {found.entries} resources. Next: {_next(options.out, found)}")
+        emit(f"Wrote {options.out}: {found.entries} resources. Next: {_next(options, found)}")
     else:
         emit(found.text.rstrip("\n"))
     for problem in found.problems:
@@ -61,13 +63,24 @@ def export_spec(options: ExportOptions) -> ExitCode:
 async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str], options: ExportOptions) -> Export:
     for stack in options.stacks:
         names = {**names, **await names_in_stack(aws, stack)}
-    wishes = Wishes(options.stack or "", names, options.out or "", _FOLDER if options.out else "")
+    wishes = Wishes(options.stack or "", names, options.out or "", _folder(Path(options.out)) if options.out else "")
     return await export(aws, region, scope, wishes)
 
 
-def _next(file: str, found: Export) -> str:
+def _folder(file: Path) -> str:
+    """Where user data goes, beside the spec. Another spec's is left alone: a second export has a folder of its own."""
+    own = f"{file.stem}-{_FOLDER}"
+    taken = (file.parent / _FOLDER).exists()
+    return own if taken and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", own) else _FOLDER
+
+
+def _next(options: ExportOptions, found: Export) -> str:
+    """The command that adopts it, asking the same AWS."""
+    profile = options.connection.profile
+    where = ["--sandbox"] if options.connection.sandbox else []
+    where += ["--profile", shlex.quote(profile)] if profile else []
     secrets = ["--keep-secrets"] if "--keep-secrets" in found.text else []
-    return " ".join(["alb-reconcile adopt", file, *secrets, *found.adopting])
+    return " ".join(["alb-reconcile adopt", *where, shlex.quote(options.out or ""), *secrets, *found.adopting])
 
 
 def _refuse_existing(file: Path) -> None:
@@ -90,6 +103,6 @@ def _write(file: Path, found: Export) -> None:
 
 
 def _create(file: Path, data: bytes, mode: int) -> None:
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as stream:
         stream.write(data)

@@ -39,12 +39,17 @@ def show(options: HistoryOptions) -> ExitCode:
     folder = state_folder(options.state_dir, os.environ)
     past = read_history(folder, name, region, place=place, limit=options.limit)
 
+    def in_sandbox() -> bool:
+        local = place_name("", sandbox=True)
+        return bool(read_history(folder, name, region, place=local, limit=1).runs)
+
     def text(past: History, style: Style) -> str:
         if past.runs:
             return history_text(past, style)
         where = f" in {region}" if region else ""
         torn = f" {past.unreadable} lines there can't be read." if past.unreadable else ""
-        return f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}"
+        hint = "" if options.sandbox or not in_sandbox() else " Those in the sandbox are shown with --sandbox."
+        return f"No runs of {shorten(name)}{where} are recorded in {shorten(str(folder / 'history'), 500)}.{torn}{hint}"
 
     options.output.show(past, text, history_json)
     return ExitCode.OK

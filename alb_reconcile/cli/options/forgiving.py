@@ -4,10 +4,19 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from alb_reconcile.cli.options.values import given
 from alb_reconcile.model.errors import ExitCode
+
+_ELSEWHERE: Final = {
+    "import": "export or adopt",
+    "delete": "destroy",
+    "show": "status",
+    "output": "status",
+    "state": "stacks",
+}
+"""What other tools call it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,7 +30,8 @@ class Parser(argparse.ArgumentParser):
         """Nothing is left for whoever called: what a command doesn't know is told with its own usage."""
         found, rest = super().parse_known_args(args, namespace)
         if rest:
-            hints = (_near(word.partition("=")[0], self._option_string_actions) for word in rest if word[:1] == "-")
+            words = [word.partition("=")[0] for word in rest if word[:1] == "-"]
+            hints = (self._misplaced(word) or _near(word, self._option_string_actions) for word in words)
             self.error(f"unrecognized arguments: {' '.join(rest)}{next(filter(None, hints), '')}")
         return found, rest
 
@@ -30,9 +40,15 @@ class Parser(argparse.ArgumentParser):
             known = ", ".join(action.choices)
             raise argparse.ArgumentError(
                 None,
-                f"there is no {_noun(action)} {_shown(value)}{_near(value, action.choices) or f'; known: {known}'}",
+                f"there is no {_noun(action)} {_shown(value)}{_meant(value, action.choices) or f'; known: {known}'}",
             )
         super()._check_value(action, value)
+
+    def _misplaced(self, option: str) -> str:
+        """An option of the commands, before the command."""
+        below = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        known = any(option in parser._option_string_actions for action in below for parser in action.choices.values())
+        return f"; write {option} after the command" if known else ""
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, with the command's usage."""
@@ -56,6 +72,11 @@ def parser_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse
 
 def _noun(action: argparse.Action) -> str:
     return str(action.metavar or "command").lower()
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    elsewhere = _ELSEWHERE.get(word, "")
+    return f"; did you mean {elsewhere}?" if elsewhere.partition(" ")[0] in known else _near(word, known)
 
 
 def _near(word: str, known: Iterable[str]) -> str:

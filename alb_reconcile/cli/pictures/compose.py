@@ -221,6 +221,8 @@ class _Maker:
         )
         checks = action.authentication.type if action.authentication else ""
         rest = "" if action.forward else show(replace(action, authentication=None), self.plan.names)
+        if action.fixed_response and not action.unsupported:
+            rest = f"fixed response {dict(action.fixed_response).get('status_code', '')}"  # its text would hide it
         return Route(node, ", then ".join(filter(None, [checks, rest])), shares)
 
     @staticmethod
