@@ -193,7 +193,9 @@ def _brief(text: str) -> str:
 def _describe(event: Event, style: Style) -> str:
     step = event.step
     if event.what == "done":
-        word = f"{step.action}d"
+        word = (
+            "replacement created" if step.action == "replace" else f"{step.action}d"
+        )  # it is replaced when the old one has gone
         if step.part_of is not None:
             word = f"old {step.address.kind.replace('_', ' ')} deleted {short_id(step.id or '')}"
         elif step.action in ("create", "replace") and step.state and step.state.service:
