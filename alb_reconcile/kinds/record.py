@@ -180,11 +180,11 @@ class RecordKind(Kind[Record]):
         )
         about = next((item for item in owners if key_of(item) == (name_about(own, zone.name), "TXT", "")), None)
         if about is not None:
-            said = (read_about(about, zone.id) or (own, {}))[1]
+            said = (read_about(about, zone.id, run.aws.region) or (own, {}))[1]
             if said.get(tags.STACK) != run.stack:
                 raise RefusedError(f"{desired.address}: {_whose(own, said)}")
             changes.append(("DELETE", about))  # of one that somebody deleted
-        changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)))))
+        changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)), run.aws.region)))
         await change_records(run, zone.id, changes)
         return own.arn(partition_of(run.aws.region))
 
@@ -332,7 +332,7 @@ async def _check_taken(aws: Aws, item: Intent, wanted: Record, zone: Zone) -> li
     there, about = await asyncio.gather(
         records_at(aws, zone.id, wanted.name), read_record(aws, zone.id, (name_about(own, zone.name), "TXT", ""))
     )
-    said = (read_about(about, zone.id) or (own, {}))[1] if about else {}
+    said = (read_about(about, zone.id, aws.region) or (own, {}))[1] if about else {}
     if said.get(tags.STACK, item.stack) != item.stack:
         return [Finding(item.desired, "name", _whose(own, said))]
     for row in there:

@@ -216,6 +216,23 @@ def test_another_stacks_record_is_refused_and_never_adopted(hand: Hand, names: N
     assert hand.world.plan({**api(), "stack": "other"}).is_empty
 
 
+def test_a_stack_of_that_name_in_another_region_is_another_stack(hand: Hand, names: Names) -> None:
+    hand.make(api())
+    about = names.rows()["a.api.alb-reconcile.example.com TXT"]
+    assert {"Value": '"alb-reconcile:region=us-east-1"'} in about["ResourceRecords"]
+    values = [{"Value": item["Value"].replace("us-east-1", "eu-west-1")} for item in about["ResourceRecords"]]
+    names.change("DELETE", about)
+    names.change("CREATE", {**about, "ResourceRecords": values})
+    there = names.rows()
+    for spec in (api(), api("192.0.2.9")):
+        with pytest.raises(RefusedError, match="is stack demo in eu-west-1's; choose another name"):
+            hand.world.plan(spec)
+    with pytest.raises(RefusedError, match="demo in eu-west-1"):
+        Keeper(hand.world).adopt(api())
+    hand.world.destroy(api())
+    assert names.rows() == there
+
+
 def test_a_record_that_cannot_stand_beside_nobodys_is_refused(hand: Hand, names: Names) -> None:
     names.change("CREATE", plain("api.example.com"))
     cname = only(api={"zone": ZONE, "name": "api.example.com", "type": "CNAME", "resource_records": ["a.example.net"]})
