@@ -146,7 +146,7 @@ class RecordKind(Kind[Record]):
         found = reader.seen(arn, rows.record or {}, dict(rows.tags))
         if not reader.ours(found):
             return None
-        address = tags.own_address(found, self.name, arn)
+        address = _entry_of(rows, reader.desired, tags.own_address(found, self.name, arn))
         entry = reader.desired.get(address)
         wanted = entry.state if entry and isinstance(entry.state, Record) else None
         if rows.record is None:
@@ -211,6 +211,16 @@ class RecordKind(Kind[Record]):
                 rest: list[Change] = [("DELETE", row) for row in there if row]
                 if rest:
                     await change_records(run, rows.id.zone, rest, wait=False)
+
+
+def _entry_of(rows: Rows, desired: Mapping[Address, Desired], said: Address) -> Address:
+    """The entry for a record: the one that declares it, where that is another one than the one it is said to be of. So an entry
+    gets another name without a gap, in which resolvers would learn that there is no such name."""
+    for address in (said, *desired):
+        state = desired[address].state if address in desired else None
+        if isinstance(state, Record) and state.key == rows.id[1:] and state.zone in rows.zone_texts:
+            return address
+    return said
 
 
 def _values(kind: str, given: Iterable[str]) -> tuple[str, ...]:
