@@ -79,7 +79,9 @@ def record_about(record: RecordId, zone_name: str, tags: Mapping[str, str], regi
 
 def _txt(record: RecordId, zone_name: str, texts: Mapping[str, str], region: str) -> dict[str, Any]:
     about = " ".join(filter(None, (record.type, record.name, record.set_identifier)))
-    values = [quoted(f"{key}={value}") for key, value in sorted({**texts, REGION: region, _OURS + _ABOUT: about}.items())]
+    values = [
+        quoted(f"{key}={value}") for key, value in sorted({**texts, REGION: region, _OURS + _ABOUT: about}.items())
+    ]
     return {
         "Name": name_about(record, zone_name) + ".", "Type": "TXT", "TTL": TTL,
         "ResourceRecords": [{"Value": value} for value in values],

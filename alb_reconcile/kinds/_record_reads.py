@@ -126,5 +126,7 @@ async def read_owners(aws: Aws) -> list[str]:
     """The stack of this region of each record in the account that has one: one call for each zone."""
     zones = await every_zone(aws)
     parts = await asyncio.gather(*(list_records(aws, zone.id, below=registry_of(zone.name)) for zone in zones))
-    found = [said for zone, part in zip(zones, parts, strict=True) for _, said, _ in _about(part, zone, aws.region).values()]
+    found = [
+        said for zone, part in zip(zones, parts, strict=True) for _, said, _ in _about(part, zone, aws.region).values()
+    ]
     return [said[tags.STACK] for said in found if tags.STACK in said and REGION not in said]

@@ -351,8 +351,13 @@ async def _check_taken(aws: Aws, item: Intent, wanted: Record, zone: Zone) -> li
             return [Finding(item.desired, "name", _whose(own, said))]
         if beside.key != wanted.key and wanted.conflicts(beside):
             other = RecordId(zone.id, *beside.key)
-            if await read_record(aws, zone.id, (name_about(other, zone.name), "TXT", "")) is None:
-                text = f"there is a record {beside.name} ({beside.type}) already, which can't stand beside this one"
+            about = await read_record(aws, zone.id, (name_about(other, zone.name), "TXT", ""))
+            said = (read_about(about, zone.id, aws.region) or (other, {}))[1] if about else {}
+            if said.get(tags.STACK) != item.stack:
+                whose = f"of stack {said[tags.STACK]} " if tags.STACK in said else ""
+                text = (
+                    f"there is a record {beside.name} ({beside.type}) {whose}already, which can't stand beside this one"
+                )
                 return [Finding(item.desired, "name", f"{text}; delete it, or choose another name")]
     return []
 

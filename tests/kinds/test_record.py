@@ -192,6 +192,40 @@ def test_credentials_without_a_right_to_look_destroy_the_rest(hand: Hand, names:
     assert not result.failures
 
 
+# -- clients are sent from one listener to another
+
+
+def https(**listeners: Spec) -> Spec:
+    """The demo with the short form, or with these listeners."""
+    spec = demo()
+    balancer = spec["load_balancers"]["public"]
+    action = balancer.pop("listeners")["http"]["default_action"]
+    if listeners:
+        balancer["listeners"] = {name: {"default_action": action, **entry} for name, entry in listeners.items()}
+    else:
+        balancer["https"] = {"names": ["api.example.com"], "zone": ZONE, "default_action": action}
+    return spec
+
+
+def test_a_listener_of_another_name_answers_until_https_does(hand: Hand, names: Names) -> None:
+    hand.make(https(web={"protocol": "HTTP", "port": 80}))
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(https()).steps}
+    gone = steps["delete:listener.public/web"]
+    assert {"create:listener.public/https", "create:record.public-api-example-com"} <= set(gone.needs)
+    assert gone.pause[0] == 30
+    hand.make(https())
+
+
+def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) -> None:
+    hand.make(https())
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo()).steps}
+    gone = steps["delete:listener.public/https"]
+    assert [key.partition("@")[0] for key in gone.needs] == ["update:listener.public/http"]
+    assert gone.pause[0] == 30
+    hand.make(demo())
+    assert names.rows() == {}
+
+
 # -- whose it is
 
 
@@ -240,6 +274,15 @@ def test_a_record_that_cannot_stand_beside_nobodys_is_refused(hand: Hand, names:
         RefusedError, match=r"there is a record api.example.com \(A\) already, which can't stand beside"
     ):
         hand.world.plan(cname)
+
+
+def test_a_record_that_cannot_stand_beside_another_stacks_is_refused(hand: Hand, names: Names) -> None:
+    cname = only(api={"zone": ZONE, "name": "api.example.com", "type": "CNAME", "resource_records": ["a.example.net"]})
+    hand.make({**cname, "stack": "other"})
+    with pytest.raises(
+        RefusedError, match=r"api.example.com \(CNAME\) of stack other already, which can't stand beside"
+    ):
+        hand.world.plan(api())
 
 
 def test_who_is_faster_is_not_overwritten(hand: Hand, names: Names, faults: Faults) -> None:

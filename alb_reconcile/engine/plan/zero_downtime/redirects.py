@@ -55,8 +55,10 @@ def _making_room(graph: Graph, made: Step) -> Step | None:
 def _leave_late(graph: Graph, step: Step) -> None:
     """The listener to which one redirects goes after that one has stopped."""
     found = step.observed.state if step.observed else None
-    redirect = dict(found.default_action.redirect) if isinstance(found, Listener) else {}
-    for other in graph.of_kind("listener", "delete") if redirect else ():
+    if not isinstance(found, Listener) or not found.default_action.redirect:
+        return
+    redirect = dict(found.default_action.redirect)
+    for other in graph.of_kind("listener", "delete"):
         state = other.observed.state if other.observed else None
         is_target = isinstance(state, Listener) and state.port == int(redirect.get("port", 0))
         if is_target and state.load_balancer == found.load_balancer:
