@@ -60,8 +60,8 @@ def _leave_late(graph: Graph, step: Step) -> None:
     redirect = dict(found.default_action.redirect)
     for other in graph.of_kind("listener", "delete"):
         state = other.observed.state if other.observed else None
-        is_target = isinstance(state, Listener) and state.port == int(redirect.get("port", 0))
-        if is_target and state.load_balancer == found.load_balancer:
+        place = found.load_balancer, int(redirect.get("port", 0))
+        if isinstance(state, Listener) and (state.load_balancer, state.port) == place:
             graph.after(other.key, step.key, Strength.PREFERRED)
             graph.pause(other.key, Rollout().settle, _BEHIND)
 
