@@ -74,9 +74,9 @@ def spec_tag(desired: Desired) -> str:
 
 
 def readdressed(desired: Desired, found: Mapping[str, str]) -> dict[str, str]:
-    """The tag that says another address than an entry's, as it should be; nothing where it is right, or isn't there."""
+    """The tag that says another address than a record's entry, as it should be; nothing where it is right, or isn't there."""
     own = str(desired.address)
-    return {ADDRESS: own} if found.get(ADDRESS, own) != own else {}
+    return {ADDRESS: own} if desired.address.kind == "record" and found.get(ADDRESS, own) != own else {}
 
 
 def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
