@@ -21,6 +21,9 @@ TTL: Final = 300
 BUSY: Final[Mapping[str, float]] = {"PriorRequestNotComplete": 300.0, "Throttling": 300.0}
 """Route 53 takes one change of a zone after the other."""
 _ABOUT: Final = "record"
+_STACK: Final = "alb-reconcile:stack"
+REGION: Final = "alb-reconcile:region"
+"""Zones are of no region, and stacks are: two of one name are two owners, each in a region of its own."""
 _OURS: Final = "alb-reconcile:"
 _STAR: Final = "_wildcard"
 """A star's place in the name of a record about a wildcard: there it would be a wildcard, too."""
@@ -69,25 +72,34 @@ def name_about(record: RecordId, zone_name: str) -> str:
     return ".".join(filter(None, (kind, own, registry_of(zone_name))))
 
 
-def record_about(record: RecordId, zone_name: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    """The TXT record about a record with these tags, as Route 53 takes it."""
-    return _txt(record, zone_name, {_key(key): _value(key, value) for key, value in tags.items()})
+def record_about(record: RecordId, zone_name: str, tags: Mapping[str, str], region: str) -> dict[str, Any]:
+    """The TXT record about a record with these tags, as Route 53 takes it; the stack is in that region."""
+    return _txt(record, zone_name, {_key(key): _value(key, value) for key, value in tags.items()}, region)
 
 
-def _txt(record: RecordId, zone_name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+def _txt(record: RecordId, zone_name: str, texts: Mapping[str, str], region: str) -> dict[str, Any]:
     about = " ".join(filter(None, (record.type, record.name, record.set_identifier)))
-    values = [quoted(f"{key}={value}") for key, value in sorted({**texts, _OURS + _ABOUT: about}.items())]
+    values = [
+        quoted(f"{key}={value}") for key, value in sorted({**texts, REGION: region, _OURS + _ABOUT: about}.items())
+    ]
     return {
         "Name": name_about(record, zone_name) + ".", "Type": "TXT", "TTL": TTL,
         "ResourceRecords": [{"Value": value} for value in values],
     }  # fmt: skip
 
 
-def read_about(row: Mapping[str, Any], zone: str) -> tuple[RecordId, dict[str, str]] | None:
-    """The record that a TXT record is about, and what it holds (`tags_in`); None where it is about none."""
+def read_about(row: Mapping[str, Any], zone: str, region: str) -> tuple[RecordId, dict[str, str]] | None:
+    """The record that a TXT record is about, and what it holds (`tags_in`); None where it is about none.
+
+    A stack of another region is told with it, as `shop in eu-west-1`, which is no stack's name: it isn't the one of that name here.
+    """
     texts = dict(_unquoted(item["Value"]).partition("=")[::2] for item in row.get("ResourceRecords", ()))
     kind, _, rest = texts.pop(_OURS + _ABOUT, "").partition(" ")
     name, _, identifier = rest.partition(" ")
+    if texts.get(REGION) == region:
+        del texts[REGION]
+    elif REGION in texts and _STACK in texts:
+        texts[_STACK] += f" in {texts[REGION]}"
     return (RecordId(zone, name, kind, identifier), texts) if name else None
 
 
@@ -152,14 +164,14 @@ async def _write(
         found = await _find(aws, zone, name_about(record, zone_name), "TXT")
         if found is None and await _find(aws, zone, *record[1:]) is None:
             continue
-        about = read_about(found, zone) if found else None
+        about = read_about(found, zone, aws.region) if found else None
         before = about[1] if about else {}
         kept = {key: value for key, value in before.items() if key not in remove}
         texts = {**kept, **write}
         if found is not None:
             changes.append({"Action": "DELETE", "ResourceRecordSet": found})
         if any(key.startswith(_OURS) for key in texts):
-            changes.append({"Action": "CREATE", "ResourceRecordSet": _txt(record, zone_name, texts)})
+            changes.append({"Action": "CREATE", "ResourceRecordSet": _txt(record, zone_name, texts, aws.region)})
     if not changes:
         return
     try:

@@ -259,7 +259,15 @@ async def _write_tags(step: Step, run: Run) -> None:
     if step.refresh is not None:
         wanted, found = step.refresh
         own = changed if step.observed is found else {}
-        await run.tag(found.id, {**own, **extra_tags(wanted.state), tags.SPEC: tags.spec_tag(wanted)})
+        await run.tag(
+            found.id,
+            {
+                **own,
+                **extra_tags(wanted.state),
+                **tags.readdressed(wanted, found.tags),
+                tags.SPEC: tags.spec_tag(wanted),
+            },
+        )
         if own:
             return
     if changed and step.observed is not None:

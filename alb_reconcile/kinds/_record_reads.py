@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.aws.record_tags import RecordId, name_about, plain_name, read_about, registry_of, tags_in
+from alb_reconcile.aws.record_tags import REGION, RecordId, name_about, plain_name, read_about, registry_of, tags_in
 from alb_reconcile.kinds._rare import read_anyway
 from alb_reconcile.kinds._record_changes import PAGE, RecordSet, key_of, list_records, read_record
 from alb_reconcile.kinds._zones import Zone, every_zone, zones_meant
@@ -68,7 +68,7 @@ async def _read_zone(reader: Reader, zone: Zone, texts: tuple[str, ...]) -> list
     with ignoring("NoSuchHostedZone"):
         records = await reader.once(_read_records, reader.aws, zone, frozenset(wanted), reader.stack)
         by_key = {key_of(row): row for row in records}
-        about = _about(records, zone)
+        about = _about(records, zone, reader.aws.region)
         keys = wanted & by_key.keys() | {
             key for key, (_, said, _) in about.items() if said.get(tags.STACK) == reader.stack
         }
@@ -81,7 +81,7 @@ async def _read_records(aws: Aws, zone: Zone, wanted: frozenset[tuple[str, str, 
     if zone.count <= PAGE * (len(wanted) + 1):
         return list(await list_records(aws, zone.id))
     found: list[RecordSet] = list(await list_records(aws, zone.id, below=registry_of(zone.name)))
-    ours = {key for key, (_, said, _) in _about(found, zone).items() if said.get(tags.STACK) == stack}
+    ours = {key for key, (_, said, _) in _about(found, zone, aws.region).items() if said.get(tags.STACK) == stack}
     rows = await asyncio.gather(*(read_record(aws, zone.id, key) for key in sorted(wanted | ours)))
     return [*found, *(row for row in rows if row is not None)]
 
@@ -89,13 +89,13 @@ async def _read_records(aws: Aws, zone: Zone, wanted: frozenset[tuple[str, str, 
 _About = tuple[RecordId, dict[str, str], RecordSet]
 
 
-def _about(records: Iterable[RecordSet], zone: Zone) -> dict[tuple[str, str, str], _About]:
+def _about(records: Iterable[RecordSet], zone: Zone, region: str) -> dict[tuple[str, str, str], _About]:
     """What TXT records say, by the record that each is about."""
     end = f".{registry_of(zone.name)}"
     found: dict[tuple[str, str, str], _About] = {}
     for row in records:
         if row["Type"] == "TXT" and plain_name(row["Name"]).endswith(end):
-            about = read_about(row, zone.id)
+            about = read_about(row, zone.id, region)
             if about and plain_name(row["Name"]) == name_about(about[0], zone.name):
                 found[about[0][1:]] = (*about, row)
     return found
@@ -123,8 +123,10 @@ def _rows(
 
 
 async def read_owners(aws: Aws) -> list[str]:
-    """The stack of each record in the account that has one: one call for each zone."""
+    """The stack of this region of each record in the account that has one: one call for each zone."""
     zones = await every_zone(aws)
     parts = await asyncio.gather(*(list_records(aws, zone.id, below=registry_of(zone.name)) for zone in zones))
-    found = [said for zone, part in zip(zones, parts, strict=True) for _, said, _ in _about(part, zone).values()]
-    return [said[tags.STACK] for said in found if tags.STACK in said]
+    found = [
+        said for zone, part in zip(zones, parts, strict=True) for _, said, _ in _about(part, zone, aws.region).values()
+    ]
+    return [said[tags.STACK] for said in found if tags.STACK in said and REGION not in said]

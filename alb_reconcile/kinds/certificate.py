@@ -56,8 +56,17 @@ class Certificate(Properties):
     """AWS's word for it, which is to be ISSUED where it is requested."""
 
     def settle(self, observed: Observed | None, lookups: Lookups) -> Self:
-        """What AWS says of an imported certificate is right where it is the file's; it may show more of a chain."""
+        """What AWS says of an imported certificate is right where it is the file's; it may show more of a chain. Of a requested
+        one it makes no difference which name is the first."""
         found = observed.state if observed else None
+        if (
+            isinstance(found, Certificate)
+            and self.type == found.type == REQUESTED
+            and set(self.names) == set(found.names)
+        ):
+            return replace(
+                self, domain_name=found.domain_name, subject_alternative_names=found.subject_alternative_names
+            )
         if not isinstance(found, Certificate) or self.type != IMPORTED or found.type != IMPORTED:
             return self
         settled = self
@@ -282,7 +291,7 @@ async def _lock() -> asyncio.Lock:
 
 
 def _looks_like(row: Mapping[str, Any], wanted: Certificate) -> bool:
-    return row.get("Type") == wanted.type and str(row.get("DomainName", "")).lower() == wanted.domain_name
+    return row.get("Type") == wanted.type and str(row.get("DomainName", "")).lower() in wanted.names
 
 
 def _others(domain: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ class RecordKind(Kind[Record]):
         found = reader.seen(arn, rows.record or {}, dict(rows.tags))
         if not reader.ours(found):
             return None
-        address = tags.own_address(found, self.name, arn)
+        address = _entry_of(rows, reader.desired, tags.own_address(found, self.name, arn))
         entry = reader.desired.get(address)
         wanted = entry.state if entry and isinstance(entry.state, Record) else None
         if rows.record is None:
@@ -180,11 +180,11 @@ class RecordKind(Kind[Record]):
         )
         about = next((item for item in owners if key_of(item) == (name_about(own, zone.name), "TXT", "")), None)
         if about is not None:
-            said = (read_about(about, zone.id) or (own, {}))[1]
+            said = (read_about(about, zone.id, run.aws.region) or (own, {}))[1]
             if said.get(tags.STACK) != run.stack:
                 raise RefusedError(f"{desired.address}: {_whose(own, said)}")
             changes.append(("DELETE", about))  # of one that somebody deleted
-        changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)))))
+        changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)), run.aws.region)))
         await change_records(run, zone.id, changes)
         return own.arn(partition_of(run.aws.region))
 
@@ -211,6 +211,16 @@ class RecordKind(Kind[Record]):
                 rest: list[Change] = [("DELETE", row) for row in there if row]
                 if rest:
                     await change_records(run, rows.id.zone, rest, wait=False)
+
+
+def _entry_of(rows: Rows, desired: Mapping[Address, Desired], said: Address) -> Address:
+    """The entry for a record: the one that declares it, where that is another one than the one it is said to be of. So an entry
+    gets another name without a gap, in which resolvers would learn that there is no such name."""
+    for address in (said, *desired):
+        state = desired[address].state if address in desired else None
+        if isinstance(state, Record) and state.key == rows.id[1:] and state.zone in rows.zone_texts:
+            return address
+    return said
 
 
 def _values(kind: str, given: Iterable[str]) -> tuple[str, ...]:
@@ -332,7 +342,7 @@ async def _check_taken(aws: Aws, item: Intent, wanted: Record, zone: Zone) -> li
     there, about = await asyncio.gather(
         records_at(aws, zone.id, wanted.name), read_record(aws, zone.id, (name_about(own, zone.name), "TXT", ""))
     )
-    said = (read_about(about, zone.id) or (own, {}))[1] if about else {}
+    said = (read_about(about, zone.id, aws.region) or (own, {}))[1] if about else {}
     if said.get(tags.STACK, item.stack) != item.stack:
         return [Finding(item.desired, "name", _whose(own, said))]
     for row in there:
@@ -341,8 +351,13 @@ async def _check_taken(aws: Aws, item: Intent, wanted: Record, zone: Zone) -> li
             return [Finding(item.desired, "name", _whose(own, said))]
         if beside.key != wanted.key and wanted.conflicts(beside):
             other = RecordId(zone.id, *beside.key)
-            if await read_record(aws, zone.id, (name_about(other, zone.name), "TXT", "")) is None:
-                text = f"there is a record {beside.name} ({beside.type}) already, which can't stand beside this one"
+            about = await read_record(aws, zone.id, (name_about(other, zone.name), "TXT", ""))
+            said = (read_about(about, zone.id, aws.region) or (other, {}))[1] if about else {}
+            if said.get(tags.STACK) != item.stack:
+                whose = f"of stack {said[tags.STACK]} " if tags.STACK in said else ""
+                text = (
+                    f"there is a record {beside.name} ({beside.type}) {whose}already, which can't stand beside this one"
+                )
                 return [Finding(item.desired, "name", f"{text}; delete it, or choose another name")]
     return []
 

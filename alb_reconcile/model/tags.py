@@ -73,6 +73,12 @@ def spec_tag(desired: Desired) -> str:
     return " ".join([desired.spec_digest, *sorted(_code(path) for path in desired.declared)])[:256].strip()
 
 
+def readdressed(desired: Desired, found: Mapping[str, str]) -> dict[str, str]:
+    """The tag that says another address than a record's entry, as it should be; nothing where it is right, or isn't there."""
+    own = str(desired.address)
+    return {ADDRESS: own} if desired.address.kind == "record" and found.get(ADDRESS, own) != own else {}
+
+
 def spec_digest_of(desired: Mapping[Address, Desired]) -> str:
     """A digest of what a spec wants, variables filled in; the order of its entries doesn't matter."""
     return digest(sorted([str(address), item.spec_digest] for address, item in desired.items()))

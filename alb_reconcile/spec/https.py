@@ -57,9 +57,16 @@ class _Form:
         if certificate is None:
             certificate = self._node(self.name)
             self._add((), "certificates", self.name, self._certificate(names))
+        named: dict[str, str] = {}
         for node in names if "zone" in self.given else ():
             for kind in self._types():
-                self._add((), "records", self._record_name(str(node.value), kind), self._record(node, kind))
+                host = str(node.value).lower()
+                name = self._record_name(host, kind)
+                if named.get(name, host) != host:
+                    name = self._record_name(host, kind, clear=False)
+                if name not in named:  # a name that is given twice is told of the certificate
+                    self._add((), "records", name, self._record(node, kind))
+                named[name] = host
         own = {key: node for key, node in self.given.items() if key not in _OWN}
         listener = {"protocol": self._node("HTTPS"), "port": self._node(443), "certificate_arn": certificate, **own}
         where = ("load_balancers", self.name)
@@ -90,11 +97,12 @@ class _Form:
     def _record(self, name: Node, kind: str) -> Node:
         return self._mapping({**self._zone(), "name": name, "type": self._node(kind), "alias": self._node(self.name)})
 
-    def _record_name(self, name: str, kind: str) -> str:
-        """A name of an entry: public-api-example-com, and with -aaaa for IPv6."""
+    def _record_name(self, name: str, kind: str, *, clear: bool = True) -> str:
+        """A name of an entry: public-api-example-com, and with -aaaa for IPv6; with a digest where it isn't `clear`."""
         text = re.sub(r"[^a-z0-9]+", "-", f"{self.name}-{name}".lower().replace("*", "any")).strip("-")
         end = "-aaaa" if kind == "AAAA" else ""
-        return text + end if len(text + end) <= 63 else f"{text[: 54 - len(end)]}-{digest(text, 8)}{end}"
+        is_clear = clear and len(text + end) <= 63
+        return text + end if is_clear else f"{text[: 54 - len(end)]}-{digest(text if clear else name, 8)}{end}"
 
     def _zone(self) -> dict[str, Node]:
         return {"zone": self.given["zone"]} if "zone" in self.given else {}

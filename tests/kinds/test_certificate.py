@@ -286,6 +286,13 @@ def test_what_a_caa_record_forbids_is_told_and_then_replaced(hand: Hand) -> None
     assert len(acm().list_certificates()["CertificateSummaryList"]) == 1
 
 
+def test_which_name_is_the_first_makes_no_difference(hand: Hand) -> None:
+    zone()
+    hand.make(secure("api", api=api(subject_alternative_names=["www.example.com"])))
+    swapped = api(domain_name="www.example.com", subject_alternative_names=["api.example.com"])
+    assert hand.world.plan(secure("api", api=swapped)).is_empty
+
+
 def test_other_names_are_for_another_certificate_to_which_the_listener_moves(hand: Hand) -> None:
     home = zone()
     hand.make(secure("api", api=api()))

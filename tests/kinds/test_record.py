@@ -192,6 +192,40 @@ def test_credentials_without_a_right_to_look_destroy_the_rest(hand: Hand, names:
     assert not result.failures
 
 
+# -- clients are sent from one listener to another
+
+
+def https(**listeners: Spec) -> Spec:
+    """The demo with the short form, or with these listeners."""
+    spec = demo()
+    balancer = spec["load_balancers"]["public"]
+    action = balancer.pop("listeners")["http"]["default_action"]
+    if listeners:
+        balancer["listeners"] = {name: {"default_action": action, **entry} for name, entry in listeners.items()}
+    else:
+        balancer["https"] = {"names": ["api.example.com"], "zone": ZONE, "default_action": action}
+    return spec
+
+
+def test_a_listener_of_another_name_answers_until_https_does(hand: Hand, names: Names) -> None:
+    hand.make(https(web={"protocol": "HTTP", "port": 80}))
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(https()).steps}
+    gone = steps["delete:listener.public/web"]
+    assert {"create:listener.public/https", "create:record.public-api-example-com"} <= set(gone.needs)
+    assert gone.pause[0] == 30
+    hand.make(https())
+
+
+def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) -> None:
+    hand.make(https())
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(demo()).steps}
+    gone = steps["delete:listener.public/https"]
+    assert [key.partition("@")[0] for key in gone.needs] == ["update:listener.public/http"]
+    assert gone.pause[0] == 30
+    hand.make(demo())
+    assert names.rows() == {}
+
+
 # -- whose it is
 
 
@@ -216,6 +250,23 @@ def test_another_stacks_record_is_refused_and_never_adopted(hand: Hand, names: N
     assert hand.world.plan({**api(), "stack": "other"}).is_empty
 
 
+def test_a_stack_of_that_name_in_another_region_is_another_stack(hand: Hand, names: Names) -> None:
+    hand.make(api())
+    about = names.rows()["a.api.alb-reconcile.example.com TXT"]
+    assert {"Value": '"alb-reconcile:region=us-east-1"'} in about["ResourceRecords"]
+    values = [{"Value": item["Value"].replace("us-east-1", "eu-west-1")} for item in about["ResourceRecords"]]
+    names.change("DELETE", about)
+    names.change("CREATE", {**about, "ResourceRecords": values})
+    there = names.rows()
+    for spec in (api(), api("192.0.2.9")):
+        with pytest.raises(RefusedError, match="is stack demo in eu-west-1's; choose another name"):
+            hand.world.plan(spec)
+    with pytest.raises(RefusedError, match="demo in eu-west-1"):
+        Keeper(hand.world).adopt(api())
+    hand.world.destroy(api())
+    assert names.rows() == there
+
+
 def test_a_record_that_cannot_stand_beside_nobodys_is_refused(hand: Hand, names: Names) -> None:
     names.change("CREATE", plain("api.example.com"))
     cname = only(api={"zone": ZONE, "name": "api.example.com", "type": "CNAME", "resource_records": ["a.example.net"]})
@@ -223,6 +274,15 @@ def test_a_record_that_cannot_stand_beside_nobodys_is_refused(hand: Hand, names:
         RefusedError, match=r"there is a record api.example.com \(A\) already, which can't stand beside"
     ):
         hand.world.plan(cname)
+
+
+def test_a_record_that_cannot_stand_beside_another_stacks_is_refused(hand: Hand, names: Names) -> None:
+    cname = only(api={"zone": ZONE, "name": "api.example.com", "type": "CNAME", "resource_records": ["a.example.net"]})
+    hand.make({**cname, "stack": "other"})
+    with pytest.raises(
+        RefusedError, match=r"api.example.com \(CNAME\) of stack other already, which can't stand beside"
+    ):
+        hand.world.plan(api())
 
 
 def test_who_is_faster_is_not_overwritten(hand: Hand, names: Names, faults: Faults) -> None:
@@ -277,9 +337,13 @@ def test_a_txt_record_that_somebody_deleted_makes_it_nobodys(hand: Hand, names: 
         hand.world.plan(api())
 
 
-def test_an_entry_with_another_name_takes_the_record_over_in_two_steps(hand: Hand, names: Names) -> None:
+def test_an_entry_with_another_name_keeps_the_record(hand: Hand, names: Names) -> None:
     hand.make(api())
-    hand.make(only(front=api()["records"]["api"]))
+    renamed = only(front=api()["records"]["api"])
+    assert short(hand.world.plan(renamed)) == [("update", "record.front", ("tags.Name",))]
+    hand.make(renamed)
+    texts = str(names.rows()["a.api.alb-reconcile.example.com TXT"])
+    assert "address=record.front" in texts
     assert names.rows().keys() == {"api.example.com A", "a.api.alb-reconcile.example.com TXT"}
 
 

@@ -100,6 +100,20 @@ def test_a_dual_stack_load_balancer_gets_both_records(load: Any) -> None:
     ]
 
 
+def test_names_that_differ_in_a_dot_get_records_of_their_own(load: Any) -> None:
+    found = [
+        item for item in load(short(names=["a.b.example.com", "a-b.example.com"])).desired if item.kind == "record"
+    ]
+    assert found[0].name == "public-a-b-example-com"
+    assert found[1].name.startswith("public-a-b-example-com-")
+
+
+def test_a_name_that_is_given_twice_is_told_once(load: Any) -> None:
+    assert ["given twice" in text for text in problems(load, short(names=["api.example.com", "API.example.com"]))] == [
+        True
+    ]
+
+
 def test_without_a_zone_dns_is_somebody_elses_matter(load: Any) -> None:
     spec = short()
     del listener(spec)["zone"]

@@ -253,7 +253,11 @@ def _measure(plan: Plan, steps: tuple[Step, ...]) -> _Damage:
         or (step.action == "delete" and step.part_of is None and step.observed and not step.observed.state.service)
     }
     # one that others take over from counts as replaced
-    taken = {step.id for step in steps if step.detail(TakeOver).groups and step.part_of is None}
+    taken = {
+        step.id
+        for step in steps
+        if step.detail(TakeOver).groups and step.part_of is None and step.address.kind == "load_balancer"
+    }
     balancers = {item.id for item in plan.live if item.address.kind == "load_balancer"}
     renewed = sum(step.address.kind == "load_balancer" and step.action == "replace" for step in steps) + len(taken)
     gone = balancers.intersection(deleted) - {step.id for step in steps if step.detail(TakeOver).groups}

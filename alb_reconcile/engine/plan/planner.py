@@ -226,7 +226,12 @@ def _add_refreshes(graph: Graph) -> None:
     for entry, key in by_entry.items():
         decision = graph.decisions.desired.get(entry)
         found = decision.found if decision and not decision.forces else None
-        if decision and found and found.tags.get(tags.SPEC) != tags.spec_tag(decision.desired):
+        said = (
+            {tags.SPEC: tags.spec_tag(decision.desired), **tags.readdressed(decision.desired, found.tags)}
+            if decision and found
+            else {}
+        )
+        if decision and found and not said.items() <= found.tags.items():
             graph.steps[key] = replace(graph.steps[key], refresh=(decision.desired, found))
 
 

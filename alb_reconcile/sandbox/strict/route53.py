@@ -82,7 +82,7 @@ def records_of(world: World) -> dict[str, dict[str, Any]]:
         ids = {id(row): RecordId(zone.resource_id, *key_of(row)).arn("aws") for row in rows}
         found |= {ids[id(row)]: row for row in rows}
         for row in rows:
-            about = read_about(row, zone.resource_id) if row["Type"] == "TXT" else None
+            about = read_about(row, zone.resource_id, world.region) if row["Type"] == "TXT" else None
             if about and (arn := about[0].arn("aws")) in ids.values():
                 del found[ids[id(row)]]
                 tags[arn] = [{"Key": key, "Value": value} for key, value in tags_in(about[1], {}).items()]

@@ -12,19 +12,25 @@ from alb_reconcile.model.plan import Step
 from alb_reconcile.model.resource import Rollout, each_of
 
 _BEFORE: Final = "every node of the load balancer answers there"
+_BEHIND: Final = "no node of the load balancer redirects there"
 
 
 def redirect_last(graph: Graph) -> None:
     """A listener that answers begins to redirect to another port of its load balancer when that one answers.
 
     Assumes what `add_traffic` guarantees. Guarantees that the listener of that port, its rules, the way to it (security
-    groups, DNS records) and a pause come before, and that rules of the listener that redirects go after.
+    groups, DNS records) and a pause come before, and that rules of the listener that redirects go after. So it is with one that
+    goes to make room at its port for one that redirects. Where a listener stops redirecting, the other one stays until then.
     """
-    for step in graph.of_kind("listener", "update"):
-        target = _target(graph, step)
-        if target is None:
+    for wanted in graph.of_kind("listener", "create", "update"):
+        step = wanted if wanted.action == "update" else _making_room(graph, wanted)
+        target = _target(graph, wanted)
+        if step is None:
             continue
-        before = set(_way_to(graph, target))
+        if target is None:
+            _leave_late(graph, step)
+            continue
+        before = set(_way_to(graph, target)) - {wanted.key}
         for key in before:
             graph.after(step.key, key, Strength.PREFERRED)
         if before:
@@ -34,10 +40,37 @@ def redirect_last(graph: Graph) -> None:
                 graph.after(rule.key, step.key, Strength.PREFERRED)
 
 
+def _making_room(graph: Graph, made: Step) -> Step | None:
+    """The delete of a listener that has the port of one that is made."""
+    wanted = made.state
+    if not isinstance(wanted, Listener):
+        return None
+    for step in graph.of_kind("listener", "delete"):
+        found = step.observed.state if step.observed else None
+        if isinstance(found, Listener) and (found.load_balancer, found.port) == (wanted.load_balancer, wanted.port):
+            return step
+    return None
+
+
+def _leave_late(graph: Graph, step: Step) -> None:
+    """The listener to which one redirects goes after that one has stopped."""
+    found = step.observed.state if step.observed else None
+    if not isinstance(found, Listener) or not found.default_action.redirect:
+        return
+    redirect = dict(found.default_action.redirect)
+    for other in graph.of_kind("listener", "delete"):
+        state = other.observed.state if other.observed else None
+        place = found.load_balancer, int(redirect.get("port", 0))
+        if isinstance(state, Listener) and (state.load_balancer, state.port) == place:
+            graph.after(other.key, step.key, Strength.PREFERRED)
+            graph.pause(other.key, Rollout().settle, _BEHIND)
+
+
 def _target(graph: Graph, step: Step) -> Address | None:
     """The other listener to which one begins to redirect all that it takes; None for any other change."""
     wanted = step.state
-    if not isinstance(wanted, Listener) or not any(change.path == "default_action" for change in step.changes):
+    is_new = step.action == "create" or any(change.path == "default_action" for change in step.changes)
+    if not isinstance(wanted, Listener) or not is_new:
         return None
     redirect = dict(wanted.default_action.redirect)
     if not redirect or "host" in redirect:
