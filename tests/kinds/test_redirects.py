@@ -69,6 +69,13 @@ def test_where_the_other_port_never_answers_this_one_serves_as_before(hand: Hand
     hand.make(redirected(), allow={"delete": 1})
 
 
+def test_what_an_interrupted_run_has_made_gets_its_time_too(hand: Hand) -> None:
+    spec = redirected()
+    hand.make(edited(spec, "load_balancers/public/listeners/http/default_action", {"forward": "web"}))
+    (step,) = hand.world.plan(spec).steps
+    assert step.pause[0] == 30
+
+
 def test_a_redirect_to_another_host_waits_for_nothing(hand: Hand) -> None:
     hand.make(plain())
     action = {"redirect": {"host": "other.example.com", "status_code": "HTTP_302"}}

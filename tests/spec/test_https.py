@@ -183,6 +183,11 @@ def test_what_is_wrong_is_told_where_it_stands(load: Any, change: Any, path: str
     assert any(item.startswith(path) for item in found), found
 
 
+def test_more_names_than_aws_takes_by_default_are_told(load: Any) -> None:
+    stack = load(short(names=[f"n{number}.example.com" for number in range(11)]))
+    assert any("has 11 names, and AWS takes 10" in item.message for item in stack.warnings)
+
+
 def test_entries_that_it_makes_stand_where_it_does(load: Any) -> None:
     stack = load(short())
     text = yaml.safe_dump(short(), sort_keys=False).splitlines()

@@ -26,10 +26,9 @@ def make_zones(world: World, states: list[Any]) -> Iterator[str]:
         name = (above.partition(".")[2] if above.count(".") > 1 else above) if is_id else text.removesuffix(_PRIVATE)
         known = backend.zones.values()
         if any(
-            zone.resource_id == text if is_id else (plain(zone.name), zone.private_zone) == (name, is_private)
-            for zone in known
+            zone.resource_id == text or (plain(zone.name), zone.private_zone) == (name, is_private) for zone in known
         ):
-            continue
+            continue  # a mistyped id doesn't make a second zone of a name
         made = backend.create_hosted_zone(f"{name}.", is_private, comment="made by the sandbox")
         if is_id:
             backend.zones[text] = backend.zones.pop(made.resource_id)

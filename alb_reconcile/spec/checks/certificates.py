@@ -9,6 +9,8 @@ from alb_reconcile.spec.outline import Outline
 
 _FILES = ("certificate", "private_key", "certificate_chain")
 _TOO_LARGE = "no certificate is that large: name the file with the certificate"
+_NAMES = 10
+"""AWS's quota of names of a certificate (L-FB94F0B0), where it wasn't raised."""
 _MOST = 25
 """AWS's quota of certificates of a load balancer, default ones not counted."""
 
@@ -33,6 +35,11 @@ def _check_names(outline: Outline, path: Path, entry: Entry) -> None:
         if name.lower() in seen:
             outline.error(place, f"{name} is given twice; remove it here")
         seen.add(name.lower())
+    if len(names) > _NAMES:
+        outline.warn(
+            path,
+            f"has {len(names)} names, and AWS takes {_NAMES} unless the account's quota is higher; make two certificates of it",
+        )
     zone = name_in(zone_text(entry["zone"])) if isinstance(entry.get("zone"), str) else ""
     for place, name in names:
         if zone and not is_within(name.removeprefix("*."), zone):

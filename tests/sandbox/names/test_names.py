@@ -96,6 +96,7 @@ def test_a_change_reaches_it_when_it_is_in_sync() -> None:
         zone = World("123456789012", REGION)
         assert list(make_zones(zone, [{"zone": "example.com"}, {"zone": "Z0ABC", "name": "api.example.org"}])) != []
         assert list(make_zones(zone, [{"zone": "example.com"}, {"zone": "Z0ABC", "name": "api.example.org"}])) == []
+        assert list(make_zones(zone, [{"zone": "Z0NOTTHERE", "name": "www.example.org"}])) == [], "a mistyped id"
         record = {"Name": "api.example.org", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
         batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
         by_hand("route53").change_resource_record_sets(HostedZoneId="Z0ABC", ChangeBatch=batch)

@@ -33,8 +33,7 @@ def redirect_last(graph: Graph) -> None:
         before = set(_way_to(graph, target)) - {wanted.key}
         for key in before:
             graph.after(step.key, key, Strength.PREFERRED)
-        if before:
-            graph.pause(step.key, Rollout().settle, _BEFORE)
+        graph.pause(step.key, Rollout().settle, _BEFORE)  # an interrupted run may have made the rest a moment ago
         for rule in graph.of_kind("rule", "delete"):
             if rule.observed and rule.observed.parent_id == step.id:
                 graph.after(rule.key, step.key, Strength.PREFERRED)
