@@ -88,4 +88,6 @@ def test_a_roll_of_six_three_at_a_time(stage: Stage) -> None:
     proof.holds(least=6)
     proof.moves("fourth", "fifth")
     first, _, _ = output.partition(" old instance deleted i-")
-    assert len(re.findall(r"✓ instance\.web-\d replacement created", first)) == 3, "three are made before the first one goes"
+    assert len(re.findall(r"✓ instance\.web-\d replacement created", first)) == 3, (
+        "three are made before the first one goes"
+    )
