@@ -217,7 +217,7 @@ class CertificateKind(Kind[Certificate]):
         if wanted.key_algorithm:
             told["KeyAlgorithm"] = wanted.key_algorithm
         before = ""
-        for _ in range(5):
+        for _ in range(2):
             token = digest([run.stack, str(desired.address), run.beside, before, {**told, "Tags": None}], 32)
             answer = await run.aws.call("acm", "request_certificate", IdempotencyToken=token, **told)
             arn = str(answer["CertificateArn"])
