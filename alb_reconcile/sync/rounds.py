@@ -19,8 +19,8 @@ from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.locking.hold import held
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError, ExitCode, ReconcileError, UnreachableError
-from alb_reconcile.sync.targets import Broken, Targets
 from alb_reconcile.sync.stack import Ending, Ways, correct, survey
+from alb_reconcile.sync.targets import Broken, Targets
 
 
 @dataclass

@@ -19,9 +19,9 @@ from alb_reconcile.journal.recorder import recorded
 from alb_reconcile.journal.settings import read_settings
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import AwsError
-from alb_reconcile.sync.targets import Targets
 from alb_reconcile.sync.rounds import Rounds
 from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

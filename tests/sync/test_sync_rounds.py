@@ -12,8 +12,8 @@ from alb_reconcile.journal.record import Record
 from alb_reconcile.model.errors import ExitCode, UsageError
 from alb_reconcile.model.policy import Policy
 from alb_reconcile.spec.stack import load_stack
-from alb_reconcile.sync.targets import find_specs, load_targets
 from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.targets import find_specs, load_targets
 
 if TYPE_CHECKING:
     from pathlib import Path
