@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from alb_reconcile.sync.targets import Broken
 VERSION: Final = 1
 Command = Literal["plan", "sync", "apply"]
 CellStatus = Literal["succeeded", "failed", "held", "interrupted", "cancelled"]
-"""failed: of the cell itself or of a stack in it. held: other runs had all of its stacks. cancelled: it wasn't begun, since the
+"""failed: of the cell itself or of a stack in it. held: other runs had all of its stacks, or of an apply some. cancelled: it wasn't begun, since the
 operation had stopped."""
 _MOST_STEPS: Final = 50
 """Of a stack, that are kept; its own history has all."""
@@ -153,22 +154,26 @@ class CellResult:
     def from_json(cls, data: bytes) -> CellResult:
         """The inverse. Leaves out what a later version says more. Raises ValueError for anything else."""
         try:
-            return _DECODER.decode(data)
+            result = _DECODER.decode(data)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
+        for moment in filter(None, (result.started, result.ended, result.last_success)):
+            datetime.fromisoformat(moment).timestamp()  # there are dates that can't be told in seconds
+        return result
 
 
 _DECODER: Final = msgspec.json.Decoder(CellResult)
 
 
-def status_of(stacks: Iterable[StackResult], error: str) -> CellStatus:
-    """What the results of a cell's stacks come to."""
+def status_of(command: str, stacks: Iterable[StackResult], error: str) -> CellStatus:
+    """What the results of a cell's stacks come to. A stack that another run holds is looked at by the next sync; an apply isn't
+    done before it is."""
     results = {item.result for item in stacks}
     if "interrupted" in results:
         return "interrupted"
     if error or results & {"failed", "refused", "broken"}:
         return "failed"
-    return "held" if results == {"held"} else "succeeded"
+    return "held" if results == {"held"} or (command == "apply" and "held" in results) else "succeeded"
 
 
 def cancelled(cell: Cell, command: str, moment: str, operation: str) -> CellResult:

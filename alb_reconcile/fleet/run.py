@@ -29,7 +29,7 @@ from alb_reconcile.model.errors import ExitCode, ReconcileError
 from alb_reconcile.model.host import iso
 from alb_reconcile.sync.drift import find_causes
 from alb_reconcile.sync.rounds import Rounds
-from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.stack import Ways, unhealthy
 from alb_reconcile.sync.targets import Targets
 
 
@@ -115,7 +115,7 @@ async def run_cell(
         if error:
             tell("cell_failed", level=40, error=error)
     stacks.sort(key=lambda item: (item.stack, item.spec_file))
-    status = "interrupted" if stop.is_set and not stacks and not error else status_of(stacks, error)
+    status = "interrupted" if stop.is_set and not stacks and not error else status_of(command, stacks, error)
     ended = iso(time.time())
     return CellResult(
         cell.fleet, cell.account, cell.region, cell.wave, command, status, iso(started), ended,
@@ -184,13 +184,14 @@ async def _plan_stack(aws: Aws, target: DesiredStack, connection: Connection, se
         desired=target.desired, place=place_name(aws.endpoint, sandbox=connection.sandbox),
     )  # fmt: skip
     error: ReconcileError | None = None
+    notes: tuple[str, ...] = ()
     try:
         planned, error = await make(aws, await resolve_lookups(aws, target), settings.allow)
-        recorder.plan, recorder.causes = planned.plan, find_causes(planned)
+        recorder.plan, recorder.causes, notes = planned.plan, find_causes(planned), unhealthy(planned)
         recorder.exit_code = ExitCode.OK if planned.plan.is_empty else ExitCode.CHANGES
     except ReconcileError as raised:
         error = raised
-    return StackResult.of(recorder.close(account=aws.known_account, error=error))
+    return StackResult.of(recorder.close(account=aws.known_account, error=error), notes)
 
 
 async def _apply_stack(aws: Aws, target: DesiredStack, connection: Connection, settings: CellSettings) -> StackResult:

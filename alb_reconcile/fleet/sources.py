@@ -1,23 +1,24 @@
 """The specs of a cell: from the fleet's own folder, a place in S3, or a git checkout; each source is fetched once."""
 
-import hashlib
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory
+from typing import Final, Self
 
 from alb_reconcile.api.session import Session, connect
 from alb_reconcile.aws.dry_run import Transport
 from alb_reconcile.fleet.cells import Cell, Source
-from alb_reconcile.model.errors import AwsError, Problem, ReconcileError, SpecError, UsageError
+from alb_reconcile.journal.files import only_writer
+from alb_reconcile.model.errors import Problem, ReconcileError, SpecError, UsageError
+from alb_reconcile.model.files import read_start
 from alb_reconcile.model.policy import Policy
-from alb_reconcile.model.text import printable
+from alb_reconcile.model.text import digest, printable
 from alb_reconcile.spec.document import MAX_BYTES
-from alb_reconcile.spec.stack import Stack, load_policy, load_stack
+from alb_reconcile.spec.stack import Stack, load_policy, load_stack, parse_stack
 from alb_reconcile.sync.targets import Broken, Targets, load_targets
 
 _GIT_TIMEOUT: Final = 120
@@ -31,108 +32,118 @@ class SourceError(UsageError):
     """A source that can't be fetched; the text says why and what to do."""
 
 
-@dataclass(frozen=True)
 class Sources:
-    """Fetches sources, each once while it lives. `folder`: where copies are kept; `session` asks S3, as whoever runs this.
+    """Fetches sources, each once, into a folder of its own that `close` removes: make one a run.
 
-    `variables` outrank a cell's own; `policy` is a file of further limits.
+    `cache`: where git's objects are kept from run to run; `session` asks S3, as whoever runs this. `variables` outrank a cell's
+    own; `policy` is a file of further limits.
     """
 
-    folder: Path
-    session: Session
-    variables: Mapping[str, str] = field(default_factory=dict)
-    policy: str | None = None
-    _found: dict[tuple[Source, Path], str] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(
+        self, cache: Path, session: Session, variables: Mapping[str, str] | None = None, policy: str | None = None
+    ) -> None:
+        self._cache, self._session = cache, session
+        self._variables, self._policy_file = variables or {}, policy
+        self._folder = TemporaryDirectory(prefix="alb-reconcile-", ignore_cleanup_errors=True)
+        self._found: dict[tuple[Source, Path], str | SourceError] = {}
+        self._labels: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was fetched."""
+        self._folder.cleanup()
 
     def load(self, cell: Cell) -> Targets:
         """The stacks of a cell, and whatever keeps others from being used. May wait for git and S3: call it in a thread."""
         places, lost = [], []
         for source in cell.sources:
-            try:
-                places.append(self._place(source, cell))
-            except ReconcileError as error:
-                lost.append(Broken(str(source), str(error), is_spec=False))
+            place = self._place(source, cell)
+            if isinstance(place, SourceError):
+                lost.append(Broken(str(source), str(place), is_spec=False))
+            else:
+                places.append(place)
         found = load_targets(places, lambda file: self._load(file, cell), self._policy)
-        return Targets(found.stacks, (*lost, *found.broken))
+        broken = (replace(item, file=self._told(item.file), text=self._told(item.text)) for item in found.broken)
+        return Targets(found.stacks, (*lost, *broken))
+
+    def _told(self, text: str) -> str:
+        """With the names of sources in the place of folders in which they are only for now."""
+        for folder, label in self._labels.items():
+            text = text.replace(folder, label).replace(folder.rstrip("/"), label.rstrip(":/"))
+        return text
 
     def _policy(self) -> Policy:
-        return load_policy(self.policy, self.variables) if self.policy else Policy()
+        return load_policy(self._policy_file, self._variables) if self._policy_file else Policy()
 
     def _load(self, file: str, cell: Cell) -> Stack | None:
         """One spec; None for one that is meant for another of the account's regions. Raises SpecError."""
-        variables = {**cell.variables, **self.variables}
-        stack = load_stack(file, variables)
+        stack = self._read(file, cell, None)
         if stack.region is None:
-            return load_stack(file, variables, cell.region)
+            return self._read(file, cell, cell.region)
         if stack.region == cell.region:
             return stack
         if stack.region in cell.regions or cell.region != cell.regions[0]:
             return None  # it belongs to another cell, or the account's first one tells of it
-        raise SpecError(
-            file,
-            [
-                Problem(
-                    *stack.place,
-                    "region",
-                    f"is {stack.region}, which isn't among the regions of {cell.account} in the fleet ({', '.join(cell.regions)}); add it there, "
-                    "or leave region out",
-                )
-            ],
+        what = (
+            f"is {stack.region}, which isn't among the regions of {cell.account} in the fleet ({', '.join(cell.regions)}); "
+            "add it there, or leave region out"
         )
+        raise SpecError(stack.file, [Problem(*stack.place, "region", what)])
 
-    def _place(self, source: Source, cell: Cell) -> str:
-        """Where a source is on this machine. Raises ReconcileError."""
+    def _read(self, file: str, cell: Cell, region: str | None) -> Stack:
+        """A spec, called by where it comes from. Raises SpecError."""
+        variables = {**cell.variables, **self._variables}
+        for folder, label in self._labels.items():
+            if file.startswith(folder):
+                data = read_start(file, MAX_BYTES + 1)
+                name = f"{label}{file.removeprefix(folder)}"
+                return parse_stack(data, name, Path(file).parent, {**os.environ, **variables}, region)
+        return load_stack(file, variables, region)
+
+    def _place(self, source: Source, cell: Cell) -> str | SourceError:
+        """Where a source is on this machine, or why it isn't."""
         with self._lock:
             key = source, cell.folder
             if key not in self._found:
-                self._found[key] = self._fetch(source, cell)
+                try:
+                    self._found[key] = self._fetch(source, cell)
+                except SourceError as error:
+                    self._found[key] = error
+                except ReconcileError as error:
+                    self._found[key] = SourceError(f"{source} can't be read: {error}")
+                except OSError as error:
+                    reason = (error.strerror or str(error)).lower()
+                    self._found[key] = SourceError(f"{source} can't be kept on this machine: {reason}; free up space")
             return self._found[key]
 
     def _fetch(self, source: Source, cell: Cell) -> str:
+        """Raises SourceError, ReconcileError, OSError."""
+        if not source.git and not source.s3:
+            return str(cell.folder / source.path)
+        folder = Path(self._folder.name) / str(len(self._labels))
+        folder.mkdir(mode=0o700)
         if source.git:
-            return str(self._check_out(source.git, source.ref) / source.path)
-        if source.s3:
-            return str(self._download(source.s3, cell.region))
-        return str(cell.folder / source.path)
-
-    def _own_folder(self, text: str) -> Path:
-        folder = self.folder / hashlib.sha256(text.encode()).hexdigest()[:20]
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder
-
-    def _check_out(self, url: str, ref: str) -> Path:
-        """The repository at its ref, with nothing that lay there before. Raises SourceError."""
-        folder = self._own_folder(f"{url} {ref}")
-        git = _Git(folder, f"{url}{'@' * bool(ref)}{ref}")
-        if not (folder / ".git").is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700)
-            git("init", "--quiet")
-        git("fetch", "--quiet", "--depth", "1", "--no-tags", "--", url, ref or "HEAD")
-        git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")
-        git("clean", "--quiet", "-ffdx")
-        return folder
-
-    def _download(self, place: str, region: str) -> Path:
-        """The specs below a prefix. Raises SourceError."""
-        bucket, _, prefix = place.removeprefix("s3://").partition("/")
-        prefix = f"{prefix.rstrip('/')}/" if prefix and not prefix.endswith(_ENDINGS) else prefix
-        folder = self._own_folder(place)
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            folder.mkdir(mode=0o700)
-            for name, body in _objects(connect(self.session, region).transport, bucket, prefix, place):
+            label = f"{source.git}{'@' * bool(source.ref)}{source.ref}:"
+            _check_out(source, self._cache, folder)
+        else:
+            label = f"{source.s3}/"
+            for name, body in _objects(connect(self._session, cell.region).transport, source.s3):
                 (folder / name).write_bytes(body)
-        except OSError as error:
-            raise SourceError(f"{place} can't be kept in {folder}: {(error.strerror or str(error)).lower()}") from None
-        except AwsError as error:
-            raise SourceError(f"{place} can't be read: {error}") from None
-        return folder
+        self._labels[f"{folder}/"] = label
+        return str(folder / source.path) if source.path else str(folder)
 
 
-def _objects(s3: Transport, bucket: str, prefix: str, place: str) -> Iterator[tuple[str, bytes]]:
+def _objects(s3: Transport, place: str) -> Iterator[tuple[str, bytes]]:
     """The specs directly below a prefix, by their names (S3 ListObjectsV2, GetObject). Raises SourceError, AwsError."""
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    if prefix and not prefix.endswith(_ENDINGS):
+        prefix += "/"
     token: dict[str, str] = {}
     count = 0
     while True:
@@ -158,10 +169,25 @@ def _objects(s3: Transport, bucket: str, prefix: str, place: str) -> Iterator[tu
         raise SourceError(f"there is no *.yaml or *.yml below {place}; correct the prefix")
 
 
+def _check_out(source: Source, cache: Path, folder: Path) -> None:
+    """A repository's files at a ref. What was fetched stays in the cache, so that the next run fetches what is new.
+
+    Raises SourceError, and RecordError where another process doesn't end with it.
+    """
+    store = cache / f"{digest(source.git, 20)}.git"
+    git = _Git(store, folder, str(source))
+    with only_writer(store, timeout=_GIT_TIMEOUT):
+        if not (store / "HEAD").exists():
+            git("init", "--quiet", "--bare", str(store))
+        git("fetch", "--quiet", "--depth", "1", "--no-tags", "--", source.git, source.ref or "HEAD")
+        git("--work-tree", str(folder), "checkout", "--quiet", "--force", "FETCH_HEAD", "--", ".")
+
+
 @dataclass(frozen=True)
 class _Git:
-    """The git program in a folder. It asks nobody for a password, and speaks no protocol that runs commands."""
+    """The git program over a repository. It asks nobody for a password, and speaks no protocol that runs commands."""
 
+    store: Path
     folder: Path
     what: str
 
@@ -169,9 +195,9 @@ class _Git:
         """Raises SourceError."""
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
         environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
-        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # of a hook that we may run in
-            environment.pop(name, None)
-        command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]
+        environment |= {"GIT_DIR": str(self.store), "GIT_INDEX_FILE": f"{self.folder}.index"}
+        environment.pop("GIT_WORK_TREE", None)  # of a hook that we may run in
+        command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false", *arguments]
         try:
             done = subprocess.run(  # noqa: S603 (no shell; the URL stands behind `--`)
                 command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False,
