@@ -119,7 +119,7 @@ class SqsTransport(_Checked, SQS.Transport):  # type: ignore[misc]  # kombu has 
 class RedisQoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     """As SQS has it: a rejected message stays where it is until its time is over."""
 
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001,FBT002 (kombu's signature)
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """kombu's hook."""
         if requeue:
             super().reject(delivery_tag, requeue=True)
@@ -140,7 +140,7 @@ class RedisChannel(redis.Channel):  # type: ignore[misc]  # kombu has no types
             raise Empty from None
 
     def _do_restore_message(
-        self, payload: Any, exchange: str, routing_key: str, pipe: Any, leftmost: bool = False  # noqa: FBT001,FBT002 (kombu's signature)
+        self, payload: Any, exchange: str, routing_key: str, pipe: Any, leftmost: bool = False
     ) -> None:  # fmt: skip
         info = payload["properties"]["delivery_info"]
         info["deliveries"] = int(info.get("deliveries", 1)) + 1

@@ -82,7 +82,9 @@ def _channel(app: Any, queue: Queue) -> Iterator[Any]:
             yield connection.default_channel
         except (kombu.exceptions.OperationalError, OSError) as error:
             said = printable(str(error))[:200]
-            raise UnreachableError(f"the queue {queue} can't be reached: {said}; see that it runs, and its address") from None
+            raise UnreachableError(
+                f"the queue {queue} can't be reached: {said}; see that it runs, and its address"
+            ) from None
 
 
 def look(app: Any, queue: Queue) -> QueueState:

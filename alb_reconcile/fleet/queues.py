@@ -41,7 +41,9 @@ class Queue:
             except ValueError as error:
                 raise UsageError(f"the queue {shown} can't be used: {error}; write redis://HOST:6379/0") from None
             if not 1 <= visibility <= 43_200:
-                raise UsageError(f"the queue {shown} has a visibility_timeout that isn't from 1 to 43200 seconds; correct it")
+                raise UsageError(
+                    f"the queue {shown} has a visibility_timeout that isn't from 1 to 43200 seconds; correct it"
+                )
             return cls(text.partition("?")[0], visibility)
         if not is_address(text) or urlsplit(text).path.count("/") != 2:
             raise UsageError(

@@ -56,7 +56,9 @@ class Worker:
         signals.worker_shutting_down.connect(self._end, weak=False)
         self._app.task(name=TASK)(self._do)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Celery's, about root: it is the pickle that this app refuses which makes that bad
+            warnings.simplefilter(
+                "ignore"
+            )  # of Celery's, about root: it is the pickle that this app refuses which makes that bad
             # one cell at a time in this very thread, and a loop that blocks: kombu's other one stops asking after an error of SQS
             worker = self._app.Worker(
                 pool="solo", use_eventloop=False, without_gossip=True, without_mingle=True, without_heartbeat=True,
