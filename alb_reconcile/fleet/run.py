@@ -24,6 +24,7 @@ from alb_reconcile.journal.log import about, tell
 from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.journal.recorder import Recorder
 from alb_reconcile.journal.settings import Settings
+from alb_reconcile.kinds.shared_reader import Shared
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.errors import ExitCode, ReconcileError
 from alb_reconcile.model.host import iso
@@ -139,7 +140,16 @@ async def _sync(connection: Connection, found: Targets, settings: CellSettings, 
     return [*results, *map(StackResult.broken, report.broken)]
 
 
-_OverStack = Callable[[Aws, DesiredStack, Connection, CellSettings], Awaitable[StackResult]]
+@dataclass(frozen=True)
+class _Cell:
+    """What the stacks of a cell have in common: the way there, and reads that are made once for all."""
+
+    connection: Connection
+    shared: Shared
+    settings: CellSettings
+
+
+_OverStack = Callable[[Aws, DesiredStack, _Cell], Awaitable[StackResult]]
 
 
 async def _each(
@@ -147,7 +157,8 @@ async def _each(
 ) -> list[StackResult]:
     """Each stack by itself, `parallel` at once; none stops another."""
     aws = connection.client()
-    running: set[Aws] = set()
+    cell = _Cell(connection, Shared(aws, [target.stack for target in found.stacks]), settings)
+    running: set[Aws] = {aws}  # the end mustn't wait for the turn of a read that is shared
     turns = asyncio.Semaphore(settings.parallel)
 
     def end() -> None:
@@ -162,7 +173,7 @@ async def _each(
             running.add(own)
             with about(stack=target.stack):
                 try:
-                    return await connection.until_answered(over(own, target, connection, settings))
+                    return await connection.until_answered(over(own, target, cell))
                 except Exception as error:  # whatever it is, it mustn't stop the other stacks
                     text = str(error) if isinstance(error, ReconcileError) else f"{type(error).__name__}: {error}"
                     tell("stack_failed", level=40, error=text)
@@ -174,19 +185,21 @@ async def _each(
         with stop.calling(end):
             results = await asyncio.gather(*map(one, found.stacks))
     finally:
+        await cell.shared.cancel()
         aws.close()
     return [item for item in results if item is not None]
 
 
-async def _plan_stack(aws: Aws, target: DesiredStack, connection: Connection, settings: CellSettings) -> StackResult:
+async def _plan_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResult:
+    settings = cell.settings
     recorder = Recorder(
         "plan", target.stack, target.region, mask=settings.journal.mask, spec_file=target.spec_file,
-        desired=target.desired, place=place_name(aws.endpoint, sandbox=connection.sandbox),
+        desired=target.desired, place=place_name(aws.endpoint, sandbox=cell.connection.sandbox),
     )  # fmt: skip
     error: ReconcileError | None = None
     notes: tuple[str, ...] = ()
     try:
-        planned, error = await make(aws, await resolve_lookups(aws, target), settings.allow)
+        planned, error = await make(aws, await resolve_lookups(aws, target), settings.allow, cell.shared)
         recorder.plan, recorder.causes, notes = planned.plan, find_causes(planned), unhealthy(planned)
         recorder.exit_code = ExitCode.OK if planned.plan.is_empty else ExitCode.CHANGES
     except ReconcileError as raised:
@@ -194,8 +207,8 @@ async def _plan_stack(aws: Aws, target: DesiredStack, connection: Connection, se
     return StackResult.of(recorder.close(account=aws.known_account, error=error), notes)
 
 
-async def _apply_stack(aws: Aws, target: DesiredStack, connection: Connection, settings: CellSettings) -> StackResult:
-    kept: list[Record] = []
+async def _apply_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResult:
+    settings, kept = cell.settings, list[Record]()
     wishes = Wishes(settings.allow, timeout=settings.ways.timeout, lock_timeout=settings.lock_timeout)
     session = settings.credentials.session
     try:
