@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ from alb_reconcile.locking.lease_record import LeaseRecord
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import Tool, client
 from tests.forked import begun
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,6 +110,13 @@ class OnQueue:
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         found = client("sqs", self.port).get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
         return int(found[names[0]]), int(found[names[1]])
+
+    def wait_until_empty(self) -> None:
+        """No more messages wait, and no worker has one."""
+        deadline = time.monotonic() + GUARD
+        while self.depth() != (0, 0):
+            assert time.monotonic() < deadline, "the queue never was empty"
+            time.sleep(0.5)
 
     @contextmanager
     def worker(self, place: Path) -> Iterator[WorkerProcess]:
