@@ -187,13 +187,18 @@ class LookOptions:
     output: Output
     state_dir: str | None
     connection: ReachOptions
+
+
+@dataclass(frozen=True)
+class StatusOptions:
+    look: LookOptions
     queue: str | None
 
 
-def status(options: LookOptions) -> ExitCode:
+def status(options: StatusOptions) -> ExitCode:
     """Show each cell's last result. Exits with 1 where one failed, with 2 where something requires manual action."""
-    view = _recorded(options)
-    options.output.show(view, status_text, fleet_json)
+    view = _recorded(options.look, options.queue)
+    options.look.output.show(view, status_text, fleet_json)
     return view.code
 
 
@@ -204,7 +209,7 @@ def report(options: LookOptions) -> ExitCode:
     return view.code
 
 
-def _recorded(options: LookOptions) -> FleetView:
+def _recorded(options: LookOptions, queue: str | None = None) -> FleetView:
     """From the records: asks AWS nothing but, where they are in S3, for them."""
     fleet, cells = chosen_cells(options.choice)
     session = options.connection.session()
@@ -214,8 +219,8 @@ def _recorded(options: LookOptions) -> FleetView:
         complain(f"warning: {problem}")
     outcome = Outcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
     missing = tuple(cell for cell in cells if cell.key not in found)
-    queue = look_at_queue(options.queue, fleet, session) if options.queue else None
-    return FleetView(outcome, missing, records.read_operation(), time.time(), queue)
+    waiting = look_at_queue(queue, fleet, session) if queue else None
+    return FleetView(outcome, missing, records.read_operation(), time.time(), waiting)
 
 
 def chosen_cells(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:

@@ -36,7 +36,6 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     enqueue = add(fleet, "enqueue", "fleet_queue.enqueue", "put cells on a queue once", parents=parents)
     add_fleet_queue(worker, beat, enqueue, _add_choice)
     status.add_argument("--queue", metavar="URL", help="show what waits in this queue, too, and what was given up")
-    report.set_defaults(queue=None)
     for command in (plan, sync, apply, resume, status, report):
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
         command.add_argument("--format", choices=("text", "json"), default="text")
