@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,9 +115,11 @@ class OnQueue:
 
     def wait_until_empty(self) -> None:
         """No more messages wait, and no worker has one."""
-        deadline = time.monotonic() + GUARD
-        while self.depth() != (0, 0):
-            assert time.monotonic() < deadline, "the queue never was empty"
+        seen, changed = self.depth(), time.monotonic()
+        while (found := self.depth()) != (0, 0):
+            if found != seen:
+                seen, changed = found, time.monotonic()
+            assert time.monotonic() < changed + GUARD, f"nothing happens any more, with {found} in the queue"
             time.sleep(0.5)
 
     @contextmanager
@@ -133,6 +137,11 @@ class WorkerProcess(NamedTuple):
     process: BaseProcess
     proxy: Proxy
     said: Path
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGTERM)
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of that name."""
