@@ -3,6 +3,7 @@
 They are made by botocore, as boto3 makes them; importing boto3 itself reads what it has for uploads to S3, a sixth of a plan's start.
 """
 
+import copy
 import os
 import threading
 from collections.abc import Mapping
@@ -82,7 +83,9 @@ class BotoTransport:
             s3={"addressing_style": "path" if self.endpoint else "auto"},
             **(direct if self._sandbox else {}),
         )
-        client = self._session.create_client(service, config=config, endpoint_url=self._endpoint_url)
+        client = self._session.create_client(
+            service, config=config, endpoint_url=self._endpoint_url, region_name=self.region
+        )
         if not is_address(
             url := client.meta.endpoint_url
         ):  # of the configuration; not all of that is botocore's to see
@@ -140,6 +143,13 @@ class BotoTransport:
             raise transport_error(service, operation, error) from None
         self.answered = True
         return answer
+
+    def in_region(self, region: str) -> "BotoTransport":
+        """The same account in another region, with the same settings."""
+        other = copy.copy(self)
+        other.region = region
+        other._clients, other._making = {}, {}
+        return other
 
     def make_early(self, *needed: tuple[str, bool]) -> None:
         """Make clients that are going to be needed (as `_client` takes them) while the first calls are under way."""

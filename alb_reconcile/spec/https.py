@@ -89,10 +89,8 @@ class _Form:
         return {"ipv4": ("A",), "dualstack-without-public-ipv4": ("AAAA",)}.get(str(addresses), ("A", "AAAA"))
 
     def _certificate(self, names: list[Node]) -> Node:
-        found = {"domain_name": names[0]}
-        if names[1:]:
-            found["subject_alternative_names"] = self._node(names[1:])
-        return self._mapping({**found, **self._zone()})
+        others = self._node(names[1:])  # without any, too: a name that is taken away isn't kept
+        return self._mapping({"domain_name": names[0], "subject_alternative_names": others, **self._zone()})
 
     def _record(self, name: Node, kind: str) -> Node:
         return self._mapping({**self._zone(), "name": name, "type": self._node(kind), "alias": self._node(self.name)})
