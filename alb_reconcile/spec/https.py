@@ -129,10 +129,12 @@ class _Form:
         found = {"domain_name": first}
         if names[1:]:
             found["subject_alternative_names"] = self._node([item for item in names if item is not first])
-        return self._mapping({**found, **self._zone()})
+        places = {"domain_name": (first.line, first.column), "subject_alternative_names": self.short.keys["names"]}
+        return self._mapping({**found, **self._zone()}, {**self.short.keys, **places})
 
     def _record(self, name: Node, kind: str) -> Node:
-        return self._mapping({**self._zone(), "name": name, "type": self._node(kind), "alias": self._node(self.name)})
+        entry = {**self._zone(), "name": name, "type": self._node(kind), "alias": self._node(self.name)}
+        return self._mapping(entry, {**self.short.keys, "name": (name.line, name.column)})
 
     def _record_name(self, name: str, kind: str, *, clear: bool = True) -> str:
         """A name of an entry: public-api-example-com, and with -aaaa for IPv6; with a digest where it isn't `clear`."""
