@@ -63,8 +63,9 @@ async def find_zone(aws: Aws, zone: str) -> Zone:
             "name the one that is meant by its id"
         )
     if every:
-        other = f"zone: {name}" if is_private else f"zone: {{name: {name}, private: true}}"
-        raise ZoneError(f"hosted zone {name} isn't {sort}; if it is meant, write {other}")
+        raise ZoneError(
+            f"hosted zone {name} isn't {sort}; if it is meant, write zone: {name if is_private else every[0].id}"
+        )
     raise ZoneError(f"there is no {sort} hosted zone {name} in this account; create it, or correct the name")
 
 

@@ -167,7 +167,9 @@ class RecordKind(Kind[Record]):
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
         """The zone, what of that name is in it already, and the health check."""
-        found = await asyncio.gather(*(_check(aws, item) for item in intents))
+        states = [item.state for item in desired.values() if item.address.kind == "certificate"]
+        certified = {(getattr(state, "zone", None), name) for state in states for name in getattr(state, "names", ())}
+        found = await asyncio.gather(*(_check(aws, item, certified) for item in intents))
         return [finding for part in found for finding in part]
 
     async def create(self, run: Run, wanted: Record, desired: Desired) -> str:
@@ -313,8 +315,10 @@ def _whose(record: RecordId, said: Mapping[str, str]) -> str:
     return f"there is a {told} already, outside this stack; adopt it, choose another name, or delete it"
 
 
-async def _check(aws: Aws, item: Intent) -> list[Finding]:
+async def _check(aws: Aws, item: Intent, certified: Collection[tuple[Any, str]]) -> list[Finding]:
+    """`certified` has the names for which a certificate is validated, by zone: what is wrong with that is told of the certificate."""
     wanted: Record = item.wanted
+    is_told = (wanted.zone, wanted.name) in certified
     findings = []
     if wanted.health_check_id and (item.fields is None or "health_check_id" in item.fields):
         try:
@@ -329,8 +333,10 @@ async def _check(aws: Aws, item: Intent) -> list[Finding]:
         try:
             zone = await find_zone(aws, wanted.zone)
         except ZoneError as error:
-            return [*findings, Finding(item.desired, "zone", str(error))]
+            return findings if is_told else [*findings, Finding(item.desired, "zone", str(error))]
         if not is_within(wanted.name, zone.name):
+            if is_told:
+                return findings
             text = f"{wanted.name} isn't in zone {zone.name}, nor is it that name itself; name the zone that it is in"
             return [*findings, Finding(item.desired, "name", text)]
         findings += await _check_taken(aws, item, wanted, zone)

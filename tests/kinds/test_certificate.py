@@ -452,7 +452,7 @@ def test_its_own_certificate_is_named_not_looked_up(hand: Hand) -> None:
     [
         ([], "there is no public hosted zone example.com in this account"),
         ([("one", {}), ("two", {})], "there are 2 public hosted zones example.com"),
-        ([("one", PRIVATE)], "hosted zone example.com is private, and ACM looks at public ones"),
+        ([("one", PRIVATE)], "hosted zone example.com is private, and ACM can't validate names there"),
     ],
 )
 def test_a_zone_that_isnt_the_one(hand: Hand, made: list[tuple[str, Spec]], wanted: str) -> None:
