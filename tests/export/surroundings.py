@@ -31,11 +31,13 @@ def furnished(world: World) -> dict[str, Any]:
 
 
 def key_pair(world: World, made: dict[str, Any]) -> str:
-    """A key pair, and an instance that was launched with it and with an instance profile."""
+    """A key pair, and a target that was launched with it and with an instance profile."""
     ec2, iam = world.client("ec2"), by_hand("iam")
     key = str(ec2.create_key_pair(KeyName=KEY, KeyType="ed25519")["KeyPairId"])
     iam.create_instance_profile(InstanceProfileName=PROFILE, Path="/acme/")
-    launch(world, made, KeyName=KEY, IamInstanceProfile={"Name": PROFILE})
+    instance = launch(world, made, KeyName=KEY, IamInstanceProfile={"Name": PROFILE})
+    targets = [{"Id": instance, "Port": 8080}]
+    world.client("elbv2").register_targets(TargetGroupArn=made["group"], Targets=targets)
     return key
 
 
@@ -120,3 +122,19 @@ def record(zone_id: str, world: World, balancer: str, name: str = "shop.example.
     target = {"DNSName": f"dualstack.{found['DNSName']}.", "HostedZoneId": found["CanonicalHostedZoneId"]}
     change(world, zone_id, Name=name, Type="A", AliasTarget={**target, "EvaluateTargetHealth": False}, **more)
     return f"arn:aws:route53:::hostedzone/{zone_id}/recordset/{name}/A"
+
+
+def neighbour(world: World, made: dict[str, Any]) -> str:
+    """Another load balancer in the VPC, which has the first one's security group, certificate and bucket, and an instance with its
+    key pair."""
+    elb = world.client("elbv2")
+    other = elb.create_load_balancer(Name="other", Subnets=made["subnets"], SecurityGroups=[made["front"]])
+    arn = str(other["LoadBalancers"][0]["LoadBalancerArn"])
+    attributes = elb_tags(**{"access_logs.s3.enabled": "true", "access_logs.s3.bucket": BUCKET})
+    elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=attributes)
+    elb.create_listener(
+        LoadBalancerArn=arn, Protocol="HTTPS", Port=443, Certificates=[{"CertificateArn": made["certificate"]}],
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )  # fmt: skip
+    launch(world, made, KeyName=KEY)
+    return arn

@@ -8,7 +8,7 @@ from alb_reconcile.export.scope import Scope
 from tests.adoption.adopting import keeper, our_tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import elb_tags
-from tests.export.surroundings import BUCKET, KEY, PROFILE, furnished
+from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record
 from tests.harness import by_hand
 from tests.kinds.test_listener import CERTIFICATES
 
@@ -56,6 +56,47 @@ def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
         balancer["attributes"]["access_logs.s3.prefix"] = "shop"
         world.converge(spec)
         assert len(by_hand("s3").list_buckets()["Buckets"]) == before
+
+
+def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
+    """Two load balancers in one VPC, of which one is wanted: what they share isn't this stack's to change, let alone to delete."""
+    with keeper() as (world, _):
+        made = furnished(world)
+        other = neighbour(world, made)
+        record(made["zone"], world, made["balancer"], "fast.example.com", SetIdentifier="here", Region="us-east-1")
+        change(
+            world,
+            made["zone"],
+            Name="www.example.com",
+            Type="CNAME",
+            TTL=60,
+            ResourceRecords=[{"Value": _dns(world, "shop")}],
+        )
+        record(made["zone"], world, other, "other.example.com")
+        found = exported(world, Scope(load_balancers=("shop",)), tmp_path)
+        spec, said = plain(found), " ".join(found.text.replace("#", "").split())
+        assert found.problems == ()
+        assert not {"key_pairs", "certificates", "log_buckets", "instance_profiles", "vpcs"} & spec.keys()
+        assert list(spec["load_balancers"]) == ["shop"]
+        assert list(spec["records"]) == ["shop"]
+        assert spec["load_balancers"]["shop"]["attributes"]["access_logs.s3.bucket"] == BUCKET
+        assert spec["load_balancers"]["shop"]["listeners"]["https"]["certificate_arn"] == made["certificate"]
+        assert KEY in str(spec["instances"])
+        for text in (
+            f"bucket {BUCKET} is used by {other} as well",
+            f"certificate {made['certificate']} (shop.example.com) is used by {other} as well",
+            f"key pair {KEY} is used by i-",
+            "DNS record fast.example.com A here leads here, and stays outside: no entry can say its Region",
+            "DNS record www.example.com CNAME leads here, and stays outside",
+        ):
+            assert text in said
+        assert f"{made['front']} is used by {other} as well: it is left out, and named by its id" in found.notes
+        assert steps(adopted(world, found, tmp_path)) == []
+        assert not {made[name] for name in ("key", "bucket", "certificate", "front")} & our_tags(world).keys()
+
+
+def _dns(world: World, name: str) -> str:
+    return str(world.client("elbv2").describe_load_balancers(Names=[name])["LoadBalancers"][0]["DNSName"])
 
 
 def _tag_all(world: World, made: dict[str, object], **tags: str) -> None:
