@@ -195,7 +195,9 @@ def _leave_out(found: Found) -> None:
             )
         group = found.tags.get(key, {}).get(_SCALED, "")
         if group:
-            found.notes.append(f"{key} is of the Auto Scaling group {printable(group)}: it is left out")
+            found.notes.append(
+                f"{key} is left out: the Auto Scaling group {printable(group)} launches and terminates it as it needs"
+            )
         if item.owner or item.builtin or group:
             found.chosen.discard(key)
 

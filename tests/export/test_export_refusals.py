@@ -106,7 +106,9 @@ def test_what_is_registered_by_others_isnt_managed(tmp_path: Path) -> None:
         )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
         elb.register_targets(TargetGroupArn=tasks, Targets=[{"Id": "10.20.0.77", "Port": 80}])
         found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
-        assert set(found.notes) == {f"{item} is of the Auto Scaling group web: it is left out" for item in scaled}
+        assert set(found.notes) == {
+            f"{item} is left out: the Auto Scaling group web launches and terminates it as it needs" for item in scaled
+        }
         groups = plain(found)["target_groups"]
         assert (groups["web"]["targets"], groups["web"]["others"]) == (["web"], "keep")
         assert "targets" not in groups["tasks"]
@@ -146,6 +148,30 @@ def test_what_no_spec_can_say_is_told_and_left(tmp_path: Path) -> None:
         found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
         routes = plain(found)["route_tables"]["route-table"]["routes"]
         assert {"destination_cidr_block": "10.99.0.0/16", "network_interface": target} in routes
+        assert steps(adopted(account, found, tmp_path)) == []
+
+
+def test_rules_of_a_security_group_are_all_there_or_none(tmp_path: Path) -> None:
+    """Ping, as the console makes it, has a type and any code. A protocol that no entry has leaves its whole list to others."""
+    with keeper() as (account, _):
+        made = network(account)
+        ec2 = account.client("ec2")
+        anywhere = {"IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "on"}]}
+        permissions = {
+            "ping": {"IpProtocol": "icmp", "FromPort": 8, "ToPort": -1, **anywhere},
+            "icmp": {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, **anywhere},
+            "esp": {"IpProtocol": "50", "FromPort": -1, "ToPort": -1, **anywhere},
+        }
+        for name, permission in permissions.items():
+            group = ec2.create_security_group(GroupName=name, Description=name, VpcId=made["vpc"])["GroupId"]
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+        found = exported(account, Scope(vpcs=(made["vpc"],)), tmp_path)
+        groups = plain(found)["security_groups"]
+        anyone = {"cidr_block": "0.0.0.0/0", "description": "on"}
+        assert groups["ping"]["ingress"] == [{"protocol": "icmp", "from_port": 8, "to_port": -1, **anyone}]
+        assert groups["icmp"]["ingress"] == [{"protocol": "icmp", **anyone}]
+        assert "ingress" not in groups["esp"]
+        assert "# ingress is left out: " in found.text
         assert steps(adopted(account, found, tmp_path)) == []
 
 
