@@ -13,12 +13,12 @@ from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import _validation, waits
 from alb_reconcile.kinds._certificate_checks import check_certificate
 from alb_reconcile.kinds._certificate_lists import list_certificates, read_tags
-from alb_reconcile.kinds._certificate_reads import observe_zone, once, seen_in, tell, used
+from alb_reconcile.kinds._certificate_reads import find_used, observe_zone, once, seen_in, tell, used
 from alb_reconcile.kinds._pem import PemError, PemFile, read_certificate
 from alb_reconcile.kinds._rare import is_applied
 from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen
 from alb_reconcile.kinds._zones import Zone, find_zone, zone_text
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -161,6 +161,13 @@ class CertificateKind(Kind[Certificate]):
         ours = [(arn, there) for arn, there in seen if reader.ours(there)]
         observed = await asyncio.gather(*(self._observe(reader, arn, there) for arn, there in ours))
         return [item for item in observed if item is not None]
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        return await find_used(reader, users, _state)
+
+    def suggest_name(self, state: Certificate) -> str:
+        """The first label of its name, but for a wildcard's."""
+        return str(state.domain_name).removeprefix("*.").partition(".")[0]
 
     async def owners(self, aws: Aws) -> list[str]:
         rows = await list_certificates(aws)

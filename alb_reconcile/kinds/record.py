@@ -27,9 +27,9 @@ from alb_reconcile.kinds._record_changes import (
     read_record,
     records_at,
 )
-from alb_reconcile.kinds._record_reads import Rows, find_rows, read_owners
-from alb_reconcile.kinds._zones import Zone, ZoneError, find_zone, is_within, zone_text
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds._record_reads import Rows, find_rows, find_used, read_owners
+from alb_reconcile.kinds._zones import PRIVATE, Zone, ZoneError, find_zone, is_within, name_in, zone_text
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Used, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.load_balancer import wait_until_active
 from alb_reconcile.kinds.reader import Reader
@@ -59,6 +59,7 @@ class Record(Properties):
 
     kind = "record"
     service = "route53"
+    keeps_tags = False
     replaced_on = frozenset({"zone", "name", "type", "set_identifier"})
     unique_names = False
     missed = 3
@@ -124,6 +125,20 @@ class RecordKind(Kind[Record]):
         if entry.get("health_check_id") == "none":
             read["health_check_id"] = ""
         return Record(**read)
+
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        zone = self.of(observed).zone
+        return {**entry, "zone": {"name": name_in(zone), "private": True} if zone.endswith(PRIVATE) else zone}
+
+    def suggest_name(self, state: Record) -> str:
+        """The first label, which most zones have once; with what else tells it from others."""
+        kind = "" if state.type == "A" else state.type
+        first = state.name.partition(".")[0].replace("*", "wildcard")
+        apex = state.name == name_in(state.zone)
+        return " ".join(filter(None, (state.name if apex else first, kind, state.set_identifier)))
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        return await find_used(reader, users, lambda row, zone, balancers: _state(row, zone, None, balancers))
 
     def defaults_for(self, wanted: Record, defaults: dict[str, Any]) -> dict[str, Any]:
         other = "ttl" if wanted.alias is not None else "evaluate_target_health"
