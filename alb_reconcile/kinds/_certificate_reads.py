@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alb_reconcile.kinds import _validation
+from alb_reconcile.kinds._certificate_lists import read_tags
 from alb_reconcile.kinds._validation import ISSUED, PENDING, Seen
 from alb_reconcile.kinds._zones import ZoneError, every_zone, find_zone, is_within
 from alb_reconcile.kinds.base import Used
@@ -97,7 +98,7 @@ async def _use(
     row = await _validation.describe(reader.aws, arn)
     if row is None:
         return Used(users, words, arn, why="is gone")
-    own, seen = await _validation.read_tags(reader.aws, arn), seen_in(row)
+    own, seen = await read_tags(reader.aws, arn), seen_in(row)
     state = state_of(row)
     why = _why_not(row, set(seen.users).difference(there))
     if not why:
