@@ -62,7 +62,7 @@ class PlanOptions:
 
 def plan(options: PlanOptions) -> ExitCode:
     """Look at all cells. Exits with 2 where something differs."""
-    fleet, cells = _chosen(options.choice)
+    fleet, cells = chosen_cells(options.choice)
     with _Process(fleet, options.run, options.choice.variables, quiet=options.quiet) as process:
         return process.show(process.run("plan", cells), quiet=options.quiet)
 
@@ -79,7 +79,7 @@ class SyncOptions:
 
 def sync(options: SyncOptions) -> ExitCode:
     """Correct drift in all cells, or in those that are due."""
-    fleet, cells = _chosen(options.choice)
+    fleet, cells = chosen_cells(options.choice)
     ways = Ways(timeout=options.timeout)
     with _Process(
         fleet, options.run, options.choice.variables, ways, options.lock_timeout, quiet=options.quiet
@@ -104,7 +104,7 @@ class ApplyOptions:
 
 def apply(options: ApplyOptions) -> ExitCode:
     """Make all stacks as their specs say, in waves."""
-    fleet, cells = _chosen(options.choice)
+    fleet, cells = chosen_cells(options.choice)
     _refuse_unless(options.yes, fleet, cells)
     ways = Ways(timeout=options.timeout)
     with _Process(fleet, options.run, options.choice.variables, ways, options.lock_timeout, options.allow) as process:
@@ -145,6 +145,7 @@ class LookOptions:
     output: Output
     state_dir: str | None
     connection: ConnectionOptions
+    queue: str | None = None
 
 
 def status(options: LookOptions) -> ExitCode:
@@ -163,18 +164,23 @@ def report(options: LookOptions) -> ExitCode:
 
 def _recorded(options: LookOptions) -> FleetView:
     """From the records: asks AWS nothing but, where they are in S3, for them."""
-    fleet, cells = _chosen(options.choice)
-    session = _session(options.connection)
+    fleet, cells = chosen_cells(options.choice)
+    session = plain_session(options.connection)
     records = Records.of(fleet, session, state_folder(options.state_dir, os.environ))
     found, problems = records.read_all(cells)
     for problem in problems:
         complain(f"warning: {problem}")
     outcome = Outcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
     missing = tuple(cell for cell in cells if cell.key not in found)
-    return FleetView(outcome, missing, records.read_operation(), time.time())
+    queue = None
+    if options.queue:
+        from alb_reconcile.cli.commands.fleet_queue import look_at_queue
+
+        queue = look_at_queue(options.queue, fleet, session)
+    return FleetView(outcome, missing, records.read_operation(), time.time(), queue)
 
 
-def _chosen(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
+def chosen_cells(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
     """The fleet, and the cells that were named, or all. Raises SpecError, UsageError."""
     fleet = load_fleet(options.file, options.variables)
     for name in options.waves:
@@ -199,7 +205,7 @@ def _refuse_unless(yes: bool, fleet: Fleet, cells: Sequence[Cell]) -> None:
         )
 
 
-def _session(options: ConnectionOptions) -> Session:
+def plain_session(options: ConnectionOptions) -> Session:
     """As the credentials' session: without what a command line adds."""
     check_session(options)
     return Session(
@@ -216,7 +222,7 @@ class _Process:
         lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False,
     ) -> None:  # fmt: skip
         self._fleet, self._options = fleet, options
-        journal, session = settings_of(options.record), _session(options.connection)
+        journal, session = settings_of(options.record), plain_session(options.connection)
         check_allowed(allow or {})
         if options.policy:
             load_policy(options.policy, variables)  # a mistake in it is told at once
@@ -225,7 +231,7 @@ class _Process:
             verbose=bool(options.connection.verbose), quiet=quiet or not options.connection.verbose,
         )  # fmt: skip
         if session.sandbox:
-            _make_roles(fleet)
+            make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
             Credentials(session), self._sources, journal, ways or Ways(), options.parallel, lock_timeout, allow or {}
@@ -274,7 +280,7 @@ class _Process:
         return Runner(self._fleet, self._settings, self.records, stop, complain, tell)
 
 
-def _make_roles(fleet: Fleet) -> None:
+def make_roles(fleet: Fleet) -> None:
     """Have the sandbox make the roles that the fleet names, so that any fleet can be tried in it."""
     from alb_reconcile.sandbox import client as sandbox_client
     from alb_reconcile.sandbox import preparation

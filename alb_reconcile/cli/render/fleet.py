@@ -11,6 +11,7 @@ from alb_reconcile.cli.render.history import result_text, step_line
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.fleet.cells import Cell
 from alb_reconcile.fleet.operation import Outcome
+from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, StackResult
 from alb_reconcile.model.errors import ExitCode
@@ -27,12 +28,14 @@ _WELL: Final = ("in_sync", "corrected")
 
 @dataclass(frozen=True)
 class FleetView:
-    """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch."""
+    """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch.
+    `queue`: what waits in it, where one was named."""
 
     outcome: Outcome
     missing: tuple[Cell, ...] = ()
     operation: Operation | None = None
     now: float = 0.0
+    queue: QueueState | None = None
 
     @property
     def code(self) -> ExitCode:
@@ -54,6 +57,8 @@ def fleet_json(view: FleetView) -> str:
         "cells": [_cell_data(item) for item in outcome.cells],
         "unknown": [{"account": cell.account, "region": cell.region, "wave": cell.wave} for cell in view.missing],
     }
+    if view.queue is not None:
+        data["queue"] = {key: value for key, value in asdict(view.queue).items() if key != "visibility"}
     return json.dumps(data, indent=2)
 
 
@@ -110,7 +115,16 @@ def status_text(view: FleetView, style: Style) -> str:
             f", ended {_age(last.ended, view.now)} ago" if last.ended else f", began {_age(last.started, view.now)} ago"
         )
         lines.append(printable(f"last apply: {last.status}{ended}{f': {last.reason}' if last.reason else ''}"))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_queue(view.queue, style)])
+
+
+def _queue(queue: QueueState | None, style: Style) -> Iterator[str]:
+    if queue is None:
+        return
+    dead = f"{queue.dead} given up" if queue.dead else "none given up"
+    yield f"queue: {queue.waiting} waiting, {queue.in_flight} with workers, {dead}"
+    for text in queue.letters:
+        yield style.paint(f"  given up: {printable(text)[:200]}", "red")
 
 
 def report_text(view: FleetView, style: Style) -> str:
