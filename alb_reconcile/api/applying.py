@@ -147,7 +147,8 @@ def _run(stack: Stack, command: str, wishes: _Wishes) -> Result:
             raise UnfinishedError(result)
         return result
 
-    return on_stack(stack, main, destroy=command == "destroy")
+    with settings.traces_end(LOG.warning):
+        return on_stack(stack, main, destroy=command == "destroy")
 
 
 def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: _Wishes, session: Session) -> Result:
