@@ -123,7 +123,8 @@ def _run(stack: Stack, command: str, wishes: Wishes) -> Result:
     async def main(aws: Aws, target: DesiredStack) -> Result:
         return await run_over(aws, target, command, wishes, settings, session)
 
-    return on_stack(stack, main, destroy=command == "destroy")
+    with settings.traces_end(LOG.warning):
+        return on_stack(stack, main, destroy=command == "destroy")
 
 
 async def run_over(

@@ -176,7 +176,7 @@ class BotoTransport:
             code, status = str(details.get("Code", "Unknown")), int(meta.get("HTTPStatusCode", 0))
             raise AwsError(
                 service, operation, code, str(details.get("Message", "")), str(meta.get("RequestId", "")),
-                hint=explain_code(service, operation, code), ambiguous=status >= 500,
+                hint=explain_code(service, operation, code), ambiguous=status >= 500, retries=int(meta.get("RetryAttempts", 0)),
             ) from None  # fmt: skip
         except (ForeignAnswerError, ResponseParserError):
             self.answered = True
