@@ -197,6 +197,16 @@ class VpcKind(Ec2Kind[Vpc]):
             *_encryption.UPDATES,
         ),
         delete=("ec2:DeleteVpc",),
+        on={
+            "ec2:DescribeVpcAttribute": "vpc*",
+            "ec2:GetIpamPoolAllocations": "ipam-pool",
+            "ec2:GetVpcResourcesBlockingEncryptionEnforcement": "vpc",
+            "ec2:CreateVpc": "vpc+ ipam-pool",
+            "ec2:AssociateVpcCidrBlock": "vpc ipam-pool",
+            "ec2:CreateVpcEncryptionControl": "vpc vpc-encryption-control*",
+            "ec2:ModifyVpcEncryptionControl": "vpc-encryption-control*",
+            "ec2:DeleteVpcEncryptionControl": "vpc-encryption-control*",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Vpc:
