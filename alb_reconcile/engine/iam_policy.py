@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from alb_reconcile.engine.blockers import IAM_ACTIONS as BLOCKERS
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds._rare import IAM_ACTIONS as RARE
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.grants import Condition, Grant, Scope
 from alb_reconcile.model import tags
@@ -53,7 +54,7 @@ def policy_documents(
         names[stack.region].append(stack.stack)
     rules = _Rules()
     for stack in stacks:
-        scope = Scope(stack.stack, stack.region, account, stack.desired, tuple(sorted(names[stack.region])))
+        scope = Scope(stack.stack, stack.region, account, stack.desired, tuple(sorted(set(names[stack.region]))))
         _Needs(stack, scope, command, rules).add_all(further.get(stack.stack, ()))
     return [{"Version": "2012-10-17", "Statement": part} for part in _split(rules.statements())]
 
@@ -130,7 +131,12 @@ class _Needs:
         for kind in load_kinds().values():
             verbs = self._verbs(kind)
             stated = kind.iam_actions
-            wanted = frozenset(action for verb in verbs for action in getattr(stated, verb))
+            wanted = frozenset(
+                action
+                for verb in verbs
+                for action in getattr(stated, verb)
+                if self._says(kind, stated.fields.get(action))
+            )
             for action in sorted(wanted):
                 if action not in _TAGGING and action.partition(":")[0] in _TAGGED:
                     self.rules.add(self._checked(kind, action))
@@ -139,8 +145,8 @@ class _Needs:
                     for grant in kind.grants(item.creation, self.scope):
                         self._add(grant, wanted)
             if "look" in verbs:
-                codes = [(item.service, item.code) for item in kind.quotas if item.code.startswith("L-")]
-                arns = tuple(self.scope.arn("servicequotas", f"{service}/{code}") for service, code in codes)
+                services = {item.service for item in kind.quotas if item.code.startswith("L-")}
+                arns = tuple(self.scope.arn("servicequotas", f"{service}/*") for service in services)
                 self._add(Grant(("servicequotas:GetServiceQuota",), arns), wanted)
             if self.command != "plan" and kind.name in self.declared:
                 self._tagging(kind, verbs, made)
@@ -151,6 +157,7 @@ class _Needs:
 
     def _common(self) -> Iterator[Grant]:
         """What is called whatever a stack has."""
+        yield Grant(RARE)
         if self.command != "plan":
             yield Grant(tuple(BLOCKERS))
 
@@ -176,6 +183,11 @@ class _Needs:
             if any(self.stack.sync.of(own, action) == "correct" for own in names)
         }  # fmt: skip
         return {"read", "look"} | ({"create", "delete"} if "replace" in may else set()) | (may - {"replace"})
+
+    def _says(self, kind: AnyKind, fields: str | None) -> bool:
+        """Whether an entry says one of these properties; where none are given, or there is no entry, it makes no difference."""
+        own = [item.creation for item in self.stack.desired.values() if item.address.kind == kind.name]
+        return not fields or any(getattr(state, name) not in (None, ()) for state in own for name in fields.split())
 
     def _add(self, grant: Grant, wanted: Set[str]) -> None:
         pairs = product(sorted(wanted.intersection(grant.actions)), grant.resources)

@@ -40,24 +40,50 @@ ACTIONS: Final = IamActions(
     delete=(
         "ec2:TerminateInstances", "ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute", "ec2:CreateTags",
     ),
-    on={
+    on={  # a network interface carries no tag of the stack
         "ec2:RunInstances": "instance+ volume+ network-interface* subnet security-group placement-group "
         "capacity-reservation snapshot",
         "ec2:CreateVolume": "volume+ snapshot", "ec2:AttachVolume": "instance volume", "ec2:ModifyVolume": "volume",
         "ec2:ModifyInstanceAttribute": "instance security-group", "ec2:DescribeInstanceAttribute": "instance",
         "ec2:ModifyInstancePlacement": "instance placement-group dedicated-host",
         "ec2:ModifyInstanceCapacityReservationAttributes": "instance capacity-reservation",
-        "ec2:ModifyNetworkInterfaceAttribute": "", "ec2:AssignIpv6Addresses": "", "ec2:UnassignIpv6Addresses": "",
+        "ec2:ModifyNetworkInterfaceAttribute": "network-interface*", "ec2:AssignIpv6Addresses": "network-interface*",
+        "ec2:UnassignIpv6Addresses": "network-interface*",
+    },
+    fields={
+        "ec2:DescribeInstanceCreditSpecifications": "credit_specification",
+        "ec2:ModifyInstanceCreditSpecification": "credit_specification",
+        "ec2:ModifyInstanceMetadataOptions": "metadata_options",
+        "ec2:ModifyInstancePlacement": "placement",
+        "ec2:ModifyInstanceCapacityReservationAttributes": "capacity_reservation_specification",
+        "ec2:ModifyInstanceCpuOptions": "cpu_options",
+        "ec2:ModifyInstanceMaintenanceOptions": "maintenance_options",
+        "ec2:ModifyInstanceNetworkPerformanceOptions": "network_performance_options",
+        "ec2:ModifyPrivateDnsNameOptions": "private_dns_name_options",
+        "ec2:MonitorInstances": "monitoring",
+        "ec2:UnmonitorInstances": "monitoring",
+        "ec2:ModifyNetworkInterfaceAttribute": "associate_public_ip_address",
+        "ec2:AssignIpv6Addresses": "ipv6_address_count",
+        "ec2:UnassignIpv6Addresses": "ipv6_address_count",
+        "ec2:CreateVolume": "data_volumes",
+        "ec2:AttachVolume": "data_volumes",
+        "ec2:ModifyVolume": "root_volume data_volumes",
+        "ec2:DescribeVolumesModifications": "root_volume data_volumes",
+        "ec2:DescribeIamInstanceProfileAssociations": "iam_instance_profile",
+        "ec2:AssociateIamInstanceProfile": "iam_instance_profile",
+        "ec2:ReplaceIamInstanceProfileAssociation": "iam_instance_profile",
+        "ec2:DescribeKeyPairs": "key_name",
     },
 )  # fmt: skip
 
 
 def instance_grants(wanted: Any, scope: Scope) -> Iterator[Grant]:
-    """What an instance names. Its network interface carries no tag of the stack."""
+    """What an instance names."""
     region = f"arn:{scope.partition}:ec2:{scope.region}"
     image, key, profile = wanted.image_id, wanted.key_name, wanted.iam_instance_profile
     named = "*" if image.startswith(RESOLVE) else image
     yield Grant(("ec2:RunInstances",), (f"{region}::image/{named}",))
+    yield Grant(("servicequotas:GetServiceQuota",), (scope.arn("servicequotas", "ec2/*"),))  # of vCPUs
     if image.startswith(PARAMETER):
         name = image.removeprefix(PARAMETER).partition(":")[0]
         account = "" if name.startswith("/aws/") else scope.account
@@ -70,11 +96,6 @@ def instance_grants(wanted: Any, scope: Scope) -> Iterator[Grant]:
     if profile and not isinstance(profile, Address):
         own = profile if profile.startswith("arn:") else scope.iam(f"instance-profile/{profile}")
         yield Grant(("iam:GetInstanceProfile",), (own,))
-    interface = (scope.arn("ec2", "network-interface/*"),)
-    if wanted.associate_public_ip_address is not None:
-        yield Grant(("ec2:ModifyNetworkInterfaceAttribute",), interface)
-    if wanted.ipv6_address_count is not None:
-        yield Grant(("ec2:AssignIpv6Addresses", "ec2:UnassignIpv6Addresses"), interface)
     disks = {**(wanted.root_volume or {}), **(wanted.data_volumes or {})}
     keys = [value for path, value in disks.items() if path.rpartition(".")[2] == "kms_key_id"]
     if keys:

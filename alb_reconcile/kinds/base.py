@@ -53,6 +53,8 @@ class IamActions:
 
     `subnet+`: one that the call makes and tags. `image*`: any. `vpc`: those of the stack, and those that its spec names.
     """
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """By action: the properties of which an entry has to say one, or it isn't called."""
 
 
 Entry = dict[str, Any]

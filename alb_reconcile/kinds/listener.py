@@ -107,6 +107,7 @@ class ListenerKind(HasAttributes[Listener]):
             "elasticloadbalancing:DescribeListenerAttributes",
             "elasticloadbalancing:DescribeListenerCertificates",
             "elasticloadbalancing:DescribeTags",
+            "elasticloadbalancing:DescribeTrustStores",
             *_secrets.READ,
         ),
         look=("acm:DescribeCertificate", "elasticloadbalancing:DescribeAccountLimits"),
@@ -116,6 +117,13 @@ class ListenerKind(HasAttributes[Listener]):
         on={
             "elasticloadbalancing:CreateListener": "loadbalancer/app",
         },
+        fields={
+            "elasticloadbalancing:DescribeTrustStores": "mutual_authentication",
+            "elasticloadbalancing:DescribeListenerAttributes": "attributes",
+            "elasticloadbalancing:ModifyListenerAttributes": "attributes",
+            "elasticloadbalancing:AddListenerCertificates": "certificates",
+            "elasticloadbalancing:RemoveListenerCertificates": "certificates",
+        },
     )
 
     def grants(self, wanted: Listener, scope: Scope) -> Iterable[Grant]:
@@ -124,8 +132,6 @@ class ListenerKind(HasAttributes[Listener]):
         arns = {str(item) for item in given if not isinstance(item, Address) and ":acm:" in item}
         if arns:
             yield Grant(("acm:DescribeCertificate",), tuple(sorted(arns)))
-        if wanted.mutual_authentication and wanted.mutual_authentication.trust_store:
-            yield Grant(("elasticloadbalancing:DescribeTrustStores",))
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
         read: dict[str, Any] = {"default_action": read_action(entry["default_action"], around)}

@@ -145,6 +145,11 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+",
             "elasticloadbalancing:SetWebACL": "",
         },
+        fields={
+            "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",
+            "elasticloadbalancing:ModifyCapacityReservation": "minimum_load_balancer_capacity",
+            "elasticloadbalancing:ModifyIpPools": "ipam_pools",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LoadBalancer:

@@ -169,6 +169,10 @@ class SubnetKind(Ec2Kind[Subnet]):
             "ec2:GetIpamPoolAllocations": "ipam-pool", "ec2:CreateSubnet": "subnet+ vpc ipam-pool",
             "ec2:AssociateSubnetCidrBlock": "subnet ipam-pool",
         },
+        fields={
+            "ec2:AssociateSubnetCidrBlock": "ipv6_cidr_block ipv6_ipam_pool_id",
+            "ec2:DisassociateSubnetCidrBlock": "ipv6_cidr_block ipv6_ipam_pool_id",
+        },
     )  # fmt: skip
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:

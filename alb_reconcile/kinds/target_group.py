@@ -143,6 +143,10 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
         on={
             "elasticloadbalancing:CreateTargetGroup": "targetgroup+",
         },
+        fields={
+            "elasticloadbalancing:DescribeTargetGroupAttributes": "attributes",
+            "elasticloadbalancing:ModifyTargetGroupAttributes": "attributes",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:
