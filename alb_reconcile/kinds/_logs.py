@@ -25,6 +25,14 @@ def bucket_refs(attributes: Mapping[str, str], entries: Container[str]) -> dict[
     }
 
 
+def named_buckets(attributes: Mapping[str, str] | None) -> list[str]:
+    """The buckets of others that logs go to."""
+    given = (attributes or {}).items()
+    return sorted(
+        {str(value) for key, value in given if key.endswith(".s3.bucket") and value and isinstance(value, str)}
+    )
+
+
 def with_bucket_arns(
     attributes: Mapping[str, str] | None, wanted: Properties | None, region: str
 ) -> Mapping[str, str] | None:

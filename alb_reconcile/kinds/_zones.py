@@ -1,12 +1,13 @@
 """Hosted zones of Route 53, which a spec names and never makes (ListHostedZonesByName, GetHostedZone)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.record_tags import plain_name
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.model.errors import AwsError, RefusedError
 
 _ID: Final = re.compile(r"Z[A-Z0-9]{1,31}")
@@ -44,6 +45,16 @@ def is_within(name: str, zone: str) -> bool:
     """Whether a name is that of a zone, or ends with it."""
     name, zone = plain_name(name), plain_name(zone)
     return name == zone or name.endswith(f".{zone}")
+
+
+def zone_grants(scope: Scope, zone: str, names: Iterable[str]) -> Iterator[Grant]:
+    """What reads a zone (`zone_text`), and changes records of these names in it: patterns, as Route 53 normalizes names."""
+    zones = (scope.zone("*" if name_in(zone) else zone),)
+    yield Grant(("route53:ListHostedZonesByName", "route53:ListHostedZones"))
+    yield Grant(("route53:GetHostedZone", "route53:ListResourceRecordSets"), zones)
+    yield Grant(("route53:GetChange",), (f"arn:{scope.partition}:route53:::change/*",))
+    key = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+    yield Grant(("route53:ChangeResourceRecordSets",), zones, (("ForAllValues:StringLike", key, tuple(sorted(names))),))
 
 
 async def find_zone(aws: Aws, zone: str) -> Zone:

@@ -2,7 +2,7 @@
 DeleteCertificate)."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
@@ -17,9 +17,10 @@ from alb_reconcile.kinds._certificate_reads import find_used, observe_zone, once
 from alb_reconcile.kinds._pem import PemError, PemFile, read_certificate
 from alb_reconcile.kinds._rare import is_applied
 from alb_reconcile.kinds._validation import DEAD, ISSUED, Seen
-from alb_reconcile.kinds._zones import Zone, find_zone, zone_text
+from alb_reconcile.kinds._zones import Zone, find_zone, zone_grants, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -113,6 +114,7 @@ class CertificateKind(Kind[Certificate]):
             count=lambda names: len(names) + 1, service="acm",
         ),
     )  # fmt: skip
+    is_always_read = False
     iam_actions = IamActions(
         read=(
             "acm:ListCertificates", "acm:ListTagsForCertificate", "acm:DescribeCertificate", "acm:GetCertificate",
@@ -153,6 +155,24 @@ class CertificateKind(Kind[Certificate]):
         """The zones of those that are requested, the dates of those that are imported."""
         found = await asyncio.gather(*(check_certificate(aws, item) for item in intents))
         return [finding for part in found for finding in part]
+
+    def grants(self, wanted: Certificate, scope: Scope) -> Iterable[Grant]:
+        own = (scope.arn("acm", "certificate/*"),)
+        ours = (("StringEquals", f"aws:ResourceTag/{tags.STACK}", scope.stacks),)
+        given = (("StringEquals", f"aws:RequestTag/{tags.STACK}", scope.stacks),)
+        yield Grant(("acm:ListCertificates",))
+        yield Grant(("acm:ListTagsForCertificate", "acm:DescribeCertificate", "acm:GetCertificate"), own)
+        if wanted.type == REQUESTED:
+            yield Grant(("acm:RequestCertificate",), ("*",), given)
+        else:
+            yield Grant(("acm:ImportCertificate",), own, given)
+            yield Grant(("acm:ImportCertificate",), own, ours)
+        # ACM can't be told that tags are given at creation only: what is nobody's may be tagged
+        nobodys = (*given, ("Null", f"aws:ResourceTag/{tags.STACK}", ("true",)))
+        yield Grant(("acm:AddTagsToCertificate",), own, nobodys)
+        yield Grant(("acm:AddTagsToCertificate", "acm:DeleteCertificate"), own, ours)
+        if wanted.type == REQUESTED and wanted.zone:
+            yield from zone_grants(scope, wanted.zone, {f"_*.{name.removeprefix('*.')}" for name in wanted.names})
 
     async def discover(self, reader: Reader) -> list[Observed]:
         """ACM is read where the spec declares certificates, or a listener of the stack uses one that the spec doesn't name."""

@@ -68,11 +68,15 @@ class KeyPairKind(Ec2Kind[KeyPair]):
     id_prefix = "key-"
     listing = Listing("describe_key_pairs", "KeyPairs", "KeyPairId", "key-pair-id", vpc_filter="")
     missing = ("InvalidKeyPair.NotFound",)
+    is_always_read = False
     iam_actions = IamActions(
         read=("ec2:DescribeKeyPairs",),
         create=("ec2:ImportKeyPair", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:DeleteKeyPair",),
+        on={
+            "ec2:ImportKeyPair": "key-pair+",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: Mapping[str, Any], around: Around) -> KeyPair:

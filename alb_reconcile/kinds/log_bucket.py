@@ -17,6 +17,7 @@ from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, 
 from alb_reconcile.kinds._logs import buckets_in, read_attributes
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -67,6 +68,7 @@ class LogBucketKind(Kind[LogBucket]):
     section = "log_buckets"
     missing = ("NoSuchBucket",)
     usual: ClassVar[Mapping[str, Any]] = {"log_delivery": True, "block_public_access": True}
+    is_always_read = False
     iam_actions = IamActions(
         read=(
             "s3:ListAllMyBuckets", "s3:GetBucketTagging", "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock",
@@ -82,6 +84,19 @@ class LogBucketKind(Kind[LogBucket]):
         ),
         delete=("s3:ListBucket", "s3:DeleteObject", "s3:DeleteBucket"),
     )  # fmt: skip
+
+    def grants(self, wanted: LogBucket, scope: Scope) -> Iterable[Grant]:
+        """Buckets by name: those whose names are derived begin with the stack's."""
+        stated = self.iam_actions
+        every = {*stated.read, *stated.create, *stated.update, *stated.delete} - {
+            "s3:ListAllMyBuckets",
+            "s3:DeleteObject",
+        }
+        begins = re.sub("[^a-z0-9-]", "-", scope.stack.lower())
+        names = [f"{begins}-*", *filter(None, [wanted.name])]
+        yield Grant(("s3:ListAllMyBuckets",))
+        yield Grant(tuple(sorted(every)), tuple(map(scope.s3, names)))
+        yield Grant(("s3:DeleteObject",), tuple(scope.s3(f"{name}/*") for name in names))
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LogBucket:
         """What makes it a bucket for logs, and a private one, is enforced unless the entry says otherwise."""

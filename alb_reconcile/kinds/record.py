@@ -10,6 +10,7 @@ from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.aws.record_tags import (
     RecordId,
     name_about,
+    normalized,
     plain_name,
     quoted,
     read_about,
@@ -28,9 +29,10 @@ from alb_reconcile.kinds._record_changes import (
     records_at,
 )
 from alb_reconcile.kinds._record_reads import Rows, find_rows, find_used, read_owners
-from alb_reconcile.kinds._zones import PRIVATE, Zone, ZoneError, find_zone, is_within, name_in, zone_text
+from alb_reconcile.kinds._zones import PRIVATE, Zone, ZoneError, find_zone, is_within, name_in, zone_grants, zone_text
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Used, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.load_balancer import wait_until_active
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -147,6 +149,16 @@ class RecordKind(Kind[Record]):
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until all name servers have it."""
         return (0, 2) if action == "delete" else (15, 60)
+
+    def grants(self, wanted: Record, scope: Scope) -> Iterable[Grant]:
+        """Of each record its own name, and that of the one which says whose it is."""
+        own, zone = normalized(wanted.name), name_in(wanted.zone)
+        record = RecordId("", wanted.name, wanted.type, wanted.set_identifier)
+        about = name_about(record, zone) if zone else f"{wanted.type.lower()}*{registry_of('*')}"
+        yield from zone_grants(scope, wanted.zone, (own, about))
+        if wanted.health_check_id:
+            arn = f"arn:{scope.partition}:route53:::healthcheck/{wanted.health_check_id}"
+            yield Grant(("route53:GetHealthCheck",), (arn,))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         """Route 53 is read where the spec declares records, or the stack's own tags say that it has some (`kinds._record_reads`)."""

@@ -92,6 +92,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         Quota("L-0EA8095F", "inbound rules in a security group", 60, path="ingress", count=_most),
         Quota("L-0EA8095F", "outbound rules in a security group", 60, path="egress", count=_most),
     )
+    iam_type = "security-group"
     iam_actions = IamActions(
         read=("ec2:DescribeSecurityGroups",),
         look=("servicequotas:GetServiceQuota",),
@@ -114,6 +115,10 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
         ),
         delete=("ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules"),
+        on={
+            "ec2:AuthorizeSecurityGroupIngress": "security-group security-group-rule*",
+            "ec2:AuthorizeSecurityGroupEgress": "security-group security-group-rule*",
+        },
     )
 
     async def discover(self, reader: Reader) -> list[Observed]:

@@ -16,6 +16,7 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import NamedKind
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Used, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -77,6 +78,9 @@ class TrustStore(Properties):
         return self.ca_certificates_bundle_s3_bucket, self.ca_certificates_bundle_s3_key, version
 
 
+_FILES: Final = ("s3:GetObject", "s3:GetObjectVersion")
+
+
 class TrustStoreKind(NamedKind[TrustStore]):
     """Drives trust stores."""
 
@@ -88,28 +92,38 @@ class TrustStoreKind(NamedKind[TrustStore]):
     missing = ("TrustStoreNotFound",)
     in_use = waits.TRUST_STORE_IN_USE
     ready = frozenset({"ACTIVE"})
+    is_always_read = False
     iam_actions = IamActions(
         read=(
             "elasticloadbalancing:DescribeTrustStores",
             "elasticloadbalancing:DescribeTrustStoreRevocations",
             "elasticloadbalancing:DescribeTags",
         ),
-        look=("s3:GetObject",),
+        look=_FILES,
         create=(
             "elasticloadbalancing:CreateTrustStore",
             "elasticloadbalancing:AddTrustStoreRevocations",
             "elasticloadbalancing:AddTags",
-            "s3:GetObject",
+            *_FILES,
         ),
         update=(
             "elasticloadbalancing:ModifyTrustStore",
             "elasticloadbalancing:AddTrustStoreRevocations",
             "elasticloadbalancing:RemoveTrustStoreRevocations",
             "elasticloadbalancing:AddTags",
-            "s3:GetObject",
+            *_FILES,
         ),
         delete=("elasticloadbalancing:DeleteTrustStore",),
+        on={
+            "elasticloadbalancing:CreateTrustStore": "truststore+",
+        },
     )
+
+    def grants(self, wanted: TrustStore, scope: Scope) -> Iterable[Grant]:
+        """Elastic Load Balancing reads the files with the rights of whoever names them."""
+        for bucket, key, version in (wanted.bundle, *(item[:3] for item in wanted.revocations or ())):
+            actions = ("s3:GetObject", "s3:GetObjectVersion") if version else ("s3:GetObject",)
+            yield Grant(actions, (scope.s3(f"{bucket}/{key}"),))
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TrustStore:
         given = entry.get("revocations")

@@ -93,6 +93,10 @@ EXAMPLE = Example(
     },
     beside={"certificate": {"private_key": {"file": "certificates/2.key"}}},
     prepare=zones,
+    uncalled={
+        "route53:ListHostedZonesByName": "zones that are named by name: https.yaml",
+        "servicequotas:GetServiceQuota": "more than ten names",
+    },
 )
 
 
