@@ -38,7 +38,7 @@ class Stop:
     """The word to stop, from any thread: runs end between two steps. It can't be taken back."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler runs in the main thread, which may have it
         self._is_set = False
         self._calls: set[Callable[[], object]] = set()
 

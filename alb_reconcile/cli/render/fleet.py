@@ -82,7 +82,8 @@ def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
     lines.append(_total(view))
     if outcome.reason:
         lines.append(style.paint(printable(outcome.reason), "red"))
-        lines.append("Nothing is rolled back. Put right what failed, then: alb-reconcile fleet resume")
+        first = "Put right what failed, then" if outcome.status == "stopped" else "To go on"
+        lines.append(f"Nothing is rolled back. {first}: alb-reconcile fleet resume")
     return "\n".join(lines)
 
 
