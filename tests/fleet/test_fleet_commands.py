@@ -26,7 +26,7 @@ def team(team: Team, monkeypatch: pytest.MonkeyPatch) -> Team:
     for name in ("api", "web"):
         team.write(f"stacks/{name}.yaml", EMPTY.format(name))
     monkeypatch.chdir(team.folder)
-    monkeypatch.setattr("alb_reconcile.cli.commands.fleet.Credentials", lambda _: team.accounts)
+    monkeypatch.setattr("alb_reconcile.cli.commands.fleet.Credentials", lambda *_: team.accounts)
     return team
 
 

@@ -113,6 +113,7 @@ def sync(options: SyncOptions) -> ExitCode:
         ways,
         options.lock_timeout,
         quiet=options.quiet,
+        usual_pace=0.5,  # nobody waits for it, and others may
     ) as process:
         if options.due:
             last, problems = process.records.read_all(cells)
@@ -253,7 +254,7 @@ class _Process:
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False, usual_pace: float = 1,
     ) -> None:  # fmt: skip
         self._fleet, self._options = fleet, options
         session = options.connection.session()
@@ -268,7 +269,13 @@ class _Process:
             make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
-            Credentials(session), self._sources, journal, ways or Ways(), options.parallel, lock_timeout, allow or {}
+            Credentials(session, usual_pace),
+            self._sources,
+            journal,
+            ways or Ways(),
+            options.parallel,
+            lock_timeout,
+            allow or {},
         )
         self.records = Records.of(fleet, session, journal.folder)
         self._done = 0
