@@ -126,9 +126,8 @@ class _Form:
 
     def _certificate(self, names: list[Node]) -> Node:
         first = next((item for item in names if len(str(item.value)) <= LONGEST_FIRST), names[0])
-        found = {"domain_name": first}
-        if names[1:]:
-            found["subject_alternative_names"] = self._node([item for item in names if item is not first])
+        # also where there are none: one that goes is to be gone from the certificate, whose renewal it could hinder
+        found = {"domain_name": first, "subject_alternative_names": self._node([i for i in names if i is not first])}
         places = {"domain_name": (first.line, first.column), "subject_alternative_names": self.short.keys["names"]}
         return self._mapping({**found, **self._zone()}, {**self.short.keys, **places})
 

@@ -125,3 +125,11 @@ def test_another_stack_adopts_what_was_let_go(hand: Hand) -> None:
     assert hand.world.plan(other).is_empty
     hand.world.destroy(other)
     assert [key.partition(" ")[2] for key in names.rows()] == ["CNAME"]
+
+
+def test_a_name_that_goes_is_gone_from_the_certificate(hand: Hand) -> None:
+    """Where its domain is given up, it would keep AWS from renewing it."""
+    names = Names(hand.world)
+    hand.make(https(names=[NAME, "www.example.com"]))
+    hand.make(https(names=[NAME]))
+    assert not [key for key in names.rows() if "www." in key]
