@@ -214,7 +214,12 @@ class RecordKind(Kind[Record]):
                 raise RefusedError(f"{desired.address}: {_whose(own, said)}")
             changes.append(("DELETE", about))  # of one that somebody deleted
         changes.append(("CREATE", record_about(own, zone.name, tags.from_list(run.tag_list(desired)), run.aws.region)))
-        await change_records(run, zone.id, changes)
+        try:
+            await change_records(run, zone.id, changes)
+        except RefusedError:
+            if await read_record(run.aws, zone.id, wanted.key):
+                raise RefusedError(f"{desired.address}: {_whose(own, {})}") from None
+            raise
         return own.arn(partition_of(run.aws.region))
 
     async def update(self, run: Run, wanted: Record, observed: Observed, fields: frozenset[str]) -> None:
