@@ -366,7 +366,9 @@ def test_each_shipped_spec_applies_without_preparation_and_counts_alike(fresh: P
         assert len(re.findall(r"^ +- [a-z_]+\.", planned, re.MULTILINE)) == int(number), "each has its line"
         assert re.search(rf"^{number} deleted in ", destroyed, re.MULTILINE)
         told = fresh.tool.run("history", "--set", "EC2_SSH_KEY_NAME=ops", spec).stdout
-        for closing in re.findall(r"^(\d+ (?:created|deleted) in [\dhms ]+)[,.]", ended.stdout + destroyed, re.MULTILINE):
+        for closing in re.findall(
+            r"^(\d+ (?:created|deleted) in [\dhms ]+)[,.]", ended.stdout + destroyed, re.MULTILINE
+        ):
             assert closing.replace(" in ", ", ") in told
 
 
