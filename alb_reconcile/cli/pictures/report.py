@@ -10,7 +10,7 @@ from typing import Final
 from alb_reconcile.api.serving import unready
 from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
-from alb_reconcile.cli.pictures.scene import Scene
+from alb_reconcile.cli.pictures.scene import Route, Scene
 from alb_reconcile.cli.render.history import done_counts, result_word
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.journal.record import Record
@@ -122,17 +122,25 @@ def _shares(name: str, scene: Scene) -> Iterator[str]:
     health = {group.node.key: str(group.tally) for group in scene.groups}
     rows = [
         f"<tr><th scope=row>{escaped(' '.join([*door.node.lines, *(route.node.lines[:1] or ('default',))]))}</th>"
-        f"<td>{escaped(share.group)}</td><td>{share.part:.0%}</td><td>{escaped(health.get(share.group, 'not known'))}</td></tr>"
+        f"<td>{escaped(goes)}</td><td>{part}</td><td>{escaped(targets)}</td></tr>"
         for balancer in scene.balancers
         for door in balancer.doors
         for route in door.routes
-        for share in route.shares
+        for goes, part, targets in _answers(route, health)
     ]
     if rows:
-        heads = ("Listener and rule", "Target group", "Part of the requests", "Targets")
+        heads = ("Listener and rule", "Who answers", "Part of the requests", "Targets")
         yield table(f"Shares of requests of {name}", heads, rows[:_MOST])
     if len(rows) > _MOST or scene.left_out:
         yield "<p class=dim>Further rules are left out here.</p>"
+
+
+def _answers(route: Route, health: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Who answers its requests, which part of them, and how the targets are; what doesn't forward answers itself."""
+    for share in route.shares:
+        yield share.group, f"{share.part:.0%}", health.get(share.group, "not known")
+    if not route.shares:
+        yield route.what, "100%", ""
 
 
 def _steps(title: str, steps: Sequence[Step]) -> Iterator[str]:
