@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -319,25 +318,6 @@ class TestHelp:
         shown = capsys.readouterr().err
         assert shown.startswith(f"usage: {usage}")
         assert text in shown
-
-    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-    def test_completion(self, shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-        """Each shell reads it, where it is installed."""
-        assert main(["completion", shell]) == 0
-        script = capsys.readouterr().out
-        assert "detailed-exitcode" in script
-        if place := shutil.which(shell):
-            done = subprocess.run([place, "-n"], input=script, capture_output=True, text=True, timeout=60, check=False)
-            assert (done.returncode, done.stderr) == (0, "")
-
-    def test_bash_completes(self, capsys: pytest.CaptureFixture[str]) -> None:
-        main(["completion", "bash"])
-        script = capsys.readouterr().out
-        asked = 'COMP_WORDS=(alb-reconcile plan --det); COMP_CWORD=2; _shtab_alb_reconcile; echo "${COMPREPLY[@]}"'
-        done = subprocess.run(
-            ["bash", "-c", f"{script}\n{asked}"], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.stdout.strip() == "--detailed-exitcode"
 
     def test_the_manual_page(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["man"]) == 0

@@ -78,14 +78,14 @@ def explain(options: ExplainOptions) -> ExitCode:
     """Print what the schema says of a kind or of one of its properties."""
     if not options.topic:
         emit("alb-reconcile explain KIND[.KEY], where KIND is one of:\n")
-        width = max(map(len, _kinds())) + 2
-        for kind in _kinds():
+        width = max(map(len, kind_names())) + 2
+        for kind in kind_names():
             emit(f"  {kind:<{width}}{schema.resolved(kind)['description']}")
         return ExitCode.OK
     word, *keys = options.topic.split(".")
     name = schema.SECTIONS.get(word, word)
-    if name not in _kinds():
-        raise UsageError(f'there is no kind "{word}"; {_meant(word, _kinds())}')
+    if name not in kind_names():
+        raise UsageError(f'there is no kind "{word}"; {_meant(word, kind_names())}')
     found, done, is_required = schema.resolved(name), name, False
     while keys:
         properties = _properties(found)
@@ -105,7 +105,7 @@ def _meant(word: str, known: Collection[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
-def _kinds() -> list[str]:
+def kind_names() -> list[str]:
     return ["stack", *schema.SECTIONS.values()]
 
 

@@ -24,7 +24,7 @@ class InitOptions:
 def init(options: InitOptions) -> ExitCode:
     """Write a spec to start from, never over another file."""
     if options.template == "list":
-        emit("\n".join(f"{name:<24}{_title(file)}" for name, file in sorted(_templates().items())))
+        emit("\n".join(f"{name:<24}{_title(file)}" for name, file in sorted(templates().items())))
         return ExitCode.OK
     source = _chosen(options.template) if options.template else None
     text = _text(source) if source else _starter()
@@ -59,13 +59,13 @@ def _template_folder() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "specs"
 
 
-def _templates() -> dict[str, Path]:
+def templates() -> dict[str, Path]:
     folder = _template_folder()
     return {file.stem: file for file in (*folder.glob("*.yaml"), *(folder / "examples").glob("*.yaml"))}
 
 
 def _chosen(name: str) -> Path:
-    known = _templates()
+    known = templates()
     if name not in known:
         raise UsageError(f"there is no template {name!r}; known: {', '.join(sorted(known))}")
     return known[name]

@@ -57,5 +57,7 @@ def add_exporting(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     command = add("diff", "authoring_tools.diff", "compare what two specs want, as a plan would; asks nothing of AWS")
     command.add_argument("old", metavar="OLD", help="the spec as it was")
     command.add_argument("new", metavar="NEW", help="the spec as it is to be")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text to read, or JSON for programs"
+    )
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 if they differ")
