@@ -254,6 +254,8 @@ class TestMisuse:
         assert main(["explain", "nothing"]) == 64
         assert "vpc, subnet" in capsys.readouterr().err
         assert main(["explain", "vpc.cidr"]) == 64
+        assert "did you mean cidr_block?" in capsys.readouterr().err
+        assert main(["explain", "vpc.nothing"]) == 64
         assert "known: cidr_block" in capsys.readouterr().err
 
 
@@ -461,7 +463,7 @@ class TestInit:
 
     def test_no_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["init", str(tmp_path / "none/stack.yaml")]) == 1
-        assert "can't be written: No such file or directory" in capsys.readouterr().err
+        assert f"there is no folder {tmp_path / 'none'}; create it" in capsys.readouterr().err
 
     def test_unwritable_folder(self, capsys: pytest.CaptureFixture[str]) -> None:
         """/proc takes no new file, not even root's."""

@@ -44,5 +44,8 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about a word that isn't known; empty where no other one is like it."""
-    near = get_close_matches(word[:80], [*known], 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    word = word[:80]
+    whole = {name: name for name in known}
+    names = {name[: len(word) + 1]: name for name in whole if name[:1] == word[:1]} | whole  # or only how it begins
+    found = get_close_matches(word, names, 1, 0.6)
+    return f"; did you mean {names[found[0]]}?" if found else ""

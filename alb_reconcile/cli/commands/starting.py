@@ -89,6 +89,8 @@ def _write(file: Path, text: str) -> None:
     except FileExistsError:
         raise RefusedError(f"{file} already exists and was left unchanged; name another file") from None
     except OSError as error:
+        if not file.parent.is_dir():
+            raise ReconcileError(f"there is no folder {file.parent}; create it, or name another file") from None
         raise ReconcileError(f"{file} can't be written: {error.strerror}; name another file") from None
 
 
@@ -102,4 +104,6 @@ def _copy(source: Path, file: Path) -> None:
     except FileExistsError:
         emit(f"{file}, which it names, was there and was left unchanged")
     except OSError as error:
+        if not file.parent.is_dir():
+            raise ReconcileError(f"there is no folder {file.parent}; create it, or name another file") from None
         raise ReconcileError(f"{file} can't be written: {error.strerror}; copy it there yourself") from None

@@ -52,6 +52,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, with the command's usage."""
+        message = {
+            "the following arguments are required: COMMAND": "name a command; alb-reconcile help lists them",
+            "the following arguments are required: ACTION": f"name an action; {self.prog} --help lists them",
+        }.get(message, message)
         self.print_usage(sys.stderr)
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
 

@@ -185,7 +185,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
     _add_adoption(add)
-    add_exporting(add)
+    add_exporting(add, partial(_add, commands, parents=[_offline()]))
     _add_format(add("stacks", "status.stacks", "list the stacks that have resources in a region"))
     _add_locks(commands, common)
     _add_sandbox(commands)

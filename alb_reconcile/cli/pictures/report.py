@@ -51,7 +51,7 @@ def report_page(place: str, subjects: Sequence[Subject], when: str) -> str:
     judged = [_judge(item) for item in subjects]
     well = sum(not (item.ill or item.drift or item.pending or item.subject.error) for item in judged)
     parts = [f"<p class=count><strong>{well} of {len(judged)} stacks are as their specs say, and healthy.</strong></p>"]
-    heads = ("Stack", "Health", "Drift", "Changed spec", "Last run")
+    heads = ("Stack", "Health", "Drift", "Not applied", "Last run")
     parts.append(table("Stacks", heads, [_row(number, item) for number, item in enumerate(judged)]))
     for number, item in enumerate(judged):
         parts += _section(number, item)
@@ -108,7 +108,7 @@ def _section(number: int, item: _Judged) -> Iterator[str]:
             yield notice("warned", "Not in order", "\n".join(item.ill))
         yield from _shares(subject.name, scene)
         yield from _steps("Drift: the account was changed", item.drift)
-        yield from _steps("The spec was changed and isn't applied", item.pending)
+        yield from _steps("In the spec, and not applied yet", item.pending)
     if subject.runs:
         rows = "".join(f"<li>{_run(record)}{_error(record)}</li>" for record in subject.runs)
         yield f"<h3>Last runs</h3><ul>{rows}</ul>"
