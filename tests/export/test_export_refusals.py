@@ -310,7 +310,12 @@ def test_the_command_writes_a_spec_and_its_files_once(
     made = by_ansible(account)
     assert main(["export", "--load-balancer", "shop", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 0
     said = capsys.readouterr()
-    assert said.out == "Wrote stack.yaml: 15 resources. Next: alb-reconcile adopt stack.yaml\n"
+    assert said.out == (
+        "Wrote stack.yaml: 15 resources.\n"
+        "Wrote user data, which only you can read: user-data/web.\n"
+        "User data may hold secrets. Look through it before you commit or share it.\n"
+        "Next: alb-reconcile adopt stack.yaml\n"
+    )
     assert "hunter2" not in said.out + said.err + (tmp_path / "stack.yaml").read_text(encoding="utf-8")
     assert (tmp_path / "user-data" / "web").stat().st_mode & 0o777 == 0o600
     assert main(["export", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 4
