@@ -130,7 +130,7 @@ def test_a_tag_takes_what_carries_it_and_what_is_in_that(tmp_path: Path) -> None
         found = exported(account, Scope(tags={"managed_by": "ansible"}), tmp_path)
         spec = plain(found)
         assert f"follow {made['table']}, which can't be in the spec" in found.notes[0]
-        assert spec.keys() - {"stack", "region", "account_ids"} == {"instances", "load_balancers"}
+        assert spec.keys() - {"stack", "region", "account_ids", "tags"} == {"instances", "load_balancers"}
         listener = spec["load_balancers"]["shop"]["listeners"]["http"]
         assert listener["default_action"] == {"forward": made["group"]}
         assert len(listener["rules"]) == 2

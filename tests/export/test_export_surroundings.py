@@ -27,6 +27,7 @@ def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
         spec = plain(found)
         assert spec["tags"] == {"owner": "web team"}
         assert "tags" not in spec["certificates"]["shop"]
+        assert spec["load_balancers"]["shop"]["listeners"]["https"]["tags"] == {"owner": None}
         key = spec["key_pairs"]["ops-acme"]
         assert (key["name"], key["public_key"][:12]) == (KEY, "ssh-ed25519 ")
         assert spec["instances"]["instance"]["key_name"] == "ops-acme"
@@ -100,13 +101,13 @@ def _dns(world: World, name: str) -> str:
 
 
 def _tag_all(world: World, made: dict[str, object], **tags: str) -> None:
-    """Give a tag to all that takes tags, as Terraform's default_tags do."""
+    """Give a tag to all but listeners and rules, which hardly any tool tags."""
     elb, ec2 = world.client("elbv2"), world.client("ec2")
     by_hand("s3").put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": elb_tags(**tags)})
     by_hand("acm").add_tags_to_certificate(CertificateArn=made["certificate"], Tags=elb_tags(**tags))
     keys = [key for key in world.strict.inventory() if not key.startswith(("arn:", "ami-"))]
     ids = [key for key in keys if key.startswith(("vpc-", "subnet-", "igw-", "rtb-", "sg-", "i-", "key-"))]
     ec2.create_tags(Resources=ids, Tags=elb_tags(**tags))
-    arns = [key for key in world.strict.inventory() if ":elasticloadbalancing:" in key]
+    arns = [key for key in world.strict.inventory() if ":loadbalancer/" in key or ":targetgroup/" in key]
     for arn in arns:
         elb.add_tags(ResourceArns=[arn], Tags=elb_tags(**tags))

@@ -21,9 +21,7 @@ def main() -> None:
     ec2.attach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc)
     made = ec2.create_route_table(VpcId=vpc, TagSpecifications=tagged("route-table", "web-public"))
     table = made["RouteTable"]["RouteTableId"]
-    ec2.create_route(
-        RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway["InternetGatewayId"]
-    )
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway["InternetGatewayId"])
     subnets = []
     for number, zone in enumerate("ab"):
         subnet = ec2.create_subnet(
