@@ -359,6 +359,11 @@ def test_the_next_command_asks_the_same_aws(
         (["--vpc", "vpc-1", "--stack", "A b"], 64, "isn't a stack's name"),
         (["--vpc", "vpc-1", "--region", "here"], 64, "--region expects a region"),
         (["--vpc", "vpc-1", "--from-state", "none"], 64, "--from-state none: can't be read: No such file or directory"),
+        (
+            ["--vpc", "vpc-1", "--from-stack", "x", "--sandbox"],
+            64,
+            "the sandbox has no CloudFormation: leave out --from-stack",
+        ),
         (["--vpc", "vpc-1", "--from-stack", "none"], 4, "there is no CloudFormation stack none in this region"),
         (["--vpc", "vpc-1"], 4, "there is no VPC vpc-1 in this region and account"),
     ],
