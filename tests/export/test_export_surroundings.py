@@ -8,7 +8,7 @@ from alb_reconcile.export.scope import Scope
 from tests.adoption.adopting import keeper, our_tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import elb_tags
-from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record
+from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record, rows, zone
 from tests.harness import by_hand
 from tests.kinds.hand import Faults
 from tests.kinds.test_listener import CERTIFICATES
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
     with keeper() as (world, _):
         made = furnished(world)
+        inside = record(
+            zone("shop.internal", made["vpc"]),
+            world,
+            made["balancer"],
+            "*.shop.internal",
+            SetIdentifier="blue",
+            Weight=7,
+        )
         _tag_all(world, made, owner="web team")
         found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
         assert (found.problems, found.notes) == ((), ())
@@ -37,7 +45,11 @@ def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
             "domain_name": "shop.example.com", "subject_alternative_names": ["*.shop.example.com"], "zone": "example.com",
         }  # fmt: skip
         assert spec["records"] == {
-            "shop": {"zone": "example.com", "name": "shop.example.com", "type": "A", "alias": "shop", "evaluate_target_health": False}
+            "shop": {"zone": "example.com", "name": "shop.example.com", "type": "A", "alias": "shop", "evaluate_target_health": False},
+            "wildcard-blue": {
+                "zone": {"name": "shop.internal", "private": True}, "name": "*.shop.internal", "type": "A", "alias": "shop",
+                "evaluate_target_health": False, "set_identifier": "blue", "weight": 7,
+            },
         }  # fmt: skip
         balancer = spec["load_balancers"]["shop"]
         assert balancer["attributes"]["access_logs.s3.bucket"] == "acme-web-logs"
@@ -51,13 +63,21 @@ def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
         ):
             assert said in found.text.replace("\n      #", "")
         assert steps(adopted(world, found, tmp_path)) == []
-        assert {made[name] for name in ("key", "bucket", "certificate", "record")} <= our_tags(world).keys()
+        own = {inside, *(made[name] for name in ("key", "bucket", "certificate", "record"))}
+        assert own <= our_tags(world).keys()
         before = len(by_hand("s3").list_buckets()["Buckets"])
         spec["instances"]["web"]["user_data"] = (tmp_path / spec["instances"]["web"].pop("user_data_file")).read_text()
         spec["records"]["shop"]["evaluate_target_health"] = True
         balancer["attributes"]["access_logs.s3.prefix"] = "shop"
         world.converge(spec)
         assert len(by_hand("s3").list_buckets()["Buckets"]) == before
+        world.destroy(spec)
+        left = world.strict.inventory()
+        assert own & left.keys() == set()
+        assert made["bought"] in left
+        assert by_hand("iam").get_instance_profile(InstanceProfileName=PROFILE)
+        (kept,) = (row for row in rows(made["zone"]) if row["Type"] not in ("NS", "SOA"))
+        assert kept["ResourceRecords"][0]["Value"].endswith(".acm-validations.aws."), "what validates was there before"
 
 
 def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
@@ -65,6 +85,7 @@ def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
     with keeper() as (world, _):
         made = furnished(world)
         other = neighbour(world, made)
+        zone("example.com", reference="another one of that name")
         record(made["zone"], world, made["balancer"], "fast.example.com", SetIdentifier="here", Region="us-east-1")
         change(
             world,
@@ -80,7 +101,7 @@ def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
         assert found.problems == ()
         assert not {"key_pairs", "certificates", "log_buckets", "instance_profiles", "vpcs"} & spec.keys()
         assert list(spec["load_balancers"]) == ["shop"]
-        assert list(spec["records"]) == ["shop"]
+        assert [entry["zone"] for entry in spec["records"].values()] == [made["zone"]]
         assert spec["load_balancers"]["shop"]["attributes"]["access_logs.s3.bucket"] == BUCKET
         assert spec["load_balancers"]["shop"]["listeners"]["https"]["certificate_arn"] == made["certificate"]
         assert KEY in str(spec["instances"])
