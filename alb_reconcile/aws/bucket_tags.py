@@ -32,7 +32,8 @@ async def list_buckets(aws: Aws, stack: str) -> list[str]:
 
 async def list_every_bucket(aws: Aws) -> list[str]:
     """The account's buckets in the region."""
-    answer = await aws.call("s3", "list_buckets", **({"BucketRegion": aws.region} if aws.region else {}))
+    params: dict[str, Any] = {"BucketRegion": aws.region} if aws.region else {}
+    answer = await aws.call("s3", "list_buckets", **params)
     return [item["Name"] for item in answer["Buckets"]]
 
 
