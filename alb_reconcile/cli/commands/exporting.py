@@ -40,6 +40,8 @@ def export_spec(options: ExportOptions) -> ExitCode:
     scope = Scope(options.load_balancers, options.vpcs, options.tags)
     if not (scope.load_balancers or scope.vpcs or scope.tags):
         raise UsageError("say what to export: --load-balancer NAME, --vpc ID or --tag KEY=VALUE")
+    if options.stacks and options.connection.sandbox:
+        raise UsageError("the sandbox has no CloudFormation: leave out --from-stack")
     check_region(options.loading.region)
     region = options.loading.region or default_region(options.connection)
     if region is None:
