@@ -4,6 +4,7 @@ They are made by botocore, as boto3 makes them; importing boto3 itself reads wha
 """
 
 import copy
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -84,6 +85,8 @@ class BotoTransport:
 
         from alb_reconcile.aws.models import make_session
 
+        # it logs each refusal with a traceback; whoever makes the call is told in words
+        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
         source = session.get_credentials()
         if source is None:
             raise ValueError("there are no credentials to assume a role with")

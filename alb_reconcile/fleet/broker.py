@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from queue import Empty
 from typing import Any, Final
 
@@ -43,7 +44,14 @@ class _Client:
         self._ask = ask
 
     def __getattr__(self, operation: str) -> Any:
-        return lambda **params: self._ask("sqs", operation, params)
+        return partial(self._call, operation)
+
+    def _call(self, operation: str, **params: Any) -> Any:
+        try:
+            return self._ask("sqs", operation, params)
+        except AwsError:
+            time.sleep(_PAUSE)
+            raise
 
 
 class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
@@ -61,13 +69,6 @@ class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
         except (ValueError, TypeError, KeyError, RecursionError):
             return {}
         return found if is_message else {}
-
-    def _get_bulk(self, *args: Any, **named: Any) -> Any:
-        try:
-            return super()._get_bulk(*args, **named)
-        except AwsError:
-            time.sleep(_PAUSE)
-            raise
 
     def extend(self, message: Any, seconds: int) -> None:
         """Keep a message from other workers for so long from now on (ChangeMessageVisibility). Raises AwsError."""

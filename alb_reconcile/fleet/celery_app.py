@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final
@@ -21,6 +22,8 @@ from alb_reconcile.model.text import printable
 
 _WAIT: Final = 5
 """Seconds that a worker waits for a message: so long a stop may have to wait, too."""
+_QUIET: Final = 300.0
+"""Seconds for which a line isn't told again."""
 _RETRIES: Final = 2
 """After a broker that doesn't answer when a command begins."""
 
@@ -81,7 +84,7 @@ def _channel(app: Any, queue: Queue) -> Iterator[Any]:
             connection.ensure_connection(max_retries=_RETRIES, interval_start=0.5, interval_step=0.5)
             yield connection.default_channel
         except (kombu.exceptions.OperationalError, OSError) as error:
-            said = printable(str(error))[:200]
+            said = printable(str(error))[:200].rstrip(".")
             raise UnreachableError(
                 f"the queue {queue} can't be reached: {said}; see that it runs, and its address"
             ) from None
@@ -109,19 +112,21 @@ def enqueue(app: Any, queue: Queue, cells: Iterable[Cell], expires: Callable[[Ce
 
 
 class _Relay(logging.Handler):
-    """Celery's and kombu's own lines as ours: one line each, and the same one once."""
+    """Celery's and kombu's own lines as ours: one line each, and the same one not again for a while."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._last = ""
+        self._told: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = printable(record.getMessage().strip().partition("\n")[0])[:500]
         except Exception as error:  # a message that doesn't fit its arguments
             text = f"{record.name}: {type(error).__name__}"
-        if text != self._last:
-            self._last = text
+        now = time.monotonic()
+        self._told = {known: moment for known, moment in self._told.items() if now - moment < _QUIET}
+        if text not in self._told:
+            self._told[text] = now
             tell("queue", level=record.levelno, text=text)
 
 

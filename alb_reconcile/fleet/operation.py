@@ -16,7 +16,7 @@ from alb_reconcile.fleet.results import CellResult, Command, cancelled
 from alb_reconcile.fleet.run import CellSettings, Stop, run_cell
 from alb_reconcile.journal.files import RecordError
 from alb_reconcile.model import tags
-from alb_reconcile.model.errors import ExitCode, RefusedError
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, RefusedError
 from alb_reconcile.model.host import iso
 from alb_reconcile.model.text import digest
 
@@ -81,15 +81,19 @@ class Runner:
     async def apply(self, cells: Sequence[Cell], resumed: Operation | None = None) -> Outcome:
         """`apply` in waves. With `resumed` from the wave on at which that operation stopped.
 
-        Raises RefusedError where the specs have changed since, or the wave is gone.
+        Raises RefusedError where the specs have changed since, or the wave is gone; InterruptedRun before anything is changed.
         """
         began = time.monotonic()
-        digests = {cell.key: await asyncio.to_thread(self._digest, cell) for cell in cells}
+        digests = {}
+        for cell in cells:
+            if self.stop.is_set:
+                raise InterruptedRun("interrupted; nothing was changed")
+            digests[cell.key] = await asyncio.to_thread(self._digest, cell)
         waves = [(wave, part) for wave, every in self.fleet.in_waves() if (part := [c for c in every if c in cells])]
         if resumed is not None:
             waves = self._rest(waves, digests, resumed)
         started = Operation(uuid.uuid4().hex, self.fleet.name, "apply", iso(time.time()), digests=digests)
-        run = _Run(self, resumed or started)
+        run = _Run(self, replace(resumed, digests=digests) if resumed else started)
         outcome = await run.through(waves)
         outcome.seconds = time.monotonic() - began
         return outcome

@@ -80,7 +80,13 @@ class Worker:
 
     def _do(self, text: str) -> None:
         """The task. What it raises tells Celery what becomes of the message."""
-        verdict = "back" if self._is_ending else asyncio.run(self._work(text, self._message))
+        verdict: Verdict = "back"
+        if not self._is_ending:
+            try:
+                verdict = asyncio.run(self._work(text, self._message))
+            except Exception as error:  # whatever it is, the queue knows how often to try again
+                verdict = "left"
+                tell("cell_left", level=40, error=f"{type(error).__name__}: {error}")
         if verdict != "done":
             raise Reject(verdict, requeue=verdict == "back")
 
@@ -108,7 +114,8 @@ class Worker:
             stop.set()
         async with self._kept(message), hold_cell(work.fleet, cell, session, f"fleet {self._command}", stop):
             tell("cell_begun")
-            result = await run_cell(cell, self._command, work.settings, stop)
+            with work.settings.sources:
+                result = await run_cell(cell, self._command, work.settings, stop)
             await asyncio.to_thread(work.records.write, result)
         verdict = _judge(result)
         tell("cell_done", result=result.status, seconds=result.seconds, message=verdict, stacks=result.counts)

@@ -84,7 +84,7 @@ def _inline(schema: Any, file: str) -> Any:
     if "$ref" not in schema:
         return own
     target, _, pointer = schema["$ref"].partition("#")
-    found: Any = _named(target or file)
+    found: Any = _named((target or file).removeprefix("../"))
     for part in pointer.strip("/").split("/") if pointer else ():
         found = found[part]
     return {**_inline(found, target or file), **own}

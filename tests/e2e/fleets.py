@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +19,7 @@ from alb_reconcile.locking.lease_record import LeaseRecord
 from tests.e2e.proxy import in_front_of
 from tests.e2e.tool import Tool, client
 from tests.forked import begun
+from tests.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,6 +113,15 @@ class OnQueue:
         found = client("sqs", self.port).get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
         return int(found[names[0]]), int(found[names[1]])
 
+    def wait_until_empty(self) -> None:
+        """No more messages wait, and no worker has one."""
+        seen, changed = self.depth(), time.monotonic()
+        while (found := self.depth()) != (0, 0):
+            if found != seen:
+                seen, changed = found, time.monotonic()
+            assert time.monotonic() < changed + GUARD, f"nothing happens any more, with {found} in the queue"
+            time.sleep(0.5)
+
     @contextmanager
     def worker(self, place: Path) -> Iterator[WorkerProcess]:
         """One on a host of its own, behind a proxy. It ends at the end of the block at the latest."""
@@ -124,6 +137,11 @@ class WorkerProcess(NamedTuple):
     process: BaseProcess
     proxy: Proxy
     said: Path
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGTERM)
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of that name."""

@@ -8,7 +8,7 @@ import pytest
 
 from alb_reconcile.fleet.operation import is_due
 from alb_reconcile.fleet.results import CellResult, StackResult
-from alb_reconcile.model.errors import ExitCode, RefusedError
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, RefusedError
 from tests.fleet.accounts import SPEC
 
 if TYPE_CHECKING:
@@ -163,6 +163,13 @@ class TestResume:
         last = team.records.read_operation()
         assert last is not None
         assert (last.status, last.wave) == ("interrupted", "canary")
+
+
+def test_the_word_to_stop_before_it_begins(team: Team, script: Script) -> None:
+    team.stop.set()
+    with pytest.raises(InterruptedRun, match="nothing was changed"):
+        team.apply()
+    assert (script.begun, team.records.read_operation()) == ([], None)
 
 
 def test_records_that_cant_be_written_stop_nothing(team: Team, script: Script) -> None:

@@ -15,7 +15,7 @@ from alb_reconcile.api.session import Session, check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.fleet import FleetView, cell_line, fleet_json, fleet_text, report_text, status_text
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.session.connection import ConnectionOptions
+from alb_reconcile.cli.session.queue import look_at_queue
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
@@ -27,6 +27,7 @@ from alb_reconcile.fleet.run import CellSettings, Stop
 from alb_reconcile.fleet.sources import Sources
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.log import configure_logs
+from alb_reconcile.journal.settings import Settings, read_settings
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 from alb_reconcile.spec.stack import load_policy
 from alb_reconcile.sync.stack import Ways
@@ -43,14 +44,34 @@ class ChoiceOptions:
 
 
 @dataclass(frozen=True)
+class ReachOptions:
+    """Which AWS is asked, and how; the regions are the fleet's."""
+
+    profile: str | None
+    endpoint_url: str | None
+    sandbox: bool
+    max_workers: int
+    pace: float | None
+    verbose: int
+
+    def session(self) -> Session:
+        """Raises UsageError."""
+        session = Session(
+            profile=self.profile, endpoint_url=self.endpoint_url, sandbox=self.sandbox, max_workers=self.max_workers,
+            pace=self.pace,
+        )  # fmt: skip
+        check_session(session)
+        return session
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """What all commands have that look at AWS."""
 
     policy: str | None
     parallel: int
     output: Output
-    record: RecordOptions
-    connection: ConnectionOptions
+    connection: ReachOptions
 
 
 @dataclass(frozen=True)
@@ -58,12 +79,14 @@ class PlanOptions:
     choice: ChoiceOptions
     run: RunOptions
     quiet: bool
+    state_dir: str | None
 
 
 def plan(options: PlanOptions) -> ExitCode:
     """Look at all cells. Exits with 2 where something differs."""
     fleet, cells = chosen_cells(options.choice)
-    with _Process(fleet, options.run, options.choice.variables, quiet=options.quiet) as process:
+    journal = read_settings(os.environ, state_dir=options.state_dir)
+    with _Process(fleet, options.run, options.choice.variables, journal, quiet=options.quiet) as process:
         return process.show(process.run("plan", cells), quiet=options.quiet)
 
 
@@ -71,6 +94,7 @@ def plan(options: PlanOptions) -> ExitCode:
 class SyncOptions:
     choice: ChoiceOptions
     run: RunOptions
+    record: RecordOptions
     quiet: bool
     due: bool
     timeout: int
@@ -82,7 +106,13 @@ def sync(options: SyncOptions) -> ExitCode:
     fleet, cells = chosen_cells(options.choice)
     ways = Ways(timeout=options.timeout)
     with _Process(
-        fleet, options.run, options.choice.variables, ways, options.lock_timeout, quiet=options.quiet
+        fleet,
+        options.run,
+        options.choice.variables,
+        settings_of(options.record),
+        ways,
+        options.lock_timeout,
+        quiet=options.quiet,
     ) as process:
         if options.due:
             last, problems = process.records.read_all(cells)
@@ -96,6 +126,7 @@ def sync(options: SyncOptions) -> ExitCode:
 class ApplyOptions:
     choice: ChoiceOptions
     run: RunOptions
+    record: RecordOptions
     allow: Mapping[str, int]
     yes: bool
     timeout: int
@@ -107,7 +138,15 @@ def apply(options: ApplyOptions) -> ExitCode:
     fleet, cells = chosen_cells(options.choice)
     _refuse_unless(options.yes, fleet, cells)
     ways = Ways(timeout=options.timeout)
-    with _Process(fleet, options.run, options.choice.variables, ways, options.lock_timeout, options.allow) as process:
+    with _Process(
+        fleet,
+        options.run,
+        options.choice.variables,
+        settings_of(options.record),
+        ways,
+        options.lock_timeout,
+        options.allow,
+    ) as process:
         return process.show(process.apply(cells))
 
 
@@ -116,6 +155,7 @@ class ResumeOptions:
     file: str
     variables: Mapping[str, str]
     run: RunOptions
+    record: RecordOptions
     allow: Mapping[str, int]
     yes: bool
     timeout: int
@@ -126,7 +166,9 @@ def resume(options: ResumeOptions) -> ExitCode:
     """Go on with the `apply` that stopped."""
     fleet = load_fleet(options.file, options.variables)
     ways = Ways(timeout=options.timeout)
-    with _Process(fleet, options.run, options.variables, ways, options.lock_timeout, options.allow) as process:
+    with _Process(
+        fleet, options.run, options.variables, settings_of(options.record), ways, options.lock_timeout, options.allow
+    ) as process:
         last = process.records.read_operation()
         if last is None:
             raise RefusedError(f"no apply of {fleet.name} is recorded in {process.records.store}; run fleet apply")
@@ -144,14 +186,19 @@ class LookOptions:
     choice: ChoiceOptions
     output: Output
     state_dir: str | None
-    connection: ConnectionOptions
-    queue: str | None = None
+    connection: ReachOptions
 
 
-def status(options: LookOptions) -> ExitCode:
+@dataclass(frozen=True)
+class StatusOptions:
+    look: LookOptions
+    queue: str | None
+
+
+def status(options: StatusOptions) -> ExitCode:
     """Show each cell's last result. Exits with 1 where one failed, with 2 where something requires manual action."""
-    view = _recorded(options)
-    options.output.show(view, status_text, fleet_json)
+    view = _recorded(options.look, options.queue)
+    options.look.output.show(view, status_text, fleet_json)
     return view.code
 
 
@@ -162,22 +209,18 @@ def report(options: LookOptions) -> ExitCode:
     return view.code
 
 
-def _recorded(options: LookOptions) -> FleetView:
+def _recorded(options: LookOptions, queue: str | None = None) -> FleetView:
     """From the records: asks AWS nothing but, where they are in S3, for them."""
     fleet, cells = chosen_cells(options.choice)
-    session = plain_session(options.connection)
+    session = options.connection.session()
     records = Records.of(fleet, session, state_folder(options.state_dir, os.environ))
     found, problems = records.read_all(cells)
     for problem in problems:
         complain(f"warning: {problem}")
     outcome = Outcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
     missing = tuple(cell for cell in cells if cell.key not in found)
-    queue = None
-    if options.queue:
-        from alb_reconcile.cli.commands.fleet_queue import look_at_queue
-
-        queue = look_at_queue(options.queue, fleet, session)
-    return FleetView(outcome, missing, records.read_operation(), time.time(), queue)
+    waiting = look_at_queue(queue, fleet, session) if queue else None
+    return FleetView(outcome, missing, records.read_operation(), time.time(), waiting)
 
 
 def chosen_cells(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
@@ -205,24 +248,15 @@ def _refuse_unless(yes: bool, fleet: Fleet, cells: Sequence[Cell]) -> None:
         )
 
 
-def plain_session(options: ConnectionOptions) -> Session:
-    """As the credentials' session: without what a command line adds."""
-    check_session(options)
-    return Session(
-        profile=options.profile, endpoint_url=options.endpoint_url, sandbox=options.sandbox,
-        max_workers=options.max_workers, pace=options.pace,
-    )  # fmt: skip
-
-
 class _Process:
     """What one command runs cells with; to be closed."""
 
     def __init__(
-        self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], ways: Ways | None = None,
+        self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
         lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False,
     ) -> None:  # fmt: skip
         self._fleet, self._options = fleet, options
-        journal, session = settings_of(options.record), plain_session(options.connection)
+        session = options.connection.session()
         check_allowed(allow or {})
         if options.policy:
             load_policy(options.policy, variables)  # a mistake in it is told at once

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from alb_reconcile.cli.options.fleet_queue import add_fleet_queue
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_policy, add_record
 from alb_reconcile.cli.options.values import duration, given, number
@@ -30,26 +31,17 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
         fleet, "report", "fleet.report", "sum up the last results: by result, by owner, by age", parents=parents
     )
     text = "correct drift in the cells that a queue hands out, one at a time, until SIGTERM"
-    worker = add(fleet, "worker", "fleet_queue.worker", text, parents=[common()])
-    beat = add(
-        fleet, "beat", "fleet_queue.beat", "put each cell on a queue when its schedule says so", parents=[common()]
-    )
-    enqueue = add(fleet, "enqueue", "fleet_queue.enqueue", "put cells on a queue once", parents=[common()])
-    for command in (worker, beat, enqueue, status):
-        command.add_argument(
-            "--queue", metavar="URL",
-            help="the queue's URL, of Amazon SQS or redis://HOST:6379/0"
-            + ("; shows what waits in it" if command is status else "; else ALB_RECONCILE_FLEET_QUEUE"),
-        )  # fmt: skip
-    for command in (plan, sync, apply, resume, status, report, worker, beat, enqueue):
-        command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
-        command.set_defaults(region=None)
+    worker = add(fleet, "worker", "fleet_queue.worker", text, parents=parents)
+    beat = add(fleet, "beat", "fleet_queue.beat", "put each cell on a queue when its schedule says so", parents=parents)
+    enqueue = add(fleet, "enqueue", "fleet_queue.enqueue", "put cells on a queue once", parents=parents)
+    add_fleet_queue(worker, beat, enqueue, _add_choice)
+    status.add_argument("--queue", metavar="URL", help="show what waits in this queue, too, and what was given up")
     for command in (plan, sync, apply, resume, status, report):
+        command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
         command.add_argument("--format", choices=("text", "json"), default="text")
-    worker.set_defaults(format="text")
-    for command in (plan, sync, apply, status, report, enqueue):
+    for command in (plan, sync, apply, status, report):
         _add_choice(command)
-    for command in (plan, sync, apply, resume, worker):
+    for command in (plan, sync, apply, resume):
         add_policy(command)
         command.add_argument(
             "--parallel",
@@ -58,22 +50,21 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
             metavar="N",
             help="how many stacks of a cell at once (default 4)",
         )
-    for command in (sync, apply, resume, worker):
+    for command in (sync, apply, resume):
         add_record(command)
-    plan.set_defaults(metrics_file=None, webhook_url_file=None, webhook_secret_file=None, webhook_allow=None)
-    for command in (sync, enqueue):
-        text = "only the cells whose schedule says so, for a cron line a minute"
-        command.add_argument("--due", action="store_true", help=text)
+    sync.add_argument(
+        "--due", action="store_true", help="only the cells whose schedule says so, for a cron line a minute"
+    )
     for command in (plan, sync):
         command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
-    for command in (sync, apply, resume, worker):
+    for command in (sync, apply, resume):
         text = "how long to wait for a stack's targets to be healthy"
         command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
         add_lock(command)
     for command in (apply, resume):
         command.add_argument("-y", "--yes", action="store_true", help="go ahead; nobody is asked")
         add_allow(command)
-    for command in (plan, status, report, enqueue):
+    for command in (plan, status, report):
         command.add_argument("--state-dir", metavar="DIR", help="where runs are recorded; else ALB_RECONCILE_STATE_DIR")
 
 

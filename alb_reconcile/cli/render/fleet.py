@@ -82,7 +82,8 @@ def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
     lines.append(_total(view))
     if outcome.reason:
         lines.append(style.paint(printable(outcome.reason), "red"))
-        lines.append("Nothing is rolled back. Put right what failed, then: alb-reconcile fleet resume")
+        first = "Put right what failed, then" if outcome.status == "stopped" else "To go on"
+        lines.append(f"Nothing is rolled back. {first}: alb-reconcile fleet resume")
     return "\n".join(lines)
 
 
@@ -137,9 +138,9 @@ def report_text(view: FleetView, style: Style) -> str:
     lines = [
         style.paint(f"Fleet {view.outcome.fleet}", "bold"),
         "",
-        f"  {len({cell.account for cell in cells})} accounts, {len(cells)} cells, {len(stacks)} stacks",
+        f"  {_many(len({cell.account for cell in cells}), 'account')}, {_many(len(cells), 'cell')}, {_many(len(stacks), 'stack')}",
         f"  {well} of {len(stacks)} stacks in sync{f' ({well / len(stacks):.1%})' if stacks else ''}",
-        f"  {drifted} with drift, {failed} cells failed, {len(view.missing)} never looked at",
+        f"  {drifted} with drift, {_many(failed, 'cell')} failed, {len(view.missing)} never looked at",
     ]
     if cells:
         oldest = min(cells, key=lambda cell: cell.ended)
@@ -179,7 +180,8 @@ def _attention(cell: CellResult, now: float) -> Iterator[str]:
 
 
 def _cell(cell: CellResult, width: int, style: Style) -> Iterator[str]:
-    yield f"{_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {_what(cell)}".rstrip()
+    what = _what(cell) if cell.stacks else ""
+    yield f"{_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {what}".rstrip()
     if cell.error:
         yield from (f"    {printable(line)}" for line in cell.error.splitlines()[:_MOST])
     for stack in cell.stacks:
@@ -204,9 +206,11 @@ def _total(view: FleetView) -> str:
     stacks = ", ".join(f"{number} {result_text(name)}" for name, number in _stacks(outcome).items())
     total = len(outcome.cells) + len(view.missing)
     took = f" in {outcome.seconds:.1f} s" if outcome.seconds else ""
-    return f"{total} cell{'' if total == 1 else 's'}{took}: {cells or 'none is due'}" + (
-        f"; stacks: {stacks}" if stacks else ""
-    )
+    return f"{_many(total, 'cell')}{took}: {cells or 'none is due'}" + (f"; stacks: {stacks}" if stacks else "")
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _stacks(outcome: Outcome) -> Counter[str]:
@@ -215,8 +219,7 @@ def _stacks(outcome: Outcome) -> Counter[str]:
 
 def _what(cell: CellResult) -> str:
     counts = ", ".join(f"{number} {result_text(name)}" for name, number in cell.counts.items())
-    number = len(cell.stacks)
-    return f"{number} stack{'' if number == 1 else 's'}: {counts}" if number else _first(printable(cell.error))[:100]
+    return f"{_many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _cut(_first(printable(cell.error)))
 
 
 def _is_well(cell: CellResult) -> bool:
@@ -229,6 +232,10 @@ def _name(cell: CellResult) -> str:
 
 def _first(text: str) -> str:
     return text.splitlines()[0] if text else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def _moment(text: str) -> float:
