@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+unexport PYTHONDONTWRITEBYTECODE # where it is set, each process that a test starts would compile the program anew
 
 .PHONY: demo fleet-demo test check docs docs-update house coverage bench soak lock clean
 
@@ -65,7 +66,7 @@ soak: $(READY)
 lock:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra sandbox --extra fleet --group dev --no-header --no-annotate pyproject.toml --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra sandbox --extra fleet --extra otel --group dev --no-header --no-annotate pyproject.toml --output-file requirements-dev.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

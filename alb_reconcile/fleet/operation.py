@@ -89,7 +89,7 @@ class Runner:
         if resumed is not None:
             waves = self._rest(waves, digests, resumed)
         started = Operation(uuid.uuid4().hex, self.fleet.name, "apply", iso(time.time()), digests=digests)
-        run = _Run(self, resumed or started)
+        run = _Run(self, replace(resumed, digests=digests) if resumed else started)
         outcome = await run.through(waves)
         outcome.seconds = time.monotonic() - began
         return outcome

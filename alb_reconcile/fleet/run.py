@@ -104,7 +104,7 @@ async def run_cell(
             found = await asyncio.to_thread(settings.sources.load, cell)
             stacks += [StackResult.broken(item) for item in found.broken]
             for item in found.broken:
-                tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
+                tell("spec_unusable", spec_file=item.file, error=item.text)
             if found.stacks and not stop.is_set:
                 connection = await settings.credentials.open(cell)
                 run = _RUNS[command]
@@ -114,7 +114,7 @@ async def run_cell(
         except Exception as raised:  # whatever it is, it mustn't stop the other cells
             error = settings.journal.mask.line(f"{type(raised).__name__}: {raised}")
         if error:
-            tell("cell_failed", level=40, error=error)
+            tell("cell_failed", error=error)
     stacks.sort(key=lambda item: (item.stack, item.spec_file))
     status = "interrupted" if stop.is_set and not stacks and not error else status_of(command, stacks, error)
     ended = iso(time.time())
@@ -176,7 +176,7 @@ async def _each(
                     return await connection.until_answered(over(own, target, cell))
                 except Exception as error:  # whatever it is, it mustn't stop the other stacks
                     text = str(error) if isinstance(error, ReconcileError) else f"{type(error).__name__}: {error}"
-                    tell("stack_failed", level=40, error=text)
+                    tell("stack_failed", error=text)
                     return StackResult(target.stack, target.spec_file, "failed", error=settings.journal.mask.line(text))
                 finally:
                     running.discard(own)
@@ -217,7 +217,7 @@ async def _apply_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResu
     except ReconcileError as error:
         if not kept:
             raise
-        tell("stack_failed", level=40, error=error)
+        tell("stack_failed", error=error)
     return StackResult.of(kept[0])
 
 

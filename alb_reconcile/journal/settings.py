@@ -1,6 +1,7 @@
 """Where runs are recorded and who is notified, from options and the environment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import Retention
 from alb_reconcile.journal.mask import Mask
+from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.files import read_file
@@ -23,13 +25,23 @@ _LONGEST: Final = 4096
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the history is, what is kept of it, and who is notified. `mask` knows the secrets of this process."""
+    """Where the history is, what is kept of it, who is notified, and where traces go. `mask` knows the secrets of this process."""
 
     folder: Path
     retention: Retention = field(default_factory=Retention)
     metrics_file: Path | None = None
     webhook: Webhook | None = None
     mask: Mask = field(default_factory=Mask)
+    tracing: Tracing | None = None
+
+    @contextmanager
+    def traces_end(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Deliver the last spans behind the block; `say` is given one line if that can't be done."""
+        try:
+            yield
+        finally:
+            if self.tracing is not None and (text := self.tracing.end()):
+                say(text)
 
 
 def read_settings(
@@ -40,6 +52,7 @@ def read_settings(
     webhook_url_file: str | None = None,
     webhook_secret_file: str | None = None,
     webhook_allow: str | None = None,
+    trace: bool = False,
 ) -> Settings:
     """The settings; each option outranks its variables. Call it before a run: a mistake in them is told before anything
     is changed.
@@ -65,11 +78,13 @@ def read_settings(
     chosen = metrics_file or environ.get(METRICS_VARIABLE)
     if chosen and not chosen.endswith(".prom"):
         raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no others")
+    mask = Mask.of(environ, url, secret, *secrets_of(environ))
     return Settings(
         folder=state_folder(state_dir, environ),
         metrics_file=Path(chosen) if chosen else None,
         webhook=webhook,
-        mask=Mask.of(environ, url, secret),
+        mask=mask,
+        tracing=read_tracing(environ, mask, asked=trace),
     )
 
 

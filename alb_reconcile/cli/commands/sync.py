@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,10 +60,8 @@ def sync(options: SyncOptions) -> ExitCode:
     ask = partial(connect, options.connection, usual_pace=0.5)  # nobody waits for it, and others may
     ways = Ways(options.apply_changes, options.timeout)
     rounds = Rounds(ask, settings, ways, parallel=options.parallel, lock_timeout=options.lock_timeout)
-    try:
+    with settings.traces_end(complain), closing(rounds):
         return asyncio.run(_run(options, rounds))
-    finally:
-        rounds.close()
 
 
 async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:

@@ -110,6 +110,11 @@ def add_record(command: argparse.ArgumentParser) -> None:
         metavar="private,http",
         help="allow a receiver in a private network, or without TLS; else ALB_RECONCILE_WEBHOOK_ALLOW",
     )
+    group.add_argument(
+        "--trace",
+        action="store_true",
+        help="send OpenTelemetry traces to OTEL_EXPORTER_OTLP_ENDPOINT (default http://localhost:4318); needs alb-reconcile[otel]",
+    )
 
 
 def add_allow(command: argparse.ArgumentParser) -> None:

@@ -179,7 +179,8 @@ def _attention(cell: CellResult, now: float) -> Iterator[str]:
 
 
 def _cell(cell: CellResult, width: int, style: Style) -> Iterator[str]:
-    yield f"{_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {_what(cell)}".rstrip()
+    what = _what(cell) if cell.stacks else ""
+    yield f"{_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {what}".rstrip()
     if cell.error:
         yield from (f"    {printable(line)}" for line in cell.error.splitlines()[:_MOST])
     for stack in cell.stacks:
@@ -217,7 +218,7 @@ def _stacks(outcome: Outcome) -> Counter[str]:
 
 def _what(cell: CellResult) -> str:
     counts = ", ".join(f"{number} {result_text(name)}" for name, number in cell.counts.items())
-    return f"{_many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _first(printable(cell.error))[:100]
+    return f"{_many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _cut(_first(printable(cell.error)))
 
 
 def _is_well(cell: CellResult) -> bool:
@@ -230,6 +231,10 @@ def _name(cell: CellResult) -> str:
 
 def _first(text: str) -> str:
     return text.splitlines()[0] if text else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def _moment(text: str) -> float:
