@@ -59,7 +59,7 @@ class Worker:
             warnings.simplefilter(
                 "ignore"
             )  # of Celery's, about root: it is the pickle that this app refuses which makes that bad
-            # one cell at a time in this very thread, and a loop that blocks: kombu's other one stops asking after an error of SQS
+            # one cell at a time in this very thread, and a loop that blocks: the other one ends the worker when SQS refuses a call
             worker = self._app.Worker(
                 pool="solo", use_eventloop=False, without_gossip=True, without_mingle=True, without_heartbeat=True,
                 quiet=True, loglevel="WARNING",
