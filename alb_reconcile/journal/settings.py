@@ -8,6 +8,7 @@ from typing import Final
 
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import Retention
+from alb_reconcile.journal.issues.keeping import Issues, read_issues, secrets_of_issues
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
@@ -25,7 +26,7 @@ _LONGEST: Final = 4096
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the history is, what is kept of it, who is notified, and where traces go. `mask` knows the secrets of this process."""
+    """Where the history is, what is kept of it, who is notified, and where traces and issues go. `mask` knows the secrets of this process."""
 
     folder: Path
     retention: Retention = field(default_factory=Retention)
@@ -33,6 +34,7 @@ class Settings:
     webhook: Webhook | None = None
     mask: Mask = field(default_factory=Mask)
     tracing: Tracing | None = None
+    issues: Issues | None = None
 
     @contextmanager
     def traces_end(self, say: Callable[[str], None]) -> Iterator[None]:
@@ -53,6 +55,7 @@ def read_settings(
     webhook_secret_file: str | None = None,
     webhook_allow: str | None = None,
     trace: bool = False,
+    issue: str | None = None,
 ) -> Settings:
     """The settings; each option outranks its variables. Call it before a run: a mistake in them is told before anything
     is changed.
@@ -78,13 +81,14 @@ def read_settings(
     chosen = metrics_file or environ.get(METRICS_VARIABLE)
     if chosen and not chosen.endswith(".prom"):
         raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no others")
-    mask = Mask.of(environ, url, secret, *secrets_of(environ))
+    mask = Mask.of(environ, url, secret, *secrets_of(environ), *secrets_of_issues(environ))
     return Settings(
         folder=state_folder(state_dir, environ),
         metrics_file=Path(chosen) if chosen else None,
         webhook=webhook,
         mask=mask,
         tracing=read_tracing(environ, mask, asked=trace),
+        issues=read_issues(issue, environ, mask),
     )
 
 

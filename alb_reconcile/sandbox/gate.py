@@ -7,6 +7,7 @@ from typing import Any, Final
 _NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SERVICES: Final = {
     "acm": "acm",
+    "cloudtrail": "cloudtrail",
     "ec2": "ec2",
     "elasticloadbalancing": "elbv2",
     "iam": "iam",

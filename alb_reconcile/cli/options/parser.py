@@ -273,6 +273,11 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
     text = "how long to wait for a corrected stack's targets to be healthy"
     command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
+    command.add_argument(
+        "--issue",
+        metavar="github:OWNER/REPO|DIR",
+        help="keep an issue for each stack that requires manual action or fails, and close it when the stack is in sync",
+    )
     add_policy(command)
     add_lock(command)
     add_record(command)
