@@ -19,9 +19,9 @@ from alb_reconcile.cli.session.specs import LoadingOptions, load_further_policy,
 from alb_reconcile.journal.log import configure_logs, tell
 from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec.stack import check_region
-from alb_reconcile.sync.fleet import find_specs, load_fleet
 from alb_reconcile.sync.rounds import Rounds
 from alb_reconcile.sync.stack import Ways
+from alb_reconcile.sync.targets import find_specs, load_targets
 
 _JITTER = 0.1
 """Of the interval: so that many hosts don't ask AWS at the same moment."""
@@ -73,7 +73,7 @@ async def _run(options: SyncOptions, rounds: Rounds) -> ExitCode:
     text, json = partial(sync_text, quiet=options.quiet), partial(sync_json, indent=None if options.every else 2)
     while True:
         wake.clear()
-        report = await rounds.run(load_fleet(options.places, load, further))
+        report = await rounds.run(load_targets(options.places, load, further))
         options.output.show(report, text, json)
         if options.every is None:
             return report.code

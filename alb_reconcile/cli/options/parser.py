@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from alb_reconcile.cli.options.exporting import add_exporting
+from alb_reconcile.cli.options.fleet import add_fleet
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
 from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, stack_name
@@ -18,11 +19,12 @@ exit codes:
 """
 
 
-def _common() -> Parser:
+def _common(*, one_region: bool = True) -> Parser:
     common = Parser(add_help=False)
     group = common.add_argument_group("common options")
     group.add_argument("--profile", help="the AWS profile; else AWS_PROFILE")
-    group.add_argument("--region", help="the region of a spec that names none")
+    if one_region:
+        group.add_argument("--region", help="the region of a spec that names none")
     group.add_argument("--endpoint-url", help="the endpoint of AWS's API; else AWS_ENDPOINT_URL")
     group.add_argument(
         "--sandbox", action="store_true", help="use the local AWS, and start it if none runs; no account needed"
@@ -181,6 +183,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_exporting(add)
     _add_format(add("stacks", "status.stacks", "list the stacks that have resources in a region"))
     _add_locks(commands, common)
+    fleet = _add(commands, "fleet", "", "many accounts and regions from one file: look, correct drift, apply in waves")
+    add_fleet(_add_commands(fleet, "ACTION"), _add, partial(_common, one_region=False))
     _add_sandbox(commands)
     return parser
 

@@ -9,8 +9,8 @@ from alb_reconcile.cli.render.history import done_counts, result_text, step_line
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.record import RESULTS, Record
 from alb_reconcile.model.text import printable
-from alb_reconcile.sync.fleet import Broken
 from alb_reconcile.sync.rounds import Report
+from alb_reconcile.sync.targets import Broken
 
 _COLORS: Final = {"in_sync": "green", "corrected": "green", "failed": "red", "left": "yellow", "refused": "red"}
 _MOST: Final = 20

@@ -43,6 +43,7 @@ from . import (
     route53,
     s3_buckets,
     s3_conditions,
+    sts,
 )
 from .catalogue import shared_images
 from .clock import Timing
@@ -165,6 +166,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             *route53.patches(self.clock, self.timing, self._throttling),
             *s3_buckets.patches(),
             *s3_conditions.patches(),
+            *sts.patches(),
         ]
 
     def _wrapped(self, original: Callable[[Any], Any], service: str) -> Callable[[Any], Any]:

@@ -1,0 +1,233 @@
+"""What came of a command over a fleet, or what is recorded of it, cell by cell."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from alb_reconcile.cli.render.history import result_text, step_line
+from alb_reconcile.cli.render.style import Style
+from alb_reconcile.fleet.cells import Cell
+from alb_reconcile.fleet.operation import Outcome
+from alb_reconcile.fleet.records import Operation
+from alb_reconcile.fleet.results import CellResult, StackResult
+from alb_reconcile.model.errors import ExitCode
+from alb_reconcile.model.text import printable
+
+_COLORS: Final = {
+    "succeeded": "green", "failed": "red", "held": "yellow", "interrupted": "red", "cancelled": "dim",
+    "in_sync": "green", "corrected": "green", "changes": "yellow", "left": "yellow", "refused": "red", "broken": "red",
+}  # fmt: skip
+_MOST: Final = 20
+"""Lines of a cell; --format json has all."""
+_WELL: Final = ("in_sync", "corrected")
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch."""
+
+    outcome: Outcome
+    missing: tuple[Cell, ...] = ()
+    operation: Operation | None = None
+    now: float = 0.0
+
+    @property
+    def code(self) -> ExitCode:
+        return self.outcome.code
+
+
+def fleet_json(view: FleetView) -> str:
+    """The documented form."""
+    outcome, operation = view.outcome, view.operation
+    data: dict[str, Any] = {
+        "version": 1,
+        "fleet": outcome.fleet,
+        "command": outcome.command,
+        "seconds": round(outcome.seconds, 3),
+        "status": operation.status if operation else outcome.status,
+        "operation": operation.operation if operation else outcome.operation,
+        "reason": operation.reason if operation else outcome.reason,
+        "summary": {"cells": dict(Counter(item.status for item in outcome.cells)), "stacks": dict(_stacks(outcome))},
+        "cells": [_cell_data(item) for item in outcome.cells],
+        "unknown": [{"account": cell.account, "region": cell.region, "wave": cell.wave} for cell in view.missing],
+    }
+    return json.dumps(data, indent=2)
+
+
+def _cell_data(cell: CellResult) -> dict[str, Any]:
+    data = asdict(cell)
+    for stack in data["stacks"]:
+        stack["steps"] = [
+            {key: value for key, value in step.items() if value not in ("", 0.0, ())} for step in stack["steps"]
+        ]
+    return data
+
+
+def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
+    """The same to read; `quiet` leaves out the cells that are as they should be, and all of it if all are."""
+    outcome = view.outcome
+    told = [item for item in outcome.cells if not quiet or not _is_well(item)]
+    if quiet and not told:
+        return ""
+    width = max((len(_name(item)) for item in told), default=0)
+    lines = [line for item in told for line in _cell(item, width, style)]
+    lines.append(_total(view))
+    if outcome.reason:
+        lines.append(style.paint(printable(outcome.reason), "red"))
+        lines.append("Nothing is rolled back. Put right what failed, then: alb-reconcile fleet resume")
+    return "\n".join(lines)
+
+
+def cell_line(cell: CellResult) -> str:
+    """One line about a cell that is done."""
+    return f"{_name(cell)}  {cell.status}  {_what(cell)}".rstrip()
+
+
+def status_text(view: FleetView, style: Style) -> str:
+    """Each cell's last result and its age, by wave."""
+    lines: list[str] = []
+    width = max((len(_name(item)) for item in view.outcome.cells), default=0)
+    width = max(width, *(len(str(item)) for item in view.missing), 0) if view.missing else width
+    for wave in dict.fromkeys([*(item.wave for item in view.outcome.cells), *(item.wave for item in view.missing)]):
+        lines.append(style.paint(f"wave {wave}", "bold"))
+        for item in view.outcome.cells:
+            if item.wave == wave:
+                state = style.paint(f"{item.status:<11}", _COLORS[item.status])
+                lines.append(
+                    f"  {_name(item):<{width}}  {state}  {item.command} {_age(item.ended, view.now)} ago  {_what(item)}".rstrip()
+                )
+        lines += [
+            f"  {printable(str(item)):<{width}}  {style.paint('unknown', 'dim')}      no run is recorded"
+            for item in view.missing
+            if item.wave == wave
+        ]
+    lines.append(_total(view))
+    if (last := view.operation) is not None:
+        ended = (
+            f", ended {_age(last.ended, view.now)} ago" if last.ended else f", began {_age(last.started, view.now)} ago"
+        )
+        lines.append(printable(f"last apply: {last.status}{ended}{f': {last.reason}' if last.reason else ''}"))
+    return "\n".join(lines)
+
+
+def report_text(view: FleetView, style: Style) -> str:
+    """For whoever answers for the fleet: how much is as it should be, what isn't and whose it is, and what nobody looks at."""
+    cells = view.outcome.cells
+    stacks = [stack for cell in cells for stack in cell.stacks]
+    well = sum(stack.result in _WELL for stack in stacks)
+    failed = sum(cell.status == "failed" for cell in cells)
+    drifted = sum(stack.has_drift for stack in stacks)
+    lines = [
+        style.paint(f"Fleet {view.outcome.fleet}", "bold"),
+        "",
+        f"  {len({cell.account for cell in cells})} accounts, {len(cells)} cells, {len(stacks)} stacks",
+        f"  {well} of {len(stacks)} stacks in sync{f' ({well / len(stacks):.1%})' if stacks else ''}",
+        f"  {drifted} with drift, {failed} cells failed, {len(view.missing)} never looked at",
+    ]
+    if cells:
+        oldest = min(cells, key=lambda cell: cell.ended)
+        lines.append(f"  the oldest result is {_age(oldest.ended, view.now)} old ({_name(oldest)})")
+    by_owner: dict[str, list[str]] = defaultdict(list)
+    for cell in cells:
+        by_owner[cell.owner or "nobody named"] += _attention(cell, view.now)
+    for unknown in view.missing:
+        by_owner[unknown.owner or "nobody named"].append(f"{unknown}: no run is recorded")
+    for owner, told in by_owner.items():
+        if told:
+            lines += [
+                "",
+                style.paint(f"For {printable(owner)}", "bold"),
+                *(f"  {printable(line)}" for line in told[:_MOST]),
+            ]
+            lines += [f"  … and {len(told) - _MOST} more"] if len(told) > _MOST else []
+    if view.operation is not None:
+        lines += ["", printable(f"Last apply: {view.operation.status} {view.operation.reason}".rstrip())]
+    return "\n".join(lines)
+
+
+def _attention(cell: CellResult, now: float) -> Iterator[str]:
+    since = f"; last well {_age(cell.last_success, now)} ago" if cell.last_success else "; never well so far"
+    if cell.error:
+        yield f"{_name(cell)}: {_first(cell.error)}{since}"
+    elif cell.status not in ("succeeded", "failed"):
+        yield f"{_name(cell)}: {cell.status}{since}"
+    for stack in cell.stacks:
+        if stack.result not in _WELL:
+            why = _first(stack.error) or ", ".join(
+                step.key.partition("@")[0] for step in stack.steps[:3] if step.how != "done"
+            )
+            yield f"{_name(cell)} {stack.stack or stack.spec_file}: {result_text(stack.result)}{f': {why}' if why else ''}"
+    if cell.schedule and now - _moment(cell.ended) > 3 * cell.schedule:
+        yield f"{_name(cell)}: not looked at for {_age(cell.ended, now)}, and its schedule is {_duration(cell.schedule)}"
+
+
+def _cell(cell: CellResult, width: int, style: Style) -> Iterator[str]:
+    yield f"{_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {_what(cell)}".rstrip()
+    if cell.error:
+        yield from (f"    {printable(line)}" for line in cell.error.splitlines()[:_MOST])
+    for stack in cell.stacks:
+        if stack.result not in _WELL or stack.notes or any(step.how == "done" for step in stack.steps):
+            yield from _stack(stack, style)
+
+
+def _stack(stack: StackResult, style: Style) -> Iterator[str]:
+    name = printable(stack.stack or stack.spec_file)
+    yield f"    {name}  {style.paint(result_text(stack.result), _COLORS.get(stack.result, 'dim'))}"
+    told = [*stack.error.splitlines(), *map(step_line, stack.steps), *stack.notes]
+    yield from (f"      {printable(line)}" for line in told[:_MOST])
+    if len(told) > _MOST:
+        yield f"      … and {len(told) - _MOST} more (--format json)"
+
+
+def _total(view: FleetView) -> str:
+    outcome = view.outcome
+    counts: Counter[str] = Counter(item.status for item in outcome.cells)
+    counts["unknown"] += len(view.missing)
+    cells = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    stacks = ", ".join(f"{number} {result_text(name)}" for name, number in _stacks(outcome).items())
+    total = len(outcome.cells) + len(view.missing)
+    took = f" in {outcome.seconds:.1f} s" if outcome.seconds else ""
+    return f"{total} cell{'' if total == 1 else 's'}{took}: {cells or 'none is due'}" + (
+        f"; stacks: {stacks}" if stacks else ""
+    )
+
+
+def _stacks(outcome: Outcome) -> Counter[str]:
+    return Counter(stack.result for cell in outcome.cells for stack in cell.stacks)
+
+
+def _what(cell: CellResult) -> str:
+    counts = ", ".join(f"{number} {result_text(name)}" for name, number in cell.counts.items())
+    number = len(cell.stacks)
+    return f"{number} stack{'' if number == 1 else 's'}: {counts}" if number else _first(printable(cell.error))[:100]
+
+
+def _is_well(cell: CellResult) -> bool:
+    return cell.status == "succeeded" and all(stack.result in _WELL and not stack.notes for stack in cell.stacks)
+
+
+def _name(cell: CellResult) -> str:
+    return printable(f"{cell.name or cell.account}/{cell.region}")
+
+
+def _first(text: str) -> str:
+    return text.splitlines()[0] if text else ""
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _age(moment: str, now: float) -> str:
+    """How long ago; a moment in the future, by a clock that has jumped, is now."""
+    return _duration(max(now - _moment(moment), 0))
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (unit == "min" and seconds >= length):
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
