@@ -73,6 +73,7 @@ class SyncOptions:
     run: RunOptions
     quiet: bool
     due: bool
+    issue: str | None
     timeout: int
     lock_timeout: int
 
@@ -82,7 +83,13 @@ def sync(options: SyncOptions) -> ExitCode:
     fleet, cells = _chosen(options.choice)
     ways = Ways(timeout=options.timeout)
     with _Process(
-        fleet, options.run, options.choice.variables, ways, options.lock_timeout, quiet=options.quiet
+        fleet,
+        options.run,
+        options.choice.variables,
+        ways,
+        options.lock_timeout,
+        quiet=options.quiet,
+        issue=options.issue,
     ) as process:
         if options.due:
             last, problems = process.records.read_all(cells)
@@ -157,7 +164,9 @@ def status(options: LookOptions) -> ExitCode:
 def report(options: LookOptions) -> ExitCode:
     """Sum up the last results."""
     view = _recorded(options)
-    options.output.show(view, report_text, fleet_json)
+    from alb_reconcile.cli.pictures.fleet import fleet_page  # most commands draw nothing
+
+    options.output.show(view, report_text, fleet_json, html=fleet_page)
     return view.code
 
 
@@ -213,10 +222,11 @@ class _Process:
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False, issue: str | None = None,
     ) -> None:  # fmt: skip
         self._fleet, self._options = fleet, options
-        journal, session = settings_of(options.record), _session(options.connection)
+        journal, session = settings_of(options.record, issue), _session(options.connection)
+        self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
         if options.policy:
             load_policy(options.policy, variables)  # a mistake in it is told at once
@@ -234,10 +244,12 @@ class _Process:
         self._done = 0
 
     def __enter__(self) -> "_Process":
+        self._ending.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._sources.close()
+        self._ending.__exit__(None, None, None)
 
     def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
         """`plan` or `sync`."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from alb_reconcile.cli.options.forgiving import Parser
-from alb_reconcile.cli.options.groups import add_allow, add_lock, add_policy, add_record
+from alb_reconcile.cli.options.groups import add_allow, add_issue, add_lock, add_policy, add_record
 from alb_reconcile.cli.options.values import duration, given, number
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -31,7 +31,8 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     )
     for command in (plan, sync, apply, resume, status, report):
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
-        command.add_argument("--format", choices=("text", "json"), default="text")
+        forms = ("text", "json", "html") if command is report else ("text", "json")
+        command.add_argument("--format", choices=forms, default="text")
         command.set_defaults(region=None)
     for command in (plan, sync, apply, status, report):
         _add_choice(command)
@@ -46,7 +47,10 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
         )
     for command in (sync, apply, resume):
         add_record(command)
-    plan.set_defaults(metrics_file=None, webhook_url_file=None, webhook_secret_file=None, webhook_allow=None)
+    plan.set_defaults(
+        metrics_file=None, webhook_url_file=None, webhook_secret_file=None, webhook_allow=None, trace=False
+    )
+    add_issue(sync)
     sync.add_argument(
         "--due", action="store_true", help="only the cells whose schedule says so, for a cron line a minute"
     )
