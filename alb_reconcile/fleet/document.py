@@ -1,6 +1,7 @@
 """From fleet.yaml to a fleet, with a line and column for every mistake."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +13,12 @@ from alb_reconcile.model.errors import Problem, SpecError
 from alb_reconcile.model.files import read_start
 from alb_reconcile.model.text import parse_duration
 from alb_reconcile.spec import schema
-from alb_reconcile.spec.document import MAX_BYTES, DocumentError, Node, find, parse, render_path, to_plain
+from alb_reconcile.spec.document import MAX_BYTES, DocumentError, Node, find, parse, render_path, shorten, to_plain
 from alb_reconcile.spec.document import Path as Place
 from alb_reconcile.spec.variables import substitute
 
 _ONLY_WAVE: Final = "all"
+_S3: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?")
 _MERGED: Final = ("session_tags", "variables")
 """What a group or an account adds to, rather than replaces."""
 Settings = dict[str, Any]
@@ -62,6 +64,7 @@ class _Reader:
 
     def read(self) -> Fleet:
         preferences = self.data.get("operation_preferences", {})
+        self._check_place(("results",), self.data.get("results", ""))
         waves = tuple(self._waves(preferences))
         return Fleet(
             name=self.data["fleet"],
@@ -95,6 +98,9 @@ class _Reader:
             if not self._has_all(found, path) or not self._has_wave(found, path, waves):
                 continue
             _, place = find(self.root, (*path, "account_id"))
+            for source in found["stacks"]:
+                if isinstance(source, str):
+                    self._check_place((*path, "stacks"), source)
             for region in found["regions"]:
                 first = seen.setdefault((given["account_id"], region), place[0])
                 if first != place[0]:
@@ -141,6 +147,10 @@ class _Reader:
             if parts := [layer[name] for layer in layers if name in layer]:
                 merged[name] = {key: value for part in parts for key, value in part.items()}
         return merged
+
+    def _check_place(self, path: Place, given: str) -> None:
+        if given.startswith("s3:") and not _S3.fullmatch(given):
+            self._note(path, f"{shorten(given)} is no place in S3; write s3://BUCKET/PREFIX")
 
     def _has_all(self, found: Settings, path: Place) -> bool:
         missing = [name for name in ("regions", "stacks") if name not in found]

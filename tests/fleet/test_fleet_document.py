@@ -83,11 +83,11 @@ class TestMeaning:
 
     def test_variables_are_filled_in(self) -> None:
         text = f"fleet: shops\nresults: ${{WHERE}}\naccounts: [{ACCOUNT}}}]\n"
-        assert parse_fleet(text.encode(), "fleet.yaml", {"WHERE": "s3://b/p"}).results == "s3://b/p"
+        assert parse_fleet(text.encode(), "fleet.yaml", {"WHERE": "s3://bucket/p"}).results == "s3://bucket/p"
 
     def test_the_page_shows_one_that_is_right(self, repository: Path) -> None:
         page = (repository / "docs" / "fleet.md").read_text(encoding="utf-8")
-        examples = re.findall(r"```yaml\n(fleet: .*?)```", page, re.DOTALL)
+        examples = re.findall(r"```yaml[^\n]*\n(fleet: .*?)```", page, re.DOTALL)
         assert examples
         for text in examples:
             assert _parse(text).cells
@@ -109,6 +109,7 @@ class TestMeaning:
         (f"fleet: shops\nregions: [us-east-1]\naccounts: [{ACCOUNT}}}]\n", ['2:1: regions: unknown key "regions"; write regions inside defaults, a group or an account']),
         ("fleet: shops\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [{git: \"ext::sh -c id\"}]}]\n", ['accounts[0].stacks[0].git: is "ext::sh -c id"; give it a URL that begins with https://, ssh:// or file://']),
         ("fleet: shops\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [{git: \"https://x/y\", path: ../../etc}]}]\n", ['accounts[0].stacks[0].path: is "../../etc"; give it a path inside the repository']),
+        ("fleet: shops\nresults: s3://B\naccounts: [{account_id: \"111111111111\", regions: [us-east-1], stacks: [s3:/b]}]\n", ['2:1: results: "s3://B" is no place in S3; write s3://BUCKET/PREFIX', '3:63: accounts[0].stacks: "s3:/b" is no place in S3; write s3://BUCKET/PREFIX']),
         (f"fleet: shops\noperation_preferences: {{failure_tolerance: many}}\naccounts: [{ACCOUNT}}}]\n", ['2:44: operation_preferences.failure_tolerance: is "many"; give it a whole number, or a share such as 10%']),
     ],
 )  # fmt: skip

@@ -15,7 +15,6 @@ from alb_reconcile.api.session import Session, check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.fleet import FleetView, cell_line, fleet_json, fleet_text, report_text, status_text
 from alb_reconcile.cli.render.output import Output
-from alb_reconcile.cli.session.connection import ConnectionOptions
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
@@ -27,6 +26,7 @@ from alb_reconcile.fleet.run import CellSettings, Stop
 from alb_reconcile.fleet.sources import Sources
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.log import configure_logs
+from alb_reconcile.journal.settings import Settings, read_settings
 from alb_reconcile.model.errors import ExitCode, RefusedError, UsageError
 from alb_reconcile.spec.stack import load_policy
 from alb_reconcile.sync.stack import Ways
@@ -43,14 +43,34 @@ class ChoiceOptions:
 
 
 @dataclass(frozen=True)
+class ReachOptions:
+    """Which AWS is asked, and how; the regions are the fleet's."""
+
+    profile: str | None
+    endpoint_url: str | None
+    sandbox: bool
+    max_workers: int
+    pace: float | None
+    verbose: int
+
+    def session(self) -> Session:
+        """Raises UsageError."""
+        session = Session(
+            profile=self.profile, endpoint_url=self.endpoint_url, sandbox=self.sandbox, max_workers=self.max_workers,
+            pace=self.pace,
+        )  # fmt: skip
+        check_session(session)
+        return session
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """What all commands have that look at AWS."""
 
     policy: str | None
     parallel: int
     output: Output
-    record: RecordOptions
-    connection: ConnectionOptions
+    connection: ReachOptions
 
 
 @dataclass(frozen=True)
@@ -58,12 +78,14 @@ class PlanOptions:
     choice: ChoiceOptions
     run: RunOptions
     quiet: bool
+    state_dir: str | None
 
 
 def plan(options: PlanOptions) -> ExitCode:
     """Look at all cells. Exits with 2 where something differs."""
     fleet, cells = _chosen(options.choice)
-    with _Process(fleet, options.run, options.choice.variables, quiet=options.quiet) as process:
+    journal = read_settings(os.environ, state_dir=options.state_dir)
+    with _Process(fleet, options.run, options.choice.variables, journal, quiet=options.quiet) as process:
         return process.show(process.run("plan", cells), quiet=options.quiet)
 
 
@@ -71,6 +93,7 @@ def plan(options: PlanOptions) -> ExitCode:
 class SyncOptions:
     choice: ChoiceOptions
     run: RunOptions
+    record: RecordOptions
     quiet: bool
     due: bool
     issue: str | None
@@ -86,10 +109,10 @@ def sync(options: SyncOptions) -> ExitCode:
         fleet,
         options.run,
         options.choice.variables,
+        settings_of(options.record, options.issue),
         ways,
         options.lock_timeout,
         quiet=options.quiet,
-        issue=options.issue,
     ) as process:
         if options.due:
             last, problems = process.records.read_all(cells)
@@ -103,6 +126,7 @@ def sync(options: SyncOptions) -> ExitCode:
 class ApplyOptions:
     choice: ChoiceOptions
     run: RunOptions
+    record: RecordOptions
     allow: Mapping[str, int]
     yes: bool
     timeout: int
@@ -114,7 +138,15 @@ def apply(options: ApplyOptions) -> ExitCode:
     fleet, cells = _chosen(options.choice)
     _refuse_unless(options.yes, fleet, cells)
     ways = Ways(timeout=options.timeout)
-    with _Process(fleet, options.run, options.choice.variables, ways, options.lock_timeout, options.allow) as process:
+    with _Process(
+        fleet,
+        options.run,
+        options.choice.variables,
+        settings_of(options.record),
+        ways,
+        options.lock_timeout,
+        options.allow,
+    ) as process:
         return process.show(process.apply(cells))
 
 
@@ -123,6 +155,7 @@ class ResumeOptions:
     file: str
     variables: Mapping[str, str]
     run: RunOptions
+    record: RecordOptions
     allow: Mapping[str, int]
     yes: bool
     timeout: int
@@ -133,7 +166,9 @@ def resume(options: ResumeOptions) -> ExitCode:
     """Go on with the `apply` that stopped."""
     fleet = load_fleet(options.file, options.variables)
     ways = Ways(timeout=options.timeout)
-    with _Process(fleet, options.run, options.variables, ways, options.lock_timeout, options.allow) as process:
+    with _Process(
+        fleet, options.run, options.variables, settings_of(options.record), ways, options.lock_timeout, options.allow
+    ) as process:
         last = process.records.read_operation()
         if last is None:
             raise RefusedError(f"no apply of {fleet.name} is recorded in {process.records.store}; run fleet apply")
@@ -151,7 +186,7 @@ class LookOptions:
     choice: ChoiceOptions
     output: Output
     state_dir: str | None
-    connection: ConnectionOptions
+    connection: ReachOptions
 
 
 def status(options: LookOptions) -> ExitCode:
@@ -173,7 +208,7 @@ def report(options: LookOptions) -> ExitCode:
 def _recorded(options: LookOptions) -> FleetView:
     """From the records: asks AWS nothing but, where they are in S3, for them."""
     fleet, cells = _chosen(options.choice)
-    session = _session(options.connection)
+    session = options.connection.session()
     records = Records.of(fleet, session, state_folder(options.state_dir, os.environ))
     found, problems = records.read_all(cells)
     for problem in problems:
@@ -208,24 +243,15 @@ def _refuse_unless(yes: bool, fleet: Fleet, cells: Sequence[Cell]) -> None:
         )
 
 
-def _session(options: ConnectionOptions) -> Session:
-    """As the credentials' session: without what a command line adds."""
-    check_session(options)
-    return Session(
-        profile=options.profile, endpoint_url=options.endpoint_url, sandbox=options.sandbox,
-        max_workers=options.max_workers, pace=options.pace,
-    )  # fmt: skip
-
-
 class _Process:
     """What one command runs cells with; to be closed."""
 
     def __init__(
-        self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False, issue: str | None = None,
+        self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False,
     ) -> None:  # fmt: skip
         self._fleet, self._options = fleet, options
-        journal, session = settings_of(options.record, issue), _session(options.connection)
+        session = options.connection.session()
         self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
         if options.policy:

@@ -33,7 +33,6 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
         forms = ("text", "json", "html") if command is report else ("text", "json")
         command.add_argument("--format", choices=forms, default="text")
-        command.set_defaults(region=None)
     for command in (plan, sync, apply, status, report):
         _add_choice(command)
     for command in (plan, sync, apply, resume):
@@ -47,9 +46,6 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
         )
     for command in (sync, apply, resume):
         add_record(command)
-    plan.set_defaults(
-        metrics_file=None, webhook_url_file=None, webhook_secret_file=None, webhook_allow=None, trace=False
-    )
     add_issue(sync)
     sync.add_argument(
         "--due", action="store_true", help="only the cells whose schedule says so, for a cron line a minute"

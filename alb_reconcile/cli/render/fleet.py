@@ -123,9 +123,9 @@ def report_text(view: FleetView, style: Style) -> str:
     lines = [
         style.paint(f"Fleet {view.outcome.fleet}", "bold"),
         "",
-        f"  {len({cell.account for cell in cells})} accounts, {len(cells)} cells, {len(stacks)} stacks",
+        f"  {_many(len({cell.account for cell in cells}), 'account')}, {_many(len(cells), 'cell')}, {_many(len(stacks), 'stack')}",
         f"  {well} of {len(stacks)} stacks in sync{f' ({well / len(stacks):.1%})' if stacks else ''}",
-        f"  {drifted} with drift, {failed} cells failed, {len(view.missing)} never looked at",
+        f"  {drifted} with drift, {_many(failed, 'cell')} failed, {len(view.missing)} never looked at",
     ]
     if cells:
         oldest = min(cells, key=lambda cell: cell.ended)
@@ -199,9 +199,11 @@ def _total(view: FleetView) -> str:
     stacks = ", ".join(f"{number} {result_text(name)}" for name, number in _stacks(outcome).items())
     total = len(outcome.cells) + len(view.missing)
     took = f" in {outcome.seconds:.1f} s" if outcome.seconds else ""
-    return f"{total} cell{'' if total == 1 else 's'}{took}: {cells or 'none is due'}" + (
-        f"; stacks: {stacks}" if stacks else ""
-    )
+    return f"{_many(total, 'cell')}{took}: {cells or 'none is due'}" + (f"; stacks: {stacks}" if stacks else "")
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _stacks(outcome: Outcome) -> Counter[str]:
@@ -210,8 +212,7 @@ def _stacks(outcome: Outcome) -> Counter[str]:
 
 def _what(cell: CellResult) -> str:
     counts = ", ".join(f"{number} {result_text(name)}" for name, number in cell.counts.items())
-    number = len(cell.stacks)
-    return f"{number} stack{'' if number == 1 else 's'}: {counts}" if number else _first(printable(cell.error))[:100]
+    return f"{_many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _first(printable(cell.error))[:100]
 
 
 def _is_well(cell: CellResult) -> bool:
