@@ -65,14 +65,3 @@ def test_drift_is_an_issue_until_it_is_gone(aws: StrictAws, tmp_path: Path) -> N
     switch(ec2, on=True)
     assert sync() == 0
     assert "State: closed" in file.read_text(encoding="utf-8")
-
-
-def test_cloudtrail_refuses_what_it_does_not_know(aws: StrictAws) -> None:
-    boto3.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")
-    trail = boto3.client("cloudtrail")
-    [event] = trail.lookup_events(MaxResults=1)["Events"]
-    assert (event["EventName"], event["ReadOnly"]) == ("CreateVpc", "false")
-    assert any(item["ResourceName"].startswith("vpc-") for item in event["Resources"])
-    wrong = [{"AttributeKey": "EventName", "AttributeValue": "x"}] * 2
-    with pytest.raises(trail.exceptions.InvalidLookupAttributesException):
-        trail.lookup_events(LookupAttributes=wrong)
