@@ -1,19 +1,23 @@
 """Where runs are recorded and who is notified, from options and the environment."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import Retention
-from alb_reconcile.journal.issues.keeping import Issues, read_issues, secrets_of_issues
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.files import read_file
+
+if TYPE_CHECKING:
+    from alb_reconcile.journal.issues.keeping import Issues
 
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
 URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
@@ -81,15 +85,21 @@ def read_settings(
     chosen = metrics_file or environ.get(METRICS_VARIABLE)
     if chosen and not chosen.endswith(".prom"):
         raise UsageError("the metrics file's name has to end with .prom: node-exporter reads no others")
-    mask = Mask.of(environ, url, secret, *secrets_of(environ), *secrets_of_issues(environ))
+    mask = Mask.of(environ, url, secret, *secrets_of(environ))
     return Settings(
         folder=state_folder(state_dir, environ),
         metrics_file=Path(chosen) if chosen else None,
         webhook=webhook,
         mask=mask,
         tracing=read_tracing(environ, mask, asked=trace),
-        issues=read_issues(issue, environ, mask),
+        issues=_issues(issue, environ, mask) if issue else None,
     )
+
+
+def _issues(place: str, environ: Mapping[str, str], mask: Mask) -> Issues:
+    from alb_reconcile.journal.issues.keeping import read_issues  # most runs keep none
+
+    return read_issues(place, environ, mask)
 
 
 def _given(environ: Mapping[str, str], file: str | None, file_variable: str, variable: str, what: str) -> str:

@@ -26,6 +26,8 @@ class FakeGitHub:
     issues: list[dict[str, Any]] = field(default_factory=list)
     comments: dict[int, list[str]] = field(default_factory=dict)
     refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    message: str = "no"
+    """Of those."""
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -115,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         github.asked.append(f"{self.command} {self.path}")
         if github.refusals:
             status, headers = github.refusals.pop(0)
-            self._answer(status, {"message": "no"}, headers)
+            self._answer(status, {"message": github.message}, headers)
         elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._answer(401, {"message": "Bad credentials"})
         elif not self.headers.get("User-Agent") or self.headers.get("X-GitHub-Api-Version") != "2022-11-28":

@@ -222,6 +222,20 @@ class TestRefusals:
         assert "(status 422): no" in line
         assert len(github.issues) == 2
 
+    def test_one_that_was_deleted_is_opened_anew(self, github: FakeGitHub) -> None:
+        issues = issues_of(github)
+        assert not update(issues, left())
+        github.issues[0]["number"] = 99  # and nobody's any more
+        github.issues[0]["body"] = ""
+        [line] = update(issues, left(REPLACE, HELD), left(REPLACE, HELD))
+        assert "#1 was deleted or moved" in line
+        assert len(github.issues) == 2
+
+    def test_a_secondary_rate_limit(self, github: FakeGitHub) -> None:
+        github.message, github.refusals = "You have exceeded a secondary rate limit", [(403, {})]
+        [line] = update(issues_of(github), left())
+        assert "rate limit is used up" in line
+
     def test_nobody_answers(self, github: FakeGitHub) -> None:
         [line] = update(issues_of(github, GITHUB_API_URL="http://127.0.0.1:1"), left())
         assert "connection refused" in line.lower() or "connect" in line.lower()

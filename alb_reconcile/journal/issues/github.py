@@ -37,6 +37,10 @@ class _Answer(msgspec.Struct, frozen=True):
     pull_request: Any = None
 
 
+class GoneError(RefusedForAllError):
+    """What was asked for isn't there, or not any more."""
+
+
 class GitHub:
     """One repository. The token is never shown."""
 
@@ -83,9 +87,12 @@ class GitHub:
         changed = {"title": title, "body": body, "state": "open" if is_open else "closed"}
         if not is_open:
             changed["state_reason"] = "completed"
-        await self._ask("PATCH", place, json={key: value for key, value in changed.items() if value})
-        if comment:
-            await self._ask("POST", f"{place}/comments", json={"body": comment})
+        try:
+            await self._ask("PATCH", place, json={key: value for key, value in changed.items() if value})
+            if comment:
+                await self._ask("POST", f"{place}/comments", json={"body": comment})
+        except GoneError:
+            raise RecordError(f"#{issue.name} was deleted or moved; a later run opens another one") from None
 
     @property
     def _issues(self) -> str:
@@ -124,7 +131,9 @@ class GitHub:
         status, headers = answer.status_code, answer.headers
         if 200 <= status < 300:
             return
-        if status in (403, 429) and (headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers):
+        message = _message(answer.content)
+        limits = headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers or "rate limit" in message
+        if status in (403, 429) and limits:
             reset = headers.get("x-ratelimit-reset", "")
             until = f" until {iso(int(reset))}" if reset.isdigit() and int(reset) < time.time() + 86_400 else ""
             raise RefusedForAllError(
@@ -137,15 +146,11 @@ class GitHub:
             410: "the repository has no issues (status 410); turn them on in its settings",
         }
         if status in told:
-            raise RefusedForAllError(told[status])
+            raise (GoneError if status in (404, 410) else RefusedForAllError)(told[status])
         if 300 <= status < 400:
-            raise RefusedForAllError(
-                f"{self._repository} has moved (status {status}); give its present name to --issue"
-            )
+            raise GoneError(f"{self._repository} has moved (status {status}); give its present name to --issue")
         if status == 422:
-            raise RecordError(
-                f"GitHub refuses the issue (status 422): {_message(answer.content)}; this is a bug, please report it"
-            )
+            raise RecordError(f"GitHub refuses the issue (status 422): {message}; this is a bug, please report it")
         raise RefusedForAllError(f"GitHub answered with status {status}; look at its status page")
 
 

@@ -27,7 +27,7 @@ from alb_reconcile.journal.issues.content import (
     title_of,
 )
 from alb_reconcile.journal.issues.folder import Folder
-from alb_reconcile.journal.issues.github import TOKENS, read_github
+from alb_reconcile.journal.issues.github import read_github
 from alb_reconcile.journal.issues.tracker import Issue, RefusedForAllError, Tracker
 from alb_reconcile.journal.mask import Mask
 from alb_reconcile.journal.record import Record
@@ -138,10 +138,8 @@ class Issues:
         return True
 
 
-def read_issues(place: str | None, environ: Mapping[str, str], mask: Mask) -> Issues | None:
-    """Where issues are written, if anywhere: github:OWNER/REPO, or a folder. Raises UsageError."""
-    if not place:
-        return None
+def read_issues(place: str, environ: Mapping[str, str], mask: Mask) -> Issues:
+    """Where issues are written: github:OWNER/REPO, or a folder. Raises UsageError."""
     kind, colon, name = place.partition(":")
     if kind == "github" and colon:
         return Issues(read_github(name, environ), mask)
@@ -150,11 +148,6 @@ def read_issues(place: str | None, environ: Mapping[str, str], mask: Mask) -> Is
             f"--issue takes github:OWNER/REPO or a folder, and not {printable(place)!r}; for a folder of that name write ./{printable(place)}"
         )
     return Issues(Folder(Path(place)), mask)
-
-
-def secrets_of_issues(environ: Mapping[str, str]) -> list[str]:
-    """The tokens, which may not be shown anywhere."""
-    return [environ[name] for name in TOKENS if environ.get(name)]
 
 
 def _seconds(earlier: str, later: str) -> float:
