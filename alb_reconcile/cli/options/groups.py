@@ -119,6 +119,14 @@ def add_record(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_issue(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--issue",
+        metavar="github:OWNER/REPO|DIR",
+        help="keep an issue for each stack that requires manual action or fails, and close it when the stack is in sync",
+    )
+
+
 def add_allow(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow", action=Allowance, default={}, metavar="WHAT=N",

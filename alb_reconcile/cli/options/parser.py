@@ -8,7 +8,15 @@ from typing import Any
 from alb_reconcile.cli.options.exporting import add_exporting
 from alb_reconcile.cli.options.fleet import add_fleet
 from alb_reconcile.cli.options.forgiving import Parser
-from alb_reconcile.cli.options.groups import add_allow, add_lock, add_named, add_policy, add_record, add_verify
+from alb_reconcile.cli.options.groups import (
+    add_allow,
+    add_issue,
+    add_lock,
+    add_named,
+    add_policy,
+    add_record,
+    add_verify,
+)
 from alb_reconcile.cli.options.values import Assignment, decimal, duration, given, number, ports, stack_name
 from alb_reconcile.cli.options.version import Version
 
@@ -293,6 +301,7 @@ def _add_sync(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="report only what isn't in sync, for cron")
     text = "how long to wait for a corrected stack's targets to be healthy"
     command.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
+    add_issue(command)
     add_policy(command)
     add_lock(command)
     add_record(command)
