@@ -124,7 +124,8 @@ class CertificateKind(Kind[Certificate]):
             "route53:ChangeResourceRecordSets", "route53:GetChange",
         ),
         update=(
-            "acm:ImportCertificate", "acm:AddTagsToCertificate", "route53:ChangeResourceRecordSets", "route53:GetChange",
+            "acm:ImportCertificate", "acm:AddTagsToCertificate", "route53:ChangeResourceRecordSets",
+            "route53:GetChange",
         ),
         delete=("acm:DeleteCertificate", "route53:ChangeResourceRecordSets"),
     )  # fmt: skip
