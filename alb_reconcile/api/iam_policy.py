@@ -156,9 +156,7 @@ class _Needs:
 
     def _common(self) -> Iterator[Grant]:
         """What is called whatever a stack has."""
-        yield Grant(RARE)
-        if self.command != "plan":
-            yield Grant(tuple(BLOCKERS))
+        yield Grant((*RARE, *BLOCKERS))
         if self.stack.lease and self.command != "plan":
             lease = LeaseLocation.of(self.stack.lease, self.scope.account, self.scope.region, self.stack.stack)
             yield Grant(("s3:GetObject", "s3:PutObject"), (lease.arn,))
