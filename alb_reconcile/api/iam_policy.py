@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any, Final, Literal, NamedTuple
 
 from alb_reconcile.engine.blockers import IAM_ACTIONS as BLOCKERS
+from alb_reconcile.engine.lookups import lookup_grants
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._rare import IAM_ACTIONS as RARE
 from alb_reconcile.kinds.base import AnyKind
@@ -157,6 +158,8 @@ class _Needs:
     def _common(self) -> Iterator[Grant]:
         """What is called whatever a stack has."""
         yield Grant((*RARE, *BLOCKERS))
+        for item in self._lookups():
+            yield from lookup_grants(item, self.scope)
         if self.stack.lease and self.command != "plan":
             lease = LeaseLocation.of(self.stack.lease, self.scope.account, self.scope.region, self.stack.stack)
             yield Grant(("s3:GetObject", "s3:PutObject"), (lease.arn,))

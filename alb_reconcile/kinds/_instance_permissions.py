@@ -85,6 +85,9 @@ def instance_grants(wanted: Any, scope: Scope) -> Iterator[Grant]:
         yield Grant(("ec2:RunInstances",), (scope.arn("ec2", "security-group/*"),))
     if key:
         yield Grant(("ec2:RunInstances",), (scope.arn("ec2", f"key-pair/{key}"),))
+    if group := (wanted.placement or {}).get("group_name"):
+        named_group = (scope.arn("ec2", f"placement-group/{group}"),)
+        yield Grant(("ec2:RunInstances", "ec2:ModifyInstancePlacement"), named_group)
     if profile:
         yield may_pass(scope, profile)
     if profile and not isinstance(profile, Address):

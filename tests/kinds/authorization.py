@@ -279,6 +279,8 @@ def _elb(action: str, params: Mapping[str, Any], base: dict[str, str]) -> Iterat
             _arn("elasticloadbalancing", new),
             base | tags | {"elasticloadbalancing:CreateAction": name},
         )
+    for pool in sorted(set(re.findall(r"arn:aws:cognito-idp:[^']+:userpool/[^']+", str(params)))):
+        yield Request("cognito-idp:DescribeUserPoolClient", pool, base)
     for key in ("CaCertificatesBundle", ""):
         if f"{key}S3Bucket" in params:
             yield Request("s3:GetObject", f"arn:aws:s3:::{params[f'{key}S3Bucket']}/{params[f'{key}S3Key']}", base)

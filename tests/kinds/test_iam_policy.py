@@ -201,3 +201,40 @@ def test_too_much_for_one_policy_is_several(capsys: pytest.CaptureFixture[str]) 
     documents = json.loads(told.out)
     assert len(documents) == 2
     assert "note: 2 policies, since AWS takes 6,144 characters in one" in told.err
+
+
+def test_what_is_looked_up_may_be_read() -> None:
+    spec = read(SPECS / "existing-vpc.yaml")
+    spec["target_groups"]["api"]["vpc"] = {"ssm": "/net/vpc"}
+    https = {
+        "protocol": "HTTPS",
+        "port": 443,
+        "certificate_arn": {"domain": "api.example.com"},
+        "default_action": {"forward": "api"},
+    }
+    spec["load_balancers"]["internal"]["listeners"] = {"https": https}
+    documents = policies(spec, "plan")
+    context = {"aws:RequestedRegion": REGION}
+    parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/net/vpc"
+    assert is_allowed(documents, Request("ssm:GetParameters", parameter, context))
+    assert is_allowed(documents, Request("acm:ListCertificates", "*", context))
+    assert is_allowed(
+        documents, Request("acm:DescribeCertificate", f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1", context)
+    )
+    by_tags = {"aws:ResourceTag/Network": "shared", "aws:ResourceTag/Tier": "private"}
+    subnet = f"arn:aws:ec2:{REGION}:{ACCOUNT}:subnet/subnet-1"
+    assert is_allowed(policies(spec, "apply"), Request("ec2:RunInstances", subnet, context | by_tags))
+    assert not is_allowed(policies(spec, "apply"), Request("ec2:DeleteSubnet", subnet, context | by_tags))
+
+
+def test_only_the_role_that_is_named_may_be_passed() -> None:
+    own = {"instance_profiles": {"app": {"session_manager": True}}}
+    spec = {**demo(), **own}
+    spec["instances"]["web"]["iam_instance_profile"] = "app"
+    documents = policies(spec, "apply")
+    context = {"iam:PassedToService": "ec2.amazonaws.com"}
+    role = f"arn:aws:iam::{ACCOUNT}:role/alb-reconcile/{REGION}/demo/demo-app-0a1b2c3d"
+    assert is_allowed(documents, Request("iam:PassRole", role, context))
+    assert not is_allowed(documents, Request("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", context))
+    assert not is_allowed(documents, Request("iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"}))
+    assert "iam:PassRole" not in actions_in(policies(demo(), "apply"))
