@@ -74,10 +74,8 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         create=("ec2:ImportKeyPair", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:DeleteKeyPair",),
-        on={
-            "ec2:ImportKeyPair": "key-pair+",
-        },
-    )
+        on={"ec2:ImportKeyPair": "key-pair+"},
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: Mapping[str, Any], around: Around) -> KeyPair:
         return KeyPair(name=key_name(name, around), public_key=public_key_of(entry, around))

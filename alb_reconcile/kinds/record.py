@@ -113,8 +113,12 @@ class RecordKind(Kind[Record]):
             "route53:ListResourceRecordSets",
         ),
         look=("route53:GetHealthCheck",),
-        create=("route53:ChangeResourceRecordSets", "route53:GetChange", "elasticloadbalancing:DescribeLoadBalancers"),
-        update=("route53:ChangeResourceRecordSets", "route53:GetChange", "elasticloadbalancing:DescribeLoadBalancers"),
+        create=(
+            "route53:ChangeResourceRecordSets", "route53:GetChange", "elasticloadbalancing:DescribeLoadBalancers",
+        ),
+        update=(
+            "route53:ChangeResourceRecordSets", "route53:GetChange", "elasticloadbalancing:DescribeLoadBalancers",
+        ),
         delete=("route53:ChangeResourceRecordSets",),
     )  # fmt: skip
 
