@@ -97,6 +97,7 @@ class SyncOptions:
     record: RecordOptions
     quiet: bool
     due: bool
+    issue: str | None
     timeout: int
     lock_timeout: int
 
@@ -109,7 +110,7 @@ def sync(options: SyncOptions) -> ExitCode:
         fleet,
         options.run,
         options.choice.variables,
-        settings_of(options.record),
+        settings_of(options.record, options.issue),
         ways,
         options.lock_timeout,
         quiet=options.quiet,
@@ -206,7 +207,9 @@ def status(options: StatusOptions) -> ExitCode:
 def report(options: LookOptions) -> ExitCode:
     """Sum up the last results."""
     view = _recorded(options)
-    options.output.show(view, report_text, fleet_json)
+    from alb_reconcile.cli.pictures.fleet import fleet_page  # most commands draw nothing
+
+    options.output.show(view, report_text, fleet_json, html=fleet_page)
     return view.code
 
 
@@ -258,6 +261,7 @@ class _Process:
     ) -> None:  # fmt: skip
         self._fleet, self._options = fleet, options
         session = options.connection.session()
+        self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
         if options.policy:
             load_policy(options.policy, variables)  # a mistake in it is told at once
@@ -281,10 +285,12 @@ class _Process:
         self._done = 0
 
     def __enter__(self) -> "_Process":
+        self._ending.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._sources.close()
+        self._ending.__exit__(None, None, None)
 
     def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
         """`plan` or `sync`."""
