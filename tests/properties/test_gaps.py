@@ -297,8 +297,12 @@ def test_a_successor_that_never_gets_healthy_replaces_nothing(name: str) -> None
         result = world.apply(after, allow=ALLOW)
         assert result.failures
         assert world.least_served[old] == 2
+        assert world.apply(after, allow=ALLOW).failures, "another run doesn't take it for one that serves"
         world.strict.health = None
+        world.sample()
+        world.clock.advance(120)  # until they have passed their checks
         world.converge(after, allow=ALLOW)
+        assert list(world.serving_when_gone[old].values()) == [2]
         assert world.least_served[old] == 2
 
 
