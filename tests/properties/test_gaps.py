@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.properties.watched import watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SOAK = bool(os.environ.get("SOAK"))
 SSH = {"protocol": "tcp", "port": 22, "cidr_block": "10.9.0.0/16"}
 ALLOW = {"delete": 99, "replace": 99, "replace-load-balancer": 2, "delete-load-balancer": 2}
 
@@ -264,6 +266,24 @@ def test_a_load_balancer_goes_when_its_successor_serves(name: str) -> None:
         assert world.strict.inventory() == empty
 
 
+@pytest.mark.parametrize("name", SUCCESSIONS if SOAK else ("another scheme", "another name in the file"))
+def test_it_goes_no_sooner_when_a_run_was_killed_meanwhile(name: str) -> None:
+    """A part of the successor is there already then, and a group without healthy targets beside the one that serves."""
+    before, after = SUCCESSIONS[name]
+    with watched() as world:
+        world.converge(before)
+        (old,) = world.account.elb.load_balancers
+        with world.moments() as moments:
+            world.converge(after, allow=ALLOW)
+        for moment in moments if SOAK else moments[1::8]:
+            world.go_back(moment)
+            world.watch_balancers()
+            if old in world.account.elb.load_balancers:
+                world.converge(after, allow=ALLOW)
+                assert list(world.serving_when_gone[old].values()) == [2], moment.words
+                assert world.least_served[old] == 2, moment.words
+
+
 @pytest.mark.parametrize("name", SUCCESSIONS)
 def test_a_successor_that_never_gets_healthy_replaces_nothing(name: str) -> None:
     """The run fails, and the old load balancer serves on."""
@@ -277,8 +297,12 @@ def test_a_successor_that_never_gets_healthy_replaces_nothing(name: str) -> None
         result = world.apply(after, allow=ALLOW)
         assert result.failures
         assert world.least_served[old] == 2
+        assert world.apply(after, allow=ALLOW).failures, "another run doesn't take it for one that serves"
         world.strict.health = None
+        world.sample()
+        world.clock.advance(120)  # until they have passed their checks
         world.converge(after, allow=ALLOW)
+        assert list(world.serving_when_gone[old].values()) == [2]
         assert world.least_served[old] == 2
 
 

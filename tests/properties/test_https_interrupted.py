@@ -64,6 +64,9 @@ class Names:
             if found is None:
                 self.wrong.add(f"{where} leads nowhere")
                 continue
+            groups = self.world._groups_by_balancer().get(found.arn, set())
+            if not groups or not all(self.world._healthy(group, self.world.clock.now()) for group in groups):
+                self.wrong.add(f"{where} leads to no healthy target")
             listeners = {int(item.port): item for item in found.listeners.values()}
             if row.type == "AAAA" and "dualstack" not in str(found.ip_address_type):
                 self.wrong.add(f"{where} leads to addresses that are gone")

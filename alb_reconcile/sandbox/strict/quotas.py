@@ -19,6 +19,7 @@ ADDRESSES, NATS, GATEWAY_ENDPOINTS, ENDPOINTS = "L-0263D0A3", "L-FE5A380F", "L-1
 GROUPS, GROUP_RULES, GROUPS_AN_INTERFACE, STANDARD_VCPUS = "L-E79EC296", "L-0EA8095F", "L-2AFB9258", "L-1216C47A"
 BALANCERS, LISTENERS, RULES = "L-53DA6B97", "L-B6DF7632", "L-7EED9B64"
 TARGET_GROUPS, TARGETS_A_GROUP, TARGETS_A_BALANCER = "L-B22855CB", "L-A0D0B863", "L-7E6692B2"
+CERTIFICATE_NAMES = "L-FB94F0B0"
 GROUPS_A_BALANCER = "target-groups-per-application-load-balancer"  # it can't be raised, and has no code
 LIMITS = {
     "application-load-balancers": (BALANCERS, 50),
@@ -32,9 +33,9 @@ LIMITS = {
 """By DescribeAccountLimits' names: the codes, and AWS's defaults."""
 USUAL = {
     ADDRESSES: 5, NATS: 5, GATEWAY_ENDPOINTS: 20, ENDPOINTS: 50, SUBNETS: 200, ROUTE_TABLES: 200, ROUTES: 500, GROUPS: 2500,
-    GROUP_RULES: 60, GROUPS_AN_INTERFACE: 5,
+    GROUP_RULES: 60, GROUPS_AN_INTERFACE: 5, CERTIFICATE_NAMES: 10,
 }  # fmt: skip
-"""AWS's defaults ("Amazon VPC quotas"), without those of VPCs, internet gateways and vCPUs: who tries many stacks is not to delete some
+"""AWS's defaults ("Amazon VPC quotas", and ACM's, which `acm` refuses), without those of VPCs, internet gateways and vCPUs: who tries many stacks is not to delete some
 before the next one."""
 _EDITS = ("CreateListener", "ModifyListener", "CreateRule", "ModifyRule")
 _AUTHORIZE = ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")

@@ -1,7 +1,7 @@
 """Changes behind a load balancer: who may leave when, so that no request meets a gap."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -9,7 +9,6 @@ from alb_reconcile.engine.plan.decide import Decision, entrance_of
 from alb_reconcile.engine.plan.graph import MAKING, Graph, Strength
 from alb_reconcile.engine.plan.zero_downtime.attach import attach_new_groups
 from alb_reconcile.engine.plan.zero_downtime.forwards import (
-    forward_after,
     forward_before,
     joining,
     serving_groups,
@@ -26,7 +25,7 @@ from alb_reconcile.model.abilities import action_of
 from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.errors import RefusedError
 from alb_reconcile.model.plan import Step
-from alb_reconcile.model.resource import Change, Observed, bind
+from alb_reconcile.model.resource import Change, Desired, Observed, bind
 from alb_reconcile.model.steps import Deregister, SetPriorities, Shift, TakeOver
 
 _LAST_PRIORITY = 50_000
@@ -201,32 +200,44 @@ def _arrive_before_addresses_leave(graph: Graph, members: Mapping[Ref, list[str]
 
 
 def _keep_old_entrance(graph: Graph) -> None:
-    """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups."""
-    groups = {
-        item.desired.address: item.found
-        for item in graph.decisions.desired.values()
-        if item.found and item.forces and isinstance(item.state, TargetGroup)
-    }
-    takers = graph.forwarding(*MAKING)
+    """A load balancer goes when those who take over from it answer: with its listeners, or with its target groups. What a run
+    that was cut short has made of that already counts as well."""
+    groups = _going_groups(graph)
     for gone in () if graph.destroy else graph.of_kind("load_balancer", "delete"):
-        moved = {address for address, found in groups.items() if gone.id in found.detail(ServedBy).load_balancers}
+        moved = {item.address for item in groups if gone.id in item.detail(ServedBy).load_balancers}
         takeover: set[Ref] = set()
         successors: set[Address] = set()
         keys: set[str] = set()
-        for step in takers:
-            entrance = entrance_of(graph.decisions, step.desired)
-            weighted = shares_of(forward_after(step))
-            if entrance is None or (entrance != gone.address and moved.isdisjoint(weighted)):
-                continue
-            graph.after(gone.key, step.key, Strength.PREFERRED)
-            successors.add(entrance)
-            keys.add(step.key)
-            takeover.update(moved.intersection(weighted))
+        for step in graph.forwarding(*MAKING):
+            if _takes_over(graph, step.desired, gone, moved):
+                graph.after(gone.key, step.key, Strength.PREFERRED)
+                keys.add(step.key)
+        for desired in (item.desired for item in graph.decisions.desired.values()):
+            entrance = entrance_of(graph.decisions, desired)
+            if entrance and _takes_over(graph, desired, gone, moved):
+                successors.add(entrance)
+                takeover.update(moved.intersection(shares_of(action_of(desired.state).forward)))
         if successors:
-            serving = tuple(groups[address].id for address in sorted(moved))
+            serving = tuple(item.id for item in groups if gone.id in item.detail(ServedBy).load_balancers)
             ordered = tuple(sorted(takeover, key=str))
             takes = TakeOver(tuple(sorted(successors)), ordered, frozenset(keys), Shift(serving=serving))
             graph.specify(gone.key, takes)
+
+
+def _going_groups(graph: Graph) -> list[Observed]:
+    """The target groups in whose place others come, or have come in a run that was cut short."""
+    desired = graph.decisions.desired
+    replaced = [item.found for item in desired.values() if item.found and item.forces]
+    going = [found for found, _ in graph.decisions.to_delete.values() if found.address in desired]
+    found = [item for item in (*replaced, *going) if isinstance(item.state, TargetGroup)]
+    return sorted(found, key=lambda item: (item.address, item.id))
+
+
+def _takes_over(graph: Graph, desired: Desired | None, gone: Step, moved: Collection[Address]) -> bool:
+    """Whether a listener or rule answers in the place of a load balancer that goes."""
+    entrance = entrance_of(graph.decisions, desired)
+    shares = shares_of(action_of(desired.state if desired else None).forward)
+    return entrance is not None and (entrance == gone.address or not shares.keys().isdisjoint(moved))
 
 
 def _is_behind_new_entrance(graph: Graph, step: Step) -> bool:
