@@ -43,9 +43,16 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a word that isn't known; empty where no other one is like it."""
-    word = word[:80]
-    whole = {name: name for name in known}
-    names = {name[: len(word) + 1]: name for name in whole if name[:1] == word[:1]} | whole  # or only how it begins
+    """The end of a sentence about a word that isn't known; empty where no other one is like it. What is right up to the last dot
+    doesn't make the rest alike."""
+    word, whole = word[:80], {name: name for name in known}
+    kind, dot, word = word.rpartition(".")
+    if any(name.startswith(kind + dot) for name in whole):
+        whole = {name[len(kind + dot) :]: name for name in whole if name.startswith(kind + dot)}
+    else:
+        word = kind + dot + word
+    names = {
+        name[: len(word) + 1]: whole[name] for name in whole if name[:1] == word[:1]
+    } | whole  # or only how it begins
     found = get_close_matches(word, names, 1, 0.6)
     return f"; did you mean {names[found[0]]}?" if found else ""

@@ -94,6 +94,7 @@ def test_the_plan_is_a_contract(sandbox: Tool) -> None:
             "needs",
             "waits",
             "effects",
+            "also_deletes",
             "estimated_seconds",
         ]
         assert set(step["needs"]) <= keys
@@ -211,14 +212,14 @@ def test_several_specs_in_one_command(sandbox: Tool) -> None:
     sandbox.run("apply", "--yes", one, two)
     assert (
         sandbox.run("stacks", "--region", REGION).stdout
-        == "one  2 resources (listeners, rules and targets not counted)\ntwo  2 resources (listeners, rules and targets not counted)\n"
+        == "one  2 resources, not counting listeners, rules and targets\ntwo  2 resources, not counting listeners, rules and targets\n"
     )
     told = sandbox.run("plan", one, two).stdout
     assert (told.count("No changes"), "one · us-east-1" in told, "two · us-east-1" in told) == (2, True, True)
     sandbox.run("plan", "--out", "saved", one, two, expect=64)
     (sandbox.folder / "bad.yaml").write_text("stack: BAD\n")
     sandbox.run("destroy", "--yes", one, "bad.yaml", expect=3)
-    assert sandbox.run("stacks", "--region", REGION).stdout.startswith("one  2 resources (")
+    assert sandbox.run("stacks", "--region", REGION).stdout.startswith("one  2 resources, ")
     sandbox.run("destroy", "--yes", one, two)
 
 

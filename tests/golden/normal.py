@@ -144,6 +144,6 @@ def steady_calls(text: str) -> str:
     """The line of `-v` that counts calls: how often something was read depends on this machine's pace."""
 
     def line(found: re.Match[str]) -> str:
-        return "<n> API calls: " + re.sub(r"\b\d+ (?=(?:describe|get|list)_)", "<n> ", found[1])
+        return "<n> API calls: " + re.sub(r"\b\d+ (?=(?:describe|get|list)_)", "<n> ", found[1].replace("\n    ", " "))
 
-    return re.sub(r"(?m)^\d+ API calls: (.*)$", line, text)
+    return re.sub(r"(?m)^\d+ API calls: (.*(?:\n    (?:\d+ )?[a-z]+_[a-z_]+(?:, .*)?)*)$", line, text)

@@ -90,7 +90,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None if options.no_wait else options.timeout)
     if applied.found is None:
-        return _report(aws, applied.outcomes, style)
+        return _report(aws, applied.outcomes)
     if not applied.is_reached:
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
@@ -101,7 +101,8 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
     elif recorder.not_ready:
         emit("\n  ".join(["Not ready yet:", *recorder.not_ready]))
-        emit("All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it.")
+        text = "All steps are done, and nothing was waited for: status says when it is ready, and apply waits for it."
+        emit(style.fit(text))
     else:
         emit("Converged.")
     if not options.verify:
@@ -178,7 +179,7 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None)
     if applied.found is None:
-        return _report(aws, applied.outcomes, style)
+        return _report(aws, applied.outcomes)
     if not applied.is_reached:
         complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
@@ -253,8 +254,8 @@ async def _carry_out(
         progress.close()
 
 
-def _report(aws: Aws, outcomes: tuple[Outcome, ...], style: Style) -> ExitCode:
-    complain(style.fit(render_outcomes(outcomes)))
+def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
+    complain(render_outcomes(outcomes))
     return code_of(aws, outcomes)
 
 

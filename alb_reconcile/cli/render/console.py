@@ -2,11 +2,12 @@
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from typing import IO, Final
 
-from alb_reconcile.cli.render.style import CODES
+from alb_reconcile.cli.render.style import CODES, Style
 
 _OBEYED: Final = re.compile(
     rf"(\x1b\[(?:{'|'.join(sorted(CODES))})m)"
@@ -42,8 +43,9 @@ def has_document() -> bool:
 
 
 def complain(text: str) -> None:
-    """Write a line to standard error."""
-    _write(sys.stderr, text + "\n")
+    """Write a line to standard error, on a terminal broken between words."""
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    _write(sys.stderr, Style(colored=False, width=width).fit(text) + "\n")
 
 
 def draw(text: str) -> None:
