@@ -131,7 +131,7 @@ def _plain(desired: Desired, item: Candidate, scene: Scene) -> Evidence | None:
     wanted = scene.bound(desired)
     immutable = sorted(desired.state.replaced_on - {"vpc", "name", desired.state.parent})
     pairs = [(getattr(wanted, field), getattr(item.found.state, field)) for field in immutable]
-    said = [field for field, (want, _) in zip(immutable, pairs, strict=True) if want is not None]
+    said = [field for field, (want, _) in zip(immutable, pairs, strict=True) if want not in (None, "")]
     alike = bool(said) and all(want in (None, have) for want, have in pairs)
     return _both(_name(desired, item), f"its {' and '.join(said)}" if alike else "")
 

@@ -1,6 +1,7 @@
 """Which resources of an account an export is about."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from alb_reconcile.adoption.survey import survey_rest, survey_vpcs
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.engine.plan.decide import named_ids
 from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds._ec2 import read_interfaces
 from alb_reconcile.kinds.base import FoundByUse, Used
 from alb_reconcile.kinds.identifiers import is_id_of
 from alb_reconcile.model import tags
@@ -23,6 +25,8 @@ _NO_STACK: Final = "-"
 """No stack can have that name, so whatever carries a stack's tags is somebody's."""
 _SCALED: Final = "aws:autoscaling:groupName"
 """The tag of instances that an Auto Scaling group launches and ends."""
+_MADE_FOR: Final = re.compile(r"(?<=^ELB )app/\S+|vpce-[0-9a-f]+|nat-[0-9a-f]+")
+"""What a network interface was made for, in its description."""
 _AROUND: Final = frozenset({"vpc", "subnet", "subnets", "routes", "ingress", "egress"})
 """Fields that say where something is, and what it lets through: what they name isn't a part of it."""
 
@@ -97,6 +101,8 @@ async def find(aws: Aws, scope: Scope) -> Found:
     found = _found(reader, [*vpcs, *(item for part in rest.values() for item in part)])
     named = {item["LoadBalancerArn"] for item in balancers}
     _choose(found, scope, named)
+    if not scope.vpcs:
+        await _leave_to_wearers(aws, found)
     if not found.chosen:
         raise RefusedError(f"nothing that a spec could describe was found by {scope}")
     await _add_used(reader, found)
@@ -240,6 +246,29 @@ def _leave_to_others(found: Found) -> None:
                 break
         else:
             return
+
+
+async def _leave_to_wearers(aws: Aws, found: Found) -> None:
+    """Security groups that something wears which isn't taken along, a database say (EC2 DescribeNetworkInterfaces)."""
+    groups = {key for key in found.chosen - found.seeds if found.all[key].found.state.kind == "security_group"}
+    if not groups:
+        return
+    try:
+        rows = await read_interfaces(aws, "group-id", groups)
+    except AwsError as error:
+        found.notes.append(
+            f"who else wears {', '.join(sorted(groups))} isn't known, since {error.operation} is refused ({error.code})"
+        )
+        return
+    for row in sorted(rows, key=lambda row: str(row["NetworkInterfaceId"])):
+        words = str(row.get("Description", ""))
+        wearer = (row.get("Attachment") or {}).get("InstanceId") or (_MADE_FOR.search(words) or [words])[0]
+        if any(key == wearer or key.endswith(f":loadbalancer/{wearer}") for key in found.chosen):
+            continue
+        for group in sorted(groups & found.chosen & {item["GroupId"] for item in row.get("Groups", ())}):
+            told = f"{row['NetworkInterfaceId']} ({words})" if words else row["NetworkInterfaceId"]
+            found.notes.append(printable(f"{group} is used by {told} as well: it is left out, and named by its id"))
+            found.chosen.discard(group)
 
 
 async def _add_used(reader: HypotheticalReader, found: Found) -> None:

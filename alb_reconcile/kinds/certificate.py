@@ -175,7 +175,10 @@ class CertificateKind(Kind[Certificate]):
             yield from zone_grants(scope, wanted.zone, {f"_*.{name.removeprefix('*.')}" for name in wanted.names})
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """ACM is read where the spec declares certificates, or a listener of the stack uses one that the spec doesn't name."""
+        """ACM is read where the spec declares certificates, or a listener of the stack uses one that the spec doesn't name. Who asks
+        for all that there is finds them by what uses them."""
+        if reader.thorough:
+            return []
         found = await reader.looked_for(self.name, "certificates", self._find(reader))
         seen = [(arn, reader.seen(arn, {}, there, within=near)) for arn, there, near in found]
         ours = [(arn, there) for arn, there in seen if reader.ours(there)]

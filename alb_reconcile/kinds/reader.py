@@ -1,9 +1,10 @@
 """Reads for discovery: each is made once, however many kinds ask for it, and as early as its arguments are known."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.kinds.shared_reader import TAG_BATCH, Shared, read_tags
@@ -12,6 +13,8 @@ from alb_reconcile.model.address import Address
 from alb_reconcile.model.errors import AwsError, ignoring
 from alb_reconcile.model.resource import Desired, field_names
 
+_ID: Final = re.compile(r"[a-z-]+-([0-9a-f]{8}|[0-9a-f]{17})")
+"""An id of EC2's."""
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
@@ -248,8 +251,12 @@ class Reader:
         return await self.aws.pages("ec2", operation, key, where={id_filter: ids}) if ids else []
 
     def literal_ids(self, prefix: str) -> list[str]:
-        """The literal ids of one sort that the spec refers to."""
-        return sorted(text for text in self._literals if text.startswith(prefix))
+        """The literal ids of one sort that the spec refers to. Texts may begin like an id, a key pair's name vpc-key, say."""
+        return sorted(
+            text
+            for text in self._literals
+            if text.startswith(prefix) and (prefix.startswith("arn:") or _ID.fullmatch(text))
+        )
 
     @cached_property
     def _literals(self) -> frozenset[str]:

@@ -93,6 +93,21 @@ def test_what_others_use_as_well_stays_theirs(tmp_path: Path) -> None:
         assert steps(adopted(account, found, tmp_path)) == []
 
 
+def test_a_group_that_a_database_wears_too_stays_outside(tmp_path: Path) -> None:
+    """Only network interfaces tell of what no kind of ours is."""
+    with keeper() as (account, _):
+        made = by_ansible(account)
+        database = account.client("ec2").create_network_interface(
+            SubnetId=made["subnets"][0], Groups=[made["web"]], Description="RDSNetworkInterface"
+        )["NetworkInterface"]["NetworkInterfaceId"]  # fmt: skip
+        found = exported(account, Scope(load_balancers=("shop",)), tmp_path)
+        assert found.notes == (
+            f"{made['web']} is used by {database} (RDSNetworkInterface) as well: it is left out, and named by its id",
+        )
+        assert list(plain(found)["security_groups"]) == ["front"]
+        assert steps(adopted(account, found, tmp_path)) == []
+
+
 def test_what_is_registered_by_others_isnt_managed(tmp_path: Path) -> None:
     """Instances of an Auto Scaling group, and addresses such as an ECS service registers: they come and go."""
     with keeper() as (account, _):

@@ -47,6 +47,13 @@ def test_a_name_that_no_entry_has_is_that_of_an_existing_key(hand: Hand) -> None
     assert names(hand) == {"theirs"}
 
 
+def test_a_text_that_begins_like_an_id_is_none(hand: Hand) -> None:
+    by_hand("ec2").create_key_pair(KeyName="vpc-key")
+    spec = edited(demo(), "instances/web/key_name", "vpc-key")
+    hand.make(edited(spec, "security_groups/web/description", "subnet-wide web"))
+    assert hand.world.plan(hand.spec).is_empty
+
+
 def test_another_key_stands_beside_the_old_one_until_the_instances_have_it(hand: Hand) -> None:
     hand.make(with_key())
     (old,) = names(hand)
