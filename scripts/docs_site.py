@@ -179,7 +179,9 @@ def build() -> int:
         return 1
     for file in SITE.rglob("*.html"):
         up = "../" * (len(file.relative_to(SITE).parts) - 1)
-        file.write_text(file.read_text(encoding="utf-8").replace(SHIM, f"{up}assets/iframe-worker.js"), encoding="utf-8")
+        file.write_text(
+            file.read_text(encoding="utf-8").replace(SHIM, f"{up}assets/iframe-worker.js"), encoding="utf-8"
+        )
     if found := list(broken(SITE)):
         print("\n".join(found), file=sys.stderr)
         return 1
