@@ -11,7 +11,7 @@ from alb_reconcile.model.errors import ExitCode
 from alb_reconcile.spec import schema
 from scripts import docs_reference
 from scripts.docs_reference import EXIT_CODES, UndocumentedError, pages
-from scripts.docs_site import Staging, broken
+from scripts.docs_site import Staging, broken, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +52,10 @@ def test_links_of_the_built_site_are_followed(tmp_path: Path) -> None:
         "a.html: none.png: there is no such file",
         "b.html: https://example.com/x.js: would be fetched from elsewhere",
     ]
+
+
+def test_a_page_that_nobody_finds() -> None:
+    assert {"sync.md", "how-to/recover.md"} <= set(unnamed('nav = ["index.md"]'))
 
 
 @pytest.mark.usefixtures("fresh")
