@@ -155,11 +155,19 @@ def broken(site: Path) -> Iterator[str]:
                 yield f"{name}: {link}: there is no such anchor"
 
 
+def unnamed(config: str) -> list[str]:
+    """The pages that nobody finds: those that aren't in the navigation. Decisions have a list of their own."""
+    names = sorted(file.relative_to(ROOT / "docs").as_posix() for file in (ROOT / "docs").rglob("*.md"))
+    return [name for name in names if f'"{name}"' not in config and not name.startswith("adr/0")]
+
+
 def _config() -> str:
-    """The site's settings, with the kinds' pages in its navigation."""
+    """The site's settings, with the kinds' pages in its navigation. Raises BrokenLinkError."""
     mark = "      # the kinds' pages, put in when the site is built\n"
     names = sorted(name for name in pages() if name.startswith("spec/") and name != "spec/index.md")
     text = (ROOT / "docs" / "zensical.toml").read_text(encoding="utf-8")
+    if missing := unnamed(text):
+        raise BrokenLinkError(f"not in the navigation of docs/zensical.toml: {', '.join(missing)}")
     return text.replace(mark, "".join(f'      "reference/{name}",\n' for name in names))
 
 
@@ -168,10 +176,10 @@ def build() -> int:
     shutil.rmtree(BUILD, ignore_errors=True)
     try:
         Staging().write(BUILD / "pages")
+        (BUILD / "zensical.toml").write_text(_config(), encoding="utf-8")
     except (BrokenLinkError, UndocumentedError) as error:
         print(error, file=sys.stderr)
         return 1
-    (BUILD / "zensical.toml").write_text(_config(), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("zensical")), "build", "--strict", "--clean"]
     ended = subprocess.run(command, cwd=BUILD, capture_output=True, text=True, check=False)  # noqa: S603
     if ended.returncode:

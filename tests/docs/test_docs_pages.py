@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from alb_reconcile.cli.options.parser import make_parser
-from tests.docs.page import HERE, SCENE, Reader, blocks, commands, fits, like, patched, unfollowed
+from tests.docs.page import HERE, SCENE, Reader, blocks, commands, fits, like, patched, steady, unfollowed
 from tests.e2e.tool import empty
 from tests.test_examples import arguments_of, commands_of
 
@@ -111,12 +111,12 @@ def test_every_command_that_is_mentioned_parses(page: Path, capsys: pytest.Captu
 
 
 def test_the_translation_says_what_the_readme_says() -> None:
-    """The same commands and the same spec, in the same order, less what it leaves out."""
+    """The same commands, outputs and spec, in the same order, less what it leaves out."""
 
     def told(page: Path) -> list[str]:
         text = page.read_text(encoding="utf-8")
-        found = [command.line for block in blocks(text) if block.word == "console" for command in commands(block.lines)]
-        return [re.sub(r"localhost:\d+", "localhost", line) for line in found]
+        shown = [block.lines for block in blocks(text) if block.word == "console"]
+        return [steady([item.line, *item.expected]) for lines in shown for item in commands(lines)]
 
     whole = iter(told(ROOT / "README.md"))
     assert all(line in whole for line in told(TRANSLATED))  # in that order

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [
-    ROOT / "README.md", *(ROOT / "docs" / name for name in ("index.md", "comparison.md", "troubleshooting.md")),
-    *(page for folder in ("start", "how-to", "explanation") for page in sorted((ROOT / "docs" / folder).glob("*.md"))),
-]  # fmt: skip
+PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "adr")]
 LONGEST = 34
 """Words of a sentence: what is read in one go, with room for names."""
 
