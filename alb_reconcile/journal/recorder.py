@@ -239,6 +239,11 @@ async def recorded(
         if recorder.trace is not None:
             recorder.trace.end(record)
         await save_record(record, settings, say)
+        if settings.issues is not None:
+            try:
+                await settings.issues.update(record, aws)
+            except RecordError as raised:
+                say(settings.mask.line(raised))
 
 
 async def save_record(record: Record, settings: Settings, say: Callable[[str], None]) -> None:

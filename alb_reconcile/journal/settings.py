@@ -1,10 +1,12 @@
 """Where runs are recorded and who is notified, from options and the environment."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from alb_reconcile.journal.files import state_folder
 from alb_reconcile.journal.history import Retention
@@ -13,6 +15,9 @@ from alb_reconcile.journal.tracing import Tracing, read_tracing, secrets_of
 from alb_reconcile.journal.webhook import SECRET_VARIABLE, URL_VARIABLE, Webhook, make_webhook
 from alb_reconcile.model.errors import UsageError
 from alb_reconcile.model.files import read_file
+
+if TYPE_CHECKING:
+    from alb_reconcile.journal.issues.keeping import Issues
 
 METRICS_VARIABLE: Final = "ALB_RECONCILE_METRICS_FILE"
 URL_FILE_VARIABLE: Final = "ALB_RECONCILE_WEBHOOK_URL_FILE"
@@ -25,7 +30,7 @@ _LONGEST: Final = 4096
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the history is, what is kept of it, who is notified, and where traces go. `mask` knows the secrets of this process."""
+    """Where the history is, what is kept of it, who is notified, and where traces and issues go. `mask` knows the secrets of this process."""
 
     folder: Path
     retention: Retention = field(default_factory=Retention)
@@ -33,6 +38,7 @@ class Settings:
     webhook: Webhook | None = None
     mask: Mask = field(default_factory=Mask)
     tracing: Tracing | None = None
+    issues: Issues | None = None
 
     @contextmanager
     def traces_end(self, say: Callable[[str], None]) -> Iterator[None]:
@@ -53,6 +59,7 @@ def read_settings(
     webhook_secret_file: str | None = None,
     webhook_allow: str | None = None,
     trace: bool = False,
+    issue: str | None = None,
 ) -> Settings:
     """The settings; each option outranks its variables. Call it before a run: a mistake in them is told before anything
     is changed.
@@ -85,7 +92,14 @@ def read_settings(
         webhook=webhook,
         mask=mask,
         tracing=read_tracing(environ, mask, asked=trace),
+        issues=_issues(issue, environ, mask) if issue else None,
     )
+
+
+def _issues(place: str, environ: Mapping[str, str], mask: Mask) -> Issues:
+    from alb_reconcile.journal.issues.keeping import read_issues  # most runs keep none
+
+    return read_issues(place, environ, mask)
 
 
 def _given(environ: Mapping[str, str], file: str | None, file_variable: str, variable: str, what: str) -> str:

@@ -1,6 +1,7 @@
 """Traces for OpenTelemetry: a span for each run, in it one for each step, in those one for each call to AWS.
 
-The SDK is an extra (`alb-reconcile[otel]`), and imported only where traces are asked for.
+The SDK is an extra (`alb-reconcile[otel]`), and imported only where traces are asked for. OpenTelemetry's instrumentation of botocore isn't
+used: it patches botocore, knows no steps, and is a beta.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def team(team: Team, monkeypatch: pytest.MonkeyPatch) -> Team:
     for name in ("api", "web"):
         team.write(f"stacks/{name}.yaml", EMPTY.format(name))
     monkeypatch.chdir(team.folder)
-    monkeypatch.setattr("alb_reconcile.cli.commands.fleet.Credentials", lambda _: team.accounts)
+    monkeypatch.setattr("alb_reconcile.cli.commands.fleet.Credentials", lambda *_: team.accounts)
     return team
 
 
@@ -94,7 +94,7 @@ def test_a_report_says_whose_it_is(team: Team, ask: Any) -> None:
     assert "2 of 4 stacks in sync (50.0%)" in lines
     assert "1 with drift, 1 cell failed, 1 never looked at" in lines
     platform, shops = lines.index("For platform"), lines.index("For shops")
-    assert any(line.startswith("second/us-east-1 api: left: update:target_group.web") for line in lines[platform:shops])
+    assert any(line.startswith("second/us-east-1 api: left: update target_group.web") for line in lines[platform:shops])
     assert "second/us-east-1 bad.yaml: broken: bad.yaml:1:1: vpc: unknown key" in lines
     assert lines[shops + 1] == "third/us-east-1: no run is recorded"
     assert ask("report", "--format", "json")[1]["unknown"] == [

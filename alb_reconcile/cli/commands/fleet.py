@@ -97,6 +97,7 @@ class SyncOptions:
     record: RecordOptions
     quiet: bool
     due: bool
+    issue: str | None
     timeout: int
     lock_timeout: int
 
@@ -109,10 +110,11 @@ def sync(options: SyncOptions) -> ExitCode:
         fleet,
         options.run,
         options.choice.variables,
-        settings_of(options.record),
+        settings_of(options.record, options.issue),
         ways,
         options.lock_timeout,
         quiet=options.quiet,
+        usual_pace=0.5,  # nobody waits for it, and others may
     ) as process:
         if options.due:
             last, problems = process.records.read_all(cells)
@@ -205,7 +207,9 @@ def status(options: StatusOptions) -> ExitCode:
 def report(options: LookOptions) -> ExitCode:
     """Sum up the last results."""
     view = _recorded(options)
-    options.output.show(view, report_text, fleet_json)
+    from alb_reconcile.cli.pictures.fleet import fleet_page  # most commands draw nothing
+
+    options.output.show(view, report_text, fleet_json, html=fleet_page)
     return view.code
 
 
@@ -253,10 +257,11 @@ class _Process:
 
     def __init__(
         self, fleet: Fleet, options: RunOptions, variables: Mapping[str, str], journal: Settings, ways: Ways | None = None,
-        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False,
+        lock_timeout: float = 0, allow: Mapping[str, int] | None = None, *, quiet: bool = False, usual_pace: float = 1,
     ) -> None:  # fmt: skip
         self._fleet, self._options = fleet, options
         session = options.connection.session()
+        self._ending = journal.traces_end(complain)
         check_allowed(allow or {})
         if options.policy:
             load_policy(options.policy, variables)  # a mistake in it is told at once
@@ -268,16 +273,24 @@ class _Process:
             make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
-            Credentials(session), self._sources, journal, ways or Ways(), options.parallel, lock_timeout, allow or {}
+            Credentials(session, usual_pace),
+            self._sources,
+            journal,
+            ways or Ways(),
+            options.parallel,
+            lock_timeout,
+            allow or {},
         )
         self.records = Records.of(fleet, session, journal.folder)
         self._done = 0
 
     def __enter__(self) -> "_Process":
+        self._ending.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._sources.close()
+        self._ending.__exit__(None, None, None)
 
     def run(self, command: Command, cells: Sequence[Cell]) -> Outcome:
         """`plan` or `sync`."""

@@ -37,6 +37,7 @@ class SyncOptions:
     timeout: int
     policy: str | None
     lock_timeout: int
+    issue: str | None
     output: Output
     record: RecordOptions
     loading: LoadingOptions
@@ -45,7 +46,7 @@ class SyncOptions:
 
 def sync(options: SyncOptions) -> ExitCode:
     """Correct what may be corrected of each stack, and tell what is left."""
-    settings = settings_of(options.record)
+    settings = settings_of(options.record, options.issue)
     find_specs(options.places)  # a mistake in the command line, or in the policy, is told at once
     load_further_policy(options.policy, options.loading)
     check_region(options.loading.region)
@@ -92,7 +93,7 @@ def _listen(rounds: Rounds, wake: asyncio.Event, ending: asyncio.Event, *, for_e
     def stop() -> None:
         if ending.is_set():
             os._exit(int(ExitCode.INTERRUPTED))
-        tell("stopping", text="nothing new starts, calls in progress finish first")
+        tell("stopping", text="nothing new starts, and calls in progress finish first")
         ending.set()
         wake.set()
         rounds.stop()

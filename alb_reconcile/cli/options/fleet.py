@@ -6,7 +6,7 @@ from typing import Any
 
 from alb_reconcile.cli.options.fleet_queue import add_fleet_queue
 from alb_reconcile.cli.options.forgiving import Parser
-from alb_reconcile.cli.options.groups import add_allow, add_lock, add_policy, add_record
+from alb_reconcile.cli.options.groups import add_allow, add_issue, add_lock, add_policy, add_record
 from alb_reconcile.cli.options.values import duration, given, number
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -38,7 +38,8 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     status.add_argument("--queue", metavar="URL", help="show what waits in this queue, too, and what was given up")
     for command in (plan, sync, apply, resume, status, report):
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
-        command.add_argument("--format", choices=("text", "json"), default="text")
+        forms = ("text", "json", "html") if command is report else ("text", "json")
+        command.add_argument("--format", choices=forms, default="text")
     for command in (plan, sync, apply, status, report):
         _add_choice(command)
     for command in (plan, sync, apply, resume):
@@ -52,6 +53,7 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
         )
     for command in (sync, apply, resume):
         add_record(command)
+    add_issue(sync)
     sync.add_argument(
         "--due", action="store_true", help="only the cells whose schedule says so, for a cron line a minute"
     )

@@ -23,7 +23,7 @@ _COLORS: Final = {
 }  # fmt: skip
 _MOST: Final = 20
 """Lines of a cell; --format json has all."""
-_WELL: Final = ("in_sync", "corrected")
+WELL: Final = ("in_sync", "corrected")
 
 
 @dataclass(frozen=True)
@@ -77,24 +77,25 @@ def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
     told = [item for item in outcome.cells if not quiet or not _is_well(item)]
     if quiet and not told:
         return ""
-    width = max((len(_name(item)) for item in told), default=0)
+    width = max((len(cell_name(item)) for item in told), default=0)
     lines = [line for item in told for line in _cell(item, width, style)]
     lines.append(_total(view))
     if outcome.reason:
         lines.append(style.paint(printable(outcome.reason), "red"))
-        lines.append("Nothing is rolled back. Put right what failed, then: alb-reconcile fleet resume")
+        first = "Put right what failed, then" if outcome.status == "stopped" else "To go on"
+        lines.append(f"Nothing is rolled back. {first}: alb-reconcile fleet resume")
     return "\n".join(lines)
 
 
 def cell_line(cell: CellResult) -> str:
     """One line about a cell that is done."""
-    return f"{_name(cell)}  {cell.status}  {_what(cell)}".rstrip()
+    return f"{cell_name(cell)}  {cell.status}  {_what(cell)}".rstrip()
 
 
 def status_text(view: FleetView, style: Style) -> str:
     """Each cell's last result and its age, by wave."""
     lines: list[str] = []
-    width = max((len(_name(item)) for item in view.outcome.cells), default=0)
+    width = max((len(cell_name(item)) for item in view.outcome.cells), default=0)
     width = max(width, *(len(str(item)) for item in view.missing), 0) if view.missing else width
     for wave in dict.fromkeys([*(item.wave for item in view.outcome.cells), *(item.wave for item in view.missing)]):
         lines.append(style.paint(f"wave {wave}", "bold"))
@@ -102,7 +103,7 @@ def status_text(view: FleetView, style: Style) -> str:
             if item.wave == wave:
                 state = style.paint(f"{item.status:<11}", _COLORS[item.status])
                 lines.append(
-                    f"  {_name(item):<{width}}  {state}  {item.command} {_age(item.ended, view.now)} ago  {_what(item)}".rstrip()
+                    f"  {cell_name(item):<{width}}  {state}  {item.command} {age(item.ended, view.now)} ago  {_what(item)}".rstrip()
                 )
         lines += [
             f"  {printable(str(item)):<{width}}  {style.paint('unknown', 'dim')}      no run is recorded"
@@ -112,7 +113,7 @@ def status_text(view: FleetView, style: Style) -> str:
     lines.append(_total(view))
     if (last := view.operation) is not None:
         ended = (
-            f", ended {_age(last.ended, view.now)} ago" if last.ended else f", began {_age(last.started, view.now)} ago"
+            f", ended {age(last.ended, view.now)} ago" if last.ended else f", began {age(last.started, view.now)} ago"
         )
         lines.append(printable(f"last apply: {last.status}{ended}{f': {last.reason}' if last.reason else ''}"))
     return "\n".join([*lines, *_queue(view.queue, style)])
@@ -131,7 +132,7 @@ def report_text(view: FleetView, style: Style) -> str:
     """For whoever answers for the fleet: how much is as it should be, what isn't and whose it is, and what nobody looks at."""
     cells = view.outcome.cells
     stacks = [stack for cell in cells for stack in cell.stacks]
-    well = sum(stack.result in _WELL for stack in stacks)
+    well = sum(stack.result in WELL for stack in stacks)
     failed = sum(cell.status == "failed" for cell in cells)
     drifted = sum(stack.has_drift for stack in stacks)
     lines = [
@@ -143,48 +144,57 @@ def report_text(view: FleetView, style: Style) -> str:
     ]
     if cells:
         oldest = min(cells, key=lambda cell: cell.ended)
-        lines.append(f"  the oldest result is {_age(oldest.ended, view.now)} old ({_name(oldest)})")
-    by_owner: dict[str, list[str]] = defaultdict(list)
-    for cell in cells:
-        by_owner[cell.owner or "nobody named"] += _attention(cell, view.now)
-    for unknown in view.missing:
-        by_owner[unknown.owner or "nobody named"].append(f"{unknown}: no run is recorded")
-    for owner, told in by_owner.items():
-        if told:
-            lines += [
-                "",
-                style.paint(f"For {printable(owner)}", "bold"),
-                *(f"  {printable(line)}" for line in told[:_MOST]),
-            ]
-            lines += [f"  … and {len(told) - _MOST} more"] if len(told) > _MOST else []
+        lines.append(f"  the oldest result is {age(oldest.ended, view.now)} old ({cell_name(oldest)})")
+    for owner, told in attention_by_owner(view).items():
+        lines += [
+            "",
+            style.paint(f"For {printable(owner)}", "bold"),
+            *(f"  {printable(line)}" for line in told[:_MOST]),
+        ]
+        lines += [f"  … and {len(told) - _MOST} more"] if len(told) > _MOST else []
     if view.operation is not None:
         lines += ["", printable(f"Last apply: {view.operation.status} {view.operation.reason}".rstrip())]
     return "\n".join(lines)
 
 
+def attention_by_owner(view: FleetView) -> dict[str, list[str]]:
+    """What somebody has to look at, a line each, by who answers for it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for cell in view.outcome.cells:
+        found[cell.owner or "nobody named"] += _attention(cell, view.now)
+    for unknown in view.missing:
+        found[unknown.owner or "nobody named"].append(f"{unknown}: no run is recorded")
+    return {owner: told for owner, told in found.items() if told}
+
+
 def _attention(cell: CellResult, now: float) -> Iterator[str]:
-    since = f"; last well {_age(cell.last_success, now)} ago" if cell.last_success else "; never well so far"
+    since = f"; last well {age(cell.last_success, now)} ago" if cell.last_success else "; never well so far"
     if cell.error:
-        yield f"{_name(cell)}: {_first(cell.error)}{since}"
+        yield f"{cell_name(cell)}: {_first(cell.error)}{since}"
     elif cell.status not in ("succeeded", "failed"):
-        yield f"{_name(cell)}: {cell.status}{since}"
+        yield f"{cell_name(cell)}: {cell.status}{since}"
     for stack in cell.stacks:
-        if stack.result not in _WELL:
+        if stack.result not in WELL:
             why = _first(stack.error) or ", ".join(
-                step.key.partition("@")[0] for step in stack.steps[:3] if step.how != "done"
+                step.key.partition("@")[0].replace(":", " ", 1) for step in stack.steps[:3] if step.how != "done"
             )
-            yield f"{_name(cell)} {stack.stack or stack.spec_file}: {result_text(stack.result)}{f': {why}' if why else ''}"
-    if cell.schedule and now - _moment(cell.ended) > 3 * cell.schedule:
-        yield f"{_name(cell)}: not looked at for {_age(cell.ended, now)}, and its schedule is {_duration(cell.schedule)}"
+            yield f"{cell_name(cell)} {stack.stack or stack.spec_file}: {result_text(stack.result)}{f': {why}' if why else ''}"
+    if is_late(cell, now):
+        yield f"{cell_name(cell)}: not looked at for {age(cell.ended, now)}, and its schedule is {_duration(cell.schedule or 0)}"
+
+
+def is_late(cell: CellResult, now: float) -> bool:
+    """Whether its schedule was missed several times."""
+    return bool(cell.schedule) and now - _moment(cell.ended) > 3 * (cell.schedule or 0)
 
 
 def _cell(cell: CellResult, width: int, style: Style) -> Iterator[str]:
     what = _what(cell) if cell.stacks else ""
-    yield f"{_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {what}".rstrip()
+    yield f"{cell_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {what}".rstrip()
     if cell.error:
         yield from (f"    {printable(line)}" for line in cell.error.splitlines()[:_MOST])
     for stack in cell.stacks:
-        if stack.result not in _WELL or stack.notes or any(step.how == "done" for step in stack.steps):
+        if stack.result not in WELL or stack.notes or any(step.how == "done" for step in stack.steps):
             yield from _stack(stack, style)
 
 
@@ -222,10 +232,11 @@ def _what(cell: CellResult) -> str:
 
 
 def _is_well(cell: CellResult) -> bool:
-    return cell.status == "succeeded" and all(stack.result in _WELL and not stack.notes for stack in cell.stacks)
+    return cell.status == "succeeded" and all(stack.result in WELL and not stack.notes for stack in cell.stacks)
 
 
-def _name(cell: CellResult) -> str:
+def cell_name(cell: CellResult) -> str:
+    """What a cell is called."""
     return printable(f"{cell.name or cell.account}/{cell.region}")
 
 
@@ -241,7 +252,7 @@ def _moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _age(moment: str, now: float) -> str:
+def age(moment: str, now: float) -> str:
     """How long ago; a moment in the future, by a clock that has jumped, is now."""
     return _duration(max(now - _moment(moment), 0))
 

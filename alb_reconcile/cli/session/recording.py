@@ -18,7 +18,7 @@ class RecordOptions:
     trace: bool
 
 
-def settings_of(options: RecordOptions) -> Settings:
+def settings_of(options: RecordOptions, issue: str | None = None) -> Settings:
     """Raises UsageError, RecordError."""
     return read_settings(
         os.environ,
@@ -28,4 +28,5 @@ def settings_of(options: RecordOptions) -> Settings:
         webhook_secret_file=options.webhook_secret_file,
         webhook_allow=options.webhook_allow,
         trace=options.trace,
+        issue=issue,
     )

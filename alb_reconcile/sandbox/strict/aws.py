@@ -25,6 +25,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from . import (
     acm,
+    cloudtrail,
     corrections,
     ec2_attachments,
     ec2_encryption,
@@ -149,6 +150,7 @@ class StrictAws(AbstractContextManager["StrictAws"]):
             (Ledger, "usual_quotas", self._usual_quotas),
             (AmiBackend, "_load_amis", _load_images(AmiBackend._load_amis)),
             *acm.Acm(self.clock, self.moment, self.timing, lambda: self.lag).patches(),
+            *cloudtrail.patches(self.clock, lambda: self.lag, self._throttling),
             *corrections.patches(),
             *ec2_encryption.patches(),
             *ec2_ipam.patches(),
@@ -218,7 +220,9 @@ class StrictAws(AbstractContextManager["StrictAws"]):
         self._keep(world, now)
         known = world.ids()
         result = self._perform(service, call, proceed)
-        world.ledger.created.update(dict.fromkeys(world.ids() - known, now))
+        made = world.ids() - known
+        world.ledger.created.update(dict.fromkeys(made, now))
+        cloudtrail.note(call, service, response, made)
         self._settle(world, now)
         return ActionResult(result)
 
