@@ -182,3 +182,8 @@ class RedisTransport(_Checked, redis.Transport):  # type: ignore[misc]  # kombu 
     """Redis."""
 
     Channel = RedisChannel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """kombu's hook. Its blocking loop looks for messages whose time is over only when Redis is slower than its own answer of nothing."""
+        self.cycle.maybe_restore_messages()
+        super().drain_events(connection, timeout)
