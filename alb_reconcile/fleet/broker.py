@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from functools import partial
 from queue import Empty
 from typing import Any, Final
@@ -82,8 +83,11 @@ class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
         where = {"QueueUrl": message.delivery_info["sqs_queue"], "ReceiptHandle": message.delivery_tag}
         self.transport_options["ask"]("sqs", "change_message_visibility", {**where, "VisibilityTimeout": seconds})
 
-    def look(self, url: str) -> QueueState:
-        """GetQueueAttributes of the queue and of its dead-letter queue, and some of what is in that. Raises AwsError, UsageError."""
+    def look(self, url: str, *, dead: bool) -> QueueState:
+        """GetQueueAttributes of the queue; where it is asked for (`dead`), of its dead-letter queue, and some of what is in that.
+
+        Raises AwsError, UsageError.
+        """
         ask = self.transport_options["ask"]
 
         def attributes(of: str) -> dict[str, str]:
@@ -97,19 +101,24 @@ class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
                 f"the queue {url} has no dead-letter queue, and a cell that always fails would be deleted from it; "
                 "give it a RedrivePolicy with maxReceiveCount 5"
             )
-        account, name = target.split(":")[4:6]
-        dead = ask("sqs", "get_queue_url", {"QueueName": name, "QueueOwnerAWSAccountId": account})["QueueUrl"]
-        count = int(attributes(dead)["ApproximateNumberOfMessages"])
-        letters: list[str] = []
-        if count:
-            peek = {"QueueUrl": dead, "MaxNumberOfMessages": _SHOWN, "VisibilityTimeout": 0}
-            for item in ask("sqs", "receive_message", peek).get("Messages", ()):
-                text = self._decode_python_message_body(item["Body"]).decode(errors="replace")
-                letters.append(text_of(self._prepare_json_payload(text) or {"message": text}))
+        count, letters = self._look_at_dead(target, attributes) if dead else (0, [])
         return QueueState(
             int(own["ApproximateNumberOfMessages"]), int(own["ApproximateNumberOfMessagesNotVisible"]), count,
             tuple(letters), int(own["VisibilityTimeout"]),
         )  # fmt: skip
+
+    def _look_at_dead(self, arn: str, attributes: Callable[[str], dict[str, str]]) -> tuple[int, list[str]]:
+        ask = self.transport_options["ask"]
+        account, name = arn.split(":")[4:6]
+        url = ask("sqs", "get_queue_url", {"QueueName": name, "QueueOwnerAWSAccountId": account})["QueueUrl"]
+        count = int(attributes(url)["ApproximateNumberOfMessages"])
+        letters: list[str] = []
+        if count:
+            peek = {"QueueUrl": url, "MaxNumberOfMessages": _SHOWN, "VisibilityTimeout": 0}
+            for item in ask("sqs", "receive_message", peek).get("Messages", ()):
+                text = self._decode_python_message_body(item["Body"]).decode(errors="replace")
+                letters.append(text_of(self._prepare_json_payload(text) or {"message": text}))
+        return count, letters
 
 
 class SqsTransport(_Checked, SQS.Transport):  # type: ignore[misc]  # kombu has no types
@@ -160,16 +169,21 @@ class RedisChannel(redis.Channel):  # type: ignore[misc]  # kombu has no types
             until = time.time() + seconds - self.visibility_timeout
             client.zadd(self.unacked_index_key, {message.delivery_tag: until}, xx=True)
 
-    def look(self, _: str) -> QueueState:
+    def look(self, _: str, *, dead: bool) -> QueueState:
         """How long the lists are, and some of the dead letters."""
         with self.conn_or_acquire() as client:
             prefix = self.global_keyprefix  # kombu puts it before the keys of those commands only that it uses itself
             letters = tuple(text_of(json.loads(item)) for item in client.lrange(prefix + DEAD, 0, _SHOWN - 1))
-            in_flight, dead = client.zcard(prefix + self.unacked_index_key), client.llen(DEAD)
-        return QueueState(self._size(NAME), in_flight, dead, letters, self.visibility_timeout)
+            in_flight, count = client.zcard(prefix + self.unacked_index_key), client.llen(DEAD) if dead else 0
+        return QueueState(self._size(NAME), in_flight, count, letters if dead else (), self.visibility_timeout)
 
 
 class RedisTransport(_Checked, redis.Transport):  # type: ignore[misc]  # kombu has no types
     """Redis."""
 
     Channel = RedisChannel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """kombu's hook. Its blocking loop looks for messages whose time is over only when Redis is slower than its own answer of nothing."""
+        self.cycle.maybe_restore_messages()
+        super().drain_events(connection, timeout)

@@ -90,10 +90,10 @@ def _channel(app: Any, queue: Queue) -> Iterator[Any]:
             ) from None
 
 
-def look(app: Any, queue: Queue) -> QueueState:
-    """What waits in the queue. Raises UnreachableError, AwsError, UsageError."""
+def look(app: Any, queue: Queue, *, dead: bool = True) -> QueueState:
+    """What waits in the queue, and what was given up (`dead`), for which SQS has another queue. Raises UnreachableError, AwsError, UsageError."""
     with _channel(app, queue) as channel:
-        state: QueueState = channel.look(queue.url)
+        state: QueueState = channel.look(queue.url, dead=dead)
         return state
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
+from redis import Redis
 
 from alb_reconcile.fleet.cells import Cell
 from alb_reconcile.fleet.document import load_fleet
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tests.e2e.proxy import Proxy
 
 BUCKET = "fleet-results"
+_PREFIX = "alb-reconcile:many:"
+"""Of the fleet's keys in Redis."""
 POISON = "999999999999"
 """An account without a role, so that its cell leads to another one, and always fails."""
 _STACK = """\
@@ -109,6 +112,9 @@ class OnQueue:
 
     def depth(self) -> tuple[int, int]:
         """How many messages wait, and how many workers have."""
+        if self.url.startswith("redis:"):
+            with Redis.from_url(self.url.partition("?")[0]) as asked:
+                return int(asked.llen(f"{_PREFIX}cells")), int(asked.zcard(f"{_PREFIX}unacked_index"))
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         found = client("sqs", self.port).get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
         return int(found[names[0]]), int(found[names[1]])
@@ -158,16 +164,9 @@ def lease_key(cell: Cell) -> str:
     return _lease_of(cell)
 
 
-def make_fleet(tool: Tool, accounts: Sequence[str], regions: Sequence[str], visibility: int, receives: int) -> OnQueue:
-    """A fleet with a poisoned cell, its bucket, its queue and that one's dead-letter queue. Nothing is applied yet."""
-    port = tool.state()["port"]
-    client("s3", port).create_bucket(Bucket=BUCKET)
-    sqs = client("sqs", port)
-    dead = sqs.create_queue(QueueName="cells-dead")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": str(receives)})
-    attributes = {"VisibilityTimeout": str(visibility), "RedrivePolicy": redrive}
-    url = sqs.create_queue(QueueName="cells", Attributes=attributes)["QueueUrl"]
+def make_fleet(tool: Tool, accounts: Sequence[str], regions: Sequence[str], url: str) -> OnQueue:
+    """A fleet with a poisoned cell, and its bucket. Nothing is applied yet."""
+    client("s3", tool.state()["port"]).create_bucket(Bucket=BUCKET)
     (tool.folder / "web.yaml").write_text(_STACK)
     told = {
         "fleet": "many",
@@ -180,6 +179,16 @@ def make_fleet(tool: Tool, accounts: Sequence[str], regions: Sequence[str], visi
     }
     (tool.folder / "fleet.yaml").write_text(json.dumps(told))  # YAML, too
     return OnQueue(tool, accounts, regions, url)
+
+
+def make_queue(tool: Tool, visibility: int, receives: int) -> str:
+    """A queue of SQS with a dead-letter queue. Returns its URL."""
+    sqs = client("sqs", tool.state()["port"])
+    dead = sqs.create_queue(QueueName="cells-dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": str(receives)})
+    attributes = {"VisibilityTimeout": str(visibility), "RedrivePolicy": redrive}
+    return str(sqs.create_queue(QueueName="cells", Attributes=attributes)["QueueUrl"])
 
 
 def runs_of(proxies: Sequence[Proxy]) -> dict[tuple[str, str], list[int]]:

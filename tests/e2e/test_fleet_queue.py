@@ -1,4 +1,4 @@
-"""A fleet on Amazon SQS: workers that are killed and stopped, a cell that always fails, one that another host has."""
+"""A fleet on a queue: workers that are killed and stopped, a cell that always fails, one that another host has."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alb_reconcile.locking.durations import LEASE, MARGIN
-from tests.e2e.fleets import POISON, OnQueue, WorkerProcess, lease_key, make_fleet, runs_of
 from tests.e2e.tool import client
 from tests.processes import GUARD, until
+from tests.redis_server import running_redis
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.tool import Tool
 
 pytest.importorskip("celery", reason="the extra fleet isn't installed")
+
+from tests.e2e.fleets import POISON, OnQueue, WorkerProcess, lease_key, make_fleet, make_queue, runs_of
+
 _LAST = ("last", "other") if os.environ.get("SOAK") else ("last",)
 _SMALL = ("111111111111",), ("us-east-1", "us-west-2", "eu-west-1")
 _LARGE = (
@@ -28,14 +32,24 @@ _LARGE = (
 )
 
 
-def test_every_cell_converges_though_workers_die(sandbox: Tool, tmp_path: Path) -> None:
+@pytest.fixture(params=["sqs", "redis"] if os.environ.get("SOAK") else ["sqs"])
+def queue(request: pytest.FixtureRequest, sandbox: Tool, tmp_path: Path) -> Iterator[str]:
+    """Its URL. A message is hidden for two seconds."""
+    if request.param == "sqs":
+        yield make_queue(sandbox, visibility=2, receives=3)
+    else:
+        with running_redis(tmp_path) as port:
+            yield f"redis://127.0.0.1:{port}/0?visibility_timeout=2"
+
+
+def test_every_cell_converges_though_workers_die(sandbox: Tool, queue: str, tmp_path: Path) -> None:
     """One worker is killed in the middle of a cell, one is stopped in the middle of another; what is left is done by others.
 
     The cell that always fails ends in the dead-letter queue, the one that another host has is left alone, and no cell is changed
     by two workers at once.
     """
     accounts, regions = _LARGE if os.environ.get("SOAK") else _SMALL
-    fleet = make_fleet(sandbox, accounts, regions, visibility=2, receives=3)
+    fleet = make_fleet(sandbox, accounts, regions, queue)
     fleet.apply()
     fleet.drift()
     cells = fleet.cells()
@@ -94,7 +108,7 @@ def _take_over(worker: WorkerProcess, dead: WorkerProcess) -> None:
 
 def test_a_queue_that_can_not_be_used_is_one_line(sandbox: Tool) -> None:
     """None is named, it isn't there, nobody answers, or it would lose what always fails."""
-    fleet = make_fleet(sandbox, *_SMALL, visibility=2, receives=3)
+    fleet = make_fleet(sandbox, *_SMALL, "")
     url = client("sqs", fleet.port).create_queue(QueueName="without-dead-letters")["QueueUrl"]
     for queue, code, said in (
         ([], 64, "no queue is named; give --queue URL, or set ALB_RECONCILE_FLEET_QUEUE"),

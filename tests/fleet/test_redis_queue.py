@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,8 @@ from alb_reconcile.api.session import Session
 from alb_reconcile.fleet.cells import Cell, Fleet, Source
 from alb_reconcile.fleet.queues import MOST_DELIVERIES, NAME, Queue
 from alb_reconcile.model.errors import UnreachableError
-from tests.processes import until
+from tests.forked import begun
+from tests.processes import GUARD, until
 from tests.redis_server import running_redis
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ class Taking:
 
         def look() -> bool:
             with suppress(TimeoutError):
-                self.connection.drain_events(timeout=0.2)
+                self.connection.drain_events(timeout=2.0)  # as Celery waits
             return bool(self.taken)
 
         until(look)
@@ -119,5 +122,31 @@ def test_a_server_that_is_down_is_one_line(tmp_path: Path) -> None:
 def _restored(worker: Taking) -> bool:
     """Have the worker look for messages whose time is over."""
     with suppress(TimeoutError):
-        worker.connection.drain_events(timeout=0.2)
+        worker.connection.drain_events(timeout=2.0)  # as Celery waits
     return True
+
+
+def test_beat_begins_with_all_cells_and_goes_on(queue: Queue, tmp_path: Path) -> None:
+    """A cell without a schedule isn't put on the queue. SIGTERM ends it."""
+    (tmp_path / "fleet.yaml").write_text(_SCHEDULED)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    app = celery_app.make_app(queue, fleet_in(tmp_path), Session())
+    arguments = ("fleet", "beat", "--queue", queue.url)
+    with begun(arguments, folder=tmp_path, environment=environment, said=tmp_path / "said") as process:
+        until(lambda: process.exitcode is not None or celery_app.look(app, queue).waiting >= 3)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(GUARD)
+    said = (tmp_path / "said").read_text()
+    assert process.exitcode == 0, said
+    assert "222222222222/us-east-1 has no schedule, and isn't put on the queue" in said
+    assert json.loads(said.splitlines()[1])["cells"] == 1
+
+
+_SCHEDULED = """\
+fleet: many
+defaults: {regions: [us-east-1], stacks: [web.yaml]}
+accounts:
+  - {account_id: "111111111111", schedule: 1s}
+  - {account_id: "222222222222"}
+"""

@@ -54,7 +54,7 @@ def worker(options: WorkerOptions) -> ExitCode:
     from alb_reconcile.fleet.celery_app import look
     from alb_reconcile.fleet.worker import Worker
 
-    state = look(app, queue)
+    state = look(app, queue, dead=False)
     code = Worker(app, state, "sync", partial(_read, options, journal, session)).run()
     return ExitCode.FAILED if code else ExitCode.OK
 
