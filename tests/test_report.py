@@ -54,7 +54,7 @@ def test_each_stack_is_told_from_the_others() -> None:
     text = report_page("stacks", subjects(), "now")
     found = rows(text)
     assert found["fine"] == "in order none none left 2026-11-26 03:10:00Z, sync by @"
-    assert found["canary"] == "in order none 5 steps none recorded here"
+    assert found["canary"] == "in order none 4 resources none recorded here"
     assert found["ill"] == "not in order none none none recorded here"
     assert "1 of 2 targets of target_group.web isn&#x27;t healthy yet (unhealthy)" in text
     assert found["broken"] == "couldn't be read none recorded here"
@@ -85,7 +85,7 @@ def test_the_command_reads_a_folder(
         said = capsys.readouterr()
         found = rows(said.out)
         assert found["demo"] == "in order none none none recorded here"
-        assert re.fullmatch(r"in order 1 step none corrected .* apply by \S+, 1 created", found["shop"])
+        assert re.fullmatch(r"in order 1 resource none corrected .* apply by \S+, 1 created", found["shop"])
         assert "<h3>Drift: the account was changed</h3><ul><li>update vpc.main</li>" in said.out
         assert said.err == ""
 

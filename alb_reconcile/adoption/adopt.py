@@ -164,9 +164,10 @@ async def _tag(
     notes: list[str],
     keep: Keep,
 ) -> Tagging:
-    """The tags that creating it would have written, as far as they are true of it, and without the user's own."""
+    """The tags that creating it would have written, as far as they are true of it, and without the user's own where AWS keeps them."""
     desired, found = target.desired[match.address], match.found.found
-    bookkeeping = {**tags.tags_of(replace(desired, tags={}), target.stack), tags.NAME: tags.KEPT}
+    own = {} if desired.state.keeps_tags else {key: value for key, value in desired.tags.items() if key != "Name"}
+    bookkeeping = {**tags.tags_of(replace(desired, tags=own), target.stack), tags.NAME: tags.KEPT}
     secret = secret_of(action_of(desired.state))
     if keep.secrets and secret is not None:
         bookkeeping |= secret_tag(replace(secret, version=await current_version(reader.aws, secret)))

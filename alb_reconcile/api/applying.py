@@ -170,7 +170,6 @@ def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wi
     found = applied.found
     if found is None:
         return Result(planned.plan, applied.outcomes, run=recorder.run)
-    recorder.times = dict(applied.times)
     if wishes.timeout is None and not planned.target.destroy:
         recorder.not_ready = tuple(unready(found.discovery))
     return Result(
@@ -179,7 +178,7 @@ def _result(planned: StackPlan, applied: Applied, recorder: Recorder, wishes: Wi
         rest=found.plan,
         problems=applied.problems,
         not_ready=recorder.not_ready,
-        times=recorder.times,
+        times=applied.times,
         urls=tuple(urls(found.discovery, local_urls(session))),
         run=recorder.run,
     )
@@ -245,6 +244,9 @@ async def carry_out(
     applied = await apply_stack(
         aws, planned, on_event=both, on_outcomes=on_outcomes, warn=warn, on_wait=on_wait, timeout=timeout
     )
+    recorder.times |= applied.times
+    if planned.plan.steps:
+        recorder.times["took"] = aws.now() - applied.began
     if applied.error is not None:
         raise applied.error
     return applied

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from alb_reconcile.aws import timeouts
 from alb_reconcile.aws.calls import Call, followed
-from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Transport
+from alb_reconcile.aws.dry_run import READS, DryRun, MakesEarly, Regional, Transport
 from alb_reconcile.aws.guard import Guard, ask_guard, guarded
 from alb_reconcile.aws.throttle import ON_THROTTLING, Places, Throttle, Throttled
 from alb_reconcile.aws.transport import Response
@@ -107,6 +107,13 @@ class Aws:
         other.calls, other.throttled, other.requests, other.on_answer = {}, {}, [], lambda _: None
         if anew:
             other._root, other._identity = other, None
+        return other
+
+    def in_region(self, region: str) -> Aws:
+        """The same run, reading in another region at a pace of its own."""
+        assert isinstance(self._transport, Regional)  # noqa: S101 (for mypy: all but tests' are)
+        other = copy.copy(self)
+        other.region, other._transport, other._throttle = region, self._transport.in_region(region), Throttle()
         return other
 
     def dry_run(self, asked: set[str]) -> Aws:

@@ -60,6 +60,11 @@ def plain_name(name: str) -> str:
     return text.lower().removesuffix(".")
 
 
+def normalized(name: str) -> str:
+    """A name as Route 53 compares it in the conditions of policies."""
+    return plain_name(name).replace("*", r"\052")
+
+
 def registry_of(zone_name: str) -> str:
     """The name below which a zone's records about records are."""
     return f"{LABEL}.{zone_name}"

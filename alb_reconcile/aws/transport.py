@@ -3,6 +3,8 @@
 They are made by botocore, as boto3 makes them; importing boto3 itself reads what it has for uploads to S3, a sixth of a plan's start.
 """
 
+import copy
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -83,6 +85,8 @@ class BotoTransport:
 
         from alb_reconcile.aws.models import make_session
 
+        # it logs each refusal with a traceback; whoever makes the call is told in words
+        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
         source = session.get_credentials()
         if source is None:
             raise ValueError("there are no credentials to assume a role with")
@@ -122,7 +126,9 @@ class BotoTransport:
             s3={"addressing_style": "path" if self.endpoint else "auto"},
             **(direct if self._sandbox else {}),
         )
-        client = self._session.create_client(service, config=config, endpoint_url=self._endpoint_url)
+        client = self._session.create_client(
+            service, config=config, endpoint_url=self._endpoint_url, region_name=self.region
+        )
         if not is_address(
             url := client.meta.endpoint_url
         ):  # of the configuration; not all of that is botocore's to see
@@ -182,6 +188,13 @@ class BotoTransport:
             raise transport_error(service, operation, error) from None
         self.answered = True
         return answer
+
+    def in_region(self, region: str) -> "BotoTransport":
+        """The same account in another region, with the same settings."""
+        other = copy.copy(self)
+        other.region = region
+        other._clients, other._making = {}, {}
+        return other
 
     def make_early(self, *needed: tuple[str, bool]) -> None:
         """Make clients that are going to be needed (as `_client` takes them) while the first calls are under way."""

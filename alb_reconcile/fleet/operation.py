@@ -13,12 +13,10 @@ from functools import partial
 from alb_reconcile.fleet.cells import Cell, Fleet, Tolerance, Wave
 from alb_reconcile.fleet.records import Operation, Records
 from alb_reconcile.fleet.results import CellResult, Command, cancelled
-from alb_reconcile.fleet.run import CellSettings, Stop, run_cell
+from alb_reconcile.fleet.run import CellSettings, Stop, digest_of, run_cell
 from alb_reconcile.journal.files import RecordError
-from alb_reconcile.model import tags
-from alb_reconcile.model.errors import ExitCode, RefusedError
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, RefusedError
 from alb_reconcile.model.host import iso
-from alb_reconcile.model.text import digest
 
 
 @dataclass
@@ -73,7 +71,7 @@ class Runner:
         """`plan` or `sync`: all cells, `max_concurrent` at once; none stops another. A plan isn't kept: it changes nothing."""
         began = time.monotonic()
         outcome = Outcome(self.fleet.name, command)
-        outcome.cells = await self._run(command, cells, self.fleet.max_concurrent, "", lambda _: True)
+        outcome.cells = await self._run(command, cells, self.fleet.max_concurrent)
         outcome.status = "interrupted" if self.stop.is_set else "succeeded"
         outcome.seconds = time.monotonic() - began
         return outcome
@@ -81,15 +79,19 @@ class Runner:
     async def apply(self, cells: Sequence[Cell], resumed: Operation | None = None) -> Outcome:
         """`apply` in waves. With `resumed` from the wave on at which that operation stopped.
 
-        Raises RefusedError where the specs have changed since, or the wave is gone.
+        Raises RefusedError where the specs have changed since, or the wave is gone; InterruptedRun before anything is changed.
         """
         began = time.monotonic()
-        digests = {cell.key: await asyncio.to_thread(self._digest, cell) for cell in cells}
+        digests = {}
+        for cell in cells:
+            if self.stop.is_set:
+                raise InterruptedRun("interrupted; nothing was changed")
+            digests[cell.key] = await asyncio.to_thread(self._digest, cell)
         waves = [(wave, part) for wave, every in self.fleet.in_waves() if (part := [c for c in every if c in cells])]
         if resumed is not None:
             waves = self._rest(waves, digests, resumed)
         started = Operation(uuid.uuid4().hex, self.fleet.name, "apply", iso(time.time()), digests=digests)
-        run = _Run(self, resumed or started)
+        run = _Run(self, replace(resumed, digests=digests) if resumed else started)
         outcome = await run.through(waves)
         outcome.seconds = time.monotonic() - began
         return outcome
@@ -113,24 +115,25 @@ class Runner:
         return rest
 
     def _digest(self, cell: Cell) -> str:
-        """Of what a cell's specs want."""
-        found = self.settings.sources.load(cell)
-        wanted = sorted(f"{item.stack} {tags.spec_digest_of(item.desired)}" for item in found.stacks)
-        return digest([*wanted, *(item.file for item in found.broken)])
+        return digest_of(self.settings.sources.load(cell))
 
     async def _run(
-        self, command: Command, cells: Sequence[Cell], at_once: int, operation: str,
-        may_begin: Callable[[list[CellResult]], bool],
+        self, command: Command, cells: Sequence[Cell], at_once: int, operation: Operation | None = None,
+        may_begin: Callable[[list[CellResult]], bool] = lambda _: True,
     ) -> list[CellResult]:  # fmt: skip
         """Each cell's result, in the order of the cells. Once `may_begin` says no, none is begun any more."""
+        number = operation.operation if operation else ""
+        digests = operation.digests if operation else {}
         turns = asyncio.Semaphore(at_once)
         results: list[CellResult] = []
 
         async def one(cell: Cell) -> CellResult:
             async with turns:
                 if self.stop.is_set or not may_begin(results):
-                    return cancelled(cell, command, iso(time.time()), operation)
-                result = await run_cell(cell, command, self.settings, self.stop, operation=operation)
+                    return cancelled(cell, command, iso(time.time()), number)
+                result = await run_cell(
+                    cell, command, self.settings, self.stop, operation=number, expected=digests.get(cell.key, "")
+                )
                 results.append(result)
                 if command != "plan":
                     result = await self._keep(result)
@@ -156,17 +159,17 @@ class _Run:
         self.outcome = Outcome(runner.fleet.name, "apply", operation=operation.operation)
 
     async def through(self, waves: list[tuple[Wave, list[Cell]]]) -> Outcome:
-        for number, (wave, cells) in enumerate(waves):
+        for number, (wave, cells) in enumerate(waves, start=1):
             await self._note(wave=wave.name)
             self.runner.say(f"wave {wave.name}: {len(cells)} cell{'s' * (len(cells) != 1)}")
-            reason = await self._wave(wave, cells, is_last=number == len(waves) - 1)
+            reason = await self._wave(wave, cells)
             if self.runner.stop.is_set:
-                return await self._end("interrupted", f"interrupted in wave {wave.name}", waves[number + 1 :])
+                return await self._end("interrupted", f"interrupted in wave {wave.name}", waves[number:])
             if reason:
-                return await self._end("stopped", f"stopped in wave {wave.name}: {reason}", waves[number + 1 :])
+                return await self._end("stopped", f"stopped in wave {wave.name}: {reason}", waves[number:])
         return await self._end("succeeded", "", ())
 
-    async def _wave(self, wave: Wave, cells: list[Cell], *, is_last: bool) -> str:
+    async def _wave(self, wave: Wave, cells: list[Cell]) -> str:
         """Why the operation mustn't go on; empty if it may."""
         fleet, done = self.runner.fleet, list[CellResult]()
 
@@ -180,7 +183,7 @@ class _Run:
             else [cells]
         )
         for part in parts:
-            found = await self.runner._run("apply", part, wave.max_concurrent, self.operation.operation, allows)
+            found = await self.runner._run("apply", part, wave.max_concurrent, self.operation, allows)
             done += found
             self.outcome.cells += found
             await self._note(cells={item.key: item.status for item in found})

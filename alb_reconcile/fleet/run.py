@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from alb_reconcile.api.applying import Wishes, run_over
 from alb_reconcile.api.planning import make
@@ -25,9 +26,11 @@ from alb_reconcile.journal.record import Record, place_name
 from alb_reconcile.journal.recorder import Recorder
 from alb_reconcile.journal.settings import Settings
 from alb_reconcile.kinds.shared_reader import Shared
+from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
-from alb_reconcile.model.errors import ExitCode, ReconcileError
+from alb_reconcile.model.errors import ExitCode, ReconcileError, RefusedError
 from alb_reconcile.model.host import iso
+from alb_reconcile.model.text import digest
 from alb_reconcile.sync.drift import find_causes
 from alb_reconcile.sync.rounds import Rounds
 from alb_reconcile.sync.stack import Ways, unhealthy
@@ -38,7 +41,7 @@ class Stop:
     """The word to stop, from any thread: runs end between two steps. It can't be taken back."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler runs in the main thread, which may have it
         self._is_set = False
         self._calls: set[Callable[[], object]] = set()
 
@@ -89,9 +92,18 @@ class CellSettings:
 
 
 async def run_cell(
-    cell: Cell, command: Command, settings: CellSettings, stop: Stop | None = None, *, operation: str = ""
+    cell: Cell,
+    command: Command,
+    settings: CellSettings,
+    stop: Stop | None = None,
+    *,
+    operation: str = "",
+    expected: str = "",
 ) -> CellResult:
     """Look at all stacks of a cell (`plan`), correct drift (`sync`), or make them as their specs say (`apply`).
+
+    `operation` is the id of the `apply` that it is a part of; `expected` is what `digest_of` said of the specs when that began:
+    others are refused, for no canary has seen them.
 
     Never raises for what happens to the cell: the result says it. `stop` ends it between two steps.
     """
@@ -102,9 +114,11 @@ async def run_cell(
     with about(account=cell.account, region=cell.region):
         try:
             found = await asyncio.to_thread(settings.sources.load, cell)
+            if expected and digest_of(found) != expected:
+                raise RefusedError(_CHANGED)  # noqa: TRY301 (its text becomes the result's error, as that of others)
             stacks += [StackResult.broken(item) for item in found.broken]
             for item in found.broken:
-                tell("spec_unusable", level=40, spec_file=item.file, error=item.text)
+                tell("spec_unusable", spec_file=item.file, error=item.text)
             if found.stacks and not stop.is_set:
                 connection = await settings.credentials.open(cell)
                 run = _RUNS[command]
@@ -114,7 +128,7 @@ async def run_cell(
         except Exception as raised:  # whatever it is, it mustn't stop the other cells
             error = settings.journal.mask.line(f"{type(raised).__name__}: {raised}")
         if error:
-            tell("cell_failed", level=40, error=error)
+            tell("cell_failed", error=error)
     stacks.sort(key=lambda item: (item.stack, item.spec_file))
     status = "interrupted" if stop.is_set and not stacks and not error else status_of(command, stacks, error)
     ended = iso(time.time())
@@ -124,6 +138,15 @@ async def run_cell(
         stacks=tuple(stacks), error=error, operation=operation, host=socket.gethostname(),
         last_success=ended if status == "succeeded" and all(item.last_success for item in stacks) else "",
     )  # fmt: skip
+
+
+_CHANGED: Final = "its specs have changed since this apply began, and nothing was done here; run fleet apply again, which begins with the first wave"
+
+
+def digest_of(found: Targets) -> str:
+    """Of what the specs of a cell want."""
+    wanted = sorted(f"{item.stack} {tags.spec_digest_of(item.desired)}" for item in found.stacks)
+    return digest([*wanted, *(item.file for item in found.broken)])
 
 
 async def _sync(connection: Connection, found: Targets, settings: CellSettings, stop: Stop) -> list[StackResult]:
@@ -176,7 +199,7 @@ async def _each(
                     return await connection.until_answered(over(own, target, cell))
                 except Exception as error:  # whatever it is, it mustn't stop the other stacks
                     text = str(error) if isinstance(error, ReconcileError) else f"{type(error).__name__}: {error}"
-                    tell("stack_failed", level=40, error=text)
+                    tell("stack_failed", error=text)
                     return StackResult(target.stack, target.spec_file, "failed", error=settings.journal.mask.line(text))
                 finally:
                     running.discard(own)
@@ -217,7 +240,7 @@ async def _apply_stack(aws: Aws, target: DesiredStack, cell: _Cell) -> StackResu
     except ReconcileError as error:
         if not kept:
             raise
-        tell("stack_failed", level=40, error=error)
+        tell("stack_failed", error=error)
     return StackResult.of(kept[0])
 
 

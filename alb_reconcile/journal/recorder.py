@@ -161,6 +161,7 @@ class Recorder:
             id=self._line(self._created.get(step.key) or step.id or ""),
             reason=self._line(reason or ""),
             changes=tuple(islice(self._changes(step), _MOST)),
+            also_deletes=tuple(self._line(item) for item in step.also_deletes),
             **self._failure(outcome.error if outcome else None),
         )
 

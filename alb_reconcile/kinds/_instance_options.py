@@ -74,17 +74,6 @@ UNSHOWN: Final = ("instance_initiated_shutdown_behavior", "disable_api_terminati
 """Attributes that only a call for each instance and attribute would show. A tag keeps what they were set to."""
 PLAIN: Final = ("ebs_optimized", *UNSHOWN)
 """What RunInstances takes as it is."""
-CHANGING: Final = (
-    "ec2:ModifyInstanceAttribute", "ec2:ModifyInstanceMetadataOptions", "ec2:ModifyInstanceCreditSpecification",
-    "ec2:ModifyInstancePlacement", "ec2:ModifyInstanceCapacityReservationAttributes", "ec2:ModifyInstanceCpuOptions",
-    "ec2:ModifyInstanceMaintenanceOptions", "ec2:ModifyInstanceNetworkPerformanceOptions",
-    "ec2:ModifyPrivateDnsNameOptions", "ec2:MonitorInstances", "ec2:UnmonitorInstances",
-    "ec2:ModifyNetworkInterfaceAttribute", "ec2:AssignIpv6Addresses", "ec2:UnassignIpv6Addresses",
-    "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:CreateVolume", "ec2:AttachVolume", "ec2:DescribeIamInstanceProfileAssociations",
-    "ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole",
-    "ec2:StartInstances", "ec2:StopInstances", "ec2:DescribeInstanceAttribute", "ec2:CreateTags",
-)  # fmt: skip
-"""The IAM actions of an update."""
 _MOST: Final = 1000
 """Instances of one DescribeInstanceCreditSpecifications call."""
 _SPELLED: Final = {"enable_resource_name_dns_aaaa_record": "EnableResourceNameDnsAAAARecord"}

@@ -17,6 +17,9 @@ _READ_ANYWAY: Final = (
     ("describe_security_groups", "SecurityGroups"),
 )
 
+IAM_ACTIONS: Final = ("ec2:DescribeTags",)
+"""What `may_have` calls."""
+
 
 async def may_have(reader: Reader, kind: AnyKind) -> bool:
     """Whether a stack may have a resource of a kind: its spec declares one, it is being destroyed, or one carries its tag.

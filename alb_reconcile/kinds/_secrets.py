@@ -6,7 +6,7 @@ Manager say the version without saying the secret; of the environment and of fil
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._actions import actions_to_aws
 from alb_reconcile.kinds.base import Intent
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.abilities import action_of
@@ -37,6 +38,20 @@ _MOST: Final = 4096
 def secret_of(action: Action) -> Secret | None:
     """Where the client secret of an action is."""
     return action.authentication.client_secret if action.authentication else None
+
+
+def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
+    """What reads the client secret of an action; it may be encrypted with any key."""
+    secret = secret_of(action)
+    if secret is None or secret.source not in ("ssm", "secretsmanager"):
+        return
+    if secret.source == "ssm":
+        own = scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}")
+    else:  # Secrets Manager adds six characters
+        own = scope.arn("secretsmanager", f"secret:{secret.name}-??????")
+    yield Grant((*READ, *WRITE[:-1]), (secret.name if secret.name.startswith("arn:") else own,))
+    via = (("StringEquals", "kms:ViaService", (f"{secret.source}.{scope.region}.amazonaws.com",)),)
+    yield Grant(("kms:Decrypt",), (scope.arn("kms", "key/*"),), via)
 
 
 async def current_version(aws: Aws, secret: Secret) -> str:

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Address
@@ -47,6 +48,13 @@ class IamActions:
     create: tuple[str, ...] = ()
     update: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
+    on: Mapping[str, str] = field(default_factory=dict)
+    """By action of EC2 or ELBv2: the types of resources that AWS checks it on, where these aren't the kind's own alone, or any.
+
+    `subnet+`: one that the call makes and tags. `image*`: any. `vpc`: those of the stack, and those that its spec names.
+    """
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """By action: the properties of which an entry has to say one, or it isn't called."""
 
 
 Entry = dict[str, Any]
@@ -89,6 +97,9 @@ class Named(Protocol):
     def state_of(self, physical_id: str) -> Properties | None:
         """What was observed of a resource, whether an entry describes it or not."""
 
+    def id_of(self, kind: str, name: str) -> str:
+        """The id of a resource that others know by AWS's name of it; that name where nothing is known of it."""
+
     def remark(self, text: str) -> None:
         """Say beside the entry what it can't say."""
 
@@ -130,6 +141,10 @@ class Kind(ABC, Generic[P]):
     """The fields, or paths below them, that AWS chooses where nothing is said, for each resource otherwise."""
 
     iam_actions: ClassVar[IamActions]
+    is_always_read: ClassVar[bool] = True
+    """Whether it is looked for whatever a stack has, unless it `is_rare`."""
+    iam_type: ClassVar[str | None] = None
+    """What the Service Authorization Reference calls its type of resource, where that isn't its `arn_type`, nor its name."""
     quotas: ClassVar[tuple[Quota, ...]] = ()
     """How many AWS allows, as far as a plan can exceed it."""
 
@@ -181,6 +196,11 @@ class Kind(ABC, Generic[P]):
     def write_member(self, observed: Observed, entry: Entry, own: Entry, named: Named) -> None:
         """The inverse of `members`, of one of them: add it to the entry that describes it. `own` has its plain fields."""
         entry.update(own)
+
+    def grants(self, wanted: P, scope: Scope) -> Iterable[Grant]:
+        """What an entry needs of what AWS knows by name rather than by a stack's tag. Of its `iam_actions`, those of other services
+        than EC2 and ELBv2 are needed only as far as a grant names them."""
+        return ()
 
     def suggest_name(self, state: P) -> str:
         """What to call an entry whose resource has no name; empty for its kind's name."""
@@ -235,6 +255,31 @@ class ListedApart(Protocol):
 
     async def owners(self, aws: Aws) -> list[str]:
         """The stack of each in the region, whatever stack that is. Raises AwsError."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """What others use, or what leads to them, though nothing around them leads to it."""
+
+    users: tuple[str, ...]
+    """The ids of those others."""
+    words: str
+    """What it is, for people: key pair ops."""
+    id: str = ""
+    """Its id; empty where nothing can be said of it."""
+    observed: Observed | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Those that it has."""
+    why: str = ""
+    """Why an entry can't describe it, or shouldn't; empty where one can."""
+
+
+@runtime_checkable
+class FoundByUse(Protocol):
+    """A kind of which no network leads to a resource: what uses it names it, or it names what it leads to."""
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """What these use, or are led to by. Raises AwsError."""
 
 
 @runtime_checkable

@@ -63,6 +63,8 @@ class Run:
     """What the tag about hosted zones is to say."""
     say: Callable[[str], None] = lambda _: None
     """Reports what the step at hand waits for."""
+    warn: Callable[[str], None] = lambda _: None
+    """Tells the user what a step couldn't do, and what to do about it."""
     announce: Announce = lambda _, *, usable: None
     """Tells the others, by its id, that what the step at hand makes is there."""
     made: Callable[[Ref], Awaitable[str]] = _already_made

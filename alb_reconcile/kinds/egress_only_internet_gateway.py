@@ -56,6 +56,9 @@ class EgressOnlyInternetGatewayKind(Ec2Kind[EgressOnlyInternetGateway]):
         create=("ec2:CreateEgressOnlyInternetGateway", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:DeleteEgressOnlyInternetGateway",),
+        on={
+            "ec2:CreateEgressOnlyInternetGateway": "egress-only-internet-gateway+ vpc",
+        },
     )
 
     async def discover(self, reader: Reader) -> list[Observed]:

@@ -72,11 +72,17 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
     properties = ElasticIpAssociation
     noun = "an instance's Elastic IP address"
     position = 62
+    is_always_read = False
+    iam_type = "elastic-ip"
     iam_actions = IamActions(
         read=("ec2:DescribeAddresses", "ec2:DescribeInstances", "ec2:DescribeTags"),
         create=("ec2:AssociateAddress",),
         update=("ec2:AssociateAddress",),
         delete=("ec2:DisassociateAddress",),
+        on={
+            "ec2:AssociateAddress": "elastic-ip instance network-interface*",
+            "ec2:DisassociateAddress": "elastic-ip network-interface*",
+        },
     )
 
     async def discover(self, reader: Reader) -> list[Observed]:

@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any, Final, Self
 
 from alb_reconcile.aws.client import Aws
-from alb_reconcile.kinds import _volumes, waits
+from alb_reconcile.kinds import _instance_permissions, _volumes, waits
 from alb_reconcile.kinds._ec2 import Ec2Kind, Row
 from alb_reconcile.kinds._instance_entry import WritesInstances
 from alb_reconcile.kinds._instance_options import (
-    CHANGING,
     UNSHOWN,
     attributes,
     attributes_of,
@@ -37,9 +36,10 @@ from alb_reconcile.kinds._instances import (
 from alb_reconcile.kinds._launch_parameters import launch_parameters, metadata, read_image, set_profile
 from alb_reconcile.kinds._launchable import check_launches
 from alb_reconcile.kinds._persistent_volumes import attach_volumes, read_volumes
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Zones
+from alb_reconcile.kinds.base import Around, Entry, Intent, Listing, Zones
 from alb_reconcile.kinds.context import Run
 from alb_reconcile.kinds.elastic_ip_association import associations
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.images import RESOLVE, search_for
 from alb_reconcile.kinds.key_pair import key_name
 from alb_reconcile.kinds.quotas import Quota
@@ -197,40 +197,10 @@ class InstanceKind(WritesInstances, ProtectedInstances, Ec2Kind[Instance]):
     missing = ("InvalidInstanceID.NotFound",)
     ready = frozenset({"running"})
     quotas = (Quota("L-2AFB9258", "security groups on a network interface", 5, path="security_groups"),)
-    iam_actions = IamActions(
-        read=(
-            "ec2:DescribeInstances",
-            "ec2:DescribeVolumes",
-            "ec2:DescribeInstanceCreditSpecifications",
-            "ec2:DescribeImages",
-            "ssm:GetParameters",
-        ),
-        look=(
-            "ec2:DescribeInstanceTypes",
-            "ec2:DescribeInstanceTypeOfferings",
-            "ec2:DescribeKeyPairs",
-            "iam:GetInstanceProfile",
-            "servicequotas:GetServiceQuota",
-        ),
-        create=(
-            "ec2:RunInstances",
-            "ec2:CreateTags",
-            "ec2:StopInstances",
-            "ec2:ModifyInstanceAttribute",
-            "ec2:CreateVolume",
-            "ec2:AttachVolume",
-            "ec2:ModifyVolume",
-            "ec2:DescribeVolumesModifications",
-            "iam:PassRole",
-        ),
-        update=CHANGING,
-        delete=(
-            "ec2:TerminateInstances",
-            "ec2:DescribeInstanceAttribute",
-            "ec2:ModifyInstanceAttribute",
-            "ec2:CreateTags",
-        ),
-    )
+    iam_actions = _instance_permissions.ACTIONS
+
+    def grants(self, wanted: Instance, scope: Scope) -> Iterable[Grant]:
+        return _instance_permissions.instance_grants(wanted, scope)
 
     def group_of(self, name: str) -> str:
         return name.rpartition("-")[0]

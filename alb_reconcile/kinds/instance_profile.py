@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,11 +10,12 @@ from typing import Any, Final
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.kinds import waits
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Used, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
-from alb_reconcile.model.address import Address
+from alb_reconcile.model.address import Address, Ref
 from alb_reconcile.model.discovery import Finding
 from alb_reconcile.model.errors import AwsError, RefusedError, ignoring
 from alb_reconcile.model.resource import Desired, Observed, Properties
@@ -49,6 +51,17 @@ def path_of(reader_or_run: Any) -> str:
     return f"/alb-reconcile/{reader_or_run.aws.region}/{reader_or_run.stack}/"
 
 
+def _own(scope: Scope, sort: str) -> tuple[str, ...]:
+    return (scope.iam(f"{sort}/alb-reconcile/{scope.region}/{scope.stack}/*"),)
+
+
+def may_pass(scope: Scope, profile: Ref) -> Grant:
+    """That EC2 may be handed the role of a profile: one of the stack's own, or one by its name or ARN, of which no spec says the role."""
+    roles = _own(scope, "role") if isinstance(profile, Address) else (scope.iam("role/*"),)
+    services = ("ec2.amazonaws.com",) if scope.partition != "aws-cn" else ("ec2.amazonaws.com", "ec2.amazonaws.com.cn")
+    return Grant(("iam:PassRole",), roles, (("StringEquals", "iam:PassedToService", services),))
+
+
 def _short(policy: str) -> str:
     """AWS's own policies by their names, which are the same in each partition."""
     head, _, name = policy.partition(":iam::aws:policy/")
@@ -68,6 +81,7 @@ class InstanceProfileKind(Kind[InstanceProfile]):
     section = "instance_profiles"
     arn_type = "instance-profile"
     missing = _MISSING
+    is_always_read = False
     iam_actions = IamActions(
         read=(
             "iam:ListInstanceProfiles", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies", "iam:GetRolePolicy",
@@ -88,6 +102,22 @@ class InstanceProfileKind(Kind[InstanceProfile]):
         ),
     )  # fmt: skip
 
+    def grants(self, wanted: InstanceProfile, scope: Scope) -> Iterable[Grant]:
+        """A stack's profiles and roles are below a path of its own."""
+        stated = self.iam_actions
+        every = {*stated.read, *stated.create, *stated.update, *stated.delete} - {
+            "iam:PassRole",
+            "iam:ListInstanceProfiles",
+        }
+        yield Grant(("iam:ListInstanceProfiles",))
+        of_profile = tuple(sorted(name for name in every if "InstanceProfile" in name))
+        yield Grant(of_profile, _own(scope, "instance-profile"))
+        yield Grant(tuple(sorted(every.difference(of_profile))), _own(scope, "role"))
+        yield may_pass(scope, Address(self.name, ""))
+        for policy in wanted.managed_policies or ():
+            own = policy if policy.startswith("arn:") else f"arn:{scope.partition}:iam::aws:policy/{policy}"
+            yield Grant(("iam:GetPolicy",), (own,))
+
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> InstanceProfile:
         policies = entry.get("managed_policies")
         if entry.get("session_manager"):
@@ -107,6 +137,17 @@ class InstanceProfileKind(Kind[InstanceProfile]):
                 address = tags.own_address(there, self.name, row["Arn"])
                 found.append(Observed(address, row["Arn"], await self._read(reader, row), there, reader.stack))
         return found
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """Those that instances have. No entry can describe one that somebody else has made."""
+        named: dict[str, list[str]] = defaultdict(list)
+        for item in users:
+            if arn := getattr(item.state, "iam_instance_profile", None):
+                named[str(arn)].append(item.id)
+        why = "stays outside: a stack's own has a path in IAM that says so, and IAM never changes a path"
+        return [
+            Used(tuple(ids), f"instance profile {arn.rpartition('/')[2]}", arn, why=why) for arn, ids in named.items()
+        ]
 
     async def owners(self, aws: Aws) -> list[str]:
         """The path says them (IAM ListInstanceProfiles)."""

@@ -64,6 +64,11 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
         create=("ec2:CreateInternetGateway", "ec2:CreateTags", "ec2:AttachInternetGateway"),
         update=("ec2:AttachInternetGateway", "ec2:CreateTags"),
         delete=("ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"),
+        on={
+            "ec2:CreateInternetGateway": "internet-gateway+",
+            "ec2:AttachInternetGateway": "internet-gateway vpc",
+            "ec2:DetachInternetGateway": "internet-gateway vpc",
+        },
     )
 
     async def discover(self, reader: Reader) -> list[Observed]:

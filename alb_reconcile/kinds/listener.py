@@ -14,6 +14,7 @@ from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._providers import check_providers
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import refer
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
@@ -106,13 +107,31 @@ class ListenerKind(HasAttributes[Listener]):
             "elasticloadbalancing:DescribeListenerAttributes",
             "elasticloadbalancing:DescribeListenerCertificates",
             "elasticloadbalancing:DescribeTags",
+            "elasticloadbalancing:DescribeTrustStores",
             *_secrets.READ,
         ),
         look=("acm:DescribeCertificate", "elasticloadbalancing:DescribeAccountLimits"),
         create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags", *_BESIDE, *_secrets.WRITE),
         update=("elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags", *_BESIDE, *_secrets.WRITE),
         delete=("elasticloadbalancing:DeleteListener",),
+        on={
+            "elasticloadbalancing:CreateListener": "loadbalancer/app",
+        },
+        fields={
+            "elasticloadbalancing:DescribeTrustStores": "mutual_authentication",
+            "elasticloadbalancing:DescribeListenerAttributes": "attributes",
+            "elasticloadbalancing:ModifyListenerAttributes": "attributes",
+            "elasticloadbalancing:AddListenerCertificates": "certificates",
+            "elasticloadbalancing:RemoveListenerCertificates": "certificates",
+        },
     )
+
+    def grants(self, wanted: Listener, scope: Scope) -> Iterable[Grant]:
+        yield from _secrets.secret_grants(scope, wanted.default_action)
+        given = [item for item in (wanted.certificate_arn, *(wanted.certificates or ())) if item]
+        arns = {str(item) for item in given if not isinstance(item, Address) and ":acm:" in item}
+        if arns:
+            yield Grant(("acm:DescribeCertificate",), tuple(sorted(arns)))
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Listener:
         read: dict[str, Any] = {"default_action": read_action(entry["default_action"], around)}

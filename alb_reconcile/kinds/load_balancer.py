@@ -13,10 +13,18 @@ from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._ec2 import is_load_balancers, read_interfaces
 from alb_reconcile.kinds._elb import HasAttributes, NamedKind
 from alb_reconcile.kinds._health import wait_for_shift
-from alb_reconcile.kinds._logs import bucket_refs, check_logs, with_bucket_arns, with_bucket_names
+from alb_reconcile.kinds._logs import (
+    bucket_refs,
+    check_logs,
+    name_buckets,
+    named_buckets,
+    with_bucket_arns,
+    with_bucket_names,
+)
 from alb_reconcile.kinds._web_acls import check_web_acl
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Named, Zones
 from alb_reconcile.kinds.context import Run, all_of
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -140,6 +148,15 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             "elasticloadbalancing:ModifyLoadBalancerAttributes",
             "ec2:DescribeNetworkInterfaces",
         ),
+        on={
+            "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+",
+            "elasticloadbalancing:SetWebACL": "",
+        },
+        fields={
+            "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",
+            "elasticloadbalancing:ModifyCapacityReservation": "minimum_load_balancer_capacity",
+            "elasticloadbalancing:ModifyIpPools": "ipam_pools",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LoadBalancer:
@@ -162,6 +179,8 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
             entry["ipam_pools"] = {"ipv4_ipam_pool_id": pool}
         if units := entry.pop("minimum_load_balancer_capacity", None):
             entry["minimum_load_balancer_capacity"] = {"capacity_units": units}
+        if attributes := entry.get("attributes"):
+            entry["attributes"] = name_buckets(attributes, named)
         return entry
 
     async def check_preconditions(
@@ -172,6 +191,21 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
         checks = (check(aws, item) for item in intents for check in (check_web_acl, check_logs))
         found = await asyncio.gather(*checks)
         return [finding for part in found for finding in part]
+
+    def grants(self, wanted: LoadBalancer, scope: Scope) -> Iterable[Grant]:
+        role = "AWSServiceRoleForElasticLoadBalancing"
+        service = f"elasticloadbalancing.{'amazonaws.com.cn' if scope.partition == 'aws-cn' else 'amazonaws.com'}"
+        named = (("StringEquals", "iam:AWSServiceName", (service,)),)
+        yield Grant(("iam:CreateServiceLinkedRole",), (scope.iam(f"role/aws-service-role/{service}/{role}"),), named)
+        if buckets := named_buckets(wanted.attributes):
+            yield Grant(("s3:GetBucketLocation", "s3:GetBucketPolicy"), tuple(map(scope.s3, buckets)))
+        if wanted.web_acl is not None:
+            balancers = scope.arn("elasticloadbalancing", "loadbalancer/app/*")
+            acls = wanted.web_acl or scope.arn("wafv2", "regional/webacl/*")
+            yield Grant(("elasticloadbalancing:SetWebACL",))
+            yield Grant(("wafv2:GetWebACL",), (acls,))
+            used = ("wafv2:GetWebACLForResource", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL")
+            yield Grant(used, (acls, balancers))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.load_balancers() if reader.ours(item["Tags"])]

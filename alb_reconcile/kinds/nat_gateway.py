@@ -116,6 +116,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
     ready = frozenset({"available"})
     usual = _USUAL
     chosen = frozenset({"private_ip_address", "secondary_private_ip_address_count"})
+    iam_type = "natgateway"
     iam_actions = IamActions(
         read=("ec2:DescribeNatGateways", "ec2:DescribeTags"),
         look=("ec2:DescribeAddresses", "ec2:DescribeSubnets", "servicequotas:GetServiceQuota"),
@@ -128,6 +129,11 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "ec2:CreateTags",
         ),
         delete=("ec2:DeleteNatGateway",),
+        on={
+            "ec2:CreateNatGateway": "natgateway+ vpc subnet elastic-ip",
+            "ec2:AssociateNatGatewayAddress": "natgateway elastic-ip",
+            "ec2:DisassociateNatGatewayAddress": "natgateway elastic-ip network-interface*",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> NatGateway:

@@ -10,6 +10,7 @@ from alb_reconcile.aws.partitions import partition_of
 from alb_reconcile.aws.record_tags import (
     RecordId,
     name_about,
+    normalized,
     plain_name,
     quoted,
     read_about,
@@ -27,10 +28,11 @@ from alb_reconcile.kinds._record_changes import (
     read_record,
     records_at,
 )
-from alb_reconcile.kinds._record_reads import Rows, find_rows, read_owners
-from alb_reconcile.kinds._zones import Zone, ZoneError, find_zone, is_within, zone_text
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Zones
+from alb_reconcile.kinds._record_reads import Rows, find_rows, find_used, read_owners
+from alb_reconcile.kinds._zones import PRIVATE, Zone, ZoneError, find_zone, is_within, name_in, zone_grants, zone_text
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Used, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.load_balancer import wait_until_active
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -59,6 +61,7 @@ class Record(Properties):
 
     kind = "record"
     service = "route53"
+    keeps_tags = False
     replaced_on = frozenset({"zone", "name", "type", "set_identifier"})
     unique_names = False
     missed = 3
@@ -125,6 +128,20 @@ class RecordKind(Kind[Record]):
             read["health_check_id"] = ""
         return Record(**read)
 
+    def write_entry(self, observed: Observed, entry: Entry, named: Named) -> Entry:
+        zone = self.of(observed).zone
+        return {**entry, "zone": {"name": name_in(zone), "private": True} if zone.endswith(PRIVATE) else zone}
+
+    def suggest_name(self, state: Record) -> str:
+        """The first label, which most zones have once; with what else tells it from others."""
+        kind = "" if state.type == "A" else state.type
+        first = state.name.partition(".")[0].replace("*", "wildcard")
+        apex = state.name == name_in(state.zone)
+        return " ".join(filter(None, (state.name if apex else first, kind, state.set_identifier)))
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        return await find_used(reader, users, lambda row, zone, balancers: _state(row, zone, None, balancers))
+
     def defaults_for(self, wanted: Record, defaults: dict[str, Any]) -> dict[str, Any]:
         other = "ttl" if wanted.alias is not None else "evaluate_target_health"
         return {key: value for key, value in defaults.items() if key != other}
@@ -132,6 +149,16 @@ class RecordKind(Kind[Record]):
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """Until all name servers have it."""
         return (0, 2) if action == "delete" else (15, 60)
+
+    def grants(self, wanted: Record, scope: Scope) -> Iterable[Grant]:
+        """Of each record its own name, and that of the one which says whose it is."""
+        own, zone = normalized(wanted.name), name_in(wanted.zone)
+        record = RecordId("", wanted.name, wanted.type, wanted.set_identifier)
+        about = name_about(record, zone) if zone else f"{wanted.type.lower()}*{registry_of('*')}"
+        yield from zone_grants(scope, wanted.zone, (own, about))
+        if wanted.health_check_id:
+            arn = f"arn:{scope.partition}:route53:::healthcheck/{wanted.health_check_id}"
+            yield Grant(("route53:GetHealthCheck",), (arn,))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         """Route 53 is read where the spec declares records, or the stack's own tags say that it has some (`kinds._record_reads`)."""
@@ -167,7 +194,9 @@ class RecordKind(Kind[Record]):
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones
     ) -> list[Finding]:
         """The zone, what of that name is in it already, and the health check."""
-        found = await asyncio.gather(*(_check(aws, item) for item in intents))
+        states = [item.state for item in desired.values() if item.address.kind == "certificate"]
+        certified = {(getattr(state, "zone", None), name) for state in states for name in getattr(state, "names", ())}
+        found = await asyncio.gather(*(_check(aws, item, certified) for item in intents))
         return [finding for part in found for finding in part]
 
     async def create(self, run: Run, wanted: Record, desired: Desired) -> str:
@@ -313,8 +342,10 @@ def _whose(record: RecordId, said: Mapping[str, str]) -> str:
     return f"there is a {told} already, outside this stack; adopt it, choose another name, or delete it"
 
 
-async def _check(aws: Aws, item: Intent) -> list[Finding]:
+async def _check(aws: Aws, item: Intent, certified: Collection[tuple[Any, str]]) -> list[Finding]:
+    """`certified` has the names for which a certificate is validated, by zone: what is wrong with that is told of the certificate."""
     wanted: Record = item.wanted
+    is_told = (wanted.zone, wanted.name) in certified
     findings = []
     if wanted.health_check_id and (item.fields is None or "health_check_id" in item.fields):
         try:
@@ -329,8 +360,10 @@ async def _check(aws: Aws, item: Intent) -> list[Finding]:
         try:
             zone = await find_zone(aws, wanted.zone)
         except ZoneError as error:
-            return [*findings, Finding(item.desired, "zone", str(error))]
+            return findings if is_told else [*findings, Finding(item.desired, "zone", str(error))]
         if not is_within(wanted.name, zone.name):
+            if is_told:
+                return findings
             text = f"{wanted.name} isn't in zone {zone.name}, nor is it that name itself; name the zone that it is in"
             return [*findings, Finding(item.desired, "name", text)]
         findings += await _check_taken(aws, item, wanted, zone)

@@ -18,6 +18,7 @@ from alb_reconcile.kinds._health import (
 from alb_reconcile.kinds._targets import IP, LAMBDA, Place, address_of, as_address, by_address, label
 from alb_reconcile.kinds.base import Entry, IamActions, Intent, Kind, Named, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -91,6 +92,7 @@ class RegistrationKind(Kind[Registration]):
         Quota("targets-per-target-group", "targets", 1000, ("target_group",)),
         Quota("targets-per-application-load-balancer", "targets", 1000, ("target_group", "load_balancer")),
     )
+    iam_type = "targetgroup"
     iam_actions = IamActions(
         read=("elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeInstances", "lambda:GetPolicy"),
         look=("elasticloadbalancing:DescribeAccountLimits", "lambda:GetFunctionConfiguration"),
@@ -138,6 +140,14 @@ class RegistrationKind(Kind[Registration]):
         said = {key: target, **beside} if beside else target
         if said not in entry.setdefault("targets", []):
             entry["targets"].append(said)
+
+    def grants(self, wanted: Registration, scope: Scope) -> Iterable[Grant]:
+        if wanted.target_type == LAMBDA:
+            stated = self.iam_actions
+            every = (*stated.read, *stated.look, *stated.create, *stated.delete)
+            function = str(wanted.target)
+            own = {function, ":".join(function.split(":")[:7])}  # without its alias or version
+            yield Grant(tuple(name for name in every if name.startswith("lambda:")), tuple(sorted(own)))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         ours = [item for item in await reader.target_groups() if reader.ours(item["Tags"])]

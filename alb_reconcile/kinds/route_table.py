@@ -108,6 +108,12 @@ class RouteTableKind(Ec2Kind[RouteTable]):
             "ec2:CreateTags",
         ),
         delete=("ec2:DisassociateRouteTable", "ec2:DeleteRouteTable"),
+        on={
+            "ec2:CreateRouteTable": "route-table+ vpc",
+            "ec2:AssociateRouteTable": "route-table subnet",
+            "ec2:DisassociateRouteTable": "route-table subnet",
+            "ec2:ReplaceRouteTableAssociation": "route-table subnet",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> RouteTable:

@@ -1,7 +1,7 @@
 """Listener rules (ELBv2 CreateRule, ModifyRule, SetRulePriorities, DeleteRule)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -26,6 +26,7 @@ from alb_reconcile.kinds._health import wait_for_shift
 from alb_reconcile.kinds._providers import check_providers
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Kind, Named, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
@@ -104,7 +105,14 @@ class RuleKind(Kind[Rule]):
             *_secrets.WRITE,
         ),
         delete=("elasticloadbalancing:DeleteRule",),
+        on={
+            "elasticloadbalancing:CreateRule": "listener/app",
+            "elasticloadbalancing:SetRulePriorities": "listener-rule/app*",
+        },
     )
+
+    def grants(self, wanted: Rule, scope: Scope) -> Iterable[Grant]:
+        yield from _secrets.secret_grants(scope, wanted.action)
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Rule:
         read = {

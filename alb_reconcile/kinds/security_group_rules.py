@@ -92,6 +92,7 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         Quota("L-0EA8095F", "inbound rules in a security group", 60, path="ingress", count=_most),
         Quota("L-0EA8095F", "outbound rules in a security group", 60, path="egress", count=_most),
     )
+    iam_type = "security-group"
     iam_actions = IamActions(
         read=("ec2:DescribeSecurityGroups",),
         look=("servicequotas:GetServiceQuota",),
@@ -114,6 +115,10 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
             "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
         ),
         delete=("ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules"),
+        on={
+            "ec2:AuthorizeSecurityGroupIngress": "security-group security-group-rule*",
+            "ec2:AuthorizeSecurityGroupEgress": "security-group security-group-rule*",
+        },
     )
 
     async def discover(self, reader: Reader) -> list[Observed]:
@@ -258,8 +263,8 @@ def _write(item: Permission, named: Named) -> Entry:
     found: Entry = {"protocol": "all" if protocol == "-1" else protocol}
     if first == last != -1 and protocol in ("tcp", "udp"):
         found["port"] = first
-    elif protocol != "-1":
-        found |= {key: port for key, port in (("from_port", first), ("to_port", last)) if port != -1}
+    elif (first, last) != (-1, -1):
+        found |= {"from_port": first, "to_port": last}
     found[_source_key(str(source))] = named.name_of(str(source))
     return {**found, "description": description} if description else found
 

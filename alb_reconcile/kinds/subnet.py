@@ -157,21 +157,23 @@ class SubnetKind(Ec2Kind[Subnet]):
     iam_actions = IamActions(
         read=("ec2:DescribeSubnets", "ec2:GetIpamPoolAllocations"),
         look=(
-            "ec2:DescribeAvailabilityZones",
-            "ec2:DescribeIpamPools",
-            "ec2:DescribeVpcs",
-            "servicequotas:GetServiceQuota",
+            "ec2:DescribeAvailabilityZones", "ec2:DescribeIpamPools", "ec2:DescribeVpcs", "servicequotas:GetServiceQuota",
         ),
         create=("ec2:CreateSubnet", "ec2:CreateTags", "ec2:DescribeVpcs", "ec2:ModifySubnetAttribute"),
         update=(
-            "ec2:ModifySubnetAttribute",
-            "ec2:DescribeVpcs",
-            "ec2:AssociateSubnetCidrBlock",
-            "ec2:DisassociateSubnetCidrBlock",
-            "ec2:CreateTags",
+            "ec2:ModifySubnetAttribute", "ec2:DescribeVpcs", "ec2:AssociateSubnetCidrBlock",
+            "ec2:DisassociateSubnetCidrBlock", "ec2:CreateTags",
         ),
         delete=("ec2:DeleteSubnet", "ec2:DescribeNetworkInterfaces"),
-    )
+        on={
+            "ec2:GetIpamPoolAllocations": "ipam-pool", "ec2:CreateSubnet": "subnet+ vpc ipam-pool",
+            "ec2:AssociateSubnetCidrBlock": "subnet ipam-pool",
+        },
+        fields={
+            "ec2:AssociateSubnetCidrBlock": "ipv6_cidr_block ipv6_ipam_pool_id",
+            "ec2:DisassociateSubnetCidrBlock": "ipv6_cidr_block ipv6_ipam_pool_id",
+        },
+    )  # fmt: skip
 
     def why_builtin(self, row: Mapping[str, Any]) -> str:
         return "a default subnet" if row.get("DefaultForAz") else ""

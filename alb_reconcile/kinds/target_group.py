@@ -140,6 +140,13 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
             "elasticloadbalancing:AddTags",
         ),
         delete=("elasticloadbalancing:DeleteTargetGroup",),
+        on={
+            "elasticloadbalancing:CreateTargetGroup": "targetgroup+",
+        },
+        fields={
+            "elasticloadbalancing:DescribeTargetGroupAttributes": "attributes",
+            "elasticloadbalancing:ModifyTargetGroupAttributes": "attributes",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:

@@ -5,6 +5,7 @@ AWS doesn't show from where in S3 it has read them, so tags say it.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,8 +14,9 @@ from alb_reconcile.aws.client import Aws
 from alb_reconcile.aws.polling import WaitError, repeat_until
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._elb import NamedKind
-from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Zones
+from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Used, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model import tags
 from alb_reconcile.model.address import Address
@@ -76,6 +78,9 @@ class TrustStore(Properties):
         return self.ca_certificates_bundle_s3_bucket, self.ca_certificates_bundle_s3_key, version
 
 
+_FILES: Final = ("s3:GetObject", "s3:GetObjectVersion")
+
+
 class TrustStoreKind(NamedKind[TrustStore]):
     """Drives trust stores."""
 
@@ -87,28 +92,38 @@ class TrustStoreKind(NamedKind[TrustStore]):
     missing = ("TrustStoreNotFound",)
     in_use = waits.TRUST_STORE_IN_USE
     ready = frozenset({"ACTIVE"})
+    is_always_read = False
     iam_actions = IamActions(
         read=(
             "elasticloadbalancing:DescribeTrustStores",
             "elasticloadbalancing:DescribeTrustStoreRevocations",
             "elasticloadbalancing:DescribeTags",
         ),
-        look=("s3:GetObject",),
+        look=_FILES,
         create=(
             "elasticloadbalancing:CreateTrustStore",
             "elasticloadbalancing:AddTrustStoreRevocations",
             "elasticloadbalancing:AddTags",
-            "s3:GetObject",
+            *_FILES,
         ),
         update=(
             "elasticloadbalancing:ModifyTrustStore",
             "elasticloadbalancing:AddTrustStoreRevocations",
             "elasticloadbalancing:RemoveTrustStoreRevocations",
             "elasticloadbalancing:AddTags",
-            "s3:GetObject",
+            *_FILES,
         ),
         delete=("elasticloadbalancing:DeleteTrustStore",),
+        on={
+            "elasticloadbalancing:CreateTrustStore": "truststore+",
+        },
     )
+
+    def grants(self, wanted: TrustStore, scope: Scope) -> Iterable[Grant]:
+        """Elastic Load Balancing reads the files with the rights of whoever names them."""
+        for bucket, key, version in (wanted.bundle, *(item[:3] for item in wanted.revocations or ())):
+            actions = ("s3:GetObject", "s3:GetObjectVersion") if version else ("s3:GetObject",)
+            yield Grant(actions, (scope.s3(f"{bucket}/{key}"),))
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TrustStore:
         given = entry.get("revocations")
@@ -131,6 +146,17 @@ class TrustStoreKind(NamedKind[TrustStore]):
     async def owners(self, aws: Aws) -> list[str]:
         rows = await _read_stores(Reader(aws, "", {}))
         return [item["Tags"][tags.STACK] for item in rows if tags.STACK in item["Tags"]]
+
+    async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
+        """Those by which listeners verify, and those among `users`. No entry can describe one."""
+        named: dict[str, list[str]] = defaultdict(list)
+        for item in users:
+            if isinstance(item.state, TrustStore):
+                named[item.id] += []
+            if arn := getattr(getattr(item.state, "mutual_authentication", None), "trust_store", ""):
+                named[str(arn)].append(item.id)
+        why = "stays outside, since AWS doesn't show which file in S3 it was made from"
+        return [Used(tuple(ids), f"trust store {arn}", arn, why=why) for arn, ids in named.items()]
 
     async def _read(self, reader: Reader) -> list[dict[str, Any]]:
         """All of the account's in the region, with their tags under `Tags`. Most stacks have none, and nothing is read unless the

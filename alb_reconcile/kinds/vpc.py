@@ -197,6 +197,26 @@ class VpcKind(Ec2Kind[Vpc]):
             *_encryption.UPDATES,
         ),
         delete=("ec2:DeleteVpc",),
+        on={
+            "ec2:DescribeVpcAttribute": "vpc*",
+            "ec2:GetIpamPoolAllocations": "ipam-pool",
+            "ec2:GetVpcResourcesBlockingEncryptionEnforcement": "vpc",
+            "ec2:CreateVpc": "vpc+ ipam-pool",
+            "ec2:AssociateVpcCidrBlock": "vpc ipam-pool",
+            "ec2:CreateVpcEncryptionControl": "vpc vpc-encryption-control*",
+            "ec2:ModifyVpcEncryptionControl": "vpc-encryption-control*",
+            "ec2:DeleteVpcEncryptionControl": "vpc-encryption-control*",
+        },
+        fields={
+            "ec2:ModifyVpcTenancy": "instance_tenancy",
+            "ec2:AssociateVpcCidrBlock": "secondary_cidr_blocks amazon_provided_ipv6_cidr_block ipv6_pool ipv6_ipam_pool_id",
+            "ec2:DisassociateVpcCidrBlock": "secondary_cidr_blocks amazon_provided_ipv6_cidr_block ipv6_pool ipv6_ipam_pool_id",
+            "ec2:DescribeVpcEncryptionControls": "vpc_encryption_control",
+            "ec2:CreateVpcEncryptionControl": "vpc_encryption_control",
+            "ec2:ModifyVpcEncryptionControl": "vpc_encryption_control",
+            "ec2:DeleteVpcEncryptionControl": "vpc_encryption_control",
+            "ec2:GetVpcResourcesBlockingEncryptionEnforcement": "vpc_encryption_control",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Vpc:

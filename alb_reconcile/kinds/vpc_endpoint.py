@@ -14,6 +14,7 @@ from alb_reconcile.kinds._ec2 import Ec2Kind, Interfaces, Row
 from alb_reconcile.kinds._endpoint_services import find_lost_services
 from alb_reconcile.kinds.base import Around, Entry, IamActions, Intent, Listing, Named, Zones
 from alb_reconcile.kinds.context import Run
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.quotas import Quota
 from alb_reconcile.kinds.reader import Reader
 from alb_reconcile.model.address import Address, Ref
@@ -129,6 +130,10 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
         create=("ec2:CreateVpcEndpoint", "ec2:CreateTags", "route53:AssociateVPCWithHostedZone"),
         update=("ec2:ModifyVpcEndpoint", "ec2:CreateTags"),
         delete=("ec2:DeleteVpcEndpoints",),
+        on={
+            "ec2:CreateVpcEndpoint": "vpc-endpoint+ vpc subnet route-table security-group",
+            "ec2:ModifyVpcEndpoint": "vpc-endpoint subnet route-table security-group",
+        },
     )
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> VpcEndpoint:
@@ -172,6 +177,10 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
     def takes(self, action: str, fields: Collection[str]) -> tuple[int, int]:
         """A gateway endpoint is there at once; the others' network interfaces come and go in minutes."""
         return {"update": (0, 60), "delete": (5, 300)}.get(action, (2, 180))
+
+    def grants(self, wanted: VpcEndpoint, scope: Scope) -> Iterable[Grant]:
+        if wanted.private_dns_enabled:
+            yield Grant(("route53:AssociateVPCWithHostedZone",), (scope.zone("*"),))
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

@@ -14,6 +14,7 @@ SERVICES: Final = {
     "s3": "s3",
     "secretsmanager": "secretsmanager",
     "servicequotas": "servicequotas",
+    "sqs": "sqs",
     "ssm": "ssm",
     "sts": "sts",
     "wafv2": "wafv2",

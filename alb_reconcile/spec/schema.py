@@ -84,7 +84,7 @@ def _inline(schema: Any, file: str) -> Any:
     if "$ref" not in schema:
         return own
     target, _, pointer = schema["$ref"].partition("#")
-    found: Any = _named(target or file)
+    found: Any = _named((target or file).removeprefix("../"))
     for part in pointer.strip("/").split("/") if pointer else ():
         found = found[part]
     return {**_inline(found, target or file), **own}
@@ -181,7 +181,9 @@ def _is_meant_otherwise(error: Any, schema: _Schema) -> bool:
     wanted, known, instead = error.message.split("'")[1], schema.get("properties", {}), schema.get("x-instead", {})
     others = [key for key in islice(error.instance, 100) if isinstance(key, str) and key not in known]
     return any(
-        instead[key] == f"write {wanted}" if key in instead else get_close_matches(key[:80], known, 1, 0.6) == [wanted]
+        instead[key].partition(":")[0] == f"write {wanted}"
+        if key in instead
+        else get_close_matches(key[:80], known, 1, 0.6) == [wanted]
         for key in others
     )
 
@@ -217,7 +219,7 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
         path, place = (*path, str(value)), node.keys.get(str(value), place)
         hint = _did_you_mean(value, schema.get("enum", ())) or f"; use {describe_type(schema)}"
         message = f"{shorten(value)} can't be a key here{hint}"
-    elif value is None and keyword in ("type", "enum"):
+    elif value is None and keyword in ("type", "enum", "oneOf"):
         empty = (
             "{}"
             if "object" in _types(schema) and "string" not in _types(schema)
@@ -225,7 +227,8 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
             if "array" in _types(schema)
             else None
         )
-        todo = f"give it {describe_type(schema)}" if empty is None or "minItems" in schema else f"write {empty}"
+        is_too_little = schema.keys() & {"minItems", "minProperties", "oneOf", "required"}
+        todo = f"give it {describe_type(schema)}" if empty is None or is_too_little else f"write {empty}"
         if not _is_required(path, section):
             todo += ", or leave the key out" if isinstance(path[-1], str) else ", or remove it"
         message = f"is empty; {todo}"
@@ -238,7 +241,10 @@ def _explain(error: Any, root: Node, path: Path, section: str) -> Iterable[Probl
 
 
 _MESSAGES: Final[dict[str, Callable[[Any, _Schema], str]]] = {
-    "type": lambda value, schema: f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}",
+    "type": lambda value, schema: (
+        _meant_otherwise(value, schema)
+        or f"is {_kind_of(value)}; give it {describe_type(schema)}{_quote_hint(value, schema)}"
+    ),
     "enum": lambda value, schema: (
         f"is {shorten(value)}; choose {describe_type(schema)}{_did_you_mean(value, schema['enum'])}"
     ),
@@ -309,6 +315,12 @@ def _kind_of(value: object) -> str:
     if isinstance(value, str):
         return f"the text {shorten(value)}"
     return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _meant_otherwise(value: object, schema: _Schema) -> str:
+    """What `schema` says to a key of a mapping, where it takes none."""
+    instead = schema.get("x-instead", {})
+    return next((str(instead[key]) for key in value if key in instead), "") if isinstance(value, dict) else ""
 
 
 def _quote_hint(value: object, schema: _Schema) -> str:

@@ -38,6 +38,8 @@ class Team:
     stop: Stop = field(default_factory=Stop)
     meanwhile: Any = None
     """Called while a wave bakes."""
+    hears: Any = None
+    """Called with each line that is said."""
 
     @property
     def fleet(self) -> Fleet:
@@ -67,6 +69,11 @@ class Team:
         resumed = self.records.read_operation() if resume else None
         return self._over(lambda runner: runner.apply(self.fleet.cells, resumed))
 
+    def _hear(self, line: str) -> None:
+        self.said.append(line)
+        if self.hears:
+            self.hears(line)
+
     def _over(self, main: Any) -> Outcome:
         async def sleep(seconds: float, _: Stop) -> None:
             self.slept.append(seconds)
@@ -77,7 +84,7 @@ class Team:
             with Sources(self.folder / "cache", Session()) as sources:
                 settings = CellSettings(self.accounts, sources, read_settings(os.environ))
                 found: Outcome = await main(
-                    Runner(self.fleet, settings, self.records, self.stop, self.said.append, sleep=sleep)
+                    Runner(self.fleet, settings, self.records, self.stop, self._hear, sleep=sleep)
                 )
                 return found
 

@@ -8,7 +8,7 @@ import pytest
 
 from alb_reconcile.fleet.operation import is_due
 from alb_reconcile.fleet.results import CellResult, StackResult
-from alb_reconcile.model.errors import ExitCode, RefusedError
+from alb_reconcile.model.errors import ExitCode, InterruptedRun, RefusedError
 from tests.fleet.accounts import SPEC
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ class Script:
         self.most = self.running = 0
         self.stop_at = ""
 
-    async def run_cell(self, cell: Cell, command: Any, settings: Any, stop: Any, *, operation: str = "") -> CellResult:
+    async def run_cell(
+        self, cell: Cell, command: Any, settings: Any, stop: Any, *, operation: str = "", **_: Any
+    ) -> CellResult:
         """In the place of the real one."""
         import asyncio
 
@@ -109,6 +111,23 @@ def test_more_failures_than_may_be_stop_a_wave(
     assert outcome.code is ExitCode.FAILED
 
 
+def test_specs_that_change_between_two_waves_are_refused(team: Team) -> None:
+    """Somebody pulls while the canary bakes; the rest would get what the canary never had."""
+
+    def pull(line: str) -> None:
+        if line.startswith("wave rest"):
+            team.write("stacks/web.yaml", SPEC.format(name="web"))
+
+    team.hears = pull
+    for name in ("api", "web"):
+        team.write(f"stacks/{name}.yaml", f"stack: {name}\n")
+    outcome = team.apply()
+    assert outcome.reason == "stopped in wave rest: 4 of 4 cells failed, and failure_tolerance is 1"
+    errors = {cell.error for cell in outcome.cells if cell.wave == "rest" and cell.status == "failed"}
+    assert [text.partition(",")[0] for text in errors] == ["its specs have changed since this apply began"]
+    assert team.accounts.changes == []
+
+
 def test_as_many_as_may_at_once(team: Team, script: Script) -> None:
     team.rewrite("{name: rest, failure_tolerance: 1}", "{name: rest, max_concurrent: 3}")
     team.apply()
@@ -163,6 +182,13 @@ class TestResume:
         last = team.records.read_operation()
         assert last is not None
         assert (last.status, last.wave) == ("interrupted", "canary")
+
+
+def test_the_word_to_stop_before_it_begins(team: Team, script: Script) -> None:
+    team.stop.set()
+    with pytest.raises(InterruptedRun, match="nothing was changed"):
+        team.apply()
+    assert (script.begun, team.records.read_operation()) == ([], None)
 
 
 def test_records_that_cant_be_written_stop_nothing(team: Team, script: Script) -> None:

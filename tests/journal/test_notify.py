@@ -119,7 +119,7 @@ def test_only_changes_are_told(post: Post) -> None:
 def test_a_message(post: Post) -> None:
     post.run(left(REPLACE, FAILED, UPDATE))
     (message,) = post.messages
-    assert message["text"] == "shop (eu-west-1): 1 steps require manual action"
+    assert message["text"] == "shop (eu-west-1): 1 resource requires manual action"
     names = ("version", "event", "run", "command", "region", "account", "started", "result", "host")
     assert [message[name] for name in names] == [
         1, "drift_detected", "0" * 32, "sync", "eu-west-1", "123456789012", "2026-11-24T03:00:00Z", "left", "ops-1",

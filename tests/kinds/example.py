@@ -41,6 +41,8 @@ class Example:
     """Seconds for which AWS takes no further change of one."""
     allow: Mapping[str, int] = field(default_factory=dict)
     """What changing it, and destroying it, needs to be allowed."""
+    uncalled: Mapping[str, str] = field(default_factory=dict)
+    """The kind's `iam_actions` that nothing of all this needs, each with what does."""
     prepare: Callable[[], None] = lambda: None
     """Makes what the spec only names, such as a key pair."""
 

@@ -32,6 +32,10 @@ EXAMPLE = Example(
     },
     address=ADDRESS,
     prepare=lambda: known_pools(["ipam-pool-0a1b2c3d4e5f60718"], ["203.0.113.0/28"]),
+    uncalled={
+        "ec2:DescribeNetworkInterfaces": "one that somebody holds when it is deleted",
+        "servicequotas:GetServiceQuota": "more than five",
+    },
 )
 
 

@@ -43,7 +43,14 @@ def behind(**keys: Any) -> Spec:
     return spec
 
 
-EXAMPLE = Example(spec=alone(), address=FIRST, changes={"elastic_ip": "other"})
+EXAMPLE = Example(
+    spec=alone(),
+    address=FIRST,
+    changes={"elastic_ip": "other"},
+    uncalled={
+        "ec2:DisassociateAddress": "an instance that stays without it",
+    },
+)
 
 
 def holders(hand: Hand) -> dict[str, str]:

@@ -1,108 +1,74 @@
-"""The IAM actions that each kind states are those that it calls."""
+"""The IAM actions that each kind states are those that it calls, and its policies are enough for a whole life."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import botocore.session
 import pytest
-from botocore import xform_name
 
-from alb_reconcile.engine.blockers import IAM_ACTIONS as BLOCKERS
+from alb_reconcile.engine.iam_policy import policy_documents
 from alb_reconcile.kinds import load_kinds
+from tests.harness import _target
+from tests.kinds.authorization import Guard, types_of
 from tests.kinds.example import example_of
-from tests.properties.watched import watched
+from tests.properties.watched import ACCOUNT, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from alb_reconcile.model.plan import Plan
-    from tests.harness import Spec, World
+    from alb_reconcile.engine.iam_policy import Command
+    from tests.harness import Spec
 
 KINDS = load_kinds()
-PREFIXES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
-"""Of IAM, where it isn't the service's own name."""
-COMMON = {"sts:GetCallerIdentity", "ec2:CreateTags", "elasticloadbalancing:AddTags", *BLOCKERS}
-"""What the engine itself calls: the account, how far the spec is applied, what stands in the way."""
-WITHOUT_A_CALL = {
-    "iam:PassRole", "iam:CreateServiceLinkedRole", "route53:AssociateVPCWithHostedZone", "kms:Decrypt", "s3:GetObject",
-    "elasticloadbalancing:SetWebACL", "s3:TagResource",
+LOOKED_FOR = {
+    "acm:ListCertificates", "acm:ListTagsForCertificate", "iam:ListInstanceProfiles", "route53:ListHostedZones",
+    "s3:ListAllMyBuckets",
 }  # fmt: skip
-"""What AWS checks when another action is called."""
-VERBS = {"create": "create", "replace": "create", "update": "update", "delete": "delete"}
-
-
-S3 = {
-    "list_buckets": "ListAllMyBuckets", "list_objects_v2": "ListBucket",
-    "get_public_access_block": "GetBucketPublicAccessBlock", "put_public_access_block": "PutBucketPublicAccessBlock",
-    "get_bucket_lifecycle_configuration": "GetLifecycleConfiguration",
-    "put_bucket_lifecycle_configuration": "PutLifecycleConfiguration",
-    "delete_bucket_lifecycle": "PutLifecycleConfiguration",
-}  # fmt: skip
-"""The actions of S3 that are called otherwise than its calls (Service Authorization Reference)."""
-
-
-def actions_of(service: str) -> dict[str, str]:
-    """A service's IAM actions by boto3's names of its calls."""
-    model = botocore.session.get_session().get_service_model(service)
-    prefix = PREFIXES.get(service, service)
-    return {xform_name(name): f"{prefix}:{name}" for name in model.operation_names}
-
-
-SERVICES = {
-    name: actions_of(name)
-    for name in (
-        "ec2", "elbv2", "sts", "ssm", "iam", "acm", "lambda", "service-quotas", "secretsmanager", "wafv2", "s3", "route53",
-    )
-}  # fmt: skip
-
-
-SERVICES["s3"] |= {name: f"s3:{action}" for name, action in S3.items()}
-
-
-class Watching:
-    """A world whose runs are held to what the kinds of their steps state."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.called: set[str] = set()
-        self._real = world._call
-        world._call = self._call  # type: ignore[method-assign]
-
-    def _call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        self.called.add(SERVICES[service][operation])
-        return self._real(service, operation, params)
-
-    def apply(self, spec: Spec, *, destroy: bool = False, allow: Mapping[str, int]) -> None:
-        """One run, which converges."""
-        self.called.clear()
-        result = self.world.converge(spec, destroy=destroy, allow=allow)
-        assert sorted(self.called - COMMON - stated(result.plan)) == []
-
-
-def stated(plan: Plan) -> set[str]:
-    """What is needed for a plan."""
-    reads = {action for kind in KINDS.values() for action in (*kind.iam_actions.read, *kind.iam_actions.look)}
-    steps = [getattr(KINDS[step.carried_by].iam_actions, VERBS[step.action]) for step in plan.steps]
-    return reads.union(*steps)
+"""What `destroy` looks for whatever a spec has, and does without where it may not."""
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_no_other_action_is_called(name: str) -> None:
+def test_its_actions_are_enough_and_all_are_called(name: str) -> None:
     example = example_of(name)
     with watched() as world:
         example.prepare()
-        run = Watching(world)
-        run.apply(example.spec, allow=example.allow)
-        for address, path, value in example.every_change:
+        specs = [example.spec, *(example.with_change(*change) for change in example.every_change)]
+        guard = Guard(world)
+        guard.documents = policies(specs, "apply")
+        for spec in specs:
+            world.converge(spec, allow=example.allow)
             world.clock.advance(example.rest)
-            run.apply(example.with_change(address, path, value), allow=example.allow)
-        world.clock.advance(example.rest)
-        run.apply(example.spec, destroy=True, allow=example.allow)
+        assert guard.denied == []
+        guard.documents = policies(specs, "destroy")
+        world.converge(example.spec, destroy=True, allow=example.allow)
+        assert {request.action for request in guard.denied} <= LOOKED_FOR
+    found = KINDS[name].iam_actions
+    stated = {*found.read, *found.look, *found.create, *found.update, *found.delete}
+    assert stated - guard.used == example.uncalled.keys()
+
+
+def policies(specs: Sequence[Spec], command: Command) -> list[dict[str, object]]:
+    """For all of these, of one stack."""
+    return policy_documents([_target(spec, destroy=False) for spec in specs], command, ACCOUNT, {})
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_each_action_exists(name: str) -> None:
+def test_what_is_said_of_its_actions_is_in_the_service_authorization_reference(name: str) -> None:
     found = KINDS[name].iam_actions
-    real = {action for actions in SERVICES.values() for action in actions.values()} | WITHOUT_A_CALL
-    assert {*found.read, *found.look, *found.create, *found.update, *found.delete} <= real
+    stated = {*found.read, *found.look, *found.create, *found.update, *found.delete}
+    types = {action: types_of(action) for action in stated}  # raises for an action that isn't there
+    assert found.on.keys() | found.fields.keys() <= stated
+    for action, text in found.on.items():
+        for token in text.split():
+            _, by_request, by_own = types[action][token.rstrip("+*")] if token != "*" else (False, True, True)
+            assert by_request if token.endswith("+") else by_own or token.endswith("*"), (action, token)
+        named = {token.rstrip("+*") for token in text.split()}
+        needed = {
+            item for item, (is_required, *_) in types[action].items() if is_required and not item.endswith("/net")
+        }
+        assert not text or needed <= named | {"image", "listener-rule/app"}, action
+    for names in found.fields.values():
+        assert all(
+            hasattr(KINDS[name].properties, field) or field in KINDS[name].properties.__dataclass_fields__
+            for field in names.split()
+        )

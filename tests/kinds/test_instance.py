@@ -114,6 +114,26 @@ EXAMPLE = Example(
         "state": "stopped",
     },
     prepare=prepare,
+    uncalled={
+        "ec2:AssignIpv6Addresses": "more IPv6 addresses",
+        "ec2:UnassignIpv6Addresses": "fewer of them",
+        "ec2:AssociateIamInstanceProfile": "an instance that has none",
+        "ec2:CreateVolume": "a data volume that outlives its instance",
+        "ec2:AttachVolume": "the same",
+        "ec2:StartInstances": "one that somebody stopped",
+        "iam:PassRole": "a profile that has a role",
+        "ec2:ModifyInstanceCapacityReservationAttributes": "capacity_reservation_specification",
+        "ec2:ModifyInstanceCpuOptions": "cpu_options",
+        "ec2:ModifyInstanceNetworkPerformanceOptions": "network_performance_options",
+        "ec2:ModifyInstancePlacement": "placement",
+        "kms:CreateGrant": "AWS's own, for kms_key_id",
+        "kms:Decrypt": "AWS's own, for kms_key_id",
+        "kms:DescribeKey": "AWS's own, for kms_key_id",
+        "kms:GenerateDataKeyWithoutPlaintext": "AWS's own, for kms_key_id",
+        "kms:ReEncryptFrom": "AWS's own, for kms_key_id",
+        "kms:ReEncryptTo": "AWS's own, for kms_key_id",
+        "ssm:GetParameters": "resolve:ssm: in demo.yaml",
+    },
 )
 
 

@@ -28,6 +28,9 @@ EXAMPLE = Example(
     },
     address=WEB,
     changes={"managed_policies": ["AmazonSSMManagedInstanceCore"], "policy": OTHER},
+    uncalled={
+        "iam:ListRoleTags": "a role of that name that is there already",
+    },
 )
 
 

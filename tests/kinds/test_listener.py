@@ -82,6 +82,14 @@ EXAMPLE = Example(
     others={HTTP: {"protocol": "HTTPS"}},
     beside={"protocol": {"certificate_arn": CERTIFICATES[0]}},
     prepare=upload_certificates,
+    uncalled={
+        "elasticloadbalancing:DeleteListener": "one that goes before its load balancer",
+        "acm:DescribeCertificate": "a certificate that its spec doesn't declare: login.yaml",
+        "kms:Decrypt": "a client_secret there: login.yaml, cloudformation.yaml",
+        "secretsmanager:DescribeSecret": "a client_secret there: login.yaml, cloudformation.yaml",
+        "secretsmanager:GetSecretValue": "a client_secret there: login.yaml, cloudformation.yaml",
+        "ssm:GetParameter": "a client_secret there: login.yaml, cloudformation.yaml",
+    },
 )
 
 

@@ -27,6 +27,9 @@ EXAMPLE = Example(
     spec={"stack": "demo", "region": "us-east-1", "log_buckets": {"logs": {"expiration_days": 90}}},
     address=LOGS,
     changes={"expiration_days": 30, "log_delivery": False, "block_public_access": False},
+    uncalled={
+        "s3:DeleteObject": "what AWS puts there to try it",
+    },
 )
 
 DELIVERY: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -224,6 +225,32 @@ def test_https_goes_when_nobody_is_redirected_there(hand: Hand, names: Names) ->
     assert gone.pause[0] == 30
     hand.make(demo())
     assert names.rows() == {}
+
+
+def two_balancers(*names: str) -> Spec:
+    """The demo's load balancer with a name of its own, another one beside it, and these names for one of them."""
+    spec = https()
+    public = spec["load_balancers"]["public"]
+    public["https"]["names"] = ["www.example.com", *names[:1]]
+    spec["load_balancers"]["other"] = copy.deepcopy(public)
+    action = {"fixed_response": {"status_code": 200, "content_type": "text/plain", "message_body": "here"}}
+    names_there = ["other.example.com", *names[1:]]
+    spec["load_balancers"]["other"]["https"] = {"names": names_there, "zone": ZONE, "default_action": action}
+    return spec
+
+
+def test_a_name_moves_between_two_load_balancers_that_both_have_a_certificate_for_it(hand: Hand, names: Names) -> None:
+    hand.make(two_balancers("api.example.com"))
+    old = hand["load_balancer.public"]
+    spec = two_balancers()
+    spec["load_balancers"]["other"]["https"]["names"].append("api.example.com")
+    steps = {step.key.partition("@")[0]: step for step in hand.world.plan(spec).steps}
+    moved, left = steps["update:record.other-api-example-com"], steps["update:listener.public/https"]
+    assert steps["update:listener.other/https"].key in moved.needs
+    assert moved.key in left.needs
+    assert left.pause == (60, "clients have forgotten where its names led")
+    assert hand.make(spec)
+    assert hand["load_balancer.public"] == old
 
 
 # -- whose it is

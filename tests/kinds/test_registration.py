@@ -27,6 +27,13 @@ EXAMPLE = Example(
         "target_groups": {"web": {"protocol": "HTTP", "port": 80, "targets": ["app"]}},
     },
     address="registration.web/app-1:80",
+    uncalled={
+        "elasticloadbalancing:DeregisterTargets": "a target that goes before its group",
+        "lambda:AddPermission": "functions: ansible.yaml",
+        "lambda:GetFunctionConfiguration": "functions: ansible.yaml",
+        "lambda:GetPolicy": "functions: ansible.yaml",
+        "lambda:RemovePermission": "functions: ansible.yaml",
+    },
 )
 
 

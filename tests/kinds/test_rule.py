@@ -69,6 +69,13 @@ EXAMPLE = Example(
         "action": rule(1, "other")["action"],
         "transforms": [{"url_rewrite": {"regex": "^/b", "replace": "/c"}}],
     },
+    uncalled={
+        "elasticloadbalancing:DeleteRule": "one that goes before its listener",
+        "kms:Decrypt": "a client_secret there: login.yaml",
+        "secretsmanager:DescribeSecret": "a client_secret there: login.yaml",
+        "secretsmanager:GetSecretValue": "a client_secret there: login.yaml",
+        "ssm:GetParameter": "a client_secret there: login.yaml",
+    },
 )
 
 

@@ -33,6 +33,11 @@ EXAMPLE = Example(
         "ingress": [{"protocol": "tcp", "port": 81, "security_group": "web"}],
         "egress": [{"protocol": "tcp", "port": 443, "cidr_block": "10.0.0.0/8"}],
     },
+    uncalled={
+        "ec2:DescribeSecurityGroupRules": "rules that only their ids tell apart",
+        "ec2:UpdateSecurityGroupRuleDescriptionsEgress": "another description",
+        "ec2:UpdateSecurityGroupRuleDescriptionsIngress": "the same",
+    },
 )
 
 

@@ -64,6 +64,9 @@ EXAMPLE = Example(
         "revocations": revoked("b", "c"),
     },
     prepare=upload,
+    uncalled={
+        "s3:GetObjectVersion": "a version of a file",
+    },
 )
 
 

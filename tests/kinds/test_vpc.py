@@ -77,6 +77,12 @@ EXAMPLE = Example(
         "vpc.own": {"ipv6_pool": "ipv6pool-ec2-0fedcba9876543210", "ipv6_cidr_block": "2001:db8:2000::/56"},
     },
     prepare=lambda: known_pools(POOLS, ("10.96.0.0/12", "2001:db8::/40", "2001:db8:ff00::/40")),
+    uncalled={
+        "ec2:CreateVpcEncryptionControl": "a VPC that has none",
+        "ec2:DeleteVpcEncryptionControl": "mode: none",
+        "ec2:DisassociateVpcCidrBlock": "a range that goes",
+        "ec2:ModifyVpcTenancy": "instance_tenancy: default",
+    },
 )
 
 

@@ -104,5 +104,6 @@ def test_it_is_made_stable_and_destroyed_without_a_rest(file: Any) -> None:
         assert result.rest
         assert result.rest.is_empty
         assert [text for text in result.problems if not any(address in text for address in UNANSWERED)] == []
-        there.destroy(spec)
+        destroyed = there.destroy(spec)
+        assert destroyed.plan.count()["delete"] == result.plan.count()["create"], "one way to count"
         assert there.strict.inventory().keys() == before

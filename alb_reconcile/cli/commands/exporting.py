@@ -63,7 +63,8 @@ def export_spec(options: ExportOptions) -> ExitCode:
 async def _export(aws: Aws, region: str, scope: Scope, names: Mapping[str, str], options: ExportOptions) -> Export:
     for stack in options.stacks:
         names = {**names, **await names_in_stack(aws, stack)}
-    wishes = Wishes(options.stack or "", names, options.out or "", _folder(Path(options.out)) if options.out else "")
+    given = names if options.states or options.stacks else None
+    wishes = Wishes(options.stack or "", given, options.out or "", _folder(Path(options.out)) if options.out else "")
     return await export(aws, region, scope, wishes)
 
 

@@ -15,6 +15,7 @@ from alb_reconcile.api.session import Session, check_session
 from alb_reconcile.cli.render.console import complain
 from alb_reconcile.cli.render.fleet import FleetView, cell_line, fleet_json, fleet_text, report_text, status_text
 from alb_reconcile.cli.render.output import Output
+from alb_reconcile.cli.session.queue import look_at_queue
 from alb_reconcile.cli.session.recording import RecordOptions, settings_of
 from alb_reconcile.fleet.cells import Cell, Fleet
 from alb_reconcile.fleet.credentials import Credentials
@@ -83,7 +84,7 @@ class PlanOptions:
 
 def plan(options: PlanOptions) -> ExitCode:
     """Look at all cells. Exits with 2 where something differs."""
-    fleet, cells = _chosen(options.choice)
+    fleet, cells = chosen_cells(options.choice)
     journal = read_settings(os.environ, state_dir=options.state_dir)
     with _Process(fleet, options.run, options.choice.variables, journal, quiet=options.quiet) as process:
         return process.show(process.run("plan", cells), quiet=options.quiet)
@@ -103,7 +104,7 @@ class SyncOptions:
 
 def sync(options: SyncOptions) -> ExitCode:
     """Correct drift in all cells, or in those that are due."""
-    fleet, cells = _chosen(options.choice)
+    fleet, cells = chosen_cells(options.choice)
     ways = Ways(timeout=options.timeout)
     with _Process(
         fleet,
@@ -135,7 +136,7 @@ class ApplyOptions:
 
 def apply(options: ApplyOptions) -> ExitCode:
     """Make all stacks as their specs say, in waves."""
-    fleet, cells = _chosen(options.choice)
+    fleet, cells = chosen_cells(options.choice)
     _refuse_unless(options.yes, fleet, cells)
     ways = Ways(timeout=options.timeout)
     with _Process(
@@ -189,10 +190,16 @@ class LookOptions:
     connection: ReachOptions
 
 
-def status(options: LookOptions) -> ExitCode:
+@dataclass(frozen=True)
+class StatusOptions:
+    look: LookOptions
+    queue: str | None
+
+
+def status(options: StatusOptions) -> ExitCode:
     """Show each cell's last result. Exits with 1 where one failed, with 2 where something requires manual action."""
-    view = _recorded(options)
-    options.output.show(view, status_text, fleet_json)
+    view = _recorded(options.look, options.queue)
+    options.look.output.show(view, status_text, fleet_json)
     return view.code
 
 
@@ -205,9 +212,9 @@ def report(options: LookOptions) -> ExitCode:
     return view.code
 
 
-def _recorded(options: LookOptions) -> FleetView:
+def _recorded(options: LookOptions, queue: str | None = None) -> FleetView:
     """From the records: asks AWS nothing but, where they are in S3, for them."""
-    fleet, cells = _chosen(options.choice)
+    fleet, cells = chosen_cells(options.choice)
     session = options.connection.session()
     records = Records.of(fleet, session, state_folder(options.state_dir, os.environ))
     found, problems = records.read_all(cells)
@@ -215,10 +222,11 @@ def _recorded(options: LookOptions) -> FleetView:
         complain(f"warning: {problem}")
     outcome = Outcome(fleet.name, "status", [found[cell.key] for cell in cells if cell.key in found])
     missing = tuple(cell for cell in cells if cell.key not in found)
-    return FleetView(outcome, missing, records.read_operation(), time.time())
+    waiting = look_at_queue(queue, fleet, session) if queue else None
+    return FleetView(outcome, missing, records.read_operation(), time.time(), waiting)
 
 
-def _chosen(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
+def chosen_cells(options: ChoiceOptions) -> tuple[Fleet, list[Cell]]:
     """The fleet, and the cells that were named, or all. Raises SpecError, UsageError."""
     fleet = load_fleet(options.file, options.variables)
     for name in options.waves:
@@ -261,7 +269,7 @@ class _Process:
             verbose=bool(options.connection.verbose), quiet=quiet or not options.connection.verbose,
         )  # fmt: skip
         if session.sandbox:
-            _make_roles(fleet)
+            make_roles(fleet)
         self._sources = Sources(journal.folder / "fleet" / "sources", session, variables, options.policy)
         self._settings = CellSettings(
             Credentials(session), self._sources, journal, ways or Ways(), options.parallel, lock_timeout, allow or {}
@@ -312,7 +320,7 @@ class _Process:
         return Runner(self._fleet, self._settings, self.records, stop, complain, tell)
 
 
-def _make_roles(fleet: Fleet) -> None:
+def make_roles(fleet: Fleet) -> None:
     """Have the sandbox make the roles that the fleet names, so that any fleet can be tried in it."""
     from alb_reconcile.sandbox import client as sandbox_client
     from alb_reconcile.sandbox import preparation

@@ -95,7 +95,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
         return ExitCode.FAILED
-    problems, recorder.times = applied.problems, dict(applied.times)
+    problems = applied.problems
     recorder.not_ready = tuple(unready(applied.found.discovery)) if options.no_wait else ()
     if problems:
         complain("\n  ".join(["Applied, but some targets are not healthy:", *problems]))
@@ -105,7 +105,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     else:
         emit("Converged.")
     if not options.verify:
-        _close(aws, made, applied, applied.times)
+        _close(made, applied, recorder)
     local = local_urls(options.connection)
     view.urls = urls(applied.found.discovery, local)
     for line in url_lines(applied.found.discovery, local):
@@ -119,15 +119,15 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
         report = await check_applied(aws, planned.target, style, sandbox=options.connection.sandbox)
         if report.answered is not None and made.steps:
             recorder.times["answered"] = report.answered * aws.speed - applied.began
-        _close(aws, made, applied, recorder.times)
+        _close(made, applied, recorder)
         return ExitCode.OK if report.ok and not problems else ExitCode.FAILED
     return ExitCode.FAILED if problems else ExitCode.OK
 
 
-def _close(aws: Aws, made: Plan, applied: Applied, times: Mapping[str, float]) -> None:
+def _close(made: Plan, applied: Applied, recorder: Recorder) -> None:
     """The closing line, where something was done or waited for."""
     if made.steps or applied.entrance:
-        emit(render_closing(made, aws.now() - applied.began, times))
+        emit(render_closing(made, recorder.times))
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
         complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
     emit(f"Destroyed: nothing of {stack} is left.")
-    emit(render_closing(made, aws.now() - applied.began, {}))
+    emit(render_closing(made, recorder.times))
     return ExitCode.OK
 
 

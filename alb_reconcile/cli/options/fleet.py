@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from alb_reconcile.cli.options.fleet_queue import add_fleet_queue
 from alb_reconcile.cli.options.forgiving import Parser
 from alb_reconcile.cli.options.groups import add_allow, add_issue, add_lock, add_policy, add_record
 from alb_reconcile.cli.options.values import duration, given, number
@@ -29,6 +30,12 @@ def add_fleet(fleet: Any, add: Add, common: Callable[[], Parser]) -> None:
     report = add(
         fleet, "report", "fleet.report", "sum up the last results: by result, by owner, by age", parents=parents
     )
+    text = "correct drift in the cells that a queue hands out, one at a time, until SIGTERM"
+    worker = add(fleet, "worker", "fleet_queue.worker", text, parents=parents)
+    beat = add(fleet, "beat", "fleet_queue.beat", "put each cell on a queue when its schedule says so", parents=parents)
+    enqueue = add(fleet, "enqueue", "fleet_queue.enqueue", "put cells on a queue once", parents=parents)
+    add_fleet_queue(worker, beat, enqueue, _add_choice)
+    status.add_argument("--queue", metavar="URL", help="show what waits in this queue, too, and what was given up")
     for command in (plan, sync, apply, resume, status, report):
         command.add_argument("file", nargs="?", default="fleet.yaml", metavar="FLEET", help="default fleet.yaml")
         forms = ("text", "json", "html") if command is report else ("text", "json")

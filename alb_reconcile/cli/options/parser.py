@@ -119,6 +119,13 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--template", type=given, metavar="NAME", help="a spec that comes with this program; --template list lists them"
     )
+    text = "print the smallest IAM policy with which a command runs over specs; asks AWS nothing"
+    command = _add(commands, "iam-policy", "iam_policy.iam_policy", text, parents=[_offline()])
+    _add_specs(command)
+    choices = ("plan", "apply", "sync", "destroy")
+    command.add_argument(
+        "--for", dest="command", required=True, choices=choices, help="the command that is to be allowed"
+    )
     command = bare("explain", "authoring.explain", "explain a kind or one of its keys")
     command.add_argument("topic", nargs="?", metavar="KIND[.KEY]")
 

@@ -170,7 +170,8 @@ def _step(plan: Plan, halves: Halves, step: Step) -> str:
         f"<span class=dim>{escaped(known)} {escaped(halves.remark(step))}</span>"
     )
     rows = list(_changes(plan, step))
-    rest = "".join(f"<p>{escaped(text)}</p>" for text in halves.said(step))
+    along = [f"also deletes {address}" for address in halves.also_deletes(step)]
+    rest = "".join(f"<p>{escaped(text)}</p>" for text in (*along, *halves.said(step)))
     body = (f"<table>{''.join(rows)}</table>" if rows else "") + rest
     is_open = " open" if step.action in ("replace", "delete") and body else ""
     return f"<details{is_open}><summary>{head}</summary><div>{body or '<p class=dim>No further details.</p>'}</div></details>"

@@ -11,9 +11,10 @@ from alb_reconcile.api.serving import unready
 from alb_reconcile.cli.pictures.compose import make_scene
 from alb_reconcile.cli.pictures.page import escaped, notice, page, table
 from alb_reconcile.cli.pictures.scene import Scene
-from alb_reconcile.cli.render.history import done_counts, result_text
+from alb_reconcile.cli.render.history import done_counts, result_word
 from alb_reconcile.engine.stack import StackPlan
 from alb_reconcile.journal.record import Record
+from alb_reconcile.model.counting import total
 from alb_reconcile.model.plan import Step
 from alb_reconcile.sync.drift import find_causes
 
@@ -82,8 +83,8 @@ def _row(number: int, item: _Judged) -> str:
 
 
 def _count(steps: Sequence[Step]) -> str:
-    number = len(steps)
-    return f"<td class=bad>{number} step{'s' * (number != 1)}</td>" if number else "<td class=good>none</td>"
+    number = total(steps)
+    return f"<td class=bad>{number} resource{'s' * (number != 1)}</td>" if number else "<td class=good>none</td>"
 
 
 def _run(record: Record) -> str:
@@ -91,7 +92,7 @@ def _run(record: Record) -> str:
     counts = ", ".join(done_counts(record))
     when = record.started.replace("T", " ")
     who = f"{record.command} by {record.user}@{record.host}"
-    return f"<span class='{style}'>{escaped(result_text(record.result))}</span> {escaped(', '.join(filter(None, [when, who, counts])))}"
+    return f"<span class='{style}'>{escaped(result_word(record))}</span> {escaped(', '.join(filter(None, [when, who, counts])))}"
 
 
 def _section(number: int, item: _Judged) -> Iterator[str]:

@@ -11,6 +11,7 @@ from alb_reconcile.cli.render.history import result_text, step_line
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.fleet.cells import Cell
 from alb_reconcile.fleet.operation import Outcome
+from alb_reconcile.fleet.queues import QueueState
 from alb_reconcile.fleet.records import Operation
 from alb_reconcile.fleet.results import CellResult, StackResult
 from alb_reconcile.model.errors import ExitCode
@@ -27,12 +28,14 @@ WELL: Final = ("in_sync", "corrected")
 
 @dataclass(frozen=True)
 class FleetView:
-    """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch."""
+    """What is shown. `missing`: cells of which nothing is recorded. `operation`: the last `apply`. `now`: seconds since the epoch.
+    `queue`: what waits in it, where one was named."""
 
     outcome: Outcome
     missing: tuple[Cell, ...] = ()
     operation: Operation | None = None
     now: float = 0.0
+    queue: QueueState | None = None
 
     @property
     def code(self) -> ExitCode:
@@ -54,6 +57,8 @@ def fleet_json(view: FleetView) -> str:
         "cells": [_cell_data(item) for item in outcome.cells],
         "unknown": [{"account": cell.account, "region": cell.region, "wave": cell.wave} for cell in view.missing],
     }
+    if view.queue is not None:
+        data["queue"] = {key: value for key, value in asdict(view.queue).items() if key != "visibility"}
     return json.dumps(data, indent=2)
 
 
@@ -77,7 +82,8 @@ def fleet_text(view: FleetView, style: Style, *, quiet: bool = False) -> str:
     lines.append(_total(view))
     if outcome.reason:
         lines.append(style.paint(printable(outcome.reason), "red"))
-        lines.append("Nothing is rolled back. Put right what failed, then: alb-reconcile fleet resume")
+        first = "Put right what failed, then" if outcome.status == "stopped" else "To go on"
+        lines.append(f"Nothing is rolled back. {first}: alb-reconcile fleet resume")
     return "\n".join(lines)
 
 
@@ -110,7 +116,16 @@ def status_text(view: FleetView, style: Style) -> str:
             f", ended {age(last.ended, view.now)} ago" if last.ended else f", began {age(last.started, view.now)} ago"
         )
         lines.append(printable(f"last apply: {last.status}{ended}{f': {last.reason}' if last.reason else ''}"))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_queue(view.queue, style)])
+
+
+def _queue(queue: QueueState | None, style: Style) -> Iterator[str]:
+    if queue is None:
+        return
+    dead = f"{queue.dead} given up" if queue.dead else "none given up"
+    yield f"queue: {queue.waiting} waiting, {queue.in_flight} with workers, {dead}"
+    for text in queue.letters:
+        yield style.paint(f"  given up: {printable(text)[:200]}", "red")
 
 
 def report_text(view: FleetView, style: Style) -> str:
@@ -174,7 +189,8 @@ def is_late(cell: CellResult, now: float) -> bool:
 
 
 def _cell(cell: CellResult, width: int, style: Style) -> Iterator[str]:
-    yield f"{cell_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {_what(cell)}".rstrip()
+    what = _what(cell) if cell.stacks else ""
+    yield f"{cell_name(cell):<{width}}  {style.paint(cell.status, _COLORS[cell.status])}  {what}".rstrip()
     if cell.error:
         yield from (f"    {printable(line)}" for line in cell.error.splitlines()[:_MOST])
     for stack in cell.stacks:
@@ -212,7 +228,7 @@ def _stacks(outcome: Outcome) -> Counter[str]:
 
 def _what(cell: CellResult) -> str:
     counts = ", ".join(f"{number} {result_text(name)}" for name, number in cell.counts.items())
-    return f"{_many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _first(printable(cell.error))[:100]
+    return f"{_many(len(cell.stacks), 'stack')}: {counts}" if cell.stacks else _cut(_first(printable(cell.error)))
 
 
 def _is_well(cell: CellResult) -> bool:
@@ -226,6 +242,10 @@ def cell_name(cell: CellResult) -> str:
 
 def _first(text: str) -> str:
     return text.splitlines()[0] if text else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def _moment(text: str) -> float:

@@ -60,7 +60,7 @@ def error_markdown(file: str, error: str, exit_code: int) -> str:
 
 def _groups(plan: Plan, space: int) -> Iterator[str]:
     """A folded part for each action. Where they are too long, steps lose their details, and then the list its steps."""
-    halves = Halves(plan)
+    halves, counts = Halves(plan), plan.count()
     steps = {
         action: [step for step in plan.steps if step.action == action and step.part_of is None]
         for action, _, _, _ in _GROUPS
@@ -82,7 +82,7 @@ def _groups(plan: Plan, space: int) -> Iterator[str]:
         text = code_block(lines, "diff")
         if left:
             text += f"\n\n{left} more of them are left out here; `alb-reconcile plan` shows them."
-        yield _folded(f"{title} ({len(items)})", text, is_open=is_open)
+        yield _folded(f"{title} ({counts[action]})", text, is_open=is_open)
 
 
 def _fill(plan: Plan, halves: Halves, steps: Sequence[Step], heads: Sequence[str], space: int) -> tuple[list[str], int]:
@@ -126,6 +126,7 @@ def _body(plan: Plan, halves: Halves, step: Step) -> Iterator[str]:
             before, _, after = text.partition(" → ")
             yield f"-     {change.path}  {before}"
             yield f"+     {change.path}  {after}{mark}"
+    yield from (f"-     {address}  (deleted with it)" for address in halves.also_deletes(step))
     yield from (f"#     {text}" for text in halves.said(step))
 
 

@@ -9,6 +9,7 @@ from alb_reconcile.engine.plan import limits
 from alb_reconcile.engine.plan.addresses import move_addresses
 from alb_reconcile.engine.plan.decide import Decision, Decisions, decide, entrance_of, location_of
 from alb_reconcile.engine.plan.graph import Graph
+from alb_reconcile.engine.plan.implied import tell_implied
 from alb_reconcile.engine.plan.launches import launch_together
 from alb_reconcile.engine.plan.order import add_edges, sort_keys, steps_of
 from alb_reconcile.engine.plan.preflight import check_facts
@@ -101,7 +102,7 @@ def _make_plan(
     keys = sort_keys(graph)
     launch_together(graph, unseen)
     add_costs(graph)
-    steps = steps_of(graph, keys)
+    steps = tell_implied(steps_of(graph, keys), decisions.live)
     plan = Plan(
         stack=stack,
         region=region,

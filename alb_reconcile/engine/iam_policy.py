@@ -1,0 +1,347 @@
+"""The smallest IAM policy for a command: what the kinds of some stacks call, as far as AWS lets it be narrowed."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final, Literal, NamedTuple
+
+from alb_reconcile.engine.blockers import IAM_ACTIONS as BLOCKERS
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.kinds._rare import IAM_ACTIONS as RARE
+from alb_reconcile.kinds.base import AnyKind
+from alb_reconcile.kinds.grants import Condition, Grant, Scope
+from alb_reconcile.model import tags
+from alb_reconcile.model.desired_stack import DesiredStack
+from alb_reconcile.model.lookup import Lookup
+from alb_reconcile.model.resource import Properties, field_names
+from alb_reconcile.model.text import camel
+
+Command = Literal["plan", "apply", "sync", "destroy"]
+MOST: Final = 6144
+"""Characters of a managed policy, blanks aside ("IAM and AWS STS quotas")."""
+_TAGGED: Final = ("ec2", "elasticloadbalancing")
+"""The services whose resources are told by their tags."""
+_TAGGING: Final = {"ec2:CreateTags": "ec2", "elasticloadbalancing:AddTags": "elasticloadbalancing"}
+_LISTS: Final = re.compile("[a-z0-9]+:(Describe|List|Get)")
+_ID: Final = re.compile("([a-z0-9-]+)-[0-9a-zA-Z]{8,32}")
+_TYPES: Final = {"snap": "snapshot", "cr": "capacity-reservation", "h": "dedicated-host", "pg": "placement-group"}
+"""Types of resources that no kind drives, by how their ids begin where that isn't the type."""
+_STACK: Final = f"aws:ResourceTag/{tags.STACK}"
+_REQUEST: Final = f"aws:RequestTag/{tags.STACK}"
+Document = dict[str, Any]
+
+
+class _Part(NamedTuple):
+    """An action on a resource, under conditions."""
+
+    action: str
+    resource: str
+    condition: Condition = ()
+
+
+def policy_documents(
+    stacks: Sequence[DesiredStack], command: Command, account: str, further: Mapping[str, Iterable[Grant]]
+) -> list[Document]:
+    """The policy with which a command runs over these stacks; several where one would be longer than AWS takes.
+
+    `account` is a star where it isn't known. `further`: what else each stack needs, by its name.
+    """
+    names: dict[str, list[str]] = defaultdict(list)
+    for stack in stacks:
+        names[stack.region].append(stack.stack)
+    rules = _Rules()
+    for stack in stacks:
+        scope = Scope(stack.stack, stack.region, account, stack.desired, tuple(sorted(set(names[stack.region]))))
+        _Needs(stack, scope, command, rules).add_all(further.get(stack.stack, ()))
+    return [{"Version": "2012-10-17", "Statement": part} for part in _split(rules.statements())]
+
+
+class _Rules:
+    """What is allowed, as few statements. `types`: what AWS checks each action on, beside what it is allowed on."""
+
+    def __init__(self) -> None:
+        self.allowed: dict[Condition, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self.types: dict[str, set[str]] = defaultdict(set)
+        self._values: dict[tuple[str, str], tuple[set[_Part], set[str]]] = defaultdict(lambda: (set(), set()))
+
+    def add(self, parts: Iterable[_Part]) -> None:
+        for action, resource, condition in parts:
+            if condition and condition[0][0].startswith("ForAllValues"):  # a call may have what several entries need
+                operator, key, values = condition[0]
+                members, known = self._values[operator, key]
+                members.add(_Part(action, resource))
+                known.update(values)
+                continue
+            self.allowed[condition][action].add(resource)
+            self.types[action].add(_type_of(resource))
+
+    def statements(self) -> list[dict[str, Any]]:
+        """In an order that is always the same."""
+        found = []
+        for (operator, key), (members, values) in sorted(self._values.items()):
+            actions = {item.action for item in members}
+            found.append(_statement(actions, {item.resource for item in members}, ((operator, key, tuple(values)),)))
+        for condition, actions in sorted(self.allowed.items()):
+            for group in self._merged(actions, is_own=any(key == _STACK for _, key, _ in condition)):
+                found.append(_statement(*group, condition))
+        return sorted(found, key=lambda item: (item["Resource"] != "*", json.dumps(item)))
+
+    def _merged(self, actions: Mapping[str, set[str]], *, is_own: bool) -> list[tuple[set[str], set[str]]]:
+        """Actions with their resources; those that can share a statement without one of them being allowed more."""
+        alike: dict[frozenset[str], set[str]] = defaultdict(set)
+        for action, resources in sorted(actions.items()):
+            alike[frozenset(resources)].add(action)
+        groups: list[tuple[set[str], set[str]]] = []
+        for resources, own in sorted(alike.items(), key=lambda item: sorted(item[0])):
+            for known, there in groups:
+                every = there | resources
+                # what carries the stack's tag is the stack's: more of its types are no more than it has
+                if not ({"*"} & (there ^ resources)) and _service(known) == _service(own) and (
+                    is_own or not any(self._is_wider(item, every - actions[item]) for item in known | own)
+                ):  # fmt: skip
+                    known |= own
+                    there |= resources
+                    break
+            else:
+                groups.append((set(own), set(resources)))
+        return groups
+
+    def _is_wider(self, action: str, resources: Set[str]) -> bool:
+        return action.partition(":")[0] not in _TAGGED or any(
+            _type_of(item) in self.types[action] for item in resources
+        )
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What one stack needs."""
+
+    stack: DesiredStack
+    scope: Scope
+    command: Command
+    rules: _Rules
+
+    def add_all(self, further: Iterable[Grant]) -> None:
+        for grant in (*self._common(), *further):
+            self._add(grant, frozenset(grant.actions))
+        made: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for kind in load_kinds().values():
+            verbs = self._verbs(kind)
+            stated = kind.iam_actions
+            wanted = frozenset(
+                action
+                for verb in verbs
+                for action in getattr(stated, verb)
+                if self._says(kind, stated.fields.get(action))
+            )
+            for action in sorted(wanted):
+                if action not in _TAGGING and action.partition(":")[0] in _TAGGED:
+                    self.rules.add(self._checked(kind, action))
+            for item in self.stack.desired.values():
+                if item.address.kind == kind.name:
+                    for grant in kind.grants(item.creation, self.scope):
+                        self._add(grant, wanted)
+            if "look" in verbs:
+                services = {item.service for item in kind.quotas if item.code.startswith("L-")}
+                arns = tuple(self.scope.arn("servicequotas", f"{service}/*") for service in services)
+                self._add(Grant(("servicequotas:GetServiceQuota",), arns), wanted)
+            if self.command != "plan" and kind.name in self.declared:
+                self._tagging(kind, verbs, made)
+        for action, service in _TAGGING.items():
+            key = (("StringEquals", f"{service}:CreateAction", tuple(sorted(made[service]))),)
+            types = {item for found in made[service].values() for item in found}
+            self.rules.add(_Part(action, self._arn(service, item), key) for item in types)
+
+    def _common(self) -> Iterator[Grant]:
+        """What is called whatever a stack has."""
+        yield Grant(RARE)
+        if self.command != "plan":
+            yield Grant(tuple(BLOCKERS))
+
+    @property
+    def declared(self) -> Set[str]:
+        return {address.kind for address in self.stack.desired}
+
+    def _verbs(self, kind: AnyKind) -> Set[str]:
+        """What is done with a kind: the fields of its `iam_actions`."""
+        if kind.name not in self.declared:
+            looked_up = any(item.kind == kind.name for item in self._lookups())
+            is_read = (kind.is_always_read and not kind.is_rare) or looked_up or self.command == "destroy"
+            return {"read"} if is_read else set()
+        if self.command == "plan":
+            return {"read", "look"}
+        if self.command == "destroy":
+            return {"read", "delete"}
+        if self.command == "apply":
+            return {"read", "look", "create", "update", "delete"}
+        names = [(str(item), kind.name) for item in self.stack.desired if item.kind == kind.name]
+        may = {
+            action for action in ("create", "update", "replace", "delete")
+            if any(self.stack.sync.of(own, action) == "correct" for own in names)
+        }  # fmt: skip
+        return {"read", "look"} | ({"create", "delete"} if "replace" in may else set()) | (may - {"replace"})
+
+    def _says(self, kind: AnyKind, fields: str | None) -> bool:
+        """Whether an entry says one of these properties; where none are given, or there is no entry, it makes no difference."""
+        own = [item.creation for item in self.stack.desired.values() if item.address.kind == kind.name]
+        return not fields or any(getattr(state, name) not in (None, ()) for state in own for name in fields.split())
+
+    def _add(self, grant: Grant, wanted: Set[str]) -> None:
+        pairs = product(sorted(wanted.intersection(grant.actions)), grant.resources)
+        condition = grant.condition or self._regional(grant)
+        self.rules.add(_Part(action, resource, condition) for action, resource in pairs)
+
+    def _regional(self, grant: Grant) -> Condition:
+        """What AWS checks on no resource is limited to the region, where the service has regions."""
+        is_any = "*" in grant.resources and not any(item.startswith(_GLOBAL) for item in grant.actions)
+        return (("StringEquals", "aws:RequestedRegion", (self.scope.region,)),) if is_any else ()
+
+    def _checked(self, kind: AnyKind, action: str) -> Iterator[_Part]:
+        """An action on all that AWS checks it on."""
+        own = type_of(kind)
+        stated = kind.iam_actions.on.get(action, "*" if _LISTS.match(action) else own)
+        service = action.partition(":")[0]
+        for token in stated.split():
+            name = token.rstrip("+*")
+            if token == "*":
+                yield _Part(action, "*", self._regional(Grant((action,))))
+            elif token.endswith("+"):
+                yield _Part(action, self._arn(service, name), self._equals(_REQUEST))
+            elif token.endswith("*"):
+                yield _Part(action, self._arn(service, name))
+            else:
+                if name in self._own_types:
+                    yield _Part(action, self._arn(service, name), self._equals(_STACK))
+                if name != own or not kind.properties.service:
+                    yield from (_Part(action, arn, condition) for arn, condition in self._named.get(name, ()))
+
+    def _tagging(self, kind: AnyKind, verbs: Set[str], made: dict[str, dict[str, set[str]]]) -> None:
+        """Tags are given with what is made, and later to what has the stack's."""
+        service = "elasticloadbalancing" if kind.properties.service == "elbv2" else kind.properties.service
+        if service not in _TAGGED:
+            return
+        action = next(name for name, own in _TAGGING.items() if own == service)
+        types = {type_of(kind)}
+        if "create" in verbs:
+            for call in kind.iam_actions.create:
+                tokens = kind.iam_actions.on.get(call, "").split()
+                new = {token.rstrip("+") for token in tokens if token.endswith("+")}
+                if call == f"{service}:Create{camel(kind.name)}":
+                    new.add(type_of(kind))
+                if new:
+                    made[service][call.partition(":")[2]] |= new
+                    types |= new
+        self.rules.add(_Part(action, self._arn(service, item), self._equals(_STACK)) for item in types)
+
+    def _arn(self, service: str, kind: str) -> str:
+        """The ARN of all resources of a type."""
+        account = "" if kind in ("image", "snapshot") else self.scope.account
+        return f"arn:{self.scope.partition}:{service}:{self.scope.region}:{account}:{kind}/*"
+
+    def _equals(self, key: str) -> Condition:
+        return (("StringEquals", key, self.scope.stacks),)
+
+    @property
+    def _own_types(self) -> Set[str]:
+        """The types of which the stack may have some of its own."""
+        kinds = [kind for kind in load_kinds().values() if kind.name in self.declared]
+        stated = (token for kind in kinds for text in kind.iam_actions.on.values() for token in text.split())
+        return {*map(type_of, kinds), *(token.rstrip("+") for token in stated if token.endswith("+"))}
+
+    @property
+    def _named(self) -> Mapping[str, Set[tuple[str, Condition]]]:
+        """What the spec names or looks up of others, by type: ARNs with conditions."""
+        found: dict[str, set[tuple[str, Condition]]] = defaultdict(set)
+        by_prefix = {kind.id_prefix.rstrip("-"): type_of(kind) for kind in load_kinds().values() if kind.id_prefix}
+        start = f"arn:{self.scope.partition}:ec2:{self.scope.region}"  # they may be shared by another account
+        for text in self._texts():
+            if isinstance(text, Lookup):
+                name = type_of(load_kinds()[text.kind])
+                tests = tuple(("StringEquals", f"aws:ResourceTag/{key}", (value,)) for key, value in text.tags)
+                found[name].add((f"{start}:*:{name}/*", tests))
+            elif known := _ID.fullmatch(text):
+                name = by_prefix.get(known[1]) or _TYPES.get(known[1], known[1])
+                found[name].add((f"{start}:*:{name}/{text}", ()))
+        return found
+
+    def _lookups(self) -> Iterator[Lookup]:
+        return (text for text in self._texts() if isinstance(text, Lookup))
+
+    def _texts(self) -> Iterator[str]:
+        for item in self.stack.desired.values():
+            yield from _texts_in(item.creation)
+
+
+_GLOBAL: Final = ("iam:", "route53:", "s3:", "sts:")
+"""Services whose calls may be of another region than the stack."""
+
+
+def type_of(kind: AnyKind) -> str:
+    """What the Service Authorization Reference calls a kind's type of resource."""
+    return kind.iam_type if kind.iam_type is not None else kind.arn_type or kind.name.replace("_", "-")
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Properties) or hasattr(value, "__dataclass_fields__"):
+        for name in field_names(type(value)):
+            yield from _texts_in(getattr(value, name))
+    elif isinstance(value, tuple | list | frozenset):
+        for member in value:
+            yield from _texts_in(member)
+    elif isinstance(value, Mapping):
+        yield from _texts_in(tuple(value.values()))
+
+
+def _type_of(resource: str) -> str:
+    """The type in an ARN: `subnet` of arn:aws:ec2:eu-west-1:*:subnet/*."""
+    return resource.split(":", 5)[-1].rpartition("/")[0] or resource
+
+
+def _service(actions: Iterable[str]) -> Set[str]:
+    return {action.partition(":")[0] for action in actions}
+
+
+def _statement(actions: Iterable[str], resources: Iterable[str], condition: Condition) -> dict[str, Any]:
+    found: dict[str, Any] = {"Effect": "Allow", "Action": _one(actions), "Resource": _one(resources)}
+    for operator, key, values in condition:
+        found.setdefault("Condition", {}).setdefault(operator, {})[key] = _one(values)
+    return found
+
+
+def _one(values: Iterable[str]) -> str | list[str]:
+    """One value stands for itself, as IAM writes it."""
+    found = sorted(set(values))
+    return found[0] if len(found) == 1 else found
+
+
+def _split(statements: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Statements in as many documents as AWS's limit makes necessary."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    for statement in statements:
+        for piece in _pieces(statement):
+            if parts[-1] and length([*parts[-1], piece]) > MOST:
+                parts.append([])
+            parts[-1].append(piece)
+    return parts
+
+
+def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A statement, halved until it fits into a policy of its own."""
+    for key in ("Action", "Resource"):
+        values = statement[key]
+        if length([statement]) > MOST and isinstance(values, list):
+            half = len(values) // 2
+            for part in (values[:half], values[half:]):
+                yield from _pieces({**statement, key: _one(part)})
+            return
+    yield statement
+
+
+def length(statements: Sequence[dict[str, Any]]) -> int:
+    """How many characters AWS counts."""
+    return len(json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":")))

@@ -1,0 +1,52 @@
+"""What a stack needs of IAM for what AWS knows by name: an action, its resources and its conditions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from alb_reconcile.aws.partitions import partition_of
+from alb_reconcile.model.address import Address
+from alb_reconcile.model.resource import Desired
+
+ANY: Final = ("*",)
+Condition = tuple[tuple[str, str, tuple[str, ...]], ...]
+"""The conditions of a statement, all of which have to hold: operator, key and values."""
+
+
+class Grant(NamedTuple):
+    """Actions that a policy allows on some resources."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...] = ANY
+    condition: Condition = ()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a policy is to hold. `account` is a star where it isn't known; `stacks` are all that it is for."""
+
+    stack: str
+    region: str
+    account: str
+    desired: Mapping[Address, Desired]
+    stacks: tuple[str, ...]
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN of the account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def iam(self, resource: str) -> str:
+        """An ARN of IAM's, which is of no region."""
+        return f"arn:{self.partition}:iam::{self.account}:{resource}"
+
+    def s3(self, resource: str) -> str:
+        """The ARN of a bucket, or of objects."""
+        return f"arn:{self.partition}:s3:::{resource}"
+
+    def zone(self, zone_id: str) -> str:
+        """The ARN of a hosted zone."""
+        return f"arn:{self.partition}:route53:::hostedzone/{zone_id}"
+
+    @property
+    def partition(self) -> str:
+        return partition_of(self.region)
