@@ -80,10 +80,11 @@ def test_the_values_are_of_the_fields_types(command: str) -> None:
     parser, options = COMMANDS[command], OPTIONS[command]
     given = [item for item in parser._actions if item.option_strings and item.dest != "help"]
     wanted = [item for item in parser._actions if not item.option_strings]
-    fewest = [_word(item) for item in wanted if item.nargs in (None, "+")]
+    required = [word for item in given if item.required for word in _spell(item)]
+    fewest = [*required, *(_word(item) for item in wanted if item.nargs in (None, "+"))]
     for words in (
         fewest,
-        [_word(item) for item in wanted],
+        [*required, *(_word(item) for item in wanted)],
         *([*fewest, *_spell(item)] for item in given),
     ):
         filled = fill(options, parser.parse_args(words))

@@ -7,7 +7,7 @@ import shlex
 from collections import Counter
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import yaml
@@ -31,16 +31,29 @@ def commands_of(file: Path) -> Iterator[str]:
         prose = re.sub(r"^(?: {4}.*|```(?:.|\n)*?^```)$", "", text, flags=re.MULTILINE)
         lines += [" ".join(span.split()) for span in re.findall(r"`(alb-reconcile\s[^`]+)`", prose)]
     elif file.suffix == ".yaml":
-        jobs = yaml.safe_load(text).get("jobs", {})
-        steps = [step for job in jobs.values() for step in job["steps"]]
+        found = yaml.safe_load(text)
+        steps = [step for job in found.get("jobs", {}).values() for step in job["steps"]]
         lines = [line for step in steps for line in step.get("run", "").splitlines()]
+        lines += [shlex.join(["alb-reconcile", *item["args"]]) for item in containers(found)]
     else:
         lines = [line for line in text.splitlines() if not line.startswith("#")]
     for line in lines:
         # a name alone is a mention
-        found = re.search(r"(?:^|[\s/])(alb-reconcile [a-z]+ .*)", line)
-        if found:
-            yield found[1]
+        command = re.search(r"(?:^|[\s/])(alb-reconcile [a-z]+ .*)", line)
+        if command:
+            yield command[1]
+
+
+def containers(found: Any) -> Iterator[dict[str, Any]]:
+    """Those of Kubernetes in a list of objects."""
+    for item in found.get("items", ()):
+        if item["kind"] == "CronJob":
+            yield from pod_of(item)["containers"]
+
+
+def pod_of(job: Any) -> dict[str, Any]:
+    pod: dict[str, Any] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return pod
 
 
 def arguments_of(command: str) -> list[str]:
@@ -67,7 +80,12 @@ def test_no_command_line_is_overlooked() -> None:
     """Each example that is there to run the tool does, and so does the guide."""
     found = {file.name: len(list(commands_of(file))) for file in [*EXAMPLES, ROOT / "docs" / "cron.md"]}
     assert found.pop("cron.md") >= 5
-    silent = {"prometheus-alerts.yaml", "alb-reconcile-sync.timer"}
+    silent = {
+        "prometheus-alerts.yaml",
+        "alb-reconcile-sync.timer",
+        "fleet-cloudformation.yaml",
+        "fleet-member-role.yaml",
+    }
     assert {name for name, number in found.items() if not number} <= silent
 
 
@@ -100,6 +118,38 @@ class TestGitHubActions:
         groups = [self.workflow["jobs"][name]["concurrency"] for name in ("apply", "sync")]
         assert groups[0] == groups[1]
         assert groups[0]["cancel-in-progress"] is False
+
+
+class TestKubernetes:
+    """Its schemas are tried with kubernetes-validate, by hand; here what makes it safe to copy."""
+
+    objects: ClassVar[dict[str, Any]] = {
+        item["kind"]: item for item in yaml.safe_load((ROOT / "examples" / "kubernetes-cronjob.yaml").read_text())["items"]
+    }  # fmt: skip
+
+    def test_its_pod_is_restricted(self) -> None:
+        """Kubernetes, "Pod Security Standards": restricted; and less than that."""
+        pod = pod_of(self.objects["CronJob"])
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
+        }  # fmt: skip
+        assert not pod["automountServiceAccountToken"]
+        assert "RoleBinding" not in self.objects
+
+    def test_rounds_follow_each_other(self) -> None:
+        job = self.objects["CronJob"]["spec"]
+        assert job["concurrencyPolicy"] == "Forbid"
+        assert job["jobTemplate"]["spec"]["backoffLimit"] == 0
+
+    def test_it_mounts_what_the_image_writes_to(self) -> None:
+        image = (ROOT / "Containerfile").read_text()
+        (container,) = pod_of(self.objects["CronJob"])["containers"]
+        writable = {item["mountPath"] for item in container["volumeMounts"] if not item.get("readOnly")}
+        assert writable == set(re.findall(r"^VOLUME (.+)$", image, re.MULTILINE))
+        assert f"USER {pod_of(self.objects['CronJob'])['securityContext']['runAsUser']}:" in image
 
 
 # systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.kill(5), systemd.resource-control(5), systemd.timer(5)

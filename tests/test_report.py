@@ -63,6 +63,22 @@ def test_each_stack_is_told_from_the_others() -> None:
     assert not re.search(r"<(script|img)", text)
 
 
+def test_rules_that_dont_forward_are_told_too() -> None:
+    """Who looks for a path finds it, whoever answers."""
+    public = "load_balancers/public/listeners/http/rules"
+    redirect = {"redirect": {"host": "new.example.com", "status_code": "HTTP_301"}}
+    closed = {"fixed_response": {"status_code": 503, "content_type": "text/plain", "message_body": "closed"}}
+    rules = {
+        "moved": {"priority": 1, "conditions": [{"path_pattern": ["/old"]}], "action": redirect},
+        "closed": {"priority": 2, "conditions": [{"path_pattern": ["/shut"]}], "action": closed},
+    }
+    text = report_page("stacks", [Subject("s", "s.yaml", "us-east-1", planned(want={public: rules}))], "now")
+    body = re.sub(r"<[^>]*>", " ", text)
+    assert re.search(r"/old +redirect .*new\.example\.com.* 100% ", body)
+    assert re.search(r"/shut +fixed response 503 +100% ", body)
+    assert re.search(r"default +target_group.web +100% ", body)
+
+
 def test_the_command_reads_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +101,7 @@ def test_the_command_reads_a_folder(
         said = capsys.readouterr()
         found = rows(said.out)
         assert found["demo"] == "in order none none none recorded here"
-        assert re.fullmatch(r"in order 1 resource none corrected .* apply by \S+, 1 created", found["shop"])
+        assert re.fullmatch(r"in order 1 resource none done .* apply by \S+, 1 created", found["shop"])
         assert "<h3>Drift: the account was changed</h3><ul><li>update vpc.main</li>" in said.out
         assert said.err == ""
 

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws, batches
 from alb_reconcile.engine.discover import read_account
 from alb_reconcile.kinds import load_kinds
-from alb_reconcile.kinds._certificates import find_certificates
+from alb_reconcile.kinds._certificates import FINDING, find_certificates
+from alb_reconcile.kinds.grants import Grant, Scope
 from alb_reconcile.kinds.identifiers import describe_id, is_id_of
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
@@ -67,6 +68,15 @@ async def resolve_lookups(aws: Aws, target: DesiredStack) -> DesiredStack:
         for address, item in target.desired.items()
     }
     return replace(target, desired=desired)
+
+
+def lookup_grants(wanted: Lookup, scope: Scope) -> Iterator[Grant]:
+    """What a look-up needs of IAM, beside what reads resources of its kind."""
+    if wanted.by == "ssm":
+        yield Grant(("ssm:GetParameters",), (scope.arn("ssm", f"parameter/{wanted.parameter.removeprefix('/')}"),))
+    if wanted.by == "domain":
+        yield Grant(FINDING[:1])
+        yield Grant(FINDING[1:], (scope.arn("acm", "certificate/*"),))
 
 
 async def _read_rows(aws: Aws, wanted: Iterable[Lookup]) -> dict[Lookup, list[Row]]:

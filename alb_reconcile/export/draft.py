@@ -277,11 +277,14 @@ class _Writer:
     # -- tags
 
     def _common_tags(self) -> dict[str, str]:
-        """The tags that all have, each with the value that most of them have."""
+        """The tags that most have; the others say what they have instead, or null."""
         carriers = [key for key, item in self.own.items() if item.state.service and item.state.keeps_tags]
-        every = [_plain_tags(self.draft.found.tags.get(key, {})) for key in carriers]
-        common = set.intersection(*map(set, every)) if every else set()
-        return {key: Counter(own[key] for own in every).most_common(1)[0][0] for key in sorted(common)}
+        pairs = Counter(pair for key in carriers for pair in _plain_tags(self.draft.found.tags.get(key, {})).items())
+        return {
+            key: value
+            for (key, value), count in sorted(pairs.items())
+            if count > len(carriers) / 2 and _can_be_said(key, value)
+        }
 
     def _name_of(self, kind: AnyKind, item: Observed, usual: str) -> Entry:
         """Its Name tag, where an entry says that, and it isn't the usual one."""
@@ -293,8 +296,10 @@ class _Writer:
 
     def _tags_of(self, item: Observed) -> Entry:
         common = self.result.data.get("tags", {})
-        own = _plain_tags(self.draft.found.tags.get(item.id, {}))
-        further = {key: value for key, value in own.items() if common.get(key) != value}
+        if not item.state.keeps_tags:
+            return {}
+        own = {**dict.fromkeys(common), **_plain_tags(self.draft.found.tags.get(item.id, {}))}
+        further = {key: value for key, value in own.items() if key not in common or common[key] != value}
         return {"tags": further} if further else {}
 
     # -- members, and what is left out
@@ -328,6 +333,8 @@ class _Writer:
             try:
                 holder = self._at((*where, *path[:-1]))
                 del holder[path[-1]]
+                if path[0] == "tags" and path[-1] in self.result.data.get("tags", {}):
+                    holder[path[-1]] = None
             except (KeyError, IndexError, TypeError):
                 continue
             if holder == {} and len(path) > 1:
@@ -348,6 +355,14 @@ def _in_order(item: Observed) -> tuple[int, int, str]:
 
 def _plain_tags(own: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in sorted(own.items()) if key != "Name" and not key.lower().startswith(_OURS)}
+
+
+def _can_be_said(key: str, value: str) -> bool:
+    schema = resolved("stack")["properties"]["tags"]
+    return bool(
+        re.search(schema["propertyNames"]["pattern"], key)
+        and re.search(schema["additionalProperties"]["pattern"], value)
+    )
 
 
 def _stem(own: Mapping[str, str]) -> str:

@@ -85,7 +85,8 @@ def _label(name: str, index: object) -> str:
 
 
 async def names_in_stack(aws: Aws, stack: str) -> dict[str, str]:
-    """The logical ids of a CloudFormation stack's resources, by physical id (CloudFormation ListStackResources).
+    """The logical ids of the resources of a CloudFormation stack and of those nested in it, by physical id (CloudFormation
+    ListStackResources).
 
     DescribeStackResources tells the same of the first 100 only. Raises RefusedError where there is no such stack.
     """
@@ -104,6 +105,8 @@ async def names_in_stack(aws: Aws, stack: str) -> dict[str, str]:
         for row in answer.get("StackResourceSummaries", ()):
             if row.get("PhysicalResourceId"):
                 found[row["PhysicalResourceId"]] = row["LogicalResourceId"]
+            if row.get("ResourceType") == "AWS::CloudFormation::Stack" and row.get("PhysicalResourceId"):
+                found |= await names_in_stack(aws, row["PhysicalResourceId"])
         if not answer.get("NextToken"):
             return found
         token = {"NextToken": answer["NextToken"]}

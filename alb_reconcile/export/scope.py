@@ -250,7 +250,7 @@ async def _add_used(reader: HypotheticalReader, found: Found) -> None:
         owner = item.tags.get(tags.STACK) or (found.all[item.id].owner if item.id in found.all else "")
         why = f"belongs to the stack {printable(owner)}" if owner else item.why
         if not why and item.observed is not None:
-            found.all.setdefault(item.id, Candidate(item.observed))
+            found.all[item.id] = Candidate(item.observed)
             found.tags.setdefault(item.id, dict(item.tags))
             found.chosen.add(item.id)
             continue

@@ -11,6 +11,7 @@ from functools import partial
 from queue import Empty
 from typing import Any, Final
 
+from celery.worker import state
 from kombu.transport import SQS, redis, virtual
 
 from alb_reconcile.fleet.cells import MessageError
@@ -27,6 +28,12 @@ _SHOWN: Final = 10
 
 class _Checked:
     """A transport that hands on no message but ours. What it refuses stays in SQS's queue, whose redrive policy removes it."""
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """kombu's hook. Celery asks once more after a signal, and would get a message that it can only give back."""
+        if state.should_stop is not None:
+            raise TimeoutError
+        super().drain_events(connection, timeout=timeout)  # type: ignore[misc]  # kombu's transports have it
 
     def _deliver(self, message: Any, queue: str) -> None:
         try:
@@ -74,10 +81,6 @@ class SqsChannel(SQS.Channel):  # type: ignore[misc]  # kombu has no types
         """Keep a message from other workers for so long from now on (ChangeMessageVisibility). Raises AwsError."""
         where = {"QueueUrl": message.delivery_info["sqs_queue"], "ReceiptHandle": message.delivery_tag}
         self.transport_options["ask"]("sqs", "change_message_visibility", {**where, "VisibilityTimeout": seconds})
-
-    def deliveries(self, message: Any) -> int:
-        """How often a message has been handed out, now included; about so often, as SQS says."""
-        return int(message.delivery_info["sqs_message"]["Attributes"]["ApproximateReceiveCount"])
 
     def look(self, url: str) -> QueueState:
         """GetQueueAttributes of the queue and of its dead-letter queue, and some of what is in that. Raises AwsError, UsageError."""
@@ -156,10 +159,6 @@ class RedisChannel(redis.Channel):  # type: ignore[misc]  # kombu has no types
         with self.conn_or_acquire() as client:
             until = time.time() + seconds - self.visibility_timeout
             client.zadd(self.unacked_index_key, {message.delivery_tag: until}, xx=True)
-
-    def deliveries(self, message: Any) -> int:
-        """How often a message has been handed out, now included."""
-        return int(message.delivery_info.get("deliveries", 1))
 
     def look(self, _: str) -> QueueState:
         """How long the lists are, and some of the dead letters."""

@@ -59,7 +59,7 @@ class Worker:
             warnings.simplefilter(
                 "ignore"
             )  # of Celery's, about root: it is the pickle that this app refuses which makes that bad
-            # one cell at a time in this very thread, and a loop that blocks: kombu's other one stops asking after an error of SQS
+            # one cell at a time in this very thread, and a loop that blocks: the other one ends the worker when SQS refuses a call
             worker = self._app.Worker(
                 pool="solo", use_eventloop=False, without_gossip=True, without_mingle=True, without_heartbeat=True,
                 quiet=True, loglevel="WARNING",
@@ -112,7 +112,8 @@ class Worker:
         stop = self._stop = Stop()  # a lease that is lost ends one run, and not the worker
         if self._is_ending:
             stop.set()
-        async with self._kept(message), hold_cell(work.fleet, cell, session, f"fleet {self._command}", stop):
+        command = f"fleet {self._command} {_words(message)}"
+        async with self._kept(message), hold_cell(work.fleet, cell, session, command, stop):
             tell("cell_begun")
             with work.settings.sources:
                 result = await run_cell(cell, self._command, work.settings, stop)
@@ -123,7 +124,7 @@ class Worker:
 
     async def _leave_busy(self, message: Any, error: HeldError) -> Verdict:
         """Another message's run has the cell: nothing is lost without this one. Or the run of this very message, which may be dead."""
-        if message.channel.deliveries(message) < 2:
+        if _words(message) not in str(error):
             tell("cell_busy", text=error)
             return "done"
         tell("cell_busy", level=30, text=error, again_in=LONGEST)
@@ -149,6 +150,11 @@ class Worker:
                 tell("message_not_kept", level=30, error=error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), self._visibility / 3)
+
+
+def _words(message: Any) -> str:
+    """What a cell's lease says of the message that it is run for."""
+    return f"for message {message.headers['id']}"
 
 
 def _judge(result: CellResult) -> Verdict:

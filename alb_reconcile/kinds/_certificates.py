@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds._certificate_lists import list_certificates, read_tags
@@ -86,6 +86,10 @@ def _covers(name: str, host: str) -> bool:
     """Whether a certificate's name is for a host, or for one that a rule's pattern means. A wildcard stands for one label."""
     name, host = name.lower(), host.lower()
     return fnmatchcase(name, host) or (fnmatchcase(host, name) and host.count(".") == name.count("."))
+
+
+FINDING: Final = ("acm:ListCertificates", "acm:ListTagsForCertificate", "acm:DescribeCertificate")
+"""The IAM actions of `find_certificates`, and of a look at what it has found."""
 
 
 async def find_certificates(aws: Aws, wanted: Sequence[Lookup], stack: str) -> dict[Lookup, tuple[list[str], str]]:

@@ -15,12 +15,12 @@ _KMS: Final = (
 """What AWS wants to be allowed for disks that a customer's key encrypts ("Required permissions", Amazon EBS User Guide)."""
 ACTIONS: Final = IamActions(
     read=(
-        "ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:DescribeInstanceCreditSpecifications", "ec2:DescribeImages",
-        "ssm:GetParameters",
+        "ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:DescribeInstanceCreditSpecifications",
+        "ec2:DescribeImages", "ssm:GetParameters",
     ),
     look=(
-        "ec2:DescribeInstanceTypes", "ec2:DescribeInstanceTypeOfferings", "ec2:DescribeKeyPairs", "iam:GetInstanceProfile",
-        "servicequotas:GetServiceQuota",
+        "ec2:DescribeInstanceTypes", "ec2:DescribeInstanceTypeOfferings", "ec2:DescribeKeyPairs",
+        "iam:GetInstanceProfile", "servicequotas:GetServiceQuota",
     ),
     create=(
         "ec2:RunInstances", "ec2:CreateTags", "ec2:StopInstances", "ec2:ModifyInstanceAttribute", "ec2:CreateVolume",
@@ -28,12 +28,12 @@ ACTIONS: Final = IamActions(
     ),
     update=(
         "ec2:ModifyInstanceAttribute", "ec2:ModifyInstanceMetadataOptions", "ec2:ModifyInstanceCreditSpecification",
-        "ec2:ModifyInstancePlacement", "ec2:ModifyInstanceCapacityReservationAttributes", "ec2:ModifyInstanceCpuOptions",
-        "ec2:ModifyInstanceMaintenanceOptions", "ec2:ModifyInstanceNetworkPerformanceOptions",
-        "ec2:ModifyPrivateDnsNameOptions", "ec2:MonitorInstances", "ec2:UnmonitorInstances",
-        "ec2:ModifyNetworkInterfaceAttribute", "ec2:AssignIpv6Addresses", "ec2:UnassignIpv6Addresses",
-        "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:CreateVolume", "ec2:AttachVolume",
-        "ec2:DescribeIamInstanceProfileAssociations", "ec2:AssociateIamInstanceProfile",
+        "ec2:ModifyInstancePlacement", "ec2:ModifyInstanceCapacityReservationAttributes",
+        "ec2:ModifyInstanceCpuOptions", "ec2:ModifyInstanceMaintenanceOptions",
+        "ec2:ModifyInstanceNetworkPerformanceOptions", "ec2:ModifyPrivateDnsNameOptions", "ec2:MonitorInstances",
+        "ec2:UnmonitorInstances", "ec2:ModifyNetworkInterfaceAttribute", "ec2:AssignIpv6Addresses",
+        "ec2:UnassignIpv6Addresses", "ec2:ModifyVolume", "ec2:DescribeVolumesModifications", "ec2:CreateVolume",
+        "ec2:AttachVolume", "ec2:DescribeIamInstanceProfileAssociations", "ec2:AssociateIamInstanceProfile",
         "ec2:ReplaceIamInstanceProfileAssociation", "iam:PassRole", "ec2:StartInstances", "ec2:StopInstances",
         "ec2:DescribeInstanceAttribute", "ec2:CreateTags", *_KMS,
     ),
@@ -41,8 +41,7 @@ ACTIONS: Final = IamActions(
         "ec2:TerminateInstances", "ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute", "ec2:CreateTags",
     ),
     on={  # a network interface carries no tag of the stack
-        "ec2:RunInstances": "instance+ volume+ network-interface* subnet security-group placement-group "
-        "capacity-reservation snapshot",
+        "ec2:RunInstances": "instance+ volume+ network-interface* subnet security-group placement-group capacity-reservation snapshot",
         "ec2:CreateVolume": "volume+ snapshot", "ec2:AttachVolume": "instance volume", "ec2:ModifyVolume": "volume",
         "ec2:ModifyInstanceAttribute": "instance security-group", "ec2:DescribeInstanceAttribute": "instance",
         "ec2:ModifyInstancePlacement": "instance placement-group dedicated-host",
@@ -53,26 +52,19 @@ ACTIONS: Final = IamActions(
     fields={
         "ec2:DescribeInstanceCreditSpecifications": "credit_specification",
         "ec2:ModifyInstanceCreditSpecification": "credit_specification",
-        "ec2:ModifyInstanceMetadataOptions": "metadata_options",
-        "ec2:ModifyInstancePlacement": "placement",
+        "ec2:ModifyInstanceMetadataOptions": "metadata_options", "ec2:ModifyInstancePlacement": "placement",
         "ec2:ModifyInstanceCapacityReservationAttributes": "capacity_reservation_specification",
-        "ec2:ModifyInstanceCpuOptions": "cpu_options",
-        "ec2:ModifyInstanceMaintenanceOptions": "maintenance_options",
+        "ec2:ModifyInstanceCpuOptions": "cpu_options", "ec2:ModifyInstanceMaintenanceOptions": "maintenance_options",
         "ec2:ModifyInstanceNetworkPerformanceOptions": "network_performance_options",
-        "ec2:ModifyPrivateDnsNameOptions": "private_dns_name_options",
-        "ec2:MonitorInstances": "monitoring",
-        "ec2:UnmonitorInstances": "monitoring",
-        "ec2:ModifyNetworkInterfaceAttribute": "associate_public_ip_address",
-        "ec2:AssignIpv6Addresses": "ipv6_address_count",
-        "ec2:UnassignIpv6Addresses": "ipv6_address_count",
-        "ec2:CreateVolume": "data_volumes",
-        "ec2:AttachVolume": "data_volumes",
+        "ec2:ModifyPrivateDnsNameOptions": "private_dns_name_options", "ec2:MonitorInstances": "monitoring",
+        "ec2:UnmonitorInstances": "monitoring", "ec2:ModifyNetworkInterfaceAttribute": "associate_public_ip_address",
+        "ec2:AssignIpv6Addresses": "ipv6_address_count", "ec2:UnassignIpv6Addresses": "ipv6_address_count",
+        "ec2:CreateVolume": "data_volumes", "ec2:AttachVolume": "data_volumes",
         "ec2:ModifyVolume": "root_volume data_volumes",
         "ec2:DescribeVolumesModifications": "root_volume data_volumes",
         "ec2:DescribeIamInstanceProfileAssociations": "iam_instance_profile",
         "ec2:AssociateIamInstanceProfile": "iam_instance_profile",
-        "ec2:ReplaceIamInstanceProfileAssociation": "iam_instance_profile",
-        "ec2:DescribeKeyPairs": "key_name",
+        "ec2:ReplaceIamInstanceProfileAssociation": "iam_instance_profile", "ec2:DescribeKeyPairs": "key_name",
     },
 )  # fmt: skip
 
@@ -89,8 +81,13 @@ def instance_grants(wanted: Any, scope: Scope) -> Iterator[Grant]:
         account = "" if name.startswith("/aws/") else scope.account
         path = name.removeprefix("/")
         yield Grant(("ssm:GetParameters",), (f"arn:{scope.partition}:ssm:{scope.region}:{account}:parameter/{path}",))
+    if wanted.security_groups is None:  # the VPC's own one, which has no tags
+        yield Grant(("ec2:RunInstances",), (scope.arn("ec2", "security-group/*"),))
     if key:
         yield Grant(("ec2:RunInstances",), (scope.arn("ec2", f"key-pair/{key}"),))
+    if group := (wanted.placement or {}).get("group_name"):
+        named_group = (scope.arn("ec2", f"placement-group/{group}"),)
+        yield Grant(("ec2:RunInstances", "ec2:ModifyInstancePlacement"), named_group)
     if profile:
         yield may_pass(scope, profile)
     if profile and not isinstance(profile, Address):

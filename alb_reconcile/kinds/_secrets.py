@@ -28,8 +28,10 @@ from alb_reconcile.model.text import digest
 
 READ: Final = ("ssm:GetParameter", "secretsmanager:DescribeSecret")
 """The IAM actions that say a version."""
-WRITE: Final = ("ssm:GetParameter", "secretsmanager:GetSecretValue", "kms:Decrypt")
-"""Those that say the secret."""
+_SAY: Final = ("ssm:GetParameter", "secretsmanager:GetSecretValue", "kms:Decrypt")
+_POOL: Final = "cognito-idp:DescribeUserPoolClient"
+WRITE: Final = (*_SAY, _POOL)
+"""Those that say the secret; and what AWS wants to be allowed where a user pool authenticates."""
 _MISSING: Final = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
 _MOST: Final = 4096
 """Bytes of a file."""
@@ -41,15 +43,17 @@ def secret_of(action: Action) -> Secret | None:
 
 
 def secret_grants(scope: Scope, action: Action) -> Iterator[Grant]:
-    """What reads the client secret of an action; it may be encrypted with any key."""
+    """What reads the client secret of an action, which may be encrypted with any key; or its user pool."""
     secret = secret_of(action)
+    if action.authentication and (pool := dict(action.authentication.settings).get("user_pool_arn")):
+        yield Grant((_POOL,), (pool,))
     if secret is None or secret.source not in ("ssm", "secretsmanager"):
         return
     if secret.source == "ssm":
         own = scope.arn("ssm", f"parameter/{secret.name.removeprefix('/')}")
     else:  # Secrets Manager adds six characters
         own = scope.arn("secretsmanager", f"secret:{secret.name}-??????")
-    yield Grant((*READ, *WRITE[:-1]), (secret.name if secret.name.startswith("arn:") else own,))
+    yield Grant((*READ, *_SAY[:-1]), (secret.name if secret.name.startswith("arn:") else own,))
     via = (("StringEquals", "kms:ViaService", (f"{secret.source}.{scope.region}.amazonaws.com",)),)
     yield Grant(("kms:Decrypt",), (scope.arn("kms", "key/*"),), via)
 

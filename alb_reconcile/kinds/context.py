@@ -99,7 +99,7 @@ class Run:
         # a launch is repeated with the very same tags, so what other entries say stays out of it
         if self.applied and desired.state.carries_applied:
             made[tags.APPLIED] = self.applied
-        if self.zones and (desired.state.carries_applied or desired.state.kind == "load_balancer"):
+        if self.zones and tags.tells_of_zones(desired.state):
             made[tags.ZONES] = self.zones
         return tags.to_list(made)
 

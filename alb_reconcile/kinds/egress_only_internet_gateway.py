@@ -56,10 +56,8 @@ class EgressOnlyInternetGatewayKind(Ec2Kind[EgressOnlyInternetGateway]):
         create=("ec2:CreateEgressOnlyInternetGateway", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:DeleteEgressOnlyInternetGateway",),
-        on={
-            "ec2:CreateEgressOnlyInternetGateway": "egress-only-internet-gateway+ vpc",
-        },
-    )
+        on={"ec2:CreateEgressOnlyInternetGateway": "egress-only-internet-gateway+ vpc"},
+    )  # fmt: skip
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

@@ -71,10 +71,8 @@ class ElasticIpKind(Ec2Kind[ElasticIp]):
         create=("ec2:AllocateAddress", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:ReleaseAddress", "ec2:DescribeNetworkInterfaces"),
-        on={
-            "ec2:AllocateAddress": "elastic-ip+ ipam-pool ipv4pool-ec2",
-        },
-    )
+        on={"ec2:AllocateAddress": "elastic-ip+ ipam-pool ipv4pool-ec2"},
+    )  # fmt: skip
 
     async def discover(self, reader: Reader) -> list[Observed]:
         rows = await self.own_rows(reader)

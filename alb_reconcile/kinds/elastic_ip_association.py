@@ -83,7 +83,7 @@ class ElasticIpAssociationKind(Kind[ElasticIpAssociation]):
             "ec2:AssociateAddress": "elastic-ip instance network-interface*",
             "ec2:DisassociateAddress": "elastic-ip network-interface*",
         },
-    )
+    )  # fmt: skip
 
     async def discover(self, reader: Reader) -> list[Observed]:
         """Of the stack's own addresses, and of those that its spec names. Where it has none, nothing is read for it."""

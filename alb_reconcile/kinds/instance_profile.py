@@ -93,8 +93,8 @@ class InstanceProfileKind(Kind[InstanceProfile]):
             "iam:ListRoleTags",
         ),
         update=(
-            "iam:CreateRole", "iam:AddRoleToInstanceProfile", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy",
-            "iam:TagInstanceProfile", "iam:TagRole",
+            "iam:CreateRole", "iam:AddRoleToInstanceProfile", "iam:AttachRolePolicy", "iam:DetachRolePolicy",
+            "iam:PutRolePolicy", "iam:TagInstanceProfile", "iam:TagRole",
         ),
         delete=(
             "iam:ListAttachedRolePolicies", "iam:DetachRolePolicy", "iam:ListRolePolicies", "iam:DeleteRolePolicy",

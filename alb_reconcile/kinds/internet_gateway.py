@@ -65,11 +65,10 @@ class InternetGatewayKind(Ec2Kind[InternetGateway]):
         update=("ec2:AttachInternetGateway", "ec2:CreateTags"),
         delete=("ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"),
         on={
-            "ec2:CreateInternetGateway": "internet-gateway+",
-            "ec2:AttachInternetGateway": "internet-gateway vpc",
+            "ec2:CreateInternetGateway": "internet-gateway+", "ec2:AttachInternetGateway": "internet-gateway vpc",
             "ec2:DetachInternetGateway": "internet-gateway vpc",
         },
-    )
+    )  # fmt: skip
 
     async def discover(self, reader: Reader) -> list[Observed]:
         return [self._observe(reader, row) for row in await self.own_rows(reader)]

@@ -74,10 +74,8 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         create=("ec2:ImportKeyPair", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:DeleteKeyPair",),
-        on={
-            "ec2:ImportKeyPair": "key-pair+",
-        },
-    )
+        on={"ec2:ImportKeyPair": "key-pair+"},
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: Mapping[str, Any], around: Around) -> KeyPair:
         return KeyPair(name=key_name(name, around), public_key=public_key_of(entry, around))
@@ -89,20 +87,23 @@ class KeyPairKind(Ec2Kind[KeyPair]):
         if not await self._is_asked(reader):
             return []
         rows = await reader.looked_for(self.name, "key pairs", self.own_rows(reader))
-        keys = await reader.once(_read_keys, reader.aws) if reader.thorough else {}
-        return [
-            self.observe(reader, row, KeyPair(name=row["KeyName"], public_key=keys.get(row["KeyName"]))) for row in rows
-        ]
+        return [self._observe(reader, row, {}) for row in rows]
+
+    def _observe(self, reader: Reader, row: Row, keys: Mapping[str, str]) -> Observed:
+        return self.observe(reader, row, KeyPair(name=row["KeyName"], public_key=keys.get(row["KeyName"])))
 
     async def find_used(self, reader: Reader, users: Sequence[Observed]) -> list[Used]:
         """Those that instances were launched with. One that others were launched with too isn't theirs alone (DescribeInstances)."""
         named: dict[str, list[str]] = defaultdict(list)
         for item in users:
+            if isinstance(item.state, KeyPair):  # it is meant, whoever uses it
+                named[str(item.state.name)] += []
             if name := getattr(item.state, "key_name", None):
                 named[name].append(item.id)
         if not named:
             return []
-        found = {self.of(item).name: item for item in await self.discover(reader)}
+        rows, keys = await self.own_rows(reader), await _read_keys(reader.aws)
+        found = {row["KeyName"]: self._observe(reader, row, keys) for row in rows}
         others = await _launched_with(reader.aws, named)
         return [
             Used(

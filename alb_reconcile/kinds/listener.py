@@ -103,20 +103,15 @@ class ListenerKind(HasAttributes[Listener]):
     quotas = (Quota("listeners-per-application-load-balancer", "listeners", 50, ("load_balancer",)),)
     iam_actions = IamActions(
         read=(
-            "elasticloadbalancing:DescribeListeners",
-            "elasticloadbalancing:DescribeListenerAttributes",
-            "elasticloadbalancing:DescribeListenerCertificates",
-            "elasticloadbalancing:DescribeTags",
-            "elasticloadbalancing:DescribeTrustStores",
-            *_secrets.READ,
+            "elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeListenerAttributes",
+            "elasticloadbalancing:DescribeListenerCertificates", "elasticloadbalancing:DescribeTags",
+            "elasticloadbalancing:DescribeTrustStores", *_secrets.READ,
         ),
         look=("acm:DescribeCertificate", "elasticloadbalancing:DescribeAccountLimits"),
         create=("elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags", *_BESIDE, *_secrets.WRITE),
         update=("elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags", *_BESIDE, *_secrets.WRITE),
         delete=("elasticloadbalancing:DeleteListener",),
-        on={
-            "elasticloadbalancing:CreateListener": "loadbalancer/app",
-        },
+        on={"elasticloadbalancing:CreateListener": "loadbalancer/app"},
         fields={
             "elasticloadbalancing:DescribeTrustStores": "mutual_authentication",
             "elasticloadbalancing:DescribeListenerAttributes": "attributes",
@@ -124,7 +119,7 @@ class ListenerKind(HasAttributes[Listener]):
             "elasticloadbalancing:AddListenerCertificates": "certificates",
             "elasticloadbalancing:RemoveListenerCertificates": "certificates",
         },
-    )
+    )  # fmt: skip
 
     def grants(self, wanted: Listener, scope: Scope) -> Iterable[Grant]:
         yield from _secrets.secret_grants(scope, wanted.default_action)

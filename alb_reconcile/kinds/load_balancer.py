@@ -108,56 +108,37 @@ class LoadBalancerKind(NamedKind[LoadBalancer], HasAttributes[LoadBalancer]):
     ready = frozenset({"active"})
     iam_actions = IamActions(
         read=(
-            "elasticloadbalancing:DescribeLoadBalancers",
-            "elasticloadbalancing:DescribeLoadBalancerAttributes",
-            "elasticloadbalancing:DescribeCapacityReservation",
-            "elasticloadbalancing:DescribeTags",
-            "wafv2:GetWebACLForResource",
-            "wafv2:GetWebACL",
+            "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:DescribeTags",
+            "wafv2:GetWebACLForResource", "wafv2:GetWebACL",
         ),
         look=(
-            "elasticloadbalancing:DescribeAccountLimits",
-            "servicequotas:GetServiceQuota",
-            "wafv2:GetWebACL",
-            "s3:GetBucketLocation",
-            "s3:GetBucketPolicy",
+            "elasticloadbalancing:DescribeAccountLimits", "servicequotas:GetServiceQuota", "wafv2:GetWebACL",
+            "s3:GetBucketLocation", "s3:GetBucketPolicy",
         ),
         create=(
-            "elasticloadbalancing:CreateLoadBalancer",
-            "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:ModifyLoadBalancerAttributes",
-            "elasticloadbalancing:ModifyCapacityReservation",
-            "iam:CreateServiceLinkedRole",
-            "wafv2:AssociateWebACL",
-            "elasticloadbalancing:SetWebACL",
+            "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:ModifyCapacityReservation",
+            "iam:CreateServiceLinkedRole", "wafv2:AssociateWebACL", "elasticloadbalancing:SetWebACL",
         ),
         update=(
-            "elasticloadbalancing:SetSubnets",
-            "elasticloadbalancing:SetSecurityGroups",
-            "elasticloadbalancing:SetIpAddressType",
-            "elasticloadbalancing:ModifyLoadBalancerAttributes",
-            "elasticloadbalancing:ModifyCapacityReservation",
-            "elasticloadbalancing:ModifyIpPools",
-            "wafv2:AssociateWebACL",
-            "wafv2:DisassociateWebACL",
-            "elasticloadbalancing:SetWebACL",
+            "elasticloadbalancing:SetSubnets", "elasticloadbalancing:SetSecurityGroups",
+            "elasticloadbalancing:SetIpAddressType", "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "elasticloadbalancing:ModifyCapacityReservation", "elasticloadbalancing:ModifyIpPools",
+            "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "elasticloadbalancing:SetWebACL",
             "elasticloadbalancing:AddTags",
         ),
         delete=(
-            "elasticloadbalancing:DeleteLoadBalancer",
-            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:ModifyLoadBalancerAttributes",
             "ec2:DescribeNetworkInterfaces",
         ),
-        on={
-            "elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+",
-            "elasticloadbalancing:SetWebACL": "",
-        },
+        on={"elasticloadbalancing:CreateLoadBalancer": "loadbalancer/app+", "elasticloadbalancing:SetWebACL": ""},
         fields={
             "elasticloadbalancing:DescribeCapacityReservation": "minimum_load_balancer_capacity",
             "elasticloadbalancing:ModifyCapacityReservation": "minimum_load_balancer_capacity",
             "elasticloadbalancing:ModifyIpPools": "ipam_pools",
         },
-    )
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> LoadBalancer:
         read: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from alb_reconcile.aws.bucket_tags import change_bucket_tags, list_buckets, owned, read_bucket_tags
+from alb_reconcile.aws.bucket_tags import change_bucket_tags, list_buckets, list_every_bucket, owned, read_bucket_tags
 from alb_reconcile.aws.client import Aws
 from alb_reconcile.kinds import waits
 from alb_reconcile.kinds._log_delivery import bucket_arn, may_write, statement, with_statement
@@ -106,11 +106,14 @@ class LogBucketKind(Kind[LogBucket]):
         return state.name or ""
 
     async def discover(self, reader: Reader) -> list[Observed]:
-        """Nothing is read where the spec declares none: what it no longer declares is found by `destroy`."""
+        """Nothing is read where the spec declares none: what it no longer declares is found by `destroy`, by its tags where the
+        spec gave it a name."""
         declared = [item for item in reader.desired.values() if isinstance(item.state, LogBucket)]
         if not declared and not reader.everything:
             return []
         named = [getattr(item.state, "name", None) or await _derived(reader, item) for item in declared]
+        if reader.everything and not reader.thorough:
+            named += await reader.looked_for(self.name, "buckets for logs", list_every_bucket(reader.aws))
         read = reader.once(_read_buckets, reader.aws, reader.stack, tuple(sorted(named)))
         rows = await reader.looked_for(self.name, "buckets for logs", read)
         seen = [(name, reader.seen(bucket_arn(name, reader.aws.region), {}, found)) for name, found in rows]

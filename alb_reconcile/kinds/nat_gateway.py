@@ -122,11 +122,8 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
         look=("ec2:DescribeAddresses", "ec2:DescribeSubnets", "servicequotas:GetServiceQuota"),
         create=("ec2:CreateNatGateway", "ec2:CreateTags"),
         update=(
-            "ec2:AssociateNatGatewayAddress",
-            "ec2:DisassociateNatGatewayAddress",
-            "ec2:AssignPrivateNatGatewayAddress",
-            "ec2:UnassignPrivateNatGatewayAddress",
-            "ec2:CreateTags",
+            "ec2:AssociateNatGatewayAddress", "ec2:DisassociateNatGatewayAddress",
+            "ec2:AssignPrivateNatGatewayAddress", "ec2:UnassignPrivateNatGatewayAddress", "ec2:CreateTags",
         ),
         delete=("ec2:DeleteNatGateway",),
         on={
@@ -134,7 +131,7 @@ class NatGatewayKind(Ec2Kind[NatGateway]):
             "ec2:AssociateNatGatewayAddress": "natgateway elastic-ip",
             "ec2:DisassociateNatGatewayAddress": "natgateway elastic-ip network-interface*",
         },
-    )
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> NatGateway:
         if (given := entry.get(_ZONES)) is not None:

@@ -98,7 +98,7 @@ class RegistrationKind(Kind[Registration]):
         look=("elasticloadbalancing:DescribeAccountLimits", "lambda:GetFunctionConfiguration"),
         create=("elasticloadbalancing:RegisterTargets", "lambda:AddPermission"),
         delete=("elasticloadbalancing:DeregisterTargets", "lambda:RemovePermission"),
-    )
+    )  # fmt: skip
 
     async def check_preconditions(
         self, aws: Aws, intents: Sequence[Intent], desired: Mapping[Address, Desired], zones: Zones

@@ -91,30 +91,20 @@ class RouteTableKind(Ec2Kind[RouteTable]):
         read=("ec2:DescribeRouteTables", "ec2:DescribeSubnets"),
         look=("servicequotas:GetServiceQuota",),
         create=(
-            "ec2:CreateRouteTable",
-            "ec2:CreateTags",
-            "ec2:CreateRoute",
-            "ec2:ReplaceRoute",
-            "ec2:AssociateRouteTable",
-            "ec2:ReplaceRouteTableAssociation",
+            "ec2:CreateRouteTable", "ec2:CreateTags", "ec2:CreateRoute", "ec2:ReplaceRoute",
+            "ec2:AssociateRouteTable", "ec2:ReplaceRouteTableAssociation",
         ),
         update=(
-            "ec2:CreateRoute",
-            "ec2:ReplaceRoute",
-            "ec2:DeleteRoute",
-            "ec2:AssociateRouteTable",
-            "ec2:ReplaceRouteTableAssociation",
-            "ec2:DisassociateRouteTable",
-            "ec2:CreateTags",
+            "ec2:CreateRoute", "ec2:ReplaceRoute", "ec2:DeleteRoute", "ec2:AssociateRouteTable",
+            "ec2:ReplaceRouteTableAssociation", "ec2:DisassociateRouteTable", "ec2:CreateTags",
         ),
         delete=("ec2:DisassociateRouteTable", "ec2:DeleteRouteTable"),
         on={
-            "ec2:CreateRouteTable": "route-table+ vpc",
-            "ec2:AssociateRouteTable": "route-table subnet",
+            "ec2:CreateRouteTable": "route-table+ vpc", "ec2:AssociateRouteTable": "route-table subnet",
             "ec2:DisassociateRouteTable": "route-table subnet",
             "ec2:ReplaceRouteTableAssociation": "route-table subnet",
         },
-    )
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> RouteTable:
         if (routes := entry.get("routes")) is not None:

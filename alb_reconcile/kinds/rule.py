@@ -99,17 +99,15 @@ class RuleKind(Kind[Rule]):
         look=("elasticloadbalancing:DescribeAccountLimits",),
         create=("elasticloadbalancing:CreateRule", "elasticloadbalancing:AddTags", *_secrets.WRITE),
         update=(
-            "elasticloadbalancing:ModifyRule",
-            "elasticloadbalancing:SetRulePriorities",
-            "elasticloadbalancing:AddTags",
-            *_secrets.WRITE,
+            "elasticloadbalancing:ModifyRule", "elasticloadbalancing:SetRulePriorities",
+            "elasticloadbalancing:AddTags", *_secrets.WRITE,
         ),
         delete=("elasticloadbalancing:DeleteRule",),
         on={
             "elasticloadbalancing:CreateRule": "listener/app",
             "elasticloadbalancing:SetRulePriorities": "listener-rule/app*",
         },
-    )
+    )  # fmt: skip
 
     def grants(self, wanted: Rule, scope: Scope) -> Iterable[Grant]:
         yield from _secrets.secret_grants(scope, wanted.action)

@@ -55,10 +55,8 @@ class SecurityGroupKind(Ec2Kind[SecurityGroup]):
         create=("ec2:CreateSecurityGroup", "ec2:CreateTags"),
         update=("ec2:CreateTags",),
         delete=("ec2:DeleteSecurityGroup", "ec2:DescribeNetworkInterfaces"),
-        on={
-            "ec2:CreateSecurityGroup": "security-group+ vpc",
-        },
-    )
+        on={"ec2:CreateSecurityGroup": "security-group+ vpc"},
+    )  # fmt: skip
 
     def members(self, name: str, entry: Entry, around: Around) -> Iterable[tuple[Address, Properties]]:
         if "ingress" in entry or "egress" in entry:

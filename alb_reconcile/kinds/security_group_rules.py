@@ -97,29 +97,21 @@ class SecurityGroupRulesKind(Kind[SecurityGroupRules]):
         read=("ec2:DescribeSecurityGroups",),
         look=("servicequotas:GetServiceQuota",),
         create=(
-            "ec2:AuthorizeSecurityGroupIngress",
-            "ec2:AuthorizeSecurityGroupEgress",
-            "ec2:RevokeSecurityGroupIngress",
-            "ec2:RevokeSecurityGroupEgress",
-            "ec2:DescribeSecurityGroupRules",
-            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
-            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+            "ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress",
+            "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress", "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
         ),
         update=(
-            "ec2:AuthorizeSecurityGroupIngress",
-            "ec2:AuthorizeSecurityGroupEgress",
-            "ec2:RevokeSecurityGroupIngress",
-            "ec2:RevokeSecurityGroupEgress",
-            "ec2:DescribeSecurityGroupRules",
-            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
-            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+            "ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress",
+            "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress", "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
         ),
         delete=("ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules"),
         on={
             "ec2:AuthorizeSecurityGroupIngress": "security-group security-group-rule*",
             "ec2:AuthorizeSecurityGroupEgress": "security-group security-group-rule*",
         },
-    )
+    )  # fmt: skip
 
     async def discover(self, reader: Reader) -> list[Observed]:
         groups = await reader.tagged("describe_security_groups", "SecurityGroups")

@@ -157,7 +157,8 @@ class SubnetKind(Ec2Kind[Subnet]):
     iam_actions = IamActions(
         read=("ec2:DescribeSubnets", "ec2:GetIpamPoolAllocations"),
         look=(
-            "ec2:DescribeAvailabilityZones", "ec2:DescribeIpamPools", "ec2:DescribeVpcs", "servicequotas:GetServiceQuota",
+            "ec2:DescribeAvailabilityZones", "ec2:DescribeIpamPools", "ec2:DescribeVpcs",
+            "servicequotas:GetServiceQuota",
         ),
         create=("ec2:CreateSubnet", "ec2:CreateTags", "ec2:DescribeVpcs", "ec2:ModifySubnetAttribute"),
         update=(

@@ -124,30 +124,25 @@ class TargetGroupKind(NamedKind[TargetGroup], HasAttributes[TargetGroup]):
     chosen = frozenset({"name"})
     iam_actions = IamActions(
         read=(
-            "elasticloadbalancing:DescribeTargetGroups",
-            "elasticloadbalancing:DescribeTargetGroupAttributes",
+            "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetGroupAttributes",
             "elasticloadbalancing:DescribeTags",
         ),
         look=("elasticloadbalancing:DescribeAccountLimits",),
         create=(
-            "elasticloadbalancing:CreateTargetGroup",
-            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:CreateTargetGroup", "elasticloadbalancing:AddTags",
             "elasticloadbalancing:ModifyTargetGroupAttributes",
         ),
         update=(
-            "elasticloadbalancing:ModifyTargetGroup",
-            "elasticloadbalancing:ModifyTargetGroupAttributes",
+            "elasticloadbalancing:ModifyTargetGroup", "elasticloadbalancing:ModifyTargetGroupAttributes",
             "elasticloadbalancing:AddTags",
         ),
         delete=("elasticloadbalancing:DeleteTargetGroup",),
-        on={
-            "elasticloadbalancing:CreateTargetGroup": "targetgroup+",
-        },
+        on={"elasticloadbalancing:CreateTargetGroup": "targetgroup+"},
         fields={
             "elasticloadbalancing:DescribeTargetGroupAttributes": "attributes",
             "elasticloadbalancing:ModifyTargetGroupAttributes": "attributes",
         },
-    )
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> TargetGroup:
         if "health_check" in fields:

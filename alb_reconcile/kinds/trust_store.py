@@ -95,29 +95,21 @@ class TrustStoreKind(NamedKind[TrustStore]):
     is_always_read = False
     iam_actions = IamActions(
         read=(
-            "elasticloadbalancing:DescribeTrustStores",
-            "elasticloadbalancing:DescribeTrustStoreRevocations",
+            "elasticloadbalancing:DescribeTrustStores", "elasticloadbalancing:DescribeTrustStoreRevocations",
             "elasticloadbalancing:DescribeTags",
         ),
         look=_FILES,
         create=(
-            "elasticloadbalancing:CreateTrustStore",
-            "elasticloadbalancing:AddTrustStoreRevocations",
-            "elasticloadbalancing:AddTags",
-            *_FILES,
+            "elasticloadbalancing:CreateTrustStore", "elasticloadbalancing:AddTrustStoreRevocations",
+            "elasticloadbalancing:AddTags", *_FILES,
         ),
         update=(
-            "elasticloadbalancing:ModifyTrustStore",
-            "elasticloadbalancing:AddTrustStoreRevocations",
-            "elasticloadbalancing:RemoveTrustStoreRevocations",
-            "elasticloadbalancing:AddTags",
-            *_FILES,
+            "elasticloadbalancing:ModifyTrustStore", "elasticloadbalancing:AddTrustStoreRevocations",
+            "elasticloadbalancing:RemoveTrustStoreRevocations", "elasticloadbalancing:AddTags", *_FILES,
         ),
         delete=("elasticloadbalancing:DeleteTrustStore",),
-        on={
-            "elasticloadbalancing:CreateTrustStore": "truststore+",
-        },
-    )
+        on={"elasticloadbalancing:CreateTrustStore": "truststore+"},
+    )  # fmt: skip
 
     def grants(self, wanted: TrustStore, scope: Scope) -> Iterable[Grant]:
         """Elastic Load Balancing reads the files with the rights of whoever names them."""

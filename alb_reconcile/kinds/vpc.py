@@ -173,35 +173,20 @@ class VpcKind(Ec2Kind[Vpc]):
         ),
     )
     iam_actions = IamActions(
-        read=(
-            "ec2:DescribeVpcs",
-            "ec2:DescribeVpcAttribute",
-            "ec2:GetIpamPoolAllocations",
-            *_encryption.READS,
-        ),
+        read=("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:GetIpamPoolAllocations", *_encryption.READS),
         look=("servicequotas:GetServiceQuota", "ec2:DescribeIpamPools", *_encryption.LOOKS),
         create=(
-            "ec2:CreateVpc",
-            "ec2:CreateTags",
-            "ec2:AssociateVpcCidrBlock",
-            "ec2:ModifyVpcAttribute",
+            "ec2:CreateVpc", "ec2:CreateTags", "ec2:AssociateVpcCidrBlock", "ec2:ModifyVpcAttribute",
             *_encryption.CREATES,
         ),
         update=(
-            "ec2:ModifyVpcAttribute",
-            "ec2:ModifyVpcTenancy",
-            "ec2:AssociateVpcCidrBlock",
-            "ec2:DisassociateVpcCidrBlock",
-            "ec2:DescribeSubnets",
-            "ec2:CreateTags",
-            *_encryption.UPDATES,
+            "ec2:ModifyVpcAttribute", "ec2:ModifyVpcTenancy", "ec2:AssociateVpcCidrBlock",
+            "ec2:DisassociateVpcCidrBlock", "ec2:DescribeSubnets", "ec2:CreateTags", *_encryption.UPDATES,
         ),
         delete=("ec2:DeleteVpc",),
         on={
-            "ec2:DescribeVpcAttribute": "vpc*",
-            "ec2:GetIpamPoolAllocations": "ipam-pool",
-            "ec2:GetVpcResourcesBlockingEncryptionEnforcement": "vpc",
-            "ec2:CreateVpc": "vpc+ ipam-pool",
+            "ec2:DescribeVpcAttribute": "vpc*", "ec2:GetIpamPoolAllocations": "ipam-pool",
+            "ec2:GetVpcResourcesBlockingEncryptionEnforcement": "vpc", "ec2:CreateVpc": "vpc+ ipam-pool",
             "ec2:AssociateVpcCidrBlock": "vpc ipam-pool",
             "ec2:CreateVpcEncryptionControl": "vpc vpc-encryption-control*",
             "ec2:ModifyVpcEncryptionControl": "vpc-encryption-control*",
@@ -217,7 +202,7 @@ class VpcKind(Ec2Kind[Vpc]):
             "ec2:DeleteVpcEncryptionControl": "vpc_encryption_control",
             "ec2:GetVpcResourcesBlockingEncryptionEnforcement": "vpc_encryption_control",
         },
-    )
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> Vpc:
         if "secondary_cidr_blocks" in fields:

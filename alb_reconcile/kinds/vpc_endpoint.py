@@ -134,7 +134,7 @@ class VpcEndpointKind(Ec2Kind[VpcEndpoint]):
             "ec2:CreateVpcEndpoint": "vpc-endpoint+ vpc subnet route-table security-group",
             "ec2:ModifyVpcEndpoint": "vpc-endpoint subnet route-table security-group",
         },
-    )
+    )  # fmt: skip
 
     def read_entry(self, name: str, entry: Entry, fields: dict[str, Any], around: Around) -> VpcEndpoint:
         own: dict[str, Any] = {"vpc_endpoint_type": type_of(entry)}

@@ -126,7 +126,8 @@ class _Form:
 
     def _certificate(self, names: list[Node]) -> Node:
         first = next((item for item in names if len(str(item.value)) <= LONGEST_FIRST), names[0])
-        others = self._node([item for item in names if item is not first])  # also none: who is taken away isn't kept
+        # also where there are none: one that goes is to be gone from the certificate, whose renewal it could hinder
+        others = self._node([item for item in names if item is not first])
         places = {"domain_name": (first.line, first.column), "subject_alternative_names": self.short.keys["names"]}
         entry = {"domain_name": first, "subject_alternative_names": others, **self._zone()}
         return self._mapping(entry, {**self.short.keys, **places})

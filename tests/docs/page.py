@@ -184,11 +184,12 @@ class Reader:
             texts = [process.communicate(timeout=GUARD)[0] for process in self._behind]
             self._behind.clear()
             return _lines("".join(texts))
-        words = shlex.split(line, comments=True) if not SHELL.search(line) else []
+        first, pipe, rest = line.partition(" | ")
+        words = shlex.split(first, comments=True) if not SHELL.search(first) else []
         if words[:1] == ["alb-reconcile"]:
             ended = run_forked(words[1:], folder=self.folder, environment=self.environment, timeout=GUARD)
             parts = (ended.stdout, ended.stderr) if ended.returncode else (ended.stderr, ended.stdout)
-            return _with_code("".join(parts), ended.returncode)
+            return self._shell(rest, ended.stdout) if pipe else _with_code("".join(parts), ended.returncode)
         if line.endswith(" &"):
             process = subprocess.Popen(
                 ["bash", "-c", line.removesuffix(" &")], cwd=self.folder, env=self.environment,
@@ -196,8 +197,11 @@ class Reader:
             )  # fmt: skip
             self._behind.append(process)
             return []
+        return self._shell(line)
+
+    def _shell(self, line: str, given: str = "") -> list[str]:
         done = subprocess.run(
-            ["bash", "-c", line], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
+            ["bash", "-c", line], cwd=self.folder, env=self.environment, input=given,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=GUARD, check=False,
         )  # fmt: skip
         return _with_code(done.stdout, done.returncode)

@@ -11,6 +11,7 @@ import pytest
 
 from alb_reconcile.locking.durations import LEASE, MARGIN
 from tests.e2e.fleets import POISON, OnQueue, WorkerProcess, lease_key, make_fleet, runs_of
+from tests.e2e.tool import client
 from tests.processes import GUARD, until
 
 if TYPE_CHECKING:
@@ -89,3 +90,17 @@ def _take_over(worker: WorkerProcess, dead: WorkerProcess) -> None:
     """Have a worker see the dead one's leases as old as they are in ten minutes."""
     assert dead.process.pid is not None
     worker.proxy.age, worker.proxy.aged = LEASE + MARGIN, {dead.process.pid}
+
+
+def test_a_queue_that_can_not_be_used_is_one_line(sandbox: Tool) -> None:
+    """None is named, it isn't there, nobody answers, or it would lose what always fails."""
+    fleet = make_fleet(sandbox, *_SMALL, visibility=2, receives=3)
+    url = client("sqs", fleet.port).create_queue(QueueName="without-dead-letters")["QueueUrl"]
+    for queue, code, said in (
+        ([], 64, "no queue is named; give --queue URL, or set ALB_RECONCILE_FLEET_QUEUE"),
+        (["--queue", url], 64, "has no dead-letter queue"),
+        (["--queue", f"{url}-gone"], 1, "NonExistentQueue"),
+        (["--queue", "redis://127.0.0.1:1/0"], 1, "can't be reached"),
+    ):
+        ended = fleet.tool.run("fleet", "worker", *queue, expect=code)
+        assert said in ended.stderr.splitlines()[-1]

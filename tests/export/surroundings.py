@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.export.hand_made import by_ansible, elb_tags, image
-from tests.harness import by_hand
+from tests.harness import REGION, by_hand
 from tests.kinds.test_listener import CERTIFICATES, upload_certificates
 from tests.sandbox.authorities import server_certificate
 
@@ -70,9 +70,18 @@ def logs(world: World, *balancers: str) -> str:
     return f"arn:aws:s3:::{BUCKET}"
 
 
-def zone(name: str) -> str:
-    made = by_hand("route53").create_hosted_zone(Name=name, CallerReference=name)
+def zone(name: str, vpc: str = "", reference: str = "") -> str:
+    """A hosted zone, private in a VPC; its id."""
+    more: dict[str, Any] = {"CallerReference": reference or name}
+    if vpc:
+        more |= {"VPC": {"VPCRegion": REGION, "VPCId": vpc}, "HostedZoneConfig": {"PrivateZone": True, "Comment": ""}}
+    made = by_hand("route53").create_hosted_zone(Name=name, **more)
     return str(made["HostedZone"]["Id"]).rpartition("/")[2]
+
+
+def rows(zone_id: str) -> list[dict[str, Any]]:
+    """A zone's record sets."""
+    return list(by_hand("route53").list_resource_record_sets(HostedZoneId=zone_id)["ResourceRecordSets"])
 
 
 def change(world: World, zone_id: str, **row: Any) -> None:
@@ -121,7 +130,7 @@ def record(zone_id: str, world: World, balancer: str, name: str = "shop.example.
     found = world.client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]
     target = {"DNSName": f"dualstack.{found['DNSName']}.", "HostedZoneId": found["CanonicalHostedZoneId"]}
     change(world, zone_id, Name=name, Type="A", AliasTarget={**target, "EvaluateTargetHealth": False}, **more)
-    return f"arn:aws:route53:::hostedzone/{zone_id}/recordset/{name}/A"
+    return f"arn:aws:route53:::hostedzone/{zone_id}/recordset/{'/'.join(filter(None, (name, 'A', more.get('SetIdentifier'))))}"
 
 
 def neighbour(world: World, made: dict[str, Any]) -> str:

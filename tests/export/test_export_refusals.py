@@ -130,7 +130,7 @@ def test_a_tag_takes_what_carries_it_and_what_is_in_that(tmp_path: Path) -> None
         found = exported(account, Scope(tags={"managed_by": "ansible"}), tmp_path)
         spec = plain(found)
         assert f"follow {made['table']}, which can't be in the spec" in found.notes[0]
-        assert spec.keys() - {"stack", "region", "account_ids"} == {"instances", "load_balancers"}
+        assert spec.keys() - {"stack", "region", "account_ids", "tags"} == {"instances", "load_balancers"}
         listener = spec["load_balancers"]["shop"]["listeners"]["http"]
         assert listener["default_action"] == {"forward": made["group"]}
         assert len(listener["rules"]) == 2
@@ -310,7 +310,12 @@ def test_the_command_writes_a_spec_and_its_files_once(
     made = by_ansible(account)
     assert main(["export", "--load-balancer", "shop", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 0
     said = capsys.readouterr()
-    assert said.out == "Wrote stack.yaml: 15 resources. Next: alb-reconcile adopt stack.yaml\n"
+    assert said.out == (
+        "Wrote stack.yaml: 15 resources.\n"
+        "Wrote user data, which only you can read: user-data/web.\n"
+        "User data may hold secrets. Look through it before you commit or share it.\n"
+        "Next: alb-reconcile adopt stack.yaml\n"
+    )
     assert "hunter2" not in said.out + said.err + (tmp_path / "stack.yaml").read_text(encoding="utf-8")
     assert (tmp_path / "user-data" / "web").stat().st_mode & 0o777 == 0o600
     assert main(["export", "--vpc", made["vpc"], "-o", "stack.yaml"]) == 4
@@ -359,6 +364,11 @@ def test_the_next_command_asks_the_same_aws(
         (["--vpc", "vpc-1", "--stack", "A b"], 64, "isn't a stack's name"),
         (["--vpc", "vpc-1", "--region", "here"], 64, "--region expects a region"),
         (["--vpc", "vpc-1", "--from-state", "none"], 64, "--from-state none: can't be read: No such file or directory"),
+        (
+            ["--vpc", "vpc-1", "--from-stack", "x", "--sandbox"],
+            64,
+            "the sandbox has no CloudFormation: leave out --from-stack",
+        ),
         (["--vpc", "vpc-1", "--from-stack", "none"], 4, "there is no CloudFormation stack none in this region"),
         (["--vpc", "vpc-1"], 4, "there is no VPC vpc-1 in this region and account"),
     ],

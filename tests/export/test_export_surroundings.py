@@ -8,8 +8,9 @@ from alb_reconcile.export.scope import Scope
 from tests.adoption.adopting import keeper, our_tags
 from tests.export.exporting import adopted, exported, plain, steps
 from tests.export.hand_made import elb_tags
-from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record
+from tests.export.surroundings import BUCKET, KEY, PROFILE, change, furnished, neighbour, record, rows, zone
 from tests.harness import by_hand
+from tests.kinds.hand import Faults
 from tests.kinds.test_listener import CERTIFICATES
 
 if TYPE_CHECKING:
@@ -21,12 +22,21 @@ if TYPE_CHECKING:
 def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
     with keeper() as (world, _):
         made = furnished(world)
+        inside = record(
+            zone("shop.internal", made["vpc"]),
+            world,
+            made["balancer"],
+            "*.shop.internal",
+            SetIdentifier="blue",
+            Weight=7,
+        )
         _tag_all(world, made, owner="web team")
         found = exported(world, Scope(load_balancers=("shop",), vpcs=(made["vpc"],)), tmp_path)
         assert (found.problems, found.notes) == ((), ())
         spec = plain(found)
         assert spec["tags"] == {"owner": "web team"}
         assert "tags" not in spec["certificates"]["shop"]
+        assert spec["load_balancers"]["shop"]["listeners"]["https"]["tags"] == {"owner": None}
         key = spec["key_pairs"]["ops-acme"]
         assert (key["name"], key["public_key"][:12]) == (KEY, "ssh-ed25519 ")
         assert spec["instances"]["instance"]["key_name"] == "ops-acme"
@@ -35,7 +45,11 @@ def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
             "domain_name": "shop.example.com", "subject_alternative_names": ["*.shop.example.com"], "zone": "example.com",
         }  # fmt: skip
         assert spec["records"] == {
-            "shop": {"zone": "example.com", "name": "shop.example.com", "type": "A", "alias": "shop", "evaluate_target_health": False}
+            "shop": {"zone": "example.com", "name": "shop.example.com", "type": "A", "alias": "shop", "evaluate_target_health": False},
+            "wildcard-blue": {
+                "zone": {"name": "shop.internal", "private": True}, "name": "*.shop.internal", "type": "A", "alias": "shop",
+                "evaluate_target_health": False, "set_identifier": "blue", "weight": 7,
+            },
         }  # fmt: skip
         balancer = spec["load_balancers"]["shop"]
         assert balancer["attributes"]["access_logs.s3.bucket"] == "acme-web-logs"
@@ -49,13 +63,21 @@ def test_all_that_a_service_uses_alone_comes_along(tmp_path: Path) -> None:
         ):
             assert said in found.text.replace("\n      #", "")
         assert steps(adopted(world, found, tmp_path)) == []
-        assert {made[name] for name in ("key", "bucket", "certificate", "record")} <= our_tags(world).keys()
+        own = {inside, *(made[name] for name in ("key", "bucket", "certificate", "record"))}
+        assert own <= our_tags(world).keys()
         before = len(by_hand("s3").list_buckets()["Buckets"])
         spec["instances"]["web"]["user_data"] = (tmp_path / spec["instances"]["web"].pop("user_data_file")).read_text()
         spec["records"]["shop"]["evaluate_target_health"] = True
         balancer["attributes"]["access_logs.s3.prefix"] = "shop"
         world.converge(spec)
         assert len(by_hand("s3").list_buckets()["Buckets"]) == before
+        world.destroy(spec)
+        left = world.strict.inventory()
+        assert own & left.keys() == set()
+        assert made["bought"] in left
+        assert by_hand("iam").get_instance_profile(InstanceProfileName=PROFILE)
+        (kept,) = (row for row in rows(made["zone"]) if row["Type"] not in ("NS", "SOA"))
+        assert kept["ResourceRecords"][0]["Value"].endswith(".acm-validations.aws."), "what validates was there before"
 
 
 def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
@@ -63,6 +85,7 @@ def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
     with keeper() as (world, _):
         made = furnished(world)
         other = neighbour(world, made)
+        zone("example.com", reference="another one of that name")
         record(made["zone"], world, made["balancer"], "fast.example.com", SetIdentifier="here", Region="us-east-1")
         change(
             world,
@@ -78,7 +101,7 @@ def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
         assert found.problems == ()
         assert not {"key_pairs", "certificates", "log_buckets", "instance_profiles", "vpcs"} & spec.keys()
         assert list(spec["load_balancers"]) == ["shop"]
-        assert list(spec["records"]) == ["shop"]
+        assert [entry["zone"] for entry in spec["records"].values()] == [made["zone"]]
         assert spec["load_balancers"]["shop"]["attributes"]["access_logs.s3.bucket"] == BUCKET
         assert spec["load_balancers"]["shop"]["listeners"]["https"]["certificate_arn"] == made["certificate"]
         assert KEY in str(spec["instances"])
@@ -95,18 +118,41 @@ def test_what_a_neighbour_uses_as_well_is_named(tmp_path: Path) -> None:
         assert not {made[name] for name in ("key", "bucket", "certificate", "front")} & our_tags(world).keys()
 
 
+def test_what_may_not_be_read_stays_outside(tmp_path: Path) -> None:
+    with keeper() as (world, _):
+        furnished(world)
+        faults = Faults(world)
+        for operation, code in (
+            ("describe_certificate", "AccessDeniedException"),
+            ("list_hosted_zones", "AccessDenied"),
+            ("get_bucket_tagging", "AccessDenied"),
+            ("describe_key_pairs", "UnauthorizedOperation"),
+        ):
+            faults.refuse(operation, code, times=99)
+        found = exported(world, Scope(load_balancers=("shop",)), tmp_path)
+        assert found.problems == ()
+        assert f"bucket {BUCKET} is another account's, or these credentials may not read it" in found.text
+        told = [note for note in found.notes if "is taken along" in note]
+        assert sorted(told) == [
+            "no certificate is taken along, since describe_certificate is refused (AccessDeniedException)",
+            "no key pair is taken along, since describe_key_pairs is refused (UnauthorizedOperation)",
+            "no record is taken along, since list_hosted_zones is refused (AccessDenied)",
+        ]
+        assert steps(adopted(world, found, tmp_path)) == []
+
+
 def _dns(world: World, name: str) -> str:
     return str(world.client("elbv2").describe_load_balancers(Names=[name])["LoadBalancers"][0]["DNSName"])
 
 
 def _tag_all(world: World, made: dict[str, object], **tags: str) -> None:
-    """Give a tag to all that takes tags, as Terraform's default_tags do."""
+    """Give a tag to all but listeners and rules, which hardly any tool tags."""
     elb, ec2 = world.client("elbv2"), world.client("ec2")
     by_hand("s3").put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": elb_tags(**tags)})
     by_hand("acm").add_tags_to_certificate(CertificateArn=made["certificate"], Tags=elb_tags(**tags))
     keys = [key for key in world.strict.inventory() if not key.startswith(("arn:", "ami-"))]
     ids = [key for key in keys if key.startswith(("vpc-", "subnet-", "igw-", "rtb-", "sg-", "i-", "key-"))]
     ec2.create_tags(Resources=ids, Tags=elb_tags(**tags))
-    arns = [key for key in world.strict.inventory() if ":elasticloadbalancing:" in key]
+    arns = [key for key in world.strict.inventory() if ":loadbalancer/" in key or ":targetgroup/" in key]
     for arn in arns:
         elb.add_tags(ResourceArns=[arn], Tags=elb_tags(**tags))

@@ -67,7 +67,7 @@ def test_a_message_is_kept_left_and_given_up(queue: Queue, tmp_path: Path) -> No
         worker = Taking(app)
         for number in range(1, MOST_DELIVERIES + 1):
             message = worker.next()
-            assert worker.channel.deliveries(message) == number
+            assert message.delivery_info.get("deliveries", 1) == number
             assert json.loads(message.payload[0][0])["account"] == "111111111111"
             index = worker.channel.global_keyprefix + worker.channel.unacked_index_key
             before = connection.default_channel.client.zscore(index, message.delivery_tag)

@@ -21,17 +21,13 @@ module = pytest.importorskip("alb_reconcile.fleet.worker", reason="the extra fle
 class Channel:
     """What a message came by."""
 
-    def __init__(self, deliveries: int = 1) -> None:
+    def __init__(self) -> None:
         self.extended: list[int] = []
-        self.count = deliveries
 
     def extend(self, _: Any, seconds: int) -> None:
         self.extended.append(seconds)
         if len(self.extended) == 2:
             raise OSError("the queue is away for a moment")
-
-    def deliveries(self, _: Any) -> int:
-        return self.count
 
 
 def worker(visibility: float = 120, read: Callable[[], Any] = lambda: None) -> Any:
@@ -54,11 +50,13 @@ def test_a_message_is_kept_as_long_as_its_cell_is_run() -> None:
     assert len(channel.extended) == kept
 
 
-@pytest.mark.parametrize(("deliveries", "verdict", "extended"), [(1, "done", []), (2, "left", [610])])
-def test_a_cell_that_another_run_has(deliveries: int, verdict: str, extended: list[int]) -> None:
+@pytest.mark.parametrize(("holder", "verdict", "extended"), [("0f-2", "done", []), ("0f-1", "left", [610])])
+def test_a_cell_that_another_run_has(holder: str, verdict: str, extended: list[int]) -> None:
     """A further message for it isn't needed; its own message, which appears again, waits until a dead run's lease is over."""
-    channel = Channel(deliveries)
-    found = asyncio.run(worker()._leave_busy(SimpleNamespace(channel=channel), HeldError("held by another")))
+    channel = Channel()
+    message = SimpleNamespace(channel=channel, headers={"id": "0f-1"})
+    error = HeldError(f"many is held by alb-reconcile fleet sync for message {holder} (user ops)")
+    found = asyncio.run(worker()._leave_busy(message, error))
     assert (found, channel.extended) == (verdict, extended)
 
 

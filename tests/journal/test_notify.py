@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from alb_reconcile.journal.record import Record
 
 IN_SYNC, FAILING, DRIFT = State("in_sync"), State("failing"), State("drift", (REPLACE.key,))
-OTHER = replace(REPLACE, key="delete subnet.x")
-SPEC = replace(REPLACE, key="update vpc.main", cause="spec")
+OTHER = replace(REPLACE, key="delete:subnet.x")
+SPEC = replace(REPLACE, key="update:vpc.main", cause="spec")
 REFUSED = made(result="refused", exit_code=4)
 
 

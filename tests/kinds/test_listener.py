@@ -83,6 +83,7 @@ EXAMPLE = Example(
     beside={"protocol": {"certificate_arn": CERTIFICATES[0]}},
     prepare=upload_certificates,
     uncalled={
+        "cognito-idp:DescribeUserPoolClient": "AWS's own, where a user pool authenticates",
         "elasticloadbalancing:DeleteListener": "one that goes before its load balancer",
         "acm:DescribeCertificate": "a certificate that its spec doesn't declare: login.yaml",
         "kms:Decrypt": "a client_secret there: login.yaml, cloudformation.yaml",

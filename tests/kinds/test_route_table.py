@@ -31,7 +31,6 @@ EXAMPLE = Example(
     address=TABLE,
     changes={"subnets": ["b"], "routes": [{**ROUTE, "destination_cidr_block": "192.0.2.0/24"}]},
     uncalled={
-        "ec2:DisassociateRouteTable": "a subnet that stays without it",
         "ec2:ReplaceRoute": "a route that leads elsewhere",
         "ec2:ReplaceRouteTableAssociation": "a subnet of another table",
     },

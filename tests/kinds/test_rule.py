@@ -70,6 +70,7 @@ EXAMPLE = Example(
         "transforms": [{"url_rewrite": {"regex": "^/b", "replace": "/c"}}],
     },
     uncalled={
+        "cognito-idp:DescribeUserPoolClient": "AWS's own, where a user pool authenticates",
         "elasticloadbalancing:DeleteRule": "one that goes before its listener",
         "kms:Decrypt": "a client_secret there: login.yaml",
         "secretsmanager:DescribeSecret": "a client_secret there: login.yaml",

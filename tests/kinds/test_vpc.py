@@ -80,7 +80,6 @@ EXAMPLE = Example(
     uncalled={
         "ec2:CreateVpcEncryptionControl": "a VPC that has none",
         "ec2:DeleteVpcEncryptionControl": "mode: none",
-        "ec2:DisassociateVpcCidrBlock": "a range that goes",
         "ec2:ModifyVpcTenancy": "instance_tenancy: default",
     },
 )

@@ -90,7 +90,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None if options.no_wait else options.timeout)
     if applied.found is None:
-        return _report(aws, applied.outcomes)
+        return _report(aws, applied.outcomes, style)
     if not applied.is_reached:
         notice = "All steps are done, but these changes remain; something else may be changing the stack. Run again."
         complain(render_plan(applied.found.plan, style, notice=notice))
@@ -109,7 +109,7 @@ async def _reach(aws: Aws, options: ApplyOptions, planned: StackPlan, recorder: 
     local = local_urls(options.connection)
     view.urls = urls(applied.found.discovery, local)
     for line in url_lines(applied.found.discovery, local):
-        emit(line)
+        emit(style.fit(line))
     balancers = (item.id for item in applied.found.discovery.resources if item.address.kind == "load_balancer")
     for line in unimitated(options.connection, balancers):
         emit(f"The sandbox doesn't imitate: {line}")
@@ -178,7 +178,7 @@ async def _remove(aws: Aws, options: DestroyOptions, planned: StackPlan, recorde
     progress = Progress(style, made, verbose=bool(options.connection.verbose), speed=aws.speed)
     applied = await _carry_out(aws, planned, recorder, progress, None)
     if applied.found is None:
-        return _report(aws, applied.outcomes)
+        return _report(aws, applied.outcomes, style)
     if not applied.is_reached:
         complain(render_plan(applied.found.plan, style, notice="These remain; run destroy again."))
         return ExitCode.FAILED
@@ -253,8 +253,8 @@ async def _carry_out(
         progress.close()
 
 
-def _report(aws: Aws, outcomes: tuple[Outcome, ...]) -> ExitCode:
-    complain(render_outcomes(outcomes))
+def _report(aws: Aws, outcomes: tuple[Outcome, ...], style: Style) -> ExitCode:
+    complain(style.fit(render_outcomes(outcomes)))
     return code_of(aws, outcomes)
 
 

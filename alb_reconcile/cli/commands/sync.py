@@ -93,7 +93,7 @@ def _listen(rounds: Rounds, wake: asyncio.Event, ending: asyncio.Event, *, for_e
     def stop() -> None:
         if ending.is_set():
             os._exit(int(ExitCode.INTERRUPTED))
-        tell("stopping", text="nothing new starts, calls in progress finish first")
+        tell("stopping", text="nothing new starts, and calls in progress finish first")
         ending.set()
         wake.set()
         rounds.stop()

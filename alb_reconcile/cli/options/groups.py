@@ -8,7 +8,9 @@ from alb_reconcile.cli.options.values import Allowance, Detour, decimal, duratio
 
 def add_verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("specs", nargs="*", metavar="SPEC", help="a spec, or a folder of specs (default stack.yaml)")
-    command.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text to read, or JSON for programs"
+    )
     group = command.add_argument_group("how much is sent")
     amount = group.add_mutually_exclusive_group()
     amount.add_argument(

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from alb_reconcile.cli.render.progress import render_throttled, show_moment
@@ -77,8 +77,11 @@ def done_counts(record: Record) -> list[str]:
 
 
 def _counts(record: Record) -> Iterator[str]:
-    ends = [{step.how for step in steps} for steps in by_resource(record.steps)]
-    words = Counter(next((_ENDS[how] for how in _ENDS if how in hows), "") for hows in ends)
+    words: Counter[str] = Counter()
+    for steps in by_resource(record.steps):
+        word = next((_ENDS[how] for how in _ENDS if how in {step.how for step in steps}), "")
+        words[word] += 1
+        words["not done" if word == "failed" else word] += sum(len(step.also_deletes) for step in steps)
     yield from (f"{words[word]} {word}" for word in dict.fromkeys(_ENDS.values()) if words[word])
 
 
@@ -90,7 +93,7 @@ def _details(record: Record) -> Iterator[str]:
         yield render_throttled(record.throttled)
     told = [
         step
-        for step in record.steps
+        for step in first_steps(record.steps)
         if step.how in ("failed", "withheld") or (step.how, step.cause) == ("done", "drift")
     ]
     yield from map(step_line, told[:_MOST])
@@ -98,9 +101,18 @@ def _details(record: Record) -> Iterator[str]:
         yield f"… and {len(told) - _MOST} more"
 
 
+def first_steps(steps: Iterable[StepRecord]) -> list[StepRecord]:
+    """One step at each resource, which says what was to become of it. Others are told, too, where they ended otherwise."""
+    found = []
+    for each in by_resource(steps):
+        first = next((step for step in each if step.key.startswith(f"{step.action}:")), each[0])
+        found += [step for step in each if step is first or step.how == "failed" or step.how != first.how]
+    return found
+
+
 def step_line(step: StepRecord) -> str:
     """What became of a step, why, and what it changes or would change. Not escaped."""
-    name = step.key.partition("@")[0].replace(":", " ", 1)  # without the id, which JSON has
+    name = f"{step.action} {step.key.partition(':')[2].partition('@')[0]}"  # without the id, which JSON has
     changes = f"; {'; '.join(step.changes)}" if step.changes else ""
     moved = f" ({step.cause})" if step.cause else ""
     if step.how == "failed":

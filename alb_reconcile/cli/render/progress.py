@@ -204,6 +204,8 @@ def _describe(event: Event, style: Style) -> str:
         why = (
             "its replacement isn't there"
             if step.part_of and event.text == str(step.address)
+            else f"it comes after {event.text}"
+            if step.action == "delete"
             else f"it needs {event.text}"
         )
         return f"  {style.paint('·', 'dim')} {step.address} skipped: {why}"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from alb_reconcile.cli.render.history import done_counts, result_text, step_line
+from alb_reconcile.cli.render.history import done_counts, first_steps, result_text, step_line
 from alb_reconcile.cli.render.style import Style
 from alb_reconcile.journal.record import RESULTS, Record
 from alb_reconcile.model.counting import total
@@ -57,7 +57,7 @@ def _stack(record: Record, notes: tuple[str, ...], width: int, style: Style) -> 
     yield f"{printable(record.stack):<{width}}  {result}" + (f"  {', '.join(told)}" if told else "")
     if record.error:
         yield from (f"    {printable(line)}" for line in record.error.splitlines())
-    steps = [step for step in record.steps if step.how != "planned"]
+    steps = [step for step in first_steps(record.steps) if step.how != "planned"]
     for step in steps[:_MOST]:
         yield f"    {printable(step_line(step))}"
     if len(steps) > _MOST:

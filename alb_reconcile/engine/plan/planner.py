@@ -18,6 +18,7 @@ from alb_reconcile.engine.plan.unseen import find_unseen
 from alb_reconcile.engine.plan.volumes import tell_volumes
 from alb_reconcile.engine.plan.zero_downtime.aliases import lead_names_late
 from alb_reconcile.engine.plan.zero_downtime.costs import add_costs, longest
+from alb_reconcile.engine.plan.zero_downtime.families import forget_addresses_first
 from alb_reconcile.engine.plan.zero_downtime.redirects import redirect_last
 from alb_reconcile.engine.plan.zero_downtime.removals import swap_groups_late, take_away_late
 from alb_reconcile.engine.plan.zero_downtime.rollout import add_rollout
@@ -97,6 +98,7 @@ def _make_plan(
     add_edges(graph)
     add_rollout(graph)
     lead_names_late(graph)
+    forget_addresses_first(graph)
     move_addresses(graph)
     tell_volumes(graph)
     keys = sort_keys(graph)

@@ -9,10 +9,12 @@ from itertools import product
 from typing import Any, Final, Literal, NamedTuple
 
 from alb_reconcile.engine.blockers import IAM_ACTIONS as BLOCKERS
+from alb_reconcile.engine.lookups import lookup_grants
 from alb_reconcile.kinds import load_kinds
 from alb_reconcile.kinds._rare import IAM_ACTIONS as RARE
 from alb_reconcile.kinds.base import AnyKind
 from alb_reconcile.kinds.grants import Condition, Grant, Scope
+from alb_reconcile.locking.store import LeaseLocation
 from alb_reconcile.model import tags
 from alb_reconcile.model.desired_stack import DesiredStack
 from alb_reconcile.model.lookup import Lookup
@@ -42,20 +44,17 @@ class _Part(NamedTuple):
     condition: Condition = ()
 
 
-def policy_documents(
-    stacks: Sequence[DesiredStack], command: Command, account: str, further: Mapping[str, Iterable[Grant]]
-) -> list[Document]:
-    """The policy with which a command runs over these stacks; several where one would be longer than AWS takes.
-
-    `account` is a star where it isn't known. `further`: what else each stack needs, by its name.
-    """
+def policy_documents(stacks: Sequence[DesiredStack], command: Command) -> list[Document]:
+    """The policy with which a command runs over these stacks; several where one would be longer than AWS takes."""
+    accounts = {account for stack in stacks for account in stack.account_ids}
+    account = accounts.pop() if len(accounts) == 1 and all(stack.account_ids for stack in stacks) else "*"
     names: dict[str, list[str]] = defaultdict(list)
     for stack in stacks:
         names[stack.region].append(stack.stack)
     rules = _Rules()
     for stack in stacks:
         scope = Scope(stack.stack, stack.region, account, stack.desired, tuple(sorted(set(names[stack.region]))))
-        _Needs(stack, scope, command, rules).add_all(further.get(stack.stack, ()))
+        _Needs(stack, scope, command, rules).add_all()
     return [{"Version": "2012-10-17", "Statement": part} for part in _split(rules.statements())]
 
 
@@ -84,9 +83,9 @@ class _Rules:
         for (operator, key), (members, values) in sorted(self._values.items()):
             actions = {item.action for item in members}
             found.append(_statement(actions, {item.resource for item in members}, ((operator, key, tuple(values)),)))
-        for condition, actions in sorted(self.allowed.items()):
-            for group in self._merged(actions, is_own=any(key == _STACK for _, key, _ in condition)):
-                found.append(_statement(*group, condition))
+        for condition, checked in sorted(self.allowed.items()):
+            groups = self._merged(checked, is_own=any(key == _STACK for _, key, _ in condition))
+            found += [_statement(*group, condition) for group in groups]
         return sorted(found, key=lambda item: (item["Resource"] != "*", json.dumps(item)))
 
     def _merged(self, actions: Mapping[str, set[str]], *, is_own: bool) -> list[tuple[set[str], set[str]]]:
@@ -95,11 +94,12 @@ class _Rules:
         for action, resources in sorted(actions.items()):
             alike[frozenset(resources)].add(action)
         groups: list[tuple[set[str], set[str]]] = []
-        for resources, own in sorted(alike.items(), key=lambda item: sorted(item[0])):
+        for among, own in sorted(alike.items(), key=lambda item: sorted(item[0])):
+            resources = set(among)
             for known, there in groups:
                 every = there | resources
                 # what carries the stack's tag is the stack's: more of its types are no more than it has
-                if not ({"*"} & (there ^ resources)) and _service(known) == _service(own) and (
+                if not ({"*"} & (there ^ resources)) and (
                     is_own or not any(self._is_wider(item, every - actions[item]) for item in known | own)
                 ):  # fmt: skip
                     known |= own
@@ -124,8 +124,8 @@ class _Needs:
     command: Command
     rules: _Rules
 
-    def add_all(self, further: Iterable[Grant]) -> None:
-        for grant in (*self._common(), *further):
+    def add_all(self) -> None:
+        for grant in self._common():
             self._add(grant, frozenset(grant.actions))
         made: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for kind in load_kinds().values():
@@ -157,9 +157,12 @@ class _Needs:
 
     def _common(self) -> Iterator[Grant]:
         """What is called whatever a stack has."""
-        yield Grant(RARE)
-        if self.command != "plan":
-            yield Grant(tuple(BLOCKERS))
+        yield Grant((*RARE, *BLOCKERS))
+        for item in self._lookups():
+            yield from lookup_grants(item, self.scope)
+        if self.stack.lease and self.command != "plan":
+            lease = LeaseLocation.of(self.stack.lease, self.scope.account, self.scope.region, self.stack.stack)
+            yield Grant(("s3:GetObject", "s3:PutObject"), (lease.arn,))
 
     @property
     def declared(self) -> Set[str]:
@@ -189,7 +192,7 @@ class _Needs:
         own = [item.creation for item in self.stack.desired.values() if item.address.kind == kind.name]
         return not fields or any(getattr(state, name) not in (None, ()) for state in own for name in fields.split())
 
-    def _add(self, grant: Grant, wanted: Set[str]) -> None:
+    def _add(self, grant: Grant, wanted: frozenset[str]) -> None:
         pairs = product(sorted(wanted.intersection(grant.actions)), grant.resources)
         condition = grant.condition or self._regional(grant)
         self.rules.add(_Part(action, resource, condition) for action, resource in pairs)
@@ -204,13 +207,13 @@ class _Needs:
         own = type_of(kind)
         stated = kind.iam_actions.on.get(action, "*" if _LISTS.match(action) else own)
         service = action.partition(":")[0]
-        for token in stated.split():
-            name = token.rstrip("+*")
-            if token == "*":
+        for word in stated.split():
+            name = word.rstrip("+*")
+            if not name:
                 yield _Part(action, "*", self._regional(Grant((action,))))
-            elif token.endswith("+"):
+            elif word.endswith("+"):
                 yield _Part(action, self._arn(service, name), self._equals(_REQUEST))
-            elif token.endswith("*"):
+            elif word.endswith("*"):
                 yield _Part(action, self._arn(service, name))
             else:
                 if name in self._own_types:
@@ -227,8 +230,8 @@ class _Needs:
         types = {type_of(kind)}
         if "create" in verbs:
             for call in kind.iam_actions.create:
-                tokens = kind.iam_actions.on.get(call, "").split()
-                new = {token.rstrip("+") for token in tokens if token.endswith("+")}
+                words = kind.iam_actions.on.get(call, "").split()
+                new = {word.rstrip("+") for word in words if word.endswith("+")}
                 if call == f"{service}:Create{camel(kind.name)}":
                     new.add(type_of(kind))
                 if new:
@@ -248,8 +251,8 @@ class _Needs:
     def _own_types(self) -> Set[str]:
         """The types of which the stack may have some of its own."""
         kinds = [kind for kind in load_kinds().values() if kind.name in self.declared]
-        stated = (token for kind in kinds for text in kind.iam_actions.on.values() for token in text.split())
-        return {*map(type_of, kinds), *(token.rstrip("+") for token in stated if token.endswith("+"))}
+        stated = (word for kind in kinds for text in kind.iam_actions.on.values() for word in text.split())
+        return {*map(type_of, kinds), *(word.rstrip("+") for word in stated if word.endswith("+"))}
 
     @property
     def _named(self) -> Mapping[str, Set[tuple[str, Condition]]]:
