@@ -168,6 +168,18 @@ class TestGitHub:
         assert len(github.issues) == 30
         assert sum("state=open" in line for line in github.asked) == 1
 
+    def test_one_event_loop_after_the_other(self, github: FakeGitHub) -> None:
+        """As in a worker, in each of which several stacks end together."""
+        issues = issues_of(github)
+
+        async def main() -> None:
+            aws = Aws(Trail(), max_workers=0)
+            await asyncio.gather(*(issues.update(left(stack=f"s-{number}"), aws) for number in range(3)))
+
+        for _ in range(2):
+            asyncio.run(main())
+        assert len(github.issues) == 3
+
     def test_what_a_stranger_has_written_is_text(self, github: FakeGitHub) -> None:
         evil = replace(REPLACE, reason="--> <b>@acme/all</b> `x` #1", changes=("tags.x: ~~~~ → <script>",))
         assert not update(issues_of(github), left(evil))

@@ -37,6 +37,7 @@ class WorkerOptions:
     parallel: int
     timeout: int
     lock_timeout: int
+    issue: str | None
     record: RecordOptions
     connection: ReachOptions
 
@@ -44,7 +45,7 @@ class WorkerOptions:
 def worker(options: WorkerOptions) -> ExitCode:
     """Correct drift in one cell after the other, as the queue hands them out, until SIGTERM."""
     fleet = load_fleet(options.file, options.variables)
-    journal, session = settings_of(options.record), options.connection.session()
+    journal, session = settings_of(options.record, options.issue), options.connection.session()
     if options.policy:
         load_policy(options.policy, options.variables)  # a mistake in it is told at once
     _log(options.connection, journal.mask)
@@ -55,7 +56,8 @@ def worker(options: WorkerOptions) -> ExitCode:
     from alb_reconcile.fleet.worker import Worker
 
     state = look(app, queue, dead=False)
-    code = Worker(app, state, "sync", partial(_read, options, journal, session)).run()
+    with journal.traces_end(complain):
+        code = Worker(app, state, "sync", partial(_read, options, journal, session)).run()
     return ExitCode.FAILED if code else ExitCode.OK
 
 

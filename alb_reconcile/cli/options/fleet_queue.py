@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from alb_reconcile.cli.options.groups import add_lock, add_policy, add_record
+from alb_reconcile.cli.options.groups import add_issue, add_lock, add_policy, add_record
 from alb_reconcile.cli.options.values import duration, number
 
 
@@ -25,6 +25,7 @@ def add_fleet_queue(
     worker.add_argument("--parallel", type=number(1, 64), default=4, metavar="N", help=text)
     text = "how long to wait for a stack's targets to be healthy"
     worker.add_argument("--timeout", type=duration(), default=900, metavar="15m", help=text)
+    add_issue(worker)
     add_record(worker)
     add_lock(worker)
     add_choice(enqueue)

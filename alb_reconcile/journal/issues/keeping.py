@@ -49,7 +49,7 @@ class Issues:
 
     def __init__(self, tracker: Tracker, mask: Mask) -> None:
         self._tracker, self._mask = tracker, mask
-        self._turn = asyncio.Lock()
+        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._found: list[Issue] = []
         self._listed = self._refused = float("-inf")
         self._written: deque[float] = deque()
@@ -62,7 +62,7 @@ class Issues:
         wanted = marker_of(record)
         if wanted is None:
             return
-        async with self._turn:
+        async with self._turn():
             if time.monotonic() - self._refused < _FRESH:
                 return  # it was told
             try:
@@ -77,6 +77,13 @@ class Issues:
                 raise RecordError(
                     f"the issue of {record.stack} in {self._tracker.title} isn't up to date: {what}"
                 ) from None
+
+    def _turn(self) -> asyncio.Lock:
+        """One lock for each event loop: a worker has one for each cell, one after the other."""
+        loop = asyncio.get_running_loop()
+        if self._lock is None or self._lock[0] is not loop:
+            self._lock = loop, asyncio.Lock()
+        return self._lock[1]
 
     async def _update(self, record: Record, wanted: Marker | str, aws: Aws) -> None:
         if time.monotonic() - self._listed >= _FRESH:
