@@ -136,6 +136,8 @@ def _holds(operator: str, found: Any, values: list[str]) -> bool:
         return values == [str(found is None).lower()]
     if operator == "ForAllValues:StringLike":
         return all(any(_is_like(item, value) for value in values) for item in found or ())
+    if operator == "ArnEquals":
+        return found is not None and any(_is_like(found, value) for value in values)
     if operator != "StringEquals":
         raise NotImplementedError(operator)
     return found is not None and found in values
@@ -160,7 +162,8 @@ def requests(service: str, operation: str, params: Mapping[str, Any]) -> Iterato
     else:
         tags = _tags(params.get("Tags") or params.get("CreateBucketConfiguration", {}).get("Tags"), "RequestTag")
         for resource in _resources(service, action, params):
-            yield Request(action, resource, base | tags | _own_tags(resource) | _names(params))
+            policy = {"iam:PolicyARN": params["PolicyArn"]} if "PolicyArn" in params else {}
+            yield Request(action, resource, base | tags | policy | _own_tags(resource) | _names(params))
         if service == "wafv2" and "ResourceArn" in params and "GetWebACL" not in action:
             yield Request("elasticloadbalancing:SetWebACL", "*", base)
         if tags and action == "acm:RequestCertificate":

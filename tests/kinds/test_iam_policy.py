@@ -1,4 +1,4 @@
-"""The policies of `iam-policy`: each shipped spec is planned, made, kept in sync and destroyed with exactly that."""
+"""The policies of `iam-policy`: each shipped spec is planned, made, changed, kept in sync and destroyed with exactly that."""
 
 from __future__ import annotations
 
@@ -71,6 +71,16 @@ def policies(spec: Spec, command: Command) -> list[dict[str, Any]]:
     return policy_documents([target(spec)], command)
 
 
+def close(there: World, stack: str) -> bool:
+    """Somebody takes the rules out of the stack's security groups; whether it has any."""
+    ec2 = there.client("ec2")
+    where = [{"Name": "tag:alb-reconcile:stack", "Values": [stack]}]
+    groups = [item for item in ec2.describe_security_groups(Filters=where)["SecurityGroups"] if item["IpPermissions"]]
+    for item in groups:
+        ec2.revoke_security_group_ingress(GroupId=item["GroupId"], IpPermissions=item["IpPermissions"])
+    return bool(groups)
+
+
 @pytest.mark.parametrize("file", [*OWN, *TRANSLATED], ids=lambda file: file.stem)
 def test_its_policies_are_enough(file: Path) -> None:
     with world() as there:
@@ -83,8 +93,14 @@ def test_its_policies_are_enough(file: Path) -> None:
         guard.documents = policies(spec, "plan")
         assert there.plan(spec).is_empty
         assert guard.denied == []
+        spec["tags"] = {**spec.get("tags", {}), "changed": "yes"}  # all that carries tags is changed
+        guard.documents = policies(spec, "apply")
+        assert not there.apply(spec).failures
+        assert guard.denied == []
         guard.documents = policies(spec, "sync")
-        there.sync(spec)
+        lost = close(there, spec["stack"])
+        assert bool(there.sync(spec).outcomes) == lost
+        assert there.plan(spec).is_empty
         assert guard.denied == []
         guard.documents = policies(spec, "destroy")
         result = there.apply(spec, destroy=True, allow={"lift-protection": 1})
