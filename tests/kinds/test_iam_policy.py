@@ -17,10 +17,8 @@ from alb_reconcile.model.errors import ReconcileError, RefusedError
 from alb_reconcile.model.lookup import lookups_in
 from alb_reconcile.sandbox.others import make_others
 from tests.harness import REGION, SPECS, Spec, demo, load, world
-from tests.kinds.authorization import Guard, Request, is_allowed, types_of
-from tests.kinds.test_iam_actions import LOOKED_FOR
+from tests.kinds.authorization import LOOKED_FOR, Guard, Request, is_allowed, types_of
 from tests.specs.test_translated import FILES as TRANSLATED
-from tests.specs.test_translated import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +48,6 @@ def read(file: Path) -> Spec:
 
 def ready(there: World, file: Path) -> Spec:
     """The same in a world that has what it names of others."""
-    if file in TRANSLATED:
-        return prepare(there, file)
     spec = read(file)
     wanted = load(spec).desired.values()
     found = {item for each in wanted for item in lookups_in(each.state)}
@@ -81,8 +77,9 @@ def close(there: World, stack: str) -> bool:
     return bool(groups)
 
 
-@pytest.mark.parametrize("file", [*OWN, *TRANSLATED], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", OWN, ids=lambda file: file.stem)
 def test_its_policies_are_enough(file: Path) -> None:
+    """Those of specs/examples/ are tried in tests/specs/test_translated.py."""
     with world() as there:
         spec = ready(there, file)
         guard = Guard(there)
